@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# gpuvm_warnings: compile options of our own code. Hardening and sanitizers apply to everything that is built here.
+add_library(gpuvm_warnings INTERFACE)
+target_compile_options(gpuvm_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast -Wcast-qual -Wcast-align
+  -Wnon-virtual-dtor -Woverloaded-virtual -Wdouble-promotion -Wformat=2 -Wimplicit-fallthrough -Wextra-semi
+  $<$<BOOL:${GPUVM_WERROR}>:-Werror>)
+
+add_compile_options(-fstack-protector-strong)
+add_compile_definitions(_GLIBCXX_ASSERTIONS)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-fcf-protection -fstack-clash-protection)
+endif()
+if(CMAKE_BUILD_TYPE MATCHES "Rel" AND NOT GPUVM_SANITIZE)
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+endif()
+add_link_options(-Wl,-z,relro,-z,now)
+if(GPUVM_SANITIZE)
+  add_compile_options(-fsanitize=${GPUVM_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${GPUVM_SANITIZE})
+endif()
