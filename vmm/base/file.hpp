@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading and writing of whole small files, with errors that name the path.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+
+namespace gpuvm {
+
+/// The whole of a regular file; refuses directories, FIFOs, devices and files over max_bytes.
+/// Errors carry `kind` and name the path.
+Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t max_bytes,
+                                         ErrorKind kind);
+
+/// The text of a sysfs or procfs attribute, trailing white space removed.
+Result<std::string> read_attribute(const std::string& path);
+
+/// Writes text to an existing attribute in one write(2); the error holds errno's text.
+Status write_attribute(const std::string& path, std::string_view text);
+
+}  // namespace gpuvm

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/base/log.hpp"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <string>
+
+namespace gpuvm::log {
+namespace {
+
+spdlog::level::level_enum to_spdlog(Level level) {
+  switch (level) {
+    case Level::kTrace:
+      return spdlog::level::trace;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarn:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+/// spdlog's own registry would be a global with static construction order; one function-local
+/// logger is enough.
+spdlog::logger& logger() {
+  static const auto instance = [] {
+    auto created = std::make_shared<spdlog::logger>(
+        "gpuvm", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    created->set_pattern("gpuvm: %^%l%$: %v");
+    created->set_level(spdlog::level::info);
+    return created;
+  }();
+  return *instance;
+}
+
+}  // namespace
+
+void set_level(Level level) {
+  logger().set_level(to_spdlog(level));
+}
+
+bool set_file(std::string_view path) {
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(std::string(path));
+    sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l: %v");
+    logger().sinks().push_back(std::move(sink));
+    logger().flush_on(spdlog::level::trace);
+    return true;
+  } catch (const spdlog::spdlog_ex&) {
+    return false;
+  }
+}
+
+void write(Level level, fmt::string_view format, fmt::format_args args) {
+  const auto wanted = to_spdlog(level);
+  if (logger().should_log(wanted)) {
+    logger().log(wanted, "{}", fmt::vformat(format, args));
+  }
+}
+
+bool RateLimit::allow() {
+  using std::chrono::duration_cast;
+  const auto now =
+      duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now().time_since_epoch())
+          .count();
+  if (window_.exchange(now) != now) {
+    used_ = 0;
+  }
+  return used_.fetch_add(1) < burst_;
+}
+
+}  // namespace gpuvm::log

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/base/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+namespace gpuvm {
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  constexpr std::size_t kLongest = 64;
+  a = a.substr(0, kLongest);
+  b = b.substr(0, kLongest);
+  std::array<std::size_t, kLongest + 1> row{};
+  std::iota(row.begin(), row.end(), 0);
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row.at(j);
+      row.at(j) = std::min({row.at(j) + 1, row.at(j - 1) + 1, substituted});
+    }
+  }
+  return row.at(b.size());
+}
+
+std::string_view nearest_name(std::string_view wanted,
+                              std::span<const std::string_view> candidates) {
+  const auto nearest =
+      std::min_element(candidates.begin(), candidates.end(), [wanted](auto left, auto right) {
+        return edit_distance(wanted, left) < edit_distance(wanted, right);
+      });
+  return nearest == candidates.end() ? std::string_view{} : *nearest;
+}
+
+}  // namespace gpuvm

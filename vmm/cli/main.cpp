@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// gpuvm's command line: CLI11 takes it apart here, verbs/ does the work. One line on standard error
+// for an error; its kind gives the exit status (sysexits numbers, see ErrorKind).
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <functional>
+
+#include "vmm/cli/verbs/verbs.hpp"
+
+namespace gpuvm::cli {
+namespace {
+
+constexpr const char* kDescription =
+    "gpuvm runs Linux guests that own GPUs and other PCI devices of the host, on KVM and VFIO.";
+
+constexpr const char* kFooter = R"(Examples:
+  gpuvm validate guest.toml                    check a configuration
+  gpuvm run --dry-run guest.toml               say what would be run, and touch no device
+  gpuvm run --set machine.cpus=4 guest.toml    run a guest, with one key changed
+  gpuvm unbind                                 give devices back after a crash
+
+Exit status:
+       0  the guest powered off, or the verb did its work
+      32  the guest asked for a reset and machine.on_reboot is "exit"
+      64  wrong usage of the command line
+      69  this host cannot do it: no KVM, no IOMMU, a device in use
+      70  a bug in gpuvm
+      75  a device did not come back from its reset; it is not safe to use
+      78  wrong configuration, or a file that it names cannot be used
+   128+n  signal n ended the run before the guest had powered off
+
+See gpuvm(1) and gpuvm.toml(5).)";
+
+constexpr const char* kRunFooter = R"(Examples:
+  gpuvm run guest.toml
+  gpuvm run --dry-run --set pci.0.host=0000:41:00.0 guest.toml
+  gpuvm run --set 'console.serial=["file:serial.log"]' --set boot.cmdline="quiet" guest.toml)";
+
+constexpr const char* kUnbindFooter = R"(Examples:
+  gpuvm unbind                 all devices that a gpuvm took and did not give back
+  gpuvm unbind 0000:01:00.0    this one)";
+
+using Verb = std::function<Result<int>()>;
+
+void add_log_options(CLI::App& app, LogArguments& log) {
+  auto* verbose = app.add_flag("-v,--verbose", log.verbosity, "Say more; twice: say everything");
+  auto* quiet = app.add_flag("-q,--quiet", log.quiet, "Say only what is odd or wrong");
+  quiet->excludes(verbose);
+  app.add_option("--log-file", log.file, "Append messages to FILE too")->type_name("FILE");
+}
+
+void add_config_options(CLI::App& app, std::string& file, std::vector<std::string>& overrides) {
+  app.add_option("CONFIG", file, "The guest's configuration, a TOML file; see gpuvm.toml(5)")
+      ->type_name("")
+      ->required();
+  // One value each: a list option would otherwise take CONFIG for one more value.
+  app.add_option("--set", overrides, "Change a key, for instance machine.cpus=4; repeatable")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
+  auto* run = app.add_subcommand("run", "Run a guest until it ends");
+  add_config_options(*run, arguments.config_file, arguments.overrides);
+  run->add_flag("--dry-run", arguments.dry_run,
+                "Print the configuration and the machine that would run, then end");
+  run->add_option("--inspect-file", arguments.inspect_file,
+                  "When the run ends, write the state of the machine to FILE as JSON")
+      ->type_name("FILE");
+  add_log_options(*run, arguments.log);
+  run->footer(kRunFooter);
+  run->callback([&] { verb = [&] { return run_verb(arguments); }; });
+}
+
+void add_validate(CLI::App& app, ValidateArguments& arguments, Verb& verb) {
+  auto* validate = app.add_subcommand("validate", "Check a configuration, and nothing else");
+  add_config_options(*validate, arguments.config_file, arguments.overrides);
+  validate->callback([&] { verb = [&] { return validate_verb(arguments); }; });
+}
+
+void add_unbind(CLI::App& app, UnbindArguments& arguments, Verb& verb) {
+  auto* unbind = app.add_subcommand("unbind", "Give devices back to their drivers after a crash");
+  unbind
+      ->add_option("BDF", arguments.addresses,
+                   "PCI addresses such as 0000:01:00.0; none: all that were left behind")
+      ->type_name("");
+  add_log_options(*unbind, arguments.log);
+  unbind->footer(kUnbindFooter);
+  unbind->callback([&] { verb = [&] { return unbind_verb(arguments); }; });
+}
+
+int report(ErrorKind kind, std::string message) {
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::fprintf(stderr, "gpuvm: error: %s\n", message.c_str());
+  return exit_status(kind);
+}
+
+int run_command_line(int argc, const char* const* argv) {
+  RunArguments run;
+  ValidateArguments validate;
+  UnbindArguments unbind;
+  Verb verb;
+  CLI::App app(kDescription, "gpuvm");
+  app.set_version_flag("--version", "gpuvm " GPUVM_VERSION);
+  app.footer(kFooter);
+  add_run(app, run, verb);
+  add_validate(app, validate, verb);
+  add_unbind(app, unbind, verb);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      return app.exit(error);  // --help and --version
+    }
+    return report(ErrorKind::kUsage, fmt::format("{} (see gpuvm --help)", error.what()));
+  }
+  if (!verb) {
+    return report(ErrorKind::kUsage,
+                  "A verb is required: run, validate or unbind (see gpuvm --help)");
+  }
+  const auto status = verb();
+  return status ? *status : report(status.error().kind(), status.error().to_string());
+}
+
+}  // namespace
+}  // namespace gpuvm::cli
+
+int main(int argc, char** argv) {
+  try {
+    return gpuvm::cli::run_command_line(argc, argv);
+  } catch (const std::exception& error) {
+    // Nothing of ours throws; this is memory exhaustion, or a bug.
+    return gpuvm::cli::report(gpuvm::ErrorKind::kInternal, error.what());
+  }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/config/config.hpp"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "vmm/base/file.hpp"
+#include "vmm/config/overrides.hpp"
+#include "vmm/config/sections.hpp"
+
+namespace gpuvm {
+namespace {
+
+using config::ReaderContext;
+using config::TableReader;
+
+constexpr std::uint64_t kLargestFile = 1_MiB;
+constexpr std::ptrdiff_t kMostDots = 200;
+constexpr std::size_t kLongestName = 64;
+
+/// Refuses what toml++ does not bound itself: every dot may open a table inside another one, and
+/// tables are destroyed recursively. (Nested values are bounded by TOML_MAX_NESTED_VALUES.)
+Status check_text(std::string_view text, const std::string& label) {
+  std::size_t line = 1;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    const auto content = text.substr(0, end);
+    if (content.find('\0') != std::string_view::npos) {
+      return fail(ErrorKind::kConfig, "{}:{} has a NUL byte; this is not a text file", label, line);
+    }
+    if (std::count(content.begin(), content.end(), '.') > kMostDots) {
+      return fail(ErrorKind::kConfig, "{}:{} has more than {} dots in one line", label, line,
+                  kMostDots);
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+    ++line;
+  }
+  return {};
+}
+
+Result<toml::table> parse_document(std::string_view text, const std::string& label) {
+  TRY(check_text(text, label));
+  auto parsed = toml::parse(text, label);
+  if (!parsed) {
+    const auto& problem = parsed.error();
+    return fail(ErrorKind::kConfig, "{}:{}:{}: {}", label, problem.source().begin.line,
+                problem.source().begin.column, config::one_line(problem.description()));
+  }
+  return std::move(parsed).table();
+}
+
+bool is_guest_name(std::string_view name) {
+  const auto is_allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  };
+  return !name.empty() && name.size() <= kLongestName &&
+         std::all_of(name.begin(), name.end(), is_allowed);
+}
+
+Result<std::string> read_name(TableReader& root, const std::string& default_name) {
+  constexpr std::string_view kRule =
+      "1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" and \".\"";
+  const auto name = TRY(root.optional_string("name"));
+  if (name && !is_guest_name(*name)) {
+    return root.must_be("name", kRule, '"' + config::printable(*name) + '"');
+  }
+  if (!name && !is_guest_name(default_name)) {
+    return root.wrong("name", fmt::format("is missing, and the file's own name \"{}\" will not do: "
+                                          "set name to {}",
+                                          config::printable(default_name), kRule));
+  }
+  return name.value_or(default_name);
+}
+
+Result<Config> read_config(TableReader root, const std::string& default_name) {
+  Config result;
+  // All keys of the root are asked for first: a mistyped section is told before what it lacks.
+  const auto name = read_name(root, default_name);
+  const auto machine = root.table("machine");
+  const auto cpu = root.table("cpu");
+  const auto boot = root.table("boot");
+  const auto pci = root.tables("pci");
+  const auto console = root.table("console");
+  TRY(root.finish());
+  result.name = TRY(name);
+  result.machine = TRY(config::read_machine(TRY(machine)));
+  result.cpu = TRY(config::read_cpu(TRY(cpu)));
+  result.boot = TRY(config::read_boot(TRY(boot)));
+  result.pci = TRY(config::read_pci(TRY(pci)));
+  result.console = TRY(config::read_console(TRY(console)));
+  return result;
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text, const ConfigSource& source,
+                            std::span<const std::string> overrides) {
+  auto document = TRY(parse_document(text, source.label));
+  for (const auto& change : overrides) {
+    TRY(config::apply_override(document, change));
+  }
+  ReaderContext context{source.label, source.directory, {}};
+  return read_config(TableReader(document, context), source.default_name);
+}
+
+Result<Config> load_config(const std::string& file, std::span<const std::string> overrides) {
+  const auto bytes = TRY(read_file(file, kLargestFile, ErrorKind::kConfig));
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::absolute(file, error);
+  if (error) {
+    return fail_errno(ErrorKind::kHost, "Cannot find the current directory", error.value());
+  }
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return parse_config(text, {file, path.parent_path().lexically_normal(), path.stem()}, overrides);
+}
+
+std::vector<std::string> config_keys() {
+  // The readers themselves know the keys; a [[pci]] entry is there so that its reader runs.
+  constexpr std::string_view kSmallest = "boot.kernel = '/k'\n[[pci]]\nhost = '00:00.0'\n";
+  const auto document = parse_document(kSmallest, "");
+  ReaderContext context{"", "/", {}};
+  if (!document || !read_config(TableReader(*document, context), "guest")) {
+    return {};  // cannot be: a unit test compares the list
+  }
+  for (const auto section : {"machine", "cpu", "boot", "pci", "console"}) {
+    context.keys.erase(section);
+  }
+  return {context.keys.begin(), context.keys.end()};
+}
+
+}  // namespace gpuvm

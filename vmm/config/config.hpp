@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Config: what a guest's TOML file says, checked and with plain values, one struct per section.
+// configs/reference.toml explains every key to users; gpuvm.toml(5) is its manual page. Whether the
+// host can do what is asked (features, devices, files) is checked by the rooms that need it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/bdf.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/base/units.hpp"
+#include "vmm/memory/guest_memory.hpp"
+
+namespace gpuvm {
+
+enum class RebootAction {
+  kReset,  ///< the machine starts again with the same devices
+  kExit,   ///< gpuvm ends with exit status 32
+};
+
+/// Whether PCI configuration space can also be reached through ports 0xcf8 and 0xcfc.
+enum class ConfigPortsMode {
+  kAuto,  ///< only where the boot mode needs it: a directly booted Linux knows the ECAM
+  kOn,
+  kOff,
+};
+
+struct MachineConfig {
+  unsigned cpus = 1;             ///< 1 to 64
+  std::uint64_t memory = 1_GiB;  ///< bytes; 128 MiB to 16 TiB, whole 2 MiB (or huge pages)
+  HugePages huge_pages = HugePages::kOff;
+  RebootAction on_reboot = RebootAction::kReset;
+  ConfigPortsMode config_ports = ConfigPortsMode::kAuto;
+  bool operator==(const MachineConfig&) const = default;
+};
+
+struct CpuConfig {
+  std::vector<std::string> hide;  ///< feature names as in /proc/cpuinfo; only their form is checked
+  bool operator==(const CpuConfig&) const = default;
+};
+
+enum class BootMode {
+  kLinux,        ///< Linux's 64-bit entry, without firmware
+  kEfiHandover,  ///< the kernel's EFI stub, on gpuvm's own small EFI firmware
+};
+
+struct BootConfig {
+  BootMode mode = BootMode::kLinux;
+  std::string kernel;                 ///< absolute; never empty in a parsed configuration
+  std::optional<std::string> initrd;  ///< absolute
+  std::string cmdline;
+  std::optional<std::string> vars;  ///< absolute; EFI variables; only with kEfiHandover
+  bool operator==(const BootConfig&) const = default;
+};
+
+/// One slot of the host whose functions the guest gets.
+struct PciConfig {
+  Bdf host;                             ///< its primary function
+  std::vector<std::uint8_t> functions;  ///< 0 to 7, ascending, with that of host; empty: all
+  bool managed = true;                  ///< bind to vfio-pci before the run and give back after it
+  std::uint8_t port = 0;                ///< root port, 0 to 7; slots may share one
+  bool operator==(const PciConfig&) const = default;
+};
+
+struct SerialTarget {
+  enum class Kind { kStdio, kPty, kFile, kSocket };
+  Kind kind = Kind::kStdio;
+  std::string path;  ///< absolute, of kFile and kSocket
+  bool operator==(const SerialTarget&) const = default;
+};
+
+struct ConsoleConfig {
+  std::vector<SerialTarget> serial = {{}};  ///< all of them see the output; empty: off
+  bool operator==(const ConsoleConfig&) const = default;
+};
+
+struct Config {
+  std::string name;  ///< [a-z0-9-_.], 1 to 64 characters
+  MachineConfig machine;
+  CpuConfig cpu;
+  BootConfig boot;
+  std::vector<PciConfig> pci;  ///< at most 32; no function twice
+  ConsoleConfig console;
+  bool operator==(const Config&) const = default;
+};
+
+/// Where a configuration's text comes from.
+struct ConfigSource {
+  std::string label;         ///< how messages name it: the file as the user gave it
+  std::string directory;     ///< absolute; relative paths in the text start here
+  std::string default_name;  ///< of the guest, when the text has none
+};
+
+/// Reads a file of at most 1 MiB and applies overrides, each "dotted.key=value" as given to --set
+/// (a TOML value, or a bare string; "pci.0.managed" is a key of the first [[pci]]; an index one
+/// past the last adds an entry). Errors: kConfig, one line, with file:line:column or the override;
+/// kUsage for an override that has no "key=". Any thread.
+Result<Config> load_config(const std::string& file, std::span<const std::string> overrides = {});
+
+/// As load_config(), from memory.
+Result<Config> parse_config(std::string_view text, const ConfigSource& source,
+                            std::span<const std::string> overrides = {});
+
+/// Every key with its value, as TOML that parses to the same Config.
+std::string to_toml(const Config& config);
+
+/// All keys there are, "machine.cpus", sorted. Those of a list's entries have no index: "pci.host".
+std::vector<std::string> config_keys();
+
+}  // namespace gpuvm

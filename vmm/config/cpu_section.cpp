@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// [cpu]: which of the host's processor features the guest does not see. Whether a name is a feature
+// that can be hidden is known where CPUID is made.
+#include <algorithm>
+
+#include "vmm/config/sections.hpp"
+
+namespace gpuvm::config {
+namespace {
+
+constexpr std::size_t kLongestFeature = 64;
+
+bool is_feature_name(std::string_view name) {
+  const auto is_allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  return !name.empty() && name.size() <= kLongestFeature &&
+         std::all_of(name.begin(), name.end(), is_allowed);
+}
+
+}  // namespace
+
+Result<CpuConfig> read_cpu(TableReader table) {
+  CpuConfig cpu;
+  cpu.hide = TRY(table.optional_strings("hide")).value_or(cpu.hide);
+  TRY(table.finish());
+  for (const auto& feature : cpu.hide) {
+    if (!is_feature_name(feature)) {
+      return table.must_be("hide", "a list of feature names as in the flags of /proc/cpuinfo",
+                           '"' + printable(feature) + '"');
+    }
+  }
+  return cpu;
+}
+
+}  // namespace gpuvm::config

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// [machine]: processors, memory, and what a reboot does.
+#include <charconv>
+
+#include "vmm/config/names.hpp"
+#include "vmm/config/sections.hpp"
+
+namespace gpuvm::config {
+namespace {
+
+constexpr std::int64_t kMostCpus = 64;
+constexpr std::uint64_t kLeastMemory = 128_MiB;
+constexpr std::uint64_t kMostMemory = 16384_GiB;
+constexpr std::string_view kMemoryRule =
+    "a size from \"128MiB\" to \"16TiB\" such as \"512MiB\" or \"4GiB\"";
+
+/// Shift of a unit of memory; "G" is short for "GiB". Decimal units are refused: RAM has none.
+std::optional<unsigned> unit_shift(std::string_view unit) {
+  if (unit == "MiB" || unit == "M") {
+    return 20;
+  }
+  if (unit == "GiB" || unit == "G") {
+    return 30;
+  }
+  if (unit == "TiB" || unit == "T") {
+    return 40;
+  }
+  return std::nullopt;
+}
+
+/// Bytes, or nothing when the text is no size or out of range.
+std::optional<std::uint64_t> parse_memory_size(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{}) {
+    return std::nullopt;
+  }
+  const auto shift = unit_shift(text.substr(static_cast<std::size_t>(end - text.data())));
+  if (!shift || number > kMostMemory >> *shift || number << *shift < kLeastMemory) {
+    return std::nullopt;
+  }
+  return number << *shift;
+}
+
+Result<std::uint64_t> read_memory(TableReader& table, std::uint64_t otherwise) {
+  const auto text = TRY(table.optional_string("memory"));
+  if (!text) {
+    return otherwise;
+  }
+  const auto size = parse_memory_size(*text);
+  if (!size) {
+    return table.must_be("memory", kMemoryRule, '"' + printable(*text) + '"');
+  }
+  return *size;
+}
+
+Status check_memory_granularity(const TableReader& table, const MachineConfig& machine) {
+  const std::uint64_t page = machine.huge_pages == HugePages::k1GiB ? 1_GiB : 2_MiB;
+  if (!is_aligned(machine.memory, page)) {
+    return table.wrong("memory", machine.huge_pages == HugePages::k1GiB
+                                     ? "must be whole GiB, because machine.hugepages is \"1GiB\""
+                                     : "must be a multiple of 2MiB");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<MachineConfig> read_machine(TableReader table) {
+  MachineConfig machine;
+  machine.cpus = static_cast<unsigned>(TRY(table.integer("cpus", {1, kMostCpus}, machine.cpus)));
+  machine.memory = TRY(read_memory(table, machine.memory));
+  machine.huge_pages = static_cast<HugePages>(TRY(
+      table.choice("hugepages", kHugePagesNames, static_cast<std::size_t>(machine.huge_pages))));
+  machine.on_reboot = static_cast<RebootAction>(TRY(
+      table.choice("on_reboot", kRebootActionNames, static_cast<std::size_t>(machine.on_reboot))));
+  machine.config_ports = static_cast<ConfigPortsMode>(TRY(table.choice(
+      "config_ports", kConfigPortsNames, static_cast<std::size_t>(machine.config_ports))));
+  TRY(table.finish());
+  TRY(check_memory_granularity(table, machine));
+  return machine;
+}
+
+}  // namespace gpuvm::config

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// [[pci]]: the host's PCI functions that the guest owns. One entry is one slot of the host; several
+// may share a root port of the guest, which has room for eight functions. Whether the functions
+// exist, can be had and fit is known by the rooms that open them.
+#include <algorithm>
+
+#include "vmm/config/sections.hpp"
+
+namespace gpuvm::config {
+namespace {
+
+constexpr std::size_t kPorts = 8;
+constexpr std::size_t kEntries =
+    32;  ///< more than any host has slots for, less than a hostile file
+constexpr unsigned kFunctions = 8;
+
+Result<Bdf> read_host(TableReader& entry) {
+  const auto text = TRY(entry.optional_string("host"));
+  if (!text) {
+    return Bdf{};  // reported by read_entry(), after unknown keys
+  }
+  const auto bdf = Bdf::parse(*text);
+  if (!bdf) {
+    return entry.must_be("host", "a PCI address such as \"0000:01:00.0\" (see lspci -D)",
+                         '"' + printable(*text) + '"');
+  }
+  return *bdf;
+}
+
+Result<std::vector<std::uint8_t>> read_functions(TableReader& entry) {
+  constexpr std::string_view kRule = "\"all\" or a list of function numbers from 0 to 7";
+  std::vector<std::uint8_t> functions;
+  if (entry.holds_string("functions")) {
+    const auto text = TRY(entry.optional_string("functions")).value_or("");
+    if (text != "all") {
+      return entry.must_be("functions", kRule, '"' + printable(text) + '"');
+    }
+    return functions;
+  }
+  const auto numbers = TRY(entry.optional_integers("functions", {0, kFunctions - 1}, kRule));
+  if (!numbers) {
+    return functions;
+  }
+  for (const auto number : *numbers) {
+    functions.push_back(static_cast<std::uint8_t>(number));
+  }
+  std::sort(functions.begin(), functions.end());
+  if (functions.empty()) {
+    return entry.must_be("functions", kRule, "an empty list");
+  }
+  if (std::adjacent_find(functions.begin(), functions.end()) != functions.end()) {
+    return entry.wrong("functions", "names a function twice");
+  }
+  return functions;
+}
+
+Result<PciConfig> read_entry(TableReader entry) {
+  PciConfig pci;
+  const bool has_host = entry.has("host");
+  pci.host = TRY(read_host(entry));
+  pci.functions = TRY(read_functions(entry));
+  pci.managed = TRY(entry.boolean("managed", pci.managed));
+  pci.port = static_cast<std::uint8_t>(
+      TRY(entry.optional_integer("port", {0, kPorts - 1})).value_or(pci.port));
+  TRY(entry.finish());
+  if (!has_host) {
+    return entry.wrong("host", "is missing: name the device, for instance host = \"0000:01:00.0\"");
+  }
+  if (!pci.functions.empty() && std::find(pci.functions.begin(), pci.functions.end(),
+                                          pci.host.function) == pci.functions.end()) {
+    return entry.wrong("functions", fmt::format("must contain {}, the function that host names",
+                                                pci.host.function));
+  }
+  return pci;
+}
+
+/// Bit n: the entry takes function n of its slot.
+unsigned function_mask(const PciConfig& pci) {
+  if (pci.functions.empty()) {
+    return (1U << kFunctions) - 1;
+  }
+  unsigned mask = 0;
+  for (const auto function : pci.functions) {
+    mask |= 1U << function;
+  }
+  return mask;
+}
+
+/// Errors when a later entry takes something that an earlier one has.
+Status check_conflict(const TableReader& entry, const PciConfig& later, const PciConfig& earlier,
+                      std::size_t earlier_index) {
+  if (later.host == earlier.host) {
+    return entry.wrong("host", fmt::format("{} is already given by pci.{}", later.host.to_string(),
+                                           earlier_index));
+  }
+  if (later.host.same_slot(earlier.host) && (function_mask(later) & function_mask(earlier)) != 0) {
+    return entry.wrong(
+        "host",
+        fmt::format("{} shares functions of its slot with pci.{}; list them in \"functions\""
+                    " of both, or keep one entry with functions = \"all\"",
+                    later.host.to_string(), earlier_index));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries) {
+  std::vector<PciConfig> all;
+  for (const auto& entry : entries) {
+    if (all.size() == kEntries) {
+      return entry.wrong("host", fmt::format("is one too many: at most {} are accepted", kEntries));
+    }
+    all.push_back(TRY(read_entry(entry)));
+    for (std::size_t i = 0; i + 1 < all.size(); ++i) {
+      TRY(check_conflict(entry, all.back(), all[i], i));
+    }
+  }
+  return all;
+}
+
+}  // namespace gpuvm::config

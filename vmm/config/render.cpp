@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Config as TOML text, for --dry-run.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "vmm/config/config.hpp"
+#include "vmm/config/names.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// A basic string of TOML 1.0. Values hold no control characters, so two escapes are enough.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+    }
+    out += c;
+  }
+  return out + '"';
+}
+
+std::string quoted_list(const std::vector<std::string>& texts) {
+  std::vector<std::string> items(texts.size());
+  std::transform(texts.begin(), texts.end(), items.begin(), quoted);
+  return fmt::format("[{}]", fmt::join(items, ", "));
+}
+
+std::string memory_text(std::uint64_t bytes) {
+  return is_aligned(bytes, 1_GiB) ? fmt::format("{}GiB", bytes >> 30)
+                                  : fmt::format("{}MiB", bytes >> 20);
+}
+
+std::string target_text(const SerialTarget& target) {
+  switch (target.kind) {
+    case SerialTarget::Kind::kStdio:
+      return "stdio";
+    case SerialTarget::Kind::kPty:
+      return "pty";
+    case SerialTarget::Kind::kFile:
+      return "file:" + target.path;
+    case SerialTarget::Kind::kSocket:
+      return "socket:" + target.path;
+  }
+  return {};
+}
+
+std::string machine_text(const MachineConfig& machine) {
+  return fmt::format(
+      "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
+      "config_ports = \"{}\"\n",
+      machine.cpus, memory_text(machine.memory),
+      config::name_of(config::kHugePagesNames, machine.huge_pages),
+      config::name_of(config::kRebootActionNames, machine.on_reboot),
+      config::name_of(config::kConfigPortsNames, machine.config_ports));
+}
+
+std::string boot_text(const BootConfig& boot) {
+  std::string out =
+      fmt::format("\n[boot]\nmode = \"{}\"\nkernel = {}\n",
+                  config::name_of(config::kBootModeNames, boot.mode), quoted(boot.kernel));
+  if (boot.initrd) {
+    out += fmt::format("initrd = {}\n", quoted(*boot.initrd));
+  }
+  out += fmt::format("cmdline = {}\n", quoted(boot.cmdline));
+  return boot.vars ? out + fmt::format("vars = {}\n", quoted(*boot.vars)) : out;
+}
+
+std::string pci_text(const PciConfig& pci) {
+  std::string out = fmt::format("\n[[pci]]\nhost = \"{}\"\n", pci.host.to_string());
+  out += pci.functions.empty() ? "functions = \"all\"\n"
+                               : fmt::format("functions = [{}]\n", fmt::join(pci.functions, ", "));
+  out += fmt::format("managed = {}\n", pci.managed);
+  out += fmt::format("port = {}\n", pci.port);
+  return out;
+}
+
+std::string console_text(const ConsoleConfig& console) {
+  std::vector<std::string> targets(console.serial.size());
+  std::transform(console.serial.begin(), console.serial.end(), targets.begin(), target_text);
+  if (targets.empty()) {
+    targets.emplace_back("off");
+  }
+  return fmt::format("\n[console]\nserial = {}\n", quoted_list(targets));
+}
+
+}  // namespace
+
+std::string to_toml(const Config& config) {
+  std::string out = fmt::format("name = {}\n", quoted(config.name));
+  out += machine_text(config.machine);
+  out += fmt::format("\n[cpu]\nhide = {}\n", quoted_list(config.cpu.hide));
+  out += boot_text(config.boot);
+  for (const auto& pci : config.pci) {
+    out += pci_text(pci);
+  }
+  return out + console_text(config.console);
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Internal to this room: one reader per section, each in its own file. A reader names every key of
+// its section and leaves unknown ones to TableReader::finish().
+#pragma once
+
+#include <vector>
+
+#include "vmm/config/config.hpp"
+#include "vmm/config/toml_reader.hpp"
+
+namespace gpuvm::config {
+
+Result<MachineConfig> read_machine(TableReader table);
+Result<CpuConfig> read_cpu(TableReader table);
+Result<BootConfig> read_boot(TableReader table);
+Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries);
+Result<ConsoleConfig> read_console(TableReader table);
+
+}  // namespace gpuvm::config

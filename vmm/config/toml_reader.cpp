@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+// toml++ itself is compiled into this file, see tomlpp.hpp.
+#define TOML_IMPLEMENTATION
+#include "vmm/config/toml_reader.hpp"
+
+#include <algorithm>
+#include <climits>
+
+#include "vmm/base/text.hpp"
+
+namespace gpuvm::config {
+namespace {
+
+constexpr std::size_t kLongestShown = 80;
+constexpr std::string_view kOverridePrefix = "--set ";
+
+std::string_view kind_of(const toml::node& node) {
+  switch (node.type()) {
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "a list";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a number with a fraction";
+    case toml::node_type::boolean:
+      return "a boolean";
+    case toml::node_type::date:
+    case toml::node_type::time:
+    case toml::node_type::date_time:
+      return "a date or time";
+    case toml::node_type::none:
+      break;
+  }
+  return "nothing";
+}
+
+std::string format_place(const toml::source_region& source) {
+  if (source.begin.line == 0 || !source.path) {
+    return {};
+  }
+  if (source.path->starts_with(kOverridePrefix)) {
+    return fmt::format(" ({})", printable(*source.path));
+  }
+  return fmt::format(" ({}:{}:{})", *source.path, source.begin.line, source.begin.column);
+}
+
+/// The first value below a container that knows its place: containers that --set made do not.
+std::string place_of_first_child(const toml::node& node) {
+  if (const auto* table = node.as_table(); table != nullptr && !table->empty()) {
+    return place_of(table->begin()->second);
+  }
+  if (const auto* array = node.as_array(); array != nullptr && !array->empty()) {
+    return place_of(*array->get(0));
+  }
+  return {};
+}
+
+std::string place_of_key(const toml::key& key, const toml::node& node) {
+  const auto place = format_place(key.source());
+  return place.empty() ? place_of(node) : place;
+}
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+std::string list_words(std::span<const std::string_view> words) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view separator = i == 0 ? "" : i + 1 == words.size() ? " or " : ", ";
+    text += fmt::format("{}\"{}\"", separator, words[i]);
+  }
+  return text;
+}
+
+/// " Did you mean cpus?", when a known name is near enough to be what was meant.
+std::string suggestion(std::string_view wanted, std::span<const std::string_view> known) {
+  const auto nearest = nearest_name(wanted, known);
+  const std::size_t tolerance = std::max<std::size_t>(2, wanted.size() / 3);
+  if (nearest.empty() || edit_distance(wanted, nearest) > tolerance) {
+    return {};
+  }
+  return fmt::format("; did you mean {}?", nearest);
+}
+
+std::string integer_rule(TableReader::IntegerRange range) {
+  return fmt::format("an integer from {} to {}", range.least, range.most);
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  const bool is_long = text.size() > kLongestShown;
+  return one_line(text.substr(0, kLongestShown)) + (is_long ? "..." : "");
+}
+
+std::string one_line(std::string_view text) {
+  std::string shown(text);
+  std::replace_if(shown.begin(), shown.end(), is_control, '?');
+  return shown;
+}
+
+std::string place_of(const toml::node& node) {
+  const auto place = format_place(node.source());
+  return place.empty() ? place_of_first_child(node) : place;
+}
+
+std::string resolve_path(const std::string& directory, std::string_view path) {
+  if (path.starts_with('/') || directory.empty()) {
+    return std::string(path);
+  }
+  return fmt::format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", path);
+}
+
+const toml::node* TableReader::find(std::string_view key) {
+  known_.push_back(key);
+  context_->keys.insert(schema_name_.empty() ? std::string(key)
+                                             : fmt::format("{}.{}", schema_name_, key));
+  return table_->get(key);
+}
+
+std::string TableReader::name_of(std::string_view key) const {
+  return name_.empty() ? std::string(key) : fmt::format("{}.{}", name_, key);
+}
+
+/// Of the key, or else of the table it is missing from, or else the document.
+std::string TableReader::place(std::string_view key) const {
+  std::string place;
+  if (const auto* node = table_->get(key)) {
+    place = place_of(*node);
+  } else {
+    place = place_of(*table_);
+  }
+  return place.empty() ? fmt::format(" ({})", context_->label) : place;
+}
+
+Error TableReader::must_be(std::string_view key, std::string_view what,
+                           std::string_view actual) const {
+  return fail(ErrorKind::kConfig, "{} must be {}, not {}{}", name_of(key), what, actual,
+              place(key));
+}
+
+Error TableReader::wrong(std::string_view key, std::string_view problem) const {
+  return fail(ErrorKind::kConfig, "{} {}{}", name_of(key), problem, place(key));
+}
+
+Result<std::int64_t> TableReader::checked_integer(std::string_view key, const toml::node& node,
+                                                  IntegerRange range) const {
+  const auto* value = node.as_integer();
+  if (value == nullptr) {
+    return must_be(key, integer_rule(range), kind_of(node));
+  }
+  if (value->get() < range.least || value->get() > range.most) {
+    return must_be(key, integer_rule(range), std::to_string(value->get()));
+  }
+  return value->get();
+}
+
+Result<std::int64_t> TableReader::integer(std::string_view key, IntegerRange range,
+                                          std::int64_t otherwise) {
+  return TRY(optional_integer(key, range)).value_or(otherwise);
+}
+
+Result<std::optional<std::int64_t>> TableReader::optional_integer(std::string_view key,
+                                                                  IntegerRange range) {
+  const auto* node = find(key);
+  if (node == nullptr) {
+    return std::optional<std::int64_t>{};
+  }
+  return std::optional(TRY(checked_integer(key, *node, range)));
+}
+
+Result<bool> TableReader::boolean(std::string_view key, bool otherwise) {
+  const auto* node = find(key);
+  if (node == nullptr) {
+    return otherwise;
+  }
+  if (!node->is_boolean()) {
+    return must_be(key, "true or false", kind_of(*node));
+  }
+  return node->as_boolean()->get();
+}
+
+Result<std::string> TableReader::checked_string(std::string_view key,
+                                                const toml::node& node) const {
+  const auto* value = node.as_string();
+  if (value == nullptr) {
+    return must_be(key, "a string", kind_of(node));
+  }
+  if (std::any_of(value->get().begin(), value->get().end(), is_control)) {
+    return wrong(key, "must not contain control characters");
+  }
+  return value->get();
+}
+
+Result<std::optional<std::string>> TableReader::optional_string(std::string_view key) {
+  const auto* node = find(key);
+  if (node == nullptr) {
+    return std::optional<std::string>{};
+  }
+  return std::optional(TRY(checked_string(key, *node)));
+}
+
+Result<std::optional<std::string>> TableReader::optional_path(std::string_view key) {
+  auto text = TRY(optional_string(key));
+  if (!text) {
+    return text;
+  }
+  if (text->empty()) {
+    return wrong(key, "must not be empty");
+  }
+  text = resolve_path(context_->directory, *text);
+  if (text->size() >= PATH_MAX) {
+    return wrong(key, "is longer than a path can be");
+  }
+  return text;
+}
+
+Result<std::size_t> TableReader::choice(std::string_view key,
+                                        std::span<const std::string_view> words,
+                                        std::size_t otherwise) {
+  const auto* node = find(key);
+  if (node == nullptr) {
+    return otherwise;
+  }
+  if (!node->is_string()) {
+    return must_be(key, list_words(words), kind_of(*node));
+  }
+  const auto text = TRY(checked_string(key, *node));
+  const auto found = std::find(words.begin(), words.end(), text);
+  if (found == words.end()) {
+    return must_be(key, list_words(words), '"' + printable(text) + '"');
+  }
+  return static_cast<std::size_t>(found - words.begin());
+}
+
+Result<std::optional<std::vector<std::string>>> TableReader::optional_strings(
+    std::string_view key) {
+  const auto* node = find(key);
+  if (node == nullptr) {
+    return std::optional<std::vector<std::string>>{};
+  }
+  const auto* array = node->as_array();
+  if (array == nullptr) {
+    return must_be(key, "a list of strings", kind_of(*node));
+  }
+  std::vector<std::string> strings;
+  for (const auto& element : *array) {
+    if (!element.is_string()) {
+      return must_be(key, "a list of strings", fmt::format("one with {}", kind_of(element)));
+    }
+    strings.push_back(TRY(checked_string(key, element)));
+  }
+  return std::optional(std::move(strings));
+}
+
+Result<std::optional<std::vector<std::int64_t>>> TableReader::optional_integers(
+    std::string_view key, IntegerRange range, std::string_view rule) {
+  const auto* node = find(key);
+  if (node == nullptr) {
+    return std::optional<std::vector<std::int64_t>>{};
+  }
+  const auto* array = node->as_array();
+  if (array == nullptr) {
+    return must_be(key, rule, kind_of(*node));
+  }
+  std::vector<std::int64_t> integers;
+  for (const auto& element : *array) {
+    if (!element.is_integer()) {
+      return must_be(key, rule, fmt::format("a list with {}", kind_of(element)));
+    }
+    integers.push_back(TRY(checked_integer(key, element, range)));
+  }
+  return std::optional(std::move(integers));
+}
+
+Result<TableReader> TableReader::table(std::string_view key) {
+  static const toml::table empty;
+  const auto* node = find(key);
+  if (node != nullptr && !node->is_table()) {
+    return must_be(key, fmt::format("a table, [{}]", name_of(key)), kind_of(*node));
+  }
+  return TableReader(node != nullptr ? node->as_table() : &empty, context_, name_of(key),
+                     name_of(key));
+}
+
+Result<std::vector<TableReader>> TableReader::tables(std::string_view key) {
+  std::vector<TableReader> readers;
+  const auto* node = find(key);
+  if (node == nullptr) {
+    return readers;
+  }
+  const auto rule = fmt::format("a list of tables, [[{}]]", name_of(key));
+  const auto* array = node->as_array();
+  if (array == nullptr) {
+    return must_be(key, rule, kind_of(*node));
+  }
+  for (const auto& element : *array) {
+    if (!element.is_table()) {
+      return must_be(key, rule, fmt::format("one with {}", kind_of(element)));
+    }
+    readers.push_back(TableReader(element.as_table(), context_,
+                                  fmt::format("{}.{}", name_of(key), readers.size()),
+                                  name_of(key)));
+  }
+  return readers;
+}
+
+bool TableReader::holds_string(std::string_view key) const {
+  const auto* node = table_->get(key);
+  return node != nullptr && node->is_string();
+}
+
+Status TableReader::finish() const {
+  for (const auto& [key, node] : *table_) {
+    if (std::find(known_.begin(), known_.end(), key.str()) == known_.end()) {
+      return fail(ErrorKind::kConfig, "Unknown key {}{}{}", printable(name_of(key.str())),
+                  place_of_key(key, node), suggestion(key.str(), known_));
+    }
+  }
+  return {};
+}
+
+}  // namespace gpuvm::config

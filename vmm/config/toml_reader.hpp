@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Internal to this room: reads typed values out of a parsed TOML table, with errors that name the
+// key, what it must be, what it is, and where it stands. It notes every key that is asked for, so
+// that what is left over is unknown, and so that the list of all keys needs no second copy.
+// The specification is TOML 1.0 (toml.io), as toml++ 3.3 parses it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+#include "vmm/config/tomlpp.hpp"
+
+namespace gpuvm::config {
+
+/// What all readers of one document share.
+struct ReaderContext {
+  std::string label;           ///< names the document in messages
+  std::string directory;       ///< where relative paths start
+  std::set<std::string> keys;  ///< every key asked for so far, without indices of lists
+};
+
+/// Text from a document as a message may show it: one line, no control characters, not too long.
+std::string printable(std::string_view text);
+
+/// The same without a limit of length, for messages of toml++, which quote the document.
+std::string one_line(std::string_view text);
+
+/// "(guest.toml:3:8)" or "(--set machine.cpus=x)"; "" where nothing is known.
+std::string place_of(const toml::node& node);
+
+/// A path as written, made absolute against directory.
+std::string resolve_path(const std::string& directory, std::string_view path);
+
+class TableReader {
+ public:
+  struct IntegerRange {
+    std::int64_t least;
+    std::int64_t most;
+  };
+
+  /// The document's root.
+  TableReader(const toml::table& root, ReaderContext& context)
+      : table_(&root), context_(&context) {}
+
+  // Each returns `otherwise` when the key is absent. Errors: kConfig.
+  Result<std::int64_t> integer(std::string_view key, IntegerRange range, std::int64_t otherwise);
+  Result<std::optional<std::int64_t>> optional_integer(std::string_view key, IntegerRange range);
+  Result<bool> boolean(std::string_view key, bool otherwise);
+  /// Without control characters.
+  Result<std::optional<std::string>> optional_string(std::string_view key);
+  /// A path, resolved, at most PATH_MAX.
+  Result<std::optional<std::string>> optional_path(std::string_view key);
+  /// The index of one of the given words.
+  Result<std::size_t> choice(std::string_view key, std::span<const std::string_view> words,
+                             std::size_t otherwise);
+  Result<std::optional<std::vector<std::string>>> optional_strings(std::string_view key);
+  /// `rule` says in messages what the key must be.
+  Result<std::optional<std::vector<std::int64_t>>> optional_integers(std::string_view key,
+                                                                     IntegerRange range,
+                                                                     std::string_view rule);
+
+  /// A table below this one; an empty one when absent.
+  Result<TableReader> table(std::string_view key);
+  /// A list of tables; empty when absent.
+  Result<std::vector<TableReader>> tables(std::string_view key);
+
+  bool has(std::string_view key) const { return table_->contains(key); }
+  /// True if the key is there and holds a string.
+  bool holds_string(std::string_view key) const;
+
+  /// "machine.cpus must be {what}, not {actual} ({place})".
+  Error must_be(std::string_view key, std::string_view what, std::string_view actual) const;
+  /// "{the key's full name} {problem} ({place})".
+  Error wrong(std::string_view key, std::string_view problem) const;
+  /// "machine.cpus", for messages.
+  std::string name_of(std::string_view key) const;
+  const std::string& directory() const { return context_->directory; }
+
+  /// Call after all keys were read: an unknown one is an error with the nearest known name.
+  Status finish() const;
+
+ private:
+  TableReader(const toml::table* table, ReaderContext* context, std::string name,
+              std::string schema_name)
+      : table_(table),
+        context_(context),
+        name_(std::move(name)),
+        schema_name_(std::move(schema_name)) {}
+
+  const toml::node* find(std::string_view key);
+  Result<std::string> checked_string(std::string_view key, const toml::node& node) const;
+  Result<std::int64_t> checked_integer(std::string_view key, const toml::node& node,
+                                       IntegerRange range) const;
+  std::string place(std::string_view key) const;
+
+  const toml::table* table_;
+  ReaderContext* context_;
+  std::string name_;         ///< "" for the root, "machine", "pci.0"
+  std::string schema_name_;  ///< the same without indices
+  std::vector<std::string_view> known_;
+};
+
+}  // namespace gpuvm::config

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/console/console.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "vmm/base/asio.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/console/backend.hpp"
+#include "vmm/console/endpoint_output.hpp"
+
+namespace gpuvm {
+
+namespace {
+
+using Descriptor = boost::asio::posix::stream_descriptor;
+using boost::system::error_code;
+
+/// What a user types while the guest does not listen; more is lost. A terminal is read on all the
+/// same, for the escape key.
+constexpr std::size_t kTypeAhead = 4096;
+
+void ignore_broken_pipes() {
+  struct sigaction action {};
+  if (::sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
+    action.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &action, nullptr);
+  }
+}
+
+std::string key_name(std::uint8_t key) {
+  return fmt::format("Ctrl-{}", static_cast<char>((key & 0x1f) + '@'));
+}
+
+}  // namespace
+
+/// One place. Handlers that wait in the io_context keep it alive; after close() they do nothing.
+/// All on the control thread, except write() and resume().
+class Console::Endpoint : public std::enable_shared_from_this<Endpoint> {
+ public:
+  Endpoint(boost::asio::io_context& control, ConsoleBackend backend, const ConsoleOptions& options,
+           ConsoleCallbacks callbacks)
+      : control_(control),
+        backend_(std::move(backend)),
+        escape_key_(backend_.terminal ? options.escape_key : std::uint8_t{0}),
+        callbacks_(std::move(callbacks)),
+        output_(options.output_buffer),
+        input_(control),
+        writable_(control),
+        listener_(control) {}
+
+  void start();
+  void close();
+  void write(std::span<const std::byte> bytes);
+  void resume();
+  void flush(std::chrono::steady_clock::time_point deadline);
+  const std::string& description() const { return backend_.description; }
+  void inspect(InspectNode& node) const;
+
+ private:
+  /// Takes two descriptors of one open file, or invalid ones.
+  void attach(int input, int output);
+  void wait_client();
+  void accept_client();
+  void lose_reader();
+  void wait_readable();
+  void read_input();
+  void type(std::span<const std::byte> bytes);
+  void deliver();
+  void wait_writable();
+  void handle(EndpointOutput::Progress progress);
+
+  boost::asio::io_context& control_;
+  ConsoleBackend backend_;
+  const std::uint8_t escape_key_;
+  const ConsoleCallbacks callbacks_;
+  EndpointOutput output_;
+  HostStream client_input_;
+  HostStream client_output_;
+  Descriptor input_;
+  Descriptor writable_;
+  Descriptor listener_;
+  std::vector<std::byte> pending_;  ///< typed, not yet taken by the guest
+  bool reading_ = false;            ///< a wait is under way
+  bool closed_ = false;
+};
+
+void Console::Endpoint::start() {
+  if (backend_.listener) {
+    listener_.assign(backend_.listener.release());
+    wait_client();
+  } else {
+    attach(backend_.input.get(), backend_.output.get());
+  }
+}
+
+void Console::Endpoint::close() {
+  closed_ = true;
+  output_.discard();
+  error_code ignored;
+  if (input_.is_open()) {
+    input_.release();
+  }
+  if (writable_.is_open()) {
+    writable_.release();
+  }
+  listener_.close(ignored);
+  backend_ = ConsoleBackend{};
+  client_input_ = HostStream{};
+  client_output_ = HostStream{};
+}
+
+void Console::Endpoint::write(std::span<const std::byte> bytes) {
+  const auto progress = output_.write(bytes);
+  if (progress != EndpointOutput::Progress::kDone) {
+    boost::asio::post(control_, [self = shared_from_this(), progress] { self->handle(progress); });
+  }
+}
+
+void Console::Endpoint::resume() {
+  boost::asio::post(control_, [self = shared_from_this()] {
+    if (!self->closed_) {
+      self->deliver();
+      self->wait_readable();
+    }
+  });
+}
+
+void Console::Endpoint::flush(std::chrono::steady_clock::time_point deadline) {
+  if (backend_.flush_at_end || client_output_) {
+    output_.flush(deadline);
+  }
+}
+
+void Console::Endpoint::inspect(InspectNode& node) const {
+  const auto counts = output_.counts();
+  node.field("written", counts.written);
+  node.field("dropped", counts.dropped);
+  node.field("waiting", counts.waiting);
+}
+
+void Console::Endpoint::attach(int input, int output) {
+  error_code error;
+  if (input >= 0) {
+    input_.assign(input, error);
+  }
+  if (output >= 0 && !error) {
+    writable_.assign(output, error);
+  }
+  if (error) {
+    log::warn("Serial console on {} cannot be waited for: {}", description(), error.message());
+  }
+  if (output >= 0) {
+    output_.attach(output);
+  }
+  wait_readable();
+  handle(output_.push_waiting());
+}
+
+void Console::Endpoint::wait_client() {
+  listener_.async_wait(Descriptor::wait_read, [self = shared_from_this()](error_code error) {
+    if (!error && !self->closed_) {
+      self->accept_client();
+    }
+  });
+}
+
+void Console::Endpoint::accept_client() {
+  UniqueFd client(
+      ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  UniqueFd copy(client ? ::fcntl(client.get(), F_DUPFD_CLOEXEC, 0) : -1);
+  if (!copy) {
+    wait_client();  // it left again
+    return;
+  }
+  client_input_ = HostStream(std::move(client));
+  client_output_ = HostStream(std::move(copy));
+  attach(client_input_.get(), client_output_.get());
+}
+
+/// A socket waits for its next client; any other place is done with.
+void Console::Endpoint::lose_reader() {
+  if (!listener_.is_open()) {
+    log::warn("Serial console on {}: cannot be written any more; its output is dropped",
+              description());
+    output_.discard();
+    return;
+  }
+  if (!client_input_) {
+    return;  // both directions noticed
+  }
+  output_.detach();
+  input_.release();
+  writable_.release();
+  client_input_ = HostStream{};
+  client_output_ = HostStream{};
+  wait_client();
+}
+
+void Console::Endpoint::wait_readable() {
+  if (closed_ || reading_ || !input_.is_open() || (!pending_.empty() && !backend_.terminal)) {
+    return;
+  }
+  reading_ = true;
+  input_.async_wait(Descriptor::wait_read, [self = shared_from_this()](error_code error) {
+    self->reading_ = false;
+    if (self->closed_ || !self->input_.is_open()) {
+      return;
+    }
+    // Regular files cannot be waited for; they are always readable. A wait that ended because its
+    // client was lost finds the next client's descriptor, or none.
+    if (!error || error == boost::asio::error::operation_not_supported) {
+      self->read_input();
+    }
+    self->wait_readable();
+  });
+}
+
+void Console::Endpoint::read_input() {
+  std::array<std::byte, 4096> buffer;
+  const ssize_t count = ::read(input_.native_handle(), buffer.data(), buffer.size());
+  if (count > 0) {
+    type(std::span(buffer).first(static_cast<std::size_t>(count)));
+  } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+    if (client_input_) {
+      lose_reader();
+    } else {
+      input_.release();  // the end of a piped input just ends the input
+    }
+  }
+}
+
+void Console::Endpoint::type(std::span<const std::byte> bytes) {
+  bool escaped = false;
+  if (escape_key_ != 0) {
+    const auto at = std::find(bytes.begin(), bytes.end(), std::byte{escape_key_});
+    escaped = at != bytes.end();
+    bytes = bytes.first(static_cast<std::size_t>(at - bytes.begin()));
+  }
+  // Other places are not read at all while something waits, so nothing of theirs is cut off here.
+  const std::size_t room = kTypeAhead - std::min(kTypeAhead, pending_.size());
+  bytes = bytes.first(std::min(bytes.size(), room));
+  pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+  deliver();
+  if (escaped && callbacks_.escape) {
+    callbacks_.escape();
+  }
+}
+
+void Console::Endpoint::deliver() {
+  if (pending_.empty()) {
+    return;
+  }
+  const std::size_t taken = callbacks_.input ? callbacks_.input(pending_) : pending_.size();
+  const auto end = static_cast<std::ptrdiff_t>(std::min(taken, pending_.size()));
+  pending_.erase(pending_.begin(), pending_.begin() + end);
+}
+
+void Console::Endpoint::wait_writable() {
+  writable_.async_wait(Descriptor::wait_write, [self = shared_from_this()](error_code) {
+    // Whatever ended the wait, one waiter is registered with the output: settle it.
+    if (!self->closed_) {
+      self->handle(self->output_.push_waiting());
+    }
+  });
+}
+
+void Console::Endpoint::handle(EndpointOutput::Progress progress) {
+  if (closed_ || progress == EndpointOutput::Progress::kDone) {
+    return;
+  }
+  if (progress == EndpointOutput::Progress::kLost) {
+    if (!output_.attached()) {  // else this is late news of a client that has been replaced
+      lose_reader();
+    }
+  } else if (writable_.is_open()) {
+    wait_writable();
+  } else {
+    output_.push_waiting();  // lost meanwhile: settles that nobody waits
+  }
+}
+
+Result<std::unique_ptr<Console>> Console::create(boost::asio::io_context& control,
+                                                 const ConsoleOptions& options,
+                                                 ConsoleCallbacks callbacks) {
+  const bool off =
+      std::find(options.serial.begin(), options.serial.end(), "off") != options.serial.end();
+  if (off && options.serial.size() > 1) {
+    return fail(ErrorKind::kConfig, "Serial console \"off\" cannot be combined with others");
+  }
+  std::vector<ConsoleBackend> backends;
+  for (std::size_t i = 0; i < options.serial.size() && !off; ++i) {
+    const std::string& place = options.serial[i];
+    const auto here = options.serial.begin() + static_cast<std::ptrdiff_t>(i);
+    if (place != "pty" && std::find(options.serial.begin(), here, place) != here) {
+      return fail(ErrorKind::kConfig, "Serial console \"{}\" is given twice", place);
+    }
+    backends.push_back(TRY(open_backend(place, {options.standard_input, options.standard_output})));
+  }
+  ignore_broken_pipes();
+  std::vector<std::shared_ptr<Endpoint>> endpoints;
+  for (auto& backend : backends) {
+    const bool escape = backend.mode.has_value() && options.escape_key != 0;
+    log::info("Serial console on {}{}", backend.description,
+              escape ? "; " + key_name(options.escape_key) + " ends the run" : std::string());
+    endpoints.push_back(
+        std::make_shared<Endpoint>(control, std::move(backend), options, callbacks));
+    endpoints.back()->start();
+  }
+  return std::unique_ptr<Console>(new Console(std::move(endpoints)));
+}
+
+Console::Console(std::vector<std::shared_ptr<Endpoint>> endpoints)
+    : endpoints_(std::move(endpoints)) {}
+
+Console::~Console() {
+  for (const auto& endpoint : endpoints_) {
+    endpoint->close();
+  }
+}
+
+void Console::write(std::span<const std::byte> bytes) {
+  for (const auto& endpoint : endpoints_) {
+    endpoint->write(bytes);
+  }
+}
+
+void Console::resume_input() {
+  for (const auto& endpoint : endpoints_) {
+    endpoint->resume();
+  }
+}
+
+void Console::flush(std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  for (const auto& endpoint : endpoints_) {
+    endpoint->flush(deadline);
+  }
+}
+
+std::vector<std::string> Console::places() const {
+  std::vector<std::string> places;
+  for (const auto& endpoint : endpoints_) {
+    places.push_back(endpoint->description());
+  }
+  return places;
+}
+
+void Console::inspect(InspectNode& node) const {
+  for (const auto& endpoint : endpoints_) {
+    endpoint->inspect(node.child(endpoint->description()));
+  }
+}
+
+}  // namespace gpuvm

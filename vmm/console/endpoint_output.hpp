@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// EndpointOutput: the bytes on their way to one place of the serial console. Writes them at once
+// where the descriptor takes them, keeps the rest in order.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <span>
+
+#include "vmm/console/byte_ring.hpp"
+
+namespace gpuvm {
+
+/// Any thread, except where noted.
+class EndpointOutput {
+ public:
+  enum class Progress {
+    kDone,     ///< nothing waits, or nobody is there to read
+    kWaiting,  ///< call push_waiting() once the descriptor is writable
+    kLost,     ///< the reader is gone
+  };
+
+  explicit EndpointOutput(std::size_t capacity) : waiting_(capacity) {}
+
+  /// Output goes to this non-blocking descriptor from now on; it stays the caller's and must be
+  /// detached before it is closed.
+  void attach(int fd);
+  /// Output is kept for the next reader.
+  void detach();
+  /// False before attach(), after detach(), and once the reader is gone.
+  bool attached() const;
+  /// Output is discarded from now on.
+  void discard();
+
+  /// kWaiting is only returned when nobody was told so before: one waiter suffices.
+  Progress write(std::span<const std::byte> bytes);
+  /// For the one that was told to wait.
+  Progress push_waiting();
+  /// Waits and writes until nothing waits any more, the reader is gone or the deadline has passed.
+  void flush(std::chrono::steady_clock::time_point deadline);
+
+  struct Counts {
+    std::uint64_t written = 0;
+    std::uint64_t dropped = 0;  ///< the reader was too slow, or gone
+    std::uint64_t waiting = 0;
+  };
+  Counts counts() const;
+
+ private:
+  Progress push_locked();
+  /// What the descriptor took; less than all when it is full or (then fd_ is -1) gone.
+  std::size_t write_some(std::span<const std::byte> bytes);
+
+  mutable std::mutex mutex_;  ///< guards what follows and the order of the output
+  ByteRing waiting_;
+  int fd_ = -1;
+  bool socket_ = false;
+  bool discard_ = false;
+  bool waiter_ = false;
+  Counts counts_;
+};
+
+}  // namespace gpuvm

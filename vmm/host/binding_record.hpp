@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// BindingRecord: what a function's driver was before gpuvm took it, kept in
+// /run/gpuvm/<BDF>.binding so that it can be given back even after a crash. The file is locked
+// (flock(2)) while a gpuvm manages the function: a lock, unlike a process number, cannot be stale.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "vmm/base/bdf.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm {
+
+struct BindingRecord {
+  std::string driver;           ///< driver to give the function back to; empty: it had none
+  std::string driver_override;  ///< sysfs driver_override before; empty: none
+
+  std::string to_text() const;
+  /// Nothing if the text was cut short, so that a crash while writing reads as "nothing was
+  /// changed".
+  static std::optional<BindingRecord> parse(std::string_view text);
+};
+
+constexpr std::string_view kBindingDirectory = "/run/gpuvm";
+
+/// A locked state file. The file stays when the object goes, unless remove() was called.
+class BindingFile {
+ public:
+  /// Creates (or finds) and locks it. Errors: kHost, also where another gpuvm holds it.
+  static Result<BindingFile> claim(const HostSystem& host, const Bdf& bdf);
+
+  /// What an earlier run left; nothing in a new file.
+  const std::optional<BindingRecord>& record() const { return record_; }
+  /// Writes and syncs the record. Errors: kHost.
+  Status save(const BindingRecord& record);
+  void remove();
+
+ private:
+  BindingFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  Status load();
+
+  UniqueFd fd_;
+  std::string path_;
+  std::optional<BindingRecord> record_;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// DriverBinding: takes functions from their host drivers, binds them to vfio-pci and gives them
+// back (Linux, Documentation/ABI/testing/sysfs-bus-pci: driver_override, unbind, drivers_probe).
+// What a function's driver was is on disk before anything is changed, see binding_record.hpp.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "vmm/base/bdf.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/host/binding_record.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm {
+
+/// Owns the bindings of a set of functions. Close every VFIO handle to them (and the VM whose KVM
+/// VFIO device holds their groups) before it goes: the kernel's unbind waits for that.
+class DriverBinding {
+ public:
+  /// Binds all or none. Functions that the user has bound to a VFIO driver are left as they are,
+  /// now and at the end. `host` must outlive the object. Errors: kConfig for what can never be
+  /// bound, kHost for the rest.
+  static Result<DriverBinding> create(const HostSystem& host, std::span<const Bdf> functions);
+
+  DriverBinding(DriverBinding&& other) noexcept = default;
+  DriverBinding& operator=(DriverBinding&&) = delete;
+  ~DriverBinding();
+
+  /// The functions that go back to the host at the end.
+  std::vector<Bdf> managed() const;
+  /// Gives the functions back, the last bound first; all are tried, the first error is returned
+  /// and what failed keeps its record. Called by the destructor, which logs the error.
+  Status release();
+
+ private:
+  struct Managed {
+    Bdf bdf;
+    BindingFile file;
+  };
+  explicit DriverBinding(const HostSystem& host) : host_(&host) {}
+  Status bind(const Bdf& bdf);
+
+  const HostSystem* host_;
+  std::vector<Managed> managed_;
+};
+
+/// The driver is one that hands the function to user space: vfio-pci or a device-specific variant.
+bool is_vfio_driver(std::string_view driver);
+
+/// Gives one function back after a crash, as its record says. False if there is no record.
+/// Errors: kHost, also where a gpuvm that is alive manages it.
+Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf);
+
+struct RestoredBinding {
+  Bdf bdf;
+  Status outcome;
+};
+/// Gives back every function whose gpuvm is gone; those of living ones are passed over.
+std::vector<RestoredBinding> restore_bindings(const HostSystem& host);
+
+}  // namespace gpuvm

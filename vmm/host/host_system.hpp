@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// HostSystem: the host's /sys, /proc, /dev and /run below an injectable root, and the only two ways
+// in which this room changes the host: writing an attribute and loading a kernel module. Tests give
+// it a directory with a made-up sysfs and override the two.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+
+namespace gpuvm {
+
+/// Stateless apart from its root; any thread.
+class HostSystem {
+ public:
+  /// root: "" for the real host, else a directory that stands for "/".
+  explicit HostSystem(std::string root = {}) : root_(std::move(root)) {}
+  virtual ~HostSystem() = default;
+
+  /// Where an absolute path ("/sys/…") lies below the root.
+  std::string path(std::string_view absolute) const;
+  bool exists(std::string_view absolute) const;
+  /// Text of an attribute, trailing white space removed. Errors: kHost.
+  Result<std::string> read(std::string_view absolute) const;
+  /// A number, decimal or "0x…"; nothing where it is absent or not a number.
+  std::optional<std::uint64_t> read_number(std::string_view absolute) const;
+  /// Sorted names in a directory; empty where it is absent.
+  std::vector<std::string> list(std::string_view absolute) const;
+  /// The last part of what a symbolic link points to, for instance a driver's name.
+  std::optional<std::string> link_name(std::string_view absolute) const;
+  /// All that a symbolic link says.
+  std::optional<std::string> link_text(std::string_view absolute) const;
+
+  /// One write(2) to an attribute. Errors: kHost with errno's text.
+  virtual Status write(std::string_view absolute, std::string_view text) const;
+  /// Runs modprobe and waits for it. Errors: kHost.
+  virtual Status load_module(const std::string& name) const;
+
+ private:
+  std::string root_;
+};
+
+}  // namespace gpuvm

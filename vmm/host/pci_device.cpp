@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/host/pci_device.hpp"
+
+#include <charconv>
+#include <sstream>
+
+namespace gpuvm {
+namespace {
+
+Result<std::uint32_t> read_id(const HostSystem& host, const Bdf& bdf, std::string_view attribute) {
+  const std::string path = pci_sysfs_path(bdf, attribute);
+  const auto value = host.read_number(path);
+  if (!value || *value > 0xffffff) {
+    return fail(ErrorKind::kHost, "Cannot read {}: is sysfs mounted on /sys?", host.path(path));
+  }
+  return static_cast<std::uint32_t>(*value);
+}
+
+std::uint32_t small_number(const HostSystem& host, const std::string& path) {
+  const auto value = host.read_number(path);
+  return value && *value <= 255 ? static_cast<std::uint32_t>(*value) : 0;
+}
+
+}  // namespace
+
+std::string pci_sysfs_path(const Bdf& bdf, std::string_view attribute) {
+  std::string path = "/sys/bus/pci/devices/" + bdf.to_string();
+  if (!attribute.empty()) {
+    path += '/';
+    path += attribute;
+  }
+  return path;
+}
+
+Result<HostPciDevice> HostPciDevice::open(const HostSystem& host, const Bdf& bdf) {
+  if (!host.exists(pci_sysfs_path(bdf))) {
+    return fail(ErrorKind::kConfig, "{} is not there; `lspci -Dnn` lists what is", bdf.to_string());
+  }
+  PciIds ids;
+  ids.vendor = static_cast<std::uint16_t>(TRY(read_id(host, bdf, "vendor")));
+  ids.device = static_cast<std::uint16_t>(TRY(read_id(host, bdf, "device")));
+  ids.subsystem_vendor = static_cast<std::uint16_t>(TRY(read_id(host, bdf, "subsystem_vendor")));
+  ids.subsystem_device = static_cast<std::uint16_t>(TRY(read_id(host, bdf, "subsystem_device")));
+  ids.class_code = TRY(read_id(host, bdf, "class"));
+  return HostPciDevice(host, bdf, ids);
+}
+
+std::optional<std::string> HostPciDevice::driver() const {
+  return host_->link_name(pci_sysfs_path(bdf_, "driver"));
+}
+
+std::optional<std::uint32_t> HostPciDevice::iommu_group() const {
+  const auto name = host_->link_name(pci_sysfs_path(bdf_, "iommu_group"));
+  if (!name) {
+    return std::nullopt;
+  }
+  std::uint32_t group = 0;
+  const char* const end = name->data() + name->size();
+  const auto [stop, error] = std::from_chars(name->data(), end, group);
+  return error == std::errc{} && stop == end ? std::optional(group) : std::nullopt;
+}
+
+std::vector<std::string> HostPciDevice::reset_methods() const {
+  const auto text = host_->read(pci_sysfs_path(bdf_, "reset_method"));
+  std::vector<std::string> methods;
+  if (text) {
+    std::istringstream words(*text);
+    for (std::string word; words >> word;) {
+      methods.push_back(word);
+    }
+  }
+  return methods;
+}
+
+std::vector<Bdf> HostPciDevice::slot_functions() const {
+  std::vector<Bdf> functions;
+  for (std::uint8_t number = 0; number < 8; ++number) {
+    Bdf candidate = bdf_;
+    candidate.function = number;
+    if (host_->exists(pci_sysfs_path(candidate))) {
+      functions.push_back(candidate);
+    }
+  }
+  return functions;
+}
+
+std::optional<std::uint32_t> HostPciDevice::numa_node() const {
+  // -1 (no node) is not a number here, which is what we want.
+  const auto node = host_->read_number(pci_sysfs_path(bdf_, "numa_node"));
+  return node ? std::optional(static_cast<std::uint32_t>(*node)) : std::nullopt;
+}
+
+bool HostPciDevice::is_boot_vga() const {
+  return host_->read_number(pci_sysfs_path(bdf_, "boot_vga")).value_or(0) == 1;
+}
+
+PciLink HostPciDevice::link() const {
+  PciLink link;
+  link.width = small_number(*host_, pci_sysfs_path(bdf_, "current_link_width"));
+  link.max_width = small_number(*host_, pci_sysfs_path(bdf_, "max_link_width"));
+  if (auto speed = host_->read(pci_sysfs_path(bdf_, "current_link_speed"))) {
+    link.speed = std::move(*speed);
+  }
+  if (auto speed = host_->read(pci_sysfs_path(bdf_, "max_link_speed"))) {
+    link.max_speed = std::move(*speed);
+  }
+  return link;
+}
+
+std::string HostPciDevice::power_state() const {
+  const auto state = host_->read(pci_sysfs_path(bdf_, "power_state"));
+  return state && !state->empty() ? *state : "unknown";
+}
+
+void HostPciDevice::inspect(InspectNode& node) const {
+  node.hex("vendor", ids_.vendor);
+  node.hex("device", ids_.device);
+  node.hex("class", ids_.class_code);
+  node.field("driver", driver().value_or("none"));
+  if (const auto group = iommu_group()) {
+    node.field("iommu_group", std::uint64_t{*group});
+  }
+  std::string methods;
+  for (const std::string& method : reset_methods()) {
+    methods += (methods.empty() ? "" : " ") + method;
+  }
+  node.field("reset_method", methods.empty() ? "none" : methods);
+  if (const auto node_number = numa_node()) {
+    node.field("numa_node", std::uint64_t{*node_number});
+  }
+  node.field("boot_vga", is_boot_vga());
+  node.field("power_state", power_state());
+  const PciLink now = link();
+  if (now.width != 0) {
+    node.field("link", fmt::format("{} x{} (of {} x{})", now.speed, now.width, now.max_speed,
+                                   now.max_width));
+  }
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/cpuid.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "vmm/base/text.hpp"
+#include "vmm/kvm/cpu_features.hpp"
+
+namespace gpuvm {
+namespace {
+
+using Reg = CpuidRegister;
+
+constexpr std::uint32_t bit(unsigned number) {
+  return std::uint32_t{1} << number;
+}
+
+CpuidEntry* find(std::vector<CpuidEntry>& entries, std::uint32_t leaf, std::uint32_t subleaf) {
+  for (auto& entry : entries) {
+    if (entry.leaf == leaf && (!entry.indexed || entry.subleaf == subleaf)) {
+      return &entry;
+    }
+  }
+  return nullptr;
+}
+
+/// A bit that means nothing good in a guest, or that the guest must see.
+struct FixedBits {
+  std::uint32_t leaf;
+  std::uint32_t subleaf;
+  Reg where;
+  std::uint32_t clear;
+  std::uint32_t set;
+  const char* reason;
+};
+
+constexpr std::array kFixedBits = {
+    FixedBits{1, 0, Reg::kEcx, bit(3), 0, "MONITOR/MWAIT: idle must reach the host"},
+    FixedBits{1, 0, Reg::kEcx, bit(2) | bit(15), 0, "debug store, PDCM: no PMU in the guest"},
+    FixedBits{1, 0, Reg::kEcx, 0, bit(31), "hypervisor present"},
+    FixedBits{1, 0, Reg::kEcx, 0, bit(24), "TSC deadline timer of the in-kernel APIC"},
+    FixedBits{1, 0, Reg::kEcx, 0, bit(21), "x2APIC of the in-kernel APIC"},
+    FixedBits{1, 0, Reg::kEdx, bit(21), 0, "debug store: no PMU in the guest"},
+    FixedBits{6, 0, Reg::kEax, ~std::uint32_t{0}, bit(2),
+              "no thermal sensors; APIC timer always runs"},
+    FixedBits{6, 0, Reg::kEbx, ~std::uint32_t{0}, 0, "no thermal thresholds"},
+    FixedBits{6, 0, Reg::kEcx, ~std::uint32_t{0}, 0, "no APERF/MPERF"},
+    FixedBits{0xa, 0, Reg::kEax, ~std::uint32_t{0}, 0, "no PMU in the guest"},
+    FixedBits{0xa, 0, Reg::kEbx, ~std::uint32_t{0}, 0, "no PMU in the guest"},
+    FixedBits{0xa, 0, Reg::kEcx, ~std::uint32_t{0}, 0, "no PMU in the guest"},
+    FixedBits{0xa, 0, Reg::kEdx, ~std::uint32_t{0}, 0, "no PMU in the guest"},
+    FixedBits{0x80000001, 0, Reg::kEcx, bit(2), 0, "SVM: no nested guests"},
+    FixedBits{0x80000001, 0, Reg::kEcx, bit(23) | bit(24) | bit(28), 0, "no PMU in the guest"},
+    FixedBits{1, 0, Reg::kEcx, bit(5), 0, "VMX: no nested guests"},
+};
+
+void apply_fixed_bits(std::vector<CpuidEntry>& entries) {
+  for (const auto& row : kFixedBits) {
+    if (auto* entry = find(entries, row.leaf, row.subleaf)) {
+      (*entry)[row.where] = ((*entry)[row.where] & ~row.clear) | row.set;
+    }
+  }
+}
+
+/// Bits of an APIC ID that tell cores apart.
+unsigned core_id_bits(std::uint32_t count) {
+  return static_cast<unsigned>(std::bit_width(count - 1));
+}
+
+/// Leaf 1: initial APIC ID, logical processors, HTT.
+void set_basic_topology(CpuidEntry& entry, std::uint32_t index, std::uint32_t count) {
+  auto& ebx = entry[Reg::kEbx];
+  ebx = (ebx & 0x0000ffff) | (index << 24) | (std::min(count, 255U) << 16);
+  auto& edx = entry[Reg::kEdx];
+  edx = count > 1 ? edx | bit(28) : edx & ~bit(28);
+}
+
+/// Leaf 4 (Intel) and 0x8000001d (AMD): level 3 is shared by all vCPUs, lower levels by none.
+void set_cache_topology(CpuidEntry& entry, std::uint32_t count, bool intel) {
+  auto& eax = entry[Reg::kEax];
+  if ((eax & 0x1f) == 0) {
+    return;  // no more caches
+  }
+  const std::uint32_t sharing = ((eax >> 5) & 7) >= 3 ? count - 1 : 0;
+  const std::uint32_t cores = intel ? (bit(core_id_bits(count)) - 1) & 0x3f : 0;
+  eax = (eax & 0x3fff) | (sharing << 14) | (cores << 26);
+}
+
+/// Leaf 0x80000008 ECX and 0x8000001e: AMD's core count and ids.
+void set_amd_topology(CpuidEntry& entry, std::uint32_t index, std::uint32_t count) {
+  if (entry.leaf == 0x80000008) {
+    entry[Reg::kEcx] = (core_id_bits(count) << 12) | (count - 1);
+  } else {
+    entry.registers = {index, index, 0, 0};  // one thread a core, node 0 of 1
+  }
+}
+
+/// Leaf 0xb (and 0x1f): subleaf 0 threads, subleaf 1 cores, then nothing.
+std::array<CpuidEntry, 3> extended_topology(std::uint32_t leaf, std::uint32_t index,
+                                            std::uint32_t count) {
+  constexpr std::uint32_t kThread = 1U << 8;
+  constexpr std::uint32_t kCore = 2U << 8;
+  return {CpuidEntry{leaf, 0, true, {0, 1, kThread | 0, index}},
+          CpuidEntry{leaf, 1, true, {core_id_bits(count), count, kCore | 1, index}},
+          CpuidEntry{leaf, 2, true, {0, 0, 2, index}}};
+}
+
+void hide_one(std::vector<CpuidEntry>& entries, std::string_view name) {
+  for (const auto& word : feature_words()) {
+    for (unsigned i = 0; i < word.names.size(); ++i) {
+      auto* entry = word.names.at(i) == name ? find(entries, word.leaf, word.subleaf) : nullptr;
+      if (entry != nullptr) {
+        (*entry)[word.where] &= ~bit(i);
+      }
+    }
+  }
+  if (name == "xsave") {  // without it the state leaf describes nothing
+    std::erase_if(entries, [](const CpuidEntry& entry) { return entry.leaf == 0xd; });
+  }
+  for (const auto& dependency : feature_dependencies()) {
+    if (dependency.needed == name) {
+      hide_one(entries, dependency.dependent);
+    }
+  }
+}
+
+std::vector<std::string_view> known_names() {
+  std::vector<std::string_view> names;
+  for (const auto& word : feature_words()) {
+    std::copy_if(word.names.begin(), word.names.end(), std::back_inserter(names),
+                 [](std::string_view name) { return !name.empty(); });
+  }
+  return names;
+}
+
+}  // namespace
+
+Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::string> names) {
+  const auto known = known_names();
+  for (const auto& name : names) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      return fail(ErrorKind::kConfig,
+                  "cpu.hide: no CPU feature is called \"{}\"; did you mean \"{}\"? Names are those "
+                  "of the flags line in /proc/cpuinfo",
+                  name, nearest_name(name, known));
+    }
+    hide_one(entries, name);
+  }
+  return {};
+}
+
+std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t index,
+                                    std::uint32_t count) {
+  std::vector<CpuidEntry> entries;
+  bool has_leaf_b = false;
+  for (const auto& entry : supported) {
+    if (entry.leaf == 0xb || entry.leaf == 0x1f) {
+      has_leaf_b = has_leaf_b || entry.leaf == 0xb;
+      continue;
+    }
+    entries.push_back(entry);
+  }
+  apply_fixed_bits(entries);
+  for (auto& entry : entries) {
+    if (entry.leaf == 1) {
+      set_basic_topology(entry, index, count);
+    } else if (entry.leaf == 4 || entry.leaf == 0x8000001d) {
+      set_cache_topology(entry, count, entry.leaf == 4);
+    } else if (entry.leaf == 0x80000008 || entry.leaf == 0x8000001e) {
+      set_amd_topology(entry, index, count);
+    }
+  }
+  if (has_leaf_b) {
+    const auto levels = extended_topology(0xb, index, count);
+    entries.insert(entries.end(), levels.begin(), levels.end());
+  }
+  return entries;
+}
+
+unsigned physical_address_bits(std::span<const CpuidEntry> entries) {
+  for (const auto& entry : entries) {
+    if (entry.leaf == 0x80000008) {
+      // Guest physical bits (23:16) apply to nested paging; 0 means the same as 7:0.
+      return entry[Reg::kEax] & 0xff;
+    }
+  }
+  return 36;
+}
+
+}  // namespace gpuvm

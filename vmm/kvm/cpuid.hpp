@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CPUID a guest sees: what KVM supports on this host, cleaned of what makes no sense in a
+// guest, with topology leaves that are right for the number of vCPUs, and without the features the
+// user hides. Pure; no KVM needed. Sources: Intel SDM volume 2A, CPUID; AMD64 APM volume 3,
+// appendix E; Linux Documentation/virt/kvm/x86/cpuid.rst. Missing: more than one socket,
+// hyperthreads (every vCPU is a core of one socket).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+
+namespace gpuvm {
+
+enum class CpuidRegister : std::uint8_t { kEax, kEbx, kEcx, kEdx };
+
+struct CpuidEntry {
+  std::uint32_t leaf = 0;
+  std::uint32_t subleaf = 0;
+  bool indexed = false;                      ///< the subleaf matters
+  std::array<std::uint32_t, 4> registers{};  ///< EAX, EBX, ECX, EDX
+
+  std::uint32_t& operator[](CpuidRegister which) {
+    return registers[static_cast<std::size_t>(which)];
+  }
+  std::uint32_t operator[](CpuidRegister which) const {
+    return registers[static_cast<std::size_t>(which)];
+  }
+};
+
+/// Removes features by their /proc/cpuinfo names, with everything that depends on them (xsave takes
+/// avx along). Errors: kConfig for a name that is not known, with the nearest known one.
+Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::string> names);
+
+/// The leaves for vCPU `index` of `count`; its APIC ID is `index`.
+std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t index,
+                                    std::uint32_t count);
+
+/// Guest physical address bits (leaf 0x80000008); 36 where the leaf is absent.
+unsigned physical_address_bits(std::span<const CpuidEntry> entries);
+
+}  // namespace gpuvm

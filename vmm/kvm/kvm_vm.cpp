@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/kvm_vm.hpp"
+
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#include "vmm/base/log.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// Three pages for VM86 mode and one for the identity map that Intel CPUs without unrestricted
+/// guest need. Below the 4 GiB firmware area, above all windows and APICs.
+constexpr std::uint64_t kIdentityMapAddress = 0xfeffc000;
+constexpr unsigned long kTssAddress = 0xfeffd000;
+
+}  // namespace
+
+KvmVm::KvmVm(const KvmSystem& system, KvmVmOptions options)
+    : system_(system), options_(std::move(options)), slots_(system.max_memory_slots()) {}
+
+Result<std::unique_ptr<KvmVm>> KvmVm::create(const KvmSystem& system, KvmVmOptions options) {
+  if (options.cpus == 0 || options.cpus > system.max_vcpus()) {
+    return fail(ErrorKind::kHost,
+                "The host's KVM supports 1 to {} vCPUs, not {}; change machine.cpus",
+                system.max_vcpus(), options.cpus);
+  }
+  std::unique_ptr<KvmVm> vm(new KvmVm(system, std::move(options)));
+  TRY(vm->rebuild());
+  return vm;
+}
+
+Status KvmVm::rebuild() {
+  vcpus_.clear();
+  vfio_link_.reset();
+  vm_.reset();
+  vm_ = TRY(system_.create_vm());
+  TRY(create_chips());
+  TRY(slots_.attach(vm_.get()));
+  TRY(interrupts_.attach(vm_.get()));
+  TRY(create_vcpus());
+  return add_vfio_groups();
+}
+
+Status KvmVm::create_chips() {
+  std::uint64_t identity_map = kIdentityMapAddress;
+  ::ioctl(vm_.get(), KVM_SET_IDENTITY_MAP_ADDR,
+          &identity_map);  // meaningless on AMD, where it may fail
+  ::ioctl(vm_.get(), KVM_SET_TSS_ADDR, kTssAddress);
+  if (::ioctl(vm_.get(), KVM_CREATE_IRQCHIP, 0) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot create the interrupt controllers");
+  }
+  kvm_pit_config pit{};
+  pit.flags = KVM_PIT_SPEAKER_DUMMY;
+  if (::ioctl(vm_.get(), KVM_CREATE_PIT2, &pit) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot create the timer");
+  }
+  // Reinjection of lost ticks only serves guests without a better clock, and costs AVIC.
+  kvm_reinject_control reinject{};
+  ::ioctl(vm_.get(), KVM_REINJECT_CONTROL, &reinject);
+  return {};
+}
+
+Status KvmVm::create_vcpus() {
+  for (std::uint32_t index = 0; index < options_.cpus; ++index) {
+    auto vcpu = TRY_CONTEXT(Vcpu::create(vm_.get(), index, system_.run_area_size()),
+                            fmt::format("vCPU {}", index));
+    TRY(vcpu->set_cpuid(guest_cpuid(options_.cpuid, index, options_.cpus)));
+    TRY(vcpu->limit_machine_check_banks());
+    vcpus_.push_back(std::move(vcpu));
+  }
+  return {};
+}
+
+Status KvmVm::add_vfio_groups() {
+  if (options_.vfio_group_fds.empty()) {
+    return {};
+  }
+  kvm_create_device request{};
+  request.type = KVM_DEV_TYPE_VFIO;
+  if (::ioctl(vm_.get(), KVM_CREATE_DEVICE, &request) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot link KVM with VFIO");
+  }
+  vfio_link_.reset(static_cast<int>(request.fd));
+  for (const int group : options_.vfio_group_fds) {
+    kvm_device_attr attribute{};
+    attribute.group = KVM_DEV_VFIO_GROUP;
+    attribute.attr = KVM_DEV_VFIO_GROUP_ADD;
+    attribute.addr = reinterpret_cast<std::uintptr_t>(&group);
+    if (::ioctl(vfio_link_.get(), KVM_SET_DEVICE_ATTR, &attribute) != 0) {
+      return fail_errno(ErrorKind::kHost, "Cannot tell KVM of a VFIO group");
+    }
+  }
+  return {};
+}
+
+void KvmVm::inspect(InspectNode& node) const {
+  slots_.inspect(node.child("memory_slots"));
+  interrupts_.inspect(node.child("interrupts"));
+  for (const auto& vcpu : vcpus_) {
+    vcpu->inspect(node.child(fmt::format("vcpu-{}", vcpu->index())));
+  }
+}
+
+}  // namespace gpuvm

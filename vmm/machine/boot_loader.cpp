@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/boot_loader.hpp"
+
+#include <numeric>
+
+#include "devices/platform/acpi_pm.hpp"
+#include "devices/platform/mc146818.hpp"
+#include "devices/platform/reset_port.hpp"
+#include "firmware/acpi/acpi_tables.hpp"
+#include "firmware/linux/linux_boot.hpp"
+#include "firmware/smbios/smbios.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/machine/layout.hpp"
+
+namespace gpuvm {
+namespace {
+
+AcpiInput acpi_input(const Config& config, const GuestTables& tables) {
+  AcpiInput input;
+  input.apic_ids.resize(config.machine.cpus);
+  std::iota(input.apic_ids.begin(), input.apic_ids.end(), 0U);
+  input.local_apic = layout::kLocalApicBase;
+  input.io_apic = layout::kIoApicBase;
+  input.sci = kSciGsi;
+  input.rtc_century = Mc146818::kCentury;
+  input.power.pm1_event = kAcpiPmBase + kPm1EventOffset;
+  input.power.pm1_control = kAcpiPmBase + kPm1ControlOffset;
+  input.power.pm_timer = kAcpiPmBase + kPmTimerOffset;
+  input.power.reset = kResetPort;
+  input.power.reset_value = kResetValue;
+  input.ecam =
+      AcpiEcam{.base = layout::kEcamBase, .last_bus = static_cast<std::uint8_t>(tables.buses - 1)};
+  input.sources = tables.acpi_sources;
+  return input;
+}
+
+Result<GuestAddress> place_acpi(const Config& config, const GuestMemory& memory,
+                                const GuestTables& tables) {
+  const auto area = *GuestRange::create(layout::kAcpiBase, layout::kAcpiSize);
+  const auto image = TRY(build_acpi(acpi_input(config, tables), area));
+  if (!memory.write(image.base, image.bytes)) {
+    return fail(ErrorKind::kInternal, "The ACPI tables do not fit into guest memory");
+  }
+  return image.rsdp();
+}
+
+Result<GuestAddress> place_smbios(const Config& config, const GuestMemory& memory) {
+  SmbiosInput input;
+  input.uuid = machine_uuid(config.name);
+  input.machine_name = config.name;
+  input.processors.cores_per_socket = config.machine.cpus;
+  for (const auto& region : memory.regions()) {
+    input.ram.push_back(region.range);
+  }
+  const auto image = TRY(build_smbios(input));
+  if (!memory.write(image.base, image.bytes)) {
+    return fail(ErrorKind::kInternal, "The SMBIOS tables do not fit into guest memory");
+  }
+  return image.base;
+}
+
+std::vector<E820Entry> reserved_ranges() {
+  return {
+      {*GuestRange::create(layout::kAcpiBase, layout::kAcpiSize + layout::kSmbiosSize),
+       E820Type::kReserved},
+      {*GuestRange::create(layout::kEcamBase, layout::kEcamSize), E820Type::kReserved},
+      {*GuestRange::create(layout::kKvmPagesBase, layout::kKvmPagesSize), E820Type::kReserved},
+  };
+}
+
+Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& memory,
+                                       GuestAddress rsdp,
+                                       std::span<const FirmwareFunction> functions) {
+  const auto kernel =
+      TRY_CONTEXT(LinuxImage::load(config.boot.kernel, KernelPayload::kGuest), "boot.kernel");
+  log::debug("Kernel {}: {}", kernel.path(), kernel.release());
+  LinuxBootOptions options;
+  options.kernel = &kernel;
+  options.initrd_path = config.boot.initrd.value_or("");
+  options.command_line = config.boot.cmdline;
+  options.rsdp = rsdp;
+  options.reserved = reserved_ranges();
+  options.setup_data = rom_setup_data(functions);
+  return load_linux(memory, options);
+}
+
+}  // namespace
+
+Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
+                                 const GuestTables& tables, EfiBoot* efi) {
+  const GuestAddress rsdp = TRY(place_acpi(config, memory, tables));
+  const GuestAddress smbios = TRY(place_smbios(config, memory));
+  if (efi != nullptr) {
+    return efi->load({.config = config,
+                      .rsdp = rsdp,
+                      .smbios3 = smbios,
+                      .reserved = reserved_ranges(),
+                      .pci = tables.pci,
+                      .functions = tables.functions});
+  }
+  return load_linux_guest(config, memory, rsdp, tables.functions);
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the guest finds in its memory at power-on: ACPI and SMBIOS tables, then the kernel by
+// `[boot] mode`.
+#pragma once
+
+#include <vector>
+
+#include "firmware/acpi/acpi_source.hpp"
+#include "firmware/linux/cpu_entry_state.hpp"
+#include "vmm/config/config.hpp"
+#include "vmm/machine/efi_boot.hpp"
+#include "vmm/memory/guest_memory.hpp"
+
+namespace gpuvm {
+
+/// What the tables say of the machine besides its configuration.
+struct GuestTables {
+  std::vector<const AcpiSource*> acpi_sources;  ///< in the order of the DSDT
+  unsigned buses = 1;                           ///< PCI buses from 0 up
+  TreePci pci;                                  ///< for EFI firmware, without its functions
+  std::vector<FirmwareFunction> functions;      ///< passed through
+};
+
+/// Writes tables and kernel into guest memory. `efi` is null unless the boot mode is EFI. No vCPU
+/// runs. Errors: kConfig for files.
+Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
+                                 const GuestTables& tables, EfiBoot* efi);
+
+}  // namespace gpuvm

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// ControlLoop: the control thread's decisions while a guest runs: what follows a reset, a
+// power-off, a signal or a failure. One io_context; everything that changes the machine happens on
+// it.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "vmm/base/result.hpp"
+#include "vmm/bus/lifecycle.hpp"
+#include "vmm/config/config.hpp"
+#include "vmm/kvm/vcpu.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace gpuvm {
+
+class Machine;
+
+/// How long a guest may take to power off after its power button was pressed.
+constexpr std::chrono::seconds kPowerOffGrace{30};
+
+class ControlLoop {
+ public:
+  explicit ControlLoop(RebootAction on_reboot);
+  ~ControlLoop();
+  ControlLoop(const ControlLoop&) = delete;
+  ControlLoop& operator=(const ControlLoop&) = delete;
+
+  boost::asio::io_context& context();
+
+  // Called from any thread; each posts to the control thread.
+  MachineRequests requests();
+  void vcpu_ended(VcpuEvent event, const std::string& failure);
+
+  void fail(Error error);
+
+  /// The user wants the guest to end: the first call presses the power button, the second ends it.
+  /// Control thread.
+  void ask_for_end(int status_if_forced);
+
+  /// Runs until the guest is over; the machine has been powered on. The value is the exit status.
+  Result<int> run(Machine& machine);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/efi_boot.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+
+#include "devices/platform/acpi_pm.hpp"
+#include "devices/platform/reset_port.hpp"
+#include "firmware/efi/efi_kernel.hpp"
+#include "firmware/efi/embedded_image.hpp"
+#include "firmware/efi/monitor_port.hpp"
+#include "firmware/efi/uefi_types.hpp"
+#include "firmware/efi/variable_store.hpp"
+#include "firmware/linux/entry_tables.hpp"
+#include "firmware/linux/initrd_file.hpp"
+#include "firmware/linux/linux_boot.hpp"
+#include "firmware/linux/linux_layout.hpp"
+#include "firmware/linux/setup_header.hpp"
+#include "vmm/base/units.hpp"
+#include "vmm/machine/layout.hpp"
+
+namespace gpuvm {
+namespace {
+
+using efi::MemoryType;
+
+constexpr std::size_t kSeedSize = 64;
+/// What stub and firmware need beside kernel and initrd: parameters, pools, page tables.
+constexpr std::uint64_t kSlack = 4_MiB;
+
+std::uint32_t efi_type_of(E820Type type) {
+  switch (type) {
+    case E820Type::kRam:
+      return static_cast<std::uint32_t>(MemoryType::kConventional);
+    case E820Type::kAcpiReclaim:
+      return static_cast<std::uint32_t>(MemoryType::kAcpiReclaim);
+    case E820Type::kAcpiNvs:
+      return static_cast<std::uint32_t>(MemoryType::kAcpiNvs);
+    case E820Type::kUnusable:
+      return static_cast<std::uint32_t>(MemoryType::kUnusable);
+    case E820Type::kReserved:
+      break;
+  }
+  return static_cast<std::uint32_t>(MemoryType::kReserved);
+}
+
+Result<std::vector<std::byte>> random_seed() {
+  std::vector<std::byte> seed(kSeedSize);
+  if (::getrandom(seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) {
+    return fail_errno(ErrorKind::kHost, "Cannot get random bytes for the guest");
+  }
+  return seed;
+}
+
+TreePorts tree_ports() {
+  TreePorts ports;
+  ports.serial = layout::kSerialBase;
+  ports.rtc = layout::kRtcBase;
+  ports.reset = static_cast<std::uint16_t>(kResetPort.value());
+  ports.reset_value = kResetValue;
+  ports.pm1_control = static_cast<std::uint16_t>(kAcpiPmBase.value() + kPm1ControlOffset);
+  ports.soft_off_value = kS5SleepType << kPm1SleepTypeShift | kPm1SleepEnable;
+  ports.monitor = static_cast<std::uint16_t>(EfiBoot::kPort.value());
+  return ports;
+}
+
+/// One load in progress: what is placed goes to the tree.
+class Loader {
+ public:
+  Loader(const GuestMemory& memory, const EfiBoot::Load& what) : memory_(memory), what_(what) {}
+
+  Status load_firmware();
+  Status load_kernel();
+  Status load_initrd();
+  Status load_variables(std::span<const std::byte> block);
+  Status load_roms();
+  Result<CpuEntryState> load_tree();
+
+ private:
+  GuestRange low_memory() const { return memory_.regions().front().range; }
+  std::optional<GuestRange> place(std::uint64_t size, std::uint64_t alignment = kPageSize) const;
+  Result<GuestRange> put(const char* name, std::span<const std::byte> bytes);
+  Status check_room(const EfiKernel& kernel, std::uint64_t initrd) const;
+  void describe_memory();
+
+  const GuestMemory& memory_;
+  const EfiBoot::Load& what_;
+  const efi::ImageHeader firmware_ = efi::embedded_image_header();
+  std::vector<GuestRange> taken_;
+  MachineTree tree_;
+};
+
+/// High in RAM below 4 GiB, so that the kernel finds its preferred places free.
+std::optional<GuestRange> Loader::place(std::uint64_t size, std::uint64_t alignment) const {
+  const std::uint64_t start = align_up(firmware_.memory_end, kPageSize);
+  const std::uint64_t end = low_memory().last().value() + 1;
+  const auto window =
+      end > start ? GuestRange::create(GuestAddress(start), end - start) : std::nullopt;
+  const std::uint64_t spare = alignment > kPageSize ? alignment : 0;
+  const auto found = window ? place_high(size + spare, *window, taken_) : std::nullopt;
+  return found ? GuestRange::create(GuestAddress(align_up(found->base().value(), alignment)), size)
+               : std::nullopt;
+}
+
+/// Bytes for the firmware, in pages that the kernel may have later.
+Result<GuestRange> Loader::put(const char* name, std::span<const std::byte> bytes) {
+  const auto range = place(bytes.size());
+  if (!range || !memory_.write(range->base(), bytes)) {
+    return fail(ErrorKind::kConfig,
+                "No room for {} bytes of the EFI firmware's {}; raise the "
+                "guest's memory",
+                bytes.size(), name);
+  }
+  taken_.push_back(*range);
+  tree_.reserved.push_back(
+      {name, *range, static_cast<std::uint32_t>(MemoryType::kBootServicesData)});
+  return *range;
+}
+
+Status Loader::load_firmware() {
+  const auto target =
+      memory_.slice(GuestAddress(firmware_.base), firmware_.memory_end - firmware_.base);
+  if (!target) {
+    return fail(ErrorKind::kConfig, "The guest has no memory at {:#x} for its EFI firmware",
+                firmware_.base);
+  }
+  const auto image = efi::embedded_image();
+  std::fill(target->begin(), target->end(), std::byte{0});
+  std::copy(image.begin(), image.end(), target->begin());
+  taken_.push_back(*GuestRange::create(GuestAddress(firmware_.base), target->size()));
+  for (const auto& entry : what_.reserved) {
+    if (low_memory().overlaps(entry.range)) {
+      taken_.push_back(entry.range);
+    }
+    tree_.reserved.push_back({"reserved", entry.range, efi_type_of(entry.type)});
+  }
+  return {};
+}
+
+/// The kernel's stub decompresses from the image to another place of the same size.
+Status Loader::check_room(const EfiKernel& kernel, std::uint64_t initrd) const {
+  const std::uint64_t needed = std::uint64_t{kernel.header().pref_address} +
+                               kernel.header().init_size + kernel.memory_size() +
+                               kernel.alignment() + align_up(initrd, kPageSize) + kSlack;
+  if (needed <= low_memory().size()) {
+    return {};
+  }
+  const std::string sizes = fmt::format(
+      "The kernel {} ({} MiB to start through EFI) and its initrd ({} MiB)", kernel.path(),
+      (kernel.header().init_size + kernel.memory_size()) >> 20, initrd >> 20);
+  if (memory_.regions().size() > 1) {
+    return fail(ErrorKind::kConfig, "{} do not fit below {:#x}; give smaller ones", sizes,
+                low_memory().last().value() + 1);
+  }
+  return fail(ErrorKind::kConfig,
+              "{} do not fit into the guest's {} MiB of memory; give it at least {} MiB", sizes,
+              memory_.size() >> 20, align_up(needed, 2_MiB) >> 20);
+}
+
+Status Loader::load_kernel() {
+  const auto kernel = TRY_CONTEXT(EfiKernel::load(what_.config.boot.kernel), "boot.kernel");
+  std::uint64_t initrd = 0;
+  if (what_.config.boot.initrd) {
+    initrd = TRY(InitrdFile::open(*what_.config.boot.initrd)).size();
+  }
+  TRY(check_room(kernel, initrd));
+  const auto range = place(kernel.memory_size(), kernel.alignment());
+  const auto target = range ? memory_.slice(range->base(), range->size()) : std::nullopt;
+  if (!target) {
+    return fail(ErrorKind::kConfig, "No room for the kernel {}; raise the guest's memory",
+                kernel.path());
+  }
+  kernel.copy_to(*target);
+  taken_.push_back(*range);
+  const auto header = std::as_bytes(std::span(&kernel.header(), 1));
+  tree_.kernel = {.image = *range,
+                  .entry = range->base() + kernel.entry_offset(),
+                  .handover = kernel.entry() == EfiEntry::kHandover,
+                  .setup_header = {header.begin(), header.end()}};
+  log::info("The kernel {} starts by {}", kernel.path(),
+            tree_.kernel.handover ? "the EFI handover protocol" : "its PE entry");
+  const std::uint64_t limit = kernel.header().cmdline_size;
+  if (what_.config.boot.cmdline.size() > limit) {
+    return fail(ErrorKind::kConfig,
+                "The command line has {} bytes, but the kernel {} takes at most {}; shorten it",
+                what_.config.boot.cmdline.size(), kernel.path(), limit);
+  }
+  tree_.command_line = what_.config.boot.cmdline;
+  return {};
+}
+
+Status Loader::load_initrd() {
+  if (!what_.config.boot.initrd) {
+    return {};
+  }
+  const auto file = TRY(InitrdFile::open(*what_.config.boot.initrd));
+  const auto range = place(file.size());
+  const auto target = range ? memory_.slice(range->base(), range->size()) : std::nullopt;
+  if (!target) {
+    return fail(ErrorKind::kConfig, "No room for the initrd {}; raise the guest's memory",
+                file.path());
+  }
+  TRY(file.read_into(*target));
+  taken_.push_back(*range);
+  tree_.initrd = *range;
+  return {};
+}
+
+Status Loader::load_variables(std::span<const std::byte> block) {
+  tree_.variables = TRY(put("variables", block));
+  return {};
+}
+
+Status Loader::load_roms() {
+  tree_.pci = what_.pci;
+  for (const auto& function : what_.functions) {
+    tree_.pci.functions.push_back(function.tree);
+    if (!function.rom.empty()) {
+      tree_.pci.functions.back().rom = TRY(put("rom", function.rom));
+    }
+  }
+  return {};
+}
+
+Result<CpuEntryState> Loader::load_tree() {
+  tree_.model = "gpuvm";
+  for (const auto& region : memory_.regions()) {
+    tree_.ram.push_back(region.range);
+  }
+  // RAM as a PC has it: the window of VGA and option ROMs is none, though memory is behind it.
+  tree_.reserved.push_back(
+      {"legacy",
+       *GuestRange::create(linux_layout::kVgaWindow, layout::kAcpiBase - linux_layout::kVgaWindow),
+       static_cast<std::uint32_t>(MemoryType::kReserved)});
+  tree_.rsdp = what_.rsdp;
+  tree_.smbios3 = what_.smbios3;
+  tree_.ports = tree_ports();
+  tree_.seed = TRY(random_seed());
+  const auto bytes = TRY(build_machine_tree(tree_));
+  const auto range = place(bytes.size());
+  if (!range || !memory_.write(range->base(), bytes)) {
+    return fail(ErrorKind::kConfig, "No room for the device tree; raise the guest's memory");
+  }
+  TRY(write_entry_tables(memory_));
+  auto state = linux_entry_state(GuestAddress(firmware_.entry));
+  state.rsi = range->base().value();
+  return state;
+}
+
+}  // namespace
+
+EfiBoot::EfiBoot(const GuestMemory& memory, MachineRequests requests,
+                 std::unique_ptr<VariableFile> variables)
+    : memory_(memory), requests_(std::move(requests)), variables_(std::move(variables)) {}
+
+Result<std::unique_ptr<EfiBoot>> EfiBoot::create(const Config& config, const GuestMemory& memory,
+                                                 MachineRequests requests) {
+  auto variables = TRY(VariableFile::open(config.boot.vars.value_or("")));
+  return std::unique_ptr<EfiBoot>(new EfiBoot(memory, std::move(requests), std::move(variables)));
+}
+
+Result<CpuEntryState> EfiBoot::load(const Load& what) {
+  Loader loader(memory_, what);
+  TRY(loader.load_firmware());
+  TRY(loader.load_kernel());
+  TRY(loader.load_initrd());
+  TRY(loader.load_variables(variables_->block()));
+  TRY(loader.load_roms());
+  return loader.load_tree();
+}
+
+IoStatus EfiBoot::read(std::uint64_t, std::span<std::byte> out) {
+  const auto answer = failed_.load() ? efi::MonitorAnswer::kFailed : efi::MonitorAnswer::kDone;
+  std::fill(out.begin(), out.end(), static_cast<std::byte>(answer));
+  return IoStatus::kOk;
+}
+
+IoStatus EfiBoot::write(std::uint64_t, std::span<const std::byte> in) {
+  switch (static_cast<efi::MonitorCommand>(in[0])) {
+    case efi::MonitorCommand::kSaveVariables:
+      failed_.store(!save_variables());
+      return IoStatus::kOk;
+    case efi::MonitorCommand::kFirmwareFailed:
+      log::error("The EFI firmware could not start the kernel; the guest's console says why");
+      requests_.power_off();
+      return IoStatus::kOk;
+  }
+  return IoStatus::kInvalidRegister;
+}
+
+bool EfiBoot::save_variables() {
+  const auto block = memory_.slice(GuestAddress(efi::embedded_image_header().variables),
+                                   efi::VariableStore::kBlockSize);
+  const auto saved = block ? variables_->save(*block) : Status();
+  if (!saved) {
+    if (limit_.allow()) {
+      log::warn("{}", saved.error().to_string());
+    }
+    return false;
+  }
+  ++saves_;
+  return block.has_value();
+}
+
+void EfiBoot::inspect(InspectNode& node) const {
+  const auto header = efi::embedded_image_header();
+  node.hex("firmware_base", header.base);
+  node.field("firmware_size", header.memory_end - header.base);
+  node.field("variable_bytes", static_cast<std::uint64_t>(variables_->block().size()));
+  node.field("variable_saves", saves_.load());
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/host_devices.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "devices/passthrough/reset/reset_policy.hpp"
+#include "vmm/host/pci_device.hpp"
+
+namespace gpuvm {
+namespace {
+
+constexpr unsigned kFunctionsPerPort = 8;
+
+/// Which function numbers behind each port are taken.
+using TakenFunctions = std::array<std::array<bool, kFunctionsPerPort>, 8>;
+
+Result<std::vector<Bdf>> functions_of(const HostSystem& host, const PciConfig& entry) {
+  const auto device = TRY(HostPciDevice::open(host, entry.host));
+  if (entry.functions.empty()) {
+    return device.slot_functions();
+  }
+  std::vector<Bdf> functions;
+  for (const std::uint8_t number : entry.functions) {
+    Bdf bdf = entry.host;
+    bdf.function = number;
+    TRY(HostPciDevice::open(host, bdf));
+    functions.push_back(bdf);
+  }
+  return functions;
+}
+
+Result<std::uint8_t> place_function(TakenFunctions& taken, std::uint8_t port, std::uint8_t wanted,
+                                    bool keep_number, const Bdf& bdf) {
+  auto& numbers = taken.at(port);
+  std::uint8_t number = wanted;
+  if (!keep_number) {
+    number = static_cast<std::uint8_t>(std::find(numbers.begin(), numbers.end(), false) -
+                                       numbers.begin());
+  }
+  if (number >= kFunctionsPerPort) {
+    return fail(
+        ErrorKind::kConfig,
+        "{} does not fit behind root port {}: a port has {} functions; give it another one with "
+        "\"port = {}\"",
+        bdf.to_string(), port, kFunctionsPerPort, port + 1);
+  }
+  numbers.at(number) = true;
+  return number;
+}
+
+/// The kernel resets a function when VFIO opens it; on some hardware that must not happen the
+/// kernel's way.
+Status check_open_is_safe(const HostSystem& host, const Bdf& bdf) {
+  const auto device = TRY(HostPciDevice::open(host, bdf));
+  const auto& policy = find_reset_policy(device.ids().vendor, device.ids().device);
+  return check_kernel_reset_methods(bdf.to_string(), policy, device.reset_methods());
+}
+
+}  // namespace
+
+Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
+                                                    const std::vector<PciConfig>& entries) {
+  std::vector<HostFunction> functions;
+  TakenFunctions taken{};
+  for (const auto& entry : entries) {
+    const std::uint8_t port = entry.port;
+    const auto& numbers = taken.at(port);
+    const bool first = std::find(numbers.begin(), numbers.end(), true) == numbers.end();
+    const auto bdfs =
+        TRY_CONTEXT(functions_of(host, entry), "[[pci]] host = \"" + entry.host.to_string() + "\"");
+    // A function other than 0 cannot be found without function 0 (PCI Local Bus 3.0, 3.2.2.3.4).
+    const bool keep = first && !bdfs.empty() && bdfs.front().function == 0;
+    for (const auto& bdf : bdfs) {
+      const auto number = TRY(place_function(taken, port, bdf.function, keep, bdf));
+      functions.push_back(
+          {.host = bdf, .port = port, .function = number, .managed = entry.managed});
+    }
+  }
+  return functions;
+}
+
+Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
+                                                         std::vector<HostFunction> functions) {
+  std::unique_ptr<HostDevices> devices(new HostDevices(std::move(functions)));
+  if (devices->functions_.empty()) {
+    return devices;
+  }
+  std::vector<Bdf> all;
+  std::vector<Bdf> managed;
+  for (const auto& function : devices->functions_) {
+    TRY(check_open_is_safe(host, function.host));
+    all.push_back(function.host);
+    if (function.managed) {
+      managed.push_back(function.host);
+    }
+  }
+  devices->binding_.emplace(TRY(DriverBinding::create(host, managed)));
+  devices->vfio_ = TRY(VfioHost::open(all, host));
+  return devices;
+}
+
+Status HostDevices::map_memory(const GuestMemory& memory) {
+  if (!vfio_) {
+    return {};
+  }
+  for (const auto& region : memory.regions()) {
+    TRY_CONTEXT(vfio_->map_dma(Iova(region.range.base().value()), region.host),
+                "Mapping guest memory for the devices");
+  }
+  return {};
+}
+
+void HostDevices::inspect(InspectNode& node) const {
+  for (const auto& function : functions_) {
+    auto& child = node.child(function.host.to_string());
+    child.field("port", std::uint64_t{function.port});
+    child.field("function", std::uint64_t{function.function});
+    child.field("managed", function.managed);
+  }
+}
+
+}  // namespace gpuvm

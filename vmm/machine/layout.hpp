@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The guest's physical address map. Windows and hole are the monitor's choice; the rest is where PC
+// software expects it.
+//
+//   0          … 2 GiB at most   RAM below the hole
+//   0xa0000    … 0xfffff         legacy area; ACPI and SMBIOS tables in its last 128 KiB
+//   0x80000000 … 0xdfffffff      32-bit MMIO window
+//   0xe0000000 … 0xefffffff      ECAM, 256 buses
+//   0xfec00000, 0xfee00000       I/O APIC, local APICs; KVM's own pages at 0xfeffc000
+//   4 GiB      …                 RAM above the hole
+//   above it                     64-bit MMIO window, aligned to its largest BAR
+#pragma once
+
+#include <cstdint>
+
+#include "vmm/base/address.hpp"
+#include "vmm/base/units.hpp"
+
+namespace gpuvm::layout {
+
+constexpr std::uint64_t kLowRamLimit = 2_GiB;
+constexpr GuestAddress kMmio32Base{0x80000000};
+constexpr std::uint64_t kMmio32Size = 0x60000000;
+constexpr GuestAddress kEcamBase{0xe0000000};
+constexpr std::uint64_t kEcamSize = 256_MiB;
+constexpr GuestAddress kIoApicBase{0xfec00000};
+constexpr GuestAddress kLocalApicBase{0xfee00000};
+constexpr GuestAddress kKvmPagesBase{0xfeffc000};
+constexpr std::uint64_t kKvmPagesSize = 4 * kPageSize;
+constexpr GuestAddress kFourGiB{4_GiB};
+
+/// ACPI tables, then SMBIOS, in the BIOS read-only area where the kernel looks for their anchors.
+constexpr GuestAddress kAcpiBase{0xe0000};
+constexpr std::uint64_t kAcpiSize = 0x10000;
+constexpr GuestAddress kSmbiosBase{0xf0000};
+constexpr std::uint64_t kSmbiosSize = 0x10000;
+
+constexpr std::uint16_t kPmBase = 0x600;      ///< PM1 event block; control at +4, timer at +8
+constexpr std::uint16_t kSerialBase = 0x3f8;  ///< COM1
+constexpr std::uint16_t kRtcBase = 0x70;
+constexpr std::uint16_t kConfigPortsBase = 0xcf8;
+constexpr IoPort kIoWindowBase{0x1000};
+constexpr std::uint64_t kIoWindowSize = 0xf000;
+
+constexpr Gsi kSerialGsi{4};
+constexpr Gsi kRtcGsi{8};
+constexpr Gsi kSciGsi{9};
+
+}  // namespace gpuvm::layout

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lifecycle: the states of a machine and which may follow which. Pure; the control thread owns it.
+//
+//   created → resetting → running → rebooting → running …
+//                            ↓          ↓
+//                         stopping → stopped        any state but stopped → failed
+#pragma once
+
+#include <string_view>
+
+namespace gpuvm {
+
+enum class LifecycleState {
+  kCreated,    ///< built; the guest has never run
+  kResetting,  ///< devices are being brought into a known state
+  kRunning,
+  kPaused,     ///< vCPUs stopped, everything else kept
+  kRebooting,  ///< the guest asked for a reset; devices and CPUs start over
+  kStopping,   ///< devices are made quiet
+  kStopped,    ///< done; nothing of the guest is left
+  kFailed,     ///< cannot go on
+};
+
+std::string_view to_string(LifecycleState state);
+
+class Lifecycle {
+ public:
+  LifecycleState state() const { return state_; }
+  /// True, and the state changed, if `next` may follow the present state.
+  [[nodiscard]] bool enter(LifecycleState next);
+  static bool may_follow(LifecycleState from, LifecycleState to);
+
+ private:
+  LifecycleState state_ = LifecycleState::kCreated;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/machine.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "vmm/base/log.hpp"
+#include "vmm/host/host_check.hpp"
+#include "vmm/machine/boot_loader.hpp"
+#include "vmm/machine/layout.hpp"
+
+namespace gpuvm {
+namespace {
+
+std::uint64_t huge_page_size(HugePages pages) {
+  switch (pages) {
+    case HugePages::kOff:
+      return 0;
+    case HugePages::k2MiB:
+      return 2_MiB;
+    case HugePages::k1GiB:
+      return 1_GiB;
+  }
+  return 0;
+}
+
+HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functions) {
+  HostNeeds needs;
+  needs.memory = config.machine.memory;
+  needs.huge_page_size = huge_page_size(config.machine.huge_pages);
+  for (const auto& function : functions) {
+    needs.devices.push_back(function.host);
+    needs.managed_binding = needs.managed_binding && function.managed;
+  }
+  return needs;
+}
+
+/// Functions that a gpuvm which is gone has left without their host drivers.
+void return_orphans(const HostSystem& host) {
+  for (const auto& [bdf, outcome] : restore_bindings(host)) {
+    if (outcome) {
+      log::info("{} went back to its host driver after a gpuvm that did not end well",
+                bdf.to_string());
+    } else {
+      log::warn("{}", outcome.error().to_string());
+    }
+  }
+}
+
+bool has_config_ports(const Config& config) {
+  const bool kernel_knows_ecam =
+      config.boot.mode == BootMode::kLinux || config.boot.mode == BootMode::kEfiHandover;
+  return config.machine.config_ports == ConfigPortsMode::kOn ||
+         (config.machine.config_ports == ConfigPortsMode::kAuto && !kernel_knows_ecam);
+}
+
+}  // namespace
+
+Machine::Machine(Options options) : options_(std::move(options)) {}
+
+Machine::~Machine() {
+  if (const auto stopped = stop(); !stopped) {
+    log::error("{}", stopped.error().to_string());
+  }
+}
+
+Result<std::unique_ptr<Machine>> Machine::create(Options options) {
+  std::unique_ptr<Machine> machine(new Machine(std::move(options)));
+  TRY(machine->take_devices());
+  TRY(machine->add_memory());
+  TRY(machine->add_vm());
+  TRY(machine->add_devices());
+  return machine;
+}
+
+Status Machine::take_devices() {
+  const auto& config = options_.config;
+  TRY(check_kvm(host_));
+  return_orphans(host_);
+  auto functions = TRY(resolve_functions(host_, config.pci));
+  TRY(require_host(host_, needs_of(config, functions)));
+  devices_ = TRY(HostDevices::create(host_, std::move(functions)));
+  reset_ = std::make_unique<DeviceReset>(*devices_);
+  log::debug("{} functions are open", devices_->functions().size());
+  return {};
+}
+
+Status Machine::add_memory() {
+  GuestMemoryOptions memory;
+  memory.size = options_.config.machine.memory;
+  memory.low_limit = layout::kLowRamLimit;
+  memory.huge_pages = options_.config.machine.huge_pages;
+  memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+  memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
+  if (memory.huge_pages != HugePages::kOff) {
+    TRY(memory_->prefault());  // reserved pages may be fewer than promised: find out before the
+                               // guest runs
+  }
+  TRY(reset_->run(ResetReason::kStart));
+  if (!devices_->empty()) {
+    preparation_ = std::make_unique<MemoryPreparation>(*memory_, *devices_, options_.on_failure);
+    preparation_->start();
+  }
+  return {};
+}
+
+Status Machine::add_vm() {
+  kvm_ = std::make_unique<KvmSystem>(TRY(KvmSystem::open()));
+  KvmVmOptions vm;
+  vm.cpus = options_.config.machine.cpus;
+  vm.cpuid = TRY(kvm_->supported_cpuid());
+  TRY(hide_features(vm.cpuid, options_.config.cpu.hide));
+  vm.vfio_group_fds = devices_->group_fds();
+  address_bits_ = physical_address_bits(vm.cpuid);
+  vm_ = TRY(KvmVm::create(*kvm_, std::move(vm)));
+  for (const auto& region : memory_->regions()) {
+    TRY_CONTEXT(vm_->slots().map(region.range.base(), region.host, SlotAccess::kReadWrite),
+                "Guest memory");
+  }
+  return {};
+}
+
+Status Machine::add_devices() {
+  platform_ = TRY(Platform::create({.requests = options_.requests,
+                                    .sink = options_.console,
+                                    .pins = vm_->interrupts(),
+                                    .memory = *memory_},
+                                   ports_));
+  if (options_.config.boot.mode == BootMode::kEfiHandover) {
+    efi_ = TRY(EfiBoot::create(options_.config, *memory_, options_.requests));
+    TRY(ports_.add({*PortRange::create(EfiBoot::kPort, EfiBoot::kPortCount), efi_.get()}));
+  }
+  pci_ = TRY(PciComplex::create({.devices = *devices_,
+                                 .memory = *memory_,
+                                 .physical_address_bits = address_bits_,
+                                 .config_ports = has_config_ports(options_.config),
+                                 .before_bus_master = [this] { return preparation_->wait(); },
+                                 .reset_port = platform_->reset_port(),
+                                 .slots = vm_->slots(),
+                                 .mmio = mmio_,
+                                 .ports = ports_,
+                                 .msi = vm_->interrupts(),
+                                 .pins = vm_->interrupts()}));
+  threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event);
+  return {};
+}
+
+Status Machine::enter(LifecycleState next) {
+  const auto before = lifecycle_.state();
+  if (!lifecycle_.enter(next)) {
+    return fail(ErrorKind::kInternal, "A machine that is {} cannot become {}", to_string(before),
+                to_string(next));
+  }
+  log::debug("Machine: {} -> {}", to_string(before), to_string(next));
+  return {};
+}
+
+/// Passes a failure on, after the lifecycle has noted it.
+Status Machine::fail_with(Status status) {
+  if (!status) {
+    TRY(enter(LifecycleState::kFailed));
+  }
+  return status;
+}
+
+Status Machine::load_and_start() {
+  GuestTables tables;
+  tables.acpi_sources = pci_->acpi_sources();
+  tables.buses = pci_->buses();
+  const auto platform = platform_->acpi_sources();
+  tables.acpi_sources.insert(tables.acpi_sources.end(), platform.begin(), platform.end());
+  tables.pci = pci_->tree();
+  tables.functions = pci_->firmware_functions();
+  const auto entry = TRY(load_guest(options_.config, *memory_, tables, efi_.get()));
+  TRY(vm_->vcpus().front()->set_entry_state(entry));
+  TRY(pci_->start());
+  TRY(enter(LifecycleState::kRunning));
+  threads_->start(vm_->vcpus());
+  return {};
+}
+
+Status Machine::power_on() {
+  TRY(enter(LifecycleState::kResetting));
+  return fail_with(load_and_start());
+}
+
+Status Machine::reboot() {
+  TRY(enter(LifecycleState::kRebooting));
+  threads_->stop();
+  ++reboots_;
+  if (preparation_ && !preparation_->wait()) {
+    return fail_with(fail(ErrorKind::kHost, "Guest memory is not mapped for the devices"));
+  }
+  pci_->quiesce();
+  TRY(fail_with(reset_->run(ResetReason::kReboot)));
+  TRY(fail_with(vm_->rebuild()));
+  platform_->reset();
+  TRY(fail_with(pci_->reset()));
+  return fail_with(load_and_start());
+}
+
+Status Machine::stop() {
+  if (lifecycle_.state() == LifecycleState::kStopped) {
+    return {};
+  }
+  if (threads_) {
+    threads_->stop();
+  }
+  if (preparation_) {
+    preparation_->wait();
+  }
+  if (pci_) {
+    pci_->quiesce();
+  }
+  const bool had_devices = devices_ && !devices_->empty() && reset_;
+  const bool was_failed = lifecycle_.state() == LifecycleState::kFailed;
+  if (!was_failed) {
+    TRY(enter(LifecycleState::kStopping));
+  }
+  auto outcome = had_devices ? reset_->run(ResetReason::kStop) : Status();
+  if (!was_failed) {
+    TRY(enter(LifecycleState::kStopped));
+  }
+  return outcome;
+}
+
+void Machine::inspect(InspectNode& node) const {
+  node.field("name", options_.config.name);
+  node.field("state", to_string(lifecycle_.state()));
+  node.field("reboots", reboots_);
+  if (vm_) {
+    vm_->inspect(node.child("kvm"));
+  }
+  ports_.inspect(node.child("ports"));
+  mmio_.inspect(node.child("mmio"));
+  if (platform_) {
+    platform_->inspect(node.child("platform"));
+  }
+  if (efi_) {
+    efi_->inspect(node.child("efi"));
+  }
+  if (devices_) {
+    devices_->inspect(node.child("host_devices"));
+  }
+  if (reset_) {
+    reset_->inspect(node.child("reset"));
+  }
+  if (pci_) {
+    pci_->inspect(node.child("pci"));
+  }
+}
+
+}  // namespace gpuvm

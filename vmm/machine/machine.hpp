@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Machine: the composition root. create() is the list of steps that build a guest; members are in
+// the order in which they come to be, so that destruction runs the other way: vCPU threads first,
+// host devices and memory last.
+#pragma once
+
+#include <memory>
+
+#include "vmm/bus/io_bus.hpp"
+#include "vmm/config/config.hpp"
+#include "vmm/host/host_system.hpp"
+#include "vmm/kvm/kvm_vm.hpp"
+#include "vmm/machine/device_reset.hpp"
+#include "vmm/machine/efi_boot.hpp"
+#include "vmm/machine/host_devices.hpp"
+#include "vmm/machine/lifecycle.hpp"
+#include "vmm/machine/memory_preparation.hpp"
+#include "vmm/machine/pci_complex.hpp"
+#include "vmm/machine/platform.hpp"
+#include "vmm/machine/vcpu_threads.hpp"
+
+namespace gpuvm {
+
+/// Control thread only.
+class Machine : public Inspectable {
+ public:
+  struct Options {
+    const Config& config;
+    ConsoleSink& console;
+    MachineRequests requests;
+    VcpuThreads::OnEvent on_vcpu_event;
+    std::function<void(Error)> on_failure;  ///< from any thread: the guest cannot go on
+  };
+  /// Builds the machine; no guest code runs yet. Errors: of every kind, with the host left as it
+  /// was.
+  static Result<std::unique_ptr<Machine>> create(Options options);
+  ~Machine() override;
+
+  /// Resets the devices, loads the guest and starts its CPUs.
+  Status power_on();
+  /// What a reset button does: CPUs, devices and memory contents start over; memory stays pinned,
+  /// files stay open.
+  Status reboot();
+  /// Stops the guest and leaves its devices quiet. Errors: kUnsafeDevice where one does not come
+  /// back.
+  Status stop();
+
+  SerialPort& serial() { return platform_->serial(); }
+  AcpiPm& power() { return platform_->power(); }
+  LifecycleState state() const { return lifecycle_.state(); }
+  void inspect(InspectNode& node) const override;
+
+ private:
+  explicit Machine(Options options);
+  Status take_devices();
+  Status add_memory();
+  Status add_vm();
+  Status add_devices();
+  Status enter(LifecycleState next);
+  Status fail_with(Status status);
+  Status load_and_start();
+
+  Options options_;
+  Lifecycle lifecycle_;
+  HostSystem host_;
+  std::unique_ptr<GuestMemory> memory_;
+  std::unique_ptr<HostDevices> devices_;
+  std::unique_ptr<DeviceReset> reset_;
+  std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices
+  std::unique_ptr<KvmSystem> kvm_;
+  std::unique_ptr<KvmVm> vm_;
+  unsigned address_bits_ = 0;
+  PortBus ports_{"I/O ports"};
+  MmioBus mmio_{"MMIO"};
+  std::unique_ptr<Platform> platform_;
+  std::unique_ptr<EfiBoot> efi_;  ///< null unless the boot mode is EFI
+  std::unique_ptr<PciComplex> pci_;
+  std::uint64_t reboots_ = 0;
+  std::unique_ptr<VcpuThreads> threads_;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/pci_complex.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "devices/platform/reset_port.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/machine/layout.hpp"
+#include "vmm/machine/link_probe.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// Offered even when no BAR needs it, for guests that move BARs up.
+constexpr std::uint64_t kLeastAperture64 = 32_GiB;
+
+std::vector<BarSpace::Forbidden> forbidden_ranges(const GuestMemory& memory) {
+  std::vector<BarSpace::Forbidden> ranges = {
+      {*GuestRange::create(layout::kEcamBase, layout::kEcamSize), "ECAM"},
+      {*GuestRange::create(layout::kIoApicBase, kPageSize), "I/O APIC"},
+      {*GuestRange::create(layout::kLocalApicBase, 1_MiB), "local APIC"},
+      {*GuestRange::create(layout::kKvmPagesBase, layout::kKvmPagesSize), "KVM's pages"},
+  };
+  for (const auto& region : memory.regions()) {
+    ranges.push_back({region.range, "RAM"});
+  }
+  return ranges;
+}
+
+GuestAddress end_of_memory(const GuestMemory& memory) {
+  return std::max(layout::kFourGiB, memory.regions().back().range.last() + 1);
+}
+
+GuestRange placeholder() {
+  return *GuestRange::create(layout::kFourGiB, 1);
+}
+
+/// Largest power of two that divides addresses of all requests.
+std::uint64_t largest_bar(std::span<const PortRequest> requests) {
+  std::uint64_t largest = 1_GiB;
+  for (const auto& port : requests) {
+    for (const auto& bar : port.bars) {
+      largest = std::max(largest, bar.description.size);
+    }
+  }
+  return largest;
+}
+
+/// Above RAM, aligned so that the largest BAR fits, inside what the guest's CPUs can address.
+Result<GuestRange> choose_aperture64(const GuestMemory& memory,
+                                     std::span<const PortRequest> requests, unsigned address_bits) {
+  const std::uint64_t limit = std::uint64_t{1} << std::min(address_bits, 52U);
+  const std::uint64_t wanted = memory64_wanted(requests);
+  const std::uint64_t base = align_up(end_of_memory(memory).value(), largest_bar(requests));
+  const std::uint64_t least = std::max(wanted, 1_GiB);
+  if (base >= limit || limit - base < least) {
+    return fail(
+        ErrorKind::kConfig,
+        "The devices' 64-bit BARs need {} GiB of address space above the guest's memory, but its "
+        "CPUs address only {} bits; give it less memory or fewer devices",
+        least >> 30, address_bits);
+  }
+  return *GuestRange::create(GuestAddress(base),
+                             std::min(std::max(wanted, kLeastAperture64), limit - base));
+}
+
+/// Buses: the root bus and one behind each port. No more, because Linux looks for devices on each
+/// bus that the MCFG table names, 32 trapped accesses a bus.
+unsigned bus_count(const HostDevices& devices) {
+  std::set<std::uint8_t> ports = {0};
+  for (const auto& function : devices.functions()) {
+    ports.insert(function.port);
+  }
+  return static_cast<unsigned>(ports.size()) + 1;
+}
+
+}  // namespace
+
+PciComplex::PciComplex(const Options& options)
+    : options_(options),
+      buses_(bus_count(options.devices)),
+      aperture64_(placeholder()),
+      bar_space_(forbidden_ranges(options.memory)),
+      host_bridge_(HostBridge::create(*GuestRange::create(layout::kEcamBase, layout::kEcamSize))),
+      ecam_(topology_, buses_),
+      config_ports_(topology_, &options.reset_port) {}
+
+Result<std::unique_ptr<PciComplex>> PciComplex::create(const Options& options) {
+  std::unique_ptr<PciComplex> complex(new PciComplex(options));
+  TRY(complex->topology_.add(0, *complex->host_bridge_));
+  TRY(complex->add_ports());
+  TRY(complex->place());
+  TRY(complex->connect_buses());
+  complex->describe();
+  return complex;
+}
+
+/// One root port for each port number in use; port 0 is always there.
+Status PciComplex::add_ports() {
+  std::vector<std::uint8_t> numbers = {0};
+  for (const auto& function : options_.devices.functions()) {
+    numbers.push_back(function.port);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  for (const std::uint8_t number : numbers) {
+    Port port;
+    port.number = number;
+    TRY_CONTEXT(add_functions(port), fmt::format("Root port {}", number));
+    TRY_CONTEXT(add_reset(port), fmt::format("Root port {}", number));
+    TRY(topology_.add_root_port(*port.bridge));
+    ports_.push_back(std::move(port));
+  }
+  return {};
+}
+
+Status PciComplex::add_functions(Port& port) {
+  const auto& functions = options_.devices.functions();
+  const auto behind = [&port](const HostFunction& function) {
+    return function.port == port.number;
+  };
+  const auto count = std::count_if(functions.begin(), functions.end(), behind);
+  RootPortConfig config;
+  config.name = fmt::format("port-{}", port.number);
+  config.device = static_cast<std::uint8_t>(port.number + 1);
+  config.slot = static_cast<std::uint16_t>(port.number + 1);
+  for (std::size_t i = 0; i < functions.size(); ++i) {
+    if (!behind(functions[i])) {
+      continue;
+    }
+    auto& device = options_.devices.device(i);
+    auto function =
+        TRY_CONTEXT(PassthroughFunction::create(
+                        {.device = device,
+                         .name = functions[i].host.to_string(),
+                         .multi_function = functions[i].function == 0 && count > 1,
+                         .intx_pin = intx_gsi_behind(config.device, 0, interrupt_pin_of(device)),
+                         .slots = options_.slots,
+                         .mmio = options_.mmio,
+                         .ports = options_.ports,
+                         .msi_controller = options_.msi,
+                         .interrupt_pins = options_.pins,
+                         .bar_space = bar_space_,
+                         .before_bus_master = options_.before_bus_master}),
+                    functions[i].host.to_string());
+    if (functions[i].function == 0) {
+      config.link = probe_link(device);
+      config.max_payload_code = probe_max_payload(device);
+    }
+    port.functions.emplace_back(functions[i].function, std::move(function));
+  }
+  port.bridge = TRY(RootPort::create(config));
+  for (auto& [number, function] : port.functions) {
+    TRY(port.bridge->attach(number, *function));
+  }
+  return {};
+}
+
+/// A guest's reset of the bus behind the port becomes one of the devices.
+Status PciComplex::add_reset(Port& port) {
+  std::vector<PhysicalDevice*> devices;
+  for (std::size_t i = 0; i < options_.devices.functions().size(); ++i) {
+    if (options_.devices.functions()[i].port == port.number) {
+      devices.push_back(&options_.devices.device(i));
+    }
+  }
+  if (devices.empty()) {
+    return {};
+  }
+  std::vector<PassthroughFunction*> functions;
+  for (const auto& [number, function] : port.functions) {
+    functions.push_back(function.get());
+  }
+  auto plan = TRY(ResetPlan::create(*options_.devices.vfio(), devices));
+  port.reset =
+      std::make_unique<PortReset>(PortReset::Options{.name = std::string(port.bridge->name()),
+                                                     .host = *options_.devices.vfio(),
+                                                     .plan = std::move(plan),
+                                                     .functions = std::move(functions)});
+  port.bridge->set_listener(port.reset.get());
+  return {};
+}
+
+Status PciComplex::place() {
+  std::vector<PortRequest> requests;
+  for (auto& port : ports_) {
+    PortRequest request;
+    request.name = fmt::format("root port {}", port.number);
+    for (auto& [number, function] : port.functions) {
+      append_requests(function->bars(), std::string(function->name()), request.bars);
+    }
+    requests.push_back(std::move(request));
+  }
+  aperture64_ = TRY(choose_aperture64(options_.memory, requests, options_.physical_address_bits));
+  PciApertures apertures;
+  apertures.memory32 = GuestRange::create(layout::kMmio32Base, layout::kMmio32Size);
+  apertures.memory64 = aperture64_;
+  apertures.io = PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize);
+  const auto placements = TRY(place_bars(apertures, requests));
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    std::size_t next = 0;
+    for (auto& [number, function] : ports_[i].functions) {
+      std::vector<BarRequest> bars;
+      append_requests(function->bars(), std::string(function->name()), bars);
+      for (const auto& bar : bars) {
+        TRY(function->bars().set_power_on_address(bar.bar, placements[i].addresses.at(next++)));
+      }
+    }
+    const auto bus = static_cast<std::uint8_t>(i + 1);
+    TRY(ports_[i].bridge->set_power_on_setup({.secondary = bus,
+                                              .subordinate = bus,
+                                              .io = placements[i].io,
+                                              .memory = placements[i].memory,
+                                              .prefetchable = placements[i].prefetchable}));
+  }
+  return {};
+}
+
+Status PciComplex::connect_buses() {
+  TRY(options_.mmio.add({*GuestRange::create(layout::kEcamBase, ecam_.size()), &ecam_}));
+  if (!options_.config_ports) {
+    return options_.ports.add({*PortRange::create(kResetPort, 1), &options_.reset_port});
+  }
+  return options_.ports.add(
+      {*PortRange::create(IoPort(ConfigPorts::kPort), ConfigPorts::kPortCount), &config_ports_});
+}
+
+void PciComplex::describe() {
+  // 0xcf8 to 0xcff lie between the two windows.
+  acpi_ = std::make_unique<PciAcpi>(PciAcpiConfig{
+      .ecam = *GuestRange::create(layout::kEcamBase, layout::kEcamSize),
+      .buses = buses_,
+      .io_windows = {*PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize)},
+      .memory_windows = {*GuestRange::create(layout::kMmio32Base, layout::kMmio32Size),
+                         aperture64_},
+      .devices = topology_.root_devices()});
+}
+
+TreePci PciComplex::tree() const {
+  return {.ecam = *GuestRange::create(layout::kEcamBase, layout::kEcamSize),
+          .buses = buses_,
+          .memory_windows = {*GuestRange::create(layout::kMmio32Base, layout::kMmio32Size),
+                             aperture64_},
+          .functions = {}};
+}
+
+std::vector<FirmwareFunction> PciComplex::firmware_functions() {
+  std::vector<FirmwareFunction> functions;
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    for (auto& [number, function] : ports_[i].functions) {
+      auto described = describe_function(*function, function->bars(), function->rom_image());
+      described.tree.port_devfn = ports_[i].bridge->devfn();
+      described.tree.bus = static_cast<std::uint8_t>(i + 1);
+      described.tree.devfn = number;
+      log::debug("{}: option ROM for the kernel: {} of {} bytes", function->name(),
+                 described.rom.size(), function->rom_image().size());
+      functions.push_back(std::move(described));
+    }
+  }
+  return functions;
+}
+
+std::vector<const AcpiSource*> PciComplex::acpi_sources() const {
+  std::vector<const AcpiSource*> sources = {acpi_.get()};
+  for (const auto& port : ports_) {
+    sources.push_back(port.bridge.get());
+  }
+  return sources;
+}
+
+Status PciComplex::start() {
+  for (auto& port : ports_) {
+    for (auto& [number, function] : port.functions) {
+      TRY_CONTEXT(function->start(), std::string(function->name()));
+    }
+  }
+  return {};
+}
+
+void PciComplex::quiesce() {
+  for (auto& port : ports_) {
+    for (auto& [number, function] : port.functions) {
+      function->quiesce();
+    }
+  }
+}
+
+Status PciComplex::reset() {
+  host_bridge_->reset();
+  config_ports_.reset();
+  for (auto& port : ports_) {
+    port.bridge->reset();
+    for (auto& [number, function] : port.functions) {
+      TRY_CONTEXT(function->reset(), std::string(function->name()));
+    }
+  }
+  return {};
+}
+
+void PciComplex::inspect(InspectNode& node) const {
+  ecam_.inspect(node.child("ecam"));
+  config_ports_.inspect(node.child("config_ports"));
+  bar_space_.inspect(node.child("bars"));
+  for (const auto& port : ports_) {
+    auto& child = node.child(port.bridge->name());
+    port.bridge->inspect(child);
+    if (port.reset) {
+      port.reset->inspect(child.child("bus_reset"));
+    }
+    for (const auto& [number, function] : port.functions) {
+      function->inspect(child.child(fmt::format("function-{}", number)));
+    }
+  }
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// PciComplex: the guest's PCI Express hierarchy: host bridge, ECAM, configuration ports, root ports
+// and, behind them, the passed-through functions, with BARs and bridge windows placed as firmware
+// would.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "devices/passthrough/bar_space.hpp"
+#include "devices/passthrough/passthrough_function.hpp"
+#include "devices/pci/config_ports.hpp"
+#include "devices/pci/ecam.hpp"
+#include "devices/pci/host_bridge.hpp"
+#include "devices/pci/pci_acpi.hpp"
+#include "devices/pci/pci_topology.hpp"
+#include "devices/pci/pci_windows.hpp"
+#include "devices/pci/root_port.hpp"
+#include "firmware/fdt/machine_tree.hpp"
+#include "vmm/bus/interrupts.hpp"
+#include "vmm/bus/memory_slots.hpp"
+#include "vmm/machine/firmware_functions.hpp"
+#include "vmm/machine/host_devices.hpp"
+#include "vmm/machine/port_reset.hpp"
+#include "vmm/memory/guest_memory.hpp"
+
+namespace gpuvm {
+
+class PciComplex : public Inspectable {
+ public:
+  /// All references must outlive this.
+  struct Options {
+    HostDevices& devices;
+    const GuestMemory& memory;
+    unsigned physical_address_bits;
+    bool config_ports;  ///< 0xcf8 and 0xcfc exist
+    /// Asked before a device may reach memory; false: it must not.
+    std::function<bool()> before_bus_master;
+    IoHandler& reset_port;
+    MemorySlots& slots;
+    MmioBus& mmio;
+    PortBus& ports;
+    MsiController& msi;
+    InterruptPins& pins;
+  };
+  /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
+  static Result<std::unique_ptr<PciComplex>> create(const Options& options);
+
+  std::vector<const AcpiSource*> acpi_sources() const;
+  /// Buses 0 to buses() - 1 exist.
+  unsigned buses() const { return buses_; }
+  /// ECAM and windows as a device tree has them; no functions.
+  TreePci tree() const;
+  /// The passed-through functions at their power-on addresses, with the images of their option
+  /// ROMs. vCPUs are stopped.
+  std::vector<FirmwareFunction> firmware_functions();
+
+  /// The guest may start: interrupts connected.
+  Status start();
+  /// Before a physical reset: nothing of the devices is reachable by the guest. vCPUs are stopped.
+  void quiesce();
+  /// After a physical reset: everything as at power-on. vCPUs are stopped.
+  Status reset();
+  void inspect(InspectNode& node) const override;
+
+ private:
+  struct Port {
+    std::uint8_t number = 0;
+    std::vector<std::pair<std::uint8_t, std::unique_ptr<PassthroughFunction>>> functions;
+    std::unique_ptr<PortReset> reset;  ///< refers to functions; absent behind an empty port
+    std::unique_ptr<RootPort> bridge;  ///< refers to functions and reset
+  };
+  explicit PciComplex(const Options& options);
+  Status add_ports();
+  Status add_functions(Port& port);
+  Status add_reset(Port& port);
+  Status place();
+  Status connect_buses();
+  void describe();
+
+  Options options_;
+  const unsigned buses_;
+  GuestRange aperture64_;
+  BarSpace bar_space_;
+  std::unique_ptr<HostBridge> host_bridge_;
+  std::vector<Port> ports_;
+  PciTopology topology_;
+  Ecam ecam_;
+  ConfigPorts config_ports_;
+  std::unique_ptr<PciAcpi> acpi_;
+};
+
+}  // namespace gpuvm

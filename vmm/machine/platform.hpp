@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Platform: the machine's legacy devices at their ports: serial port, clock, ACPI fixed hardware,
+// reset port, POST code.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "devices/platform/acpi_pm.hpp"
+#include "devices/platform/debug_ports.hpp"
+#include "devices/platform/reset_port.hpp"
+#include "devices/platform/rtc_cmos.hpp"
+#include "devices/platform/serial_port.hpp"
+#include "vmm/bus/io_bus.hpp"
+#include "vmm/memory/guest_memory.hpp"
+
+namespace gpuvm {
+
+class Platform : public Inspectable {
+ public:
+  struct Options {
+    MachineRequests requests;
+    ConsoleSink& sink;
+    InterruptPins& pins;
+    const GuestMemory& memory;
+  };
+  /// Puts the devices on the bus, which must outlive this. The reset port is not: PCI's
+  /// configuration ports lead to it.
+  static Result<std::unique_ptr<Platform>> create(const Options& options, PortBus& ports);
+
+  SerialPort& serial() { return serial_; }
+  AcpiPm& power() { return power_; }
+  ResetPort& reset_port() { return reset_port_; }
+  /// In the order in which they appear in the DSDT.
+  std::vector<const AcpiSource*> acpi_sources() const { return {&power_, &serial_, &clock_}; }
+
+  /// All devices to power-on state. vCPUs are stopped.
+  void reset();
+  void inspect(InspectNode& node) const override;
+
+ private:
+  explicit Platform(const Options& options);
+
+  SerialPort serial_;
+  RtcCmos clock_;
+  AcpiPm power_;
+  ResetPort reset_port_;
+  PostCodePort post_code_;
+};
+
+}  // namespace gpuvm

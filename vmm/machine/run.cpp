@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/run.hpp"
+
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "vmm/base/log.hpp"
+#include "vmm/console/console.hpp"
+#include "vmm/host/pci_device.hpp"
+#include "vmm/machine/control_loop.hpp"
+#include "vmm/machine/machine.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// Time for a slow reader of the console after the guest's end.
+constexpr std::chrono::milliseconds kFlushLimit{2000};
+/// Exit status when the escape key ended a guest that did not power off.
+constexpr int kExitEscape = 128 + 2;
+
+std::string console_place(const SerialTarget& target) {
+  switch (target.kind) {
+    case SerialTarget::Kind::kStdio:
+      return "stdio";
+    case SerialTarget::Kind::kPty:
+      return "pty";
+    case SerialTarget::Kind::kFile:
+      return "file:" + target.path;
+    case SerialTarget::Kind::kSocket:
+      return "socket:" + target.path;
+  }
+  return "off";
+}
+
+ConsoleOptions console_options(const Config& config) {
+  ConsoleOptions options;
+  for (const auto& target : config.console.serial) {
+    options.serial.push_back(console_place(target));
+  }
+  return options;
+}
+
+Status write_inspect_file(const std::string& path, const Machine& machine) {
+  if (path.empty()) {
+    return {};
+  }
+  InspectNode root("machine");
+  machine.inspect(root);
+  std::ofstream file(path, std::ios::trunc);
+  file << root.to_json() << "\n";
+  file.close();
+  if (!file) {
+    return fail(ErrorKind::kHost, "Cannot write {}", path);
+  }
+  return {};
+}
+
+/// What is wrong first is what the user hears; what follows from it goes to the log.
+Result<int> first_error(Result<int> outcome, Status status) {
+  if (status) {
+    return outcome;
+  }
+  if (outcome) {
+    return std::move(status).error();
+  }
+  log::error("{}", status.error().to_string());
+  return outcome;
+}
+
+}  // namespace
+
+Result<int> run_machine(const Config& config, const RunOptions& options) {
+  ControlLoop loop(config.machine.on_reboot);
+  Machine* machine_for_input = nullptr;
+  auto console = TRY(Console::create(loop.context(), console_options(config),
+                                     {.input =
+                                          [&machine_for_input](std::span<const std::byte> bytes) {
+                                            return machine_for_input == nullptr
+                                                       ? 0
+                                                       : machine_for_input->serial().receive(bytes);
+                                          },
+                                      .escape = [&loop] { loop.ask_for_end(kExitEscape); }}));
+  auto machine = TRY(Machine::create(
+      {.config = config,
+       .console = *console,
+       .requests = loop.requests(),
+       .on_vcpu_event = [&loop](VcpuEvent event,
+                                const std::string& failure) { loop.vcpu_ended(event, failure); },
+       .on_failure = [&loop](Error error) { loop.fail(std::move(error)); }}));
+  machine_for_input = machine.get();
+  machine->serial().set_input_ready([&console] { console->resume_input(); });
+  console->resume_input();
+  TRY(machine->power_on());
+  auto outcome = loop.run(*machine);
+  outcome = first_error(std::move(outcome), machine->stop());
+  outcome = first_error(std::move(outcome), write_inspect_file(options.inspect_file, *machine));
+  console->flush(kFlushLimit);
+  machine_for_input = nullptr;
+  machine.reset();
+  return outcome;
+}
+
+Result<std::string> describe_machine(const Config& config) {
+  const HostSystem host;
+  std::string text = to_toml(config);
+  const auto functions = TRY(resolve_functions(host, config.pci));
+  text += "\n# The guest's PCI functions\n";
+  for (const auto& function : functions) {
+    const auto device = TRY(HostPciDevice::open(host, function.host));
+    text +=
+        fmt::format("# root port {}, function {}: host {} [{:04x}:{:04x}], driver {}, resets: {}\n",
+                    function.port, function.function, function.host.to_string(),
+                    device.ids().vendor, device.ids().device, device.driver().value_or("none"),
+                    fmt::join(device.reset_methods(), " "));
+  }
+  return text;
+}
+
+}  // namespace gpuvm

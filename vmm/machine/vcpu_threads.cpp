@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/vcpu_threads.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <fmt/format.h>
+
+namespace gpuvm {
+namespace {
+
+int kick_signal() {
+  return SIGRTMIN;
+}
+
+/// The signal's only work is to make KVM_RUN return; it needs a handler or it would end the
+/// process.
+void install_kick_handler() {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  sigaction(kick_signal(), &action, nullptr);
+}
+
+/// Signals for the process (SIGTERM …) are the control thread's business.
+void block_other_signals() {
+  sigset_t signals;
+  sigfillset(&signals);
+  sigdelset(&signals, kick_signal());
+  pthread_sigmask(SIG_SETMASK, &signals, nullptr);
+}
+
+}  // namespace
+
+VcpuThreads::VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event)
+    : ports_(ports), mmio_(mmio), on_event_(std::move(on_event)) {
+  install_kick_handler();
+}
+
+void VcpuThreads::start(std::span<const std::unique_ptr<Vcpu>> vcpus) {
+  stop();
+  for (const auto& vcpu : vcpus) {
+    vcpus_.push_back(vcpu.get());
+    threads_.emplace_back([this, cpu = vcpu.get()] {
+      block_other_signals();
+      pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", cpu->index()).c_str());
+      const VcpuEvent event = cpu->run(ports_, mmio_);
+      if (event != VcpuEvent::kInterrupted) {
+        on_event_(event, cpu->failure());
+      }
+    });
+  }
+}
+
+void VcpuThreads::stop() {
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    vcpus_[i]->kick();
+    pthread_kill(threads_[i].native_handle(), kick_signal());
+  }
+  for (auto& thread : threads_) {
+    thread.join();
+  }
+  threads_.clear();
+  vcpus_.clear();
+}
+
+}  // namespace gpuvm

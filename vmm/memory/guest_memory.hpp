@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// GuestMemory: the guest's RAM, one memfd (or tmpfs file), seen as one or two ranges of guest
+// physical addresses (below and above the 32-bit hole). Every access is checked; nothing here
+// aborts on an address that comes from a guest.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "vmm/base/address.hpp"
+#include "vmm/base/mapped_region.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
+
+namespace gpuvm {
+
+enum class HugePages {
+  kOff,   ///< ordinary pages, collapsed into transparent huge pages where the kernel can
+  k2MiB,  ///< hugetlbfs, reserved by the host's administrator
+  k1GiB,
+};
+
+struct GuestMemoryOptions {
+  std::uint64_t size = 0;  ///< bytes, a multiple of 2 MiB
+  /// Where RAM below 4 GiB ends; at most 2 GiB, so that a large 32-bit hole remains.
+  std::uint64_t low_limit = std::uint64_t{2} << 30;
+  HugePages huge_pages = HugePages::kOff;
+  unsigned prefault_threads = 1;
+};
+
+class GuestMemory {
+ public:
+  struct Region {
+    GuestRange range;
+    std::span<std::byte> host;  ///< this process's view
+    std::uint64_t file_offset;  ///< in the memfd
+  };
+
+  /// Allocates without touching it. Errors: kHost naming what is short (memory, huge pages) and the
+  /// cure.
+  static Result<GuestMemory> create(const GuestMemoryOptions& options);
+
+  GuestMemory(GuestMemory&&) = default;
+  GuestMemory& operator=(GuestMemory&&) = default;
+
+  /// Gives every page its memory now, in parallel, so that pinning and running need not fault.
+  /// Errors: kHost.
+  Status prefault();
+
+  const std::vector<Region>& regions() const { return regions_; }
+  std::uint64_t size() const { return options_.size; }
+  int fd() const { return fd_.get(); }
+
+  /// [at, at + length) as host memory, or nothing unless it lies in one region. The guest may
+  /// change it at any time: read each value once. Any thread.
+  std::optional<std::span<std::byte>> slice(GuestAddress at, std::uint64_t length) const;
+  /// Copies; false (and nothing copied) unless the whole range is RAM. Any thread.
+  bool read(GuestAddress at, std::span<std::byte> out) const;
+  bool write(GuestAddress at, std::span<const std::byte> in) const;
+
+ private:
+  GuestMemory(GuestMemoryOptions options, UniqueFd fd, MappedRegion mapping);
+
+  GuestMemoryOptions options_;
+  UniqueFd fd_;
+  bool prefers_huge_pages_ = false;  ///< the file gets them by itself
+  MappedRegion mapping_;
+  std::vector<Region> regions_;
+};
+
+}  // namespace gpuvm
