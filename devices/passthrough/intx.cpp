@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// IntxLine: see the header.
+#include "devices/passthrough/intx.hpp"
+
+#include "vmm/base/log.hpp"
+
+namespace gpuvm {
+
+Status IntxLine::connect_device(const Wires& wires) {
+  const int trigger = wires.trigger.fd();
+  TRY(device_.set_irq_fds(IrqType::kIntx, 0, {&trigger, 1}));
+  TRY(device_.set_intx_unmask_fd(wires.resample.fd()));
+  if (masked_) {
+    TRY(device_.set_intx_masked(true));
+  }
+  return {};
+}
+
+Status IntxLine::enable() {
+  if (wires_ || device_.irq(IrqType::kIntx).count == 0) {
+    return {};
+  }
+  Wires wires{.trigger = TRY(EventFd::create()), .resample = TRY(EventFd::create())};
+  TRY(pins_.connect_level(pin_, wires.trigger.fd(), wires.resample.fd()));
+  if (auto status = connect_device(wires); !status) {
+    static_cast<void>(device_.disable_irqs(IrqType::kIntx));  // may not have been enabled
+    pins_.disconnect_level(pin_, wires.trigger.fd());
+    return status;
+  }
+  wires_ = std::move(wires);
+  return {};
+}
+
+void IntxLine::disable() {
+  if (!wires_) {
+    return;
+  }
+  if (auto status = device_.disable_irqs(IrqType::kIntx); !status) {
+    log::warn("{}: Cannot disable INTx: {}", device_.name(), status.error().to_string());
+  }
+  pins_.disconnect_level(pin_, wires_->trigger.fd());
+  wires_.reset();
+}
+
+Status IntxLine::set_masked(bool masked) {
+  if (masked_ == masked) {
+    return {};
+  }
+  masked_ = masked;
+  return wires_ ? device_.set_intx_masked(masked) : Status();
+}
+
+void IntxLine::inspect(InspectNode& node) const {
+  node.field("pin", std::uint64_t{pin_.value()});
+  node.field("enabled", enabled());
+  node.field("masked", masked_);
+}
+
+}  // namespace gpuvm

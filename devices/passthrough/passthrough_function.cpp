@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+// PassthroughFunction: see the header.
+#include "devices/passthrough/passthrough_function.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "devices/pci/pci_spec.hpp"
+#include "vmm/base/bytes.hpp"
+
+namespace gpuvm {
+namespace {
+
+constexpr std::uint16_t kHeaderSize = 0x40;
+constexpr std::uint8_t kHeaderTypeMask = 0x7f;
+/// Command bits that come from the host's firmware, such as error reporting.
+constexpr std::uint32_t kFirmwareCommand =
+    ~std::uint32_t{pci::kCommandBusMaster | VirtualConfig::kVirtualCommand};
+constexpr auto kMsiId = static_cast<std::uint8_t>(pci::CapabilityId::kMsi);
+constexpr auto kMsixId = static_cast<std::uint8_t>(pci::CapabilityId::kMsix);
+
+/// The whole configuration space, by dwords: what cannot be read past the header is zero.
+Result<std::vector<std::byte>> read_config(PhysicalDevice& device) {
+  const auto size =
+      std::min<std::uint64_t>(device.region(RegionIndex::kConfig).size, pci::kConfigSize) & ~3U;
+  std::vector<std::byte> config(size);
+  for (std::uint64_t offset = 0; offset < size; offset += 4) {
+    const std::span<std::byte> dword(config.data() + offset, 4);
+    if (auto status = device.read(RegionIndex::kConfig, offset, dword); !status) {
+      if (offset < kHeaderSize) {
+        return std::move(status).error();
+      }
+      store_le(dword, 0);
+    }
+  }
+  const auto vendor = load_at<std::uint16_t>(config, pci::kVendorId).value_or(0xffff);
+  if (vendor == 0xffff) {
+    return fail(ErrorKind::kHost,
+                "Device {} does not answer (vendor id ffff); power-cycle the host", device.name());
+  }
+  if ((load_at<std::uint8_t>(config, pci::kHeaderType).value_or(0) & kHeaderTypeMask) != 0) {
+    return fail(ErrorKind::kConfig, "Device {} is a bridge; pass through the devices behind it",
+                device.name());
+  }
+  return config;
+}
+
+std::optional<MsiCapability> find_msi(PhysicalDevice& device, std::span<const std::byte> config) {
+  const auto offset = find_capability(config, kMsiId);
+  const auto count = device.irq(IrqType::kMsi).count;
+  if (offset == 0 || count == 0) {
+    return std::nullopt;
+  }
+  return MsiCapability(offset, load_at<std::uint16_t>(config, offset + 2U).value_or(0), count);
+}
+
+/// Nothing also where the table is not in the device's memory or the host offers fewer vectors.
+std::optional<MsixLayout> find_msix(PhysicalDevice& device, std::span<const std::byte> config) {
+  const auto offset = find_capability(config, kMsixId);
+  if (offset == 0) {
+    return std::nullopt;
+  }
+  const auto layout =
+      MsixLayout::parse(offset, load_at<std::uint16_t>(config, offset + 2U).value_or(0),
+                        load_at<std::uint32_t>(config, offset + 4U).value_or(0),
+                        load_at<std::uint32_t>(config, offset + 8U).value_or(0));
+  if (!layout || device.irq(IrqType::kMsix).count < layout->vectors) {
+    return std::nullopt;
+  }
+  const auto fits = [&](unsigned bar, std::uint64_t end) {
+    const auto type = load_at<std::uint32_t>(config, pci::kBar0 + bar * 4U).value_or(0);
+    return (type & pci::kBarIo) == 0 && end <= device.region(bar_region(bar)).size;
+  };
+  const bool ok = fits(layout->table_bar, layout->table_offset + layout->table_size()) &&
+                  fits(layout->pending_bar, layout->pending_offset + layout->pending_size());
+  return ok ? layout : std::nullopt;
+}
+
+}  // namespace
+
+struct PassthroughFunction::Parts {
+  PhysicalDevice& device;
+  std::string name;
+  std::uint16_t physical_decode;
+  std::function<bool()> before_bus_master;
+  std::unique_ptr<std::mutex> mutex;
+  VirtualConfig config;
+  std::unique_ptr<FunctionInterrupts> interrupts;
+  std::vector<std::unique_ptr<MsixOverlay>> overlays;
+  std::unique_ptr<FunctionBars> bars;
+};
+
+PassthroughFunction::PassthroughFunction(Parts parts)
+    : device_(parts.device),
+      name_(std::move(parts.name)),
+      physical_decode_(parts.physical_decode),
+      before_bus_master_(std::move(parts.before_bus_master)),
+      mutex_(std::move(parts.mutex)),
+      config_(std::move(parts.config)),
+      interrupts_(std::move(parts.interrupts)),
+      overlays_(std::move(parts.overlays)),
+      bars_(std::move(parts.bars)) {}
+
+Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options options) {
+  auto& device = options.device;
+  const auto config = TRY(read_config(device));
+  const auto msi = find_msi(device, config);
+  const auto msix = find_msix(device, config);
+  auto patch = ConfigPatch::create(config, {.multi_function = options.multi_function,
+                                            .hide_msi = !msi,
+                                            .hide_msix = !msix,
+                                            .hide_intx = device.irq(IrqType::kIntx).count == 0,
+                                            .hide_function_reset = options.hide_function_reset});
+  auto mutex = std::make_unique<std::mutex>();
+  auto interrupts = std::make_unique<FunctionInterrupts>(
+      FunctionInterrupts::Options{.device = device,
+                                  .controller = options.msi_controller,
+                                  .pins = options.interrupt_pins,
+                                  .intx_pin = options.intx_pin,
+                                  .msi = msi,
+                                  .msix = msix});
+  std::vector<std::unique_ptr<MsixOverlay>> overlays;
+  std::array<BarOverlay*, 6> by_bar{};
+  for (unsigned bar = 0; msix && bar < by_bar.size(); ++bar) {
+    overlays.push_back(std::make_unique<MsixOverlay>(*mutex, *interrupts->msix(), bar));
+    by_bar[bar] = overlays.back().get();
+  }
+  auto bars = TRY(FunctionBars::create({.device = device,
+                                        .config = config,
+                                        .slots = options.slots,
+                                        .mmio = options.mmio,
+                                        .ports = options.ports,
+                                        .space = options.bar_space,
+                                        .rom = std::move(options.rom),
+                                        .msix = msix,
+                                        .overlays = by_bar}));
+  const auto decode = bars->physical_decode();
+  VirtualConfig registers(config, std::move(patch), TRY(bars->make_registers()), decode);
+  return std::unique_ptr<PassthroughFunction>(
+      new PassthroughFunction(Parts{.device = device,
+                                    .name = std::move(options.name),
+                                    .physical_decode = decode,
+                                    .before_bus_master = std::move(options.before_bus_master),
+                                    .mutex = std::move(mutex),
+                                    .config = std::move(registers),
+                                    .interrupts = std::move(interrupts),
+                                    .overlays = std::move(overlays),
+                                    .bars = std::move(bars)}));
+}
+
+PassthroughFunction::~PassthroughFunction() {
+  quiesce();
+}
+
+// The hardware decodes from now on whatever the guest says, and may not master the bus until the
+// guest asks for it. `kept`: bits of the Command register that stay as they are.
+Status PassthroughFunction::prepare_hardware(std::uint32_t kept) {
+  std::array<std::byte, 2> command{};
+  TRY(device_.read(RegionIndex::kConfig, pci::kCommand, command));
+  const auto old = static_cast<std::uint32_t>(load_le(command));
+  if (old == 0xffff) {
+    return fail(ErrorKind::kHost, "Device {} does not answer", device_.name());
+  }
+  store_le(command, (old & kept) | physical_decode_);
+  return device_.write(RegionIndex::kConfig, pci::kCommand, command);
+}
+
+Status PassthroughFunction::start() {
+  const std::lock_guard lock(*mutex_);
+  TRY_CONTEXT(prepare_hardware(kFirmwareCommand), "Starting " + name_);
+  interrupts_->start();
+  return {};
+}
+
+void PassthroughFunction::quiesce() {
+  const std::lock_guard lock(*mutex_);
+  interrupts_->stop();
+  bars_->withdraw();
+}
+
+Status PassthroughFunction::reset() {
+  const std::lock_guard lock(*mutex_);
+  interrupts_->stop();
+  bars_->withdraw();
+  config_.reset();
+  interrupts_->reset_registers();
+  presence_ = Presence::kPresent;
+  TRY_CONTEXT(prepare_hardware(kFirmwareCommand), "Restarting " + name_);
+  interrupts_->start();
+  return {};
+}
+
+std::optional<std::uint32_t> PassthroughFunction::read_hardware(std::uint16_t offset) {
+  std::array<std::byte, 4> bytes{};
+  if (offset + bytes.size() > device_.region(RegionIndex::kConfig).size) {
+    return std::nullopt;
+  }
+  if (auto status = device_.read(RegionIndex::kConfig, offset, bytes); !status) {
+    note_failure(status.error());
+    return std::nullopt;
+  }
+  return static_cast<std::uint32_t>(load_le(bytes));
+}
+
+// By naturally aligned pieces of whole byte lanes, as few as possible: a write must not touch
+// registers beside it.
+void PassthroughFunction::write_hardware(std::uint16_t offset, std::uint32_t value,
+                                         std::uint32_t mask) {
+  if (offset + 4U > device_.region(RegionIndex::kConfig).size) {
+    return;
+  }
+  unsigned lane = 0;
+  while (lane < 4) {
+    const auto covers = [&](unsigned count) {
+      const auto lanes = (count == 4 ? ~0U : (1U << count * 8) - 1) << lane * 8;
+      return lane % count == 0 && (mask & lanes) == lanes;
+    };
+    const unsigned count = covers(4) ? 4 : covers(2) ? 2 : covers(1) ? 1 : 0;
+    if (count == 0) {
+      ++lane;
+      continue;
+    }
+    std::array<std::byte, 4> bytes{};
+    store_le(bytes, value >> lane * 8);
+    if (auto status =
+            device_.write(RegionIndex::kConfig, offset + lane, std::span(bytes).first(count));
+        !status) {
+      note_failure(status.error());
+    }
+    lane += count;
+  }
+}
+
+void PassthroughFunction::note_failure(const Error& error) {
+  failures_.fetch_add(1, std::memory_order_relaxed);
+  if (limit_.allow()) {
+    log::warn("{}: Configuration space of {}: {}", name_, device_.name(), error.to_string());
+  }
+}
+
+std::uint32_t PassthroughFunction::config_read(std::uint16_t offset) {
+  const std::lock_guard lock(*mutex_);
+  if (presence_ != Presence::kPresent || offset >= pci::kConfigSize || offset % 4 != 0) {
+    return pci::kAllOnes;
+  }
+  if (VirtualConfig::answers_alone(offset)) {
+    return config_.read(offset, 0);
+  }
+  const auto hardware = read_hardware(offset);
+  // No dword of the header may be all ones: the device is gone, and nothing of ours makes up for
+  // it.
+  if (!hardware || (*hardware == pci::kAllOnes && offset < kHeaderSize)) {
+    return pci::kAllOnes;
+  }
+  return interrupts_->config_read(offset, config_.read(offset, *hardware));
+}
+
+void PassthroughFunction::config_write(std::uint16_t offset, std::uint32_t value,
+                                       std::uint32_t mask) {
+  std::unique_lock lock(*mutex_);
+  if (presence_ != Presence::kPresent || offset >= pci::kConfigSize || offset % 4 != 0) {
+    return;
+  }
+  if (interrupts_->config_write(offset, value, mask)) {
+    return;
+  }
+  const auto effect = config_.write(offset, value, mask);
+  if (effect.function_reset) {
+    run_function_reset(lock, offset, effect);
+  } else if (effect.power_state) {
+    change_power_state(lock, offset, effect);
+  } else {
+    carry_out(offset, effect);
+  }
+}
+
+void PassthroughFunction::carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect) {
+  if (effect.mask != 0 && may_reach_memory(offset, effect)) {
+    write_hardware(offset, effect.value, effect.mask);
+  }
+  if (effect.interrupt_disable_changed) {
+    interrupts_->set_intx_masked(config_.interrupt_disabled());
+  }
+  if (effect.decode_changed) {
+    bars_->update(config_.placements());
+  }
+}
+
+bool PassthroughFunction::may_reach_memory(std::uint16_t offset,
+                                           const VirtualConfig::Effect& effect) {
+  const bool enables =
+      offset == pci::kCommand && (effect.value & effect.mask & pci::kCommandBusMaster) != 0;
+  return !enables || !before_bus_master_ || before_bus_master_();
+}
+
+void PassthroughFunction::write_slowly(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
+                                       const VirtualConfig::Effect& effect) {
+  presence_ = Presence::kBusy;
+  lock.unlock();
+  write_hardware(offset, effect.value, effect.mask);
+  lock.lock();
+  presence_ = Presence::kPresent;
+  settled_.notify_all();
+}
+
+// PCI Express Base 6.0, 5.3.1.4: in D3hot memory and I/O space do not answer; the host's kernel
+// takes our mappings of them away, so the guest must not reach those.
+void PassthroughFunction::change_power_state(std::unique_lock<std::mutex>& lock,
+                                             std::uint16_t offset,
+                                             const VirtualConfig::Effect& effect) {
+  if (*effect.power_state != 0) {
+    bars_->withdraw();
+    config_.set_power_state(*effect.power_state);
+  }
+  write_slowly(lock, offset, effect);
+  config_.set_power_state(read_hardware(config_.power_dword()).value_or(pci::kAllOnes));
+  bars_->update(config_.placements());
+}
+
+// PCI Express Base 6.0, 6.6.2: everything but sticky and hardware-initialised registers goes back
+// to its default.
+void PassthroughFunction::run_function_reset(std::unique_lock<std::mutex>& lock,
+                                             std::uint16_t offset,
+                                             const VirtualConfig::Effect& effect) {
+  if (limit_.allow()) {
+    log::info("{}: The guest resets the function", name_);
+  }
+  interrupts_->stop();
+  bars_->withdraw();
+  write_slowly(lock, offset, effect);
+  become_reset();
+}
+
+/// The registers follow a physical reset during which interrupts and BARs were away.
+void PassthroughFunction::become_reset() {
+  config_.function_reset();
+  interrupts_->reset_registers();
+  // Nothing is kept: the host's kernel has put back what was there before the reset.
+  if (auto status = prepare_hardware(0); !status) {
+    note_failure(status.error());
+  }
+  interrupts_->start();
+}
+
+void PassthroughFunction::bus_reset_begin() {
+  std::unique_lock lock(*mutex_);
+  settled_.wait(lock, [this] { return presence_ != Presence::kBusy; });
+  presence_ = Presence::kBusy;
+  interrupts_->stop();
+  bars_->withdraw();
+}
+
+void PassthroughFunction::bus_reset_end(bool alive) {
+  const std::lock_guard lock(*mutex_);
+  if (alive) {
+    become_reset();
+  }
+  presence_ = alive ? Presence::kPresent : Presence::kLost;
+  settled_.notify_all();
+}
+
+void PassthroughFunction::inspect(InspectNode& node) const {
+  const std::lock_guard lock(*mutex_);
+  node.field("device", device_.name());
+  node.field("configuration failures", failures_.load(std::memory_order_relaxed));
+  node.field("unresponsive", presence_ != Presence::kPresent);
+  node.field("lost", presence_ == Presence::kLost);
+  config_.inspect(node.child("configuration"));
+  interrupts_->inspect(node.child("interrupts"));
+  bars_->inspect(node.child("bars"));
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// PassthroughFunction: one physical PCI function as the guest has it. Composition of VirtualConfig
+// (registers), FunctionInterrupts (INTx, MSI, MSI-X) and FunctionBars (memory, ports, ROM) over a
+// PhysicalDevice. Missing: vendor quirks (BAR windows that mirror configuration space),
+// peer-to-peer DMA to BARs, error and removal notices of the host (the machine takes those from
+// PhysicalDevice).
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "devices/passthrough/bar_space.hpp"
+#include "devices/passthrough/function_bars.hpp"
+#include "devices/passthrough/function_interrupts.hpp"
+#include "devices/passthrough/physical_device.hpp"
+#include "devices/passthrough/virtual_config.hpp"
+#include "devices/pci/pci_function.hpp"
+#include "vmm/base/inspect.hpp"
+#include "vmm/bus/io_bus.hpp"
+
+namespace gpuvm {
+
+/// Life: create() → place bars() → start() → the guest runs → quiesce() → (physical reset) →
+/// reset() → the guest runs again → destruction, which takes everything out of the guest.
+class PassthroughFunction : public PciFunction, public Inspectable {
+ public:
+  /// All references must outlive the function.
+  struct Options {
+    PhysicalDevice& device;
+    std::string name;             ///< for messages and the inspect tree
+    bool multi_function = false;  ///< it is function 0 and the guest sees others in its slot
+    Gsi intx_pin;
+    MemorySlots& slots;
+    MmioBus& mmio;
+    PortBus& ports;
+    MsiController& msi_controller;
+    InterruptPins& interrupt_pins;
+    BarSpace& bar_space;
+    std::vector<std::byte> rom = {};  ///< image in place of the device's own
+    /// Called before the guest's write that makes the device a bus master; may block. False: the
+    /// write is dropped.
+    std::function<bool()> before_bus_master = {};
+    bool hide_function_reset = false;  ///< FLR is known to kill this device
+  };
+
+  /// Reads the device's configuration space and maps its BARs into this process; the guest sees
+  /// nothing yet. Errors: kHost (device gone, mapping failed), kConfig (a bridge, a bad ROM image).
+  static Result<std::unique_ptr<PassthroughFunction>> create(Options options);
+  ~PassthroughFunction() override;
+  PassthroughFunction(const PassthroughFunction&) = delete;
+  PassthroughFunction& operator=(const PassthroughFunction&) = delete;
+
+  /// For placing power-on addresses, before start() and while the vCPUs are stopped.
+  BarSet& bars() { return config_.bars(); }
+
+  /// Switches the hardware's decode on and connects INTx. Errors: kHost.
+  Status start();
+  /// Before any physical reset: disconnects interrupts and takes all BARs out of the guest. vCPUs
+  /// are stopped.
+  void quiesce();
+  /// After a physical reset: registers as at power-on, hardware decode on, INTx connected. vCPUs
+  /// are stopped. Survives: power-on addresses, the host's mappings, the ROM's contents, counters.
+  /// Errors: kHost, the device may be gone.
+  Status reset();
+
+  /// First half of a reset of the bus that the function is on: interrupts disconnected, all BARs
+  /// out of the guest, configuration space reads as all ones. Waits for a function level reset or a
+  /// change of power state that another vCPU has under way. No lock is held afterwards. Any thread;
+  /// every call is followed by bus_reset_end() or reset().
+  void bus_reset_begin();
+  /// Second half, after the physical reset: registers as a conventional reset leaves them (PCI
+  /// Express Base 6.0, 6.6.1: BARs and Command are 0), hardware decode on, INTx connected. With
+  /// `alive` false the function goes on reading as all ones, like a device that was removed, until
+  /// it is reset again. Any thread.
+  void bus_reset_end(bool alive);
+
+  /// The option ROM's contents, for firmware that hands them to a kernel; empty without one. The
+  /// first call reads them from the device. vCPUs are stopped.
+  std::span<const std::byte> rom_image() { return bars_->rom_image(); }
+
+  std::string_view name() const override { return name_; }
+  std::uint32_t config_read(std::uint16_t offset) override;
+  void config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) override;
+  void inspect(InspectNode& node) const override;
+
+ private:
+  struct Parts;
+  /// Whether the function answers its guest.
+  enum class Presence {
+    kPresent,
+    kBusy,  ///< in a reset or a change of power state
+    kLost,  ///< it did not come back from a reset
+  };
+  explicit PassthroughFunction(Parts parts);
+
+  /// Nothing when the device does not answer.
+  std::optional<std::uint32_t> read_hardware(std::uint16_t offset);
+  void write_hardware(std::uint16_t offset, std::uint32_t value, std::uint32_t mask);
+  Status prepare_hardware(std::uint32_t kept);
+  void become_reset();
+  void carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect);
+  void change_power_state(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
+                          const VirtualConfig::Effect& effect);
+  void run_function_reset(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
+                          const VirtualConfig::Effect& effect);
+  /// False for a write that makes the device a bus master when the machine forbids it.
+  bool may_reach_memory(std::uint16_t offset, const VirtualConfig::Effect& effect);
+  /// Writes without the lock, which may take a minute; meanwhile the function does not answer.
+  void write_slowly(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
+                    const VirtualConfig::Effect& effect);
+  void note_failure(const Error& error);
+
+  PhysicalDevice& device_;
+  const std::string name_;
+  const std::uint16_t physical_decode_;
+  const std::function<bool()> before_bus_master_;
+  /// Guards config_, interrupts_ and presence_. Held while the BarSpace's own lock is taken,
+  /// never the other way round.
+  std::unique_ptr<std::mutex> mutex_;
+  VirtualConfig config_;
+  std::unique_ptr<FunctionInterrupts> interrupts_;
+  std::vector<std::unique_ptr<MsixOverlay>> overlays_;  ///< refer to mutex_ and interrupts_
+  std::unique_ptr<FunctionBars> bars_;                  ///< first to go: refers to overlays_
+  Presence presence_ = Presence::kPresent;
+  std::condition_variable settled_;  ///< presence_ is no longer kBusy
+  std::atomic<std::uint64_t> failures_{0};
+  log::RateLimit limit_;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// PhysicalDevice: one PCI function of the host as the monitor uses it, whatever brings it (kernel
+// VFIO now, vfio-user later, a fake in tests). Numbers of regions and interrupts are those of
+// VFIO's PCI convention.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmm/base/address.hpp"
+#include "vmm/base/bdf.hpp"
+#include "vmm/base/mapped_region.hpp"
+#include "vmm/base/result.hpp"
+
+namespace gpuvm {
+
+/// Regions of a PCI function.
+enum class RegionIndex : std::uint32_t {
+  kBar0,
+  kBar1,
+  kBar2,
+  kBar3,
+  kBar4,
+  kBar5,
+  kRom,
+  kConfig,
+  kVga
+};
+constexpr RegionIndex bar_region(unsigned bar) {
+  return static_cast<RegionIndex>(bar);
+}
+
+struct RegionArea {
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+};
+
+struct RegionInfo {
+  std::uint64_t size = 0;  ///< bytes; 0: absent
+  bool readable = false;
+  bool writable = false;
+  bool mappable = false;
+  bool msix_mappable = false;            ///< the MSI-X table's page may be mapped too
+  std::vector<RegionArea> sparse_areas;  ///< when not empty, only these may be mapped
+};
+
+enum class IrqType : std::uint32_t { kIntx, kMsi, kMsix, kError, kRequest };
+
+struct IrqInfo {
+  std::uint32_t count = 0;  ///< vectors; 0: absent
+  bool maskable = false;
+};
+
+/// Called from vCPU threads and the control thread; region accesses may run at once, irq changes
+/// may not.
+class PhysicalDevice {
+ public:
+  virtual ~PhysicalDevice() = default;
+  /// For messages: "0000:01:00.0".
+  virtual const std::string& name() const = 0;
+  virtual const RegionInfo& region(RegionIndex index) const = 0;
+  /// 1, 2, 4 or 8 bytes, naturally aligned (config and ROM: any). Errors: kHost; the device may be
+  /// gone.
+  virtual Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) = 0;
+  virtual Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) = 0;
+  /// Maps part of a mappable region; `alignment` as in MapRequest.
+  virtual Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) = 0;
+
+  virtual IrqInfo irq(IrqType type) const = 0;
+  /// Connects eventfds to vectors start, start + 1, … (-1: no eventfd for that vector) and enables
+  /// the type.
+  virtual Status set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) = 0;
+  /// Disables the type altogether.
+  virtual Status disable_irqs(IrqType type) = 0;
+  /// INTx only: eventfd whose signal unmasks the line (KVM's resample).
+  virtual Status set_intx_unmask_fd(int fd) = 0;
+  virtual Status set_intx_masked(bool masked) = 0;
+
+  /// True if function_reset() can work on this function (FLR or PM).
+  virtual bool has_function_reset() const = 0;
+  /// FLR, or what the host's driver offers in its place. May take up to a minute. vCPUs must not
+  /// touch the device.
+  virtual Status function_reset() = 0;
+};
+
+/// A function that a hot reset would also reset.
+struct HotResetMember {
+  Bdf bdf;
+  std::uint32_t group = 0;
+};
+
+/// The IOMMU context that all passed-through functions of a guest share, and resets that concern
+/// several of them.
+class PhysicalHost {
+ public:
+  virtual ~PhysicalHost() = default;
+  /// Gives devices access to memory at iova. Errors: kHost (limits, reserved ranges) with the cure.
+  virtual Status map_dma(Iova at, std::span<std::byte> memory) = 0;
+  virtual Status unmap_dma(Iova at, std::uint64_t size) = 0;
+  /// The functions that a hot (secondary bus) reset of this one covers; an error where the host
+  /// offers none.
+  virtual Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) = 0;
+  /// Resets the whole set at once; every member must be ours. May take seconds.
+  virtual Status hot_reset(PhysicalDevice& device) = 0;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// FunctionState: what one PCI function looks like while it is well, and the steps around a reset
+// that concern one function: quiesce it, wait for it, check it (PCI Express Base 6.0, 2.3.1.1,
+// 6.6.1, 7.5.1, 7.5.2 and 7.5.3; PCI Power Management 1.2, 3.2.4).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "devices/passthrough/physical_device.hpp"
+#include "devices/passthrough/reset/reset_policy.hpp"
+
+namespace gpuvm {
+
+/// Time as the sequence sees it; tests give it a made-up clock.
+struct ResetClock {
+  std::function<std::chrono::milliseconds()> now;
+  std::function<void(std::chrono::milliseconds)> sleep;
+  static ResetClock real();
+};
+
+struct FunctionState {
+  std::uint16_t vendor = 0;
+  std::uint16_t device = 0;
+  std::uint32_t class_code = 0;  ///< 24 bits
+  std::uint8_t header_type = 0;
+  std::uint8_t first_capability = 0;
+  // Offsets of capabilities; 0: absent.
+  std::uint8_t power_management = 0;
+  std::uint8_t msi = 0;
+  std::uint8_t msix = 0;
+  std::uint8_t express = 0;
+  std::uint8_t link_speed = 0;  ///< code of the Link Status register; 0: no link
+  std::uint8_t link_width = 0;
+  std::array<std::uint64_t, 7> region_sizes{};  ///< BARs and ROM
+
+  bool is_display() const { return class_code >> 16 == 0x03; }
+};
+
+/// Reads a function. Errors: kUnsafeDevice if it does not answer.
+Result<FunctionState> read_function_state(PhysicalDevice& device);
+
+/// Interrupts off (MSI-X, MSI, then INTx), power state D0, decode and bus mastering off. Goes on
+/// where a step fails, since the reset may be what cures it; yields what failed.
+std::vector<std::string> quiesce(PhysicalDevice& device, const FunctionState& known,
+                                 const ResetClock& clock);
+
+/// Polls the vendor id until the function answers: neither all ones nor 0001, which a bridge
+/// returns for a device that is not ready. Errors: kUnsafeDevice after the timeout.
+Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock,
+                        std::chrono::milliseconds timeout);
+
+/// Decode and bus mastering off. Errors: kHost.
+Status stop_decoding(PhysicalDevice& device);
+
+/// Compares with the state from before and runs the policy's register checks. Yields every
+/// difference as a sentence; empty: the function is well.
+std::vector<std::string> find_faults(PhysicalDevice& device, const FunctionState& known,
+                                     const ResetPolicy& policy);
+
+}  // namespace gpuvm

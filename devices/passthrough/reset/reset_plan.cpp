@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/passthrough/reset/reset_plan.hpp"
+
+#include <algorithm>
+
+namespace gpuvm {
+namespace {
+
+using Functions = std::vector<PlannedFunction>;
+
+bool covers(std::span<const HotResetMember> members, const PhysicalDevice& device) {
+  return std::any_of(members.begin(), members.end(), [&device](const HotResetMember& member) {
+    return member.bdf.to_string() == device.name();
+  });
+}
+
+Result<Functions> read_functions(std::span<PhysicalDevice* const> devices) {
+  Functions functions;
+  for (PhysicalDevice* const device : devices) {
+    PlannedFunction function;
+    function.device = device;
+    function.before = TRY(read_function_state(*device));
+    function.policy = &find_reset_policy(function.before.vendor, function.before.device);
+    functions.push_back(function);
+  }
+  return functions;
+}
+
+/// Members of a hot reset that the guest does not own, as text.
+std::string strangers(std::span<const HotResetMember> members,
+                      std::span<PhysicalDevice* const> devices) {
+  std::string names;
+  for (const HotResetMember& member : members) {
+    const std::string name = member.bdf.to_string();
+    const bool is_ours =
+        std::any_of(devices.begin(), devices.end(),
+                    [&name](const PhysicalDevice* device) { return device->name() == name; });
+    if (!is_ours) {
+      names += (names.empty() ? "" : ", ") + name;
+    }
+  }
+  return names;
+}
+
+std::string hot_reset_obstacle(const ResetSet& set, std::span<PhysicalDevice* const> devices) {
+  for (const PlannedFunction& function : set.functions) {
+    if (!function.policy->allows_hot_reset) {
+      return fmt::format("not for {} ({}): {} (source: {})", function.device->name(),
+                         function.policy->name, function.policy->reason, function.policy->source);
+    }
+  }
+  const std::string names = strangers(set.hot_members, devices);
+  if (!names.empty()) {
+    return fmt::format(
+        "it would also reset {}, which the guest does not own: pass that through too, or set "
+        "functions = \"all\"",
+        names);
+  }
+  return {};
+}
+
+// A function without a reset of its own is tolerated beside one that has it (the audio function of
+// a GPU), but not as the only one, and never when it is the display controller itself.
+std::string function_reset_obstacle(const ResetSet& set) {
+  bool any = false;
+  for (const PlannedFunction& function : set.functions) {
+    const std::string& name = function.device->name();
+    if (!function.policy->allows_function_reset) {
+      return fmt::format("not for {} ({}): {} (source: {})", name, function.policy->name,
+                         function.policy->reason, function.policy->source);
+    }
+    const bool has_reset = function.device->has_function_reset();
+    any = any || has_reset;
+    if (!has_reset && function.before.is_display()) {
+      return name + " has none";
+    }
+  }
+  return any ? "" : set.names() + " has none";
+}
+
+bool prefers_function_reset(const ResetSet& set) {
+  return std::any_of(set.functions.begin(), set.functions.end(),
+                     [](const PlannedFunction& function) {
+                       return function.policy->preferred == ResetMethod::kFunctionReset;
+                     });
+}
+
+void choose_rungs(ResetSet& set, const ResetOptions& options) {
+  std::vector<ResetMethod> order{ResetMethod::kHotReset, ResetMethod::kFunctionReset};
+  if (prefers_function_reset(set)) {
+    std::reverse(order.begin(), order.end());
+  }
+  for (const ResetMethod method : order) {
+    const bool is_possible = method == ResetMethod::kHotReset ? set.hot_reset_obstacle.empty()
+                                                              : set.function_reset_obstacle.empty();
+    if (is_possible && options.only.value_or(method) == method) {
+      set.rungs.push_back(method);
+    }
+  }
+  for (const PlannedFunction& function : set.functions) {
+    set.settle = std::max(set.settle, function.policy->settle);
+  }
+  set.settle = options.settle.value_or(set.settle);
+}
+
+/// Moves the first function and all that a hot reset of it covers from `rest` into a set.
+ResetSet take_set(PhysicalHost& host, Functions& rest, std::span<PhysicalDevice* const> devices) {
+  ResetSet set;
+  PhysicalDevice& first = *rest.front().device;
+  auto members = host.hot_reset_set(first);
+  if (!members) {
+    set.hot_reset_obstacle = members.error().to_string();
+  } else if (!covers(*members, first)) {
+    set.hot_reset_obstacle = "the host's list of what it would reset does not hold " + first.name();
+  } else {
+    set.hot_members = *std::move(members);
+  }
+  const auto belongs = [&set, &first](const PlannedFunction& function) {
+    return function.device == &first || covers(set.hot_members, *function.device);
+  };
+  std::copy_if(rest.begin(), rest.end(), std::back_inserter(set.functions), belongs);
+  rest.erase(std::remove_if(rest.begin(), rest.end(), belongs), rest.end());
+  if (set.hot_reset_obstacle.empty()) {
+    set.hot_reset_obstacle = hot_reset_obstacle(set, devices);
+  }
+  set.function_reset_obstacle = function_reset_obstacle(set);
+  return set;
+}
+
+std::string_view possible_or(const std::string& obstacle) {
+  return obstacle.empty() ? std::string_view("possible") : std::string_view(obstacle);
+}
+
+}  // namespace
+
+std::string ResetSet::names() const {
+  std::string text;
+  for (const PlannedFunction& function : functions) {
+    text += (text.empty() ? "" : ", ") + function.device->name();
+  }
+  return text;
+}
+
+Error no_reset_error(const ResetSet& set) {
+  return fail(
+      ErrorKind::kUnsafeDevice,
+      "No safe reset is known for {}, so the guest may not have it. Hot reset: {}. Function "
+      "reset: {}",
+      set.names(), possible_or(set.hot_reset_obstacle), possible_or(set.function_reset_obstacle));
+}
+
+Result<ResetPlan> ResetPlan::create(PhysicalHost& host, std::span<PhysicalDevice* const> devices,
+                                    const ResetOptions& options) {
+  ResetPlan plan(options);
+  Functions rest = TRY(read_functions(devices));
+  while (!rest.empty()) {
+    ResetSet set = take_set(host, rest, devices);
+    choose_rungs(set, options);
+    plan.sets_.push_back(std::move(set));
+  }
+  return plan;
+}
+
+Status ResetPlan::check() const {
+  for (const ResetSet& set : sets_) {
+    if (set.rungs.empty()) {
+      return no_reset_error(set);
+    }
+  }
+  return {};
+}
+
+void ResetPlan::inspect(InspectNode& node) const {
+  for (const ResetSet& set : sets_) {
+    InspectNode& child = node.child(set.names());
+    std::string order;
+    for (const ResetMethod method : set.rungs) {
+      order += (order.empty() ? "" : ", then ") + std::string(to_string(method));
+    }
+    child.field("order", order.empty() ? "none: the guest may not start" : order);
+    child.field("hot_reset", possible_or(set.hot_reset_obstacle));
+    child.field("function_reset", possible_or(set.function_reset_obstacle));
+    child.field("settle_ms", static_cast<std::uint64_t>(set.settle.count()));
+    for (const PlannedFunction& function : set.functions) {
+      InspectNode& leaf = child.child(function.device->name());
+      leaf.field("id",
+                 fmt::format("{:04x}:{:04x}", function.before.vendor, function.before.device));
+      leaf.field("policy", function.policy->name);
+      leaf.field("reason", function.policy->reason);
+      leaf.field("source", function.policy->source);
+      leaf.field("has_function_reset", function.device->has_function_reset());
+      if (function.before.link_width != 0) {
+        leaf.field("link", fmt::format("generation {} x{}", function.before.link_speed,
+                                       function.before.link_width));
+      }
+    }
+  }
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which reset suits which device: a table of known hardware with a reason and a source per row. No
+// single reset is right for all GPUs: on some a function level reset hangs the chip, on others a
+// bus reset does. A device that is in no row gets the default: a hot reset if it covers exactly the
+// guest's functions, else a function reset.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "devices/passthrough/physical_device.hpp"
+
+namespace gpuvm {
+
+enum class ResetMethod {
+  kHotReset,       ///< secondary bus reset of the whole slot (VFIO_DEVICE_PCI_HOT_RESET)
+  kFunctionReset,  ///< FLR or what the host's kernel has in its place (VFIO_DEVICE_RESET)
+};
+std::string_view to_string(ResetMethod method);
+
+/// A 32-bit register that tells after a reset whether the chip is well. Read only from functions
+/// of class 03 (display): the same device id range holds audio functions too.
+struct RegisterCheck {
+  RegionIndex region;
+  std::uint32_t offset;
+  std::uint32_t value;
+  bool must_equal;  ///< else: must differ
+  std::string_view meaning;
+};
+
+struct ResetPolicy {
+  std::uint16_t vendor;
+  std::uint16_t first_device;
+  std::uint16_t last_device;
+  std::string_view name;
+  ResetMethod preferred;
+  bool allows_hot_reset;
+  bool allows_function_reset;
+  std::chrono::milliseconds settle;  ///< rest after the device answers again
+  /// A method that must not be in sysfs reset_method when VFIO opens the device (the kernel resets
+  /// then, before we can choose); empty: none.
+  std::string_view forbidden_kernel_method;
+  /// A method that must be the first there; empty: none.
+  std::string_view required_kernel_method;
+  std::span<const RegisterCheck> checks;
+  std::string_view reason;
+  std::string_view source;
+};
+
+/// Every row; the first that matches wins.
+std::span<const ResetPolicy> reset_policies();
+/// The row of a device, or the default row.
+const ResetPolicy& find_reset_policy(std::uint16_t vendor, std::uint16_t device);
+
+/// Before VFIO opens the function: may the kernel reset it with its own methods (sysfs
+/// reset_method, in order)? Errors: kUnsafeDevice with the command that cures it.
+Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& policy,
+                                  std::span<const std::string> methods);
+
+}  // namespace gpuvm

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reset of a guest's functions: quiesce all, reset, wait, check; the next method where the
+// check fails; an honest refusal where none is left. The same sequence at start, at a guest's
+// reboot and at the stop. Missing: removing and rescanning the device, power cycling the slot.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "devices/passthrough/reset/reset_plan.hpp"
+
+namespace gpuvm {
+
+enum class ResetVerdict {
+  kVerified,  ///< every function was reset and checked
+  kPartial,   ///< every function was checked, but some have no reset of their own
+};
+std::string_view to_string(ResetVerdict verdict);
+
+/// What one reset did.
+struct ResetCertificate {
+  std::string functions;  ///< "0000:01:00.0, 0000:01:00.1"
+  ResetMethod method = ResetMethod::kHotReset;
+  std::chrono::milliseconds duration{0};
+  ResetVerdict verdict = ResetVerdict::kVerified;
+  std::string text;  ///< one sentence, with what was tried before and what was odd
+
+  void inspect(InspectNode& node) const;
+};
+
+/// Resets every set of the plan; afterwards decode, bus mastering and interrupts of all functions
+/// are off. Before: vCPUs stopped or the functions made unreachable for them, BARs away from the
+/// guest (a mapped BAR faults during the reset). Takes 0.1 s to minutes: on a vCPU thread only
+/// where its guest asked for a reset, and with no lock held. All sets are tried even if one fails.
+/// Errors: kUnsafeDevice saying what was tried, what is wrong and what the host must do: the guest
+/// must not go on with these devices.
+Result<std::vector<ResetCertificate>> run_reset(PhysicalHost& host, const ResetPlan& plan,
+                                                const ResetClock& clock = ResetClock::real());
+
+}  // namespace gpuvm

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// VectorRoutes: see the header.
+#include "devices/passthrough/vector_routes.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+
+namespace gpuvm {
+
+VectorRoutes::VectorRoutes(PhysicalDevice& device, IrqType type, MsiController& controller)
+    : device_(device), type_(type), controller_(controller) {}
+
+VectorRoutes::~VectorRoutes() {
+  disable();
+}
+
+Status VectorRoutes::connect_device(std::uint32_t count) {
+  while (active_.size() < count) {
+    active_.push_back(Vector{.event = TRY(EventFd::create()), .message = {}, .route = {}});
+  }
+  std::vector<int> fds;
+  for (const auto& vector : active_) {
+    fds.push_back(vector.event.fd());
+  }
+  return device_.set_irq_fds(type_, 0, fds);
+}
+
+Status VectorRoutes::enable(std::uint32_t vectors) {
+  disable();
+  if (vectors == 0) {
+    return {};
+  }
+  auto status = connect_device(std::min(vectors, kInitialVectors));
+  if (!status) {
+    active_.clear();
+    return status;
+  }
+  vectors_ = vectors;
+  return {};
+}
+
+// A host kernel without dynamic MSI-X allocation (before Linux 6.5) cannot add vectors to an
+// enabled interrupt: all are disabled and enabled again. The eventfds stay, with what they hold.
+Status VectorRoutes::grow(std::uint32_t vector) {
+  auto count = std::max<std::uint32_t>(static_cast<std::uint32_t>(active_.size()), 1);
+  while (count <= vector) {
+    count *= 2;
+  }
+  const auto before = active_.size();
+  TRY(device_.disable_irqs(type_));
+  auto status = connect_device(std::min(count, vectors_));
+  if (!status) {
+    active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(before), active_.end());
+    TRY(connect_device(static_cast<std::uint32_t>(before)));
+  }
+  return status;
+}
+
+void VectorRoutes::disable() {
+  for (auto& vector : active_) {
+    if (vector.route) {
+      controller_.disconnect(*vector.route, vector.event.fd());
+    }
+  }
+  if (vectors_ != 0) {
+    if (auto status = device_.disable_irqs(type_); !status) {
+      complain(0, status.error());
+    }
+  }
+  active_.clear();
+  vectors_ = 0;
+}
+
+void VectorRoutes::set(std::uint32_t vector, std::optional<MsiMessage> message) {
+  if (vector >= vectors_) {
+    return;
+  }
+  if (vector >= active_.size()) {
+    if (!message) {
+      return;
+    }
+    if (auto status = grow(vector); !status) {
+      complain(vector, status.error());
+    }
+    if (vector >= active_.size()) {
+      return;
+    }
+  }
+  auto& entry = active_[vector];
+  if (entry.message == message) {
+    return;
+  }
+  if (!message) {
+    controller_.disconnect(*entry.route, entry.event.fd());
+    entry.route.reset();
+    entry.message.reset();
+    return;
+  }
+  if (entry.route) {
+    if (auto status = controller_.update(*entry.route, *message); !status) {
+      complain(vector, status.error());
+      return;
+    }
+  } else {
+    auto route = controller_.connect(entry.event.fd(), *message);
+    if (!route) {
+      complain(vector, route.error());
+      return;
+    }
+    entry.route = *route;
+  }
+  entry.message = message;
+}
+
+bool VectorRoutes::pending(std::uint32_t vector) const {
+  if (vector >= active_.size() || active_[vector].route) {
+    return false;
+  }
+  pollfd descriptor{.fd = active_[vector].event.fd(), .events = POLLIN, .revents = 0};
+  return ::poll(&descriptor, 1, 0) == 1 && (descriptor.revents & POLLIN) != 0;
+}
+
+void VectorRoutes::complain(std::uint32_t vector, const Error& error) {
+  ++failures_;
+  if (limit_.allow()) {
+    log::warn("{}: Vector {} of {}: {}", device_.name(), vector,
+              type_ == IrqType::kMsix ? "MSI-X" : "MSI", error.to_string());
+  }
+}
+
+void VectorRoutes::inspect(InspectNode& node) const {
+  node.field("vectors", std::uint64_t{vectors_});
+  node.field("connected to the device", std::uint64_t{active_.size()});
+  node.field("failures", failures_);
+  std::uint64_t routed = 0;
+  for (const auto& vector : active_) {
+    routed += vector.route ? 1U : 0U;
+  }
+  node.field("routed", routed);
+}
+
+}  // namespace gpuvm

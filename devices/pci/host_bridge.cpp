@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// HostBridge: see host_bridge.hpp.
+#include "devices/pci/host_bridge.hpp"
+
+#include "vmm/base/units.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// PCIEXBAR: enable (bit 0), length (bits 2:1), base (bits 35:26); 0 for what it cannot express.
+std::uint64_t ecam_register(GuestRange ecam) {
+  struct Length {
+    std::uint64_t size;
+    std::uint64_t code;
+  };
+  constexpr Length kLengths[] = {{256_MiB, 0}, {128_MiB, 1}, {64_MiB, 2}};
+  constexpr std::uint64_t kLimit = std::uint64_t{1} << 36;
+  for (const auto& length : kLengths) {
+    if (ecam.size() == length.size && is_aligned(ecam.base().value(), length.size) &&
+        ecam.last().value() < kLimit) {
+      return ecam.base().value() | length.code << 1 | 1;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::unique_ptr<HostBridge> HostBridge::create(GuestRange ecam) {
+  return std::unique_ptr<HostBridge>(new HostBridge(ecam));
+}
+
+HostBridge::HostBridge(GuestRange ecam) {
+  space_.define_identity(kVendor, kDevice, pci::kClassHostBridge);
+  // Memory and bus master are hard-wired on: nothing lies behind the bits (datasheet, 5.1.3).
+  space_.define({.offset = pci::kCommand,
+                 .size = 2,
+                 .reset_value = pci::kCommandMemory | pci::kCommandBusMaster});
+  const std::uint64_t base = ecam_register(ecam);
+  space_.define(
+      {.offset = kEcamBaseRegister, .reset_value = static_cast<std::uint32_t>(base & 0xffffffff)});
+  space_.define(
+      {.offset = kEcamBaseRegister + 4, .reset_value = static_cast<std::uint32_t>(base >> 32)});
+}
+
+std::uint32_t HostBridge::config_read(std::uint16_t offset) {
+  const std::lock_guard lock(mutex_);
+  return space_.read(offset);
+}
+
+void HostBridge::config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) {
+  const std::lock_guard lock(mutex_);
+  space_.write(offset, value, mask);
+}
+
+void HostBridge::reset() {
+  const std::lock_guard lock(mutex_);
+  space_.reset();
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// HostBridge: function 00:00.0, class 0600, with the ids of Intel's Q35 memory controller hub,
+// since OVMF recognises the platform by them. Register: PCIEXBAR at 0x60 (Intel 3 Series Chipset
+// datasheet, 316966, 5.1.15), which says where the ECAM is.
+// Missing: every other register of the Q35 MCH (PAM, SMRAM, TOLUD). PCIEXBAR is read-only: the ECAM
+// stays where the machine put it, so firmware must be built for (or told) that address.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "devices/pci/config_space.hpp"
+#include "devices/pci/pci_function.hpp"
+#include "vmm/base/address.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/bus/lifecycle.hpp"
+
+namespace gpuvm {
+
+class HostBridge : public PciFunction, public Resettable {
+ public:
+  static constexpr std::uint16_t kVendor = 0x8086;
+  static constexpr std::uint16_t kDevice = 0x29c0;
+  static constexpr std::uint16_t kEcamBaseRegister = 0x60;
+
+  /// ecam: 64, 128 or 256 MiB aligned to its size, the lengths that PCIEXBAR can state; another
+  /// length leaves the register disabled (0), and the guest finds the ECAM in the MCFG table only.
+  static std::unique_ptr<HostBridge> create(GuestRange ecam);
+
+  std::string_view name() const override { return "host-bridge"; }
+  std::uint32_t config_read(std::uint16_t offset) override;
+  void config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) override;
+  /// Nothing survives but the ECAM's place.
+  void reset() override;
+
+ private:
+  explicit HostBridge(GuestRange ecam);
+  std::mutex mutex_;
+  ConfigSpace space_;  ///< guarded by mutex_
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// RootPort: see root_port.hpp. The register definitions are in root_port_registers.cpp.
+#include "devices/pci/root_port.hpp"
+
+#include "vmm/base/units.hpp"
+
+namespace gpuvm {
+namespace {
+
+constexpr std::uint32_t kRoutingLinkUp = 1 << 16;
+
+}  // namespace
+
+Result<std::unique_ptr<RootPort>> RootPort::create(RootPortConfig config) {
+  std::unique_ptr<RootPort> port(new RootPort(std::move(config)));
+  TRY_CONTEXT(port->define(), fmt::format("Creating root port {}", port->config_.name));
+  return port;
+}
+
+Status RootPort::attach(std::uint8_t devfn, PciFunction& function) {
+  if (devfn >= functions_.size() || functions_[devfn] != nullptr) {
+    return fail(ErrorKind::kInternal, "No free place {:02x}.{} behind root port {} for {}",
+                devfn >> 3, devfn & 7, config_.name, function.name());
+  }
+  functions_[devfn] = &function;
+  present_ = true;
+  define_link();
+  publish();
+  return {};
+}
+
+bool RootPort::claims_bus(std::uint8_t bus) const {
+  const std::uint32_t routing = routing_.load(std::memory_order_acquire);
+  const std::uint32_t secondary = routing & 0xff;
+  return secondary != 0 && bus >= secondary && bus <= (routing >> 8 & 0xff);
+}
+
+PciFunction* RootPort::route(std::uint8_t bus, std::uint8_t devfn) const {
+  const std::uint32_t routing = routing_.load(std::memory_order_acquire);
+  const bool here = (routing & 0xff) == bus && bus != 0 && (routing & kRoutingLinkUp) != 0;
+  return here && devfn < functions_.size() ? functions_[devfn] : nullptr;
+}
+
+std::uint32_t RootPort::config_read(std::uint16_t offset) {
+  const std::lock_guard lock(mutex_);
+  return space_.read(offset);
+}
+
+void RootPort::config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) {
+  bool resets_bus = false;
+  {
+    const std::lock_guard lock(mutex_);
+    resets_bus = apply_side_effects(offset, space_.write(offset, value, mask));
+    publish();
+  }
+  // Slow (a device's reset), so without the lock: meanwhile the link is down, see link_up().
+  if (resets_bus && listener_ != nullptr) {
+    listener_->secondary_bus_reset();
+  }
+}
+
+/// True if what is behind the port must be reset. The change is that of the dword at offset.
+bool RootPort::apply_side_effects(std::uint16_t offset, const ConfigSpace::Change& change) {
+  const unsigned dword = offset / 4U * 4U;
+  if (dword == static_cast<unsigned>(power_ + pci::kPowerControl)) {
+    // A write of a state that is not supported, D1 or D2 here, is dropped (7.5.2.2).
+    const std::uint32_t state = change.after & pci::kPowerStateMask;
+    if (state == 1 || state == 2) {
+      space_.set(offset, change.before, pci::kPowerStateMask);
+    }
+    return false;
+  }
+  if (dword == pci::kInterruptLine) {
+    return change.rises(static_cast<std::uint32_t>(pci::kBridgeControlBusReset) << 16);
+  }
+  return dword == static_cast<unsigned>(express_ + pci::kExpressLinkControl) &&
+         change.rises(pci::kLinkControlDisable);
+}
+
+bool RootPort::link_up() const {
+  const auto link_control =
+      space_.read(static_cast<std::uint16_t>(express_ + pci::kExpressLinkControl), 2);
+  return present_ && (space_.read(pci::kBridgeControl, 2) & pci::kBridgeControlBusReset) == 0 &&
+         (link_control & pci::kLinkControlDisable) == 0;
+}
+
+/// Makes the state of the link and the bus numbers visible: to the guest and to route().
+void RootPort::publish() {
+  const bool up = link_up();
+  constexpr std::uint32_t kActive = static_cast<std::uint32_t>(pci::kLinkStatusActive) << 16;
+  space_.set(static_cast<std::uint16_t>(express_ + pci::kExpressLinkControl), up ? kActive : 0,
+             kActive);
+  routing_.store(space_.read(pci::kSecondaryBus, 1) | space_.read(pci::kSubordinateBus, 1) << 8 |
+                     (up ? kRoutingLinkUp : 0),
+                 std::memory_order_release);
+}
+
+std::optional<GuestRange> RootPort::memory_window() const {
+  const std::uint64_t base = static_cast<std::uint64_t>(space_.read(pci::kMemoryBase, 2)) << 16;
+  const std::uint64_t limit = static_cast<std::uint64_t>(space_.read(pci::kMemoryLimit, 2)) << 16;
+  // A base above the limit closes the window (7.5.1.3.8).
+  return limit < base
+             ? std::nullopt
+             : GuestRange::create(GuestAddress(base), limit - base + pci::kMemoryWindowGranularity);
+}
+
+std::optional<GuestRange> RootPort::prefetchable_window() const {
+  const auto edge = [this](std::uint16_t low, std::uint16_t high) {
+    return static_cast<std::uint64_t>(space_.read(high)) << 32 |
+           static_cast<std::uint64_t>(space_.read(low, 2) & 0xfff0) << 16;
+  };
+  const std::uint64_t base = edge(pci::kPrefetchableBase, pci::kPrefetchableBaseHigh);
+  const std::uint64_t limit = edge(pci::kPrefetchableLimit, pci::kPrefetchableLimitHigh);
+  return limit < base
+             ? std::nullopt
+             : GuestRange::create(GuestAddress(base), limit - base + pci::kMemoryWindowGranularity);
+}
+
+bool RootPort::forwards(GuestRange range) {
+  const std::lock_guard lock(mutex_);
+  if ((space_.read(pci::kCommand, 2) & pci::kCommandMemory) == 0) {
+    return false;
+  }
+  const auto holds = [&](const std::optional<GuestRange>& window) {
+    return window && window->contains(range.base(), range.size());
+  };
+  return holds(memory_window()) || holds(prefetchable_window());
+}
+
+void RootPort::reset() {
+  const std::lock_guard lock(mutex_);
+  space_.reset();
+  publish();
+}
+
+void RootPort::inspect(InspectNode& node) const {
+  const std::lock_guard lock(mutex_);
+  node.hex("command", space_.read(pci::kCommand, 2));
+  node.field("secondary_bus", std::uint64_t{space_.read(pci::kSecondaryBus, 1)});
+  node.field("subordinate_bus", std::uint64_t{space_.read(pci::kSubordinateBus, 1)});
+  node.field("link_up", link_up());
+  const auto show = [&](std::string_view key, const std::optional<GuestRange>& window) {
+    node.field(key, window
+                        ? fmt::format("{:#x}-{:#x}", window->base().value(), window->last().value())
+                        : std::string("closed"));
+  };
+  show("memory_window", memory_window());
+  show("prefetchable_window", prefetchable_window());
+  for (const PciFunction* function : functions_) {
+    if (function != nullptr) {
+      node.child(function->name());
+    }
+  }
+}
+
+std::string RootPort::acpi_path() const {
+  return fmt::format("\\_SB.PCI0.S{:02X}", devfn());
+}
+
+aml::Terms RootPort::acpi() const {
+  // _ADR of a PCI device: device << 16 | function (ACPI 6.5, 6.1.1). No _PRT: without one a guest
+  // maps the pins behind a bridge by the standard swizzle (PCI-to-PCI Bridge 1.2, 9.1) and finds
+  // this port's line in PCI0's table.
+  const std::uint64_t address = std::uint64_t{config_.device} << 16 | config_.function;
+  return {aml::device(acpi_path(), {aml::name("_ADR", aml::integer(address))})};
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// RootPort: a PCI Express root port on bus 0 with one slot behind it (PCI Express Base 6.0, 7.5.1.3
+// type 1 header, 7.5.2 power management, 7.5.3 PCI Express capability, 7.9.22 subsystem ids). Ids
+// are those of Red Hat's generic root port, which every guest system has a driver for.
+//
+// It raises no interrupts, hence no MSI capability and no interrupt pin: hot-plug, power management
+// events, error reporting and bandwidth notification, the only sources a root port has, are absent
+// or not granted to the guest by _OSC (pci_acpi.hpp). Linux' port driver then asks for none.
+// Link Bandwidth Notification, which 7.5.3.6 requires of links wider than x1, is left out for the
+// same reason.
+//
+// Missing: hot-plug, AER, ACS, DPC, ARI forwarding, ASPM, VGA forwarding; bus master enable and
+// D3hot do not stop traffic; windows are not checked against BARs (forwards() lets others do it).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "devices/pci/config_space.hpp"
+#include "devices/pci/pci_function.hpp"
+#include "firmware/acpi/acpi_source.hpp"
+#include "vmm/base/address.hpp"
+#include "vmm/base/inspect.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/bus/lifecycle.hpp"
+
+namespace gpuvm {
+
+/// What a link trains to, as the registers code it.
+struct PcieLink {
+  std::uint8_t speed = 1;  ///< 1: 2.5 GT/s, 2: 5, 3: 8, 4: 16, 5: 32, 6: 64 (7.5.3.18)
+  std::uint8_t width = 1;  ///< lanes: 1, 2, 4, 8, 12, 16 or 32
+};
+
+struct RootPortConfig {
+  std::string name;             ///< for messages, for instance "port1"
+  std::uint8_t device = 0;      ///< on bus 0, 1 to 31
+  std::uint8_t function = 0;    ///< 0 to 7
+  bool multi_function = false;  ///< the device number holds other functions too
+  std::uint16_t slot = 1;       ///< physical slot number, unique in the machine, 1 to 8191
+  PcieLink link = {};           ///< what the device behind is capable of and has trained to
+  /// Max_Payload_Size, 128 << code bytes: that of the device behind, so that no guest finds the
+  /// two ends different.
+  std::uint8_t max_payload_code = 0;
+  /// kDevice2AtomicComplete bits: what the host's root port completes for the device behind.
+  std::uint32_t atomic_completer = 0;
+  /// No effect: the I/O window's registers always exist, closed where nothing needs I/O.
+};
+
+/// What firmware would have programmed. Windows: I/O in units of 4 KiB below 64 KiB, memory in
+/// units of 1 MiB below 4 GiB, prefetchable in units of 1 MiB.
+struct BridgeSetup {
+  std::uint8_t secondary = 0;  ///< 0: not programmed; the guest's firmware numbers the buses
+  std::uint8_t subordinate = 0;
+  std::optional<PortRange> io = {};
+  std::optional<GuestRange> memory = {};
+  std::optional<GuestRange> prefetchable = {};
+};
+
+class RootPort : public PciFunction, public Resettable, public Inspectable, public AcpiSource {
+ public:
+  static constexpr std::uint16_t kVendor = 0x1b36;
+  static constexpr std::uint16_t kDevice = 0x000c;
+  static constexpr std::uint16_t kExpressOffset = 0x48;  ///< of the PCI Express capability
+
+  /// Errors: kInternal, a value out of the range documented in RootPortConfig.
+  static Result<std::unique_ptr<RootPort>> create(RootPortConfig config);
+
+  // While the machine is built; not while vCPUs run.
+
+  /// Puts a function behind the port; it must outlive the port. devfn: as the secondary bus numbers
+  /// it, device 0 only, as a link has no other (7.3.1). Functions keep their numbers; that of
+  /// function 0 must have the multi-function bit if there are others. Errors: kInternal.
+  Status attach(std::uint8_t devfn, PciFunction& function);
+  /// Bus numbers and windows at power-on, restored by reset(). Decoding is on from the start where
+  /// a bus number is given, off otherwise. Errors: kInternal for misaligned or too high windows.
+  Status set_power_on_setup(const BridgeSetup& setup);
+  /// Told of secondary bus resets and of a disabled link, which resets what is behind it just the
+  /// same (7.5.3.7). Called without any lock held.
+  void set_listener(SecondaryBusListener* listener) { listener_ = listener; }
+
+  // Any thread.
+
+  std::string_view name() const override { return config_.name; }
+  std::uint32_t config_read(std::uint16_t offset) override;
+  void config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) override;
+  std::uint8_t devfn() const {
+    return static_cast<std::uint8_t>(config_.device << 3 | config_.function);
+  }
+  /// True if the bus lies behind the port now: secondary <= bus <= subordinate, and not bus 0,
+  /// which is what an unprogrammed port holds.
+  bool claims_bus(std::uint8_t bus) const;
+  /// The function that answers configuration requests for (bus, devfn), or nullptr: the bus is not
+  /// the secondary one, the link is down (reset, disabled) or nothing is there.
+  PciFunction* route(std::uint8_t bus, std::uint8_t devfn) const;
+  /// True if the range lies in an open memory window and Command enables memory.
+  bool forwards(GuestRange range);
+
+  /// Back to the power-on setup. What is attached survives, and so does the listener, which is not
+  /// told: the machine resets the devices itself.
+  void reset() override;
+  void inspect(InspectNode& node) const override;
+
+  /// The port's node in \_SB.PCI0. A device behind adds its own nodes in acpi_path().
+  aml::Terms acpi() const override;
+  /// "\\_SB.PCI0.S10": S and the devfn in hexadecimal.
+  std::string acpi_path() const;
+
+ private:
+  explicit RootPort(RootPortConfig config) : config_(std::move(config)) {}
+  Status define();
+  void define_header();
+  Status define_power_management();
+  Status define_express();
+  void define_link();
+  Status define_subsystem();
+  void define_bus_numbers(const BridgeSetup& setup);
+  void define_windows(const BridgeSetup& setup);
+  bool link_up() const;
+  bool apply_side_effects(std::uint16_t offset, const ConfigSpace::Change& change);
+  void publish();
+  std::optional<GuestRange> memory_window() const;
+  std::optional<GuestRange> prefetchable_window() const;
+
+  const RootPortConfig config_;
+  std::array<PciFunction*, pci::kFunctionsPerDevice> functions_{};
+  bool present_ = false;  ///< something is attached
+  SecondaryBusListener* listener_ = nullptr;
+  mutable std::mutex mutex_;
+  ConfigSpace space_;  ///< guarded by mutex_; all guest-visible state
+  std::uint16_t power_ = 0;
+  std::uint16_t express_ = 0;
+  /// Secondary bus, subordinate bus << 8, link up << 16: a copy from space_ for lock-free routing.
+  std::atomic<std::uint32_t> routing_{0};
+};
+
+}  // namespace gpuvm
