@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "firmware/efi/firmware.hpp"
+
+#include <new>
+
+namespace gpuvm::efi {
+namespace {
+
+/// Raw, so that it is not part of the firmware's file; the linker script puts its section behind
+/// what stays at run time.
+__attribute__((section(".bss.boot"))) alignas(Firmware) std::uint8_t storage[sizeof(Firmware)];
+
+}  // namespace
+
+Firmware& firmware() {
+  return *reinterpret_cast<Firmware*>(storage);
+}
+
+void create_firmware() {
+  new (storage) Firmware();
+}
+
+}  // namespace gpuvm::efi

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// VariableFile: the guest's UEFI variables between its runs, as one block (variable_store.hpp), in
+// a file or, without one, in memory only. A damaged file is kept under another name, never
+// overwritten. Host code. Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+
+namespace gpuvm {
+
+class VariableFile {
+ public:
+  /// `path` empty: variables last until the monitor ends. An absent file is an empty store. A
+  /// damaged one is renamed to PATH.damaged (or .damaged-2 …) with a warning. Errors: kConfig (it
+  /// cannot be read, or the damaged one not renamed).
+  static Result<std::unique_ptr<VariableFile>> open(std::string path);
+
+  /// What the guest starts with.
+  std::vector<std::byte> block() const;
+  /// Takes what the guest has now: checked, less volatile variables, written to a temporary file
+  /// that then takes the file's place. Errors: kInternal (a malformed block), kHost (writing).
+  Status save(std::span<const std::byte> block);
+
+ private:
+  VariableFile(std::string path, std::vector<std::byte> block)
+      : path_(std::move(path)), block_(std::move(block)) {}
+
+  const std::string path_;
+  mutable std::mutex mutex_;
+  std::vector<std::byte> block_;
+};
+
+}  // namespace gpuvm
