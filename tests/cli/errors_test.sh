@@ -1,0 +1,93 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Exit statuses and messages of wrong command lines and configurations, and what the harmless verbs print.
+# Usage: errors_test.sh GPUVM SOURCE_DIR
+set -u
+gpuvm=$1
+source_dir=$2
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+failures=0
+
+complain() {
+  printf 'FAILED: gpuvm %s\n  %s\n' "$arguments" "$1"
+  failures=$((failures + 1))
+}
+
+# run ARGUMENT...: leaves status, stdout and stderr.
+run() {
+  arguments=$*
+  "$gpuvm" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null
+  status=$?
+}
+
+# expect_error STATUS MESSAGE ARGUMENT...: exactly one line on stderr, with MESSAGE, and nothing on stdout.
+expect_error() {
+  wanted_status=$1
+  message=$2
+  shift 2
+  run "$@"
+  [ "$status" -eq "$wanted_status" ] || complain "exit status $status, not $wanted_status"
+  [ "$(wc -l <"$folder/stderr")" -eq 1 ] || complain "not one line: $(cat "$folder/stderr")"
+  grep -q '^gpuvm: error: .' "$folder/stderr" || complain "no error line: $(cat "$folder/stderr")"
+  grep -qF -e "$message" "$folder/stderr" || complain "no \"$message\" in: $(cat "$folder/stderr")"
+  [ ! -s "$folder/stdout" ] || complain "writes to standard output: $(cat "$folder/stdout")"
+}
+
+# expect_output TEXT ARGUMENT...: success, TEXT on stdout, nothing on stderr.
+expect_output() {
+  text=$1
+  shift
+  run "$@"
+  [ "$status" -eq 0 ] || complain "exit status $status: $(cat "$folder/stderr")"
+  grep -qF -e "$text" "$folder/stdout" || complain "no \"$text\" in: $(cat "$folder/stdout")"
+  [ ! -s "$folder/stderr" ] || complain "writes to standard error: $(cat "$folder/stderr")"
+}
+
+good=$folder/guest.toml
+printf '[boot]\nkernel = "vmlinuz"\n' >"$good"
+
+# Wrong usage: 64.
+expect_error 64 'A verb is required: run, validate or unbind'
+expect_error 64 'frobnicate' frobnicate
+expect_error 64 'CONFIG is required' run
+expect_error 64 'CONFIG is required' validate
+expect_error 64 '--frobnicate' run "$good" --frobnicate
+expect_error 64 'extra.toml' validate "$good" extra.toml
+expect_error 64 '--verbose' run -q -v "$good"
+expect_error 64 '--set' validate "$good" --set
+expect_error 64 '--set machine.cpus is not of the form key=value' validate --set machine.cpus "$good"
+expect_error 64 'Cannot write to the log file' run --log-file "$good/log" "$good"
+expect_error 64 '01:00 is not a PCI address' unbind 01:00
+
+# Wrong configuration: 78.
+expect_error 78 "Cannot open $folder/absent.toml: No such file or directory" validate "$folder/absent.toml"
+expect_error 78 "$folder is not a regular file but a directory" validate "$folder"
+printf '[machine]\n\ncpus = "x"\n' >"$folder/type.toml"
+expect_error 78 "machine.cpus must be an integer from 1 to 64, not a string ($folder/type.toml:3:8)" \
+  validate "$folder/type.toml"
+expect_error 78 "machine.cpus must be an integer" run "$folder/type.toml"
+printf '[machine]\ncpu = 4\n' >"$folder/key.toml"
+expect_error 78 "Unknown key machine.cpu ($folder/key.toml:2:1); did you mean cpus?" validate "$folder/key.toml"
+printf '[machine\n' >"$folder/syntax.toml"
+expect_error 78 "$folder/syntax.toml:1:" validate "$folder/syntax.toml"
+head -c 4096 /dev/urandom >"$folder/noise.toml"
+expect_error 78 "$folder/noise.toml" validate "$folder/noise.toml"
+expect_error 78 '(--set machine.cpus=x)' validate --set machine.cpus=x "$good"
+printf '' >"$folder/empty.toml"
+expect_error 78 'boot.kernel is missing' validate "$folder/empty.toml"
+
+# What works.
+expect_output "$good is valid" validate "$good"
+expect_output "$good is valid" validate --set machine.cpus=4 "$good" --set=boot.cmdline='a="b c" [x]'
+expect_output "$good is valid" validate --set 'console.serial=["off"]' --set boot.cmdline= "$good"
+expect_output 'is valid' validate "$source_dir/configs/gpu-linux.toml"
+expect_output 'is valid' validate --set boot.kernel=/boot/vmlinuz "$source_dir/configs/reference.toml"
+expect_output 'gpuvm 0.' --version
+expect_output 'Exit status:' --help
+for verb in run validate unbind; do
+  expect_output "$verb" --help
+  expect_output "gpuvm $verb" "$verb" --help
+done
+
+[ "$failures" -eq 0 ]

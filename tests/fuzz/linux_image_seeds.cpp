@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the seed corpus of linux_image_fuzz into a directory: small kernels of every kind. Run it
+// when the builder in tests/unit/firmware/linux changes: linux_image_seeds
+// tests/fuzz/corpus/linux_image
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "tests/unit/firmware/linux/kernel_builder.hpp"
+
+namespace {
+
+using gpuvm::Compression;
+
+bool write(const std::string& path, const gpuvm::test::Bytes& bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+  return file.good();
+}
+
+/// A few bytes of code and a page of zeroes.
+gpuvm::test::Bytes small_kernel() {
+  return gpuvm::test::make_elf({{0x1000000, gpuvm::test::to_bytes("code of a kernel"), 0x2000}},
+                               0x1000000);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "Usage: %s DIRECTORY\n", argv[0]);
+    return 64;
+  }
+  const std::string directory = argv[1];
+  const auto elf = small_kernel();
+  bool good = write(directory + "/vmlinux", elf);
+  constexpr std::array kFormats = {Compression::kGzip, Compression::kXz, Compression::kZstd,
+                                   Compression::kLz4};
+  for (const auto format : kFormats) {
+    const auto file = gpuvm::test::make_bzimage(gpuvm::test::make_payload(format, elf));
+    good = write(directory + "/bzimage-" + std::string(to_string(format)), file) && good;
+  }
+  const auto unknown = gpuvm::test::make_bzimage(gpuvm::test::to_bytes("BZh9 bzip2"));
+  good = write(directory + "/bzimage-bzip2", unknown) && good;
+  return good ? 0 : 1;
+}

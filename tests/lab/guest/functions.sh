@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
+# What the tests' guest scripts share; make_guest (tests/lab/lib/inside.sh) puts it before each of them. Busybox shell.
+
+# until_true SECONDS COMMAND…: waits for it; fails when the time is up.
+until_true() {
+  tries=$(($1 * 10))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 0.1
+  done
+}
+
+# One line "DRIVER vendor:device driver" for each PCI function, and "DRIVERS-END".
+show_drivers() {
+  for device in /sys/bus/pci/devices/*; do
+    driver=$(readlink "$device/driver")
+    echo "DRIVER $(cut -c3- "$device/vendor"):$(cut -c3- "$device/device") ${driver##*/}"
+  done
+  echo DRIVERS-END
+}
+
+# The device DIRECTORY in sysfs of the PCI function with this "vendor:device".
+find_function() {
+  for device in /sys/bus/pci/devices/*; do
+    [ "$(cat "$device/vendor" "$device/device" | tr -d '\n')" = "0x${1%:*}0x${1#*:}" ] && echo "$device" && return
+  done
+}
+
+show_dmesg() {
+  echo DMESG-BEGIN
+  dmesg
+  echo DMESG-END
+}
+
+# Reads the stick's first MiB past the page cache.
+show_stick() {
+  until_true 20 test -b /dev/sda
+  echo "STICK-MD5 $(dd if=/dev/sda bs=64k count=16 2>/dev/null | md5sum | cut -d' ' -f1)"
+}
+
+# Fills the screen with the bytes of /tile again and again; the kernel's console leaves the screen first.
+show_pattern() {
+  for console in /sys/class/vtconsole/*; do
+    grep -q "frame buffer" "$console/name" && echo 0 >"$console/bind"
+  done
+  stride=$(cat /sys/class/graphics/fb0/stride)
+  size=$(tr , ' ' </sys/class/graphics/fb0/virtual_size)
+  height=${size#* }
+  : >/tmp/frame
+  while [ "$(stat -c %s /tmp/frame)" -lt $((stride * height)) ]; do cat /tile >>/tmp/frame; done
+  # In one write: of a write of exactly one row Linux's frame buffer helper (drm_fb_helper_memory_range_to_clip) computes an
+  # empty rectangle and shows nothing.
+  dd if=/tmp/frame of=/dev/fb0 bs=$((stride * height)) count=1 2>/dev/null
+  echo "FRAME $size $stride"
+}

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "$0")/../lib/inside.sh"
+
+FUNCTIONS=(0000:01:00.0 0000:01:00.1 0000:02:00.0)
+
+drivers() {
+  local bdf
+  for bdf in "${FUNCTIONS[@]}"; do driver_of "$bdf"; done | xargs
+}
+
+# Starts the guest and kills gpuvm in the middle of its boot.
+start_and_kill() {
+  start_guest main
+  wait_console GUEST-INIT-REACHED 300
+  kill -9 "$guest"
+  wait_guest 10
+  expect "kill -9 leaves the functions with vfio-pci" test "$(drivers)" = "vfio-pci vfio-pci vfio-pci"
+  expect "and their records" test -s /run/gpuvm/0000:01:00.0.binding
+}
+
+load_host_drivers
+before=$(host_state)
+echo "the host's drivers: $(drivers)"
+# shellcheck disable=SC2034 # make_guest reads it
+GUEST_INITRD=$LAB_PLAIN_INITRD
+make_guest main 'echo WAITING; read -r word' <<'END'
+[[pci]]
+host = "0000:01:00.0"
+[[pci]]
+host = "0000:02:00.0"
+END
+
+start_guest main
+wait_console WAITING 300
+expect "while the guest runs the functions are with vfio-pci" test "$(drivers)" = "vfio-pci vfio-pci vfio-pci"
+type_line on
+wait_guest 180
+expect "power off: status 0" test "$guest_status" = 0
+expect "power off: everything is as before" state_is "$before"
+
+# The guest has nothing that listens to its power button, so the first signal changes nothing.
+start_guest main
+wait_console WAITING 300
+kill -TERM "$guest"
+until grep -q 'Power button pressed' "$LOG"; do sleep 0.1; done
+expect "SIGTERM: the guest may power off itself" kill -0 "$guest"
+kill -TERM "$guest"
+wait_guest 180
+expect "second SIGTERM: status 143" test "$guest_status" = 143
+expect "second SIGTERM: everything is as before" state_is "$before"
+
+start_and_kill
+expect "gpuvm unbind works" "$GPUVM" unbind "${FUNCTIONS[@]}"
+expect "kill -9 and unbind: everything is as before" state_is "$before"
+
+start_and_kill
+expect "gpuvm unbind without addresses works" "$GPUVM" unbind
+expect "kill -9 and unbind of all: everything is as before" state_is "$before"
+
+start_and_kill
+start_guest main
+wait_console WAITING 300
+type_line on
+wait_guest 180
+expect "a run after kill -9: status 0" test "$guest_status" = 0
+expect "a run after kill -9: everything is as before both" state_is "$before"
+
+lab-bind 0000:02:00.0
+before=$(host_state)
+make_guest unmanaged true <<'END'
+[[pci]]
+host = "0000:02:00.0"
+managed = false
+END
+run_guest unmanaged
+expect "managed = false: status 0" test "$guest_status" = 0
+expect "managed = false: the function stays with vfio-pci" test "$(driver_of 0000:02:00.0)" = vfio-pci
+expect "managed = false: everything is as before" state_is "$before"
+finish

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+# What the lab tests share inside the lab host: start a guest with gpuvm, follow its console, check things. Sourced.
+
+set -euo pipefail
+GPUVM=$LAB_GPUVM
+WORK=$(mktemp -d)
+# Consoles are written byte by byte, for which the shared $LAB_OUT is slow: they get there at the end.
+trap 'cp -f "$WORK"/*.{console,log,toml,inspect.json} "$LAB_OUT" 2>/dev/null || true' EXIT
+declare -i checks=0 failed_checks=0
+
+# expect DESCRIPTION COMMAND…: one check; a failure is shown and makes finish() fail.
+expect() {
+  local what=$1
+  shift
+  checks+=1
+  if "$@" >"$WORK/expect" 2>&1; then
+    printf 'ok: %s\n' "$what"
+  else
+    failed_checks+=1
+    printf 'NOT OK: %s (%s)\n' "$what" "$*"
+    tail -n 5 "$WORK/expect"
+  fi
+}
+
+# As expect, for a command that must fail.
+expect_not() {
+  local what=$1
+  shift
+  expect "$what" not "$@"
+}
+not() { ! "$@"; }
+
+finish() {
+  printf '%d checks, %d failed\n' "$checks" "$failed_checks"
+  ((checks > 0 && failed_checks == 0))
+}
+
+# make_guest NAME SCRIPT <config: writes $WORK/NAME.toml from standard input, behind the kernel, an initrd that runs SCRIPT
+# (shell text after tests/lab/guest/functions.sh), and a quiet command line. What lies in $WORK/initrd-NAME goes along.
+# GUEST_KERNEL, GUEST_INITRD ($LAB_PLAIN_INITRD has no modules, which is faster) and GUEST_CMDLINE change the rest.
+make_guest() {
+  local name=$1 script=$2 root=$WORK/initrd-$1
+  mkdir -p "$root"
+  { cat tests/lab/guest/functions.sh; printf '%s\n' "$script"; } >"$root/run.sh"
+  # The kernel unpacks archives one after the other; only compressed ones may start at any byte.
+  { cat "${GUEST_INITRD:-$LAB_GUEST_INITRD}"; (cd "$root" && find . -type f | cpio -o -H newc --quiet | gzip -1); } >"$WORK/$name.initrd"
+  {
+    printf 'name = "%s"\n[boot]\nkernel = "%s"\ninitrd = "%s"\n' "$name" "${GUEST_KERNEL:-$LAB_GUEST_KERNEL}" "$WORK/$name.initrd"
+    # Without the watchdogs for lockups and stalls, which under emulation on a busy machine complain of the lab's own pauses; a
+    # guest that really hangs fails by the test's time limits.
+    printf 'cmdline = "console=ttyS0 quiet panic=-1 nowatchdog rcupdate.rcu_cpu_stall_suppress=1 %s"\n' "${GUEST_CMDLINE:-}"
+    printf '[cpu]\nhide = ["xsave"]\n'
+    cat
+  } >"$WORK/$name.toml"
+}
+
+# start_guest NAME [OPTION…]: gpuvm run in the background; console in $CONSOLE, log in $LOG (both in $LAB_OUT at the end), input
+# through descriptor 7, process in $guest.
+start_guest() {
+  local name=$1
+  shift
+  CONSOLE=$WORK/$name.console
+  LOG=$WORK/$name.log
+  rm -f "$WORK/input"
+  mkfifo "$WORK/input"
+  exec 7<>"$WORK/input"
+  : >"$CONSOLE"
+  started=$EPOCHREALTIME
+  "$GPUVM" run "$WORK/$name.toml" --inspect-file "$WORK/$name.inspect.json" "$@" <"$WORK/input" >"$CONSOLE" 2>"$LOG" 7>&- &
+  guest=$!
+}
+
+said_times() { (($(grep -ac -- "$1" "$CONSOLE") >= $2)); }
+
+# wait_console TEXT SECONDS [TIMES]: until the guest has printed TEXT in so many lines; fails when the guest ends first or
+# the time is up.
+wait_console() {
+  local end=$((SECONDS + $2)) times=${3:-1}
+  while ! said_times "$1" "$times"; do
+    if ! kill -0 "$guest" 2>/dev/null; then
+      said_times "$1" "$times" && return 0
+      printf 'the guest ended before it printed %s\n' "$1"
+      tail -n 20 "$LOG" "$CONSOLE"
+      return 1
+    fi
+    if ((SECONDS >= end)); then
+      printf 'no %s within %s s\n' "$1" "$2"
+      tail -n 20 "$LOG" "$CONSOLE"
+      return 1
+    fi
+    sleep 0.1
+  done
+}
+
+# Waits for gpuvm's end, at most SECONDS; its exit status in $guest_status, 124 for one that had to be killed.
+wait_guest() {
+  local end=$((SECONDS + ${1:-120}))
+  guest_status=0
+  while kill -0 "$guest" 2>/dev/null; do
+    if ((SECONDS >= end)); then
+      kill -9 "$guest"
+      wait "$guest" || true
+      guest_status=124
+      return 0
+    fi
+    sleep 0.05
+  done
+  wait "$guest" || guest_status=$?
+}
+
+# run_guest NAME [OPTION…]: start to end.
+run_guest() {
+  start_guest "$@"
+  wait_guest 180
+}
+
+# One line for the running guest's console.
+type_line() { printf '%s\n' "$1" >&7; }
+
+guest_said() { grep -aq -- "$1" "$CONSOLE"; }
+
+# Of a PCI function of the lab host; "none" without one.
+driver_of() {
+  local driver
+  driver=$(readlink "/sys/bus/pci/devices/$1/driver") || driver=none
+  echo "${driver##*/}"
+}
+
+# guest_driver VENDOR:DEVICE DRIVER, after the guest's show_drivers.
+guest_driver() { guest_said "^DRIVER $1 $2.\?$"; }
+
+# All that a run must leave as it was: each function's driver and override, gpuvm's records and processes.
+host_state() {
+  find /sys/bus/pci/devices/*/ -maxdepth 1 -name driver -printf '%p %l\n'
+  grep -v '^(null)$' /sys/bus/pci/devices/*/driver_override || true
+  find /run/gpuvm /dev/shm /dev/hugepages -type f 2>/dev/null || true
+  pgrep -x gpuvm || true
+}
+
+# state_is BEFORE: what host_state printed then is what it prints now; shows the difference.
+state_is() { diff <(printf '%s\n' "$1") <(host_state); }
+
+# Gives the functions of the lab's gpu and usb host drivers, so that there is something to give back.
+load_host_drivers() {
+  modprobe -a snd_hda_intel xhci_pci bochs
+  local tries=0
+  until [[ $(driver_of 0000:01:00.1) == snd_hda_intel && $(driver_of 0000:02:00.0) == xhci_hcd ]]; do
+    tries=$((tries + 1))
+    ((tries < 100)) || { echo "the lab host's drivers do not bind"; return 1; }
+    sleep 0.1
+  done
+}
+
+# make_tile NAME: a random tile for show_pattern in the guest NAME; before make_guest.
+make_tile() {
+  mkdir -p "$WORK/initrd-$1"
+  head -c 50021 /dev/urandom >"$WORK/initrd-$1/tile"
+}
+
+# check_pattern NAME [DEVICE]: waits for show_pattern's end in the running guest and compares the physical screen of DEVICE (gpu),
+# byte for byte; the picture and what it must show end up in $LAB_OUT/pattern.{ppm,xrgb}.
+check_pattern() {
+  local width height stride end
+  wait_console '^FRAME ' 300
+  read -r _ width height stride < <(grep -a '^FRAME ' "$CONSOLE" | tr -d '\r')
+  expect "the framebuffer is ${width}x$height of 4 bytes a pixel" test "$stride" = $((width * 4))
+  perl -e 'local $/; my $tile = <STDIN>; print substr($tile x (1 + $ARGV[0] / length $tile), 0, $ARGV[0])' \
+    $((stride * height)) <"$WORK/initrd-$1/tile" >"$WORK/pattern.xrgb"
+  cp "$WORK/pattern.xrgb" "$LAB_OUT/"
+  # The guest's kernel copies the picture to the device some time after the write.
+  end=$((SECONDS + 30))
+  until lab-screenshot pattern.ppm "${2:-gpu}" && tests/lab/lib/check_screen.sh "$LAB_OUT/pattern.ppm" "$WORK/pattern.xrgb" \
+    >/dev/null 2>&1; do
+    ((SECONDS < end)) || break
+  done
+  expect "the physical screen shows what the guest wrote, byte for byte" \
+    tests/lab/lib/check_screen.sh "$LAB_OUT/pattern.ppm" "$WORK/pattern.xrgb"
+}
+
+# Lines that a guest's kernel log must not have. ("Speculative Return Stack Overflow: WARNING" is about the lab's CPU model, whose
+# microcode is old.)
+DMESG_BAD='ACPI.*(Error|BIOS Error|Warning|Exception)|Firmware Bug|FW_BUG|can.t claim|can.t assign|failed to assign|no compatible bridge window|address conflict|BUG:|WARNING: CPU|Oops|Call Trace'
+check_dmesg() {
+  sed -n '/^DMESG-BEGIN/,/^DMESG-END/p' "$CONSOLE" | tr -d '\r' >"$WORK/dmesg"
+  expect "the guest printed its kernel log" test "$(wc -l <"$WORK/dmesg")" -gt 50
+  expect_not "no line in the guest's kernel log that should not be there" grep -aE "$DMESG_BAD" "$WORK/dmesg"
+}

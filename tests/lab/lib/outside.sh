@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the lab tests share outside the lab host: places, kernels and guest images. Sourced.
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+cd "$REPO" || exit 1
+LAB_TEST_NAME=$(basename "$0" .sh)
+# Exported as LAB_*: scripts/lab hands these on to what runs inside.
+export LAB_GPUVM=${LAB_GPUVM:-$REPO/build/release/gpuvm}
+[[ -x $LAB_GPUVM ]] || { echo "$LAB_GPUVM is missing; build it: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
+
+# image_for KERNEL [MODULES]: prints the guest image, built once per kernel and change of its sources.
+image_for() {
+  local image=$REPO/build/lab/test-guest-$1${2+-plain}.cpio.gz
+  if [[ ! -s $image || scripts/guest-image -nt $image || tests/lab/guest/init -nt $image ]]; then
+    scripts/guest-image --kernel "$1" --out "$image" ${2+--modules "$2"} >&2
+  fi
+  echo "$image"
+}
+
+# use_kernel NAME: sets LAB_GUEST_KERNEL, LAB_GUEST_INITRD, and LAB_PLAIN_INITRD, which has no modules.
+use_kernel() {
+  LAB_GUEST_KERNEL=$(scripts/lab --print-kernel "$1")
+  LAB_GUEST_INITRD=$(image_for "$1")
+  LAB_PLAIN_INITRD=$(image_for "$1" '')
+  export LAB_GUEST_KERNEL LAB_GUEST_INITRD LAB_PLAIN_INITRD
+}
+
+# A directory for the results of this test, emptied.
+fresh_out() {
+  OUT=$REPO/build/lab/test/$LAB_TEST_NAME${1:+-$1}
+  rm -rf "$OUT"
+  mkdir -p "$OUT"
+}
+
+# inside DEVICES SCRIPT [LAB OPTION…]: runs tests/lab/inside/SCRIPT in a lab host with these devices. A lab host that hangs
+# in its own boot, which emulation does now and then (see docs/lab.md), is started once more; one that hangs later is not.
+inside() {
+  local devices=$1 script=$2 status=0
+  shift 2
+  set -- scripts/lab --devices "$devices" --out "$OUT" --timeout 900 "$@" -- "tests/lab/inside/$script"
+  "$@" | tee "$OUT/output" || status=$?
+  if ((status == 125)) && [[ ! -s $OUT/output ]]; then
+    echo "The lab host did not start; once more."
+    status=0
+    "$@" | tee "$OUT/output" || status=$?
+  fi
+  return "$status"
+}

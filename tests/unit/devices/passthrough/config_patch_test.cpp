@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// ConfigPatch over two realistic configuration spaces and hostile ones.
+#include "devices/passthrough/config_patch.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/devices/passthrough/config_fixtures.hpp"
+
+namespace gpuvm {
+namespace {
+
+using test::ConfigBuilder;
+
+std::vector<std::byte> guest_view(const std::vector<std::byte>& config, const ConfigPatch& patch) {
+  auto view = config;
+  for (std::uint16_t offset = 0; offset < view.size(); offset += 4) {
+    const std::span<std::byte> dword(view.data() + offset, 4);
+    store_le(dword, patch.apply(offset, static_cast<std::uint32_t>(load_le(dword))));
+  }
+  return view;
+}
+
+std::vector<std::uint16_t> ids(const std::vector<CapabilityHeader>& chain) {
+  std::vector<std::uint16_t> out;
+  for (const auto& capability : chain) {
+    out.push_back(capability.id);
+  }
+  return out;
+}
+
+using Ids = std::vector<std::uint16_t>;
+
+TEST(ConfigPatch, HidesTheHostsCapabilitiesOfAGpu) {
+  const auto config = test::gt710_config();
+  const auto patch = ConfigPatch::create(config, {.multi_function = true});
+  const auto view = guest_view(config, patch);
+  EXPECT_EQ(ids(extended_capabilities(config)),
+            (Ids{0x02, 0x04, 0x01, 0x0b, 0x19, 0x15, 0x10, 0x0e}));
+  EXPECT_EQ(ids(extended_capabilities(view)), (Ids{0x02, 0x04, 0x01, 0x0b, 0x19}));
+  EXPECT_EQ(ids(standard_capabilities(view)), (Ids{0x01, 0x05, 0x10}));
+  EXPECT_EQ(load_at<std::uint32_t>(view, 0xbb4), 0U);  // not even by offset
+  EXPECT_EQ(load_at<std::uint32_t>(view, 0xbc4), 0U);
+  EXPECT_TRUE(patch.hidden(0xbb4));
+  EXPECT_FALSE(patch.hidden(0x600));
+  EXPECT_EQ(load_at<std::uint8_t>(view, 0x0e), 0x80);
+}
+
+TEST(ConfigPatch, HeaderTypeSaysWhatTheGuestHas) {
+  const auto config = test::gt710_config();
+  const auto view = guest_view(config, ConfigPatch::create(config, {.multi_function = false}));
+  EXPECT_EQ(load_at<std::uint8_t>(view, 0x0e), 0x00);
+  EXPECT_EQ(load_at<std::uint8_t>(view, 0x3d), 1);  // the pin stays the hardware's
+}
+
+TEST(ConfigPatch, LeavesAPlainDeviceAlone) {
+  const auto config = test::upd720200_config();
+  EXPECT_EQ(guest_view(config, ConfigPatch::create(config, {})), config);
+}
+
+TEST(ConfigPatch, RelinksStandardChainAroundHiddenOnes) {
+  const auto config = test::upd720200_config();
+  const auto patch = ConfigPatch::create(
+      config,
+      {.hide_msi = true, .hide_msix = true, .hide_intx = true, .hide_function_reset = true});
+  const auto view = guest_view(config, patch);
+  EXPECT_EQ(ids(standard_capabilities(view)), (Ids{0x01, 0x10}));
+  EXPECT_EQ(load_at<std::uint8_t>(view, 0x3d), 0);
+  EXPECT_EQ(*load_at<std::uint32_t>(view, 0xa4) & (1U << 28), 0U);
+  EXPECT_EQ(*load_at<std::uint32_t>(view, 0xa4), 0x00008fc0U);
+}
+
+TEST(ConfigPatch, FirstStandardCapabilityHidden) {
+  const auto config = ConfigBuilder(256)
+                          .dword(0x04, 0x00100000)
+                          .dword(0x34, 0x40)
+                          .dword(0x40, 0x00005005)
+                          .dword(0x50, 0x00000001)
+                          .bytes();
+  const auto view = guest_view(config, ConfigPatch::create(config, {.hide_msi = true}));
+  EXPECT_EQ(load_at<std::uint8_t>(view, 0x34), 0x50);
+  EXPECT_EQ(ids(standard_capabilities(view)), (Ids{0x01}));
+}
+
+// 7.6.3: the extended chain always starts at 0x100.
+TEST(ConfigPatch, NullCapabilityInPlaceOfAHiddenFirst) {
+  const auto config = ConfigBuilder().extended(0x100, 0x0e, 0x200).extended(0x200, 0x01, 0).bytes();
+  const auto view = guest_view(config, ConfigPatch::create(config, {}));
+  EXPECT_EQ(load_at<std::uint32_t>(view, 0x100), 0x20000000U);
+  EXPECT_EQ(ids(extended_capabilities(view)), (Ids{0x00, 0x01}));
+}
+
+TEST(ConfigPatch, OnlyHiddenExtendedCapabilitiesReadAsNone) {
+  const auto config = ConfigBuilder().extended(0x100, 0x0e, 0x200).extended(0x200, 0x10, 0).bytes();
+  const auto view = guest_view(config, ConfigPatch::create(config, {}));
+  EXPECT_EQ(load_at<std::uint32_t>(view, 0x100), 0U);
+}
+
+TEST(ConfigPatch, LoopsInChainsEndThere) {
+  const auto config = ConfigBuilder()
+                          .dword(0x04, 0x00100000)
+                          .dword(0x34, 0x40)
+                          .dword(0x40, 0x00005001)
+                          .dword(0x50, 0x00004005)  // back to 0x40
+                          .extended(0x100, 0x01, 0x200)
+                          .extended(0x200, 0x02, 0x100)
+                          .bytes();
+  EXPECT_EQ(ids(standard_capabilities(config)), (Ids{0x01, 0x05}));
+  EXPECT_EQ(ids(extended_capabilities(config)), (Ids{0x01, 0x02}));
+  const auto view = guest_view(config, ConfigPatch::create(config, {}));
+  EXPECT_EQ(load_at<std::uint8_t>(view, 0x51), 0);  // the guest's chain has an end
+  EXPECT_EQ(*load_at<std::uint32_t>(view, 0x200) >> 20, 0U);
+}
+
+TEST(ConfigPatch, BadPointersAndShortSpaces) {
+  const auto into_header = ConfigBuilder(256).dword(4, 0x00100000).dword(0x34, 0x10).bytes();
+  EXPECT_TRUE(standard_capabilities(into_header).empty());
+  const auto last = ConfigBuilder(256).dword(4, 0x00100000).dword(0x34, 0xfc).bytes();
+  EXPECT_EQ(standard_capabilities(last).size(), 1U);
+  EXPECT_TRUE(standard_capabilities({}).empty());
+  EXPECT_TRUE(extended_capabilities(last).empty());
+  const std::vector<std::byte> ones(4096, std::byte{0xff});
+  EXPECT_TRUE(extended_capabilities(ones).empty());
+  EXPECT_LE(standard_capabilities(ones).size(), 1U);
+  static_cast<void>(ConfigPatch::create(ones, {}));
+}
+
+TEST(ConfigPatch, EveryRowHasAReason) {
+  InspectNode node;
+  const auto patch = ConfigPatch::create(test::gt710_config(), {.hide_msi = true});
+  patch.inspect(node);
+  ASSERT_FALSE(patch.rows().empty());
+  for (const auto& row : patch.rows()) {
+    EXPECT_FALSE(row.reason.empty());
+    EXPECT_EQ(row.offset % 4, 0);
+    EXPECT_EQ(row.value & ~row.mask, 0U);
+  }
+  EXPECT_NE(node.to_text().find("SR-IOV"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gpuvm

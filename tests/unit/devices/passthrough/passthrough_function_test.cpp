@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+// PassthroughFunction: whole stories of guests (BAR sizing as Linux, Windows and OVMF do it, moves,
+// power states, resets, a device that goes away) over the fake device.
+#include "devices/passthrough/passthrough_function.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "tests/unit/devices/passthrough/config_fixtures.hpp"
+#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "vmm/base/units.hpp"
+
+namespace gpuvm {
+namespace {
+
+using test::FakePhysicalDevice;
+
+class PassthroughFunctionTest : public ::testing::Test {
+ protected:
+  PassthroughFunctionTest() {
+    xhci_.add_bar(0, 0x2000);
+    xhci_.set_irq(IrqType::kIntx, 1);
+    xhci_.set_irq(IrqType::kMsi, 8);
+    xhci_.set_irq(IrqType::kMsix, 8);
+    gpu_.add_bar(0, 16_MiB);
+    gpu_.add_bar(1, 128_MiB);
+    gpu_.add_bar(3, 32_MiB);
+    gpu_.add_bar(5, 128, false);
+    gpu_.add_rom(std::vector<std::byte>(0x20000, std::byte{0x55}));
+    gpu_.set_irq(IrqType::kIntx, 1);
+    gpu_.set_irq(IrqType::kMsi, 1);
+  }
+
+  std::unique_ptr<PassthroughFunction> make(FakePhysicalDevice& device) {
+    auto function = PassthroughFunction::create({.device = device,
+                                                 .name = "gpu0",
+                                                 .intx_pin = Gsi(16),
+                                                 .slots = slots_,
+                                                 .mmio = mmio_,
+                                                 .ports = ports_,
+                                                 .msi_controller = controller_,
+                                                 .interrupt_pins = pins_,
+                                                 .bar_space = space_});
+    EXPECT_TRUE(function) << (function ? "" : function.error().to_string());
+    EXPECT_TRUE(function.value()->start());
+    return std::move(function).value();
+  }
+  std::unique_ptr<PassthroughFunction> make_placed_gpu() {
+    auto gpu = make(gpu_);
+    EXPECT_TRUE(gpu->bars().set_power_on_address(0, 0xe0000000));
+    EXPECT_TRUE(gpu->bars().set_power_on_address(1, 0x800000000));
+    EXPECT_TRUE(gpu->bars().set_power_on_address(3, 0x810000000));
+    EXPECT_TRUE(gpu->bars().set_power_on_address(5, 0xe000));
+    return gpu;
+  }
+  static void command(PciFunction& function, std::uint32_t value) {
+    function.config_write(4, value, 0xffff);
+  }
+  static void write(PciFunction& function, std::uint16_t offset, std::uint32_t value) {
+    function.config_write(offset, value, ~0U);
+  }
+
+  FakePhysicalDevice gpu_{test::gt710_config()};
+  FakePhysicalDevice xhci_{test::upd720200_config()};
+  test::FakeMemorySlots slots_;
+  MmioBus mmio_{"mmio"};
+  PortBus ports_{"ports"};
+  test::FakeMsiController controller_;
+  test::FakeInterruptPins pins_;
+  BarSpace space_{{{*GuestRange::create(GuestAddress(0), 2048_MiB), "RAM"},
+                   {*GuestRange::create(GuestAddress(0xfee00000), 1_MiB), "the local APIC"}}};
+};
+
+TEST_F(PassthroughFunctionTest, NothingIsMappedBeforeDecode) {
+  const auto gpu = make_placed_gpu();
+  EXPECT_TRUE(slots_.slots.empty());
+  EXPECT_EQ(gpu->config_read(4) & 3, 0U);
+  EXPECT_EQ(gpu_.config_dword(4) & 3, 3U);  // the hardware decodes all the same
+  command(*gpu, 7);
+  EXPECT_TRUE(slots_.has(0xe0000000));
+  EXPECT_TRUE(slots_.has(0x800000000));
+  EXPECT_TRUE(slots_.has(0x810000000));
+  EXPECT_EQ(gpu->config_read(4) & 7, 7U);
+  EXPECT_EQ(gpu_.config_dword(4) & 4, 4U);  // bus master is the hardware's own
+  command(*gpu, 0);
+  EXPECT_EQ(gpu->config_read(4) & 7, 0U);
+  EXPECT_EQ(gpu_.config_dword(4) & 7, 3U);
+  EXPECT_EQ(slots_.slots.size(), 3U);  // lazy
+}
+
+TEST_F(PassthroughFunctionTest, LinuxSizingMovesNothing) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  const auto before = slots_.history.size();
+  command(*gpu, 4);
+  for (std::uint16_t offset = 0x10; offset < 0x28; offset += 4) {
+    const auto value = gpu->config_read(offset);
+    write(*gpu, offset, ~0U);
+    gpu->config_read(offset);
+    write(*gpu, offset, value);
+  }
+  command(*gpu, 7);
+  EXPECT_EQ(slots_.history.size(), before);
+}
+
+TEST_F(PassthroughFunctionTest, WindowsSizingWithDecodeOnMovesNothing) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  const auto before = slots_.history.size();
+  std::array<std::uint32_t, 6> saved{};
+  for (std::uint16_t i = 0; i < 6; ++i) {
+    saved[i] = gpu->config_read(static_cast<std::uint16_t>(0x10 + i * 4));
+    write(*gpu, static_cast<std::uint16_t>(0x10 + i * 4), ~0U);
+  }
+  EXPECT_EQ(gpu->config_read(0x10), 0xff000000U);  // all at once hold ones
+  EXPECT_EQ(gpu->config_read(0x14), 0xf800000cU);
+  EXPECT_EQ(gpu->config_read(0x18), 0xffffffffU);
+  EXPECT_EQ(gpu->config_read(0x24), 0xffffff81U);
+  command(*gpu, 7);  // even a Command write in between
+  for (std::uint16_t i = 0; i < 6; ++i) {
+    write(*gpu, static_cast<std::uint16_t>(0x10 + i * 4), saved[i]);
+  }
+  EXPECT_EQ(slots_.history.size(), before);
+  EXPECT_EQ(space_.refused(), 0U);
+}
+
+// edk2 sizes the ROM with 0xfffffffe and writes every BAR before it sets the decode bits once.
+TEST_F(PassthroughFunctionTest, OvmfMovesAllAtOnceAndShowsTheRom) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  command(*gpu, 0);
+  write(*gpu, 0x30, 0xfffffffe);
+  EXPECT_EQ(gpu->config_read(0x30), 0xfffe0000U);
+  write(*gpu, 0x10, 0xd0000000);
+  write(*gpu, 0x14, 0x10000000);
+  write(*gpu, 0x18, 9);
+  const auto before = slots_.history.size();
+  EXPECT_EQ(before, 3U);
+  write(*gpu, 0x30, 0xd8000001);
+  command(*gpu, 7);
+  EXPECT_TRUE(slots_.has(0xd0000000));
+  EXPECT_TRUE(slots_.has(0x910000000));
+  EXPECT_TRUE(slots_.has(0x810000000));
+  EXPECT_TRUE(slots_.has(0xd8000000));
+  EXPECT_FALSE(slots_.has(0xe0000000));
+  EXPECT_EQ(slots_.slots.size(), 4U);
+}
+
+TEST_F(PassthroughFunctionTest, BarOverRamIsRefusedAndComesBack) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  write(*gpu, 0x10, 0x10000000);
+  EXPECT_TRUE(slots_.has(0xe0000000));
+  EXPECT_EQ(space_.refused(), 1U);
+  EXPECT_EQ(gpu->config_read(0x10), 0x10000000U);  // the register is the guest's
+  write(*gpu, 0x10, 0xe1000000);
+  EXPECT_TRUE(slots_.has(0xe1000000));
+  EXPECT_FALSE(slots_.has(0xe0000000));
+}
+
+TEST_F(PassthroughFunctionTest, IoBarFollowsItsOwnDecodeBit) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 1);
+  EXPECT_TRUE(slots_.slots.empty());
+  const std::array<std::byte, 2> bytes{std::byte{7}, std::byte{8}};
+  ports_.write(IoPort(0xe010), bytes);
+  EXPECT_EQ(load_le(gpu_.bar_bytes(5, 0x10, 2)), 0x0807U);
+}
+
+TEST_F(PassthroughFunctionTest, MsixTableIsEmulatedTheRestOfItsPageForwarded) {
+  const auto xhci = make(xhci_);
+  ASSERT_TRUE(xhci->bars().set_power_on_address(0, 0xe0000000));
+  command(*xhci, 6);
+  EXPECT_TRUE(slots_.has(0xe0000000));
+  const std::array<std::byte, 4> data{std::byte{0x41}};
+  mmio_.write(GuestAddress(0xe0001008), data);
+  EXPECT_EQ(load_le(xhci_.bar_bytes(0, 0x1008, 4)), 0U);
+  mmio_.write(GuestAddress(0xe0001800), data);
+  EXPECT_EQ(load_le(xhci_.bar_bytes(0, 0x1800, 4)), 0x41U);
+  std::array<std::byte, 4> back{};
+  mmio_.read(GuestAddress(0xe000100c), back);
+  EXPECT_EQ(load_le(back), 1U);
+  write(*xhci, 0x90, 0x80000000);
+  EXPECT_EQ(xhci->config_read(0x90), 0x8007a011U);
+  EXPECT_EQ(xhci_.config_dword(0x90), 0x0007a011U);  // never written to the hardware
+  EXPECT_EQ(xhci_.irq_fds[IrqType::kMsix].size(), 8U);
+}
+
+// 5.3.1.4: memory does not answer in D3hot, and the host zaps its mappings.
+TEST_F(PassthroughFunctionTest, SlotsAreGoneBeforeD3AndBackAfter) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  std::size_t at_write = 99;
+  std::uint32_t read_meanwhile = 0;
+  gpu_.on_config_write = [&](std::uint64_t offset, std::uint64_t) {
+    if (offset == 0x64) {
+      at_write = slots_.slots.size();
+      read_meanwhile = gpu->config_read(0);  // must not deadlock: no lock is held
+    }
+  };
+  gpu->config_write(0x64, 3, 0xffff);
+  EXPECT_EQ(at_write, 0U);
+  EXPECT_EQ(read_meanwhile, 0xffffffffU);
+  command(*gpu, 0);
+  command(*gpu, 7);
+  EXPECT_TRUE(slots_.slots.empty());  // decode means nothing in D3hot
+  gpu->config_write(0x64, 0, 0xffff);
+  EXPECT_EQ(at_write, 0U);
+  EXPECT_EQ(slots_.slots.size(), 3U);
+  EXPECT_EQ(gpu->config_read(0), 0x128b10deU);
+}
+
+// 7.5.2.2: a write of a state that the function does not support is discarded.
+TEST_F(PassthroughFunctionTest, UnsupportedPowerStateLeavesTheGuestItsMemory) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  gpu_.ignored_write = 0x64;
+  gpu->config_write(0x64, 1, 0xffff);
+  EXPECT_EQ(slots_.slots.size(), 3U);
+  command(*gpu, 7);
+  EXPECT_EQ(slots_.slots.size(), 3U);
+}
+
+TEST_F(PassthroughFunctionTest, PmeStatusIsNoChangeOfPowerState) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  gpu->config_write(0x64, 0x8000, 0xffff);
+  EXPECT_EQ(slots_.history.size(), 3U);
+}
+
+// 6.6.2: a function level reset clears the BARs and the Command register.
+TEST_F(PassthroughFunctionTest, FunctionLevelReset) {
+  const auto xhci = make(xhci_);
+  ASSERT_TRUE(xhci->bars().set_power_on_address(0, 0xe0000000));
+  xhci->bars().reset();
+  command(*xhci, 6);
+  write(*xhci, 0x90, 0x80000000);
+  write(*xhci, 0x3c, 0x0b);
+  std::size_t at_write = 99;
+  xhci_.on_config_write = [&](std::uint64_t offset, std::uint64_t value) {
+    if (offset == 0xa8 && (value & 0x8000) != 0) {
+      at_write = slots_.slots.size();
+      EXPECT_TRUE(xhci_.irq_fds[IrqType::kMsix].empty());
+    }
+  };
+  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
+  EXPECT_EQ(at_write, 0U);
+  EXPECT_TRUE(slots_.slots.empty());
+  EXPECT_EQ(xhci->config_read(0x10), 4U);
+  EXPECT_EQ(xhci->config_read(4) & 0x407, 0U);
+  EXPECT_EQ(xhci->config_read(0x3c) & 0xff, 0U);
+  EXPECT_EQ(xhci->config_read(0x90) >> 31, 0U);
+  EXPECT_TRUE(pins_.connected);
+  EXPECT_EQ(xhci_.config_dword(4) & 2, 2U);
+  write(*xhci, 0x10, 0xe0000000);
+  command(*xhci, 6);
+  EXPECT_TRUE(slots_.has(0xe0000000));
+}
+
+// 6.6.1: a conventional reset puts all registers to their default, BARs and Command to 0; the
+// power-on addresses are the firmware's work and do not come back.
+TEST_F(PassthroughFunctionTest, BusResetTakesTheFunctionAwayAndBringsItBackEmpty) {
+  const auto xhci = make(xhci_);
+  ASSERT_TRUE(xhci->bars().set_power_on_address(0, 0xe0000000));
+  xhci->bars().reset();
+  command(*xhci, 0x406);
+  write(*xhci, 0x90, 0x80000000);
+  ASSERT_FALSE(xhci_.irq_fds[IrqType::kMsix].empty());
+  xhci->bus_reset_begin();
+  EXPECT_TRUE(slots_.slots.empty());
+  EXPECT_TRUE(xhci_.irq_fds[IrqType::kMsix].empty());
+  EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
+  const auto writes = xhci_.count("config");
+  command(*xhci, 6);
+  write(*xhci, 0x90, 0x80000000);
+  EXPECT_EQ(xhci_.count("config"), writes);  // nothing reaches a device in reset
+  EXPECT_TRUE(slots_.slots.empty());
+  xhci_.set_config(4, 0x00100146);  // the host's kernel puts back what it knew
+  xhci->bus_reset_end(true);
+  EXPECT_EQ(xhci->config_read(0x10), 4U);
+  EXPECT_EQ(xhci->config_read(4) & 0xffff, 0U);
+  EXPECT_EQ(xhci->config_read(0x90) >> 31, 0U);
+  EXPECT_TRUE(pins_.connected);
+  EXPECT_EQ(xhci_.config_dword(4) & 6, 2U);  // decodes in the hardware, no bus master
+  write(*xhci, 0x10, 0xe0000000);
+  command(*xhci, 6);
+  EXPECT_TRUE(slots_.has(0xe0000000));
+}
+
+TEST_F(PassthroughFunctionTest, FunctionThatIsLostInABusResetComesBackWithTheNext) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  gpu->bus_reset_begin();
+  gpu->bus_reset_end(false);
+  EXPECT_EQ(gpu->config_read(0), 0xffffffffU);
+  command(*gpu, 7);
+  EXPECT_TRUE(slots_.slots.empty());
+  EXPECT_FALSE(pins_.connected);
+  gpu->bus_reset_begin();
+  gpu->bus_reset_end(true);
+  EXPECT_EQ(gpu->config_read(0), 0x128b10deU);
+  gpu->bus_reset_begin();
+  gpu->bus_reset_end(false);
+  ASSERT_TRUE(gpu->reset());
+  EXPECT_EQ(gpu->config_read(0), 0x128b10deU);
+}
+
+TEST_F(PassthroughFunctionTest, BusResetWaitsForAFunctionLevelResetUnderWay) {
+  const auto xhci = make(xhci_);
+  std::atomic<bool> written{false};
+  std::atomic<bool> asked{false};
+  bool was_written_first = false;
+  std::thread other;
+  xhci_.on_config_write = [&](std::uint64_t offset, std::uint64_t value) {
+    if (offset != 0xa8 || (value & 0x8000) == 0) {
+      return;
+    }
+    other = std::thread([&] {
+      asked = true;
+      xhci->bus_reset_begin();
+      was_written_first = written;
+    });
+    for (int i = 0; i < 1000 || !asked; ++i) {
+      std::this_thread::yield();
+    }
+    written = true;
+  };
+  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
+  other.join();
+  EXPECT_TRUE(was_written_first);
+  EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
+  xhci->bus_reset_end(true);
+  EXPECT_NE(xhci->config_read(0), 0xffffffffU);
+}
+
+TEST_F(PassthroughFunctionTest, ResetAfterPhysicalResetIsPowerOn) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 0x407);
+  write(*gpu, 0x10, 0xd0000000);
+  gpu->quiesce();
+  EXPECT_TRUE(slots_.slots.empty());
+  EXPECT_FALSE(pins_.connected);
+  gpu_.set_config(4, 0x00100000);  // what the reset did
+  ASSERT_TRUE(gpu->reset());
+  EXPECT_EQ(gpu->config_read(0x10), 0xe0000000U);
+  EXPECT_EQ(gpu->config_read(4) & 0x407, 0U);
+  EXPECT_EQ(gpu_.config_dword(4) & 7, 3U);
+  EXPECT_TRUE(pins_.connected);
+  EXPECT_TRUE(slots_.slots.empty());
+  command(*gpu, 2);
+  EXPECT_TRUE(slots_.has(0xe0000000));
+  EXPECT_EQ(gpu_.count("map"), 3U);  // host mappings survive
+}
+
+TEST_F(PassthroughFunctionTest, GoneDeviceReadsOnes) {
+  const auto gpu = make_placed_gpu();
+  gpu_.set_gone(true);
+  for (const std::uint16_t offset : {0, 4, 8, 0x3c, 0x100, 0xffc}) {
+    EXPECT_EQ(gpu->config_read(offset), 0xffffffffU) << offset;
+  }
+  command(*gpu, 7);
+  EXPECT_FALSE(gpu->reset());
+}
+
+TEST_F(PassthroughFunctionTest, ByteLanesReachTheHardwareAsTheyAre) {
+  const auto gpu = make_placed_gpu();
+  gpu_.history.clear();
+  gpu->config_write(0x80, 0x11223344, 0xff0000ff);
+  gpu->config_write(0x80, 0x11223344, 0xffffff00);
+  gpu->config_write(0x80, 0x11223344, 0xffffffff);
+  gpu->config_write(0x80, 0x11223344, 0);
+  EXPECT_EQ(gpu_.history, (test::History{"config 0x80 <- 0x44/1", "config 0x83 <- 0x11/1",
+                                         "config 0x81 <- 0x33/1", "config 0x82 <- 0x1122/2",
+                                         "config 0x80 <- 0x11223344/4"}));
+}
+
+TEST_F(PassthroughFunctionTest, HiddenCapabilitiesAreNotWritten) {
+  const auto gpu = make_placed_gpu();
+  gpu_.history.clear();
+  write(*gpu, 0xbc4, 1);
+  write(*gpu, 0xbb8, 1);
+  write(*gpu, 0x3c, 0x0b);
+  EXPECT_TRUE(gpu_.history.empty());
+  EXPECT_EQ(gpu->config_read(0x3c), 0x0000010bU);
+}
+
+TEST_F(PassthroughFunctionTest, RandomConfigurationWritesDoNoHarm) {
+  const auto gpu = make_placed_gpu();
+  const auto xhci = make(xhci_);
+  std::mt19937 random(1);
+  for (int i = 0; i < 20000; ++i) {
+    auto& function = (random() & 1) != 0 ? *gpu : *xhci;
+    const auto offset =
+        static_cast<std::uint16_t>(random() % ((random() & 1) != 0 ? 0x100 : 0x40)) & 0xfffcU;
+    const std::uint32_t lanes[] = {0xff, 0xff00, 0xffff, 0xffff0000, ~0U};
+    const std::uint32_t values[] = {0, ~0U, static_cast<std::uint32_t>(random()), 0xe0000000, 7};
+    function.config_write(static_cast<std::uint16_t>(offset), values[random() % 5],
+                          lanes[random() % 5]);
+    function.config_read(static_cast<std::uint16_t>(offset));
+  }
+  gpu->quiesce();
+  xhci->quiesce();
+  EXPECT_TRUE(slots_.slots.empty());
+  EXPECT_TRUE(controller_.routes.empty());
+}
+
+TEST_F(PassthroughFunctionTest, TwoFunctionsAndDestruction) {
+  {
+    const auto gpu = make_placed_gpu();
+    command(*gpu, 7);
+    const auto xhci = make(xhci_);
+    write(*xhci, 0x10, 0xe0000000);  // where the GPU is
+    command(*xhci, 6);
+    EXPECT_EQ(space_.refused(), 1U);
+    command(*gpu, 0);
+    command(*xhci, 6);
+    EXPECT_EQ(slots_.slots.size(), 3U);  // one for the xHCI, two 64-bit ones of the GPU stay
+  }
+  EXPECT_TRUE(slots_.slots.empty());
+  EXPECT_FALSE(pins_.connected);
+}
+
+TEST_F(PassthroughFunctionTest, CreateRefusesBridgesAndDeadDevices) {
+  const auto create = [&](FakePhysicalDevice& device) {
+    return PassthroughFunction::create({.device = device,
+                                        .name = "x",
+                                        .intx_pin = Gsi(16),
+                                        .slots = slots_,
+                                        .mmio = mmio_,
+                                        .ports = ports_,
+                                        .msi_controller = controller_,
+                                        .interrupt_pins = pins_,
+                                        .bar_space = space_});
+  };
+  xhci_.set_config(0x0c, 0x00010000);
+  EXPECT_EQ(create(xhci_).error().kind(), ErrorKind::kConfig);
+  gpu_.set_config(0, 0xffffffff);
+  EXPECT_EQ(create(gpu_).error().kind(), ErrorKind::kHost);
+  FakePhysicalDevice empty({});
+  EXPECT_FALSE(create(empty));
+}
+
+TEST_F(PassthroughFunctionTest, InspectShowsPatchBarsAndInterrupts) {
+  const auto gpu = make_placed_gpu();
+  InspectNode node;
+  gpu->inspect(node);
+  const auto text = node.to_text();
+  for (const char* expected : {"Resizable BAR", "INTx", "without exits", "virtual command"}) {
+    EXPECT_NE(text.find(expected), std::string::npos) << expected;
+  }
+}
+
+}  // namespace
+}  // namespace gpuvm

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/passthrough/reset/reset_plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
+
+namespace gpuvm {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr auto kHot = ResetMethod::kHotReset;
+constexpr auto kFunction = ResetMethod::kFunctionReset;
+const std::string kGpu = "0000:01:00.0";
+const std::string kAudio = "0000:01:00.1";
+
+class ResetPlanTest : public testing::Test {
+ protected:
+  ResetPlanTest() {
+    audio_.set16(0x0a, 0x0403);
+    host_.sets = {{member(kGpu), member(kAudio)}};
+  }
+  void set_gpu(std::uint16_t vendor, std::uint16_t device) {
+    gpu_.set16(0, vendor);
+    gpu_.set16(2, device);
+  }
+  ResetPlan plan(const ResetOptions& options = {}) {
+    return ResetPlan::create(host_, devices_, options).value();
+  }
+
+  History history_;
+  FakeResetDevice gpu_{history_, kGpu};
+  FakeResetDevice audio_{history_, kAudio};
+  FakeResetHost host_{history_};
+  std::vector<PhysicalDevice*> devices_{&gpu_, &audio_};
+};
+
+TEST_F(ResetPlanTest, UnknownDeviceGetsAHotResetFirst) {
+  const ResetPlan made = plan();
+  ASSERT_EQ(made.sets().size(), 1u);
+  EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kHot, kFunction));
+  EXPECT_TRUE(made.check());
+  EXPECT_THAT(history_, IsEmpty());
+}
+
+TEST_F(ResetPlanTest, HotResetThatCoversAStrangerIsNotUsed) {
+  devices_ = {&gpu_};
+  const ResetPlan made = plan();
+  EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kFunction));
+  EXPECT_THAT(made.sets()[0].hot_reset_obstacle,
+              AllOf(HasSubstr(kAudio), HasSubstr("functions = \"all\"")));
+  gpu_.can_function_reset = false;
+  const Status status = plan().check();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind(), ErrorKind::kUnsafeDevice);
+  EXPECT_THAT(status.error().message(), HasSubstr(kAudio));
+}
+
+TEST_F(ResetPlanTest, HostThatLiesAboutTheSetGetsNoHotReset) {
+  host_.sets = {{member(kGpu)}, {member(kAudio)}};
+  EXPECT_EQ(plan().sets().size(), 2u);
+}
+
+TEST_F(ResetPlanTest, PoliciesDecideTheOrder) {
+  set_gpu(0x10de, 0x1eb8);  // T4
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction));
+  set_gpu(0x10de, 0x2c05);  // GB203
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction, kHot));
+  set_gpu(0x10de, 0x2b85);  // GB202
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kHot));
+  set_gpu(0x10de, 0x128b);  // GT 710
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kHot));
+  set_gpu(0x1002, 0x74a1);  // MI300X
+  EXPECT_THAT(plan().sets()[0].rungs, IsEmpty());
+  EXPECT_THAT(plan().check().error().message(), HasSubstr("virtual function"));
+}
+
+TEST_F(ResetPlanTest, ConfigurationChoosesButCannotAllow) {
+  ResetOptions options;
+  options.only = kFunction;
+  options.settle = std::chrono::milliseconds(7);
+  EXPECT_THAT(plan(options).sets()[0].rungs, ElementsAre(kFunction));
+  EXPECT_EQ(plan(options).sets()[0].settle, std::chrono::milliseconds(7));
+  set_gpu(0x10de, 0x2b85);
+  EXPECT_THAT(plan(options).sets()[0].rungs, IsEmpty());
+}
+
+TEST_F(ResetPlanTest, DisplayWithoutAResetOfItsOwnNeedsTheHotReset) {
+  gpu_.can_function_reset = false;
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kHot));
+  EXPECT_THAT(plan().sets()[0].function_reset_obstacle, HasSubstr(kGpu + " has none"));
+}
+
+TEST_F(ResetPlanTest, LostDeviceIsRefusedAtOnce) {
+  gpu_.is_gone = true;
+  const auto made = ResetPlan::create(host_, devices_);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind(), ErrorKind::kUnsafeDevice);
+  EXPECT_THAT(made.error().message(), HasSubstr("does not answer"));
+}
+
+TEST_F(ResetPlanTest, CapabilityChainThatLoopsEnds) {
+  gpu_.set16(FakeResetDevice::kMsix, 0x4011);  // back to the first
+  EXPECT_TRUE(ResetPlan::create(host_, devices_));
+}
+
+TEST_F(ResetPlanTest, ShowsItself) {
+  InspectNode node;
+  plan().inspect(node);
+  const std::string text = node.to_text();
+  EXPECT_THAT(text, AllOf(HasSubstr("hot reset, then function reset"), HasSubstr("1234:5678"),
+                          HasSubstr("unknown device"), HasSubstr("generation 3 x8")));
+}
+
+}  // namespace
+}  // namespace gpuvm

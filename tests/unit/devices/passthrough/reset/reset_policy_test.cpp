@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/passthrough/reset/reset_policy.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace gpuvm {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+using Methods = std::vector<std::string>;
+
+TEST(ResetPolicy, EveryRowIsWellFormed) {
+  for (const ResetPolicy& row : reset_policies()) {
+    SCOPED_TRACE(row.name);
+    EXPECT_LE(row.first_device, row.last_device);
+    EXPECT_FALSE(row.reason.empty());
+    EXPECT_FALSE(row.source.empty());
+    const bool allows_any = row.allows_hot_reset || row.allows_function_reset;
+    if (allows_any) {
+      EXPECT_TRUE(row.preferred == ResetMethod::kHotReset ? row.allows_hot_reset
+                                                          : row.allows_function_reset);
+    }
+  }
+}
+
+TEST(ResetPolicy, EveryRowCanBeReached) {
+  for (const ResetPolicy& row : reset_policies()) {
+    bool is_reached = false;
+    for (std::uint32_t device = row.first_device; device <= row.last_device; ++device) {
+      is_reached =
+          is_reached || &find_reset_policy(row.vendor, static_cast<std::uint16_t>(device)) == &row;
+    }
+    EXPECT_TRUE(is_reached) << row.name << " is hidden by an earlier row";
+  }
+}
+
+TEST(ResetPolicy, KnownDevices) {
+  EXPECT_FALSE(find_reset_policy(0x10de, 0x1eb8).allows_hot_reset);
+  EXPECT_FALSE(find_reset_policy(0x10de, 0x2342).allows_hot_reset);
+  EXPECT_EQ(find_reset_policy(0x10de, 0x2335).preferred, ResetMethod::kHotReset);
+  EXPECT_FALSE(find_reset_policy(0x10de, 0x2b85).allows_function_reset);
+  EXPECT_EQ(find_reset_policy(0x10de, 0x2684).name, "NVIDIA Turing to Ada");
+  EXPECT_EQ(find_reset_policy(0x1002, 0x67df).required_kernel_method, "device_specific");
+  EXPECT_EQ(find_reset_policy(0x1033, 0x0194).name, "unknown device");
+  EXPECT_TRUE(find_reset_policy(0x1033, 0x0194).allows_hot_reset);
+  // The same device number of another vendor is another device.
+  EXPECT_EQ(find_reset_policy(0x8086, 0x2b85).name, "unknown device");
+}
+
+TEST(ResetPolicy, KernelMethodsAreCheckedBeforeTheDeviceIsOpened) {
+  const ResetPolicy& gb202 = find_reset_policy(0x10de, 0x2b85);
+  const Status harmful = check_kernel_reset_methods("0000:01:00.0", gb202, Methods{"flr", "bus"});
+  ASSERT_FALSE(harmful);
+  EXPECT_EQ(harmful.error().kind(), ErrorKind::kUnsafeDevice);
+  EXPECT_THAT(
+      harmful.error().message(),
+      AllOf(HasSubstr("/sys/bus/pci/devices/0000:01:00.0/reset_method"), HasSubstr("echo bus")));
+  EXPECT_TRUE(check_kernel_reset_methods("0000:01:00.0", gb202, Methods{"bus"}));
+  EXPECT_TRUE(check_kernel_reset_methods("0000:01:00.0", gb202, Methods{}));
+
+  const ResetPolicy& polaris = find_reset_policy(0x1002, 0x67df);
+  EXPECT_FALSE(check_kernel_reset_methods("x", polaris, Methods{"bus"}));
+  EXPECT_FALSE(check_kernel_reset_methods("x", polaris, Methods{}));
+  EXPECT_FALSE(check_kernel_reset_methods("x", polaris, Methods{"bus", "device_specific"}));
+  EXPECT_TRUE(check_kernel_reset_methods("x", polaris, Methods{"device_specific", "bus"}));
+
+  const ResetPolicy& unknown = find_reset_policy(1, 2);
+  EXPECT_TRUE(check_kernel_reset_methods("x", unknown, Methods{"flr", "bus"}));
+}
+
+}  // namespace
+}  // namespace gpuvm

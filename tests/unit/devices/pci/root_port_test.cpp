@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/pci/root_port.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+#include "devices/pci/host_bridge.hpp"
+#include "tests/unit/devices/pci/fake_function.hpp"
+#include "vmm/base/units.hpp"
+
+namespace gpuvm {
+namespace {
+
+class CountingListener : public SecondaryBusListener {
+ public:
+  void secondary_bus_reset() override {
+    ++resets;
+    function_visible = port != nullptr && port->route(1, 0) != nullptr;
+  }
+  int resets = 0;
+  bool function_visible = true;
+  const RootPort* port = nullptr;
+};
+
+GuestRange memory(std::uint64_t base, std::uint64_t size) {
+  return *GuestRange::create(GuestAddress(base), size);
+}
+
+RootPortConfig config() {
+  return {.name = "port1",
+          .device = 2,
+          .slot = 7,
+          .link = {.speed = 4, .width = 16},
+          .max_payload_code = 1};
+}
+
+class RootPortTest : public testing::Test {
+ protected:
+  explicit RootPortTest(const RootPortConfig& wanted = config()) {
+    auto created = RootPort::create(wanted);
+    EXPECT_TRUE(created);
+    port_ = std::move(*created);
+    listener_.port = port_.get();
+    port_->set_listener(&listener_);
+    EXPECT_TRUE(port_->attach(0, function_));
+    EXPECT_TRUE(port_->set_power_on_setup({.secondary = 1,
+                                           .subordinate = 1,
+                                           .io = {},
+                                           .memory = memory(0xe0000000, 32_MiB),
+                                           .prefetchable = memory(0x38'0000'0000, 64_GiB)}));
+  }
+  std::uint32_t read(unsigned offset) {
+    return port_->config_read(static_cast<std::uint16_t>(offset));
+  }
+  void write(unsigned offset, std::uint32_t value, std::uint32_t mask = 0xffffffff) {
+    port_->config_write(static_cast<std::uint16_t>(offset), value, mask);
+  }
+  std::uint32_t express(unsigned offset) { return read(RootPort::kExpressOffset + offset); }
+  void set_bus_reset(bool on) { write(0x3c, on ? 0x00400000 : 0, 0xffff0000); }
+
+  FakeFunction function_;
+  CountingListener listener_;
+  std::unique_ptr<RootPort> port_;
+};
+
+TEST_F(RootPortTest, Header) {
+  EXPECT_EQ(read(0x00), 0x000c1b36U);
+  EXPECT_EQ(read(0x08) >> 8, pci::kClassPciBridge);
+  EXPECT_EQ(read(0x0c) >> 16 & 0xff, 1U);
+  EXPECT_EQ(read(0x3c) >> 8 & 0xff, 0U) << "no interrupt pin";
+  EXPECT_EQ(read(0x10), 0U) << "no BAR";
+  write(0x10, 0xffffffff);
+  EXPECT_EQ(read(0x10), 0U);
+}
+
+// PCI Express Base 6.0, 7.5.3: capability version 2, root port, slot implemented.
+TEST_F(RootPortTest, ExpressCapability) {
+  EXPECT_EQ(read(RootPort::kExpressOffset) & 0xff, 0x10U);
+  EXPECT_EQ(express(0) >> 16, 0x0142U);
+  EXPECT_EQ(express(pci::kExpressDeviceCapabilities) & 7, 1U);
+  EXPECT_EQ(express(pci::kExpressDeviceControl) >> 5 & 7, 1U) << "payload as the device behind";
+  EXPECT_EQ(express(pci::kExpressLinkCapabilities) & 0x3ff, 0x104U);
+  EXPECT_EQ(express(pci::kExpressLinkCapabilities) >> 20 & 1, 1U);
+  EXPECT_EQ(express(pci::kExpressLinkCapabilities) >> 21 & 1, 0U) << "no bandwidth interrupts";
+  EXPECT_EQ(express(pci::kExpressLinkControl) >> 16, 0x3104U);
+  EXPECT_EQ(express(pci::kExpressSlotCapabilities), 7U << 19);
+  EXPECT_EQ(express(pci::kExpressSlotControl) >> 16, 0x40U) << "present";
+  EXPECT_EQ(express(pci::kExpressLinkCapabilities2), 0x1eU) << "2.5 to 16 GT/s";
+  EXPECT_EQ(express(pci::kExpressLinkControl2) & 0xf, 4U);
+}
+
+TEST_F(RootPortTest, CapabilityChainEnds) {
+  std::set<unsigned> ids;
+  unsigned at = read(0x34) & 0xff;
+  for (int i = 0; at != 0 && i < 48; ++i) {
+    ids.insert(read(at) & 0xff);
+    at = read(at) >> 8 & 0xff;
+  }
+  EXPECT_EQ(at, 0U);
+  EXPECT_EQ(ids, (std::set<unsigned>{0x01, 0x0d, 0x10})) << "no MSI: nothing would send it";
+  EXPECT_EQ(read(0x100), 0U) << "no extended capabilities";
+}
+
+TEST_F(RootPortTest, PowerOnWindowsAndReset) {
+  EXPECT_EQ(read(0x18), 0x00010100U);
+  EXPECT_EQ(read(0x20), 0xe1f0e000U);
+  EXPECT_EQ(read(0x24), 0xfff10001U);
+  EXPECT_EQ(read(0x28), 0x38U);
+  EXPECT_EQ(read(0x2c), 0x47U);
+  EXPECT_EQ(read(0x04) & 0xffff, 0x0006U);
+  for (unsigned offset = 0; offset < 0x100; offset += 4) {
+    write(offset, 0xffffffff);
+  }
+  EXPECT_FALSE(port_->claims_bus(1));
+  port_->reset();
+  EXPECT_EQ(read(0x18), 0x00010100U);
+  EXPECT_EQ(read(0x20), 0xe1f0e000U);
+  EXPECT_EQ(read(0x28), 0x38U);
+  EXPECT_EQ(port_->route(1, 0), &function_) << "what is attached survives";
+}
+
+TEST_F(RootPortTest, ForwardsByWindowAndCommand) {
+  EXPECT_TRUE(port_->forwards(memory(0xe1000000, 16_MiB)));
+  EXPECT_FALSE(port_->forwards(memory(0xe1000000, 17_MiB)));
+  EXPECT_TRUE(port_->forwards(memory(0x47'0000'0000, 4_GiB)));
+  EXPECT_FALSE(port_->forwards(memory(0x48'0000'0000, 1_MiB)));
+  write(0x04, 0, 0xffff);
+  EXPECT_FALSE(port_->forwards(memory(0xe1000000, 16_MiB)));
+}
+
+// 7.5.1.3.8: a base above the limit closes a window.
+TEST_F(RootPortTest, ClosedWindowForwardsNothing) {
+  write(0x20, 0x0000fff0);
+  write(0x24, 0x0000fff0);
+  write(0x28, 0);
+  write(0x2c, 0);
+  EXPECT_FALSE(port_->forwards(memory(0xe1000000, 1_MiB)));
+  write(0x24, 0xfff00000);
+  write(0x28, 0);
+  write(0x2c, 0xffffffff);  // the whole address space: must not overflow
+  EXPECT_FALSE(port_->forwards(memory(~std::uint64_t{0}, 1)) && port_->forwards(memory(0, 1)));
+}
+
+// 7.5.1.3.6: the low nibbles say 16-bit addressing and are read-only.
+TEST_F(RootPortTest, IoWindow) {
+  EXPECT_EQ(read(0x1c) & 0xffff, 0x00f0U) << "closed, as nothing asked for one";
+  EXPECT_EQ(read(0x04) & pci::kCommandIo, 0U);
+  ASSERT_TRUE(port_->set_power_on_setup(
+      {.secondary = 1, .subordinate = 1, .io = PortRange::create(IoPort(0xc000), 0x2000)}));
+  EXPECT_EQ(read(0x1c) & 0xffff, 0xd0c0U);
+  EXPECT_NE(read(0x04) & pci::kCommandIo, 0U);
+  write(0x1c, 0xffff, 0xffff);
+  EXPECT_EQ(read(0x1c) & 0xffff, 0xf0f0U);
+}
+
+// 7.5.1.3.13: the reset lasts while bit 6 is set; only the rising edge starts one.
+TEST_F(RootPortTest, SecondaryBusReset) {
+  set_bus_reset(true);
+  EXPECT_EQ(listener_.resets, 1);
+  EXPECT_FALSE(listener_.function_visible) << "nothing answers behind a link in reset";
+  EXPECT_EQ(port_->route(1, 0), nullptr);
+  EXPECT_EQ(express(pci::kExpressLinkControl) >> 16 & pci::kLinkStatusActive, 0U);
+  set_bus_reset(true);
+  EXPECT_EQ(listener_.resets, 1);
+  write(0x3c, 0x55, 0xff);  // interrupt line, same dword
+  EXPECT_EQ(listener_.resets, 1);
+  set_bus_reset(false);
+  EXPECT_EQ(listener_.resets, 1);
+  EXPECT_EQ(port_->route(1, 0), &function_);
+  EXPECT_NE(express(pci::kExpressLinkControl) >> 16 & pci::kLinkStatusActive, 0U);
+  set_bus_reset(true);
+  EXPECT_EQ(listener_.resets, 2);
+  port_->reset();
+  EXPECT_EQ(port_->route(1, 0), &function_);
+}
+
+// 7.5.3.7: Link Disable takes the link down, which resets the component behind.
+TEST_F(RootPortTest, LinkDisable) {
+  write(RootPort::kExpressOffset + pci::kExpressLinkControl, 0x10, 0xffff);
+  EXPECT_EQ(listener_.resets, 1);
+  EXPECT_EQ(port_->route(1, 0), nullptr);
+  write(RootPort::kExpressOffset + pci::kExpressLinkControl, 0, 0xffff);
+  EXPECT_EQ(listener_.resets, 1);
+  EXPECT_EQ(port_->route(1, 0), &function_);
+}
+
+// 7.5.3.7: Retrain Link always reads 0, and training is over at once.
+TEST_F(RootPortTest, RetrainReadsZero) {
+  write(RootPort::kExpressOffset + pci::kExpressLinkControl, 0x20, 0xffff);
+  EXPECT_EQ(express(pci::kExpressLinkControl) & 0x20, 0U);
+  EXPECT_EQ(express(pci::kExpressLinkControl) >> 16 & 0x800, 0U);
+}
+
+// 7.5.2.2: a power state that is not supported is dropped; configuration survives D3hot.
+TEST_F(RootPortTest, PowerStates) {
+  const unsigned at = read(0x34) & 0xff;
+  ASSERT_EQ(read(at) & 0xff, 0x01U);
+  write(at + 4, 1);
+  EXPECT_EQ(read(at + 4) & 3, 0U);
+  write(at + 4, 3);
+  EXPECT_EQ(read(at + 4) & 3, 3U);
+  write(at + 4, 2);
+  EXPECT_EQ(read(at + 4) & 3, 3U);
+  write(at + 4, 0);
+  EXPECT_EQ(read(at + 4) & 3, 0U);
+  EXPECT_EQ(read(0x20), 0xe1f0e000U);
+}
+
+TEST_F(RootPortTest, AttachChecksThePlace) {
+  FakeFunction other;
+  EXPECT_FALSE(port_->attach(0, other)) << "taken";
+  EXPECT_FALSE(port_->attach(8, other)) << "device 1 cannot exist behind a link";
+  EXPECT_TRUE(port_->attach(7, other));
+  EXPECT_EQ(port_->route(1, 7), &other);
+  EXPECT_EQ(port_->route(1, 3), nullptr);
+}
+
+TEST(RootPortEmpty, SlotIsEmptyAndLinkDown) {
+  auto port = RootPort::create(config());
+  ASSERT_TRUE(port);
+  EXPECT_EQ((*port)->config_read(0x18), 0U);
+  EXPECT_EQ((*port)->config_read(0x20), 0x0000fff0U) << "windows closed";
+  EXPECT_EQ((*port)->config_read(0x24), 0x0001fff1U);
+  EXPECT_EQ((*port)->config_read(0x04) & 0xffff, 0U);
+  EXPECT_EQ((*port)->config_read(RootPort::kExpressOffset + pci::kExpressSlotControl), 0U);
+  EXPECT_EQ((*port)->config_read(RootPort::kExpressOffset + pci::kExpressLinkControl) >> 16,
+            0x1000U);
+}
+
+TEST(RootPortCreate, RefusesBadConfigurations) {
+  const auto bad = [](auto change) {
+    RootPortConfig wanted = config();
+    change(wanted);
+    return !RootPort::create(wanted).has_value();
+  };
+  EXPECT_TRUE(bad([](RootPortConfig& c) { c.device = 0; }));
+  EXPECT_TRUE(bad([](RootPortConfig& c) { c.device = 32; }));
+  EXPECT_TRUE(bad([](RootPortConfig& c) { c.function = 8; }));
+  EXPECT_TRUE(bad([](RootPortConfig& c) { c.slot = 0; }));
+  EXPECT_TRUE(bad([](RootPortConfig& c) { c.slot = 0x2000; }));
+  EXPECT_TRUE(bad([](RootPortConfig& c) { c.link.width = 3; }));
+  EXPECT_TRUE(bad([](RootPortConfig& c) { c.link.speed = 7; }));
+  EXPECT_TRUE(bad([](RootPortConfig& c) { c.max_payload_code = 6; }));
+}
+
+TEST_F(RootPortTest, RefusesBadSetups) {
+  EXPECT_FALSE(port_->set_power_on_setup({.secondary = 2, .subordinate = 1}));
+  EXPECT_FALSE(port_->set_power_on_setup({.secondary = 0, .subordinate = 1}));
+  EXPECT_FALSE(port_->set_power_on_setup({.memory = memory(0xe0080000, 1_MiB)}));
+  EXPECT_FALSE(port_->set_power_on_setup({.memory = memory(0xe0000000, 64_KiB)}));
+  EXPECT_FALSE(port_->set_power_on_setup({.memory = memory(4_GiB, 1_MiB)}));
+  EXPECT_FALSE(port_->set_power_on_setup({.io = PortRange::create(IoPort(0xc000), 0x800)}));
+  EXPECT_FALSE(port_->set_power_on_setup({.io = PortRange::create(IoPort(0x10000), 0x1000)}));
+  EXPECT_EQ(read(0x20), 0xe1f0e000U) << "unchanged";
+}
+
+// Hostile writes to every register: identity and capability structure hold.
+TEST_F(RootPortTest, RandomWritesKeepReadOnlyBits) {
+  std::mt19937 random(42);
+  const auto structure = [this] {
+    std::vector<std::uint32_t> values = {read(0x00), read(0x08), read(0x34), read(0x100)};
+    for (unsigned at = read(0x34) & 0xff; at != 0; at = read(at) >> 8 & 0xff) {
+      values.push_back(read(at));
+    }
+    return values;
+  };
+  const auto before = structure();
+  for (int i = 0; i < 20000; ++i) {
+    write(random() % 1024 * 4, random(), random());
+  }
+  EXPECT_EQ(structure(), before);
+  EXPECT_EQ(read(0x20) & 0x000f000f, 0U);
+  EXPECT_EQ(read(0x24) & 0x000f000f, 0x00010001U);
+}
+
+TEST_F(RootPortTest, InspectShowsWindows) {
+  InspectNode node;
+  port_->inspect(node);
+  EXPECT_EQ(node.get("memory_window"), "0xe0000000-0xe1ffffff");
+  EXPECT_EQ(node.get("secondary_bus"), "1");
+}
+
+TEST(HostBridge, IdentifiesTheChipset) {
+  auto bridge = HostBridge::create(memory(0xe0000000, 256_MiB));
+  EXPECT_EQ(bridge->config_read(0x00), 0x29c08086U);
+  EXPECT_EQ(bridge->config_read(0x08), 0x06000000U);
+  EXPECT_EQ(bridge->config_read(0x0c), 0U);
+  EXPECT_EQ(bridge->config_read(0x34), 0U) << "no capabilities";
+}
+
+// Intel 316966, 5.1.15: enable in bit 0, length in bits 2:1.
+TEST(HostBridge, TellsWhereTheEcamIs) {
+  const auto value = [](std::uint64_t base, std::uint64_t size) {
+    auto bridge = HostBridge::create(memory(base, size));
+    return static_cast<std::uint64_t>(bridge->config_read(0x64)) << 32 | bridge->config_read(0x60);
+  };
+  EXPECT_EQ(value(0xe0000000, 256_MiB), 0xe0000001U);
+  EXPECT_EQ(value(0xe8000000, 128_MiB), 0xe8000003U);
+  EXPECT_EQ(value(0xec000000, 64_MiB), 0xec000005U);
+  EXPECT_EQ(value(0x8'0000'0000, 256_MiB), 0x8'0000'0001U);
+  EXPECT_EQ(value(0xe0000000, 32_MiB), 0U) << "no code for this length";
+  EXPECT_EQ(value(64_GiB, 256_MiB), 0U) << "base has bits 35:26 only";
+}
+
+TEST(HostBridge, IsReadOnly) {
+  auto bridge = HostBridge::create(memory(0xe0000000, 256_MiB));
+  for (std::uint16_t offset = 0; offset < 256; offset += 4) {
+    const auto before = bridge->config_read(offset);
+    bridge->config_write(offset, ~before, 0xffffffff);
+    EXPECT_EQ(bridge->config_read(offset), before) << offset;
+  }
+}
+
+}  // namespace
+}  // namespace gpuvm

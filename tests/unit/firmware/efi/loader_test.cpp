@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host's side: kernels with an EFI stub, and the variable file.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "firmware/efi/efi_kernel.hpp"
+#include "firmware/efi/embedded_image.hpp"
+#include "firmware/efi/variable_file.hpp"
+#include "firmware/efi/variable_store.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// A bzImage of 2 setup sectors and 8 KiB of code, with a PE header at 0x80 and one section.
+class KernelBytes {
+ public:
+  KernelBytes() : bytes_(0x600 + kCode) {
+    put<std::uint8_t>(0x1f1, 2);
+    put<std::uint32_t>(0x1f4, kCode / 16);
+    put<std::uint16_t>(0x1fe, 0xaa55);
+    put<std::uint8_t>(0x201, 0x6a);
+    put<std::uint32_t>(0x202, 0x53726448);
+    put<std::uint16_t>(0x206, 0x020f);
+    put<std::uint8_t>(0x211, 1);
+    put<std::uint32_t>(0x230, 0x200000);
+    put<std::uint16_t>(0x236, 0x0f);  // 64-bit, relocatable above 4 GiB, handover 32 and 64
+    put<std::uint32_t>(0x238, 2047);
+    put<std::uint64_t>(0x258, 0x1000000);
+    put<std::uint32_t>(0x260, 0x10000);
+    put<std::uint32_t>(0x264, 0x400);
+    put<std::uint16_t>(0, 0x5a4d);
+    put<std::uint32_t>(0x3c, 0x80);
+    put<std::uint32_t>(0x80, 0x4550);
+    put<std::uint16_t>(0x84, 0x8664);
+    put<std::uint16_t>(0x86, 1);
+    put<std::uint16_t>(0x94, 0xa0);
+    put<std::uint16_t>(0x98, 0x20b);
+    put<std::uint32_t>(0xa8, 0x1234);           // entry
+    put<std::uint32_t>(0x98 + 56, 0x8000);      // SizeOfImage
+    put<std::uint32_t>(0x98 + 60, 0x200);       // SizeOfHeaders
+    put<std::uint16_t>(0x98 + 68, 10);          // an EFI application
+    put<std::uint32_t>(kSection + 8, 0x2000);   // VirtualSize
+    put<std::uint32_t>(kSection + 12, 0x1000);  // VirtualAddress
+    put<std::uint32_t>(kSection + 16, 0x1000);  // SizeOfRawData
+    put<std::uint32_t>(kSection + 20, 0x600);   // PointerToRawData
+    bytes_[0x600] = std::byte{0x77};
+  }
+  template <class T>
+  void put(std::size_t at, T value) {
+    std::memcpy(bytes_.data() + at, &value, sizeof value);
+  }
+  void no_handover() { put<std::uint16_t>(0x236, 0x03); }
+  Result<EfiKernel> parse() const { return EfiKernel::parse(bytes_, "/boot/k"); }
+  std::vector<std::byte>& bytes() { return bytes_; }
+
+  static constexpr std::uint32_t kCode = 0x2000;
+  static constexpr std::size_t kSection = 0x98 + 0xa0;
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+void expect_refused(const KernelBytes& bytes, const std::string& part) {
+  const auto kernel = bytes.parse();
+  ASSERT_FALSE(kernel);
+  EXPECT_EQ(kernel.error().kind(), ErrorKind::kConfig);
+  EXPECT_NE(kernel.error().message().find(part), std::string::npos) << kernel.error().message();
+  EXPECT_NE(kernel.error().message().find("/boot/k"), std::string::npos);
+}
+
+TEST(EfiKernel, PrefersTheHandoverProtocol) {
+  const auto kernel = KernelBytes().parse();
+  ASSERT_TRUE(kernel) << kernel.error().to_string();
+  EXPECT_EQ(kernel->entry(), EfiEntry::kHandover);
+  EXPECT_EQ(kernel->entry_offset(), 0x600U);  // + 0x200: the 64-bit entry (boot.rst)
+  EXPECT_EQ(kernel->memory_size(), 0x10000U);
+  std::vector<std::byte> memory(kernel->memory_size(), std::byte{0xff});
+  kernel->copy_to(memory);
+  EXPECT_EQ(memory[0], std::byte{0x77});
+  EXPECT_EQ(memory[KernelBytes::kCode], std::byte{0});
+}
+
+TEST(EfiKernel, WithoutItTheImageIsLaidOutAsPe) {
+  KernelBytes bytes;
+  bytes.no_handover();
+  const auto kernel = bytes.parse();
+  ASSERT_TRUE(kernel) << kernel.error().to_string();
+  EXPECT_EQ(kernel->entry(), EfiEntry::kPe);
+  EXPECT_EQ(kernel->entry_offset(), 0x1234U);
+  EXPECT_EQ(kernel->memory_size(), 0x10000U);  // init_size is more than SizeOfImage
+  std::vector<std::byte> memory(kernel->memory_size(), std::byte{0xff});
+  kernel->copy_to(memory);
+  EXPECT_EQ(memory[0], std::byte{'M'});
+  EXPECT_EQ(memory[0x1000], std::byte{0x77});
+  EXPECT_EQ(memory[0x2000], std::byte{0});  // past the file's part of the section
+}
+
+TEST(EfiKernel, KernelsWithoutStubAreRefused) {
+  KernelBytes bytes;
+  bytes.no_handover();
+  bytes.put<std::uint16_t>(0, 0);
+  expect_refused(bytes, "no EFI stub");
+  const char elf[] = "\177ELF";
+  bytes.put(0, elf);
+  expect_refused(bytes, "no EFI stub");
+}
+
+TEST(EfiKernel, MalformedHeadersAreRefused) {
+  struct Damage {
+    std::size_t at;
+    std::uint32_t value;
+    const char* part;
+  };
+  const Damage damages[] = {{0x3c, 0xfffffff0, "no PE signature"},
+                            {0x80, 0, "no PE signature"},
+                            {0x84, 0x0001014c, "machine"},
+                            {0x98, 0x10b, "PE32+"},
+                            {0x98 + 56, 0, "contradict"},
+                            {0x98 + 56, 0xffffffff, "contradict"},
+                            {0x98 + 60, 0x7fff, "contradict"},
+                            {0xa8, 0x8000, "contradict"},
+                            {0x98 + 68, 1, "subsystem"},
+                            {0x84, 0xffff8664, "sections"},
+                            {0x84, 0x8664, "sections"},
+                            {KernelBytes::kSection + 12, 0xffffffff, "section 0"},
+                            {KernelBytes::kSection + 8, 0x20000, "section 0"},
+                            {KernelBytes::kSection + 20, 0xffffff00, "section 0"}};
+  for (const auto& damage : damages) {
+    KernelBytes bytes;
+    bytes.no_handover();
+    bytes.put(damage.at, damage.value);
+    expect_refused(bytes, damage.part);
+  }
+}
+
+TEST(EfiKernel, AnEntryPastTheCodeIsRefused) {
+  KernelBytes bytes;
+  bytes.put<std::uint32_t>(0x264, KernelBytes::kCode - 0x200);
+  expect_refused(bytes, "handover entry");
+  bytes.put<std::uint32_t>(0x264, 0xffffffff);
+  expect_refused(bytes, "handover entry");
+}
+
+TEST(EfiKernel, AnAbsurdInitSizeIsRefused) {
+  KernelBytes bytes;
+  bytes.put<std::uint32_t>(0x260, 0xfffff000);
+  expect_refused(bytes, "init_size");
+}
+
+TEST(EfiKernel, EveryTruncationIsRefusedOrFits) {
+  for (const bool handover : {true, false}) {
+    KernelBytes whole;
+    if (!handover) {
+      whole.no_handover();
+    }
+    for (std::size_t size = 0; size < whole.bytes().size(); size += 13) {
+      auto bytes = whole.bytes();
+      bytes.resize(size);
+      const auto kernel = EfiKernel::parse(std::move(bytes), "/boot/k");
+      if (kernel) {
+        std::vector<std::byte> memory(kernel->memory_size());
+        kernel->copy_to(memory);
+      } else {
+        EXPECT_EQ(kernel.error().kind(), ErrorKind::kConfig);
+      }
+    }
+  }
+}
+
+TEST(EmbeddedImage, StatesWhereItGoes) {
+  const auto header = efi::embedded_image_header();
+  EXPECT_EQ(header.magic, efi::kImageMagic);
+  EXPECT_EQ(header.file_end - header.base, efi::embedded_image().size());
+  EXPECT_LT(efi::embedded_image().size(), 64U * 1024);
+  EXPECT_GE(header.entry, header.base);
+  EXPECT_LT(header.entry, header.data);
+  for (const auto border : {header.base, header.data, header.runtime_end, header.memory_end}) {
+    EXPECT_EQ(border % 4096, 0U);
+  }
+  EXPECT_GE(header.variables, header.data);
+  EXPECT_LE(header.variables + efi::VariableStore::kBlockSize, header.runtime_end);
+}
+
+class VariableFileTest : public testing::Test {
+ protected:
+  VariableFileTest() {
+    char name[] = "/tmp/gpuvm-variables-XXXXXX";
+    directory_ = ::mkdtemp(name);
+    path_ = directory_ + "/vars";
+  }
+  ~VariableFileTest() override { std::filesystem::remove_all(directory_); }
+
+  static std::vector<std::byte> block_with(std::uint32_t attributes) {
+    std::vector<std::byte> block(efi::VariableStore::kBlockSize);
+    efi::VariableStore store(block.data());
+    store.format();
+    const efi::Guid vendor = {1, 2, 3, {4}};
+    bool changed = false;
+    EXPECT_EQ(store.set(u"A", &vendor, attributes, 1, "x", false, changed),
+              efi::EfiStatus::kSuccess);
+    return block;
+  }
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(VariableFileTest, KeepsVariablesFromRunToRun) {
+  auto file = VariableFile::open(path_);
+  ASSERT_TRUE(file);
+  const auto empty = (*file)->block();
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  ASSERT_TRUE((*file)->save(block_with(7)));
+  const auto kept = (*file)->block();
+  EXPECT_GT(kept.size(), empty.size());
+  EXPECT_LT(kept.size(), 256U);  // what is used, not the whole block
+  auto again = VariableFile::open(path_);
+  ASSERT_TRUE(again);
+  EXPECT_EQ((*again)->block(), kept);
+  ASSERT_TRUE((*again)->save(block_with(6)));  // volatile
+  EXPECT_EQ((*again)->block(), empty);
+}
+
+TEST_F(VariableFileTest, WithoutAFileTheyLastInMemory) {
+  auto file = VariableFile::open("");
+  ASSERT_TRUE(file);
+  ASSERT_TRUE((*file)->save(block_with(7)));
+  EXPECT_GT((*file)->block().size(), 32U);
+}
+
+TEST_F(VariableFileTest, ADamagedFileIsKeptAside) {
+  for (const char* kept : {".damaged", ".damaged-2"}) {
+    std::ofstream(path_) << "not variables" << kept;
+    auto file = VariableFile::open(path_);
+    ASSERT_TRUE(file);
+    EXPECT_FALSE(std::filesystem::exists(path_));
+    std::ifstream in(path_ + kept);
+    std::string text((std::istreambuf_iterator<char>(in)), {});
+    EXPECT_EQ(text, std::string("not variables") + kept);
+  }
+}
+
+TEST_F(VariableFileTest, AMalformedBlockIsNotKept) {
+  auto file = VariableFile::open(path_);
+  ASSERT_TRUE(file);
+  const auto before = (*file)->block();
+  auto block = block_with(7);
+  block[40] ^= std::byte{1};
+  EXPECT_FALSE((*file)->save(block));
+  EXPECT_EQ((*file)->block(), before);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+}  // namespace
+}  // namespace gpuvm

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/base/log.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace gpuvm {
+namespace {
+
+// A window may end while a test runs, so up to two bursts may pass, and never more.
+TEST(RateLimit, LetsABurstThrough) {
+  log::RateLimit limit(5);
+  int allowed = 0;
+  for (int i = 0; i < 1000; ++i) {
+    allowed += limit.allow() ? 1 : 0;
+  }
+  EXPECT_GE(allowed, 5);
+  EXPECT_LE(allowed, 10);
+}
+
+TEST(RateLimit, ZeroLetsNothingThrough) {
+  log::RateLimit limit(0);
+  EXPECT_FALSE(limit.allow());
+}
+
+TEST(RateLimit, HoldsForManyThreads) {
+  log::RateLimit limit(5);
+  std::atomic<int> allowed{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < 1000; ++j) {
+        allowed += limit.allow() ? 1 : 0;
+      }
+    });
+  }
+  for (auto& thread : threads) {
+    thread.join();
+  }
+  EXPECT_GE(allowed, 5);
+  // At the edge of a window, threads that reset the count late may let a few more through.
+  EXPECT_LE(allowed, 20);
+}
+
+TEST(Log, FileThatCannotBeOpened) {
+  EXPECT_FALSE(log::set_file("/dev/null/log"));
+}
+
+}  // namespace
+}  // namespace gpuvm

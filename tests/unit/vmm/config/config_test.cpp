@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// What sections mean, and which values they refuse.
+#include "vmm/config/config.hpp"
+
+#include "tests/unit/vmm/config/config_test_support.hpp"
+
+namespace gpuvm {
+namespace {
+
+TEST(Config, SmallestHasDefaults) {
+  const auto config = parse("[boot]\nkernel = 'vmlinuz'\n");
+  ASSERT_TRUE(config) << config.error().to_string();
+  Config expected;
+  expected.name = "guest";
+  expected.boot.kernel = "/guests/vmlinuz";
+  EXPECT_EQ(*config, expected);
+  EXPECT_EQ(config->machine.memory, 1_GiB);
+  ASSERT_EQ(config->console.serial.size(), 1U);
+  EXPECT_EQ(config->console.serial[0].kind, SerialTarget::Kind::kStdio);
+}
+
+TEST(Config, EverythingSet) {
+  const auto config = parse(R"(
+name = "desk-1.test_a"
+[machine]
+cpus = 64
+memory = "4GiB"
+hugepages = "1GiB"
+on_reboot = "exit"
+[cpu]
+hide = ["avx512f", "la57"]
+[boot]
+mode = "linux"
+kernel = "/boot/vmlinuz"
+initrd = "images/initrd"
+cmdline = "console=ttyS0 quiet"
+[[pci]]
+host = "0000:01:00.0"
+functions = [1, 0]
+managed = false
+port = 7
+[[pci]]
+host = "0a:1f.7"
+[console]
+serial = ["stdio", "pty", "file:log/serial", "socket:/run/serial"]
+)");
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->name, "desk-1.test_a");
+  EXPECT_EQ(config->machine, (MachineConfig{64, 4_GiB, HugePages::k1GiB, RebootAction::kExit}));
+  EXPECT_EQ(config->cpu.hide, (std::vector<std::string>{"avx512f", "la57"}));
+  EXPECT_EQ(config->boot, (BootConfig{BootMode::kLinux, "/boot/vmlinuz", "/guests/images/initrd",
+                                      "console=ttyS0 quiet"}));
+  ASSERT_EQ(config->pci.size(), 2U);
+  EXPECT_EQ(config->pci[0], (PciConfig{Bdf{0, 1, 0, 0}, {0, 1}, false, std::uint8_t{7}}));
+  EXPECT_EQ(config->pci[1], (PciConfig{Bdf{0, 0x0a, 0x1f, 7}, {}, true, 0}));
+  using Kind = SerialTarget::Kind;
+  EXPECT_EQ(config->console.serial, (std::vector<SerialTarget>{{Kind::kStdio, ""},
+                                                               {Kind::kPty, ""},
+                                                               {Kind::kFile, "/guests/log/serial"},
+                                                               {Kind::kSocket, "/run/serial"}}));
+}
+
+TEST(Config, MemorySizes) {
+  const auto memory_of = [](const std::string& text) {
+    const auto config = parse_bootable("machine.memory = '" + text + "'");
+    return config ? config->machine.memory : 0;
+  };
+  EXPECT_EQ(memory_of("128MiB"), 128_MiB);
+  EXPECT_EQ(memory_of("130M"), 130_MiB);
+  EXPECT_EQ(memory_of("4G"), 4_GiB);
+  EXPECT_EQ(memory_of("16T"), 16384_GiB);
+  EXPECT_EQ(memory_of("2TiB"), 2048_GiB);
+  for (const char* refused : {"", "GiB", "4", "4GB", "4 GiB", "-4GiB", "+4GiB", "1.5GiB", "4gib",
+                              "127MiB", "126MiB", "17T", "16385GiB", "0x10GiB",
+                              "99999999999999999999999GiB", "18446744073709551615TiB", "4GiB "}) {
+    EXPECT_EQ(memory_of(refused), 0U) << refused;
+  }
+}
+
+TEST(Config, MemoryMustBeWholePages) {
+  expect_error(parse_bootable("machine.memory = '129MiB'"),
+               "machine.memory must be a multiple of 2MiB (guest.toml:2:18)");
+  expect_error(parse_bootable("[machine]\nhugepages = '1GiB'\nmemory = '1536MiB'"),
+               "machine.memory must be whole GiB, because machine.hugepages is \"1GiB\" "
+               "(guest.toml:4:10)");
+}
+
+TEST(Config, IllTypedValuesNameKeyRuleAndPlace) {
+  expect_error(parse_bootable("[machine]\ncpus = 'x'"),
+               "machine.cpus must be an integer from 1 to 64, not a string (guest.toml:3:8)");
+  expect_error(parse_bootable("machine.cpus = 65"),
+               "machine.cpus must be an integer from 1 to 64, not 65 (guest.toml:2:16)");
+  expect_error(parse_bootable("machine.cpus = 0"),
+               "machine.cpus must be an integer from 1 to 64, not 0 (guest.toml:2:16)");
+  expect_error_contains(parse_bootable("machine.cpus = 1.5"), "not a number with a fraction");
+  expect_error_contains(parse_bootable("machine.cpus = 2024-01-01"), "not a date or time");
+  expect_error_contains(parse_bootable("machine.memory = 1073741824"),
+                        "machine.memory must be a string, not an integer");
+  expect_error(parse_bootable("machine.hugepages = true"),
+               "machine.hugepages must be \"off\", \"2MiB\" or \"1GiB\", not a boolean "
+               "(guest.toml:2:21)");
+  expect_error(parse_bootable("machine.on_reboot = 'Exit'"),
+               "machine.on_reboot must be \"reset\" or \"exit\", not \"Exit\" (guest.toml:2:21)");
+  expect_error(parse_bootable("machine = 3"),
+               "machine must be a table, [machine], not an integer (guest.toml:2:11)");
+  expect_error(parse_bootable("[pci]\nhost = '01:00.0'"),
+               "pci must be a list of tables, [[pci]], not a table (guest.toml:2:1)");
+  expect_error_contains(parse_bootable("pci = [1]"), "pci must be a list of tables, [[pci]]");
+  expect_error_contains(parse_bootable("console.serial = 'stdio'"), "must be a list of strings");
+  expect_error_contains(parse_bootable("cpu.hide = ['a', 1]"), "one with an integer");
+}
+
+TEST(Config, UnknownKeysAreErrorsWithAGuess) {
+  expect_error(parse("[boot]\nkernal = '/k'"),
+               "Unknown key boot.kernal (guest.toml:2:1); did you mean kernel?");
+  expect_error(parse_bootable("[machien]\ncpus = 1"),
+               "Unknown key machien (guest.toml:2:2); did you mean machine?");
+  expect_error(parse_bootable("[[pci]]\nhost = '01:00.0'\nmanage = true"),
+               "Unknown key pci.0.manage (guest.toml:4:1); did you mean managed?");
+  expect_error(parse_bootable("[cpu]\nsomething_else_entirely = 1"),
+               "Unknown key cpu.something_else_entirely (guest.toml:3:1)");
+  expect_error_contains(parse_bootable("\"a\\nb\\u0000\" = 1"), "Unknown key a?b?");
+}
+
+TEST(Config, KernelIsRequired) {
+  expect_error_contains(parse(""), "boot.kernel is missing");
+  expect_error_contains(parse("[boot]\ncmdline = 'quiet'"), "boot.kernel is missing");
+  expect_error_contains(parse("boot.kernel = ''"), "boot.kernel must not be empty");
+  expect_error_contains(parse("boot.kernel = '" + std::string(4096, 'k') + "'"),
+                        "boot.kernel is longer than a path can be");
+}
+
+TEST(Config, StringsHaveNoControlCharacters) {
+  expect_error_contains(parse(R"(boot.kernel = "/k\u0000")"),
+                        "must not contain control characters");
+  expect_error_contains(parse_bootable(R"(boot.cmdline = "a\nb")"),
+                        "boot.cmdline must not contain control characters");
+  expect_error_contains(parse_bootable(R"(console.serial = ["file:a\u007f"])"),
+                        "must not contain control characters");
+  EXPECT_TRUE(parse_bootable("boot.cmdline = 'naïve \"quoted\" \\ path'"));
+}
+
+TEST(Config, Names) {
+  const auto name_is_good = [](const std::string& name) {
+    return parse_bootable("name = '" + name + "'").has_value();
+  };
+  EXPECT_TRUE(name_is_good(std::string(64, 'a')));
+  EXPECT_TRUE(name_is_good("a-b_c.9"));
+  for (const auto& refused : {std::string(65, 'a'), std::string(), std::string("Upper"),
+                              std::string("a/b"), std::string("a b"), std::string("é")}) {
+    EXPECT_FALSE(name_is_good(refused)) << refused;
+  }
+  const auto from_file = parse_config("boot.kernel = '/k'", {"My Guest.toml", "/", "My Guest"});
+  expect_error_contains(from_file, "name is missing, and the file's own name \"My Guest\"");
+  EXPECT_TRUE(parse_config("name = 'x'\nboot.kernel = '/k'", {"My Guest.toml", "/", "My Guest"}));
+}
+
+TEST(Config, HiddenFeatures) {
+  expect_error(parse_bootable("cpu.hide = ['AVX']"),
+               "cpu.hide must be a list of feature names as in the flags of /proc/cpuinfo, not "
+               "\"AVX\" (guest.toml:2:12)");
+  EXPECT_FALSE(parse_bootable("cpu.hide = ['']"));
+  EXPECT_TRUE(parse_bootable("cpu.hide = []"));
+}
+
+TEST(Config, SerialTargets) {
+  const auto off = parse_bootable("console.serial = ['off']");
+  ASSERT_TRUE(off);
+  EXPECT_TRUE(off->console.serial.empty());
+  expect_error(parse_bootable("console.serial = ['off', 'pty']"),
+               "console.serial must be a list of \"stdio\", \"pty\", \"file:PATH\" and "
+               "\"socket:PATH\", or [\"off\"], not \"off\" (guest.toml:2:18)");
+  for (const char* refused : {"", "tty", "file:", "socket:", "STDIO", "file"}) {
+    EXPECT_FALSE(parse_bootable("console.serial = ['" + std::string(refused) + "']")) << refused;
+  }
+  expect_error_contains(parse_bootable("console.serial = ['stdio', 'stdio']"),
+                        "names \"stdio\" twice");
+  // unix(7): sun_path has 108 bytes with its NUL.
+  const std::string longest = "/" + std::string(106, 's');
+  EXPECT_TRUE(parse_bootable("console.serial = ['socket:" + longest + "']"));
+  expect_error_contains(parse_bootable("console.serial = ['socket:" + longest + "s']"),
+                        "socket path of 108 bytes");
+}
+
+TEST(Config, PciEntries) {
+  const auto functions_of = [](const std::string& value) {
+    return parse_bootable("[[pci]]\nhost = '01:00.1'\nfunctions = " + value);
+  };
+  EXPECT_TRUE(functions_of("'all'")->pci[0].functions.empty());
+  EXPECT_EQ(functions_of("[3, 1]")->pci[0].functions, (std::vector<std::uint8_t>{1, 3}));
+  expect_error_contains(functions_of("'some'"), "not \"some\"");
+  expect_error_contains(functions_of("[]"), "not an empty list");
+  expect_error_contains(functions_of("[1, 8]"), "not 8");
+  expect_error_contains(functions_of("[1, -1]"), "not -1");
+  expect_error_contains(functions_of("[1, '2']"), "a list with a string");
+  expect_error_contains(functions_of("3"), "not an integer");
+  expect_error_contains(functions_of("[1, 1]"), "names a function twice");
+  expect_error_contains(functions_of("[0, 2]"), "must contain 1, the function that host names");
+  expect_error_contains(parse_bootable("[[pci]]\nmanaged = true"), "pci.0.host is missing");
+  expect_error(parse_bootable("[[pci]]\nhost = '01:20.0'"),
+               "pci.0.host must be a PCI address such as \"0000:01:00.0\" (see lspci -D), not "
+               "\"01:20.0\" (guest.toml:3:8)");
+  expect_error_contains(parse_bootable("[[pci]]\nhost = '01:00.0'\nport = 8"),
+                        "pci.0.port must be an integer from 0 to 7, not 8");
+}
+
+TEST(Config, PciConflicts) {
+  const auto two = [](const std::string& first, const std::string& second) {
+    return parse_bootable("[[pci]]\n" + first + "\n[[pci]]\n" + second);
+  };
+  expect_error(two("host = '01:00.0'", "host = '0000:01:00.0'"),
+               "pci.1.host 0000:01:00.0 is already given by pci.0 (guest.toml:5:8)");
+  expect_error_contains(two("host = '01:00.0'", "host = '01:00.1'"),
+                        "pci.1.host 0000:01:00.1 shares functions of its slot with pci.0");
+  expect_error_contains(two("host = '01:00.0'\nfunctions = [0]", "host = '01:00.1'"),
+                        "shares functions");
+  EXPECT_TRUE(two("host = '01:00.0'\nfunctions = [0]", "host = '01:00.1'\nfunctions = [1]"));
+  EXPECT_TRUE(two("host = '01:00.0'", "host = '01:01.0'"));
+  EXPECT_TRUE(two("host = '01:00.0'", "host = '0001:01:00.0'"));
+  // Slots may share a root port.
+  EXPECT_TRUE(two("host = '01:00.0'\nport = 2", "host = '02:00.0'\nport = 2"));
+}
+
+TEST(Config, AtMost32Slots) {
+  std::string text;
+  for (int i = 10; i < 42; ++i) {
+    text += "[[pci]]\nhost = '" + std::to_string(i) + ":00.0'\n";
+  }
+  EXPECT_TRUE(parse_bootable(text));
+  expect_error_contains(parse_bootable(text + "[[pci]]\nhost = '09:00.0'"),
+                        "pci.32.host is one too many: at most 32 are accepted");
+}
+
+}  // namespace
+}  // namespace gpuvm

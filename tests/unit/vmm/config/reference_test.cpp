@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// configs/ against the code: reference.toml shows every key with its real default, the examples
+// parse, and rendering a Config and parsing it again changes nothing.
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "tests/unit/vmm/config/config_test_support.hpp"
+
+namespace gpuvm {
+namespace {
+
+std::string config_path(const std::string& name) {
+  return std::string(GPUVM_SOURCE_DIR) + "/configs/" + name;
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path);
+  EXPECT_TRUE(file) << path;
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+const std::regex& key_line() {
+  static const std::regex pattern(R"(^(# )?([a-z_]+) = .*$)");
+  return pattern;
+}
+
+const std::regex& section_line() {
+  static const std::regex pattern(R"(^(# )?\[\[?([a-z]+)\]\]?$)");
+  return pattern;
+}
+
+/// All keys in a text, commented out or not, as "section.key".
+std::set<std::string> keys_in(const std::string& text) {
+  std::set<std::string> keys;
+  std::istringstream lines(text);
+  std::string section;
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch match;
+    if (std::regex_match(line, match, section_line())) {
+      section = match[2].str() + ".";
+    } else if (std::regex_match(line, match, key_line())) {
+      keys.insert(section + match[2].str());
+    }
+  }
+  return keys;
+}
+
+TEST(ConfigKeys, AreThese) {
+  EXPECT_EQ(
+      config_keys(),
+      (std::vector<std::string>{
+          "boot.cmdline", "boot.initrd", "boot.kernel", "boot.mode", "boot.vars", "console.serial",
+          "cpu.hide", "machine.config_ports", "machine.cpus", "machine.hugepages", "machine.memory",
+          "machine.on_reboot", "name", "pci.functions", "pci.host", "pci.managed", "pci.port"}));
+}
+
+TEST(Reference, HasEveryKeyAndNoOther) {
+  const auto keys = config_keys();
+  EXPECT_EQ(keys_in(read_text(config_path("reference.toml"))),
+            std::set<std::string>(keys.begin(), keys.end()));
+}
+
+TEST(Reference, ShowsTheDefaults) {
+  const std::vector<std::string> overrides = {"boot.kernel=/k"};
+  const auto config = load_config(config_path("reference.toml"), overrides);
+  ASSERT_TRUE(config) << config.error().to_string();
+  Config expected;
+  expected.name = "reference";
+  expected.boot.kernel = "/k";
+  EXPECT_EQ(*config, expected);
+}
+
+TEST(Reference, SetsEveryKeyThatHasADefault) {
+  const auto text = read_text(config_path("reference.toml"));
+  for (const char* line : {"\ncpus = ", "\nmemory = ", "\nhugepages = ", "\non_reboot = ",
+                           "\nhide = ", "\nmode = ", "\ncmdline = ", "\nserial = "}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line;
+  }
+}
+
+TEST(Reference, CommentedKeysAreValidToo) {
+  std::istringstream lines(read_text(config_path("reference.toml")));
+  std::string uncommented;
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_toml =
+        std::regex_match(line, key_line()) || std::regex_match(line, section_line());
+    uncommented += (is_toml && line.starts_with("# ") ? line.substr(2) : line) + "\n";
+  }
+  const std::vector<std::string> overrides = {"boot.mode=efi-handover"};  // which boot.vars needs
+  const auto config = parse(uncommented, overrides);
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->name, "reference");
+  ASSERT_EQ(config->pci.size(), 1U);
+  // The optional keys of [[pci]] show their defaults.
+  EXPECT_EQ(config->pci[0], (PciConfig{Bdf{0, 1, 0, 0}, {}, true, 0}));
+}
+
+TEST(Examples, GpuLinux) {
+  const auto config = load_config(config_path("gpu-linux.toml"));
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->pci.size(), 2U);
+  EXPECT_EQ(config->boot.kernel, config_path("vmlinuz"));
+}
+
+TEST(ToToml, ParsesToTheSame) {
+  const auto config = parse(R"(
+boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
+cpu.hide = ["a", "b"]
+machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on" }
+console.serial = ["file:a b", "socket:c", "pty"]
+pci = [ { host = "01:00.0", functions = [0, 2], port = 1 }, { host = "02:00.0", managed = false } ]
+)");
+  ASSERT_TRUE(config) << config.error().to_string();
+  const auto again = parse_config(to_toml(*config), {"dry-run", "/elsewhere", "x"});
+  ASSERT_TRUE(again) << again.error().to_string() << "\n" << to_toml(*config);
+  EXPECT_EQ(*again, *config);
+}
+
+TEST(ToToml, NamesEveryKey) {
+  auto config = *parse_bootable("[[pci]]\nhost = '01:00.0'\nport = 0\n");
+  config.boot.initrd = "/i";
+  config.boot.mode = BootMode::kEfiHandover;
+  config.boot.vars = "/v";
+  config.console.serial.clear();
+  const auto text = to_toml(config);
+  const auto keys = config_keys();
+  EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;
+  EXPECT_TRUE(parse(text)->console.serial.empty());
+}
+
+}  // namespace
+}  // namespace gpuvm

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sequence from Linux, Documentation/ABI/testing/sysfs-bus-pci: driver_override, unbind,
+// drivers_probe.
+#include "vmm/host/driver_binding.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/vmm/host/fake_host.hpp"
+
+namespace gpuvm {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const std::string kGpu = "0000:01:00.0";
+const std::string kAudio = "0000:01:00.1";
+const std::string kGpuPath = "/sys/bus/pci/devices/0000:01:00.0";
+const std::string kGpuRecord = "/run/gpuvm/0000:01:00.0.binding";
+
+class DriverBindingTest : public testing::Test {
+ protected:
+  DriverBindingTest() {
+    host_.add_driver("vfio-pci");
+    host_.add_device(kGpu, "0x030000", 13, "nouveau");
+    host_.add_device(kAudio, "0x040300", 13, "snd_hda_intel");
+  }
+  std::vector<Bdf> both() const { return {bdf_of(kGpu), bdf_of(kAudio)}; }
+  std::vector<Bdf> gpu() const { return {bdf_of(kGpu)}; }
+
+  FakeHost host_;
+};
+
+TEST_F(DriverBindingTest, BindsInTheDocumentedOrderAndGivesBack) {
+  {
+    auto binding = DriverBinding::create(host_, gpu());
+    ASSERT_TRUE(binding) << binding.error().to_string();
+    EXPECT_THAT(host_.writes, ElementsAre(kGpuPath + "/driver_override <- vfio-pci",
+                                          kGpuPath + "/driver/unbind <- " + kGpu,
+                                          "/sys/bus/pci/drivers_probe <- " + kGpu));
+    EXPECT_EQ(host_.driver_of(kGpu), "vfio-pci");
+    EXPECT_THAT(binding->managed(), ElementsAre(bdf_of(kGpu)));
+    host_.writes.clear();
+  }
+  EXPECT_THAT(host_.writes,
+              ElementsAre(kGpuPath + "/driver_override <- ", kGpuPath + "/driver/unbind <- " + kGpu,
+                          "/sys/bus/pci/drivers_probe <- " + kGpu));
+  EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
+  EXPECT_EQ(host_.override_of(kGpu), "(null)");
+  EXPECT_FALSE(host_.exists(kGpuRecord));
+}
+
+TEST_F(DriverBindingTest, RecordIsOnDiskBeforeAnythingIsChanged) {
+  std::string record_at_first_write;
+  host_.on_write = [&](const std::string&) {
+    if (record_at_first_write.empty()) {
+      record_at_first_write = host_.read(kGpuRecord).value();
+    }
+  };
+  ASSERT_TRUE(DriverBinding::create(host_, gpu()));
+  const auto record = BindingRecord::parse(record_at_first_write);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->driver, "nouveau");
+  EXPECT_EQ(record->driver_override, "");
+}
+
+TEST_F(DriverBindingTest, LeavesTheUsersOwnBindingAlone) {
+  host_.attach(kGpu, "vfio-pci");
+  {
+    auto binding = DriverBinding::create(host_, both());
+    ASSERT_TRUE(binding);
+    EXPECT_THAT(binding->managed(), ElementsAre(bdf_of(kAudio)));
+  }
+  EXPECT_EQ(host_.driver_of(kGpu), "vfio-pci");
+  EXPECT_EQ(host_.driver_of(kAudio), "snd_hda_intel");
+}
+
+TEST_F(DriverBindingTest, KeepsAnOverrideThatTheUserHadSet) {
+  host_.file(kGpuPath + "/driver_override", "nouveau\n");
+  { ASSERT_TRUE(DriverBinding::create(host_, gpu())); }
+  EXPECT_EQ(host_.override_of(kGpu), "nouveau");
+  EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
+}
+
+TEST_F(DriverBindingTest, FunctionWithoutDriverGoesBackToNone) {
+  std::filesystem::remove(host_.path(kGpuPath + "/driver"));
+  { ASSERT_TRUE(DriverBinding::create(host_, gpu())); }
+  EXPECT_EQ(host_.driver_of(kGpu), "");
+}
+
+TEST_F(DriverBindingTest, FailureOfTheSecondGivesTheFirstBack) {
+  host_.file("/sys/bus/pci/devices/0000:01:00.1/class", "0x060400\n");
+  const auto binding = DriverBinding::create(host_, both());
+  ASSERT_FALSE(binding);
+  EXPECT_EQ(binding.error().kind(), ErrorKind::kConfig);
+  EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
+  EXPECT_FALSE(host_.exists(kGpuRecord));
+}
+
+TEST_F(DriverBindingTest, RefusedProbeGivesTheFunctionBack) {
+  host_.refusing_drivers = {"vfio-pci"};
+  const auto binding = DriverBinding::create(host_, gpu());
+  ASSERT_FALSE(binding);
+  EXPECT_THAT(binding.error().to_string(), HasSubstr("dmesg"));
+  EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
+  EXPECT_EQ(host_.override_of(kGpu), "(null)");
+}
+
+TEST_F(DriverBindingTest, LoadsTheModuleWhenTheDriverIsAbsent) {
+  std::filesystem::remove(host_.path("/sys/bus/pci/drivers/vfio-pci"));
+  const auto binding = DriverBinding::create(host_, gpu());
+  ASSERT_TRUE(binding) << binding.error().to_string();
+  EXPECT_THAT(host_.loaded, ElementsAre("vfio-pci"));
+}
+
+TEST_F(DriverBindingTest, MissingModuleChangesNothingAndNamesTheCure) {
+  std::filesystem::remove(host_.path("/sys/bus/pci/drivers/vfio-pci"));
+  host_.modules.clear();
+  const auto binding = DriverBinding::create(host_, gpu());
+  ASSERT_FALSE(binding);
+  EXPECT_EQ(binding.error().kind(), ErrorKind::kHost);
+  EXPECT_THAT(binding.error().to_string(), HasSubstr("modprobe vfio-pci"));
+  EXPECT_THAT(host_.writes, IsEmpty());
+  EXPECT_FALSE(host_.exists(kGpuRecord));
+}
+
+TEST_F(DriverBindingTest, SecondManagerIsRefusedWhileTheFirstLives) {
+  const auto first = DriverBinding::create(host_, gpu());
+  ASSERT_TRUE(first);
+  const auto second = DriverBinding::create(host_, gpu());
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().to_string(), HasSubstr("already managed by another gpuvm"));
+  EXPECT_THAT(restore_bindings(host_), IsEmpty());
+  EXPECT_FALSE(restore_binding(host_, bdf_of(kGpu)));
+  EXPECT_EQ(host_.driver_of(kGpu), "vfio-pci");
+}
+
+TEST_F(DriverBindingTest, RestoresAfterACrash) {
+  host_.file(kGpuRecord, "driver=nouveau\ndriver_override=\nend\n");
+  host_.file(kGpuPath + "/driver_override", "vfio-pci\n");
+  host_.attach(kGpu, "vfio-pci");
+  const auto restored = restore_bindings(host_);
+  ASSERT_EQ(restored.size(), 1u);
+  EXPECT_EQ(restored[0].bdf, bdf_of(kGpu));
+  EXPECT_TRUE(restored[0].outcome);
+  EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
+  EXPECT_EQ(host_.override_of(kGpu), "(null)");
+  EXPECT_FALSE(host_.exists(kGpuRecord));
+  EXPECT_FALSE(*restore_binding(host_, bdf_of(kGpu)));
+}
+
+TEST_F(DriverBindingTest, NextRunAfterACrashAdoptsTheRecord) {
+  host_.file(kGpuRecord, "driver=nouveau\ndriver_override=\nend\n");
+  host_.file(kGpuPath + "/driver_override", "vfio-pci\n");
+  host_.attach(kGpu, "vfio-pci");
+  {
+    const auto binding = DriverBinding::create(host_, gpu());
+    ASSERT_TRUE(binding);
+    EXPECT_THAT(binding->managed(), ElementsAre(bdf_of(kGpu)));
+    EXPECT_THAT(host_.writes, IsEmpty());
+  }
+  EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
+}
+
+TEST_F(DriverBindingTest, CrashBeforeTheUnbindIsUndoneToo) {
+  host_.file(kGpuRecord, "driver=nouveau\ndriver_override=\nend\n");
+  host_.file(kGpuPath + "/driver_override", "vfio-pci\n");
+  const auto restored = restore_bindings(host_);
+  ASSERT_EQ(restored.size(), 1u);
+  EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
+  EXPECT_EQ(host_.override_of(kGpu), "(null)");
+}
+
+TEST_F(DriverBindingTest, FailedReturnKeepsTheRecordAndSaysHow) {
+  auto binding = DriverBinding::create(host_, gpu());
+  ASSERT_TRUE(binding);
+  host_.refusing_drivers = {"nouveau"};
+  std::filesystem::remove(host_.path("/sys/bus/pci/drivers/nouveau"));
+  host_.own_driver[kGpu] = "another";
+  host_.add_driver("another");
+  const Status status = binding->release();
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().to_string(), HasSubstr("was not taken back by its driver nouveau"));
+  EXPECT_TRUE(host_.exists(kGpuRecord));
+}
+
+TEST_F(DriverBindingTest, DeviceInUseIsNotTaken) {
+  host_.directory(kGpuPath + "/drm/card0");
+  host_.file("/proc/812/comm", "Xorg\n");
+  host_.link("/proc/812/fd/7", "/dev/dri/card0");
+  const auto binding = DriverBinding::create(host_, gpu());
+  ASSERT_FALSE(binding);
+  EXPECT_THAT(binding.error().to_string(), HasSubstr("Xorg (pid 812) holds /dev/dri/card0"));
+  EXPECT_THAT(host_.writes, IsEmpty());
+  EXPECT_FALSE(host_.exists(kGpuRecord));
+}
+
+TEST(BindingRecord, RoundTripsAndRefusesCutOrHostileText) {
+  const BindingRecord record{"nvidia", "vfio-pci"};
+  const auto parsed = BindingRecord::parse(record.to_text());
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->driver, "nvidia");
+  EXPECT_EQ(parsed->driver_override, "vfio-pci");
+  const std::string text = record.to_text();
+  for (std::size_t length = 0; length + 1 < text.size(); ++length) {
+    EXPECT_FALSE(BindingRecord::parse(text.substr(0, length))) << length;
+  }
+  EXPECT_FALSE(BindingRecord::parse("driver=../../../tmp/x\nend\n"));
+}
+
+}  // namespace
+}  // namespace gpuvm

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/cpuid.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "vmm/kvm/cpu_features.hpp"
+
+namespace gpuvm {
+namespace {
+
+using Reg = CpuidRegister;
+
+/// A small host: AMD-like, with leaf 0xb, caches and XSAVE.
+std::vector<CpuidEntry> host() {
+  return {
+      {0x1, 0, false, {0x800f12, 0x0c100800, 0xffffffff, 0xffffffff}},
+      {0x4, 3, true, {0x3c1fc163, 0, 0, 0}},
+      {0x6, 0, false, {0xffff, 0xffff, 0xffff, 0}},
+      {0x7, 0, true, {1, 0xffffffff, 0xffffffff, 0xffffffff}},
+      {0xa, 0, false, {0x07300403, 0, 0, 0x603}},
+      {0xb, 0, true, {1, 2, 0x100, 5}},
+      {0xb, 1, true, {4, 12, 0x201, 5}},
+      {0xd, 0, true, {7, 576, 832, 0}},
+      {0xd, 1, true, {0xf, 0, 0, 0}},
+      {0x80000001, 0, false, {0, 0, 0xffffffff, 0xffffffff}},
+      {0x80000008, 0, false, {0x3028, 0xffffffff, 0x700b, 0}},
+      {0x8000001d, 3, true, {0x14163, 0, 0, 0}},
+      {0x8000001e, 0, false, {9, 0x104, 0x300, 0}},
+  };
+}
+
+const CpuidEntry* find(const std::vector<CpuidEntry>& entries, std::uint32_t leaf,
+                       std::uint32_t subleaf = 0) {
+  for (const auto& entry : entries) {
+    if (entry.leaf == leaf && (!entry.indexed || entry.subleaf == subleaf)) {
+      return &entry;
+    }
+  }
+  return nullptr;
+}
+
+TEST(Cpuid, EveryCpuHasItsOwnApicIdEverywhere) {
+  for (const std::uint32_t count : {1U, 2U, 3U, 64U}) {
+    for (std::uint32_t index = 0; index < count; ++index) {
+      const auto cpuid = guest_cpuid(host(), index, count);
+      EXPECT_EQ((*find(cpuid, 1))[Reg::kEbx] >> 24, index);
+      EXPECT_EQ((*find(cpuid, 0xb, 0))[Reg::kEdx], index);
+      EXPECT_EQ((*find(cpuid, 0xb, 1))[Reg::kEdx], index);
+      EXPECT_EQ((*find(cpuid, 0x8000001e))[Reg::kEax], index);
+    }
+  }
+}
+
+// Intel SDM: the core level's shift must cover all APIC IDs, its EBX is the number of logical
+// processors.
+TEST(Cpuid, CoreLevelCoversAllCpus) {
+  for (const std::uint32_t count : {1U, 2U, 3U, 5U, 64U}) {
+    const auto cpuid = guest_cpuid(host(), 0, count);
+    const auto& core = *find(cpuid, 0xb, 1);
+    EXPECT_EQ(core[Reg::kEbx], count);
+    EXPECT_GE(1U << (core[Reg::kEax] & 0x1f), count);
+    EXPECT_EQ((core[Reg::kEcx] >> 8) & 0xff, 2U);
+    EXPECT_EQ((*find(cpuid, 0x80000008))[Reg::kEcx] & 0xff, count - 1);
+  }
+}
+
+TEST(Cpuid, HyperThreadingBitFollowsTheCount) {
+  EXPECT_EQ((*find(guest_cpuid(host(), 0, 1), 1))[Reg::kEdx] & (1U << 28), 0U);
+  EXPECT_NE((*find(guest_cpuid(host(), 0, 2), 1))[Reg::kEdx] & (1U << 28), 0U);
+}
+
+TEST(Cpuid, GuestSeesAHypervisorAndNoNestingNorPmu) {
+  const auto cpuid = guest_cpuid(host(), 0, 1);
+  EXPECT_NE((*find(cpuid, 1))[Reg::kEcx] & (1U << 31), 0U);
+  EXPECT_EQ((*find(cpuid, 1))[Reg::kEcx] & (1U << 5), 0U);
+  EXPECT_EQ((*find(cpuid, 0x80000001))[Reg::kEcx] & (1U << 2), 0U);
+  EXPECT_EQ((*find(cpuid, 0xa))[Reg::kEax], 0U);
+}
+
+TEST(Cpuid, HidingXsaveHidesWhatNeedsIt) {
+  auto entries = host();
+  const std::vector<std::string> names = {"xsave"};
+  ASSERT_TRUE(hide_features(entries, names));
+  EXPECT_EQ((*find(entries, 1))[Reg::kEcx] & ((1U << 26) | (1U << 27) | (1U << 28) | (1U << 12)),
+            0U);
+  EXPECT_EQ((*find(entries, 7))[Reg::kEbx] & ((1U << 5) | (1U << 16) | (1U << 31)), 0U)
+      << "avx2, avx512f, avx512vl";
+  EXPECT_EQ((*find(entries, 7))[Reg::kEcx] & (1U << 3), 0U) << "pku";
+  EXPECT_EQ(find(entries, 0xd), nullptr);
+  EXPECT_NE((*find(entries, 7))[Reg::kEbx] & (1U << 3), 0U) << "bmi1 stays";
+}
+
+TEST(Cpuid, UnknownFeatureNamesTheNearest) {
+  auto entries = host();
+  const std::vector<std::string> names = {"xsav"};
+  const auto status = hide_features(entries, names);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind(), ErrorKind::kConfig);
+  EXPECT_NE(status.error().message().find("\"xsave\""), std::string::npos)
+      << status.error().message();
+}
+
+TEST(Cpuid, PhysicalBitsComeFromTheLeaf) {
+  EXPECT_EQ(physical_address_bits(host()), 0x28U);
+  EXPECT_EQ(physical_address_bits({}), 36U);
+}
+
+TEST(CpuFeatures, NamesAreUniqueAndDependenciesKnown) {
+  std::set<std::string_view> names;
+  for (const auto& word : feature_words()) {
+    for (const auto name : word.names) {
+      if (!name.empty()) {
+        EXPECT_TRUE(names.insert(name).second) << name;
+      }
+    }
+  }
+  for (const auto& row : feature_dependencies()) {
+    EXPECT_TRUE(names.contains(row.needed)) << row.needed;
+    EXPECT_TRUE(names.contains(row.dependent)) << row.dependent;
+  }
+}
+
+}  // namespace
+}  // namespace gpuvm

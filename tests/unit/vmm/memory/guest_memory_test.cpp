@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guest RAM with ordinary pages. Huge pages need the administrator's reservation and are tested in
+// the lab.
+#include "vmm/memory/guest_memory.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <limits>
+
+#include "vmm/base/units.hpp"
+
+namespace gpuvm {
+namespace {
+
+std::array<std::byte, 4> four(int value) {
+  std::array<std::byte, 4> bytes{};
+  bytes.fill(static_cast<std::byte>(value));
+  return bytes;
+}
+
+TEST(GuestMemory, SmallIsOneRegion) {
+  const auto memory = GuestMemory::create({.size = 128_MiB});
+  ASSERT_TRUE(memory) << memory.error().to_string();
+  ASSERT_EQ(memory->regions().size(), 1U);
+  EXPECT_EQ(memory->regions()[0].range, *GuestRange::create(GuestAddress(0), 128_MiB));
+  EXPECT_EQ(memory->regions()[0].file_offset, 0U);
+}
+
+TEST(GuestMemory, LargeLeavesTheHoleBelow4GiB) {
+  const auto memory = GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB});
+  ASSERT_TRUE(memory) << memory.error().to_string();
+  ASSERT_EQ(memory->regions().size(), 2U);
+  EXPECT_EQ(memory->regions()[0].range, *GuestRange::create(GuestAddress(0), 4_MiB));
+  EXPECT_EQ(memory->regions()[1].range, *GuestRange::create(GuestAddress(4_GiB), 2_MiB));
+  EXPECT_EQ(memory->regions()[1].file_offset, 4_MiB);
+  EXPECT_EQ(memory->regions()[1].host.size(), 2_MiB);
+  const auto exact = GuestMemory::create({.size = 4_MiB, .low_limit = 4_MiB});
+  EXPECT_EQ(exact->regions().size(), 1U);
+}
+
+TEST(GuestMemory, RefusesOddSizesAndLimits) {
+  EXPECT_FALSE(GuestMemory::create({.size = 0}));
+  EXPECT_FALSE(GuestMemory::create({.size = 1_MiB}));
+  EXPECT_FALSE(GuestMemory::create({.size = 3_MiB}));
+  EXPECT_FALSE(GuestMemory::create({.size = 4_MiB, .low_limit = 3_GiB}));
+  EXPECT_FALSE(GuestMemory::create({.size = 4_MiB, .low_limit = 2_MiB + 1}));
+  EXPECT_FALSE(GuestMemory::create({.size = 1026_MiB, .huge_pages = HugePages::k1GiB}));
+}
+
+// low_limit 0 would make a region of no bytes, which no range can express.
+TEST(GuestMemory, RefusesALowLimitOfZero) {
+  EXPECT_FALSE(GuestMemory::create({.size = 4_MiB, .low_limit = 0}));
+}
+
+TEST(GuestMemory, ReadsAndWritesWithinOneRegionOnly) {
+  const auto memory = GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB});
+  ASSERT_TRUE(memory);
+  const auto in = four(0x5a);
+  auto out = four(0);
+  for (const std::uint64_t at : {std::uint64_t{0}, 4_MiB - 4, 4_GiB, 4_GiB + 2_MiB - 4}) {
+    out = four(0);
+    EXPECT_TRUE(memory->write(GuestAddress(at), in)) << at;
+    EXPECT_TRUE(memory->read(GuestAddress(at), out)) << at;
+    EXPECT_EQ(out, in);
+  }
+  const auto before = four(7);
+  for (const std::uint64_t at :
+       {4_MiB - 3, 4_MiB, 2_GiB, 4_GiB - 1, 4_GiB + 2_MiB - 3, 4_GiB + 2_MiB,
+        std::numeric_limits<std::uint64_t>::max(), std::numeric_limits<std::uint64_t>::max() - 3}) {
+    out = before;
+    EXPECT_FALSE(memory->write(GuestAddress(at), in)) << at;
+    EXPECT_FALSE(memory->read(GuestAddress(at), out)) << at;
+    EXPECT_EQ(out, before) << "a failed read must not touch its target";
+  }
+  out = four(0);
+  EXPECT_TRUE(memory->read(GuestAddress(4_MiB - 4), out));
+  EXPECT_EQ(out, in) << "a failed write must not write a part";
+}
+
+TEST(GuestMemory, Slices) {
+  const auto memory = GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB});
+  ASSERT_TRUE(memory);
+  const auto high = memory->slice(GuestAddress(4_GiB + 16), 16);
+  ASSERT_TRUE(high);
+  EXPECT_EQ(high->data(), memory->regions()[1].host.data() + 16);
+  EXPECT_EQ(high->size(), 16U);
+  EXPECT_EQ(memory->slice(GuestAddress(0), 4_MiB)->size(), 4_MiB);
+  EXPECT_FALSE(memory->slice(GuestAddress(0), 4_MiB + 1));
+  EXPECT_FALSE(memory->slice(GuestAddress(1), std::numeric_limits<std::uint64_t>::max()));
+  EXPECT_TRUE(memory->slice(GuestAddress(0), 0)->empty());
+  EXPECT_FALSE(memory->slice(GuestAddress(4_MiB), 0));
+}
+
+TEST(GuestMemory, PrefaultGivesEveryPageItsMemory) {
+  auto memory = GuestMemory::create({.size = 66_MiB, .low_limit = 4_MiB, .prefault_threads = 3});
+  ASSERT_TRUE(memory);
+  ASSERT_TRUE(memory->write(GuestAddress(0), four(9)));
+  const auto status = memory->prefault();
+  ASSERT_TRUE(status) << status.error().to_string();
+  struct stat info {};
+  ASSERT_EQ(::fstat(memory->fd(), &info), 0);
+  EXPECT_EQ(static_cast<std::uint64_t>(info.st_blocks) * 512, 66_MiB);
+  auto out = four(0);
+  ASSERT_TRUE(memory->read(GuestAddress(0), out));
+  EXPECT_EQ(out, four(9)) << "what was written before must stay";
+}
+
+}  // namespace
+}  // namespace gpuvm
