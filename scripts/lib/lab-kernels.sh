@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Debian kernels, unpacked under build/lab/kernels/NAME (vmlinuz, config, release, lib/modules/RELEASE), never
+# installed. Sourced, never run.
+
+LAB_KERNELS=(6.12 6.1 6.12-cloud)
+
+lab_kernel_package() {
+  case $1 in
+    6.12) echo linux-image-6.12-amd64 ;;
+    6.1) echo linux-image-amd64 ;;
+    6.12-cloud) echo linux-image-6.12-cloud-amd64 ;;
+    *) lab_die "unknown kernel '$1': choose one of ${LAB_KERNELS[*]}" ;;
+  esac
+}
+
+# The package with the files: what the meta-package depends on today.
+lab_kernel_real_package() {
+  apt-cache depends "$1" 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }'
+}
+
+lab_get_kernel() {
+  local name=$1 meta real tmp release
+  [[ -e $LAB_CACHE/kernels/$name/release ]] && return 0
+  meta=$(lab_kernel_package "$name")
+  real=$(lab_kernel_real_package "$meta")
+  if [[ -z $real ]]; then
+    lab_apt_update
+    real=$(lab_kernel_real_package "$meta")
+    [[ -n $real ]] || lab_die "no package $meta: add Debian 12's security suite to the apt sources, then try again" 1
+  fi
+  lab_stage "fetching kernel $name ($real)"
+  tmp=$(lab_tmp_dir)
+  lab_unpack_package "$real" "$tmp/deb"
+  release=$(basename "$tmp"/deb/lib/modules/*)
+  mkdir -p "$tmp/kernel"
+  mv "$tmp/deb/lib" "$tmp/kernel/lib"
+  mv "$tmp/deb/boot/vmlinuz-$release" "$tmp/kernel/vmlinuz"
+  mv "$tmp/deb/boot/config-$release" "$tmp/kernel/config"
+  # Without modules.dep every modprobe, here and in the images, silently loads nothing.
+  depmod -b "$tmp/kernel" "$release"
+  printf '%s\n' "$release" >"$tmp/kernel/release"
+  mkdir -p "$LAB_CACHE/kernels"
+  rm -rf "${LAB_CACHE:?}/kernels/$name"
+  mv -T "$tmp/kernel" "$LAB_CACHE/kernels/$name"
+  rm -rf "$tmp"
+}
+
+lab_kernel_image() { printf '%s\n' "$LAB_CACHE/kernels/$1/vmlinuz"; }
+
+lab_kernel_release() { cat "$LAB_CACHE/kernels/$1/release"; }
+
+lab_kernel_modules() { printf '%s\n' "$LAB_CACHE/kernels/$1/lib/modules/$(lab_kernel_release "$1")"; }
+
+# Prints the files that loading MODULE takes, dependencies first; nothing if it is built in; fails if there is none.
+lab_module_files() {
+  local kernel=$1 module=$2 lines
+  lines=$(modprobe -d "$LAB_CACHE/kernels/$kernel" -S "$(lab_kernel_release "$kernel")" \
+    -C /dev/null --show-depends "$module" 2>/dev/null) || return 1
+  awk '$1 == "insmod" { print $2 }' <<<"$lines"
+}
+
+# lab_copy_modules KERNEL ROOT MODULE…: copies modules with their dependencies, uncompressed (busybox modprobe cannot
+# unpack), runs depmod for them, and prints the names that this kernel does not have.
+lab_copy_modules() {
+  local kernel=$1 root=$2 release base module file target
+  shift 2
+  release=$(lab_kernel_release "$kernel")
+  base=$LAB_CACHE/kernels/$kernel
+  for module in "$@"; do
+    if ! lab_module_files "$kernel" "$module" >"$root/.files"; then
+      printf '%s\n' "$module"
+      continue
+    fi
+    while read -r file; do
+      target=$root/${file#"$base"/}
+      target=${target%.xz}
+      [[ -e $target ]] && continue
+      mkdir -p "${target%/*}"
+      case $file in
+        *.xz) xz -dc "$file" >"$target" ;;
+        *) cp "$file" "$target" ;;
+      esac
+    done <"$root/.files"
+  done
+  rm -f "$root/.files"
+  mkdir -p "$root/lib/modules/$release"
+  cp "$base/lib/modules/$release"/modules.{order,builtin,builtin.modinfo} "$root/lib/modules/$release/"
+  depmod -b "$root" "$release"
+  rm -f "$root/lib/modules/$release"/modules.{order,builtin.modinfo} "$root/lib/modules/$release"/*.bin
+}
+
+# lab_pack_cpio ROOT FILE: the same tree gives the same bytes.
+lab_pack_cpio() {
+  find "$1" -exec touch -h -d @0 {} +
+  (cd "$1" && find . -mindepth 1 -printf '%P\n' | LC_ALL=C sort \
+    | cpio --quiet -o -H newc -R 0:0 --reproducible) | gzip -n -6 >"$2"
+}
