@@ -66,7 +66,7 @@ port = 2
 END
 
 start_guest reset
-wait_guest 400  # three resets, each followed by a driver that starts anew
+wait_guest 200  # three resets, each followed by a driver that starts anew
 logged() { grep -q -- "$1" "$LOG"; }
 
 expect "power off ends gpuvm with status 0" test "$guest_status" = 0
