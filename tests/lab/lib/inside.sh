@@ -55,6 +55,19 @@ make_guest() {
   } >"$WORK/$name.toml"
 }
 
+# add_program NAME PROGRAM…: programs of this machine, with their libraries, for the guest NAME; before make_guest.
+add_program() {
+  local root=$WORK/initrd-$1 file program
+  shift
+  mkdir -p "$root/bin"
+  for program in "$@"; do
+    cp -L "$(command -v "$program")" "$root/bin/"
+    for file in $(ldd "$root/bin/$program" | grep -o '/[^ ]*'); do
+      cp -L --parents "$file" "$root"
+    done
+  done
+}
+
 # start_guest NAME [OPTION…]: gpuvm run in the background; console in $CONSOLE, log in $LOG (both in $LAB_OUT at the end), input
 # through descriptor 7, process in $guest.
 start_guest() {

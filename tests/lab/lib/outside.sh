@@ -9,9 +9,9 @@ LAB_TEST_NAME=$(basename "$0" .sh)
 export LAB_GPUVM=${LAB_GPUVM:-$REPO/build/release/gpuvm}
 [[ -x $LAB_GPUVM ]] || { echo "$LAB_GPUVM is missing; build it: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
 
-# image_for KERNEL [MODULES]: prints the guest image, built once per kernel and change of its sources.
+# image_for KERNEL [MODULES]: prints the guest image, built once per kernel, modules and change of its sources.
 image_for() {
-  local image=$REPO/build/lab/test-guest-$1${2+-plain}.cpio.gz
+  local image=$REPO/build/lab/test-guest-$1${2+-${2:-plain}}.cpio.gz
   if [[ ! -s $image || scripts/guest-image -nt $image || tests/lab/guest/init -nt $image ]]; then
     scripts/guest-image --kernel "$1" --out "$image" ${2+--modules "$2"} >&2
   fi
