@@ -9,9 +9,9 @@
 #include <optional>
 #include <vector>
 
-#include "devices/passthrough/bar_space.hpp"
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/trapped_region.hpp"
+#include "devices/pci/bar_space.hpp"
 #include "vmm/bus/io_bus.hpp"
 #include "vmm/bus/memory_slots.hpp"
 

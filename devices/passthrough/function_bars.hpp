@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "devices/passthrough/bar_mapping.hpp"
-#include "devices/passthrough/bar_space.hpp"
 #include "devices/passthrough/msix.hpp"
 #include "devices/passthrough/rom.hpp"
 #include "devices/pci/bar_set.hpp"
+#include "devices/pci/bar_space.hpp"
 
 namespace gpuvm {
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MSI-X (PCI Express Base 6.0, 7.7.2 and 6.1.4.3): the capability's control word, the vector table
-// and the pending bit array as the guest sees them. MsixCapability is a register machine without
-// any wiring; Msix connects it to VectorRoutes. Missing: steering tags in Vector Control (TPH).
+// MSI-X (PCI Express Base 6.0, 7.7.2 and 6.1.4.3) of a passed-through function: MsixCapability, the
+// registers, connected to VectorRoutes.
 #pragma once
 
 #include <mutex>
@@ -12,66 +11,12 @@
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/trapped_region.hpp"
 #include "devices/passthrough/vector_routes.hpp"
+#include "devices/pci/msix_capability.hpp"
 
 namespace gpuvm {
 
-/// Where the capability's structures are, from its three dwords.
-struct MsixLayout {
-  std::uint16_t offset = 0;   ///< of the capability in configuration space
-  std::uint32_t vectors = 0;  ///< 1 to 2048
-  unsigned table_bar = 0;
-  std::uint64_t table_offset = 0;
-  unsigned pending_bar = 0;
-  std::uint64_t pending_offset = 0;
-
-  std::uint64_t table_size() const { return std::uint64_t{vectors} * 16; }
-  std::uint64_t pending_size() const { return (std::uint64_t{vectors} + 63) / 64 * 8; }
-  /// control: the word at offset 2; table, pending: the dwords at offsets 4 and 8. Nothing if a
-  /// BAR index is reserved or the structures overlap.
-  static std::optional<MsixLayout> parse(std::uint16_t offset, std::uint16_t control,
-                                         std::uint32_t table, std::uint32_t pending);
-  /// Pages of `bar` that must exit: the table's, and the pending bits' only if they share one.
-  std::optional<RegionArea> trapped_pages(unsigned bar) const;
-};
-
-class MsixCapability {
- public:
-  struct Entry {
-    std::uint32_t address_low = 0;
-    std::uint32_t address_high = 0;
-    std::uint32_t data = 0;
-    std::uint32_t control = 1;  ///< bit 0: masked, which is how it comes out of reset
-    bool operator==(const Entry&) const = default;
-  };
-  /// All that the guest sees.
-  struct State {
-    bool enabled = false;
-    bool function_masked = false;
-    std::vector<Entry> table;
-  };
-
-  explicit MsixCapability(MsixLayout layout) : layout_(layout) { reset(); }
-
-  const MsixLayout& layout() const { return layout_; }
-  bool enabled() const { return state_.enabled; }
-  void reset() { state_ = State{.table = std::vector<Entry>(layout_.vectors)}; }
-
-  /// The capability's first dword from that of the hardware.
-  std::uint32_t read_header(std::uint32_t hardware) const;
-  /// True if enable or function mask changed.
-  bool write_header(std::uint32_t value, std::uint32_t mask);
-
-  /// Offsets within the table; anything that does not fit reads as ones and is dropped.
-  void read_table(std::uint64_t offset, std::span<std::byte> out) const;
-  void write_table(std::uint64_t offset, std::span<const std::byte> in);
-
-  /// What the vector sends, nothing while it is masked or MSI-X is off.
-  std::optional<MsiMessage> message(std::uint32_t vector) const;
-
- private:
-  const MsixLayout layout_;
-  State state_;
-};
+/// Pages of `bar` that must exit: the table's, and the pending bits' only if they share one.
+std::optional<RegionArea> trapped_pages(const MsixLayout& layout, unsigned bar);
 
 /// Wired up. Not thread safe: the function's lock protects it.
 class Msix : public Inspectable {

@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-#include "devices/passthrough/bar_space.hpp"
 #include "devices/passthrough/function_bars.hpp"
 #include "devices/passthrough/function_interrupts.hpp"
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/virtual_config.hpp"
+#include "devices/pci/bar_space.hpp"
 #include "devices/pci/pci_function.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/bus/io_bus.hpp"

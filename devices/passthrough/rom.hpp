@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
-#include "devices/passthrough/bar_space.hpp"
 #include "devices/passthrough/physical_device.hpp"
+#include "devices/pci/bar_space.hpp"
 #include "vmm/base/mapped_region.hpp"
 #include "vmm/bus/memory_slots.hpp"
 

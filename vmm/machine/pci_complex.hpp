@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
-#include "devices/passthrough/bar_space.hpp"
 #include "devices/passthrough/passthrough_function.hpp"
+#include "devices/pci/bar_space.hpp"
 #include "devices/pci/config_ports.hpp"
 #include "devices/pci/ecam.hpp"
 #include "devices/pci/host_bridge.hpp"

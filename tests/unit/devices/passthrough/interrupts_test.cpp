@@ -167,8 +167,8 @@ TEST_F(InterruptsTest, ParseRefusesNonsense) {
   const auto layout = MsixLayout::parse(0x90, 0xffff, 0xb90000, 0xba0000);
   ASSERT_TRUE(layout);
   EXPECT_EQ(layout->vectors, 2048U);
-  EXPECT_EQ(layout->trapped_pages(0)->size, 0x8000U);
-  EXPECT_FALSE(layout->trapped_pages(1));
+  EXPECT_EQ(trapped_pages(*layout, 0)->size, 0x8000U);
+  EXPECT_FALSE(trapped_pages(*layout, 1));
 }
 
 TEST_F(InterruptsTest, MsiMultiMessageAndMask) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // BarSpace: placement rules, with windows that record what happens to them.
-#include "devices/passthrough/bar_space.hpp"
+#include "devices/pci/bar_space.hpp"
 
 #include <gtest/gtest.h>
 

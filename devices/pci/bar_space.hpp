@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BarSpace: who is mapped where, for the BARs of all passed-through functions of a machine. PCI
-// Local Bus 3.0, 6.2.5 (address decoding) lets a guest write any value to a BAR at any time; this
+// BarSpace: who is mapped where, for the BARs of all functions of a machine, passed through
+// or emulated. PCI Local Bus 3.0, 6.2.5 (address decoding) lets a guest write any value to a BAR at any time; this
 // is where such values become KVM slots and bus ranges, under these rules:
 // - a window is placed only when its function decodes it at a final address;
 // - all windows of one function are changed at once;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // BarSpace: see the header.
-#include "devices/passthrough/bar_space.hpp"
+#include "devices/pci/bar_space.hpp"
 
 #include <algorithm>
 

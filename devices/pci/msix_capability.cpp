@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// MsixLayout, MsixCapability: see the header.
+#include "devices/pci/msix_capability.hpp"
+
+#include <algorithm>
+
+namespace gpuvm {
+namespace {
+
+constexpr std::uint32_t kEnable = 1U << 31;        // Message Control bit 15
+constexpr std::uint32_t kFunctionMask = 1U << 30;  // Message Control bit 14
+constexpr std::uint32_t kVectorMasked = 1;
+constexpr std::uint64_t kEntrySize = 16;
+
+bool overlap(std::uint64_t a, std::uint64_t a_size, std::uint64_t b, std::uint64_t b_size) {
+  return a < b + b_size && b < a + a_size;
+}
+
+bool inside(std::uint64_t base, std::uint64_t size, std::uint64_t at, std::uint64_t length) {
+  return at >= base && at - base < size && length <= size - (at - base);
+}
+
+}  // namespace
+
+std::optional<MsixLayout> MsixLayout::parse(std::uint16_t offset, std::uint16_t control,
+                                            std::uint32_t table, std::uint32_t pending) {
+  MsixLayout layout{.offset = offset,
+                    .vectors = (control & 0x7ffU) + 1,
+                    .table_bar = table & 7,
+                    .table_offset = table & ~7U,
+                    .pending_bar = pending & 7,
+                    .pending_offset = pending & ~7U};
+  const bool clash = layout.table_bar == layout.pending_bar &&
+                     overlap(layout.table_offset, layout.table_size(), layout.pending_offset,
+                             layout.pending_size());
+  if (layout.table_bar > 5 || layout.pending_bar > 5 || clash) {
+    return std::nullopt;
+  }
+  return layout;
+}
+
+bool MsixLayout::touches(unsigned bar, std::uint64_t at, std::uint64_t length) const {
+  return (bar == table_bar && overlap(table_offset, table_size(), at, length)) ||
+         (bar == pending_bar && overlap(pending_offset, pending_size(), at, length));
+}
+
+std::uint32_t MsixCapability::read_header(std::uint32_t hardware) const {
+  return (hardware & ~(kEnable | kFunctionMask)) | (state_.enabled ? kEnable : 0) |
+         (state_.function_masked ? kFunctionMask : 0);
+}
+
+bool MsixCapability::write_header(std::uint32_t value, std::uint32_t mask) {
+  const auto before = read_header(0);
+  const auto after = (before & ~mask) | (value & mask);
+  state_.enabled = (after & kEnable) != 0;
+  state_.function_masked = (after & kFunctionMask) != 0;
+  return read_header(0) != before;
+}
+
+void MsixCapability::read_table(std::uint64_t offset, std::span<std::byte> out) const {
+  const auto bytes = std::as_bytes(std::span(state_.table));
+  if (!inside(0, bytes.size(), offset, out.size())) {
+    std::fill(out.begin(), out.end(), std::byte{0xff});
+    return;
+  }
+  const auto source = bytes.subspan(offset, out.size());
+  std::copy(source.begin(), source.end(), out.begin());
+}
+
+void MsixCapability::write_table(std::uint64_t offset, std::span<const std::byte> in) {
+  static_assert(sizeof(Entry) == kEntrySize);
+  const auto bytes = std::as_writable_bytes(std::span(state_.table));
+  if (in.empty() || !inside(0, bytes.size(), offset, in.size())) {
+    return;
+  }
+  std::copy(in.begin(), in.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+  for (auto i = offset / kEntrySize; i <= (offset + in.size() - 1) / kEntrySize; ++i) {
+    state_.table[i].control &= kVectorMasked;
+    state_.table[i].address_low &= ~3U;  // 6.1.4.2: dword aligned
+  }
+}
+
+std::optional<MsiMessage> MsixCapability::message(std::uint32_t vector) const {
+  if (!state_.enabled || state_.function_masked || vector >= state_.table.size()) {
+    return std::nullopt;
+  }
+  const auto& entry = state_.table[vector];
+  if ((entry.control & kVectorMasked) != 0) {
+    return std::nullopt;
+  }
+  return MsiMessage{.address = std::uint64_t{entry.address_high} << 32 | entry.address_low,
+                    .data = entry.data};
+}
+
+}  // namespace gpuvm
