@@ -38,6 +38,7 @@ Status KvmVm::rebuild() {
   TRY(create_chips());
   TRY(slots_.attach(vm_.get()));
   TRY(interrupts_.attach(vm_.get()));
+  TRY(doorbells_.attach(vm_.get()));
   TRY(create_vcpus());
   return add_vfio_groups();
 }
@@ -97,6 +98,7 @@ Status KvmVm::add_vfio_groups() {
 void KvmVm::inspect(InspectNode& node) const {
   slots_.inspect(node.child("memory_slots"));
   interrupts_.inspect(node.child("interrupts"));
+  doorbells_.inspect(node.child("doorbells"));
   for (const auto& vcpu : vcpus_) {
     vcpu->inspect(node.child(fmt::format("vcpu-{}", vcpu->index())));
   }

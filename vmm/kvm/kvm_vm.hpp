@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vmm/base/inspect.hpp"
+#include "vmm/kvm/doorbell_table.hpp"
 #include "vmm/kvm/interrupt_routing.hpp"
 #include "vmm/kvm/kvm_system.hpp"
 #include "vmm/kvm/memory_slot_table.hpp"
@@ -28,6 +29,7 @@ class KvmVm : public Inspectable {
 
   MemorySlotTable& slots() { return slots_; }
   InterruptRouting& interrupts() { return interrupts_; }
+  DoorbellTable& doorbells() { return doorbells_; }
   std::vector<std::unique_ptr<Vcpu>>& vcpus() { return vcpus_; }
 
   /// VFIO groups to tell KVM about; takes effect at the next rebuild().
@@ -35,8 +37,8 @@ class KvmVm : public Inspectable {
     options_.vfio_group_fds = std::move(group_fds);
   }
 
-  /// Makes the VM anew: memory slots are kept, vCPUs are in their power-on state. Only while no
-  /// vCPU thread runs and no interrupt is connected.
+  /// Makes the VM anew: memory slots and doorbells are kept, vCPUs are in their power-on state.
+  /// Only while no vCPU thread runs and no interrupt is connected.
   Status rebuild();
 
   void inspect(InspectNode& node) const override;
@@ -53,6 +55,7 @@ class KvmVm : public Inspectable {
   UniqueFd vfio_link_;
   MemorySlotTable slots_;
   InterruptRouting interrupts_;
+  DoorbellTable doorbells_;
   std::vector<std::unique_ptr<Vcpu>> vcpus_;
 };
 

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// DoorbellTable: the VM's MMIO ioeventfds (KVM_IOEVENTFD). When the VM is made anew after a guest
+// reset, the doorbells that are still here are put into it.
+#pragma once
+
+#include <map>
+#include <mutex>
+
+#include "vmm/base/inspect.hpp"
+#include "vmm/bus/doorbells.hpp"
+
+namespace gpuvm {
+
+class DoorbellTable : public Doorbells, public Inspectable {
+ public:
+  /// Binds to a VM that has none and adds all known ones. Call while no vCPU runs.
+  Status attach(int vm_fd);
+
+  Status connect(GuestAddress at, unsigned size, int event_fd) override;
+  void disconnect(GuestAddress at) override;
+
+  void inspect(InspectNode& node) const override;
+
+ private:
+  struct Doorbell {
+    unsigned size = 0;
+    int event_fd = -1;
+  };
+  Status set(GuestAddress at, const Doorbell& doorbell, std::uint32_t flags) const;
+
+  mutable std::mutex mutex_;  ///< guards the members below
+  int vm_fd_ = -1;
+  std::map<GuestAddress, Doorbell> doorbells_;
+};
+
+}  // namespace gpuvm
