@@ -105,7 +105,8 @@ class PhysicalHost {
   /// The functions that a hot (secondary bus) reset of this one covers; an error where the host
   /// offers none.
   virtual Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) = 0;
-  /// Resets the whole set at once; every member must be ours. May take seconds.
+  /// Resets the whole set at once; every member must be ours. May take seconds. Sets that share no
+  /// function may be reset at once from several threads.
   virtual Status hot_reset(PhysicalDevice& device) = 0;
 };
 

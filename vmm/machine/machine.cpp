@@ -2,6 +2,7 @@
 #include "vmm/machine/machine.hpp"
 
 #include <algorithm>
+#include <future>
 #include <thread>
 
 #include "vmm/base/log.hpp"
@@ -68,7 +69,7 @@ Result<std::unique_ptr<Machine>> Machine::create(Options options) {
   std::unique_ptr<Machine> machine(new Machine(std::move(options)));
   TRY(machine->take_devices());
   TRY(machine->add_memory());
-  TRY(machine->add_vm());
+  TRY(machine->reset_devices_and_add_vm());
   TRY(machine->add_devices());
   return machine;
 }
@@ -96,7 +97,15 @@ Status Machine::add_memory() {
     TRY(memory_->prefault());  // reserved pages may be fewer than promised: find out before the
                                // guest runs
   }
-  TRY(reset_->run(ResetReason::kStart));
+  return {};
+}
+
+/// A reset is waiting more than work: the VM is made meanwhile.
+Status Machine::reset_devices_and_add_vm() {
+  auto reset = std::async(std::launch::async, [this] { return reset_->run(ResetReason::kStart); });
+  auto vm = add_vm();
+  TRY(reset.get());
+  TRY(std::move(vm));
   if (!devices_->empty()) {
     preparation_ = std::make_unique<MemoryPreparation>(*memory_, *devices_, options_.on_failure);
     preparation_->start();

@@ -54,6 +54,7 @@ class Machine : public Inspectable {
   explicit Machine(Options options);
   Status take_devices();
   Status add_memory();
+  Status reset_devices_and_add_vm();
   Status add_vm();
   Status add_devices();
   Status enter(LifecycleState next);

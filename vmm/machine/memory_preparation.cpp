@@ -2,16 +2,26 @@
 #include "vmm/machine/memory_preparation.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
 namespace {
 
-/// The guest's CPUs come first where the host has too few for both.
-constexpr int kNiceness = 10;
+/// Idle priority: the guest's CPUs come first where the host has too few processors for both. On
+/// Linux of one thread. A host without the policy only loses that order.
+void yield_to_guest(pthread_t thread) {
+  const sched_param none{};
+  pthread_setschedparam(thread, SCHED_IDLE, &none);
+}
+
+/// Ordinary priority again.
+void hurry(pthread_t thread) {
+  const sched_param none{};
+  pthread_setschedparam(thread, SCHED_OTHER, &none);
+}
 
 }  // namespace
 
@@ -31,7 +41,7 @@ void MemoryPreparation::start() {
     sigfillset(&signals);
     pthread_sigmask(SIG_SETMASK, &signals, nullptr);  // signals are the control thread's
     pthread_setname_np(pthread_self(), "memory");
-    setpriority(PRIO_PROCESS, 0, kNiceness);  // on Linux: of this thread
+    yield_to_guest(pthread_self());
     work();
   });
 }
@@ -55,6 +65,9 @@ void MemoryPreparation::work() {
 
 bool MemoryPreparation::wait() {
   std::unique_lock lock(mutex_);
+  if (!done_ && thread_.joinable()) {
+    hurry(thread_.native_handle());  // somebody waits now
+  }
   changed_.wait(lock, [this] { return done_; });
   return !failed_;
 }

@@ -226,7 +226,7 @@ ResetClock ResetClock::real() {
             return std::chrono::duration_cast<milliseconds>(
                 std::chrono::steady_clock::now().time_since_epoch());
           },
-          [](milliseconds time) { std::this_thread::sleep_for(time); }};
+          [](milliseconds time) { std::this_thread::sleep_for(time); }, std::launch::async};
 }
 
 Result<FunctionState> read_function_state(PhysicalDevice& device) {

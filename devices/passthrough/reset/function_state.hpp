@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ namespace gpuvm {
 struct ResetClock {
   std::function<std::chrono::milliseconds()> now;
   std::function<void(std::chrono::milliseconds)> sleep;
+  /// Whether independent sets of functions are reset at once or, for a clock that is no clock, one
+  /// after the other.
+  std::launch policy = std::launch::deferred;
   static ResetClock real();
 };
 
