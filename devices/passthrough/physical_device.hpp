@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// PhysicalDevice: one PCI function of the host as the monitor uses it, whatever brings it (kernel
-// VFIO now, vfio-user later, a fake in tests). Numbers of regions and interrupts are those of
-// VFIO's PCI convention.
+// PhysicalDevice: one PCI function as the monitor uses it, whatever brings it (kernel VFIO, a
+// vfio-user server, a fake in tests). Numbers of regions and interrupts are those of VFIO's PCI
+// convention.
 #pragma once
 
 #include <cstddef>
@@ -61,8 +61,10 @@ struct IrqInfo {
 class PhysicalDevice {
  public:
   virtual ~PhysicalDevice() = default;
-  /// For messages: "0000:01:00.0".
+  /// For messages: "0000:01:00.0", or the path of a socket.
   virtual const std::string& name() const = 0;
+  /// True once the function has left for good: it will never answer again. Any thread.
+  virtual bool is_gone() const { return false; }
   virtual const RegionInfo& region(RegionIndex index) const = 0;
   /// 1, 2, 4 or 8 bytes, naturally aligned (config and ROM: any). Errors: kHost; the device may be
   /// gone.
@@ -92,6 +94,17 @@ class PhysicalDevice {
 struct HotResetMember {
   Bdf bdf;
   std::uint32_t group = 0;
+  std::string device = {};  ///< name of a function that is not the host's; empty: bdf says it
+
+  /// As PhysicalDevice::name().
+  std::string name() const { return device.empty() ? bdf.to_string() : device; }
+};
+
+/// Memory to which devices get access: whole pages.
+struct DmaMemory {
+  std::span<std::byte> bytes;  ///< in this process; stays mapped until unmap_dma()
+  int fd = -1;                 ///< the file behind it, for devices in other processes; -1: none
+  std::uint64_t file_offset = 0;
 };
 
 /// The IOMMU context that all passed-through functions of a guest share, and resets that concern
@@ -100,7 +113,7 @@ class PhysicalHost {
  public:
   virtual ~PhysicalHost() = default;
   /// Gives devices access to memory at iova. Errors: kHost (limits, reserved ranges) with the cure.
-  virtual Status map_dma(Iova at, std::span<std::byte> memory) = 0;
+  virtual Status map_dma(Iova at, const DmaMemory& memory) = 0;
   virtual Status unmap_dma(Iova at, std::uint64_t size) = 0;
   /// The functions that a hot (secondary bus) reset of this one covers; an error where the host
   /// offers none.

@@ -112,9 +112,9 @@ Status try_dma(VfioHost& vfio) {
   request.size = 16_MiB;
   request.shared = false;
   const MappedRegion memory = TRY(MappedRegion::create(request));
-  TRY(vfio.map_dma(Iova(0), memory.bytes()));
-  const Status again = vfio.map_dma(Iova(0), memory.bytes());
-  const Status reserved = vfio.map_dma(Iova(0xfee00000), memory.bytes().first(1_MiB));
+  TRY(vfio.map_dma(Iova(0), {.bytes = memory.bytes()}));
+  const Status again = vfio.map_dma(Iova(0), {.bytes = memory.bytes()});
+  const Status reserved = vfio.map_dma(Iova(0xfee00000), {.bytes = memory.bytes().first(1_MiB)});
   TRY(vfio.unmap_dma(Iova(0), memory.size()));
   say("DMA mapped and unmapped; twice at the same place: {}; in the MSI window: {}",
       again ? "accepted (wrong)" : again.error().message(),

@@ -105,7 +105,9 @@ Status HostDevices::map_memory(const GuestMemory& memory) {
     return {};
   }
   for (const auto& region : memory.regions()) {
-    TRY_CONTEXT(vfio_->map_dma(Iova(region.range.base().value()), region.host),
+    TRY_CONTEXT(vfio_->map_dma(
+                    Iova(region.range.base().value()),
+                    {.bytes = region.host, .fd = memory.fd(), .file_offset = region.file_offset}),
                 "Mapping guest memory for the devices");
   }
   return {};

@@ -276,6 +276,9 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, millise
       return {};
     }
     last = vendor ? fmt::format("its vendor id reads {:04x}", *vendor) : vendor.error().to_string();
+    if (device.is_gone()) {
+      return fail(ErrorKind::kUnsafeDevice, "{} has gone ({})", device.name(), last);
+    }
     if (clock.now() - start >= timeout) {
       break;
     }

@@ -10,7 +10,7 @@ using Functions = std::vector<PlannedFunction>;
 
 bool covers(std::span<const HotResetMember> members, const PhysicalDevice& device) {
   return std::any_of(members.begin(), members.end(), [&device](const HotResetMember& member) {
-    return member.bdf.to_string() == device.name();
+    return member.name() == device.name();
   });
 }
 
@@ -31,7 +31,7 @@ std::string strangers(std::span<const HotResetMember> members,
                       std::span<PhysicalDevice* const> devices) {
   std::string names;
   for (const HotResetMember& member : members) {
-    const std::string name = member.bdf.to_string();
+    const std::string name = member.name();
     const bool is_ours =
         std::any_of(devices.begin(), devices.end(),
                     [&name](const PhysicalDevice* device) { return device->name() == name; });

@@ -206,8 +206,8 @@ Result<VfioDevice*> VfioHost::find(const PhysicalDevice& device) const {
   return fail(ErrorKind::kInternal, "{} does not belong to this VFIO container", device.name());
 }
 
-Status VfioHost::map_dma(Iova at, std::span<std::byte> memory) {
-  const std::uint64_t size = memory.size();
+Status VfioHost::map_dma(Iova at, const DmaMemory& memory) {
+  const std::uint64_t size = memory.bytes.size();
   if (size == 0 || !is_aligned(at.value() | size, kPageSize)) {
     return fail(ErrorKind::kInternal, "DMA mapping at {:#x} of {:#x} bytes is not whole pages",
                 at.value(), size);
@@ -217,7 +217,7 @@ Status VfioHost::map_dma(Iova at, std::span<std::byte> memory) {
   request.argsz = sizeof request;
   request.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
   // SAFETY: the kernel pins these pages; the caller keeps the mapping until unmap_dma or our end.
-  request.vaddr = reinterpret_cast<std::uintptr_t>(memory.data());
+  request.vaddr = reinterpret_cast<std::uintptr_t>(memory.bytes.data());
   request.iova = at.value();
   request.size = size;
   const int result = vfio::call_ioctl(container_.get(), VFIO_IOMMU_MAP_DMA, &request);

@@ -36,7 +36,7 @@ class VfioHost final : public PhysicalHost {
   /// IOVAs that may be mapped; empty where the kernel does not say.
   std::span<const IovaRange> iova_ranges() const { return iova_ranges_; }
 
-  Status map_dma(Iova at, std::span<std::byte> memory) override;
+  Status map_dma(Iova at, const DmaMemory& memory) override;
   Status unmap_dma(Iova at, std::uint64_t size) override;
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
   Status hot_reset(PhysicalDevice& device) override;

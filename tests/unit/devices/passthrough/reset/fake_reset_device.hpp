@@ -121,7 +121,7 @@ class FakeResetDevice : public PhysicalDevice {
 class FakeResetHost : public PhysicalHost {
  public:
   explicit FakeResetHost(History& history) : history_(history) {}
-  Status map_dma(Iova, std::span<std::byte>) override { return {}; }
+  Status map_dma(Iova, const DmaMemory&) override { return {}; }
   Status unmap_dma(Iova, std::uint64_t) override { return {}; }
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override {
     for (const auto& set : sets) {
