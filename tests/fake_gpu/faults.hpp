@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the fake GPU misbehaves, and its command line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace gpuvm::fake_gpu {
+
+struct Faults {
+  bool no_flr = false;
+  bool no_slot_reset = false;
+  bool flr_hangs = false;
+  bool flr_kills = false;
+  bool flr_keeps_state = false;
+  bool slot_reset_kills = false;
+  bool narrow_link = false;
+  bool sticky_wpr2 = false;
+  bool no_rom = false;
+  bool msix_in_vram = false;
+  bool dead = false;
+  bool stalls = false;
+  bool leaves = false;
+  unsigned not_ready_ms = 0;
+};
+
+struct Options {
+  std::string socket;
+  std::string vram_file;  ///< empty: memory
+  std::uint64_t vram = std::uint64_t{64} << 20;
+  std::uint16_t vendor = 0x1234;
+  std::uint16_t device = 0xfa4e;
+  Faults faults;
+};
+
+/// Nothing for a command line that makes no sense.
+std::optional<Options> parse_options(std::span<char* const> arguments);
+std::string usage();
+
+}  // namespace gpuvm::fake_gpu

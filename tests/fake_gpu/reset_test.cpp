@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real reset plan and sequence against the fake GPU in a process of its own: every misbehaviour
+// ends in the right rung and verdict, or in a refusal that says what is wrong; none hangs, and none
+// passes a function that is still dirty.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "devices/passthrough/reset/reset_sequence.hpp"
+#include "devices/passthrough/vfio_user/vfio_user_host.hpp"
+#include "tests/fake_gpu/fake_gpu_process.hpp"
+#include "tests/fake_gpu/fake_gpu_spec.hpp"
+#include "vmm/base/bytes.hpp"
+
+namespace gpuvm::fake_gpu {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+
+constexpr ResetMethod kHot = ResetMethod::kHotReset;
+constexpr ResetMethod kFunction = ResetMethod::kFunctionReset;
+
+struct Case {
+  const char* name;
+  std::vector<std::string> arguments;
+  std::uint32_t control = 0;          ///< what the "guest" does before: bits of kControl
+  std::optional<ResetMethod> method;  ///< of the rung that helps; nothing: refused
+  /// What the certificate, or the refusal, says; all of them.
+  std::vector<std::string> says;
+  milliseconds at_least{0};
+};
+
+// Ids choose rows of the policy table: 10de:1e04 Turing (hot first, looks at WPR2), 10de:2c05 GB203
+// (function first, then hot), 10de:1eb8 T4 (function only, looks at WPR2).
+const Case kCases[] = {
+    {"Well", {}, 0, kHot, {"verified"}},
+    {"WellAfterWork", {}, kControlBoot | kControlRun, kHot, {"verified"}},
+    {"WellTuring", {"--id", "10de:1e04"}, kControlBoot | kControlRun, kHot, {"verified"}},
+    {"WellFunctionFirst", {"--id", "10de:2c05"}, kControlRun, kFunction, {"verified"}},
+    {"NoFlr", {"--fault", "no-flr"}, kControlRun, kHot, {"verified"}},
+    {"NoFlrFunctionFirst",
+     {"--id", "10de:2c05", "--fault", "no-flr"},
+     kControlRun,
+     kHot,
+     {"verified"}},
+    {"NoSlotReset", {"--fault", "no-slot-reset"}, kControlRun, kFunction, {"verified"}},
+    {"NoResetAtAll",
+     {"--fault", "no-flr", "--fault", "no-slot-reset"},
+     0,
+     {},
+     {"No safe reset is known for", "Function reset: ", "has none"}},
+    {"FlrHangs",
+     {"--id", "10de:2c05", "--fault", "flr-hangs"},
+     kControlRun,
+     kHot,
+     {"verified", "before that: function reset: ", "did not answer within"}},
+    {"FlrHangsAndNothingElse",
+     {"--fault", "flr-hangs", "--fault", "no-slot-reset"},
+     0,
+     {},
+     {"function reset: ", "did not answer within", "Switch the host off and on again"}},
+    {"FlrKills",
+     {"--id", "10de:2c05", "--fault", "flr-kills"},
+     0,
+     {},
+     {"function reset: ", "hot reset: ", "its vendor id reads ffff",
+      "Switch the host off and on again"}},
+    {"FlrKeepsState",
+     {"--id", "10de:2c05", "--fault", "flr-keeps-state"},
+     kControlRun,
+     kHot,
+     {"verified", "before that: function reset: ", "decode or bus mastering is still on"}},
+    {"FlrKeepsStateAndNothingElse",
+     {"--id", "10de:1eb8", "--fault", "flr-keeps-state"},
+     kControlBoot,
+     {},
+     {"function reset: ", "GSP memory lock (WPR2_ADDR_HI) reads 0x00fa4e00", "Reboot the host"}},
+    {"SlotResetKills",
+     {"--fault", "slot-reset-kills"},
+     0,
+     {},
+     {"hot reset: ", "did not answer within", "Switch the host off and on again"}},
+    {"NotReadyForAWhile",
+     {"--fault", "not-ready=300"},
+     kControlRun,
+     kHot,
+     {"verified"},
+     milliseconds(300)},
+    {"NotReadyForTooLong",
+     {"--fault", "not-ready=60000"},
+     0,
+     {},
+     {"did not answer within", "its vendor id reads 0001"}},
+    {"NarrowLink",
+     {"--fault", "narrow-link"},
+     0,
+     {},
+     {"hot reset: ", "function reset: ", "link width is x1, but was x16", "Reboot the host"}},
+    {"StickyWpr2",
+     {"--id", "10de:1e04", "--fault", "sticky-wpr2"},
+     kControlBoot,
+     {},
+     {"hot reset: ", "function reset: ", "GSP memory lock (WPR2_ADDR_HI) reads 0x00fa4e00"}},
+    {"NoRom", {"--fault", "no-rom"}, kControlRun, kHot, {"verified"}},
+    {"MsixInVram", {"--fault", "msix-in-vram"}, kControlRun, kHot, {"verified"}},
+    {"HugeVram", {"--vram", "64G"}, kControlRun, kHot, {"verified"}},
+    {"ServerStalls", {"--fault", "stalls"}, 0, {}, {"did not answer DEVICE_RESET", "has gone"}},
+    {"ServerLeaves", {"--fault", "leaves"}, 0, {}, {"closed the connection", "has gone"}},
+};
+
+class Resets : public ::testing::TestWithParam<Case> {
+ protected:
+  Resets() : gpu_(GetParam().arguments) {
+    auto host = VfioUserHost::open(
+        {gpu_.socket()}, {.timeout = milliseconds(3000), .reset_timeout = milliseconds(1000)});
+    EXPECT_TRUE(host) << (host ? "" : host.error().to_string());
+    host_ = std::move(host).value();
+  }
+
+  PhysicalDevice& device() { return host_->device(0); }
+  ResetPlan make_plan() {
+    PhysicalDevice* const pointer = &device();
+    auto plan = ResetPlan::create(*host_, {&pointer, 1},
+                                  {.settle = milliseconds(0), .ready_timeout = milliseconds(600)});
+    EXPECT_TRUE(plan) << (plan ? "" : plan.error().to_string());
+    return std::move(plan).value();
+  }
+  /// What a guest leaves behind: decode and bus mastering on, and the GPU at work.
+  void work(std::uint32_t control) {
+    const std::array<std::byte, 2> command{std::byte{6}, std::byte{0}};
+    ASSERT_TRUE(device().write(RegionIndex::kConfig, 4, command));
+    write_register(kControl, control);
+    write_register(kScratch, 0xdecade);
+  }
+  void write_register(std::uint32_t offset, std::uint32_t value) {
+    std::array<std::byte, 4> bytes{};
+    store_le(bytes, value);
+    ASSERT_TRUE(device().write(RegionIndex::kBar0, offset, bytes));
+  }
+  std::uint32_t read_register(std::uint32_t offset) {
+    const std::array<std::byte, 2> command{std::byte{2}, std::byte{0}};
+    EXPECT_TRUE(device().write(RegionIndex::kConfig, 4, command));
+    std::array<std::byte, 4> bytes{};
+    EXPECT_TRUE(device().read(RegionIndex::kBar0, offset, bytes));
+    return static_cast<std::uint32_t>(load_le(bytes));
+  }
+  void expect_clean() {
+    EXPECT_EQ(read_register(kBoot0), kBoot0Value);
+    EXPECT_EQ(read_register(kControl), 0U);
+    EXPECT_EQ(read_register(kScratch), 0U);
+    EXPECT_EQ(read_register(kWpr2), 0U);
+  }
+
+  FakeGpuProcess gpu_;
+  std::unique_ptr<VfioUserHost> host_;
+};
+
+TEST_P(Resets, EndAsTheyMust) {
+  const Case& expected = GetParam();
+  const auto plan = make_plan();
+  work(expected.control);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto outcome = run_reset(*host_, plan);
+  const auto time = std::chrono::steady_clock::now() - begin;
+  EXPECT_LT(time, std::chrono::seconds(20));
+  EXPECT_GE(time, expected.at_least);
+  ASSERT_EQ(outcome.has_value(), expected.method.has_value())
+      << (outcome ? outcome->front().text : outcome.error().to_string());
+  std::string text;
+  if (outcome) {
+    ASSERT_EQ(outcome->size(), 1U);
+    EXPECT_EQ(outcome->front().method, *expected.method);
+    EXPECT_EQ(outcome->front().verdict, ResetVerdict::kVerified);
+    EXPECT_EQ(outcome->front().functions, gpu_.socket());
+    text = outcome->front().text;
+    expect_clean();
+  } else {
+    EXPECT_EQ(exit_status(outcome.error().kind()), 75);
+    text = outcome.error().to_string();
+    EXPECT_THAT(text, HasSubstr(gpu_.socket()));
+  }
+  for (const std::string& part : expected.says) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryMisbehaviour, Resets, ::testing::ValuesIn(kCases),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(ResetPlans, ADeadFunctionGetsNone) {
+  const FakeGpuProcess gpu({"--fault", "dead"});
+  const auto host = VfioUserHost::open({gpu.socket()});
+  ASSERT_TRUE(host) << host.error().to_string();
+  PhysicalDevice* const device = &(*host)->device(0);
+  const auto plan = ResetPlan::create(**host, {&device, 1});
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(exit_status(plan.error().kind()), 75);
+  EXPECT_THAT(plan.error().to_string(), HasSubstr("does not answer"));
+}
+
+// The GPU keeps its state while nobody is connected: what a monitor that was killed left behind is
+// what the next one finds, and clears.
+TEST(ResetPlans, WhatACrashLeftBehindIsCleared) {
+  const FakeGpuProcess gpu({"--id", "10de:1e04"});
+  std::array<std::byte, 4> boot{};
+  store_le(boot, kControlBoot | kControlRun);
+  {
+    const auto crashed = VfioUserHost::open({gpu.socket()});
+    ASSERT_TRUE(crashed);
+    const std::array<std::byte, 2> command{std::byte{6}, std::byte{0}};
+    ASSERT_TRUE((*crashed)->device(0).write(RegionIndex::kConfig, 4, command));
+    ASSERT_TRUE((*crashed)->device(0).write(RegionIndex::kBar0, kControl, boot));
+  }
+  const auto host = VfioUserHost::open({gpu.socket()});
+  ASSERT_TRUE(host);
+  PhysicalDevice* const device = &(*host)->device(0);
+  const auto plan = ResetPlan::create(**host, {&device, 1}, {.settle = milliseconds(0)});
+  ASSERT_TRUE(plan);
+  const auto outcome = run_reset(**host, *plan);
+  ASSERT_TRUE(outcome) << outcome.error().to_string();
+  EXPECT_EQ(outcome->front().method, kHot);
+}
+
+}  // namespace
+}  // namespace gpuvm::fake_gpu
