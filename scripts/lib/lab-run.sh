@@ -3,7 +3,8 @@
 # One run of the lab: its folder, QEMU's command line, the processes around QEMU, and their end. Sourced by scripts/lab.
 #
 # The run folder build/lab/runs/ID holds console.log (serial console: panics), kmsg.log (the lab host's kernel log),
-# output.log (what COMMAND printed), qemu.log, status, and config/, which the lab host reads.
+# output.log (what COMMAND printed), qemu.log, status, hang.txt (registers of a lab host that hung), and config/, which the
+# lab host reads.
 # (SC2054: the commas in the arrays are QEMU's.)
 
 LAB_RUNS_KEPT=6
@@ -111,8 +112,9 @@ lab_add_ports() {
     -chardev "pipe,id=control,path=$run/control"
     -chardev "file,id=output,path=$run/output.log" -chardev "file,id=status,path=$run/status"
     -chardev "file,id=heartbeat,path=$run/heartbeat" -chardev "file,id=kmsg,path=$run/kmsg.log"
+    -chardev "pipe,id=poke,path=$run/poke" -chardev "pipe,id=monitor,path=$run/monitor" -mon chardev=monitor,mode=readline
     -device virtio-serial-pci,id=ports,bus=pcie.0,addr=0x18)
-  for port in output status control heartbeat kmsg; do
+  for port in output status control heartbeat poke kmsg; do
     QEMU_ARGS+=(-device "virtserialport,bus=ports.0,chardev=$port,name=lab.$port")
   done
 }
@@ -175,12 +177,23 @@ lab_broker() {
   done
 }
 
-# Ends QEMU, and says why in the file verdict, when the time is up or the lab host's heart has stopped.
+# What the CPU of a lab host that hangs is doing, for the run's folder.
+lab_record_hang() {
+  local line
+  printf 'info registers\ninfo lapic\ninfo pic\n' >&"$1"
+  while IFS= read -r -t 2 line <&"$2"; do printf '%s\n' "$line"; done >"$LAB_RUN/hang.txt"
+}
+
+# Ends QEMU, and says why in the file verdict, when the time is up or the lab host's heart has stopped. And pokes the lab host
+# once a second through a port that it reads: when QEMU's emulation of SVM changes its interrupt flags (svm_helper.c, without
+# the lock that the timer's thread holds) it can lose the timer's interrupt, and a host that waits for its timer then waits
+# for ever, unless another interrupt comes.
 lab_watchdog() {
-  local started=$SECONDS beat=$SECONDS size=0 now pause
-  exec {pause}<> <(:)
+  local started=$SECONDS beat=$SECONDS size=0 now pause poke monitor_in monitor_out
+  exec {pause}<> <(:) {poke}<>"$LAB_RUN/poke.in" {monitor_in}<>"$LAB_RUN/monitor.in" {monitor_out}<>"$LAB_RUN/monitor.out"
   while kill -0 "$1" 2>/dev/null; do
     read -r -t 1 <&$pause || true
+    printf . >&"$poke"
     now=$(stat -c %s "$LAB_RUN/heartbeat")
     ((now == size)) || beat=$SECONDS
     size=$now
@@ -189,6 +202,7 @@ lab_watchdog() {
       break
     elif ((SECONDS - beat >= LAB_HEARTBEAT_LIMIT)) || ! kill -0 $$ 2>/dev/null; then
       echo hang >"$LAB_RUN/verdict"
+      lab_record_hang "$monitor_in" "$monitor_out"
       break
     fi
   done
@@ -203,13 +217,13 @@ lab_stop_all() {
   done
   lab_qemu_pid=
   lab_helper_pids=()
-  rm -f "${LAB_RUN:?}"/{qmp,control}.{in,out}
+  rm -f "${LAB_RUN:?}"/{qmp,control,poke,monitor}.{in,out}
 }
 
 # Runs QEMU to its end; what COMMAND prints appears on standard output meanwhile.
 lab_run_qemu() {
   local tail_pid
-  mkfifo "$LAB_RUN"/{qmp,control}.{in,out}
+  mkfifo "$LAB_RUN"/{qmp,control,poke,monitor}.{in,out}
   trap lab_stop_all EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
@@ -253,7 +267,7 @@ lab_finish() {
   grep -haE -m 3 'LAB-INIT-FAILED|Kernel panic|Oops|BUG:|rcu: .*stall|soft lockup' "$LAB_RUN/console.log" >&2 \
     || tail -n 5 "$LAB_RUN/qemu.log" >&2 || true
   if [[ $verdict == hang ]]; then
-    lab_die "the lab host hung (no heartbeat for $LAB_HEARTBEAT_LIMIT s); see $LAB_RUN/console.log" $LAB_EXIT_DEAD
+    lab_die "the lab host hung (no heartbeat for $LAB_HEARTBEAT_LIMIT s); see $LAB_RUN/console.log and hang.txt" $LAB_EXIT_DEAD
   fi
   lab_die "the lab host died before COMMAND ended; see $LAB_RUN/console.log" $LAB_EXIT_DEAD
 }

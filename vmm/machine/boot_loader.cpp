@@ -70,10 +70,8 @@ std::vector<E820Entry> reserved_ranges() {
 
 Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& memory,
                                        GuestAddress rsdp,
-                                       std::span<const FirmwareFunction> functions) {
-  const auto kernel =
-      TRY_CONTEXT(LinuxImage::load(config.boot.kernel, KernelPayload::kGuest), "boot.kernel");
-  log::debug("Kernel {}: {}", kernel.path(), kernel.release());
+                                       std::span<const FirmwareFunction> functions,
+                                       const LinuxImage& kernel) {
   LinuxBootOptions options;
   options.kernel = &kernel;
   options.initrd_path = config.boot.initrd.value_or("");
@@ -86,8 +84,16 @@ Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& 
 
 }  // namespace
 
+Result<LinuxImage> read_kernel(const Config& config) {
+  auto kernel =
+      TRY_CONTEXT(LinuxImage::load(config.boot.kernel, KernelPayload::kGuest), "boot.kernel");
+  log::debug("Kernel {}: {}", kernel.path(), kernel.release());
+  return kernel;
+}
+
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
-                                 const GuestTables& tables, EfiBoot* efi) {
+                                 const GuestTables& tables, const LinuxImage* kernel,
+                                 EfiBoot* efi) {
   const GuestAddress rsdp = TRY(place_acpi(config, memory, tables));
   const GuestAddress smbios = TRY(place_smbios(config, memory));
   if (efi != nullptr) {
@@ -98,7 +104,7 @@ Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory
                       .pci = tables.pci,
                       .functions = tables.functions});
   }
-  return load_linux_guest(config, memory, rsdp, tables.functions);
+  return load_linux_guest(config, memory, rsdp, tables.functions, *kernel);
 }
 
 }  // namespace gpuvm

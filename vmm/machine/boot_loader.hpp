@@ -7,6 +7,7 @@
 
 #include "firmware/acpi/acpi_source.hpp"
 #include "firmware/linux/cpu_entry_state.hpp"
+#include "firmware/linux/linux_image.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/efi_boot.hpp"
 #include "vmm/memory/guest_memory.hpp"
@@ -21,9 +22,12 @@ struct GuestTables {
   std::vector<FirmwareFunction> functions;      ///< passed through
 };
 
-/// Writes tables and kernel into guest memory. `efi` is null unless the boot mode is EFI. No vCPU
-/// runs. Errors: kConfig for files.
+/// Reads and examines boot.kernel for mode "linux". Needs nothing of the machine. Errors: kConfig.
+Result<LinuxImage> read_kernel(const Config& config);
+
+/// Writes tables and kernel into guest memory: `kernel` in mode "linux", what `efi` reads itself
+/// otherwise; the other one is null. No vCPU runs. Errors: kConfig for files.
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
-                                 const GuestTables& tables, EfiBoot* efi);
+                                 const GuestTables& tables, const LinuxImage* kernel, EfiBoot* efi);
 
 }  // namespace gpuvm

@@ -100,15 +100,24 @@ Status Machine::add_memory() {
   return {};
 }
 
-/// A reset is waiting more than work: the VM is made meanwhile.
+/// A reset is waiting more than work: the VM is made and the kernel read meanwhile.
 Status Machine::reset_devices_and_add_vm() {
   auto reset = std::async(std::launch::async, [this] { return reset_->run(ResetReason::kStart); });
   auto vm = add_vm();
+  auto kernel = vm ? read_kernel_ahead() : Status();
   TRY(reset.get());
   TRY(std::move(vm));
+  TRY(std::move(kernel));
   if (!devices_->empty()) {
     preparation_ = std::make_unique<MemoryPreparation>(*memory_, *devices_, options_.on_failure);
     preparation_->start();
+  }
+  return {};
+}
+
+Status Machine::read_kernel_ahead() {
+  if (options_.config.boot.mode == BootMode::kLinux) {
+    kernel_ = TRY(read_kernel(options_.config));
   }
   return {};
 }
@@ -180,7 +189,12 @@ Status Machine::load_and_start() {
   tables.acpi_sources.insert(tables.acpi_sources.end(), platform.begin(), platform.end());
   tables.pci = pci_->tree();
   tables.functions = pci_->firmware_functions();
-  const auto entry = TRY(load_guest(options_.config, *memory_, tables, efi_.get()));
+  if (!kernel_) {
+    TRY(read_kernel_ahead());
+  }
+  const auto entry =
+      TRY(load_guest(options_.config, *memory_, tables, kernel_ ? &*kernel_ : nullptr, efi_.get()));
+  kernel_.reset();  // after a reboot the guest gets what the file is then
   TRY(vm_->vcpus().front()->set_entry_state(entry));
   TRY(pci_->start());
   TRY(enter(LifecycleState::kRunning));

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "firmware/linux/linux_image.hpp"
 #include "vmm/bus/io_bus.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
@@ -55,6 +57,7 @@ class Machine : public Inspectable {
   Status take_devices();
   Status add_memory();
   Status reset_devices_and_add_vm();
+  Status read_kernel_ahead();
   Status add_vm();
   Status add_devices();
   Status enter(LifecycleState next);
@@ -67,6 +70,7 @@ class Machine : public Inspectable {
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
   std::unique_ptr<DeviceReset> reset_;
+  std::optional<LinuxImage> kernel_;                ///< read, not yet in guest memory
   std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices
   std::unique_ptr<KvmSystem> kvm_;
   std::unique_ptr<KvmVm> vm_;

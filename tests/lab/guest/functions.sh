@@ -37,8 +37,9 @@ show_dmesg() {
 
 # Reads the stick's first MiB past the page cache.
 show_stick() {
-  until_true 20 test -b /dev/sda
-  echo "STICK-MD5 $(dd if=/dev/sda bs=64k count=16 2>/dev/null | md5sum | cut -d' ' -f1)"
+  until_true 60 test -b /dev/sda || echo "NO-STICK: $(dmesg | tail -n 5)"
+  dd if=/dev/sda bs=64k count=16 iflag=direct 2>/tmp/dd-said >/tmp/stick || echo "STICK-ERROR $(cat /tmp/dd-said)"
+  echo "STICK-MD5 $(md5sum </tmp/stick | cut -d' ' -f1) of $(stat -c %s /tmp/stick) bytes"
 }
 
 # Fills the screen with the bytes of /tile again and again; the kernel's console leaves the screen first.

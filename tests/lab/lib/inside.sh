@@ -131,7 +131,11 @@ run_guest() {
 # One line for the running guest's console.
 type_line() { printf '%s\n' "$1" >&7; }
 
-guest_said() { grep -aq -- "$1" "$CONSOLE"; }
+# Without a match, the lines that begin with the pattern's first word are shown.
+guest_said() {
+  local start=${1#^}
+  grep -aq -- "$1" "$CONSOLE" || { grep -aF -- "${start%% *}" "$CONSOLE"; false; }
+}
 
 # Of a PCI function of the lab host; "none" without one.
 driver_of() {
