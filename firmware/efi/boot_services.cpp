@@ -5,6 +5,7 @@
 
 #include "firmware/efi/cpu.hpp"
 #include "firmware/efi/firmware.hpp"
+#include "firmware/efi/text.hpp"
 #include "firmware/efi/variable_store.hpp"
 
 namespace gpuvm::efi {
@@ -25,10 +26,10 @@ void GPUVM_EFIAPI restore_tpl(std::uint64_t) {}
 
 /// The kernel gave up; it has said why.
 EfiStatus GPUVM_EFIAPI exit_image(Handle, EfiStatus status, std::uint64_t, const Char16*) {
-  firmware().console.print("EFI firmware: the kernel's EFI stub ended with status ");
-  firmware().console.print_hex(static_cast<std::uint64_t>(status));
-  firmware().console.print("\n");
-  stop_with("the kernel's EFI stub gave up");
+  stop_with(Text()
+                .add("its EFI stub gave up with status ")
+                .add_hex(static_cast<std::uint64_t>(status))
+                .c_str());
 }
 
 EfiStatus GPUVM_EFIAPI get_next_monotonic_count(std::uint64_t* count) {

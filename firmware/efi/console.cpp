@@ -93,16 +93,4 @@ void Console::print(const Char16* text) {
   }
 }
 
-void Console::print_hex(std::uint64_t value) {
-  char text[19] = "0x";
-  unsigned digits = 1;
-  while (digits < 16 && value >> (4 * digits) != 0) {
-    ++digits;
-  }
-  for (unsigned i = 0; i < digits; ++i) {
-    text[2 + i] = "0123456789abcdef"[value >> (4 * (digits - 1 - i)) & 0xf];
-  }
-  print(text);
-}
-
 }  // namespace gpuvm::efi

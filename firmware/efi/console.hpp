@@ -14,8 +14,6 @@ class Console {
   void open(std::uint16_t port);
   void print(const char* text);
   void print(const Char16* text);
-  /// "0x" and hexadecimal digits, without leading zeros.
-  void print_hex(std::uint64_t value);
   TextOutput* protocol() { return &protocol_; }
 
  private:

@@ -4,6 +4,7 @@
 #include "firmware/efi/cpu.hpp"
 
 #include "firmware/efi/firmware.hpp"
+#include "firmware/efi/text.hpp"
 
 namespace gpuvm::efi {
 namespace {
@@ -90,17 +91,16 @@ extern "C" [[noreturn]] void gpuvm_efi_exception(std::uint64_t vector, std::uint
                                                  std::uint64_t address) {
   std::uint64_t fault_address = 0;
   __asm__ volatile("mov %%cr2, %0" : "=r"(fault_address));
-  Console& console = firmware().console;
-  console.print("\nEFI firmware: exception ");
-  console.print_hex(vector);
-  console.print(", error code ");
-  console.print_hex(error);
-  console.print(", at ");
-  console.print_hex(address);
-  console.print(", CR2 ");
-  console.print_hex(fault_address);
-  console.print("\n");
-  stop_with("an exception");
+  stop_with(Text()
+                .add("exception ")
+                .add_hex(vector)
+                .add(" at ")
+                .add_hex(address)
+                .add(", error code ")
+                .add_hex(error)
+                .add(", CR2 ")
+                .add_hex(fault_address)
+                .c_str());
 }
 
 extern "C" const char gpuvm_efi_gates[];

@@ -29,6 +29,7 @@ struct Firmware {
   PciIoDevice pci_devices[MachineDescription::kFunctionsMax];
   Handle image_handle = nullptr;
   std::uint64_t monotonic_count = 0;
+  bool kernel_entered = false;
   bool exited = false;  ///< boot services are over
 };
 
@@ -36,7 +37,7 @@ Firmware& firmware();
 /// Before the first firmware(): a fresh state.
 void create_firmware();
 
-/// Prints why the firmware cannot go on, tells the monitor, and stops. In the guest only.
+/// Prints why the firmware cannot go on, tells the monitor, and stops.
 [[noreturn]] void stop_with(const char* reason);
 
 }  // namespace gpuvm::efi

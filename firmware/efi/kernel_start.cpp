@@ -5,6 +5,7 @@
 
 #include "firmware/efi/firmware.hpp"
 #include "firmware/efi/runtime.hpp"
+#include "firmware/efi/text.hpp"
 
 namespace gpuvm::efi {
 namespace {
@@ -98,8 +99,9 @@ const char* start_by_handover() {
   store_split(params, kRamdiskImage, kExtRamdiskImage, machine.initrd.base);
   store_split(params, kRamdiskSize, kExtRamdiskSize, machine.initrd.size);
   const auto entry = reinterpret_cast<HandoverEntry>(machine.kernel.entry);
+  firmware().kernel_entered = true;
   entry(firmware().image_handle, &runtime().system, params);
-  return "the kernel's EFI handover entry came back";
+  return "its EFI handover entry came back";
 }
 
 /// The command line in UTF-16, as load options.
@@ -125,12 +127,12 @@ const char* start_as_pe() {
     }
   }
   const auto entry = reinterpret_cast<PeEntry>(machine.kernel.entry);
+  firmware().kernel_entered = true;
   const EfiStatus status = entry(firmware().image_handle, &runtime().system);
-  auto& console = firmware().console;
-  console.print("EFI firmware: the kernel's PE entry returned ");
-  console.print_hex(static_cast<std::uint64_t>(status));
-  console.print("\n");
-  return "the kernel's PE entry came back";
+  stop_with(Text()
+                .add("its PE entry came back with status ")
+                .add_hex(static_cast<std::uint64_t>(status))
+                .c_str());
 }
 
 }  // namespace

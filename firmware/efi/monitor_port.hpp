@@ -8,8 +8,10 @@
 namespace gpuvm::efi {
 
 enum class MonitorCommand : std::uint8_t {
-  kSaveVariables = 1,   ///< the variable store in memory has changed: make it last
-  kFirmwareFailed = 2,  ///< the firmware cannot start the kernel; the reason was printed
+  kSaveVariables = 1,  ///< the variable store in memory has changed: make it last
+  // The reason follows, byte by byte, and a zero; after it the CPU stops.
+  kFirmwareFailed = 2,  ///< the firmware cannot start the kernel
+  kKernelFailed = 3,    ///< the kernel was entered and gave up, or went wrong, before it took over
 };
 
 enum class MonitorAnswer : std::uint8_t {

@@ -7,8 +7,6 @@
 #include "firmware/efi/image_header.hpp"
 #include "firmware/efi/kernel_start.hpp"
 #include "firmware/efi/memory_setup.hpp"
-#include "firmware/efi/monitor_port.hpp"
-#include "firmware/efi/ports.hpp"
 #include "firmware/efi/runtime.hpp"
 
 namespace gpuvm::efi {
@@ -116,18 +114,6 @@ const char* start(void* tree) {
 }
 
 }  // namespace
-
-[[noreturn]] void stop_with(const char* reason) {
-  auto& state = firmware();
-  state.console.print("EFI firmware: stopped: ");
-  state.console.print(reason);
-  state.console.print("\n");
-  if (state.machine.monitor_port != 0) {
-    write_port8(state.machine.monitor_port,
-                static_cast<std::uint8_t>(MonitorCommand::kFirmwareFailed));
-  }
-  halt();
-}
 
 extern "C" [[noreturn]] void gpuvm_efi_main(void* tree) {
   create_firmware();

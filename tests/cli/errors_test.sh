@@ -48,7 +48,7 @@ good=$folder/guest.toml
 printf '[boot]\nkernel = "vmlinuz"\n' >"$good"
 
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, validate or unbind'
+expect_error 64 'A verb is required: run, validate, unbind or dump'
 expect_error 64 'frobnicate' frobnicate
 expect_error 64 'CONFIG is required' run
 expect_error 64 'CONFIG is required' validate
@@ -58,6 +58,8 @@ expect_error 64 '--verbose' run -q -v "$good"
 expect_error 64 '--set' validate "$good" --set
 expect_error 64 '--set machine.cpus is not of the form key=value' validate --set machine.cpus "$good"
 expect_error 64 'Cannot write to the log file' run --log-file "$good/log" "$good"
+expect_error 64 'subcommand is required' dump
+expect_error 64 'subcommand is required' dump frobnicate "$good"
 expect_error 64 '01:00 is not a PCI address' unbind 01:00
 
 # Wrong configuration: 78.
@@ -77,6 +79,8 @@ expect_error 78 '(--set machine.cpus=x)' validate --set machine.cpus=x "$good"
 printf '' >"$folder/empty.toml"
 expect_error 78 'boot.kernel is missing' validate "$folder/empty.toml"
 
+expect_error 78 'Only boot.mode = "efi-handover" has a device tree' dump fdt "$good"
+
 # What works.
 expect_output "$good is valid" validate "$good"
 expect_output "$good is valid" validate --set machine.cpus=4 "$good" --set=boot.cmdline='a="b c" [x]'
@@ -85,7 +89,7 @@ expect_output 'is valid' validate "$source_dir/configs/gpu-linux.toml"
 expect_output 'is valid' validate --set boot.kernel=/boot/vmlinuz "$source_dir/configs/reference.toml"
 expect_output 'gpuvm 0.' --version
 expect_output 'Exit status:' --help
-for verb in run validate unbind; do
+for verb in run validate unbind dump; do
   expect_output "$verb" --help
   expect_output "gpuvm $verb" "$verb" --help
 done

@@ -24,8 +24,8 @@ compare() {
 }
 
 # Options.
-for verb in '' run validate unbind; do
-  # shellcheck disable=SC2086  # the empty verb is no argument
+for verb in '' run validate unbind dump 'dump fdt'; do
+  # shellcheck disable=SC2086  # the empty verb is no argument, dump's kinds are two
   "$gpuvm" $verb --help || exit 1
 done >"$folder/help"
 grep -E '^ +-' "$folder/help" | grep -oE '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,' >"$folder/options"

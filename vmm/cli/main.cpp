@@ -20,6 +20,7 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm run --dry-run guest.toml               say what would be run, and touch no device
   gpuvm run --set machine.cpus=4 guest.toml    run a guest, with one key changed
   gpuvm unbind                                 give devices back after a crash
+  gpuvm dump fdt guest.toml                    show the machine as the guest's EFI firmware sees it
 
 Exit status:
        0  the guest powered off, or the verb did its work
@@ -41,6 +42,10 @@ constexpr const char* kRunFooter = R"(Examples:
 constexpr const char* kUnbindFooter = R"(Examples:
   gpuvm unbind                 all devices that a gpuvm took and did not give back
   gpuvm unbind 0000:01:00.0    this one)";
+
+constexpr const char* kDumpFooter = R"(Examples:
+  gpuvm dump fdt guest.toml
+  gpuvm dump fdt --set boot.mode=efi-handover guest.toml | dtc -I dts -O dtb -o guest.dtb)";
 
 using Verb = std::function<Result<int>()>;
 
@@ -91,6 +96,16 @@ void add_unbind(CLI::App& app, UnbindArguments& arguments, Verb& verb) {
   unbind->callback([&] { verb = [&] { return unbind_verb(arguments); }; });
 }
 
+void add_dump(CLI::App& app, DumpArguments& arguments, Verb& verb) {
+  auto* dump = app.add_subcommand("dump", "Print what a guest would be given, and run nothing");
+  dump->require_subcommand(1);
+  dump->footer(kDumpFooter);
+  auto* fdt =
+      dump->add_subcommand("fdt", "The device tree of boot.mode = \"efi-handover\", as source");
+  add_config_options(*fdt, arguments.config_file, arguments.overrides);
+  fdt->callback([&] { verb = [&] { return dump_fdt_verb(arguments); }; });
+}
+
 int report(ErrorKind kind, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
   std::fprintf(stderr, "gpuvm: error: %s\n", message.c_str());
@@ -101,6 +116,7 @@ int run_command_line(int argc, const char* const* argv) {
   RunArguments run;
   ValidateArguments validate;
   UnbindArguments unbind;
+  DumpArguments dump;
   Verb verb;
   CLI::App app(kDescription, "gpuvm");
   app.set_version_flag("--version", "gpuvm " GPUVM_VERSION);
@@ -108,6 +124,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_run(app, run, verb);
   add_validate(app, validate, verb);
   add_unbind(app, unbind, verb);
+  add_dump(app, dump, verb);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -118,7 +135,7 @@ int run_command_line(int argc, const char* const* argv) {
   }
   if (!verb) {
     return report(ErrorKind::kUsage,
-                  "A verb is required: run, validate or unbind (see gpuvm --help)");
+                  "A verb is required: run, validate, unbind or dump (see gpuvm --help)");
   }
   const auto status = verb();
   return status ? *status : report(status.error().kind(), status.error().to_string());

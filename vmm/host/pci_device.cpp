@@ -21,6 +21,13 @@ std::uint32_t small_number(const HostSystem& host, const std::string& path) {
   return value && *value <= 255 ? static_cast<std::uint32_t>(*value) : 0;
 }
 
+// Linux, include/linux/ioport.h: flags in the attribute "resource".
+constexpr std::uint64_t kResourceIo = 0x100;
+constexpr std::uint64_t kResourceMemory = 0x200;
+constexpr std::uint64_t kResourcePrefetch = 0x2000;
+constexpr std::uint64_t kResourceMemory64 = 0x100000;
+constexpr std::uint8_t kResources = 7;  // six BARs and the ROM
+
 }  // namespace
 
 std::string pci_sysfs_path(const Bdf& bdf, std::string_view attribute) {
@@ -105,6 +112,30 @@ PciLink HostPciDevice::link() const {
     link.max_speed = std::move(*speed);
   }
   return link;
+}
+
+/// One line a resource: start, end (inclusive) and flags; zeros for none.
+Result<std::vector<PciBar>> HostPciDevice::bars() const {
+  std::istringstream lines(TRY(host_->read(pci_sysfs_path(bdf_, "resource"))));
+  std::vector<PciBar> bars;
+  for (std::uint8_t index = 0; index < kResources; ++index) {
+    std::uint64_t start = 0;
+    std::uint64_t end = 0;
+    std::uint64_t flags = 0;
+    lines >> std::hex >> start >> end >> flags;
+    if (!lines) {
+      return fail(ErrorKind::kHost, "Cannot make sense of {}",
+                  host_->path(pci_sysfs_path(bdf_, "resource")));
+    }
+    if ((flags & (kResourceIo | kResourceMemory)) != 0 && end > start) {
+      bars.push_back({.index = index,
+                      .io = (flags & kResourceIo) != 0,
+                      .wide = (flags & kResourceMemory64) != 0,
+                      .prefetchable = (flags & kResourcePrefetch) != 0,
+                      .size = end - start + 1});
+    }
+  }
+  return bars;
 }
 
 std::string HostPciDevice::power_state() const {

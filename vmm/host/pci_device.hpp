@@ -26,6 +26,15 @@ struct PciIds {
   std::uint32_t class_code = 0;  ///< 24 bits: base class, sub-class, interface
 };
 
+/// A BAR, or with index 6 the expansion ROM.
+struct PciBar {
+  std::uint8_t index = 0;
+  bool io = false;
+  bool wide = false;  ///< 64-bit
+  bool prefetchable = false;
+  std::uint64_t size = 0;  ///< bytes
+};
+
 struct PciLink {
   std::string speed;  ///< as sysfs says it: "8.0 GT/s PCIe"; empty: no link
   std::uint32_t width = 0;
@@ -53,6 +62,8 @@ class HostPciDevice : public Inspectable {
   std::optional<std::uint32_t> numa_node() const;
   bool is_boot_vga() const;
   PciLink link() const;
+  /// Those to which the kernel has given an address. Errors: kHost where sysfs does not say.
+  Result<std::vector<PciBar>> bars() const;
   /// "D0", "D3hot", "D3cold", "unknown"; "unknown" where the kernel does not say.
   std::string power_state() const;
   void inspect(InspectNode& node) const override;

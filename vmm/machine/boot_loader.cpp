@@ -68,6 +68,16 @@ std::vector<E820Entry> reserved_ranges() {
   };
 }
 
+EfiBoot::Load efi_load(const Config& config, const GuestTables& tables, GuestAddress rsdp,
+                       GuestAddress smbios) {
+  return {.config = config,
+          .rsdp = rsdp,
+          .smbios3 = smbios,
+          .reserved = reserved_ranges(),
+          .pci = tables.pci,
+          .functions = tables.functions};
+}
+
 Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& memory,
                                        GuestAddress rsdp,
                                        std::span<const FirmwareFunction> functions,
@@ -97,14 +107,16 @@ Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory
   const GuestAddress rsdp = TRY(place_acpi(config, memory, tables));
   const GuestAddress smbios = TRY(place_smbios(config, memory));
   if (efi != nullptr) {
-    return efi->load({.config = config,
-                      .rsdp = rsdp,
-                      .smbios3 = smbios,
-                      .reserved = reserved_ranges(),
-                      .pci = tables.pci,
-                      .functions = tables.functions});
+    return efi->load(efi_load(config, tables, rsdp, smbios));
   }
   return load_linux_guest(config, memory, rsdp, tables.functions, *kernel);
+}
+
+Result<std::vector<std::byte>> make_guest_tree(const Config& config, const GuestMemory& memory,
+                                               const GuestTables& tables) {
+  const GuestAddress rsdp = TRY(place_acpi(config, memory, tables));
+  const GuestAddress smbios = TRY(place_smbios(config, memory));
+  return EfiBoot::make_tree(memory, efi_load(config, tables, rsdp, smbios));
 }
 
 }  // namespace gpuvm

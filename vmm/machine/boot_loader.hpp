@@ -30,4 +30,8 @@ Result<LinuxImage> read_kernel(const Config& config);
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
                                  const GuestTables& tables, const LinuxImage* kernel, EfiBoot* efi);
 
+/// The device tree of a guest in EFI mode that does not run; `memory` is scratch. Errors: kConfig.
+Result<std::vector<std::byte>> make_guest_tree(const Config& config, const GuestMemory& memory,
+                                               const GuestTables& tables);
+
 }  // namespace gpuvm

@@ -27,6 +27,8 @@ namespace {
 using efi::MemoryType;
 
 constexpr std::size_t kSeedSize = 64;
+/// More of a guest's reason is not shown.
+constexpr std::size_t kReasonMax = 200;
 /// What stub and firmware need beside kernel and initrd: parameters, pools, page tables.
 constexpr std::uint64_t kSlack = 4_MiB;
 
@@ -76,14 +78,14 @@ class Loader {
   Status load_initrd();
   Status load_variables(std::span<const std::byte> block);
   Status load_roms();
-  Result<CpuEntryState> load_tree();
+  Result<std::vector<std::byte>> make_tree();
+  Result<CpuEntryState> enter_with(std::span<const std::byte> tree);
 
  private:
   GuestRange low_memory() const { return memory_.regions().front().range; }
   std::optional<GuestRange> place(std::uint64_t size, std::uint64_t alignment = kPageSize) const;
   Result<GuestRange> put(const char* name, std::span<const std::byte> bytes);
   Status check_room(const EfiKernel& kernel, std::uint64_t initrd) const;
-  void describe_memory();
 
   const GuestMemory& memory_;
   const EfiBoot::Load& what_;
@@ -224,7 +226,7 @@ Status Loader::load_roms() {
   return {};
 }
 
-Result<CpuEntryState> Loader::load_tree() {
+Result<std::vector<std::byte>> Loader::make_tree() {
   tree_.model = "gpuvm";
   for (const auto& region : memory_.regions()) {
     tree_.ram.push_back(region.range);
@@ -238,9 +240,12 @@ Result<CpuEntryState> Loader::load_tree() {
   tree_.smbios3 = what_.smbios3;
   tree_.ports = tree_ports();
   tree_.seed = TRY(random_seed());
-  const auto bytes = TRY(build_machine_tree(tree_));
-  const auto range = place(bytes.size());
-  if (!range || !memory_.write(range->base(), bytes)) {
+  return build_machine_tree(tree_);
+}
+
+Result<CpuEntryState> Loader::enter_with(std::span<const std::byte> tree) {
+  const auto range = place(tree.size());
+  if (!range || !memory_.write(range->base(), tree)) {
     return fail(ErrorKind::kConfig, "No room for the device tree; raise the guest's memory");
   }
   TRY(write_entry_tables(memory_));
@@ -249,26 +254,45 @@ Result<CpuEntryState> Loader::load_tree() {
   return state;
 }
 
+/// All that goes into memory before the tree, and the tree.
+Result<std::vector<std::byte>> load_parts(Loader& loader, std::span<const std::byte> variables) {
+  TRY(loader.load_firmware());
+  TRY(loader.load_kernel());
+  TRY(loader.load_initrd());
+  TRY(loader.load_variables(variables));
+  TRY(loader.load_roms());
+  return loader.make_tree();
+}
+
 }  // namespace
 
-EfiBoot::EfiBoot(const GuestMemory& memory, MachineRequests requests,
-                 std::unique_ptr<VariableFile> variables)
-    : memory_(memory), requests_(std::move(requests)), variables_(std::move(variables)) {}
+EfiBoot::EfiBoot(const Config& config, const GuestMemory& memory,
+                 std::function<void(Error)> on_failure, std::unique_ptr<VariableFile> variables)
+    : config_(config),
+      memory_(memory),
+      on_failure_(std::move(on_failure)),
+      variables_(std::move(variables)) {}
 
 Result<std::unique_ptr<EfiBoot>> EfiBoot::create(const Config& config, const GuestMemory& memory,
-                                                 MachineRequests requests) {
+                                                 std::function<void(Error)> on_failure) {
   auto variables = TRY(VariableFile::open(config.boot.vars.value_or("")));
-  return std::unique_ptr<EfiBoot>(new EfiBoot(memory, std::move(requests), std::move(variables)));
+  return std::unique_ptr<EfiBoot>(
+      new EfiBoot(config, memory, std::move(on_failure), std::move(variables)));
 }
 
 Result<CpuEntryState> EfiBoot::load(const Load& what) {
   Loader loader(memory_, what);
-  TRY(loader.load_firmware());
-  TRY(loader.load_kernel());
-  TRY(loader.load_initrd());
-  TRY(loader.load_variables(variables_->block()));
-  TRY(loader.load_roms());
-  return loader.load_tree();
+  const auto tree = TRY(load_parts(loader, variables_->block()));
+  const std::lock_guard lock(mutex_);
+  report_.reset();  // of a former life
+  reason_.clear();
+  return loader.enter_with(tree);
+}
+
+Result<std::vector<std::byte>> EfiBoot::make_tree(const GuestMemory& memory, const Load& what) {
+  Loader loader(memory, what);
+  const auto variables = TRY(VariableFile::open(""));
+  return load_parts(loader, variables->block());
 }
 
 IoStatus EfiBoot::read(std::uint64_t, std::span<std::byte> out) {
@@ -278,16 +302,44 @@ IoStatus EfiBoot::read(std::uint64_t, std::span<std::byte> out) {
 }
 
 IoStatus EfiBoot::write(std::uint64_t, std::span<const std::byte> in) {
-  switch (static_cast<efi::MonitorCommand>(in[0])) {
-    case efi::MonitorCommand::kSaveVariables:
-      failed_.store(!save_variables());
-      return IoStatus::kOk;
-    case efi::MonitorCommand::kFirmwareFailed:
-      log::error("The EFI firmware could not start the kernel; the guest's console says why");
-      requests_.power_off();
-      return IoStatus::kOk;
+  if (take_report_byte(in[0])) {
+    return IoStatus::kOk;
+  }
+  if (static_cast<efi::MonitorCommand>(in[0]) == efi::MonitorCommand::kSaveVariables) {
+    failed_.store(!save_variables());
+    return IoStatus::kOk;
   }
   return IoStatus::kInvalidRegister;
+}
+
+/// False for what is no part of a report. The text is the guest's: bounded, and printable.
+bool EfiBoot::take_report_byte(std::byte value) {
+  const std::lock_guard lock(mutex_);
+  if (!report_) {
+    const auto command = static_cast<efi::MonitorCommand>(value);
+    if (command == efi::MonitorCommand::kFirmwareFailed) {
+      report_ = ErrorKind::kInternal;
+    } else if (command == efi::MonitorCommand::kKernelFailed) {
+      report_ = ErrorKind::kConfig;
+    }
+    return report_.has_value();
+  }
+  const auto character = std::to_integer<char>(value);
+  if (character != '\0') {
+    if (reason_.size() < kReasonMax) {
+      reason_ += character >= ' ' && character <= '~' ? character : '?';
+    }
+    return true;
+  }
+  on_failure_(Error(
+      *report_,
+      fmt::format("{} {} did not start through EFI: {}; the guest's console "
+                  "may say more",
+                  *report_ == ErrorKind::kConfig ? "The kernel" : "Firmware fault: the kernel",
+                  config_.boot.kernel, reason_)));
+  report_.reset();
+  reason_.clear();
+  return true;
 }
 
 bool EfiBoot::save_variables() {

@@ -5,7 +5,11 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "firmware/efi/variable_file.hpp"
@@ -15,7 +19,6 @@
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/bus/io_handler.hpp"
-#include "vmm/bus/lifecycle.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/firmware_functions.hpp"
 #include "vmm/memory/guest_memory.hpp"
@@ -36,13 +39,19 @@ class EfiBoot : public IoHandler, public Inspectable {
     std::vector<FirmwareFunction> functions;
   };
 
-  /// `memory` must outlive this. Uses requests.power_off. Errors: kConfig (the variable file).
+  /// `config` and `memory` must outlive this. `on_failure`: from a vCPU thread, the kernel does not
+  /// start: kConfig where it is the kernel's fault, kInternal where it is the firmware's. Errors:
+  /// kConfig (the variable file).
   static Result<std::unique_ptr<EfiBoot>> create(const Config& config, const GuestMemory& memory,
-                                                 MachineRequests requests);
+                                                 std::function<void(Error)> on_failure);
 
   /// Puts firmware, kernel, initrd, ROMs and tree into memory. vCPUs are stopped. Errors: kConfig
   /// naming the file, what is wrong with it and the cure.
   Result<CpuEntryState> load(const Load& what);
+
+  /// The device tree that load() hands to the firmware of a guest without variables, made in
+  /// `memory`, which nobody uses. Errors: as load().
+  static Result<std::vector<std::byte>> make_tree(const GuestMemory& memory, const Load& what);
 
   std::string_view name() const override { return "EFI firmware"; }
   IoStatus read(std::uint64_t offset, std::span<std::byte> out) override;
@@ -50,16 +59,21 @@ class EfiBoot : public IoHandler, public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  EfiBoot(const GuestMemory& memory, MachineRequests requests,
+  EfiBoot(const Config& config, const GuestMemory& memory, std::function<void(Error)> on_failure,
           std::unique_ptr<VariableFile> variables);
   bool save_variables();
+  bool take_report_byte(std::byte value);
 
+  const Config& config_;
   const GuestMemory& memory_;
-  const MachineRequests requests_;
+  const std::function<void(Error)> on_failure_;
   std::unique_ptr<VariableFile> variables_;
   std::atomic<bool> failed_{false};  ///< the answer to the last command
   std::atomic<std::uint64_t> saves_{0};
   log::RateLimit limit_;
+  std::mutex mutex_;                 ///< of what follows
+  std::optional<ErrorKind> report_;  ///< whose failure is being reported
+  std::string reason_;               ///< as far as it has come
 };
 
 }  // namespace gpuvm

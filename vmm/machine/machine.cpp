@@ -145,7 +145,7 @@ Status Machine::add_devices() {
                                     .memory = *memory_},
                                    ports_));
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
-    efi_ = TRY(EfiBoot::create(options_.config, *memory_, options_.requests));
+    efi_ = TRY(EfiBoot::create(options_.config, *memory_, options_.on_failure));
     TRY(ports_.add({*PortRange::create(EfiBoot::kPort, EfiBoot::kPortCount), efi_.get()}));
   }
   pci_ = TRY(PciComplex::create({.devices = *devices_,

@@ -8,12 +8,10 @@
 #include "vmm/base/log.hpp"
 #include "vmm/machine/layout.hpp"
 #include "vmm/machine/link_probe.hpp"
+#include "vmm/machine/pci_plan.hpp"
 
 namespace gpuvm {
 namespace {
-
-/// Offered even when no BAR needs it, for guests that move BARs up.
-constexpr std::uint64_t kLeastAperture64 = 32_GiB;
 
 std::vector<BarSpace::Forbidden> forbidden_ranges(const GuestMemory& memory) {
   std::vector<BarSpace::Forbidden> ranges = {
@@ -28,41 +26,8 @@ std::vector<BarSpace::Forbidden> forbidden_ranges(const GuestMemory& memory) {
   return ranges;
 }
 
-GuestAddress end_of_memory(const GuestMemory& memory) {
-  return std::max(layout::kFourGiB, memory.regions().back().range.last() + 1);
-}
-
 GuestRange placeholder() {
   return *GuestRange::create(layout::kFourGiB, 1);
-}
-
-/// Largest power of two that divides addresses of all requests.
-std::uint64_t largest_bar(std::span<const PortRequest> requests) {
-  std::uint64_t largest = 1_GiB;
-  for (const auto& port : requests) {
-    for (const auto& bar : port.bars) {
-      largest = std::max(largest, bar.description.size);
-    }
-  }
-  return largest;
-}
-
-/// Above RAM, aligned so that the largest BAR fits, inside what the guest's CPUs can address.
-Result<GuestRange> choose_aperture64(const GuestMemory& memory,
-                                     std::span<const PortRequest> requests, unsigned address_bits) {
-  const std::uint64_t limit = std::uint64_t{1} << std::min(address_bits, 52U);
-  const std::uint64_t wanted = memory64_wanted(requests);
-  const std::uint64_t base = align_up(end_of_memory(memory).value(), largest_bar(requests));
-  const std::uint64_t least = std::max(wanted, 1_GiB);
-  if (base >= limit || limit - base < least) {
-    return fail(
-        ErrorKind::kConfig,
-        "The devices' 64-bit BARs need {} GiB of address space above the guest's memory, but its "
-        "CPUs address only {} bits; give it less memory or fewer devices",
-        least >> 30, address_bits);
-  }
-  return *GuestRange::create(GuestAddress(base),
-                             std::min(std::max(wanted, kLeastAperture64), limit - base));
 }
 
 /// Buses: the root bus and one behind each port. No more, because Linux looks for devices on each
@@ -192,12 +157,9 @@ Status PciComplex::place() {
     }
     requests.push_back(std::move(request));
   }
-  aperture64_ = TRY(choose_aperture64(options_.memory, requests, options_.physical_address_bits));
-  PciApertures apertures;
-  apertures.memory32 = GuestRange::create(layout::kMmio32Base, layout::kMmio32Size);
-  apertures.memory64 = aperture64_;
-  apertures.io = PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize);
-  const auto placements = TRY(place_bars(apertures, requests));
+  const auto plan = TRY(plan_pci(options_.memory, requests, options_.physical_address_bits));
+  aperture64_ = plan.aperture64;
+  const auto& placements = plan.placements;
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     std::size_t next = 0;
     for (auto& [number, function] : ports_[i].functions) {
@@ -238,11 +200,7 @@ void PciComplex::describe() {
 }
 
 TreePci PciComplex::tree() const {
-  return {.ecam = *GuestRange::create(layout::kEcamBase, layout::kEcamSize),
-          .buses = buses_,
-          .memory_windows = {*GuestRange::create(layout::kMmio32Base, layout::kMmio32Size),
-                             aperture64_},
-          .functions = {}};
+  return tree_without_functions(aperture64_, buses_);
 }
 
 std::vector<FirmwareFunction> PciComplex::firmware_functions() {

@@ -59,6 +59,30 @@ test_files() {
   run "initrd larger than memory" $CONFIG 'huge-initrd.*memory' --set "boot.initrd=$WORK/huge-initrd"
 }
 
+# number FILE OFFSET TYPE: a field of a kernel's setup header (Linux, Documentation/arch/x86/boot.rst), od's type.
+number() { od -An -t"$3" -j "$2" -N "${3#?}" "$1" | tr -d ' '; }
+
+# What only the guest's firmware can find out; tests/cli/dump_test.sh has what is found before.
+test_efi() {
+  local code kernel=$WORK/efi-kernel efi
+  code=$((($(number "$LAB_GUEST_KERNEL" 497 u1) + 1) * 512)) # setup_sects
+  efi=(--set boot.mode=efi-handover --set "boot.kernel=$kernel" --set "console.serial=[\"file:$WORK/efi.console\"]")
+  cp "$LAB_GUEST_KERNEL" "$kernel"
+  # 1 MiB inside the payload (payload_offset) is noise.
+  dd if=/dev/urandom of="$kernel" bs=1k seek=$(((code + $(number "$kernel" 584 u4)) / 1024 + 1024)) count=1024 conv=notrunc status=none
+  run "EFI: a kernel whose payload is damaged" $CONFIG 'efi-kernel did not start through EFI: its EFI stub gave up with status' "${efi[@]}"
+  expect "the console has what the kernel's stub said" grep -aq 'EFI stub: ERROR' "$WORK/efi.console"
+  cp "$LAB_GUEST_KERNEL" "$kernel"
+  # UD2 at the 64-bit handover entry (handover_offset + 0x200).
+  printf '\017\013' | dd of="$kernel" bs=1 seek=$((code + $(number "$kernel" 612 u4) + 512)) conv=notrunc status=none
+  run "EFI: a kernel that goes wrong at its entry" $CONFIG 'did not start through EFI: exception 0x6 at' "${efi[@]}"
+  # xloadflags without the handover entries, no signature of a PE image.
+  printf '\003\000' | dd of="$kernel" bs=1 seek=566 conv=notrunc status=none
+  printf '\000\000' | dd of="$kernel" bs=1 conv=notrunc status=none
+  run "EFI: a kernel without EFI stub" $CONFIG 'has no EFI stub' "${efi[@]}"
+  run "EFI: memory too small" $CONFIG 'do not fit into the guest.s 128 MiB of memory' --set boot.mode=efi-handover --set machine.memory=128MiB
+}
+
 test_memory() {
   run "memory larger than the host" $HOST 'make it smaller' --set machine.memory=64GiB
   run "no huge pages" $HOST 'nr_hugepages' --set 'machine.hugepages="2MiB"'
@@ -110,6 +134,7 @@ before=$(host_state)
 test_command_line
 test_configuration
 test_files
+test_efi
 test_memory
 test_devices
 test_host

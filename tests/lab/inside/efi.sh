@@ -72,12 +72,26 @@ common_checks() {
   expect_not "$1: no line in its kernel log that should not be there" guest_said '^LOG-BAD'
 }
 
+# The guest's BARs are where gpuvm dump fdt says; a ROM's are none of the tree's.
+dump_checks() {
+  local addresses start starts
+  "$GPUVM" dump fdt "$WORK/$1.toml" --set boot.mode=efi-handover >"$WORK/$1.dts"
+  expect "$1: dtc takes what gpuvm dump fdt prints" dtc -I dts -O dtb -o /dev/null "$WORK/$1.dts"
+  addresses=$(grep assigned-addresses "$WORK/$1.dts")
+  starts=$(sed -n 's/^RESOURCE 0x0*\([1-9a-f][0-9a-f]*\) .*/0x\1/p' "$CONSOLE")
+  expect "$1: the guest has four BARs" test "$(wc -w <<<"$starts")" = 4
+  for start in $starts; do
+    expect "$1: gpuvm dump fdt knows the BAR at $start" grep -q " $start " <<<"$addresses"
+  done
+}
+
 # The first run: writes the variable, and reboots through EFI.
 test_first() {
   local name=$1-first
   GUEST_INITRD=$2 GUEST_CMDLINE="reboot=efi guest.end=reboot" make_guest "$name" "$EFI_REPORT
 $(write_variable first)
 show_drivers
+for f in /sys/bus/pci/devices/0000:01:00.?/resource; do head -n 6 \$f | sed 's/^/RESOURCE /'; done
 echo DSDT-BEGIN; base64 /sys/firmware/acpi/tables/DSDT; echo DSDT-END" <<<"$PCI"
   start_guest "$name" "${EFI_OPTIONS[@]}" --set machine.on_reboot=exit
   wait_guest 300
@@ -87,6 +101,7 @@ echo DSDT-BEGIN; base64 /sys/firmware/acpi/tables/DSDT; echo DSDT-END" <<<"$PCI"
   expect "$name: there was no variable" guest_said '^VARIABLE od:'
   expect "$name: a variable was written" guest_said "^WRITTEN $(hex first)"
   common_checks "$name"
+  dump_checks "$name"
   case $1 in
     *-cloud) ;; # has no drivers for them
     *) expect "$name: GPU and USB controller have their drivers" test \

@@ -30,6 +30,11 @@ struct UnbindArguments {
   LogArguments log;
 };
 
+struct DumpArguments {
+  std::string config_file;
+  std::vector<std::string> overrides;
+};
+
 struct ValidateArguments {
   std::string config_file;
   std::vector<std::string> overrides;
@@ -39,6 +44,8 @@ struct ValidateArguments {
 Result<int> run_verb(const RunArguments& arguments);
 /// Gives functions back to their host drivers after a crash.
 Result<int> unbind_verb(const UnbindArguments& arguments);
+/// Prints the device tree that the guest's EFI firmware would be given.
+Result<int> dump_fdt_verb(const DumpArguments& arguments);
 /// Checks a configuration, and nothing of the host.
 Result<int> validate_verb(const ValidateArguments& arguments);
 

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <string>
 
+#include "firmware/efi/monitor_port.hpp"
+#include "firmware/efi/text.hpp"
 #include "tests/unit/firmware/efi/fake_guest.hpp"
 
 namespace gpuvm::efi {
@@ -178,8 +181,43 @@ TEST_F(BootServicesTest, ConfigurationTablesAreAddedReplacedAndRemoved) {
   EXPECT_EQ(services_.install_configuration_table(nullptr, &table), EfiStatus::kInvalidParameter);
 }
 
+/// What the firmware told the monitor, less the command and the zero at the end.
+std::string told_monitor(MonitorCommand& command) {
+  std::string text;
+  for (const auto& write : fake_ports().writes) {
+    if (write.port == FakeGuest::kMonitorPort) {
+      text += static_cast<char>(write.value);
+    }
+  }
+  EXPECT_GE(text.size(), 2U);
+  EXPECT_EQ(text.back(), '\0');
+  command = static_cast<MonitorCommand>(text.front());
+  return text.substr(1, text.size() - 2);
+}
+
 TEST_F(BootServicesTest, AnApplicationThatExitsStopsTheMachine) {
+  firmware().kernel_entered = true;
   EXPECT_THROW(services_.exit(firmware().image_handle, EfiStatus::kLoadError, 0, nullptr), Halted);
+  MonitorCommand command{};
+  EXPECT_EQ(told_monitor(command), "its EFI stub gave up with status 0x8000000000000001");
+  EXPECT_EQ(command, MonitorCommand::kKernelFailed);
+}
+
+TEST_F(BootServicesTest, BeforeTheKernelTheFaultIsTheFirmwares) {
+  EXPECT_THROW(stop_with("no memory"), Halted);
+  MonitorCommand command{};
+  EXPECT_EQ(told_monitor(command), "no memory");
+  EXPECT_EQ(command, MonitorCommand::kFirmwareFailed);
+}
+
+TEST(Text, CutsWhatDoesNotFit) {
+  Text text;
+  for (int i = 0; i < 100; ++i) {
+    text.add("12345");
+  }
+  EXPECT_EQ(std::strlen(text.c_str()), 159U);
+  EXPECT_STREQ(Text().add_hex(0).c_str(), "0x0");
+  EXPECT_STREQ(Text().add_hex(~std::uint64_t{0}).c_str(), "0xffffffffffffffff");
 }
 
 TEST_F(BootServicesTest, EventsAreUnsupported) {

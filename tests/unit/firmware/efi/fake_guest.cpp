@@ -41,9 +41,6 @@ void relax() {}
 [[noreturn]] void halt() {
   throw Halted{};
 }
-[[noreturn]] void stop_with(const char*) {
-  throw Halted{};
-}
 
 FakeGuest::FakeGuest() {
   // Below 2 GiB: the firmware wants some of its pages below 4 GiB.

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/describe_tree.hpp"
+
+#include <cpuid.h>
+
+#include <algorithm>
+#include <map>
+
+#include "devices/pci/bar_set.hpp"
+#include "vmm/host/pci_device.hpp"
+#include "vmm/kvm/kvm_system.hpp"
+#include "vmm/machine/boot_loader.hpp"
+#include "vmm/machine/host_devices.hpp"
+#include "vmm/machine/layout.hpp"
+#include "vmm/machine/pci_plan.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// What KVM offers a guest; where there is none, the host's own.
+Result<unsigned> guest_address_bits() {
+  if (const auto kvm = KvmSystem::open()) {
+    return physical_address_bits(TRY(kvm->supported_cpuid()));
+  }
+  CpuidEntry entry{.leaf = 0x80000008};
+  auto& [a, b, c, d] = entry.registers;
+  const bool known = __get_cpuid(entry.leaf, &a, &b, &c, &d) != 0;
+  return physical_address_bits(std::span(&entry, known ? 1U : 0U));
+}
+
+BarDescription description_of(const PciBar& bar) {
+  BarDescription out;
+  out.kind = bar.index == BarSet::kRom ? BarKind::kRom
+             : bar.io                  ? BarKind::kIo
+             : bar.wide                ? BarKind::kMemory64
+                                       : BarKind::kMemory32;
+  out.size = bar.size;
+  out.prefetchable = bar.prefetchable && out.kind != BarKind::kRom;
+  return out;
+}
+
+/// A root port and what is behind it; the functions' BARs in the order of the request.
+struct DescribedPort {
+  PortRequest request;
+  std::vector<TreeFunction> functions;
+};
+
+Status add_function(const HostSystem& host, const HostFunction& function, DescribedPort& port) {
+  const auto device = TRY(HostPciDevice::open(host, function.host));
+  TreeFunction out;
+  out.port_devfn = static_cast<std::uint8_t>((function.port + 1) << 3);
+  out.devfn = function.function;
+  out.vendor = device.ids().vendor;
+  out.device = device.ids().device;
+  out.class_code = device.ids().class_code;
+  for (const auto& bar : TRY(device.bars())) {
+    port.request.bars.push_back({function.host.to_string(), bar.index, description_of(bar)});
+    out.bars.push_back({.index = bar.index,
+                        .io = bar.io,
+                        .wide = bar.wide,
+                        .prefetchable = bar.prefetchable,
+                        .base = 0,
+                        .size = bar.size});
+  }
+  port.functions.push_back(std::move(out));
+  return {};
+}
+
+/// By port number; port 0 is always there.
+Result<std::map<std::uint8_t, DescribedPort>> describe_ports(const Config& config,
+                                                             const HostSystem& host) {
+  std::map<std::uint8_t, DescribedPort> ports;
+  ports[0] = {};
+  for (const auto& function : TRY(resolve_functions(host, config.pci))) {
+    TRY(add_function(host, function, ports[function.port]));
+  }
+  for (auto& [number, port] : ports) {
+    port.request.name = fmt::format("root port {}", number);
+  }
+  return ports;
+}
+
+/// Gives the BARs their addresses; the ROM's BAR is none of the tree's.
+void place(DescribedPort& port, const PortPlacement& placement, std::uint8_t bus) {
+  auto address = placement.addresses.begin();
+  for (auto& function : port.functions) {
+    function.bus = bus;
+    for (auto& bar : function.bars) {
+      bar.base = *address++;
+    }
+    std::erase_if(function.bars, [](const TreeBar& bar) { return bar.index == BarSet::kRom; });
+  }
+}
+
+Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
+                                 const GuestMemory& memory) {
+  auto ports = TRY(describe_ports(config, host));
+  std::vector<PortRequest> requests;
+  for (const auto& [number, port] : ports) {
+    requests.push_back(port.request);
+  }
+  const auto plan = TRY(plan_pci(memory, requests, TRY(guest_address_bits())));
+  GuestTables tables;
+  tables.buses = static_cast<unsigned>(ports.size()) + 1;
+  tables.pci = tree_without_functions(plan.aperture64, tables.buses);
+  std::size_t index = 0;
+  for (auto& [number, port] : ports) {
+    place(port, plan.placements[index], static_cast<std::uint8_t>(index + 1));
+    ++index;
+    for (auto& function : port.functions) {
+      tables.functions.push_back({.tree = std::move(function), .rom = {}});
+    }
+  }
+  return tables;
+}
+
+}  // namespace
+
+Result<std::string> describe_tree(const Config& config, const HostSystem& host) {
+  if (config.boot.mode != BootMode::kEfiHandover) {
+    return fail(ErrorKind::kConfig,
+                "Only boot.mode = \"efi-handover\" has a device tree; add --set "
+                "boot.mode=efi-handover to see it");
+  }
+  GuestMemoryOptions options;
+  options.size = config.machine.memory;
+  options.low_limit = layout::kLowRamLimit;
+  const auto memory = TRY(GuestMemory::create(options));
+  const auto tables = TRY(describe_pci(config, host, memory));
+  return print_tree(TRY(make_guest_tree(config, memory, tables)));
+}
+
+}  // namespace gpuvm
