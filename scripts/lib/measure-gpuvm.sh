@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# gpuvm's side of scripts/bench boot: starts a guest with passed-through functions, and prints how long it took to its init and
+# gpuvm's side of scripts/bench: starts a guest with passed-through functions, and prints how long it took to its init and
 # how many VM exits that cost, counted as peer-qemu.sh counts them for QEMU. Runs in the lab host (scripts/lab), as root.
 set -euo pipefail
 
@@ -14,7 +14,8 @@ Usage: scripts/lab -- scripts/lib/measure-gpuvm.sh --gpuvm FILE --kernel FILE --
 Prints lines NAME=VALUE: seconds (start of gpuvm to GUEST-INIT-REACHED), exits, irq_exits, net_exits (exits without
 irq_exits, the figure that repeats), io_exits, mmio_exits and more, all counted until the guest's init.
 
-Options: --append WORDS, --memory SIZE (1GiB), --cpus N (1), --console FILE, --timeout S (120)
+Options: --append WORDS, --memory SIZE (1GiB), --cpus N (1), --console FILE, --timeout S (120), --mode MODE (linux; boot.mode),
+--until TEXT (GUEST-INIT-REACHED; what the guest prints at the moment that is measured)
 END
 }
 
@@ -24,7 +25,7 @@ die() {
 }
 
 parse_options() {
-  gpuvm='' kernel='' initrd='' append='' memory=1GiB cpus=1 console='' timeout=120 functions=()
+  gpuvm='' kernel='' initrd='' append='' memory=1GiB cpus=1 console='' timeout=120 mode=linux until=GUEST-INIT-REACHED functions=()
   while (($#)); do
     case $1 in
       --help) usage && exit 0 ;;
@@ -40,6 +41,8 @@ parse_options() {
       --cpus) cpus=$2 ;;
       --console) console=$2 ;;
       --timeout) timeout=$2 ;;
+      --mode) mode=$2 ;;
+      --until) until=$2 ;;
       *) die "unknown option $1; see --help" ;;
     esac
     shift 2
@@ -52,7 +55,7 @@ parse_options() {
 write_config() {
   local bdf last=''
   printf 'name = "bench"\n[machine]\ncpus = %d\nmemory = "%s"\n[cpu]\nhide = ["xsave"]\n' "$cpus" "$memory"
-  printf '[boot]\nkernel = "%s"\ninitrd = "%s"\ncmdline = "console=ttyS0 quiet panic=-1 %s"\n' "$kernel" "$initrd" "$append"
+  printf '[boot]\nmode = "%s"\nkernel = "%s"\ninitrd = "%s"\ncmdline = "console=ttyS0 quiet panic=-1 %s"\n' "$mode" "$kernel" "$initrd" "$append"
   for bdf in "${functions[@]}"; do
     # One section takes all functions of its slot.
     [[ ${bdf%.*} == "$last" ]] || printf '[[pci]]\nhost = "%s"\nmanaged = false\n' "$bdf"
@@ -123,9 +126,9 @@ exec {lines}<>"$work/out" {input}<>"$work/in"
 write_config >"$work/bench.toml"
 read_counters before
 start_guest
-if ! wait_for GUEST-INIT-REACHED "$timeout"; then
+if ! wait_for "$until" "$timeout"; then
   tail -n 20 "$work/log" "$console" >&2
-  die "the guest did not reach its init in $timeout s"
+  die "the guest did not print $until in $timeout s"
 fi
 read_counters after
 print_results

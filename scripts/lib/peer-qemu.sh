@@ -11,7 +11,7 @@ usage() {
   cat <<'END'
 Usage: scripts/lab -- scripts/lib/peer-qemu.sh --kernel FILE --initrd FILE [OPTION]… [BDF]…
 
-Starts a QEMU q35 guest with the functions BDF (such as 0000:01:00.0) passed through, and prints, as lines NAME=VALUE:
+Starts a QEMU q35 guest (SeaBIOS, or --firmware) with the functions BDF (such as 0000:01:00.0) passed through, and prints, as lines NAME=VALUE:
 seconds (start of QEMU to GUEST-INIT-REACHED), exits, irq_exits, net_exits (exits without irq_exits, the figure that
 repeats), io_exits, mmio_exits and more, all counted until the guest's init.
 
@@ -21,6 +21,8 @@ Options:
   --cpus N         default 1
   --console FILE   where the guest's console output goes; default a temporary file
   --timeout S      time for the guest to reach its init; default 120
+  --firmware FILE  in place of SeaBIOS, for instance /usr/share/ovmf/OVMF.fd
+  --until TEXT     what the guest prints at the moment that is measured; default GUEST-INIT-REACHED
   --wait           do not stop at init: let the guest run to its power off (600 s at most), and print guest_exit
 END
 }
@@ -31,7 +33,7 @@ die() {
 }
 
 parse_options() {
-  kernel='' initrd='' append='' memory=1G cpus=1 console='' timeout=120 run_to_end=0 functions=()
+  kernel='' initrd='' append='' memory=1G cpus=1 console='' timeout=120 run_to_end=0 firmware='' until=GUEST-INIT-REACHED functions=()
   while (($#)); do
     case $1 in
       --help) usage && exit 0 ;;
@@ -47,6 +49,8 @@ parse_options() {
       --cpus) cpus=$2 ;;
       --console) console=$2 ;;
       --timeout) timeout=$2 ;;
+      --firmware) firmware=$2 ;;
+      --until) until=$2 ;;
       *) die "unknown option $1; see --help" ;;
     esac
     shift 2
@@ -77,10 +81,12 @@ read_counters() {
 }
 
 start_qemu() {
+  local bios=()
+  [[ -z $firmware ]] || bios=(-bios "$firmware")
   started=$EPOCHREALTIME
   # No XSAVE: the leaf that TCG's lab host reports is inconsistent.
   qemu-system-x86_64 -M q35 -accel kvm -cpu host,-xsave -smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none \
-    -no-reboot -chardev "pipe,id=console,path=$pipes/console" -serial chardev:console -kernel "$kernel" -initrd "$initrd" \
+    -no-reboot "${bios[@]}" -chardev "pipe,id=console,path=$pipes/console" -serial chardev:console -kernel "$kernel" -initrd "$initrd" \
     -append "console=ttyS0 quiet panic=-1 $append" "${PASSED[@]}" </dev/null >"$console.qemu" 2>&1 &
   qemu=$!
 }
@@ -131,9 +137,9 @@ exec {lines}<>"$pipes/console.out"
 : >"$console"
 read_counters before
 start_qemu
-if ! wait_for GUEST-INIT-REACHED "$timeout"; then
+if ! wait_for "$until" "$timeout"; then
   tail -n 20 "$console.qemu" "$console" >&2
-  die "the guest did not reach its init in $timeout s"
+  die "the guest did not print $until in $timeout s"
 fi
 read_counters after
 print_results

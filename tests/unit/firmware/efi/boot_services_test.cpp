@@ -220,6 +220,48 @@ TEST(Text, CutsWhatDoesNotFit) {
   EXPECT_STREQ(Text().add_hex(~std::uint64_t{0}).c_str(), "0xffffffffffffffff");
 }
 
+TEST_F(BootServicesTest, MemoryIsCopiedAndSet) {
+  char text[] = "abcdef";
+  services_.copy_mem(text + 1, text, 4);  // they may overlap (UEFI 2.10, 7.5.7)
+  EXPECT_STREQ(text, "aabcdf");
+  services_.set_mem(text, 3, 'x');
+  EXPECT_STREQ(text, "xxxcdf");
+}
+
+TEST_F(BootServicesTest, SmallServicesAnswer) {
+  EXPECT_EQ(services_.stall(3), EfiStatus::kSuccess);
+  EXPECT_EQ(services_.set_watchdog_timer(0, 0, 0, nullptr), EfiStatus::kSuccess);
+  EXPECT_EQ(services_.set_watchdog_timer(60, 0, 0, nullptr), EfiStatus::kUnsupported);
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+  EXPECT_EQ(services_.get_next_monotonic_count(&first), EfiStatus::kSuccess);
+  EXPECT_EQ(services_.get_next_monotonic_count(&second), EfiStatus::kSuccess);
+  EXPECT_GT(second, first);
+  EXPECT_EQ(services_.get_next_monotonic_count(nullptr), EfiStatus::kInvalidParameter);
+  std::uint32_t crc = 0;
+  EXPECT_EQ(services_.calculate_crc32("123456789", 9, &crc), EfiStatus::kSuccess);
+  EXPECT_EQ(crc, 0xcbf43926U);
+  EXPECT_EQ(services_.calculate_crc32("", 0, &crc), EfiStatus::kInvalidParameter);
+}
+
+TEST_F(BootServicesTest, TheConsolePrintsWhatItCan) {
+  firmware().console.open(0x3f8);
+  fake_ports().values[0x3fd] = 0x20;  // the transmitter is empty
+  auto* out = firmware().console.protocol();
+  EXPECT_EQ(out->output_string(out, u"Aä\n"), EfiStatus::kSuccess);
+  EXPECT_EQ(fake_ports().writes,
+            (std::vector<FakePorts::Write>{{0x3f8, 'A'}, {0x3f8, '?'}, {0x3f8, '\n'}}));
+  EXPECT_EQ(out->output_string(out, nullptr), EfiStatus::kInvalidParameter);
+}
+
+/// A port that never gets empty (UEFI knows no such thing, but a console must not stop a boot).
+TEST_F(BootServicesTest, AStuckConsoleStopsNothing) {
+  firmware().console.open(0x3f8);
+  fake_ports().values[0x3fd] = 0;
+  auto* out = firmware().console.protocol();
+  EXPECT_EQ(out->output_string(out, u"A"), EfiStatus::kSuccess);
+}
+
 TEST_F(BootServicesTest, EventsAreUnsupported) {
   EXPECT_EQ(services_.create_event(), EfiStatus::kUnsupported);
   EXPECT_EQ(services_.load_image(), EfiStatus::kUnsupported);

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the parts of scripts/bench that run in the lab host share. Sourced.
+
+failed=0
+
+# measure NAME RUN COMMAND…: what COMMAND prints, lines METRIC=VALUE, becomes $LAB_OUT/NAME.RUN. Run 0 is only printed: it pays
+# for cold caches and for memory that the lab host touches for the first time.
+measure() {
+  local result=$LAB_OUT/$1.$2 name=$1 run=$2
+  ((run > 0)) || result=$LAB_OUT/first-$name
+  shift 2
+  if "$@" >"$result.tmp"; then
+    mv "$result.tmp" "$result"
+    printf '  run %d  %-12s %s\n' "$run" "$name" "$(grep -E '^(seconds|net_exits|irq_exits)=' "$result" | tr '\n' ' ')"
+  else
+    printf '  run %d  %-12s failed\n' "$run" "$name"
+    # shellcheck disable=SC2034 # the caller's exit status
+    failed=1
+  fi
+}
