@@ -15,7 +15,10 @@ functions=("$@")
 # With less OVMF in an emulated lab host makes QEMU abort: it writes CR8 while a virtual interrupt is pending. For OVMF only.
 TIMER=/sys/module/kvm/parameters/min_timer_period_us
 
-to_init() { measure "$1-init" "$2" "$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --kernel "$kernel" --initrd "$initrd" --memory "$memory" --mode "$3" "${functions[@]}"; }
+to_init() {
+  measure "$1-init" "$2" "$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --kernel "$kernel" --initrd "$initrd" --memory "$memory" \
+    --mode "$3" "${functions[@]}"
+}
 
 to_entry() {
   measure "$1-entry" "$2" "$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --kernel "$probe" --initrd "$initrd" --memory "$memory" \
