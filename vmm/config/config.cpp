@@ -73,6 +73,27 @@ Result<std::string> read_name(TableReader& root, const std::string& default_name
   return name.value_or(default_name);
 }
 
+/// Whether firmware runs that looks for a boot loader on disks.
+bool starts_from_disk(BootMode mode) {
+  switch (mode) {
+    case BootMode::kLinux:
+    case BootMode::kEfiHandover:
+      break;
+  }
+  return false;
+}
+
+Status check_boot_disk(const TableReader& root, const Config& config) {
+  for (std::size_t i = 0; i < config.disks.size(); ++i) {
+    if (config.disks[i].boot && !starts_from_disk(config.boot.mode)) {
+      return root.wrong(fmt::format("disk.{}.boot", i),
+                        "needs a boot.mode that starts from disks, not one that starts a kernel "
+                        "file; remove it");
+    }
+  }
+  return {};
+}
+
 Result<Config> read_config(TableReader root, const std::string& default_name) {
   Config result;
   // All keys of the root are asked for first: a mistyped section is told before what it lacks.
@@ -81,6 +102,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto cpu = root.table("cpu");
   const auto boot = root.table("boot");
   const auto pci = root.tables("pci");
+  const auto disks = root.tables("disk");
   const auto console = root.table("console");
   TRY(root.finish());
   result.name = TRY(name);
@@ -88,6 +110,8 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   result.cpu = TRY(config::read_cpu(TRY(cpu)));
   result.boot = TRY(config::read_boot(TRY(boot)));
   result.pci = TRY(config::read_pci(TRY(pci)));
+  result.disks = TRY(config::read_disks(TRY(disks)));
+  TRY(check_boot_disk(root, result));
   result.console = TRY(config::read_console(TRY(console)));
   return result;
 }
@@ -116,14 +140,15 @@ Result<Config> load_config(const std::string& file, std::span<const std::string>
 }
 
 std::vector<std::string> config_keys() {
-  // The readers themselves know the keys; a [[pci]] entry is there so that its reader runs.
-  constexpr std::string_view kSmallest = "boot.kernel = '/k'\n[[pci]]\nhost = '00:00.0'\n";
+  // The readers themselves know the keys; the lists have an entry so that its reader runs.
+  constexpr std::string_view kSmallest =
+      "boot.kernel = '/k'\n[[pci]]\nhost = '00:00.0'\n[[disk]]\npath = '/d'\n";
   const auto document = parse_document(kSmallest, "");
   ReaderContext context{"", "/", {}};
   if (!document || !read_config(TableReader(*document, context), "guest")) {
     return {};  // cannot be: a unit test compares the list
   }
-  for (const auto section : {"machine", "cpu", "boot", "pci", "console"}) {
+  for (const auto section : {"machine", "cpu", "boot", "pci", "disk", "console"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

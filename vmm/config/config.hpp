@@ -67,6 +67,14 @@ struct PciConfig {
   bool operator==(const PciConfig&) const = default;
 };
 
+/// A disk of the guest: a raw image file or a block device of the host.
+struct DiskConfig {
+  std::string path;  ///< absolute
+  bool read_only = false;
+  bool boot = false;  ///< firmware starts from it; at most one, and only where there is firmware
+  bool operator==(const DiskConfig&) const = default;
+};
+
 struct SerialTarget {
   enum class Kind { kStdio, kPty, kFile, kSocket };
   Kind kind = Kind::kStdio;
@@ -84,7 +92,8 @@ struct Config {
   MachineConfig machine;
   CpuConfig cpu;
   BootConfig boot;
-  std::vector<PciConfig> pci;  ///< at most 32; no function twice
+  std::vector<PciConfig> pci;     ///< at most 32; no function twice
+  std::vector<DiskConfig> disks;  ///< at most 8; no path twice
   ConsoleConfig console;
   bool operator==(const Config&) const = default;
 };

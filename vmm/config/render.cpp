@@ -77,6 +77,11 @@ std::string pci_text(const PciConfig& pci) {
   return out;
 }
 
+std::string disk_text(const DiskConfig& disk) {
+  return fmt::format("\n[[disk]]\npath = {}\nreadonly = {}\nboot = {}\n", quoted(disk.path),
+                     disk.read_only, disk.boot);
+}
+
 std::string console_text(const ConsoleConfig& console) {
   std::vector<std::string> targets(console.serial.size());
   std::transform(console.serial.begin(), console.serial.end(), targets.begin(), target_text);
@@ -95,6 +100,9 @@ std::string to_toml(const Config& config) {
   out += boot_text(config.boot);
   for (const auto& pci : config.pci) {
     out += pci_text(pci);
+  }
+  for (const auto& disk : config.disks) {
+    out += disk_text(disk);
   }
   return out + console_text(config.console);
 }

@@ -14,6 +14,7 @@ Result<MachineConfig> read_machine(TableReader table);
 Result<CpuConfig> read_cpu(TableReader table);
 Result<BootConfig> read_boot(TableReader table);
 Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries);
+Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entries);
 Result<ConsoleConfig> read_console(TableReader table);
 
 }  // namespace gpuvm::config

@@ -50,12 +50,26 @@ std::set<std::string> keys_in(const std::string& text) {
 }
 
 TEST(ConfigKeys, AreThese) {
-  EXPECT_EQ(
-      config_keys(),
-      (std::vector<std::string>{
-          "boot.cmdline", "boot.initrd", "boot.kernel", "boot.mode", "boot.vars", "console.serial",
-          "cpu.hide", "machine.config_ports", "machine.cpus", "machine.hugepages", "machine.memory",
-          "machine.on_reboot", "name", "pci.functions", "pci.host", "pci.managed", "pci.port"}));
+  EXPECT_EQ(config_keys(), (std::vector<std::string>{"boot.cmdline",
+                                                     "boot.initrd",
+                                                     "boot.kernel",
+                                                     "boot.mode",
+                                                     "boot.vars",
+                                                     "console.serial",
+                                                     "cpu.hide",
+                                                     "disk.boot",
+                                                     "disk.path",
+                                                     "disk.readonly",
+                                                     "machine.config_ports",
+                                                     "machine.cpus",
+                                                     "machine.hugepages",
+                                                     "machine.memory",
+                                                     "machine.on_reboot",
+                                                     "name",
+                                                     "pci.functions",
+                                                     "pci.host",
+                                                     "pci.managed",
+                                                     "pci.port"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -97,6 +111,8 @@ TEST(Reference, CommentedKeysAreValidToo) {
   ASSERT_EQ(config->pci.size(), 1U);
   // The optional keys of [[pci]] show their defaults.
   EXPECT_EQ(config->pci[0], (PciConfig{Bdf{0, 1, 0, 0}, {}, true, 0}));
+  ASSERT_EQ(config->disks.size(), 1U);
+  EXPECT_EQ(config->disks[0], (DiskConfig{"/guests/disk.img", false, false}));
 }
 
 TEST(Examples, GpuLinux) {
@@ -113,6 +129,7 @@ cpu.hide = ["a", "b"]
 machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on" }
 console.serial = ["file:a b", "socket:c", "pty"]
 pci = [ { host = "01:00.0", functions = [0, 2], port = 1 }, { host = "02:00.0", managed = false } ]
+disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 )");
   ASSERT_TRUE(config) << config.error().to_string();
   const auto again = parse_config(to_toml(*config), {"dry-run", "/elsewhere", "x"});
@@ -121,7 +138,7 @@ pci = [ { host = "01:00.0", functions = [0, 2], port = 1 }, { host = "02:00.0", 
 }
 
 TEST(ToToml, NamesEveryKey) {
-  auto config = *parse_bootable("[[pci]]\nhost = '01:00.0'\nport = 0\n");
+  auto config = *parse_bootable("[[pci]]\nhost = '01:00.0'\nport = 0\n[[disk]]\npath = '/d'\n");
   config.boot.initrd = "/i";
   config.boot.mode = BootMode::kEfiHandover;
   config.boot.vars = "/v";
