@@ -77,6 +77,7 @@ Result<std::unique_ptr<Machine>> Machine::create(Options options) {
 Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(host_));
+  disk_files_ = TRY(open_disks(config.disks));
   return_orphans(host_);
   auto functions = TRY(resolve_functions(host_, config.pci));
   TRY(require_host(host_, needs_of(config, functions)));
@@ -149,6 +150,7 @@ Status Machine::add_devices() {
     TRY(ports_.add({*PortRange::create(EfiBoot::kPort, EfiBoot::kPortCount), efi_.get()}));
   }
   pci_ = TRY(PciComplex::create({.devices = *devices_,
+                                 .disks = disk_files_,
                                  .memory = *memory_,
                                  .physical_address_bits = address_bits_,
                                  .config_ports = has_config_ports(options_.config),
@@ -158,7 +160,8 @@ Status Machine::add_devices() {
                                  .mmio = mmio_,
                                  .ports = ports_,
                                  .msi = vm_->interrupts(),
-                                 .pins = vm_->interrupts()}));
+                                 .pins = vm_->interrupts(),
+                                 .doorbells = vm_->doorbells()}));
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event);
   return {};
 }

@@ -67,6 +67,7 @@ class Machine : public Inspectable {
   Options options_;
   Lifecycle lifecycle_;
   HostSystem host_;
+  DiskFiles disk_files_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
   std::unique_ptr<DeviceReset> reset_;

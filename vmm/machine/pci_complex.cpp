@@ -54,11 +54,23 @@ PciComplex::PciComplex(const Options& options)
 Result<std::unique_ptr<PciComplex>> PciComplex::create(const Options& options) {
   std::unique_ptr<PciComplex> complex(new PciComplex(options));
   TRY(complex->topology_.add(0, *complex->host_bridge_));
+  TRY(complex->add_disks());
   TRY(complex->add_ports());
   TRY(complex->place());
   TRY(complex->connect_buses());
   complex->describe();
   return complex;
+}
+
+Status PciComplex::add_disks() {
+  disks_ = TRY(Disks::create({.files = options_.disks,
+                              .memory = options_.memory,
+                              .mmio = options_.mmio,
+                              .doorbells = options_.doorbells,
+                              .msi = options_.msi,
+                              .pins = options_.pins,
+                              .bar_space = bar_space_}));
+  return disks_->add_to(topology_);
 }
 
 /// One root port for each port number in use; port 0 is always there.
@@ -157,9 +169,11 @@ Status PciComplex::place() {
     }
     requests.push_back(std::move(request));
   }
+  requests.push_back(disks_->request());
   const auto plan = TRY(plan_pci(options_.memory, requests, options_.physical_address_bits));
   aperture64_ = plan.aperture64;
   const auto& placements = plan.placements;
+  TRY(disks_->place(placements.back()));
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     std::size_t next = 0;
     for (auto& [number, function] : ports_[i].functions) {
@@ -237,6 +251,7 @@ Status PciComplex::start() {
 }
 
 void PciComplex::quiesce() {
+  disks_->quiesce();
   for (auto& port : ports_) {
     for (auto& [number, function] : port.functions) {
       function->quiesce();
@@ -246,6 +261,7 @@ void PciComplex::quiesce() {
 
 Status PciComplex::reset() {
   host_bridge_->reset();
+  disks_->reset();
   config_ports_.reset();
   for (auto& port : ports_) {
     port.bridge->reset();
@@ -260,6 +276,7 @@ void PciComplex::inspect(InspectNode& node) const {
   ecam_.inspect(node.child("ecam"));
   config_ports_.inspect(node.child("config_ports"));
   bar_space_.inspect(node.child("bars"));
+  disks_->inspect(node.child("disks"));
   for (const auto& port : ports_) {
     auto& child = node.child(port.bridge->name());
     port.bridge->inspect(child);

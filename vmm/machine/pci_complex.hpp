@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// PciComplex: the guest's PCI Express hierarchy: host bridge, ECAM, configuration ports, root ports
-// and, behind them, the passed-through functions, with BARs and bridge windows placed as firmware
-// would.
+// PciComplex: the guest's PCI Express hierarchy: host bridge, ECAM, configuration ports, disks,
+// root ports and, behind them, the passed-through functions, with BARs and bridge windows placed as
+// firmware would.
 #pragma once
 
 #include <memory>
@@ -19,6 +19,7 @@
 #include "firmware/fdt/machine_tree.hpp"
 #include "vmm/bus/interrupts.hpp"
 #include "vmm/bus/memory_slots.hpp"
+#include "vmm/machine/disks.hpp"
 #include "vmm/machine/firmware_functions.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/port_reset.hpp"
@@ -31,6 +32,7 @@ class PciComplex : public Inspectable {
   /// All references must outlive this.
   struct Options {
     HostDevices& devices;
+    const DiskFiles& disks;
     const GuestMemory& memory;
     unsigned physical_address_bits;
     bool config_ports;  ///< 0xcf8 and 0xcfc exist
@@ -42,6 +44,7 @@ class PciComplex : public Inspectable {
     PortBus& ports;
     MsiController& msi;
     InterruptPins& pins;
+    Doorbells& doorbells;
   };
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);
@@ -71,6 +74,7 @@ class PciComplex : public Inspectable {
     std::unique_ptr<RootPort> bridge;  ///< refers to functions and reset
   };
   explicit PciComplex(const Options& options);
+  Status add_disks();
   Status add_ports();
   Status add_functions(Port& port);
   Status add_reset(Port& port);
@@ -83,6 +87,7 @@ class PciComplex : public Inspectable {
   GuestRange aperture64_;
   BarSpace bar_space_;
   std::unique_ptr<HostBridge> host_bridge_;
+  std::unique_ptr<Disks> disks_;
   std::vector<Port> ports_;
   PciTopology topology_;
   Ecam ecam_;
