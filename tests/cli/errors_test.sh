@@ -48,7 +48,7 @@ good=$folder/guest.toml
 printf '[boot]\nkernel = "vmlinuz"\n' >"$good"
 
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, validate, unbind or dump'
+expect_error 64 'A verb is required: run, validate, inspect, unbind, reset, test-reset or dump'
 expect_error 64 'frobnicate' frobnicate
 expect_error 64 'CONFIG is required' run
 expect_error 64 'CONFIG is required' validate
@@ -61,6 +61,14 @@ expect_error 64 'Cannot write to the log file' run --log-file "$good/log" "$good
 expect_error 64 'subcommand is required' dump
 expect_error 64 'subcommand is required' dump frobnicate "$good"
 expect_error 64 '01:00 is not a PCI address' unbind 01:00
+expect_error 64 'x is not a PCI address' reset x
+expect_error 64 'BDF is required' reset
+expect_error 64 'BDF is required' test-reset --json
+expect_error 64 '--cycles' test-reset --cycles 0 0000:01:00.0
+expect_error 64 'Cannot write events to /dev/null/x' run --events /dev/null/x "$good"
+expect_error 78 'ffff:ff:1f.7 is not there' inspect --set pci.0.host=ffff:ff:1f.7 "$good"
+expect_error 78 'ffff:ff:1f.7 is not there' reset ffff:ff:1f.7
+expect_error 78 'ffff:ff:1f.7 is not there' test-reset ffff:ff:1f.7
 
 # Wrong configuration: 78.
 expect_error 78 "Cannot open $folder/absent.toml: No such file or directory" validate "$folder/absent.toml"
@@ -87,9 +95,12 @@ expect_output "$good is valid" validate --set machine.cpus=4 "$good" --set=boot.
 expect_output "$good is valid" validate --set 'console.serial=["off"]' --set boot.cmdline= "$good"
 expect_output 'is valid' validate "$source_dir/configs/gpu-linux.toml"
 expect_output 'is valid' validate --set boot.kernel=/boot/vmlinuz "$source_dir/configs/reference.toml"
+expect_output 'memory_mib: 1024' inspect "$good"
+expect_output '"cpus":4' inspect --json --set machine.cpus=4 "$good"
+expect_output '#   memory_mib: 1024' run --dry-run "$good"
 expect_output 'gpuvm 0.' --version
 expect_output 'Exit status:' --help
-for verb in run validate unbind dump; do
+for verb in run validate inspect unbind reset test-reset dump; do
   expect_output "$verb" --help
   expect_output "gpuvm $verb" "$verb" --help
 done

@@ -24,7 +24,7 @@ compare() {
 }
 
 # Options.
-for verb in '' run validate unbind dump 'dump fdt'; do
+for verb in '' run validate inspect unbind reset test-reset dump 'dump fdt'; do
   # shellcheck disable=SC2086  # the empty verb is no argument, dump's kinds are two
   "$gpuvm" $verb --help || exit 1
 done >"$folder/help"
@@ -40,8 +40,8 @@ while read -r option; do
 done <"$folder/options"
 
 # Verbs.
-"$gpuvm" --help | sed -n '/^Subcommands:/,/^$/p' | sed -nE 's/^  ([a-z]+) .*/\1/p' >"$folder/verbs"
-sed -n '/^# VERBS/,/^# OPTIONS/p' "$page_1" | sed -nE 's/^\*([a-z]+)\* .*/\1/p' >"$folder/page_verbs"
+"$gpuvm" --help | sed -n '/^Subcommands:/,/^$/p' | sed -nE 's/^  ([a-z-]+) .*/\1/p' >"$folder/verbs"
+sed -n '/^# VERBS/,/^# OPTIONS/p' "$page_1" | sed -nE 's/^\*([a-z-]+)\* .*/\1/p' >"$folder/page_verbs"
 compare verbs "$folder/verbs" "$folder/page_verbs"
 
 # Exit statuses.

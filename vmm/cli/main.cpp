@@ -18,9 +18,12 @@ constexpr const char* kDescription =
 constexpr const char* kFooter = R"(Examples:
   gpuvm validate guest.toml                    check a configuration
   gpuvm run --dry-run guest.toml               say what would be run, and touch no device
+  gpuvm inspect guest.toml                     the same with how devices are reset, for people or --json
   gpuvm run --set machine.cpus=4 guest.toml    run a guest, with one key changed
   gpuvm unbind                                 give devices back after a crash
   gpuvm dump fdt guest.toml                    show the machine as the guest's EFI firmware sees it
+  gpuvm reset 0000:01:00.0                     make a device fit for the next guest
+  gpuvm test-reset --cycles 100 0000:01:00.0   find out whether a card can be reset
 
 Exit status:
        0  the guest powered off, or the verb did its work
@@ -74,6 +77,9 @@ void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
   run->add_option("--inspect-file", arguments.inspect_file,
                   "When the run ends, write the state of the machine to FILE as JSON")
       ->type_name("FILE");
+  run->add_option("--events", arguments.event_file,
+                  "Append what happens to the machine, resets too, to FILE as lines of JSON")
+      ->type_name("FILE");
   add_log_options(*run, arguments.log);
   run->footer(kRunFooter);
   run->callback([&] { verb = [&] { return run_verb(arguments); }; });
@@ -85,12 +91,22 @@ void add_validate(CLI::App& app, ValidateArguments& arguments, Verb& verb) {
   validate->callback([&] { verb = [&] { return validate_verb(arguments); }; });
 }
 
+void add_inspect(CLI::App& app, InspectArguments& arguments, Verb& verb) {
+  auto* inspect =
+      app.add_subcommand("inspect", "Show the machine that would run, and how devices are reset");
+  add_config_options(*inspect, arguments.config_file, arguments.overrides);
+  inspect->add_flag("--json", arguments.json, "Print JSON instead of text");
+  inspect->callback([&] { verb = [&] { return inspect_verb(arguments); }; });
+}
+
 void add_unbind(CLI::App& app, UnbindArguments& arguments, Verb& verb) {
   auto* unbind = app.add_subcommand("unbind", "Give devices back to their drivers after a crash");
   unbind
       ->add_option("BDF", arguments.addresses,
                    "PCI addresses such as 0000:01:00.0; none: all that were left behind")
       ->type_name("");
+  unbind->add_flag("--force", arguments.force,
+                   "Give dirty devices back as they are, without a reset and a check");
   add_log_options(*unbind, arguments.log);
   unbind->footer(kUnbindFooter);
   unbind->callback([&] { verb = [&] { return unbind_verb(arguments); }; });
@@ -106,6 +122,32 @@ void add_dump(CLI::App& app, DumpArguments& arguments, Verb& verb) {
   fdt->callback([&] { verb = [&] { return dump_fdt_verb(arguments); }; });
 }
 
+void add_slots(CLI::App& app, std::vector<std::string>& addresses) {
+  app.add_option("BDF", addresses,
+                 "PCI addresses such as 0000:01:00.0; each stands for all functions of its slot")
+      ->type_name("")
+      ->required();
+}
+
+void add_reset(CLI::App& app, ResetArguments& arguments, Verb& verb) {
+  auto* reset = app.add_subcommand("reset", "Reset devices, check them and give them back");
+  add_slots(*reset, arguments.addresses);
+  add_log_options(*reset, arguments.log);
+  reset->callback([&] { verb = [&] { return reset_verb(arguments); }; });
+}
+
+void add_test_reset(CLI::App& app, TestResetArguments& arguments, Verb& verb) {
+  constexpr unsigned kMostCycles = 1000000;
+  auto* test = app.add_subcommand("test-reset", "Test whether devices can be reset");
+  add_slots(*test, arguments.addresses);
+  test->add_option("--cycles", arguments.cycles, "How often to open, use, reset and check; 10")
+      ->type_name("N")
+      ->check(CLI::Range(1U, kMostCycles));
+  test->add_flag("--json", arguments.json, "Print a JSON object per line instead of text");
+  add_log_options(*test, arguments.log);
+  test->callback([&] { verb = [&] { return test_reset_verb(arguments); }; });
+}
+
 int report(ErrorKind kind, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
   std::fprintf(stderr, "gpuvm: error: %s\n", message.c_str());
@@ -117,14 +159,20 @@ int run_command_line(int argc, const char* const* argv) {
   ValidateArguments validate;
   UnbindArguments unbind;
   DumpArguments dump;
+  InspectArguments inspect;
+  ResetArguments reset;
+  TestResetArguments test_reset;
   Verb verb;
   CLI::App app(kDescription, "gpuvm");
   app.set_version_flag("--version", "gpuvm " GPUVM_VERSION);
   app.footer(kFooter);
   add_run(app, run, verb);
   add_validate(app, validate, verb);
+  add_inspect(app, inspect, verb);
   add_unbind(app, unbind, verb);
   add_dump(app, dump, verb);
+  add_reset(app, reset, verb);
+  add_test_reset(app, test_reset, verb);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -134,8 +182,10 @@ int run_command_line(int argc, const char* const* argv) {
     return report(ErrorKind::kUsage, fmt::format("{} (see gpuvm --help)", error.what()));
   }
   if (!verb) {
-    return report(ErrorKind::kUsage,
-                  "A verb is required: run, validate, unbind or dump (see gpuvm --help)");
+    return report(
+        ErrorKind::kUsage,
+        "A verb is required: run, validate, inspect, unbind, reset, test-reset or dump (see gpuvm "
+        "--help)");
   }
   const auto status = verb();
   return status ? *status : report(status.error().kind(), status.error().to_string());

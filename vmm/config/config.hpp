@@ -58,12 +58,23 @@ struct BootConfig {
   bool operator==(const BootConfig&) const = default;
 };
 
+/// How a device is reset, whatever the policy table says (docs/reset.md).
+enum class ResetChoice {
+  kAuto,      ///< as the policy table says
+  kHot,       ///< the bus of its slot, with all functions there
+  kFunction,  ///< each function by itself
+  kNone,      ///< never: made quiet and checked only
+};
+
 /// One slot of the host whose functions the guest gets.
 struct PciConfig {
   Bdf host;                             ///< its primary function
   std::vector<std::uint8_t> functions;  ///< 0 to 7, ascending, with that of host; empty: all
   bool managed = true;                  ///< bind to vfio-pci before the run and give back after it
   std::uint8_t port = 0;                ///< root port, 0 to 7; slots may share one
+  ResetChoice reset = ResetChoice::kAuto;
+  std::optional<std::uint32_t>
+      reset_wait;  ///< ms to rest after a reset, at most 60000; the policy's
   bool operator==(const PciConfig&) const = default;
 };
 

@@ -12,6 +12,9 @@ inline constexpr std::array<std::string_view, 2> kRebootActionNames = {"reset", 
 inline constexpr std::array<std::string_view, 3> kConfigPortsNames = {"auto", "on", "off"};
 inline constexpr std::array<std::string_view, 2> kBootModeNames = {"linux", "efi-handover"};
 
+inline constexpr std::array<std::string_view, 4> kResetChoiceNames = {"auto", "hot", "function",
+                                                                      "none"};
+
 /// The word for an enumeration value.
 template <std::size_t N, class Enum>
 constexpr std::string_view name_of(const std::array<std::string_view, N>& names, Enum value) {

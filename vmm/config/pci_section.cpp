@@ -4,6 +4,7 @@
 // exist, can be had and fit is known by the rooms that open them.
 #include <algorithm>
 
+#include "vmm/config/names.hpp"
 #include "vmm/config/sections.hpp"
 
 namespace gpuvm::config {
@@ -13,6 +14,7 @@ constexpr std::size_t kPorts = 8;
 constexpr std::size_t kEntries =
     32;  ///< more than any host has slots for, less than a hostile file
 constexpr unsigned kFunctions = 8;
+constexpr std::int64_t kLongestWait = 60000;  ///< ms
 
 Result<Bdf> read_host(TableReader& entry) {
   const auto text = TRY(entry.optional_string("host"));
@@ -62,6 +64,11 @@ Result<PciConfig> read_entry(TableReader entry) {
   pci.managed = TRY(entry.boolean("managed", pci.managed));
   pci.port = static_cast<std::uint8_t>(
       TRY(entry.optional_integer("port", {0, kPorts - 1})).value_or(pci.port));
+  pci.reset = static_cast<ResetChoice>(
+      TRY(entry.choice("reset", kResetChoiceNames, static_cast<std::size_t>(pci.reset))));
+  if (const auto wait = TRY(entry.optional_integer("reset_wait", {0, kLongestWait}))) {
+    pci.reset_wait = static_cast<std::uint32_t>(*wait);
+  }
   TRY(entry.finish());
   if (!has_host) {
     return entry.wrong("host", "is missing: name the device, for instance host = \"0000:01:00.0\"");

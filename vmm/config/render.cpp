@@ -73,7 +73,11 @@ std::string pci_text(const PciConfig& pci) {
   out += pci.functions.empty() ? "functions = \"all\"\n"
                                : fmt::format("functions = [{}]\n", fmt::join(pci.functions, ", "));
   out += fmt::format("managed = {}\n", pci.managed);
-  out += fmt::format("port = {}\n", pci.port);
+  out += fmt::format("port = {}\nreset = \"{}\"\n", pci.port,
+                     config::name_of(config::kResetChoiceNames, pci.reset));
+  if (pci.reset_wait) {
+    out += fmt::format("reset_wait = {}\n", *pci.reset_wait);
+  }
   return out;
 }
 

@@ -1,48 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/host/binding_record.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <filesystem>
 #include <sstream>
-#include <system_error>
 
 namespace gpuvm {
 namespace {
 
 constexpr std::string_view kLastLine = "end";
-
-// Another process may have removed the file between our open and our lock.
-bool is_still_at(int fd, const std::string& path) {
-  struct stat ours {};
-  struct stat there {};
-  return ::fstat(fd, &ours) == 0 && ::stat(path.c_str(), &there) == 0 &&
-         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
-}
-
-Result<UniqueFd> open_locked(const std::string& path, const Bdf& bdf) {
-  constexpr int kAttempts = 8;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd) {
-      return fail_errno(ErrorKind::kHost, "Cannot open " + path + " (root is needed to bind)");
-    }
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-      return fail(ErrorKind::kHost,
-                  "{} is already managed by another gpuvm, which holds {}: stop that guest first",
-                  bdf.to_string(), path);
-    }
-    if (is_still_at(fd.get(), path)) {
-      return fd;
-    }
-  }
-  return fail(ErrorKind::kHost, "{} keeps being replaced by another process", path);
-}
 
 }  // namespace
 
@@ -67,50 +31,28 @@ std::optional<BindingRecord> BindingRecord::parse(std::string_view text) {
     } else if (key == "driver_override") {
       record.driver_override = value;
     }
-    is_complete = line == kLastLine;
+    if (line == kLastLine) {
+      is_complete = true;
+      break;  // what follows is the rest of an older text
+    }
   }
   return is_complete ? std::optional(record) : std::nullopt;
 }
 
 Result<BindingFile> BindingFile::claim(const HostSystem& host, const Bdf& bdf) {
-  const std::string directory = host.path(kBindingDirectory);
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) {
-    return fail(ErrorKind::kHost, "Cannot create {}: {} (root is needed to bind)", directory,
-                error.message());
-  }
-  const std::string path = directory + "/" + bdf.to_string() + ".binding";
-  BindingFile file(TRY(open_locked(path, bdf)), path);
-  TRY(file.load());
+  BindingFile file(TRY(StateFile::claim(host, bdf, kBindingSuffix, [&bdf](const std::string& path) {
+    return fail(ErrorKind::kHost,
+                "{} is already managed by another gpuvm, which holds {}: stop that guest first",
+                bdf.to_string(), path);
+  })));
+  file.record_ = BindingRecord::parse(TRY(file.file_.read()));
   return file;
 }
 
-Status BindingFile::load() {
-  std::array<char, 1024> buffer{};
-  const ssize_t got = ::pread(fd_.get(), buffer.data(), buffer.size(), 0);
-  if (got < 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot read " + path_);
-  }
-  record_ = BindingRecord::parse(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
-  return {};
-}
-
 Status BindingFile::save(const BindingRecord& record) {
-  const std::string text = record.to_text();
-  const bool done =
-      ::ftruncate(fd_.get(), 0) == 0 &&
-      ::pwrite(fd_.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()) &&
-      ::fsync(fd_.get()) == 0;
-  if (!done) {
-    return fail_errno(ErrorKind::kHost, "Cannot write " + path_);
-  }
+  TRY(file_.write(record.to_text()));
   record_ = record;
   return {};
-}
-
-void BindingFile::remove() {
-  ::unlink(path_.c_str());
 }
 
 }  // namespace gpuvm

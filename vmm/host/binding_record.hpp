@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BindingRecord: what a function's driver was before gpuvm took it, kept in
 // /run/gpuvm/<BDF>.binding so that it can be given back even after a crash. The file is locked
-// (flock(2)) while a gpuvm manages the function: a lock, unlike a process number, cannot be stale.
+// while a gpuvm manages the function.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@
 
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
-#include "vmm/base/unique_fd.hpp"
 #include "vmm/host/host_system.hpp"
+#include "vmm/host/state_file.hpp"
 
 namespace gpuvm {
 
@@ -25,7 +25,7 @@ struct BindingRecord {
   static std::optional<BindingRecord> parse(std::string_view text);
 };
 
-constexpr std::string_view kBindingDirectory = "/run/gpuvm";
+constexpr std::string_view kBindingSuffix = ".binding";
 
 /// A locked state file. The file stays when the object goes, unless remove() was called.
 class BindingFile {
@@ -37,14 +37,12 @@ class BindingFile {
   const std::optional<BindingRecord>& record() const { return record_; }
   /// Writes and syncs the record. Errors: kHost.
   Status save(const BindingRecord& record);
-  void remove();
+  void remove() { file_.remove(); }
 
  private:
-  BindingFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
-  Status load();
+  explicit BindingFile(StateFile file) : file_(std::move(file)) {}
 
-  UniqueFd fd_;
-  std::string path_;
+  StateFile file_;
   std::optional<BindingRecord> record_;
 };
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/host/driver_binding.hpp"
 
+#include <array>
+
 #include "vmm/base/log.hpp"
+#include "vmm/host/device_claim.hpp"
 #include "vmm/host/device_use.hpp"
 #include "vmm/host/pci_device.hpp"
 
@@ -11,10 +14,9 @@ namespace {
 constexpr std::string_view kVfioDriver = "vfio-pci";
 constexpr std::string_view kVfioDriverPath = "/sys/bus/pci/drivers/vfio-pci";
 constexpr std::string_view kProbePath = "/sys/bus/pci/drivers_probe";
-constexpr std::string_view kRecordSuffix = ".binding";
 
 std::string record_path(const Bdf& bdf) {
-  return fmt::format("{}/{}{}", kBindingDirectory, bdf.to_string(), kRecordSuffix);
+  return StateFile::path(bdf, kBindingSuffix);
 }
 
 std::string current_driver(const HostSystem& host, const Bdf& bdf) {
@@ -76,13 +78,35 @@ Status move_to_vfio(const HostSystem& host, const Bdf& bdf) {
   return {};
 }
 
+// The kernel leaves decode on when VFIO closes a function. Without a driver nobody wants it: a
+// quiet function answers to configuration accesses only. The next driver switches it on
+// (pci_enable_device()).
+void stop_decoding(const HostSystem& host, const Bdf& bdf) {
+  constexpr std::uint64_t kCommandOffset = 4;
+  constexpr std::byte kDecodeAndMaster{0x7};
+  const std::string path = pci_sysfs_path(bdf, "config");
+  const auto config = host.read_bytes(path, kCommandOffset + 1);
+  if (!config || config->size() <= kCommandOffset) {
+    return;
+  }
+  const std::array<std::byte, 1> quiet{config->at(kCommandOffset) & ~kDecodeAndMaster};
+  const Status written = host.write_bytes(path, kCommandOffset, quiet);
+  if (!written) {
+    log::debug("{}", written.error().to_string());
+  }
+}
+
 Status give_back(const HostSystem& host, const Bdf& bdf, const BindingRecord& record) {
   TRY(set_override(host, bdf, record.driver_override));
   const std::string driver = current_driver(host, bdf);
   if (is_vfio_driver(driver)) {
     TRY(host.write(pci_sysfs_path(bdf, "driver/unbind"), bdf.to_string()));
   }
-  if (record.driver.empty() || driver == record.driver) {
+  if (record.driver.empty()) {
+    stop_decoding(host, bdf);
+    return {};
+  }
+  if (driver == record.driver) {
     return {};
   }
   TRY(host.write(kProbePath, bdf.to_string()));
@@ -169,6 +193,14 @@ Status DriverBinding::release() {
   Status first_error;
   while (!managed_.empty()) {
     Managed& entry = managed_.back();
+    const auto record = read_device_record(*host_, entry.bdf);
+    if (record && !record->dirty.empty()) {
+      log::error(
+          "{} is dirty and stays with vfio-pci: `gpuvm reset {}` repairs it and gives it back",
+          entry.bdf.to_string(), entry.bdf.to_string());
+      managed_.pop_back();
+      continue;
+    }
     Status status = give_back(*host_, entry.bdf, *entry.file.record());
     if (status) {
       entry.file.remove();
@@ -180,7 +212,18 @@ Status DriverBinding::release() {
   return first_error;
 }
 
-Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf) {
+Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf, IfDirty if_dirty) {
+  if (!host.exists(record_path(bdf)) && !read_device_record(host, bdf)) {
+    return false;
+  }
+  DeviceClaim claim = TRY(DeviceClaim::take(host, bdf, "gpuvm unbind"));
+  if (claim.is_dirty() && if_dirty == IfDirty::kRefuse) {
+    return fail(ErrorKind::kUnsafeDevice,
+                "{} was left dirty ({}) and stays with vfio-pci: `gpuvm reset {}` repairs it and "
+                "gives it back",
+                bdf.to_string(), claim.left_behind().dirty, bdf.to_string());
+  }
+  TRY(claim.mark_clean());
   if (!host.exists(record_path(bdf))) {
     return false;
   }
@@ -198,11 +241,11 @@ Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf) {
 
 std::vector<RestoredBinding> restore_bindings(const HostSystem& host) {
   std::vector<RestoredBinding> restored;
-  for (const std::string& name : host.list(kBindingDirectory)) {
-    if (!name.ends_with(kRecordSuffix)) {
+  for (const std::string& name : host.list(kStateDirectory)) {
+    if (!name.ends_with(kBindingSuffix)) {
       continue;
     }
-    const auto bdf = Bdf::parse(name.substr(0, name.size() - kRecordSuffix.size()));
+    const auto bdf = Bdf::parse(name.substr(0, name.size() - kBindingSuffix.size()));
     if (!bdf) {
       continue;
     }

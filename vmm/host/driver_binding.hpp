@@ -30,7 +30,9 @@ class DriverBinding {
   /// The functions that go back to the host at the end.
   std::vector<Bdf> managed() const;
   /// Gives the functions back, the last bound first; all are tried, the first error is returned
-  /// and what failed keeps its record. Called by the destructor, which logs the error.
+  /// and what failed keeps its record. A dirty function (device_claim.hpp) is fit for no driver: it
+  /// stays with vfio-pci and keeps its record, and the log says so. Called by the destructor, which
+  /// logs the error.
   Status release();
 
  private:
@@ -48,15 +50,23 @@ class DriverBinding {
 /// The driver is one that hands the function to user space: vfio-pci or a device-specific variant.
 bool is_vfio_driver(std::string_view driver);
 
+/// What is done about a function that is dirty (device_claim.hpp).
+enum class IfDirty {
+  kRefuse,    ///< it stays with vfio-pci
+  kGiveBack,  ///< the user says so; the mark goes
+};
+
 /// Gives one function back after a crash, as its record says. False if there is no record.
-/// Errors: kHost, also where a gpuvm that is alive manages it.
-Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf);
+/// Errors: kHost, also where a gpuvm that is alive manages it; kUnsafeDevice where it is dirty.
+Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf,
+                             IfDirty if_dirty = IfDirty::kRefuse);
 
 struct RestoredBinding {
   Bdf bdf;
   Status outcome;
 };
-/// Gives back every function whose gpuvm is gone; those of living ones are passed over.
+/// Gives back every function whose gpuvm is gone; those of living ones are passed over, and a dirty
+/// one stays, with kUnsafeDevice for its outcome.
 std::vector<RestoredBinding> restore_bindings(const HostSystem& host);
 
 }  // namespace gpuvm

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/host/host_system.hpp"
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <system_error>
 
 #include "vmm/base/file.hpp"
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
 namespace {
@@ -104,6 +106,30 @@ std::optional<std::string> HostSystem::link_name(std::string_view absolute) cons
 
 Status HostSystem::write(std::string_view absolute, std::string_view text) const {
   return write_attribute(path(absolute), text);
+}
+
+Status HostSystem::write_bytes(std::string_view absolute, std::uint64_t offset,
+                               std::span<const std::byte> bytes) const {
+  const std::string file = path(absolute);
+  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd || ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) !=
+                 static_cast<ssize_t>(bytes.size())) {
+    return fail_errno(ErrorKind::kHost, "Cannot write " + file);
+  }
+  return {};
+}
+
+Result<std::vector<std::byte>> HostSystem::read_bytes(std::string_view absolute,
+                                                      std::size_t size) const {
+  const std::string file = path(absolute);
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  std::vector<std::byte> bytes(size);
+  const ssize_t got = fd ? ::pread(fd.get(), bytes.data(), bytes.size(), 0) : -1;
+  if (got < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot read " + file);
+  }
+  bytes.resize(static_cast<std::size_t>(got));
+  return bytes;
 }
 
 Status HostSystem::load_module(const std::string& name) const {

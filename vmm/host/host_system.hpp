@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// HostSystem: the host's /sys, /proc, /dev and /run below an injectable root, and the only two ways
-// in which this room changes the host: writing an attribute and loading a kernel module. Tests give
-// it a directory with a made-up sysfs and override the two.
+// HostSystem: the host's /sys, /proc, /dev and /run below an injectable root, and the only
+// ways in which this room changes the host: writing an attribute and loading a kernel module. Tests
+// give it a directory with a made-up sysfs and override them.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,9 @@ class HostSystem {
   bool exists(std::string_view absolute) const;
   /// Text of an attribute, trailing white space removed. Errors: kHost.
   Result<std::string> read(std::string_view absolute) const;
+  /// Bytes of a binary attribute; fewer where it ends, or where the user may not see more. Errors:
+  /// kHost.
+  Result<std::vector<std::byte>> read_bytes(std::string_view absolute, std::size_t size) const;
   /// A number, decimal or "0x…"; nothing where it is absent or not a number.
   std::optional<std::uint64_t> read_number(std::string_view absolute) const;
   /// Sorted names in a directory; empty where it is absent.
@@ -37,6 +41,9 @@ class HostSystem {
 
   /// One write(2) to an attribute. Errors: kHost with errno's text.
   virtual Status write(std::string_view absolute, std::string_view text) const;
+  /// Writes part of a binary attribute, such as a function's configuration space. Errors: kHost.
+  virtual Status write_bytes(std::string_view absolute, std::uint64_t offset,
+                             std::span<const std::byte> bytes) const;
   /// Runs modprobe and waits for it. Errors: kHost.
   virtual Status load_module(const std::string& name) const;
 

@@ -4,6 +4,13 @@
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
+namespace {
+
+bool ends_use(ResetReason reason) {
+  return reason == ResetReason::kStop || reason == ResetReason::kRepair;
+}
+
+}  // namespace
 
 std::string_view to_string(ResetReason reason) {
   switch (reason) {
@@ -13,8 +20,69 @@ std::string_view to_string(ResetReason reason) {
       return "reboot";
     case ResetReason::kStop:
       return "stop";
+    case ResetReason::kRepair:
+      return "repair";
   }
   return "unknown";
+}
+
+std::vector<FunctionResetOptions> reset_options(HostDevices& devices) {
+  std::vector<FunctionResetOptions> options;
+  for (const HostFunction& function : devices.functions()) {
+    options.push_back(function.reset);
+    if (!options.back().known) {
+      options.back().known = devices.claims().known(function.host.to_string());
+    }
+  }
+  return options;
+}
+
+/// A function that does not even answer is dirty, whoever had it before.
+Status DeviceReset::plan() {
+  for (PhysicalDevice* const device : devices_.vfio()->devices()) {
+    if (const auto state = read_function_state(*device); !state) {
+      TRY(devices_.claims().mark_dirty(device->name(), state.error().to_string(), ""));
+    }
+  }
+  plan_.emplace(TRY(ResetPlan::create(*devices_.vfio(), devices_.vfio()->devices(), {},
+                                      reset_options(devices_))));
+  for (const ResetSet& set : plan_->sets()) {
+    if (!set.warning.empty()) {
+      log::warn("{}", set.warning);
+    }
+  }
+  return {};
+}
+
+Status DeviceReset::mark_in_use() {
+  const std::string reason = devices_.claims().owner() + " had it when gpuvm ended";
+  for (const ResetSet& set : plan_->sets()) {
+    for (const PlannedFunction& function : set.functions) {
+      TRY(devices_.claims().mark_dirty(function.device->name(), reason, to_text(function.before)));
+    }
+  }
+  return {};
+}
+
+Status DeviceReset::note(ResetReason reason, const ResetCertificate& certificate) {
+  if (on_reset_) {
+    on_reset_(reason, certificate);
+  }
+  DeviceClaims& claims = devices_.claims();
+  for (const ResetSet& set : plan_->sets()) {
+    for (const PlannedFunction& function : set.functions) {
+      if (set.names() != certificate.functions) {
+        continue;
+      }
+      const std::string& name = function.device->name();
+      if (!certificate.is_safe()) {
+        TRY(claims.mark_dirty(name, certificate.text, to_text(function.before)));
+      } else if (ends_use(reason)) {
+        TRY(claims.mark_clean(name));
+      }
+    }
+  }
+  return {};
 }
 
 Status DeviceReset::run(ResetReason reason) {
@@ -22,16 +90,20 @@ Status DeviceReset::run(ResetReason reason) {
     return {};
   }
   if (!plan_) {
-    plan_.emplace(TRY(ResetPlan::create(*devices_.vfio(), devices_.vfio()->devices())));
+    TRY(plan());
   }
-  last_ = TRY(run_reset(*devices_.vfio(), *plan_));
+  TRY(mark_in_use());
+  last_ = reset_all(*devices_.vfio(), *plan_);
   ++runs_;
   for (const auto& certificate : last_) {
-    log::info("Reset at {}: {}: {}, {}, {} ms", to_string(reason), certificate.functions,
-              to_string(certificate.method), to_string(certificate.verdict),
-              certificate.duration.count());
+    TRY(note(reason, certificate));
+    if (certificate.is_safe()) {
+      log::info("Reset at {}: {}: {}, {}, {} ms", to_string(reason), certificate.functions,
+                to_string(certificate.method), to_string(certificate.verdict),
+                certificate.duration.count());
+    }
   }
-  return {};
+  return check_all_safe(last_);
 }
 
 void DeviceReset::inspect(InspectNode& node) const {

@@ -49,15 +49,34 @@ Result<std::uint8_t> place_function(TakenFunctions& taken, std::uint8_t port, st
   return number;
 }
 
-/// The kernel resets a function when VFIO opens it; on some hardware that must not happen the
-/// kernel's way.
+FunctionResetOptions reset_choice(const PciConfig& entry) {
+  FunctionResetOptions options;
+  switch (entry.reset) {
+    case ResetChoice::kAuto:
+      break;
+    case ResetChoice::kHot:
+      options.method = ResetMethod::kHotReset;
+      break;
+    case ResetChoice::kFunction:
+      options.method = ResetMethod::kFunctionReset;
+      break;
+    case ResetChoice::kNone:
+      options.method = ResetMethod::kNone;
+      break;
+  }
+  if (entry.reset_wait) {
+    options.settle = std::chrono::milliseconds(*entry.reset_wait);
+  }
+  return options;
+}
+
+}  // namespace
+
 Status check_open_is_safe(const HostSystem& host, const Bdf& bdf) {
   const auto device = TRY(HostPciDevice::open(host, bdf));
   const auto& policy = find_reset_policy(device.ids().vendor, device.ids().device);
   return check_kernel_reset_methods(bdf.to_string(), policy, device.reset_methods());
 }
-
-}  // namespace
 
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries) {
@@ -73,31 +92,54 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
     const bool keep = first && !bdfs.empty() && bdfs.front().function == 0;
     for (const auto& bdf : bdfs) {
       const auto number = TRY(place_function(taken, port, bdf.function, keep, bdf));
-      functions.push_back(
-          {.host = bdf, .port = port, .function = number, .managed = entry.managed});
+      functions.push_back({.host = bdf,
+                           .port = port,
+                           .function = number,
+                           .managed = entry.managed,
+                           .reset = reset_choice(entry)});
     }
   }
   return functions;
 }
 
+std::vector<Bdf> addresses_of(const std::vector<HostFunction>& functions) {
+  std::vector<Bdf> addresses;
+  for (const auto& function : functions) {
+    addresses.push_back(function.host);
+  }
+  return addresses;
+}
+
 Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
-                                                         std::vector<HostFunction> functions) {
-  std::unique_ptr<HostDevices> devices(new HostDevices(std::move(functions)));
+                                                         std::vector<HostFunction> functions,
+                                                         DeviceClaims claims) {
+  std::unique_ptr<HostDevices> devices(
+      new HostDevices(host, std::move(functions), std::move(claims)));
   if (devices->functions_.empty()) {
     return devices;
   }
-  std::vector<Bdf> all;
   std::vector<Bdf> managed;
   for (const auto& function : devices->functions_) {
     TRY(check_open_is_safe(host, function.host));
-    all.push_back(function.host);
     if (function.managed) {
       managed.push_back(function.host);
     }
   }
   devices->binding_.emplace(TRY(DriverBinding::create(host, managed)));
-  devices->vfio_ = TRY(VfioHost::open(all, host));
+  devices->vfio_ = TRY(VfioHost::open(addresses_of(devices->functions_), host));
   return devices;
+}
+
+Status HostDevices::reopen() {
+  vfio_.reset();
+  vfio_ = TRY(VfioHost::open(addresses_of(functions_), host_));
+  return {};
+}
+
+void HostDevices::remember(const std::vector<FunctionState>& states) {
+  for (std::size_t i = 0; i < functions_.size() && i < states.size(); ++i) {
+    functions_[i].reset.known = states[i];
+  }
 }
 
 Status HostDevices::map_memory(const GuestMemory& memory) {

@@ -36,9 +36,16 @@ HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functi
   return needs;
 }
 
-/// Functions that a gpuvm which is gone has left without their host drivers.
-void return_orphans(const HostSystem& host) {
+/// Functions that a gpuvm which is gone has left without their host drivers. Of the dirty ones ours
+/// are repaired when we take them, and others are their next user's.
+void return_orphans(const HostSystem& host, const std::vector<HostFunction>& ours) {
   for (const auto& [bdf, outcome] : restore_bindings(host)) {
+    const bool is_ours = std::any_of(ours.begin(), ours.end(), [&bdf = bdf](const auto& function) {
+      return function.host == bdf;
+    });
+    if (!outcome && outcome.error().kind() == ErrorKind::kUnsafeDevice && is_ours) {
+      continue;
+    }
     if (outcome) {
       log::info("{} went back to its host driver after a gpuvm that did not end well",
                 bdf.to_string());
@@ -78,11 +85,17 @@ Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(host_));
   disk_files_ = TRY(open_disks(config.disks));
-  return_orphans(host_);
   auto functions = TRY(resolve_functions(host_, config.pci));
+  return_orphans(host_, functions);
+  auto claims = TRY(DeviceClaims::take(host_, addresses_of(functions), "the guest " + config.name));
   TRY(require_host(host_, needs_of(config, functions)));
-  devices_ = TRY(HostDevices::create(host_, std::move(functions)));
-  reset_ = std::make_unique<DeviceReset>(*devices_);
+  devices_ = TRY(HostDevices::create(host_, std::move(functions), std::move(claims)));
+  reset_ = std::make_unique<DeviceReset>(
+      *devices_, [this](ResetReason reason, const ResetCertificate& certificate) {
+        if (options_.events != nullptr) {
+          options_.events->reset(to_string(reason), certificate);
+        }
+      });
   log::debug("{} functions are open", devices_->functions().size());
   return {};
 }
@@ -161,7 +174,13 @@ Status Machine::add_devices() {
                                  .ports = ports_,
                                  .msi = vm_->interrupts(),
                                  .pins = vm_->interrupts(),
-                                 .doorbells = vm_->doorbells()}));
+                                 .doorbells = vm_->doorbells(),
+                                 .on_bus_reset =
+                                     [this](const ResetCertificate& certificate) {
+                                       if (options_.events != nullptr) {
+                                         options_.events->reset("guest bus reset", certificate);
+                                       }
+                                     }}));
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event);
   return {};
 }
@@ -173,6 +192,9 @@ Status Machine::enter(LifecycleState next) {
                 to_string(next));
   }
   log::debug("Machine: {} -> {}", to_string(before), to_string(next));
+  if (options_.events != nullptr) {
+    options_.events->state(to_string(before), to_string(next));
+  }
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include "vmm/kvm/kvm_vm.hpp"
 #include "vmm/machine/device_reset.hpp"
 #include "vmm/machine/efi_boot.hpp"
+#include "vmm/machine/event_log.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/lifecycle.hpp"
 #include "vmm/machine/memory_preparation.hpp"
@@ -32,6 +33,7 @@ class Machine : public Inspectable {
     MachineRequests requests;
     VcpuThreads::OnEvent on_vcpu_event;
     std::function<void(Error)> on_failure;  ///< from any thread: the guest cannot go on
+    EventLog* events = nullptr;             ///< outlives the machine; null: nobody wants to know
   };
   /// Builds the machine; no guest code runs yet. Errors: of every kind, with the host left as it
   /// was.

@@ -6,6 +6,7 @@
 
 #include "devices/platform/reset_port.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/machine/device_reset.hpp"
 #include "vmm/machine/layout.hpp"
 #include "vmm/machine/link_probe.hpp"
 #include "vmm/machine/pci_plan.hpp"
@@ -137,9 +138,12 @@ Status PciComplex::add_functions(Port& port) {
 /// A guest's reset of the bus behind the port becomes one of the devices.
 Status PciComplex::add_reset(Port& port) {
   std::vector<PhysicalDevice*> devices;
+  std::vector<FunctionResetOptions> reset;
+  const auto all_options = reset_options(options_.devices);
   for (std::size_t i = 0; i < options_.devices.functions().size(); ++i) {
     if (options_.devices.functions()[i].port == port.number) {
       devices.push_back(&options_.devices.device(i));
+      reset.push_back(all_options[i]);
     }
   }
   if (devices.empty()) {
@@ -149,12 +153,14 @@ Status PciComplex::add_reset(Port& port) {
   for (const auto& [number, function] : port.functions) {
     functions.push_back(function.get());
   }
-  auto plan = TRY(ResetPlan::create(*options_.devices.vfio(), devices));
+  auto plan = TRY(ResetPlan::create(*options_.devices.vfio(), devices, {}, reset));
   port.reset =
       std::make_unique<PortReset>(PortReset::Options{.name = std::string(port.bridge->name()),
                                                      .host = *options_.devices.vfio(),
                                                      .plan = std::move(plan),
-                                                     .functions = std::move(functions)});
+                                                     .functions = std::move(functions),
+                                                     .clock = ResetClock::real(),
+                                                     .on_reset = options_.on_bus_reset});
   port.bridge->set_listener(port.reset.get());
   return {};
 }

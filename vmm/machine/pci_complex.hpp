@@ -45,6 +45,8 @@ class PciComplex : public Inspectable {
     MsiController& msi;
     InterruptPins& pins;
     Doorbells& doorbells;
+    /// Told of every reset of a bus that the guest asks for, on its vCPU's thread; may be empty.
+    std::function<void(const ResetCertificate&)> on_bus_reset;
   };
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);

@@ -9,18 +9,24 @@ void PortReset::secondary_bus_reset() {
   for (auto* function : options_.functions) {
     function->bus_reset_begin();
   }
-  const auto outcome = run_reset(options_.host, options_.plan, options_.clock);
+  const auto certificates = reset_all(options_.host, options_.plan, options_.clock);
+  const Status outcome = check_all_safe(certificates);
   for (auto* function : options_.functions) {
     function->bus_reset_end(outcome.has_value());
   }
-  report(outcome);
+  report(certificates, outcome);
 }
 
-void PortReset::report(const Result<std::vector<ResetCertificate>>& outcome) {
+void PortReset::report(const std::vector<ResetCertificate>& certificates, const Status& outcome) {
   resets_.fetch_add(1, std::memory_order_relaxed);
   failures_.fetch_add(outcome ? 0 : 1, std::memory_order_relaxed);
   if (!limit_.allow()) {
     return;
+  }
+  for (const auto& certificate : certificates) {
+    if (options_.on_reset) {
+      options_.on_reset(certificate);
+    }
   }
   if (!outcome) {
     log::error("{}: The guest reset the bus, and its devices are gone until the next reset: {}",
@@ -28,7 +34,7 @@ void PortReset::report(const Result<std::vector<ResetCertificate>>& outcome) {
     return;
   }
   std::string text;
-  for (const auto& certificate : *outcome) {
+  for (const auto& certificate : certificates) {
     text += (text.empty() ? "" : "; ") + certificate.text;
   }
   log::info("{}: The guest reset the bus: {}", options_.name, text);

@@ -27,6 +27,7 @@ class PortReset : public SecondaryBusListener, public Inspectable {
     ResetPlan plan;
     std::vector<PassthroughFunction*> functions;  ///< all that are behind the port
     ResetClock clock = ResetClock::real();
+    std::function<void(const ResetCertificate&)> on_reset;  ///< any thread; may be empty
   };
   /// All that the options refer to must outlive this.
   explicit PortReset(Options options) : options_(std::move(options)) {}
@@ -38,7 +39,7 @@ class PortReset : public SecondaryBusListener, public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  void report(const Result<std::vector<ResetCertificate>>& outcome);
+  void report(const std::vector<ResetCertificate>& certificates, const Status& outcome);
 
   const Options options_;
   std::atomic<std::uint64_t> resets_{0};

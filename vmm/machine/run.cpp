@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run.hpp"
 
-#include <fmt/format.h>
-
 #include <fstream>
 
 #include "vmm/base/log.hpp"
 #include "vmm/console/console.hpp"
-#include "vmm/host/pci_device.hpp"
 #include "vmm/machine/control_loop.hpp"
 #include "vmm/machine/machine.hpp"
 
@@ -72,6 +69,10 @@ Result<int> first_error(Result<int> outcome, Status status) {
 
 Result<int> run_machine(const Config& config, const RunOptions& options) {
   ControlLoop loop(config.machine.on_reboot);
+  std::unique_ptr<EventLog> events;
+  if (!options.event_file.empty()) {
+    events = TRY(EventLog::open(options.event_file, config.name));
+  }
   Machine* machine_for_input = nullptr;
   auto console = TRY(Console::create(loop.context(), console_options(config),
                                      {.input =
@@ -87,7 +88,8 @@ Result<int> run_machine(const Config& config, const RunOptions& options) {
        .requests = loop.requests(),
        .on_vcpu_event = [&loop](VcpuEvent event,
                                 const std::string& failure) { loop.vcpu_ended(event, failure); },
-       .on_failure = [&loop](Error error) { loop.fail(std::move(error)); }}));
+       .on_failure = [&loop](Error error) { loop.fail(std::move(error)); },
+       .events = events.get()}));
   machine_for_input = machine.get();
   machine->serial().set_input_ready([&console] { console->resume_input(); });
   console->resume_input();
@@ -99,22 +101,6 @@ Result<int> run_machine(const Config& config, const RunOptions& options) {
   machine_for_input = nullptr;
   machine.reset();
   return outcome;
-}
-
-Result<std::string> describe_machine(const Config& config) {
-  const HostSystem host;
-  std::string text = to_toml(config);
-  const auto functions = TRY(resolve_functions(host, config.pci));
-  text += "\n# The guest's PCI functions\n";
-  for (const auto& function : functions) {
-    const auto device = TRY(HostPciDevice::open(host, function.host));
-    text +=
-        fmt::format("# root port {}, function {}: host {} [{:04x}:{:04x}], driver {}, resets: {}\n",
-                    function.port, function.function, function.host.to_string(),
-                    device.ids().vendor, device.ids().device, device.driver().value_or("none"),
-                    fmt::join(device.reset_methods(), " "));
-  }
-  return text;
 }
 
 }  // namespace gpuvm

@@ -15,15 +15,13 @@ constexpr int kExitGuestReset = 32;
 struct RunOptions {
   std::string
       inspect_file;  ///< the inspect tree as JSON is written there when the run ends; "": not
+  std::string
+      event_file;  ///< changes of state and resets as lines of JSON (event_log.hpp); "": not
 };
 
 /// Builds the machine, runs the guest and gives everything back. Blocks; owns SIGINT and SIGTERM
 /// meanwhile. The value is the process's exit status: 0, kExitGuestReset, or 128 + the signal for a
 /// guest that did not power off in time.
 Result<int> run_machine(const Config& config, const RunOptions& options);
-
-/// What `gpuvm run --dry-run` prints: the machine as it would be built, without touching any
-/// device.
-Result<std::string> describe_machine(const Config& config);
 
 }  // namespace gpuvm

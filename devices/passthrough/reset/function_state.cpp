@@ -28,13 +28,19 @@ constexpr std::uint8_t kCapabilityPower = 0x01;
 constexpr std::uint8_t kCapabilityMsi = 0x05;
 constexpr std::uint8_t kCapabilityExpress = 0x10;
 constexpr std::uint8_t kCapabilityMsix = 0x11;
+constexpr std::uint8_t kCapabilityAdvanced = 0x13;
 constexpr unsigned kMaxCapabilities = 48;  // 192 bytes of dwords hold no more
 
 constexpr std::uint64_t kPowerControl = 4;  // PMCSR
 constexpr std::uint16_t kPowerStateMask = 3;
+constexpr std::uint16_t kNoSoftReset = 1 << 3;
 constexpr std::uint64_t kMessageControl = 2;
 constexpr std::uint16_t kMsiEnable = 1 << 0;
 constexpr std::uint16_t kMsixEnable = 1 << 15;
+constexpr std::uint64_t kDeviceCapabilities = 4;
+constexpr std::uint32_t kExpressFlr = 1U << 28;
+constexpr std::uint64_t kAdvancedCapabilities = 3;
+constexpr std::uint8_t kAdvancedFlr = 1 << 1;
 constexpr std::uint64_t kLinkStatus = 0x12;
 // PCI Power Management 1.2, table 5-6: a function needs 10 ms from D3hot to D0.
 constexpr milliseconds kPowerUpTime{10};
@@ -80,6 +86,10 @@ Status find_capabilities(PhysicalDevice& device, FunctionState& state) {
         break;
       case kCapabilityExpress:
         state.express = offset;
+        break;
+      case kCapabilityAdvanced:
+        state.has_flr = (TRY(read_config<std::uint8_t>(device, offset + kAdvancedCapabilities)) &
+                         kAdvancedFlr) != 0;
         break;
       default:
         break;
@@ -229,6 +239,27 @@ ResetClock ResetClock::real() {
           [](milliseconds time) { std::this_thread::sleep_for(time); }, std::launch::async};
 }
 
+namespace {
+
+Status read_capabilities(PhysicalDevice& device, FunctionState& state) {
+  if (state.power_management != 0) {
+    const auto control =
+        TRY(read_config<std::uint16_t>(device, state.power_management + kPowerControl));
+    state.no_soft_reset = (control & kNoSoftReset) != 0;
+  }
+  if (state.express != 0) {
+    const auto link = TRY(read_config<std::uint16_t>(device, state.express + kLinkStatus));
+    state.link_speed = static_cast<std::uint8_t>(link & 0xf);
+    state.link_width = static_cast<std::uint8_t>(link >> 4 & 0x3f);
+    const auto offers =
+        TRY(read_config<std::uint32_t>(device, state.express + kDeviceCapabilities));
+    state.has_flr = state.has_flr || (offers & kExpressFlr) != 0;
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<FunctionState> read_function_state(PhysicalDevice& device) {
   FunctionState state;
   const auto ids = TRY(read_config<std::uint32_t>(device, kVendorOffset));
@@ -242,11 +273,7 @@ Result<FunctionState> read_function_state(PhysicalDevice& device) {
   state.class_code = TRY(read_config<std::uint32_t>(device, kClassOffset)) >> 8;
   state.header_type = TRY(read_config<std::uint8_t>(device, kHeaderTypeOffset));
   TRY(find_capabilities(device, state));
-  if (state.express != 0) {
-    const auto link = TRY(read_config<std::uint16_t>(device, state.express + kLinkStatus));
-    state.link_speed = static_cast<std::uint8_t>(link & 0xf);
-    state.link_width = static_cast<std::uint8_t>(link >> 4 & 0x3f);
-  }
+  TRY(read_capabilities(device, state));
   for (std::size_t i = 0; i < state.region_sizes.size(); ++i) {
     state.region_sizes.at(i) = device.region(static_cast<RegionIndex>(i)).size;
   }

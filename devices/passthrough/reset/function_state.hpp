@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // FunctionState: what one PCI function looks like while it is well, and the steps around a reset
 // that concern one function: quiesce it, wait for it, check it (PCI Express Base 6.0, 2.3.1.1,
-// 6.6.1, 7.5.1, 7.5.2 and 7.5.3; PCI Power Management 1.2, 3.2.4).
+// 6.6, 7.5.1, 7.5.2 and 7.5.3; PCI Power Management 1.2, 3.2.4; PCI Advanced Features ECN).
 #pragma once
 
 #include <array>
@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <functional>
 #include <future>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "devices/passthrough/physical_device.hpp"
@@ -42,8 +44,17 @@ struct FunctionState {
   std::uint8_t link_width = 0;
   std::array<std::uint64_t, 7> region_sizes{};  ///< BARs and ROM
 
+  bool has_flr = false;        ///< offers a function level reset (Express or Advanced Features)
+  bool no_soft_reset = false;  ///< keeps its state from D3hot to D0: no power management reset
+
   bool is_display() const { return class_code >> 16 == 0x03; }
+  bool operator==(const FunctionState&) const = default;
 };
+
+/// One line of hexadecimal numbers, to be kept where a crash does not reach it.
+std::string to_text(const FunctionState& state);
+/// Nothing if it is not such a line.
+std::optional<FunctionState> parse_function_state(std::string_view text);
 
 /// Reads a function. Errors: kUnsafeDevice if it does not answer.
 Result<FunctionState> read_function_state(PhysicalDevice& device);

@@ -14,16 +14,61 @@ bool covers(std::span<const HotResetMember> members, const PhysicalDevice& devic
   });
 }
 
-Result<Functions> read_functions(std::span<PhysicalDevice* const> devices) {
+Result<Functions> read_functions(std::span<PhysicalDevice* const> devices,
+                                 std::span<const FunctionResetOptions> options) {
   Functions functions;
-  for (PhysicalDevice* const device : devices) {
+  for (std::size_t i = 0; i < devices.size(); ++i) {
     PlannedFunction function;
-    function.device = device;
-    function.before = TRY(read_function_state(*device));
+    function.device = devices[i];
+    function.before = TRY(read_function_state(*devices[i]));
+    if (i < options.size()) {
+      function.options = options[i];
+    }
+    function.before = function.options.known.value_or(function.before);
     function.policy = &find_reset_policy(function.before.vendor, function.before.device);
     functions.push_back(function);
   }
   return functions;
+}
+
+Status take_choice(ResetSet& set) {
+  const PlannedFunction* first = nullptr;
+  for (const PlannedFunction& function : set.functions) {
+    if (!function.options.method) {
+      continue;
+    }
+    if (first != nullptr && *first->options.method != *function.options.method) {
+      return fail(ErrorKind::kConfig,
+                  "{} and {} are reset together, but reset = says {} for one and {} for the other",
+                  first->device->name(), function.device->name(), to_string(*first->options.method),
+                  to_string(*function.options.method));
+    }
+    first = first == nullptr ? &function : first;
+  }
+  set.chosen = first == nullptr ? std::nullopt : first->options.method;
+  return {};
+}
+
+bool allows(const ResetPolicy& policy, ResetMethod method) {
+  return method == ResetMethod::kHotReset ? policy.allows_hot_reset : policy.allows_function_reset;
+}
+
+/// Why the policy forbids a method for a function of the set, unless the user insists.
+std::string policy_obstacle(ResetSet& set, ResetMethod method) {
+  for (const PlannedFunction& function : set.functions) {
+    if (allows(*function.policy, method)) {
+      continue;
+    }
+    const std::string reason =
+        fmt::format("not for {} ({}): {} (source: {})", function.device->name(),
+                    function.policy->name, function.policy->reason, function.policy->source);
+    if (set.chosen != method) {
+      return reason;
+    }
+    set.warning =
+        fmt::format("The configuration chose a {}, which is {}", to_string(method), reason);
+  }
+  return {};
 }
 
 /// Members of a hot reset that the guest does not own, as text.
@@ -42,12 +87,10 @@ std::string strangers(std::span<const HotResetMember> members,
   return names;
 }
 
-std::string hot_reset_obstacle(const ResetSet& set, std::span<PhysicalDevice* const> devices) {
-  for (const PlannedFunction& function : set.functions) {
-    if (!function.policy->allows_hot_reset) {
-      return fmt::format("not for {} ({}): {} (source: {})", function.device->name(),
-                         function.policy->name, function.policy->reason, function.policy->source);
-    }
+std::string hot_reset_obstacle(ResetSet& set, std::span<PhysicalDevice* const> devices) {
+  const std::string obstacle = policy_obstacle(set, ResetMethod::kHotReset);
+  if (!obstacle.empty()) {
+    return obstacle;
   }
   const std::string names = strangers(set.hot_members, devices);
   if (!names.empty()) {
@@ -61,14 +104,14 @@ std::string hot_reset_obstacle(const ResetSet& set, std::span<PhysicalDevice* co
 
 // A function without a reset of its own is tolerated beside one that has it (the audio function of
 // a GPU), but not as the only one, and never when it is the display controller itself.
-std::string function_reset_obstacle(const ResetSet& set) {
+std::string function_reset_obstacle(ResetSet& set) {
+  const std::string obstacle = policy_obstacle(set, ResetMethod::kFunctionReset);
+  if (!obstacle.empty()) {
+    return obstacle;
+  }
   bool any = false;
   for (const PlannedFunction& function : set.functions) {
     const std::string& name = function.device->name();
-    if (!function.policy->allows_function_reset) {
-      return fmt::format("not for {} ({}): {} (source: {})", name, function.policy->name,
-                         function.policy->reason, function.policy->source);
-    }
     const bool has_reset = function.device->has_function_reset();
     any = any || has_reset;
     if (!has_reset && function.before.is_display()) {
@@ -85,7 +128,21 @@ bool prefers_function_reset(const ResetSet& set) {
                      });
 }
 
+void choose_settle(ResetSet& set, const ResetOptions& options) {
+  for (const PlannedFunction& function : set.functions) {
+    set.settle = std::max(set.settle, function.options.settle.value_or(function.policy->settle));
+  }
+  set.settle = options.settle.value_or(set.settle);
+}
+
 void choose_rungs(ResetSet& set, const ResetOptions& options) {
+  if (set.chosen == ResetMethod::kNone) {
+    set.rungs = {ResetMethod::kNone};
+    set.warning = "The configuration forbids every reset: what a guest leaves in " + set.names() +
+                  " stays there";
+    return;
+  }
+  const auto wanted = set.chosen ? set.chosen : options.only;
   std::vector<ResetMethod> order{ResetMethod::kHotReset, ResetMethod::kFunctionReset};
   if (prefers_function_reset(set)) {
     std::reverse(order.begin(), order.end());
@@ -93,18 +150,15 @@ void choose_rungs(ResetSet& set, const ResetOptions& options) {
   for (const ResetMethod method : order) {
     const bool is_possible = method == ResetMethod::kHotReset ? set.hot_reset_obstacle.empty()
                                                               : set.function_reset_obstacle.empty();
-    if (is_possible && options.only.value_or(method) == method) {
+    if (is_possible && wanted.value_or(method) == method) {
       set.rungs.push_back(method);
     }
   }
-  for (const PlannedFunction& function : set.functions) {
-    set.settle = std::max(set.settle, function.policy->settle);
-  }
-  set.settle = options.settle.value_or(set.settle);
 }
 
 /// Moves the first function and all that a hot reset of it covers from `rest` into a set.
-ResetSet take_set(PhysicalHost& host, Functions& rest, std::span<PhysicalDevice* const> devices) {
+Result<ResetSet> take_set(PhysicalHost& host, Functions& rest,
+                          std::span<PhysicalDevice* const> devices) {
   ResetSet set;
   PhysicalDevice& first = *rest.front().device;
   auto members = host.hot_reset_set(first);
@@ -120,6 +174,7 @@ ResetSet take_set(PhysicalHost& host, Functions& rest, std::span<PhysicalDevice*
   };
   std::copy_if(rest.begin(), rest.end(), std::back_inserter(set.functions), belongs);
   rest.erase(std::remove_if(rest.begin(), rest.end(), belongs), rest.end());
+  TRY(take_choice(set));
   if (set.hot_reset_obstacle.empty()) {
     set.hot_reset_obstacle = hot_reset_obstacle(set, devices);
   }
@@ -150,12 +205,14 @@ Error no_reset_error(const ResetSet& set) {
 }
 
 Result<ResetPlan> ResetPlan::create(PhysicalHost& host, std::span<PhysicalDevice* const> devices,
-                                    const ResetOptions& options) {
+                                    const ResetOptions& options,
+                                    std::span<const FunctionResetOptions> functions) {
   ResetPlan plan(options);
-  Functions rest = TRY(read_functions(devices));
+  Functions rest = TRY(read_functions(devices, functions));
   while (!rest.empty()) {
-    ResetSet set = take_set(host, rest, devices);
+    ResetSet set = TRY(take_set(host, rest, devices));
     choose_rungs(set, options);
+    choose_settle(set, options);
     plan.sets_.push_back(std::move(set));
   }
   return plan;
@@ -180,7 +237,15 @@ void ResetPlan::inspect(InspectNode& node) const {
     child.field("order", order.empty() ? "none: the guest may not start" : order);
     child.field("hot_reset", possible_or(set.hot_reset_obstacle));
     child.field("function_reset", possible_or(set.function_reset_obstacle));
+    std::string members;
+    for (const HotResetMember& member : set.hot_members) {
+      members += (members.empty() ? "" : ", ") + member.name();
+    }
+    child.field("hot_reset_covers", members);
     child.field("settle_ms", static_cast<std::uint64_t>(set.settle.count()));
+    if (!set.warning.empty()) {
+      child.field("warning", set.warning);
+    }
     for (const PlannedFunction& function : set.functions) {
       InspectNode& leaf = child.child(function.device->name());
       leaf.field("id",
@@ -189,6 +254,8 @@ void ResetPlan::inspect(InspectNode& node) const {
       leaf.field("reason", function.policy->reason);
       leaf.field("source", function.policy->source);
       leaf.field("has_function_reset", function.device->has_function_reset());
+      leaf.field("flr", function.before.has_flr);
+      leaf.field("no_soft_reset", function.before.no_soft_reset);
       if (function.before.link_width != 0) {
         leaf.field("link", fmt::format("generation {} x{}", function.before.link_speed,
                                        function.before.link_width));

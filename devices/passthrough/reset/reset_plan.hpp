@@ -17,13 +17,22 @@
 namespace gpuvm {
 
 struct ResetOptions {
-  /// From the configuration: only this method, whatever the policy prefers. It cannot allow what a
-  /// policy forbids.
+  /// Only this method, whatever the policy prefers. It cannot allow what a policy forbids.
   std::optional<ResetMethod> only;
-  /// From the configuration: rest after a reset, in place of the policy's.
+  /// Rest after a reset, in place of the policy's.
   std::optional<std::chrono::milliseconds> settle;
   /// How long a function may take to answer. Linux waits as long, see PCIE_RESET_READY_POLL_MS.
   std::chrono::milliseconds ready_timeout{60000};
+};
+
+/// What the user says about one function.
+struct FunctionResetOptions {
+  /// This method alone, also where the policy forbids it: who owns the card decides.
+  std::optional<ResetMethod> method;
+  /// Rest after a reset, in place of the policy's; a set rests as long as its longest.
+  std::optional<std::chrono::milliseconds> settle;
+  /// How it looked while it was known to be well, from before a crash; nothing: as it looks now.
+  std::optional<FunctionState> known;
 };
 
 /// One function of a set, as it was when the plan was made.
@@ -31,6 +40,7 @@ struct PlannedFunction {
   PhysicalDevice* device = nullptr;
   FunctionState before;
   const ResetPolicy* policy = nullptr;
+  FunctionResetOptions options;
 };
 
 /// Functions that are reset together.
@@ -39,7 +49,9 @@ struct ResetSet {
   std::vector<HotResetMember> hot_members;  ///< what a hot reset would cover
   std::string hot_reset_obstacle;           ///< why there is no hot reset; empty: there is one
   std::string function_reset_obstacle;
-  std::vector<ResetMethod> rungs;  ///< in the order of trial; empty: no safe reset is known
+  std::vector<ResetMethod> rungs;     ///< in the order of trial; empty: no safe reset is known
+  std::optional<ResetMethod> chosen;  ///< by the user
+  std::string warning;                ///< what the user chose against the policy; empty: nothing
   std::chrono::milliseconds settle{0};
 
   /// "0000:01:00.0, 0000:01:00.1"
@@ -50,9 +62,12 @@ class ResetPlan : public Inspectable {
  public:
   /// Reads the functions and asks the host what it offers. Make it while the devices are well,
   /// once, and use it for every later reset: it holds what they must look like afterwards. The
-  /// devices must outlive it. Errors: kUnsafeDevice if a function does not answer.
+  /// devices must outlive it. `functions` has one entry for each device, or none. Errors:
+  /// kUnsafeDevice if a function does not answer; kConfig if two functions of one set are to be
+  /// reset by different methods.
   static Result<ResetPlan> create(PhysicalHost& host, std::span<PhysicalDevice* const> devices,
-                                  const ResetOptions& options = {});
+                                  const ResetOptions& options = {},
+                                  std::span<const FunctionResetOptions> functions = {});
 
   std::span<const ResetSet> sets() const { return sets_; }
   const ResetOptions& options() const { return options_; }

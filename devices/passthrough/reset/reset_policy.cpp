@@ -287,7 +287,15 @@ std::string joined(std::span<const std::string> words) {
 }  // namespace
 
 std::string_view to_string(ResetMethod method) {
-  return method == ResetMethod::kHotReset ? "hot reset" : "function reset";
+  switch (method) {
+    case ResetMethod::kHotReset:
+      return "hot reset";
+    case ResetMethod::kFunctionReset:
+      return "function reset";
+    case ResetMethod::kNone:
+      return "no reset";
+  }
+  return "unknown";
 }
 
 std::span<const ResetPolicy> reset_policies() {

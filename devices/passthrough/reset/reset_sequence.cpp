@@ -22,12 +22,20 @@ struct Attempt {
   bool has_lost_function = false;  ///< one does not answer any more
 };
 
+std::vector<std::string> names_of(const ResetSet& set) {
+  std::vector<std::string> names;
+  for (const PlannedFunction& function : set.functions) {
+    names.push_back(function.device->name());
+  }
+  return names;
+}
+
 class SetReset {
  public:
   SetReset(PhysicalHost& host, const ResetSet& set, const ResetPlan& plan, const ResetClock& clock)
       : host_(host), set_(set), plan_(plan), clock_(clock) {}
 
-  Result<ResetCertificate> run();
+  ResetCertificate run();
 
  private:
   Attempt attempt(ResetMethod method);
@@ -36,7 +44,8 @@ class SetReset {
   void wait_for_all(Attempt& attempt);
   void check_all(Attempt& attempt);
   ResetCertificate certify(ResetMethod method, milliseconds start, const Attempt& attempt) const;
-  Error refuse() const;
+  ResetCertificate refuse(milliseconds start, std::string text) const;
+  std::string failure() const;
 
   PhysicalHost& host_;
   const ResetSet& set_;
@@ -95,7 +104,7 @@ Attempt SetReset::attempt(ResetMethod method) {
   quiesce_all(attempt);
   if (method == ResetMethod::kFunctionReset) {
     reset_functions(attempt);
-  } else {
+  } else if (method == ResetMethod::kHotReset) {
     const Status status = host_.hot_reset(*set_.functions.front().device);
     if (!status) {
       attempt.faults.push_back(status.error().to_string());
@@ -114,9 +123,12 @@ ResetCertificate SetReset::certify(ResetMethod method, milliseconds start,
                                    const Attempt& attempt) const {
   ResetCertificate certificate;
   certificate.functions = set_.names();
+  certificate.names = names_of(set_);
   certificate.method = method;
   certificate.duration = clock_.now() - start;
-  certificate.verdict = attempt.is_partial ? ResetVerdict::kPartial : ResetVerdict::kVerified;
+  certificate.verdict = attempt.is_partial             ? ResetVerdict::kPartial
+                        : method == ResetMethod::kNone ? ResetVerdict::kUnreset
+                                                       : ResetVerdict::kVerified;
   certificate.text = fmt::format("{} of {} in {} ms, {}", to_string(method), set_.names(),
                                  certificate.duration.count(), to_string(certificate.verdict));
   for (const std::string& oddity : attempt.oddities) {
@@ -128,22 +140,32 @@ ResetCertificate SetReset::certify(ResetMethod method, milliseconds start,
   return certificate;
 }
 
-Error SetReset::refuse() const {
+ResetCertificate SetReset::refuse(milliseconds start, std::string text) const {
+  ResetCertificate certificate;
+  certificate.functions = set_.names();
+  certificate.names = names_of(set_);
+  certificate.method = set_.rungs.empty() ? ResetMethod::kNone : set_.rungs.back();
+  certificate.duration = clock_.now() - start;
+  certificate.verdict = ResetVerdict::kFailed;
+  certificate.text = std::move(text);
+  return certificate;
+}
+
+std::string SetReset::failure() const {
   const std::string_view cure =
       has_lost_function_ ? "Switch the host off and on again; a warm reboot may not be enough"
                          : "Reboot the host; if it happens again, switch the host off and on again";
-  return fail(ErrorKind::kUnsafeDevice, "{} did not come back from its reset: {}. {}", set_.names(),
-              history_, cure);
+  return fmt::format("{} did not come back from its reset: {}. {}", set_.names(), history_, cure);
 }
 
-Result<ResetCertificate> SetReset::run() {
+ResetCertificate SetReset::run() {
+  const milliseconds start = clock_.now();
   if (set_.rungs.empty()) {
     // What can be done without a reset is done all the same: no DMA, no interrupts.
     Attempt nothing;
     quiesce_all(nothing);
-    return no_reset_error(set_);
+    return refuse(start, no_reset_error(set_).to_string());
   }
-  const milliseconds start = clock_.now();
   for (const ResetMethod method : set_.rungs) {
     const Attempt result = attempt(method);
     if (result.faults.empty()) {
@@ -157,13 +179,23 @@ Result<ResetCertificate> SetReset::run() {
     add_sentence(history_, std::string(to_string(method)) + ": " + faults);
     log::warn("{} of {} was not enough: {}", to_string(method), set_.names(), faults);
   }
-  return refuse();
+  return refuse(start, failure());
 }
 
 }  // namespace
 
 std::string_view to_string(ResetVerdict verdict) {
-  return verdict == ResetVerdict::kVerified ? "verified" : "partly reset and verified";
+  switch (verdict) {
+    case ResetVerdict::kVerified:
+      return "verified";
+    case ResetVerdict::kPartial:
+      return "partly reset and verified";
+    case ResetVerdict::kUnreset:
+      return "not reset, but checked";
+    case ResetVerdict::kFailed:
+      return "failed";
+  }
+  return "unknown";
 }
 
 void ResetCertificate::inspect(InspectNode& node) const {
@@ -174,29 +206,36 @@ void ResetCertificate::inspect(InspectNode& node) const {
   node.field("text", text);
 }
 
-Result<std::vector<ResetCertificate>> run_reset(PhysicalHost& host, const ResetPlan& plan,
-                                                const ResetClock& clock) {
+std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& plan,
+                                        const ResetClock& clock) {
   // The sets are independent, and most of a reset is waiting: all at once.
-  std::vector<std::future<Result<ResetCertificate>>> running;
+  std::vector<std::future<ResetCertificate>> running;
   for (const ResetSet& set : plan.sets()) {
     running.push_back(std::async(clock.policy, [&host, &set, &plan, &clock] {
       return SetReset(host, set, plan, clock).run();
     }));
   }
   std::vector<ResetCertificate> certificates;
-  std::string refusals;
   for (auto& set : running) {
-    auto outcome = set.get();
-    if (outcome) {
-      certificates.push_back(*std::move(outcome));
-    } else {
-      refusals += (refusals.empty() ? "" : " Also: ") + outcome.error().to_string() + ".";
+    certificates.push_back(set.get());
+  }
+  return certificates;
+}
+
+Status check_all_safe(std::span<const ResetCertificate> certificates) {
+  std::string refusals;
+  for (const ResetCertificate& certificate : certificates) {
+    if (!certificate.is_safe()) {
+      refusals += (refusals.empty() ? "" : ". Also: ") + certificate.text;
     }
   }
-  if (!refusals.empty()) {
-    refusals.pop_back();
-    return Error(ErrorKind::kUnsafeDevice, refusals);
-  }
+  return refusals.empty() ? Status() : Status(Error(ErrorKind::kUnsafeDevice, refusals));
+}
+
+Result<std::vector<ResetCertificate>> run_reset(PhysicalHost& host, const ResetPlan& plan,
+                                                const ResetClock& clock) {
+  auto certificates = reset_all(host, plan, clock);
+  TRY(check_all_safe(certificates));
   return certificates;
 }
 

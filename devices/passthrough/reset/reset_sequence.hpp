@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,17 +16,23 @@ namespace gpuvm {
 enum class ResetVerdict {
   kVerified,  ///< every function was reset and checked
   kPartial,   ///< every function was checked, but some have no reset of their own
+  kUnreset,   ///< checked, but not reset, because the configuration says so
+  kFailed,    ///< not safe to use
 };
 std::string_view to_string(ResetVerdict verdict);
 
 /// What one reset did.
 struct ResetCertificate {
-  std::string functions;  ///< "0000:01:00.0, 0000:01:00.1"
-  ResetMethod method = ResetMethod::kHotReset;
+  std::string functions;                        ///< "0000:01:00.0, 0000:01:00.1"
+  std::vector<std::string> names;               ///< the same, one by one
+  ResetMethod method = ResetMethod::kHotReset;  ///< of a failure: the last that was tried
   std::chrono::milliseconds duration{0};
   ResetVerdict verdict = ResetVerdict::kVerified;
-  std::string text;  ///< one sentence, with what was tried before and what was odd
+  /// One sentence, with what was tried before and what was odd; of a failure what is wrong and what
+  /// the host must do.
+  std::string text;
 
+  bool is_safe() const { return verdict != ResetVerdict::kFailed; }
   void inspect(InspectNode& node) const;
 };
 
@@ -37,5 +44,11 @@ struct ResetCertificate {
 /// must not go on with these devices.
 Result<std::vector<ResetCertificate>> run_reset(PhysicalHost& host, const ResetPlan& plan,
                                                 const ResetClock& clock = ResetClock::real());
+
+/// The same, with a certificate for each set, in the plan's order, of those that failed too.
+std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& plan,
+                                        const ResetClock& clock = ResetClock::real());
+/// Errors: kUnsafeDevice with the text of every failure among them.
+Status check_all_safe(std::span<const ResetCertificate> certificates);
 
 }  // namespace gpuvm

@@ -1,19 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 // gpuvm run: a guest, from its configuration to its end.
+#include <sstream>
+
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/machine/preview.hpp"
 #include "vmm/machine/run.hpp"
 
 namespace gpuvm::cli {
+namespace {
+
+/// So that all of --dry-run's output is TOML.
+std::string as_comment(const std::string& text) {
+  std::string out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    out += "# " + line + "\n";
+  }
+  return out;
+}
+
+}  // namespace
 
 Result<int> run_verb(const RunArguments& arguments) {
   TRY(set_up_log(arguments.log));
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
   if (!arguments.dry_run) {
-    return run_machine(config, RunOptions{.inspect_file = arguments.inspect_file});
+    return run_machine(config, RunOptions{.inspect_file = arguments.inspect_file,
+                                          .event_file = arguments.event_file});
   }
-  TRY(print(to_toml(config) + "\n"));
-  TRY(print(TRY(describe_machine(config))));
+  const HostSystem host;
+  InspectNode node("The machine, and what is done to its devices (as gpuvm inspect shows it)");
+  TRY(preview_machine(host, config, node));
+  TRY(print(to_toml(config) + "\n" + as_comment(node.to_text())));
   return 0;
 }
 

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/host/host_system.hpp"
 
 namespace gpuvm::cli {
 
@@ -22,17 +24,37 @@ struct RunArguments {
   std::vector<std::string> overrides;  ///< as given to --set
   bool dry_run = false;
   std::string inspect_file;
+  std::string event_file;
+  LogArguments log;
+};
+
+struct ResetArguments {
+  std::vector<std::string> addresses;  ///< each stands for all functions of its slot
+  LogArguments log;
+};
+
+struct TestResetArguments {
+  std::vector<std::string> addresses;  ///< as above
+  unsigned cycles = 10;
+  bool json = false;  ///< a JSON object per line, instead of a table
   LogArguments log;
 };
 
 struct UnbindArguments {
   std::vector<std::string> addresses;  ///< empty: all that a dead gpuvm left
+  bool force = false;                  ///< without repair where one is dirty
   LogArguments log;
 };
 
 struct DumpArguments {
   std::string config_file;
   std::vector<std::string> overrides;
+};
+
+struct InspectArguments {
+  std::string config_file;
+  std::vector<std::string> overrides;
+  bool json = false;
 };
 
 struct ValidateArguments {
@@ -42,13 +64,24 @@ struct ValidateArguments {
 
 /// Runs the guest until it ends, or with dry_run says what would be run.
 Result<int> run_verb(const RunArguments& arguments);
-/// Gives functions back to their host drivers after a crash.
+/// Shows the machine that would run, and the resets of its devices.
+Result<int> inspect_verb(const InspectArguments& arguments);
+/// Resets and checks functions that no guest has.
+Result<int> reset_verb(const ResetArguments& arguments);
+/// The same again and again, as a test of the hardware.
+Result<int> test_reset_verb(const TestResetArguments& arguments);
+/// Gives functions back to their host drivers after a crash, dirty ones after a repair.
 Result<int> unbind_verb(const UnbindArguments& arguments);
 /// Prints the device tree that the guest's EFI firmware would be given.
 Result<int> dump_fdt_verb(const DumpArguments& arguments);
 /// Checks a configuration, and nothing of the host.
 Result<int> validate_verb(const ValidateArguments& arguments);
 
+/// Errors: kUsage for text that is no PCI address.
+Result<std::vector<Bdf>> parse_addresses(const std::vector<std::string>& texts);
+/// Resets, checks and gives back; prints what became of each function. Errors: kUnsafeDevice where
+/// one is not well.
+Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const std::string& owner);
 /// Errors: kUsage when the log file cannot be opened.
 Status set_up_log(const LogArguments& arguments);
 /// Writes to standard output. Errors: kHost when it is closed or full.

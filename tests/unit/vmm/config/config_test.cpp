@@ -204,6 +204,17 @@ TEST(Config, PciEntries) {
                         "pci.0.port must be an integer from 0 to 7, not 8");
 }
 
+TEST(Config, PciReset) {
+  const auto config =
+      parse_bootable("[[pci]]\nhost = '01:00.0'\nreset = 'function'\nreset_wait = 60000");
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->pci[0].reset, ResetChoice::kFunction);
+  EXPECT_EQ(config->pci[0].reset_wait, 60000U);
+  expect_error_contains(parse_bootable("[[pci]]\nhost = '01:00.0'\nreset = 'bus'"), "pci.0.reset");
+  expect_error_contains(parse_bootable("[[pci]]\nhost = '01:00.0'\nreset_wait = -1"),
+                        "pci.0.reset_wait must be an integer from 0 to 60000");
+}
+
 TEST(Config, PciConflicts) {
   const auto two = [](const std::string& first, const std::string& second) {
     return parse_bootable("[[pci]]\n" + first + "\n[[pci]]\n" + second);

@@ -69,7 +69,9 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.functions",
                                                      "pci.host",
                                                      "pci.managed",
-                                                     "pci.port"}));
+                                                     "pci.port",
+                                                     "pci.reset",
+                                                     "pci.reset_wait"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -109,8 +111,11 @@ TEST(Reference, CommentedKeysAreValidToo) {
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
   ASSERT_EQ(config->pci.size(), 1U);
-  // The optional keys of [[pci]] show their defaults.
-  EXPECT_EQ(config->pci[0], (PciConfig{Bdf{0, 1, 0, 0}, {}, true, 0}));
+  // The optional keys of [[pci]] show their defaults; that of reset_wait depends on the device.
+  PciConfig expected;
+  expected.host = Bdf{0, 1, 0, 0};
+  expected.reset_wait = 100;
+  EXPECT_EQ(config->pci[0], expected);
   ASSERT_EQ(config->disks.size(), 1U);
   EXPECT_EQ(config->disks[0], (DiskConfig{"/guests/disk.img", false, false}));
 }
@@ -128,7 +133,7 @@ boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu.hide = ["a", "b"]
 machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on" }
 console.serial = ["file:a b", "socket:c", "pty"]
-pci = [ { host = "01:00.0", functions = [0, 2], port = 1 }, { host = "02:00.0", managed = false } ]
+pci = [ { host = "01:00.0", functions = [0, 2], port = 1, reset = "hot", reset_wait = 0 }, { host = "02:00.0", managed = false } ]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 )");
   ASSERT_TRUE(config) << config.error().to_string();
@@ -142,6 +147,7 @@ TEST(ToToml, NamesEveryKey) {
   config.boot.initrd = "/i";
   config.boot.mode = BootMode::kEfiHandover;
   config.boot.vars = "/v";
+  config.pci.front().reset_wait = 5;
   config.console.serial.clear();
   const auto text = to_toml(config);
   const auto keys = config_keys();

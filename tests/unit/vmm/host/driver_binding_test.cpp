@@ -90,6 +90,16 @@ TEST_F(DriverBindingTest, FunctionWithoutDriverGoesBackToNone) {
   EXPECT_EQ(host_.driver_of(kGpu), "");
 }
 
+TEST_F(DriverBindingTest, FunctionThatGoesBackToNoDriverStopsDecoding) {
+  std::filesystem::remove(host_.path(kGpuPath + "/driver"));
+  host_.file(kGpuPath + "/config", "abcd\x07rest");
+  { ASSERT_TRUE(DriverBinding::create(host_, gpu())); }
+  const auto config = host_.read_bytes(kGpuPath + "/config", 16).value();
+  ASSERT_EQ(config.size(), 9u);
+  EXPECT_EQ(config[4], std::byte{0});
+  EXPECT_EQ(config[5], std::byte{'r'});
+}
+
 TEST_F(DriverBindingTest, FailureOfTheSecondGivesTheFirstBack) {
   host_.file("/sys/bus/pci/devices/0000:01:00.1/class", "0x060400\n");
   const auto binding = DriverBinding::create(host_, both());

@@ -74,7 +74,11 @@ class FakeResetDevice : public PhysicalDevice {
     store_le(out, registers[offset]);
     return {};
   }
-  Status write(RegionIndex, std::uint64_t offset, std::span<const std::byte> in) override {
+  Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override {
+    if (index != RegionIndex::kConfig) {
+      registers[offset] = static_cast<std::uint32_t>(load_le(in));
+      return {};
+    }
     history_.push_back(fmt::format("{} config {:#x} = {:#x}", name_, offset, load_le(in)));
     if (is_power_stuck && offset == kPower + 4) {
       return {};

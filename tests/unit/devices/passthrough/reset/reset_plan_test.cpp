@@ -90,6 +90,77 @@ TEST_F(ResetPlanTest, ConfigurationChoosesButCannotAllow) {
   EXPECT_THAT(plan(options).sets()[0].rungs, IsEmpty());
 }
 
+TEST_F(ResetPlanTest, UserMayInsistAgainstThePolicyAndIsWarned) {
+  set_gpu(0x10de, 0x1eb8);  // T4: never a bus reset
+  std::vector<FunctionResetOptions> choices(2);
+  choices[0].method = kHot;
+  const auto made = ResetPlan::create(host_, devices_, {}, choices).value();
+  EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kHot));
+  EXPECT_THAT(made.sets()[0].warning, AllOf(HasSubstr("hot reset"), HasSubstr("NVIDIA T4")));
+}
+
+TEST_F(ResetPlanTest, UserCannotInsistOnWhatTheHostDoesNotHave) {
+  devices_ = {&gpu_};  // the audio function is a stranger
+  std::vector<FunctionResetOptions> choices(1);
+  choices[0].method = kHot;
+  EXPECT_THAT(ResetPlan::create(host_, devices_, {}, choices)->sets()[0].rungs, IsEmpty());
+}
+
+TEST_F(ResetPlanTest, UserMayForbidEveryReset) {
+  set_gpu(0x1002, 0x74a1);  // MI300X, which has none that is safe
+  std::vector<FunctionResetOptions> choices(2);
+  choices[0].method = ResetMethod::kNone;
+  choices[1].method = ResetMethod::kNone;
+  const auto made = ResetPlan::create(host_, devices_, {}, choices).value();
+  EXPECT_THAT(made.sets()[0].rungs, ElementsAre(ResetMethod::kNone));
+  EXPECT_THAT(made.sets()[0].warning, HasSubstr("stays there"));
+}
+
+TEST_F(ResetPlanTest, TwoChoicesForOneSetContradict) {
+  std::vector<FunctionResetOptions> choices(2);
+  choices[0].method = kHot;
+  choices[1].method = kFunction;
+  const auto made = ResetPlan::create(host_, devices_, {}, choices);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind(), ErrorKind::kConfig);
+}
+
+TEST_F(ResetPlanTest, LongestRestOfASetCounts) {
+  std::vector<FunctionResetOptions> choices(2);
+  choices[0].settle = std::chrono::milliseconds(10);
+  choices[1].settle = std::chrono::milliseconds(2000);
+  EXPECT_EQ(ResetPlan::create(host_, devices_, {}, choices)->sets()[0].settle,
+            std::chrono::milliseconds(2000));
+}
+
+TEST_F(ResetPlanTest, WhatIsKnownFromBeforeACrashIsWhatADeviceMustBecome) {
+  const auto well = read_function_state(gpu_).value();
+  gpu_.set16(FakeResetDevice::kExpress + 0x12, 0x0011);  // after the crash: x1
+  std::vector<FunctionResetOptions> known(2);
+  known[0].known = parse_function_state(to_text(well));
+  ASSERT_TRUE(known[0].known);
+  EXPECT_EQ(ResetPlan::create(host_, devices_, {}, known)->sets()[0].functions[0].before, well);
+}
+
+TEST(FunctionStateText, HostileLinesAreNoState) {
+  for (const std::string text :
+       {"", "1", "x", "1234 5678 30000", "-1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0",
+        "10000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0", "1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0",
+        "1 0 0 0 0 0 0 0 0 0 0 2 0 0 0 0 0 0 0 0"}) {
+    EXPECT_FALSE(parse_function_state(text)) << text;
+  }
+  EXPECT_TRUE(parse_function_state("1 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 ffffffffffffffff"));
+}
+
+TEST_F(ResetPlanTest, FunctionLevelResetAndSoftResetBitsAreRead) {
+  gpu_.set16(FakeResetDevice::kExpress + 6, 0x1000);  // Device Capabilities bit 28
+  gpu_.set16(FakeResetDevice::kPower + 4, 0x0008);    // No_Soft_Reset
+  const auto state = read_function_state(gpu_).value();
+  EXPECT_TRUE(state.has_flr);
+  EXPECT_TRUE(state.no_soft_reset);
+  EXPECT_FALSE(read_function_state(audio_)->has_flr);
+}
+
 TEST_F(ResetPlanTest, DisplayWithoutAResetOfItsOwnNeedsTheHotReset) {
   gpu_.can_function_reset = false;
   EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kHot));

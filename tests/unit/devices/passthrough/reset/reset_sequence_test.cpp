@@ -269,6 +269,38 @@ TEST_F(ResetSequenceTest, WithoutAnyResetItStopsTheDeviceAndRefuses) {
   EXPECT_EQ(gpu_.get16(0x04) & 7, 0);
 }
 
+TEST_F(ResetSequenceTest, EverySetGetsACertificateAlsoAFailedOne) {
+  FakeResetDevice usb(history_, "0000:02:00.0");
+  devices_.push_back(&usb);
+  host_.sets.push_back({member("0000:02:00.0", 14)});
+  const ResetPlan made = plan();
+  host_.on_hot_reset = [this] {
+    gpu_.is_gone = true;
+    return Status();
+  };
+  const auto certificates = reset_all(host_, made, time_.clock());
+  ASSERT_EQ(certificates.size(), 2u);
+  EXPECT_EQ(certificates[0].verdict, ResetVerdict::kFailed);
+  EXPECT_THAT(certificates[0].names, ElementsAre(kGpu, kAudio));
+  EXPECT_THAT(certificates[0].text, HasSubstr("Switch the host off"));
+  EXPECT_EQ(certificates[1].verdict, ResetVerdict::kVerified);
+  EXPECT_EQ(check_all_safe(certificates).error().kind(), ErrorKind::kUnsafeDevice);
+}
+
+TEST_F(ResetSequenceTest, WhereTheUserForbidsResetsTheDeviceIsStillMadeQuietAndChecked) {
+  std::vector<FunctionResetOptions> none(2);
+  none[0].method = ResetMethod::kNone;
+  const auto made = ResetPlan::create(host_, devices_, {}, none).value();
+  gpu_.make_busy();
+  const auto certificates = reset_all(host_, made, time_.clock());
+  ASSERT_EQ(certificates.size(), 1u);
+  EXPECT_EQ(certificates[0].verdict, ResetVerdict::kUnreset);
+  EXPECT_THAT(resets(), testing::IsEmpty());
+  EXPECT_EQ(gpu_.get16(0x04) & 7, 0);
+  gpu_.is_gone = true;
+  EXPECT_FALSE(check_all_safe(reset_all(host_, made, time_.clock())));
+}
+
 class NvidiaResetTest : public ResetSequenceTest {
  protected:
   NvidiaResetTest() {

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/host/device_claim.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "tests/unit/vmm/host/fake_host.hpp"
+#include "vmm/host/driver_binding.hpp"
+
+namespace gpuvm {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const std::string kGpu = "0000:01:00.0";
+const std::string kFile = "/run/gpuvm/0000:01:00.0.state";
+
+class DeviceClaimTest : public testing::Test {
+ protected:
+  DeviceClaimTest() {
+    host_.directory("/run/gpuvm");
+    host_.add_driver("vfio-pci");
+    host_.add_device(kGpu, "0x030000", 13, "nouveau");
+  }
+  DeviceClaim take(std::string_view owner = "guest main") {
+    auto claim = DeviceClaim::take(host_, bdf_of(kGpu), owner);
+    EXPECT_TRUE(claim) << claim.error().to_string();
+    return std::move(claim).value();
+  }
+  FakeHost host_;
+};
+
+TEST_F(DeviceClaimTest, CleanFunctionLeavesNothingBehind) {
+  {
+    const DeviceClaim claim = take();
+    EXPECT_FALSE(claim.is_dirty());
+    EXPECT_TRUE(host_.exists(kFile));
+  }
+  EXPECT_FALSE(host_.exists(kFile));
+  EXPECT_THAT(recorded_devices(host_), IsEmpty());
+}
+
+TEST_F(DeviceClaimTest, SecondOwnerHearsWhoTheFirstIs) {
+  const DeviceClaim claim = take("guest main");
+  const auto second = DeviceClaim::take(host_, bdf_of(kGpu), "guest other");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind(), ErrorKind::kHost);
+  EXPECT_THAT(second.error().message(),
+              AllOf(HasSubstr(kGpu), HasSubstr("guest main"), HasSubstr(std::to_string(getpid()))));
+  EXPECT_TRUE(host_.exists(kFile)) << "the loser must not remove the winner's file";
+}
+
+TEST_F(DeviceClaimTest, MarkOutlivesItsOwnerUntilAnotherClearsIt) {
+  { EXPECT_TRUE(take().mark_dirty("in use by\nguest main", "10de 128b")); }
+  EXPECT_THAT(recorded_devices(host_), ElementsAre(bdf_of(kGpu)));
+  { EXPECT_TRUE(take("guest next").is_dirty()); }  // took it and did nothing
+  {
+    DeviceClaim claim = take("guest third");
+    EXPECT_EQ(claim.left_behind().dirty, "in use by guest main");
+    EXPECT_EQ(claim.left_behind().looks, "10de 128b");
+    EXPECT_TRUE(claim.mark_clean());
+  }
+  EXPECT_FALSE(host_.exists(kFile));
+}
+
+TEST_F(DeviceClaimTest, MarkIsOnDiskWhileTheOwnerLives) {
+  DeviceClaim claim = take();
+  ASSERT_TRUE(claim.mark_dirty("a much longer text than the one after it", ""));
+  ASSERT_TRUE(claim.mark_dirty("short", ""));
+  EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->dirty, "short");
+  EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->owner, "guest main");
+}
+
+TEST_F(DeviceClaimTest, DamagedRecordCountsAsDirty) {
+  for (const std::string text : {"x", "owner=a\npid=1\ndirty=\n", "\n", "en"}) {
+    EXPECT_FALSE(DeviceRecord::parse(text).dirty.empty()) << text;
+  }
+  EXPECT_TRUE(DeviceRecord::parse("").dirty.empty());
+  EXPECT_TRUE(DeviceRecord::parse("owner=a\npid=-x\ndirty=\nlooks=\nend\ntail").dirty.empty());
+}
+
+TEST_F(DeviceClaimTest, DirtyFunctionIsNotGivenBackToItsDriver) {
+  {
+    auto binding = DriverBinding::create(host_, std::vector{bdf_of(kGpu)});
+    ASSERT_TRUE(binding) << binding.error().to_string();
+    EXPECT_TRUE(take().mark_dirty("did not come back", ""));
+  }
+  EXPECT_EQ(host_.driver_of(kGpu), "vfio-pci");
+  const auto refused = restore_binding(host_, bdf_of(kGpu));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kUnsafeDevice);
+  EXPECT_THAT(refused.error().message(),
+              AllOf(HasSubstr("did not come back"), HasSubstr("gpuvm reset " + kGpu)));
+  EXPECT_EQ(restore_bindings(host_).at(0).outcome.error().kind(), ErrorKind::kUnsafeDevice);
+  EXPECT_EQ(host_.driver_of(kGpu), "vfio-pci");
+  EXPECT_TRUE(*restore_binding(host_, bdf_of(kGpu), IfDirty::kGiveBack));
+  EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
+  EXPECT_FALSE(host_.exists(kFile));
+}
+
+TEST_F(DeviceClaimTest, FunctionThatALivingOwnerHasIsNotRestored) {
+  const DeviceClaim claim = take("guest main");
+  const auto outcome = restore_binding(host_, bdf_of(kGpu), IfDirty::kGiveBack);
+  ASSERT_FALSE(outcome);
+  EXPECT_THAT(outcome.error().message(), HasSubstr("guest main"));
+}
+
+}  // namespace
+}  // namespace gpuvm

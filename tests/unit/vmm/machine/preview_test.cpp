@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// What gpuvm inspect says of devices, over a made-up sysfs.
+#include "vmm/machine/preview.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/vmm/host/fake_host.hpp"
+#include "vmm/host/device_claim.hpp"
+
+namespace gpuvm {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string kGpu = "0000:01:00.0";
+const std::string kAudio = "0000:01:00.1";
+
+class PreviewTest : public testing::Test {
+ protected:
+  PreviewTest() {
+    // The real directory of a function tells its bridge; "/sys/bus/pci/devices" has links.
+    for (const std::string& bdf : {kGpu, kAudio}) {
+      add(bdf, "0000:00:02.0/" + bdf, bdf == kGpu ? "0x030000" : "0x040300");
+    }
+    config_.name = "main";
+    config_.boot.kernel = "/k";
+    config_.pci.push_back({});
+    config_.pci[0].host = bdf_of(kGpu);
+  }
+  void add(const std::string& bdf, const std::string& place, const std::string& class_code) {
+    const std::string real = "/sys/devices/pci0000:00/" + place;
+    host_.file(real + "/vendor", "0x10de\n");
+    host_.file(real + "/device", "0x128b\n");
+    host_.file(real + "/subsystem_vendor", "0x1043\n");
+    host_.file(real + "/subsystem_device", "0x85e7\n");
+    host_.file(real + "/class", class_code + "\n");
+    host_.file(real + "/reset_method", "bus\n");
+    std::string config(256, '\0');
+    config.replace(0, 4, "\xde\x10\x8b\x12");
+    host_.file(real + "/config", config);
+    host_.link("/sys/bus/pci/devices/" + bdf, "../../../devices/pci0000:00/" + place);
+  }
+  std::string preview() {
+    InspectNode node("guest");
+    const Status status = preview_machine(host_, config_, node);
+    EXPECT_TRUE(status) << status.error().to_string();
+    return node.to_text();
+  }
+  FakeHost host_;
+  Config config_;
+};
+
+TEST_F(PreviewTest, ShowsThePolicyTheMethodAndWhatIsDoneWhen) {
+  EXPECT_THAT(preview(),
+              AllOf(HasSubstr("guest_address: root port 0, function 1"),
+                    HasSubstr("reset_method: bus"), HasSubstr("policy: NVIDIA Kepler to Pascal"),
+                    HasSubstr("source: NVIDIA/open-gpu-kernel-modules#1353"),
+                    HasSubstr("hot_reset_covers: 0000:01:00.0, 0000:01:00.1"),
+                    HasSubstr("hot_reset_owners: 0000:01:00.0 (the guest's), 0000:01:00.1 (the"),
+                    HasSubstr("at_start: hot reset; rest 500 ms; check"),
+                    HasSubstr("at_guest_bus_reset"), HasSubstr("owner: nobody")));
+}
+
+TEST_F(PreviewTest, FunctionThatAStrangerSharesTheBusWithHasNoReset) {
+  config_.pci[0].functions = {0};
+  EXPECT_THAT(preview(), AllOf(HasSubstr("it would also reset 0000:01:00.1"),
+                               HasSubstr("at_start: exit status 75")));
+}
+
+TEST_F(PreviewTest, ChoiceOfTheConfigurationShows) {
+  config_.pci[0].reset = ResetChoice::kNone;
+  config_.pci[0].reset_wait = 7;
+  EXPECT_THAT(preview(), AllOf(HasSubstr("at_start: no reset; rest 7 ms"),
+                               HasSubstr("The configuration forbids every reset")));
+}
+
+TEST_F(PreviewTest, DirtyDeviceShowsItsLastOwnerAndWhy) {
+  host_.file("/run/gpuvm/0000:01:00.0.state", DeviceRecord{"the guest a", 7, "cold", ""}.to_text());
+  EXPECT_THAT(preview(), HasSubstr("owner: the guest a (pid 7), and dirty after it: cold"));
+}
+
+TEST_F(PreviewTest, RootBusHasNoHotResetAndAloneABusResetIsItsOwn) {
+  add("0000:00:1f.0", "0000:00:1f.0", "0x0c0330");
+  config_.pci[0].host = bdf_of("0000:00:1f.0");
+  EXPECT_THAT(preview(), HasSubstr("hot_reset: 0000:00:1f.0 is on a root bus"));
+  add("0000:02:00.0", "0000:00:03.0/0000:02:00.0", "0x0c0330");
+  config_.pci[0].host = bdf_of("0000:02:00.0");
+  EXPECT_THAT(preview(), HasSubstr("has_function_reset: true"));
+}
+
+TEST_F(PreviewTest, WithoutRootItSaysThatCapabilitiesAreHidden) {
+  EXPECT_THAT(preview(), Not(HasSubstr("hidden without root")));
+  host_.file("/sys/bus/pci/devices/0000:01:00.0/config", std::string("\xde\x10\x8b\x12", 4));
+  EXPECT_THAT(preview(), HasSubstr("hidden without root"));
+}
+
+}  // namespace
+}  // namespace gpuvm

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// gpuvm inspect: the machine that a configuration makes on this host, and what would be done to its
+// devices.
+#include "vmm/cli/verbs/verbs.hpp"
+#include "vmm/config/config.hpp"
+#include "vmm/machine/preview.hpp"
+
+namespace gpuvm::cli {
+
+Result<int> inspect_verb(const InspectArguments& arguments) {
+  const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
+  const HostSystem host;
+  InspectNode node("guest " + config.name);
+  TRY(preview_machine(host, config, node));
+  TRY(print(arguments.json ? node.to_json() + "\n" : node.to_text()));
+  return 0;
+}
+
+}  // namespace gpuvm::cli

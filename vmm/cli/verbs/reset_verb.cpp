@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// gpuvm reset: makes devices that a guest left dirty fit again.
+#include "vmm/cli/verbs/verbs.hpp"
+#include "vmm/host/pci_device.hpp"
+#include "vmm/machine/device_repair.hpp"
+
+namespace gpuvm::cli {
+
+Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const std::string& owner) {
+  const auto certificates = TRY(repair_devices(host, functions, owner));
+  for (const auto& certificate : certificates) {
+    if (certificate.is_safe()) {
+      TRY(print(fmt::format("{}: {}\n", certificate.functions, certificate.text)));
+    }
+  }
+  for (const Bdf& bdf : functions) {
+    const auto device = TRY(HostPciDevice::open(host, bdf));
+    TRY(print(
+        fmt::format("{} is with {}\n", bdf.to_string(), device.driver().value_or("no driver"))));
+  }
+  return check_all_safe(certificates);
+}
+
+Result<int> reset_verb(const ResetArguments& arguments) {
+  TRY(set_up_log(arguments.log));
+  const HostSystem host;
+  const auto addresses = TRY(parse_addresses(arguments.addresses));
+  TRY(repair(host, TRY(slot_functions(host, addresses)), "gpuvm reset"));
+  return 0;
+}
+
+}  // namespace gpuvm::cli

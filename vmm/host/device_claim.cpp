@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/host/device_claim.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+#include <utility>
+
+#include "vmm/base/log.hpp"
+#include "vmm/host/pci_device.hpp"
+
+namespace gpuvm {
+namespace {
+
+constexpr std::string_view kLastLine = "end";
+constexpr std::string_view kCutShort = "its record in /run/gpuvm is damaged";
+constexpr std::size_t kMaximumReason = 1024;
+
+std::string one_line(std::string_view text) {
+  std::string line(text.substr(0, kMaximumReason));
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return line;
+}
+
+long to_number(std::string_view text) {
+  long value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && stop == text.data() + text.size() ? value : 0;
+}
+
+bool may_write_state(const HostSystem& host) {
+  const std::string directory = host.path(kStateDirectory);
+  return ::geteuid() == 0 || ::access(directory.c_str(), W_OK) == 0;
+}
+
+Error busy_error(const HostSystem& host, const Bdf& bdf) {
+  const auto record = read_device_record(host, bdf);
+  if (!record || record->pid == 0) {
+    return fail(ErrorKind::kHost, "{} belongs to another gpuvm that is just starting",
+                bdf.to_string());
+  }
+  return fail(ErrorKind::kHost, "{} belongs to {} (gpuvm, pid {}): stop that first",
+              bdf.to_string(), record->owner, record->pid);
+}
+
+}  // namespace
+
+std::string DeviceRecord::to_text() const {
+  return fmt::format("owner={}\npid={}\ndirty={}\nlooks={}\n{}\n", one_line(owner), pid,
+                     one_line(dirty), one_line(looks), kLastLine);
+}
+
+DeviceRecord DeviceRecord::parse(std::string_view text) {
+  DeviceRecord record;
+  if (text.empty()) {
+    return record;
+  }
+  std::istringstream lines{std::string(text)};
+  for (std::string line; std::getline(lines, line);) {
+    if (line == kLastLine) {
+      return record;  // what follows is the rest of an older text
+    }
+    const auto equals = std::min(line.find('='), line.size());
+    const std::string key = line.substr(0, equals);
+    const std::string value = equals < line.size() ? line.substr(equals + 1) : "";
+    if (key == "owner") {
+      record.owner = value;
+    } else if (key == "pid") {
+      record.pid = to_number(value);
+    } else if (key == "dirty") {
+      record.dirty = value;
+    } else if (key == "looks") {
+      record.looks = value;
+    }
+  }
+  record.dirty = kCutShort;
+  return record;
+}
+
+std::optional<DeviceRecord> read_device_record(const HostSystem& host, const Bdf& bdf) {
+  const std::string path = StateFile::path(bdf, kClaimSuffix);
+  const auto text = host.read(path);
+  if (!text) {
+    return host.exists(path) ? std::optional(DeviceRecord::parse("?")) : std::nullopt;
+  }
+  return DeviceRecord::parse(*text);
+}
+
+std::vector<Bdf> recorded_devices(const HostSystem& host) {
+  std::vector<Bdf> devices;
+  for (const std::string& name : host.list(kStateDirectory)) {
+    if (!name.ends_with(kClaimSuffix)) {
+      continue;
+    }
+    if (const auto bdf = Bdf::parse(name.substr(0, name.size() - kClaimSuffix.size()))) {
+      devices.push_back(*bdf);
+    }
+  }
+  return devices;
+}
+
+Result<DeviceClaim> DeviceClaim::take(const HostSystem& host, const Bdf& bdf,
+                                      std::string_view owner) {
+  if (!may_write_state(host)) {
+    log::warn(
+        "{}: without the right to write {} nothing notes whether it is fit for the next guest",
+        bdf.to_string(), kStateDirectory);
+    return DeviceClaim(bdf, std::nullopt);
+  }
+  DeviceClaim claim(bdf, TRY(StateFile::claim(host, bdf, kClaimSuffix, [&](const std::string&) {
+                      return busy_error(host, bdf);
+                    })));
+  claim.left_behind_ = DeviceRecord::parse(TRY(claim.file_->read()));
+  claim.record_ = claim.left_behind_;
+  claim.record_.owner = owner;
+  claim.record_.pid = ::getpid();
+  TRY(claim.save());
+  return claim;
+}
+
+DeviceClaim::DeviceClaim(DeviceClaim&& other) noexcept
+    : bdf_(other.bdf_),
+      file_(std::exchange(other.file_, std::nullopt)),
+      left_behind_(std::move(other.left_behind_)),
+      record_(std::move(other.record_)) {}
+
+DeviceClaim::~DeviceClaim() {
+  if (file_ && !is_dirty()) {
+    file_->remove();
+  }
+}
+
+Status DeviceClaim::save() {
+  return file_ ? file_->write(record_.to_text()) : Status();
+}
+
+Status DeviceClaim::mark_dirty(std::string_view reason, std::string_view looks) {
+  record_.dirty = reason.empty() ? "no reason was given" : one_line(reason);
+  record_.looks = looks;
+  return save();
+}
+
+Status DeviceClaim::mark_clean() {
+  record_.dirty.clear();
+  record_.looks.clear();
+  return save();
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeviceClaim: one owner per function of the host, and whether the function is fit for the next
+// one. Kept in /run/gpuvm/<BDF>.state, which is locked while the owner lives and stays behind where
+// a function is dirty: a guest had it, and no verified reset has followed. Missing: without the
+// right to write /run/gpuvm (no root, functions bound by the administrator) there is neither lock
+// nor marker; VFIO still lets one process only have a group.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/bdf.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/host/host_system.hpp"
+#include "vmm/host/state_file.hpp"
+
+namespace gpuvm {
+
+constexpr std::string_view kClaimSuffix = ".state";
+
+struct DeviceRecord {
+  std::string owner;  ///< who has it: a guest's name, or a verb of gpuvm
+  long pid = 0;
+  std::string dirty;  ///< why it is not fit for anyone; empty: it is
+  std::string
+      looks;  ///< how it looked while it was well, in the words of who wrote it; may be empty
+
+  std::string to_text() const;
+  /// Of any text: what is cut short is dirty, for an unknown reason; an empty one is clean.
+  static DeviceRecord parse(std::string_view text);
+};
+
+/// What is on disk about a function, whoever holds it; nothing: no file.
+std::optional<DeviceRecord> read_device_record(const HostSystem& host, const Bdf& bdf);
+/// Every function with such a file, sorted.
+std::vector<Bdf> recorded_devices(const HostSystem& host);
+
+/// When it goes, the file of a clean function goes too; that of a dirty one stays.
+class DeviceClaim {
+ public:
+  /// Errors: kHost; where another process has the function, with its name and number.
+  static Result<DeviceClaim> take(const HostSystem& host, const Bdf& bdf, std::string_view owner);
+  DeviceClaim(DeviceClaim&& other) noexcept;
+  DeviceClaim& operator=(DeviceClaim&&) = delete;
+  ~DeviceClaim();
+
+  const Bdf& bdf() const { return bdf_; }
+  /// What the owner before left.
+  const DeviceRecord& left_behind() const { return left_behind_; }
+  bool is_dirty() const { return !record_.dirty.empty(); }
+  /// On disk when this returns. Errors: kHost.
+  Status mark_dirty(std::string_view reason, std::string_view looks);
+  Status mark_clean();
+
+ private:
+  DeviceClaim(const Bdf& bdf, std::optional<StateFile> file) : bdf_(bdf), file_(std::move(file)) {}
+  Status save();
+
+  Bdf bdf_;
+  std::optional<StateFile> file_;  ///< absent where the user may not write one, and after a move
+  DeviceRecord left_behind_;
+  DeviceRecord record_;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/host/state_file.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace gpuvm {
+namespace {
+
+constexpr std::size_t kMaximumSize = 4096;
+
+// Another process may have removed the file between our open and our lock.
+bool is_still_at(int fd, const std::string& path) {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(fd, &ours) == 0 && ::stat(path.c_str(), &there) == 0 &&
+         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+}  // namespace
+
+std::string StateFile::path(const Bdf& bdf, std::string_view suffix) {
+  return fmt::format("{}/{}{}", kStateDirectory, bdf.to_string(), suffix);
+}
+
+Result<StateFile> StateFile::claim(const HostSystem& host, const Bdf& bdf, std::string_view suffix,
+                                   const std::function<Error(const std::string& path)>& busy) {
+  const std::string directory = host.path(kStateDirectory);
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) {
+    return fail(ErrorKind::kHost, "Cannot create {}: {} (root is needed to take a device)",
+                directory, error.message());
+  }
+  const std::string path = host.path(StateFile::path(bdf, suffix));
+  constexpr int kAttempts = 8;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) {
+      return fail_errno(ErrorKind::kHost,
+                        "Cannot open " + path + " (root is needed to take a device)");
+    }
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      return busy(path);
+    }
+    if (is_still_at(fd.get(), path)) {
+      return StateFile(std::move(fd), path);
+    }
+  }
+  return fail(ErrorKind::kHost, "{} keeps being replaced by another process", path);
+}
+
+Result<std::string> StateFile::read() const {
+  std::string text(kMaximumSize, '\0');
+  const ssize_t got = ::pread(fd_.get(), text.data(), text.size(), 0);
+  if (got < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot read " + path_);
+  }
+  text.resize(static_cast<std::size_t>(got));
+  return text;
+}
+
+// Never empty in between: a crash must not turn a record into none.
+Status StateFile::write(std::string_view text) {
+  const bool done =
+      ::pwrite(fd_.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()) &&
+      ::ftruncate(fd_.get(), static_cast<off_t>(text.size())) == 0 && ::fsync(fd_.get()) == 0;
+  return done ? Status() : Status(fail_errno(ErrorKind::kHost, "Cannot write " + path_));
+}
+
+void StateFile::remove() {
+  ::unlink(path_.c_str());
+}
+
+}  // namespace gpuvm

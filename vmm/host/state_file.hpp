@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// StateFile: a small file in /run/gpuvm that outlives a crash, locked (flock(2)) while its owner
+// lives: a lock, unlike a process number, cannot be stale.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "vmm/base/bdf.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm {
+
+constexpr std::string_view kStateDirectory = "/run/gpuvm";
+
+/// The file stays when the object goes, unless remove() was called.
+class StateFile {
+ public:
+  /// "/run/gpuvm/0000:01:00.0SUFFIX"
+  static std::string path(const Bdf& bdf, std::string_view suffix);
+  /// Creates (or finds) and locks it. Errors: kHost; `busy` makes the one for a file that another
+  /// process holds.
+  static Result<StateFile> claim(const HostSystem& host, const Bdf& bdf, std::string_view suffix,
+                                 const std::function<Error(const std::string& path)>& busy);
+
+  /// At most 4 KiB. Errors: kHost.
+  Result<std::string> read() const;
+  /// Replaces the text; a reader that comes between sees the new text, with the end of an older,
+  /// longer one behind it. Errors: kHost.
+  Status write(std::string_view text);
+  void remove();
+
+ private:
+  StateFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  UniqueFd fd_;
+  std::string path_;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/preview.hpp"
+
+#include <fmt/format.h>
+
+#include "devices/passthrough/reset/reset_plan.hpp"
+#include "vmm/host/device_claim.hpp"
+#include "vmm/machine/host_devices.hpp"
+#include "vmm/machine/sysfs_function.hpp"
+
+namespace gpuvm {
+namespace {
+
+struct Function {
+  HostFunction place;
+  std::unique_ptr<SysfsFunction> sysfs;
+};
+
+void describe_machine_itself(const Config& config, InspectNode& node) {
+  node.field("cpus", std::uint64_t{config.machine.cpus});
+  node.field("memory_mib", config.machine.memory >> 20);
+  node.field("boot", config.boot.mode == BootMode::kLinux ? "linux" : "efi-handover");
+  node.field("kernel", config.boot.kernel);
+  node.field("initrd", config.boot.initrd.value_or("none"));
+}
+
+std::string owner_text(const HostSystem& host, const Bdf& bdf) {
+  const auto record = read_device_record(host, bdf);
+  if (!record) {
+    return "nobody";
+  }
+  return record->dirty.empty() ? fmt::format("{} (pid {})", record->owner, record->pid)
+                               : fmt::format("{} (pid {}), and dirty after it: {}", record->owner,
+                                             record->pid, record->dirty);
+}
+
+void describe_function(const HostSystem& host, const Function& function, InspectNode& node) {
+  const HostPciDevice& device = function.sysfs->device();
+  node.field("guest_address", fmt::format("root port {}, function {}", function.place.port,
+                                          function.place.function));
+  device.inspect(node);
+  node.field("managed", function.place.managed);
+  node.field("owner", owner_text(host, function.place.host));
+  if (!function.sysfs->shows_capabilities()) {
+    node.field("capabilities", "hidden without root: what follows of FLR and links may be wrong");
+  }
+  const Status opening = check_open_is_safe(host, function.place.host);
+  node.field("opening", opening ? "safe" : opening.error().to_string());
+}
+
+std::string owners_of_hot_reset(const HostSystem& host, const ResetSet& set) {
+  std::string text;
+  for (const HotResetMember& member : set.hot_members) {
+    bool is_ours = false;
+    for (const PlannedFunction& function : set.functions) {
+      is_ours = is_ours || function.device->name() == member.name();
+    }
+    const auto driver = host.link_name(pci_sysfs_path(member.bdf, "driver"));
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", member.name(),
+                        is_ours ? "the guest's" : driver.value_or("no driver"));
+  }
+  return text;
+}
+
+std::string method_text(const ResetSet& set) {
+  std::string text;
+  for (const ResetMethod method : set.rungs) {
+    text += (text.empty() ? "" : "; where its check fails, ") + std::string(to_string(method));
+  }
+  return text;
+}
+
+void describe_set(const HostSystem& host, const ResetSet& set, InspectNode& node) {
+  node.field("hot_reset_owners", owners_of_hot_reset(host, set));
+  if (set.rungs.empty()) {
+    node.field("at_start", "exit status 75: no safe reset is known");
+    return;
+  }
+  const std::string method = method_text(set);
+  node.field("at_start", fmt::format("{}; rest {} ms; check; where that fails, exit status 75",
+                                     method, set.settle.count()));
+  node.field("at_guest_reboot", "the same; memory stays pinned, files stay open");
+  node.field("at_stop",
+             "the same; then back to the host driver, unless it fails: then it stays "
+             "with vfio-pci, marked as dirty");
+  node.field("after_a_crash",
+             "dirty: the next run, gpuvm reset or gpuvm unbind begin with the same");
+}
+
+/// What a guest's reset of the bus behind each port becomes.
+Status describe_ports(SysfsHost& bus, std::vector<Function>& functions, InspectNode& node) {
+  for (std::uint8_t port = 0; port < 8; ++port) {
+    std::vector<PhysicalDevice*> devices;
+    std::vector<FunctionResetOptions> options;
+    for (Function& function : functions) {
+      if (function.place.port == port) {
+        devices.push_back(function.sysfs.get());
+        options.push_back(function.place.reset);
+      }
+    }
+    if (devices.empty()) {
+      continue;
+    }
+    const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
+    for (const ResetSet& set : plan.sets()) {
+      node.child(fmt::format("root port {}", port))
+          .field(set.names(),
+                 set.rungs.empty() ? "gone until the guest reboots" : method_text(set));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status preview_machine(const HostSystem& host, const Config& config, InspectNode& node) {
+  describe_machine_itself(config, node);
+  std::vector<Function> functions;
+  std::vector<PhysicalDevice*> devices;
+  std::vector<FunctionResetOptions> options;
+  for (const HostFunction& place : TRY(resolve_functions(host, config.pci))) {
+    functions.push_back({place, TRY(SysfsFunction::open(host, place.host))});
+    devices.push_back(functions.back().sysfs.get());
+    options.push_back(place.reset);
+    describe_function(host, functions.back(),
+                      node.child("functions").child(place.host.to_string()));
+  }
+  if (functions.empty()) {
+    return {};
+  }
+  SysfsHost bus(host);
+  const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
+  InspectNode& resets = node.child("resets");
+  plan.inspect(resets);
+  for (const ResetSet& set : plan.sets()) {
+    describe_set(host, set, resets.child(set.names()));
+  }
+  return describe_ports(bus, functions, node.child("at_guest_bus_reset"));
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Preview: the machine that would run, what devices it would take, how each would be reset and
+// when; without touching a device. For `gpuvm inspect` and `gpuvm run --dry-run`. Missing: BAR
+// placement, which needs the sizes that VFIO tells.
+#pragma once
+
+#include "vmm/base/inspect.hpp"
+#include "vmm/config/config.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm {
+
+/// Errors: kConfig for absent devices, kUnsafeDevice for one that does not answer.
+Status preview_machine(const HostSystem& host, const Config& config, InspectNode& node);
+
+}  // namespace gpuvm
