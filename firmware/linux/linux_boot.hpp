@@ -19,7 +19,7 @@
 namespace gpuvm {
 
 struct LinuxBootOptions {
-  /// Not owned, never null. Whether the guest decompresses it was chosen when it was loaded.
+  /// Not owned, never null.
   const LinuxImage* kernel = nullptr;
   std::string initrd_path;  ///< "": none
   std::string command_line;

@@ -24,18 +24,17 @@ GuestRange init_range(const ::setup_header& header) {
 
 }  // namespace
 
-Result<LinuxImage> LinuxImage::load(const std::string& path, KernelPayload payload) {
+Result<LinuxImage> LinuxImage::load(const std::string& path) {
   return parse(TRY_CONTEXT(read_file(path, kFileMax, ErrorKind::kConfig), "Loading the kernel"),
-               path, payload);
+               path);
 }
 
-Result<LinuxImage> LinuxImage::parse(std::vector<std::byte> bytes, std::string path,
-                                     KernelPayload payload) {
+Result<LinuxImage> LinuxImage::parse(std::vector<std::byte> bytes, std::string path) {
   LinuxImage image(std::move(bytes), std::move(path));
   if (is_elf(image.file_)) {
     TRY_CONTEXT(image.take_vmlinux(), "Loading the kernel");
   } else {
-    TRY_CONTEXT(image.take_bzimage(payload), "Loading the kernel");
+    TRY_CONTEXT(image.take_bzimage(), "Loading the kernel");
   }
   return image;
 }
@@ -46,50 +45,22 @@ Status LinuxImage::take_vmlinux() {
   range_ = hull(elf.segments.front().range, elf.segments.back().range);
   header_.pref_address = range_.base().value();
   header_.init_size = static_cast<std::uint32_t>(range_.size());  // segments end below 4 GiB
-  take_elf(std::move(elf));
+  entry_ = elf.entry;
+  segments_ = std::move(elf.segments);
   return {};
 }
 
-Status LinuxImage::take_bzimage(KernelPayload payload) {
+/// boot.rst, "64-bit Boot Protocol": the code goes to pref_address, its entry is at + 0x200.
+Status LinuxImage::take_bzimage() {
   header_ = TRY(boot_protocol::read_setup_header(file_, path_));
   bzimage_ = true;
   read_release();
   const auto code = TRY(boot_protocol::protected_mode_code(file_, header_, path_));
-  const auto compressed = TRY(boot_protocol::payload_of(code, header_, path_));
-  compression_ = detect_compression(compressed);
-  if (payload == KernelPayload::kAuto && can_decompress(compression_)) {
-    return take_payload(compressed);
-  }
-  return take_protected_mode_code(code);
-}
-
-/// boot.rst, "64-bit Boot Protocol": the code goes to pref_address, its entry is at + 0x200.
-Status LinuxImage::take_protected_mode_code(std::span<const std::byte> code) {
+  TRY(boot_protocol::payload_of(code, header_, path_));
   range_ = init_range(header_);
   entry_ = range_.base() + boot_protocol::kEntry64Offset;
   segments_ = {{*GuestRange::create(range_.base(), code.size()), code}};
   return {};
-}
-
-/// The payload is a vmlinux; with CONFIG_RANDOMIZE_BASE a table of relocations follows it, which
-/// nobody needs while the kernel stays at the address it was linked for.
-Status LinuxImage::take_payload(std::span<const std::byte> payload) {
-  auto kernel = decompress_payload(compression_, payload);
-  if (!kernel) {
-    return std::move(kernel).error().with_context(path_);
-  }
-  kernel_ = std::move(kernel).value();
-  auto elf = TRY(parse_kernel_elf(kernel_.bytes(), fmt::format("The kernel inside {}", path_)));
-  range_ = hull(init_range(header_), hull(elf.segments.front().range, elf.segments.back().range));
-  take_elf(std::move(elf));
-  std::vector<std::byte>().swap(file_);
-  return {};
-}
-
-void LinuxImage::take_elf(KernelElf elf) {
-  entry_ = elf.entry;
-  segments_ = std::move(elf.segments);
-  decompressed_ = true;
 }
 
 /// kernel_version points, less 0x200, to a NUL-terminated text in the setup sectors.
@@ -112,10 +83,6 @@ void LinuxImage::inspect(InspectNode& node) const {
   node.field("format", bzimage_ ? "bzImage" : "vmlinux");
   node.field("release", release_);
   node.field("boot protocol", boot_protocol::version_text(header_.version));
-  if (bzimage_) {
-    node.field("payload", to_string(compression_));
-    node.field("decompressed by", decompressed_ ? "monitor" : "guest");
-  }
   node.hex("entry", entry_.value());
   node.hex("load address", range_.base().value());
   node.field("size in memory", range_.size());

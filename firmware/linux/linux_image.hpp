@@ -3,11 +3,10 @@
 // ELF vmlinux, examined and made ready to be copied into guest memory.
 // Specification: Documentation/arch/x86/boot.rst of Linux ("The Real-Mode Kernel Header", "64-bit
 // Boot Protocol").
-// A bzImage's payload is decompressed here, so that the guest need not: on a slow or emulated CPU
-// that saves seconds of its boot. The price: no KASLR, because the kernel's own decompressor is
-// what moves the kernel; ask for KernelPayload::kGuest to have it.
-// Missing: relocation (a kernel goes where it was linked to go), 32-bit kernels, EFI handover (its
-// offset is in header()).
+// A bzImage decompresses itself in the guest; its own decompressor is also what moves the kernel to
+// a random address (KASLR).
+// Missing: relocation (a kernel goes where it was linked to go), 32-bit kernels; the EFI stub is
+// firmware/efi/efi_kernel.hpp's.
 #pragma once
 
 #include <asm/bootparam.h>
@@ -18,7 +17,6 @@
 #include <string>
 #include <vector>
 
-#include "firmware/linux/decompress.hpp"
 #include "firmware/linux/kernel_elf.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
@@ -26,20 +24,13 @@
 
 namespace gpuvm {
 
-/// Who decompresses a bzImage's payload.
-enum class KernelPayload {
-  kAuto,   ///< the monitor where it knows the format, else the guest
-  kGuest,  ///< the kernel's own decompressor, which can also choose a random address (KASLR)
-};
-
 class LinuxImage final : public Inspectable {
  public:
   /// Reads and examines a kernel file. Errors: kConfig naming the file, what is wrong and the cure;
   /// kHost without memory. No file can make it abort or read out of bounds.
-  static Result<LinuxImage> load(const std::string& path, KernelPayload payload);
+  static Result<LinuxImage> load(const std::string& path);
   /// The same for bytes already read; `path` is only for messages.
-  static Result<LinuxImage> parse(std::vector<std::byte> bytes, std::string path,
-                                  KernelPayload payload);
+  static Result<LinuxImage> parse(std::vector<std::byte> bytes, std::string path);
 
   LinuxImage(LinuxImage&&) = default;
   LinuxImage& operator=(LinuxImage&&) = default;
@@ -62,10 +53,6 @@ class LinuxImage final : public Inspectable {
   GuestRange range() const { return range_; }
 
   bool is_bzimage() const { return bzimage_; }
-  /// Of a bzImage's payload; kUnknown for a vmlinux.
-  Compression compression() const { return compression_; }
-  /// True when segments() holds the kernel itself; false when the guest will decompress it.
-  bool decompressed() const { return decompressed_; }
   /// The longest command line in bytes, without its NUL.
   std::uint64_t command_line_max() const { return header_.cmdline_size; }
 
@@ -76,23 +63,17 @@ class LinuxImage final : public Inspectable {
       : path_(std::move(path)), file_(std::move(file)) {}
 
   Status take_vmlinux();
-  Status take_bzimage(KernelPayload payload);
-  Status take_protected_mode_code(std::span<const std::byte> code);
-  Status take_payload(std::span<const std::byte> payload);
-  void take_elf(KernelElf elf);
+  Status take_bzimage();
   void read_release();
 
   std::string path_;
   std::string release_;
-  std::vector<std::byte> file_;  ///< empty once only the decompressed kernel is needed
-  DecompressedPayload kernel_;
+  std::vector<std::byte> file_;
   ::setup_header header_{};
   GuestAddress entry_;
-  std::vector<KernelSegment> segments_;  ///< into file_ or kernel_
+  std::vector<KernelSegment> segments_;  ///< into file_
   GuestRange range_ = *GuestRange::create(GuestAddress(0), 1);
-  Compression compression_ = Compression::kUnknown;
   bool bzimage_ = false;
-  bool decompressed_ = false;
 };
 
 }  // namespace gpuvm

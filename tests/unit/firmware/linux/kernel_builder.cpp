@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/firmware/linux/kernel_builder.hpp"
 
-#include <lz4.h>
-#include <lzma.h>
-#include <zlib.h>
-#include <zstd.h>
-
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "vmm/base/bytes.hpp"
@@ -29,59 +23,6 @@ void put(Bytes& file, std::size_t offset, const T& value) {
     file.resize(offset + sizeof value);
   }
   std::memcpy(file.data() + offset, &value, sizeof value);
-}
-
-Bytes gzip(std::span<const std::byte> content) {
-  z_stream stream{};
-  ::deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
-  Bytes out(::deflateBound(&stream, content.size()));
-  stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(content.data()));
-  stream.avail_in = static_cast<uInt>(content.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  ::deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  ::deflateEnd(&stream);
-  return out;
-}
-
-/// As scripts/xz_wrap.sh: CRC32 check, x86 BCJ filter, LZMA2.
-Bytes xz(std::span<const std::byte> content) {
-  lzma_options_lzma options{};
-  ::lzma_lzma_preset(&options, 1);
-  std::array<lzma_filter, 3> filters = {
-      {{LZMA_FILTER_X86, nullptr}, {LZMA_FILTER_LZMA2, &options}, {LZMA_VLI_UNKNOWN, nullptr}}};
-  Bytes out(::lzma_stream_buffer_bound(content.size()));
-  std::size_t size = 0;
-  const lzma_ret result = ::lzma_stream_buffer_encode(
-      filters.data(), LZMA_CHECK_CRC32, nullptr,
-      reinterpret_cast<const std::uint8_t*>(content.data()), content.size(),
-      reinterpret_cast<std::uint8_t*>(out.data()), &size, out.size());
-  out.resize(result == LZMA_OK ? size : 0);
-  return out;
-}
-
-Bytes zstd(std::span<const std::byte> content) {
-  Bytes out(::ZSTD_compressBound(content.size()));
-  out.resize(::ZSTD_compress(out.data(), out.size(), content.data(), content.size(), 19));
-  return out;
-}
-
-/// Blocks of 4 KiB, so that even a small test has several.
-Bytes lz4_legacy(std::span<const std::byte> content) {
-  Bytes out;
-  append_bytes(out, std::uint32_t{0x184c2102});
-  while (!content.empty()) {
-    const auto block = content.first(std::min<std::size_t>(content.size(), 4096));
-    Bytes packed(static_cast<std::size_t>(::LZ4_compressBound(static_cast<int>(block.size()))));
-    const int size = ::LZ4_compress_default(
-        reinterpret_cast<const char*>(block.data()), reinterpret_cast<char*>(packed.data()),
-        static_cast<int>(block.size()), static_cast<int>(packed.size()));
-    append_bytes(out, static_cast<std::uint32_t>(size));
-    out.insert(out.end(), packed.begin(), packed.begin() + size);
-    content = content.subspan(block.size());
-  }
-  return out;
 }
 
 }  // namespace
@@ -140,25 +81,12 @@ void set_program_header(Bytes& file, unsigned index, const Elf64_Phdr& header) {
   put(file, sizeof(Elf64_Ehdr) + index * sizeof(Elf64_Phdr), header);
 }
 
-Bytes make_payload(Compression compression, std::span<const std::byte> content) {
-  Bytes out;
-  switch (compression) {
-    case Compression::kGzip:
-      return gzip(content);  // its last four bytes are the size already
-    case Compression::kXz:
-      out = xz(content);
-      break;
-    case Compression::kZstd:
-      out = zstd(content);
-      break;
-    case Compression::kLz4:
-      out = lz4_legacy(content);
-      break;
-    default:
-      break;
+Bytes make_payload() {
+  Bytes payload(1500);
+  for (std::size_t i = 0; i < payload.size(); ++i) {
+    payload[i] = static_cast<std::byte>(i * 11 + i / 256);
   }
-  append_bytes(out, static_cast<std::uint32_t>(content.size()));
-  return out;
+  return payload;
 }
 
 Bytes make_bzimage(std::span<const std::byte> payload) {

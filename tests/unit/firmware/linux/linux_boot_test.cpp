@@ -39,7 +39,7 @@ class TemporaryFile {
 class LinuxBootTest : public testing::Test {
  protected:
   static LinuxImage image_of(Bytes file) {
-    return LinuxImage::parse(std::move(file), "/boot/k", KernelPayload::kAuto).value();
+    return LinuxImage::parse(std::move(file), "/boot/k").value();
   }
   static GuestMemory memory_of(std::uint64_t size, std::uint64_t low_limit = 2_GiB) {
     return GuestMemory::create({.size = size, .low_limit = low_limit}).value();
@@ -54,7 +54,7 @@ class LinuxBootTest : public testing::Test {
     return state ? "" : state.error().to_string();
   }
 
-  LinuxImage kernel_ = image_of(make_bzimage(make_payload(Compression::kLz4, make_small_elf())));
+  LinuxImage kernel_ = image_of(make_bzimage(make_payload()));
   GuestMemory memory_ = memory_of(64_MiB);
   LinuxBootOptions options_{.kernel = &kernel_,
                             .initrd_path = {},
@@ -67,11 +67,12 @@ class LinuxBootTest : public testing::Test {
 constexpr std::uint64_t kZeroPage = linux_layout::kZeroPage.value();
 
 TEST_F(LinuxBootTest, PutsTheKernelAtItsAddressAndClearsItsBss) {
+  const Bytes elf = make_small_elf();
+  kernel_ = image_of(elf);
   const auto bss = memory_.slice(GuestAddress(0x1001000), 4096);
   std::fill(bss->begin(), bss->end(), std::byte{0xcc});  // as a guest leaves it at its reboot
   ASSERT_EQ(error_of(options_), "");
   const auto content = memory_.slice(GuestAddress(0x1000000), 4096);
-  const Bytes elf = make_small_elf();
   EXPECT_TRUE(std::ranges::equal(*content, std::span(elf).last(4096)));
   EXPECT_TRUE(std::ranges::all_of(*bss, [](std::byte b) { return b == std::byte{0}; }));
 }
@@ -79,7 +80,7 @@ TEST_F(LinuxBootTest, PutsTheKernelAtItsAddressAndClearsItsBss) {
 TEST_F(LinuxBootTest, EntersInLongModeAsTheProtocolSays) {
   const auto state = load_linux(memory_, options_);
   ASSERT_TRUE(state) << state.error().to_string();
-  EXPECT_EQ(state->rip, 0x1000010U);
+  EXPECT_EQ(state->rip, 0x1000200U);
   EXPECT_EQ(state->rsi, kZeroPage);
   EXPECT_EQ(state->rflags, 2U);                     // interrupts disabled
   EXPECT_EQ(state->cr0 & 0x80000001, 0x80000001U);  // PG, PE
@@ -150,7 +151,7 @@ TEST_F(LinuxBootTest, CommandLineOverTheKernelsLimitNamesBothSizes) {
 }
 
 TEST_F(LinuxBootTest, AKernelThatClaimsAHugeCommandLineGetsNoMoreThanItsPlaceHolds) {
-  Bytes file = make_bzimage(make_payload(Compression::kGzip, make_small_elf()));
+  Bytes file = make_bzimage(make_payload());
   auto header = header_of(file);
   header.cmdline_size = 0xffffffff;
   set_header(file, header);
@@ -171,7 +172,7 @@ TEST_F(LinuxBootTest, InitrdGoesToTheTop) {
 }
 
 TEST_F(LinuxBootTest, InitrdStaysBelowInitrdAddrMaxAndReservedRanges) {
-  Bytes file = make_bzimage(make_payload(Compression::kGzip, make_small_elf()));
+  Bytes file = make_bzimage(make_payload());
   auto header = header_of(file);
   header.initrd_addr_max = 0x2ffffff;
   set_header(file, header);
