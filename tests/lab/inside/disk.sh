@@ -52,6 +52,12 @@ echo 0000:00:10.0 >/sys/bus/pci/drivers/virtio-pci/unbind
 echo 0000:00:10.0 >/sys/bus/pci/drivers/virtio-pci/bind
 until_true 20 test -b /dev/vda
 printf MARKED | dd of=/dev/vda bs=512 seek=163839 conv=fsync,notrunc 2>/dev/null && echo BACK
+echo 0000:00:11.0 >/sys/bus/pci/drivers/virtio-pci/unbind
+echo 0 >/sys/bus/pci/devices/0000:00:11.0/msi_bus
+echo 0000:00:11.0 >/sys/bus/pci/drivers/virtio-pci/bind
+until_true 20 test -b /dev/vdb
+echo "PIN-MD5 $(dd if=/dev/vdb iflag=direct bs=64k 2>/dev/null | md5sum | cut -d" " -f1)"
+grep -c "IO-APIC.*virtio" /proc/interrupts | sed "s/^/PINS /"
 echo HOLD; read -r go
 reboot -f
 ' <<END
@@ -126,6 +132,8 @@ expect "the read-only file is as it was" test "$(md5sum <"$disks/fixed.img" | cu
 expect "an ext4 file system mounts and its file is right" guest_said "^FILE-MD5 $(md5sum <"$disks/tree/before" | cut -d' ' -f1)"
 expect "the driver lets go of the disk" guest_said '^GONE'
 expect "and takes it again" guest_said '^BACK'
+expect "without MSI a disk interrupts by its pin" guest_said '^PINS 1'
+expect "and is read as well" guest_said "^PIN-MD5 $fixed_md5"
 expect "the guest rebooted" guest_said '^SECOND-LIFE'
 expect "the disk's bytes survive the reboot" guest_said "^KEPT-MD5 $md5"
 after_md5=$(head -c 200000 "$WORK/initrd-main/tile" | md5sum | cut -d' ' -f1)
