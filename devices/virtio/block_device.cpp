@@ -41,7 +41,7 @@ void count(std::atomic<std::uint64_t>& counter, std::uint64_t more) {
 
 }  // namespace
 
-BlockDevice::BlockDevice(std::string name, std::string id, Disk& disk)
+BlockDevice::BlockDevice(std::string name, std::string_view id, Disk& disk)
     : name_(std::move(name)),
       id_(id.substr(0, virtio_block::kIdSize)),
       disk_(disk),

@@ -28,7 +28,7 @@ class BlockDevice : public VirtioDevice {
 
   /// `disk` must outlive this. `id`: what the guest reads as the disk's serial number, at most 20
   /// characters.
-  BlockDevice(std::string name, std::string id, Disk& disk);
+  BlockDevice(std::string name, std::string_view id, Disk& disk);
 
   std::string_view name() const override { return name_; }
   const Identity& identity() const override { return identity_; }

@@ -27,14 +27,12 @@ bool inside(std::uint64_t base, std::uint64_t size, std::uint64_t at, std::size_
 
 }  // namespace
 
-VirtioPci::VirtioPci(const Options& options, VirtioPciConfig config)
-    : options_(options),
-      config_(std::move(config)),
-      registers_(offer_of(options.device.identity())) {}
+VirtioPci::VirtioPci(const Options& options, const VirtioPciConfig& config)
+    : options_(options), config_(config), registers_(offer_of(options.device.identity())) {}
 
 Result<std::unique_ptr<VirtioPci>> VirtioPci::create(const Options& options) {
-  auto config = TRY(VirtioPciConfig::create(options.device.identity()));
-  std::unique_ptr<VirtioPci> function(new VirtioPci(options, std::move(config)));
+  const auto config = TRY(VirtioPciConfig::create(options.device.identity()));
+  std::unique_ptr<VirtioPci> function(new VirtioPci(options, config));
   TRY(function->connect());
   return function;
 }
@@ -132,6 +130,7 @@ void VirtioPci::config_write(std::uint16_t offset, std::uint32_t value, std::uin
     }
     return;
   }
+  const auto before = config_.command();
   config_.write(offset, value, mask);
   if (offset == config_.msix().offset) {
     interrupts_->write_header(value, mask);
@@ -141,7 +140,9 @@ void VirtioPci::config_write(std::uint16_t offset, std::uint32_t value, std::uin
   }
   if (offset == pci::kCommand) {
     interrupts_->set_intx_disabled((config_.command() & pci::kCommandInterruptDisable) != 0);
-    follow_registers();
+    if (((before ^ config_.command()) & pci::kCommandBusMaster) != 0) {
+      follow_registers();
+    }
   }
 }
 

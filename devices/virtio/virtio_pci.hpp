@@ -67,7 +67,7 @@ class VirtioPci : public PciFunction, public IoHandler, public Inspectable {
     std::optional<SplitQueue> ring = {};
   };
 
-  VirtioPci(const Options& options, VirtioPciConfig config);
+  VirtioPci(const Options& options, const VirtioPciConfig& config);
   Status connect();
   void follow_registers();
   Status make_rings();
