@@ -67,6 +67,22 @@ void BarSpace::remove(std::span<BarWindow* const> windows) {
   });
 }
 
+void BarSpace::set_forbidden(std::string_view what, std::optional<GuestRange> range) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(forbidden_, [what](const Forbidden& entry) { return entry.what == what; });
+  if (range) {
+    forbidden_.push_back({*range, std::string(what)});
+    for (auto& record : records_) {
+      if (record.mapped && record.window->kind() == BarSpaceKind::kMemory &&
+          range->overlaps(
+              *GuestRange::create(GuestAddress(*record.mapped), record.window->size()))) {
+        unmap(record);
+      }
+    }
+  }
+  settle();
+}
+
 void BarSpace::reset() {
   const std::lock_guard lock(mutex_);
   for (auto& record : records_) {

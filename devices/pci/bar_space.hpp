@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BarSpace: who is mapped where, for the BARs of all functions of a machine, passed through
-// or emulated. PCI Local Bus 3.0, 6.2.5 (address decoding) lets a guest write any value to a BAR at any time; this
-// is where such values become KVM slots and bus ranges, under these rules:
+// or emulated. PCI Local Bus 3.0, 6.2.5 (address decoding) lets a guest write any value to a BAR at
+// any time; this is where such values become KVM slots and bus ranges, under these rules:
 // - a window is placed only when its function decodes it at a final address;
 // - all windows of one function are changed at once;
 // - a window that is no longer decoded stays where it is (guests toggle decode for every BAR they
@@ -65,6 +65,9 @@ class BarSpace : public Inspectable {
   void withdraw(std::span<BarWindow* const> windows);
   /// As withdraw(), and forgets them: before they are destroyed.
   void remove(std::span<BarWindow* const> windows);
+  /// Another range is forbidden under this name from now on, or none; windows in its way go. Any
+  /// thread.
+  void set_forbidden(std::string_view what, std::optional<GuestRange> range);
   /// Unmaps everything. vCPUs are stopped.
   void reset();
 
@@ -94,8 +97,8 @@ class BarSpace : public Inspectable {
   static void unmap(Record& record);
   static bool overlap(const Record& a, std::uint64_t a_base, const Record& b, std::uint64_t b_base);
 
-  mutable std::mutex mutex_;  ///< guards all below but forbidden_
-  const std::vector<Forbidden> forbidden_;
+  mutable std::mutex mutex_;  ///< guards all below
+  std::vector<Forbidden> forbidden_;
   std::vector<Record> records_;
   std::uint64_t refused_ = 0;
   log::RateLimit limit_;

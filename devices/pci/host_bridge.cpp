@@ -7,6 +7,10 @@
 namespace gpuvm {
 namespace {
 
+constexpr std::uint32_t kEnable = 1;
+constexpr std::uint32_t kBaseAndLength = 0xfc000007;  ///< base (the lower half), length, enable
+constexpr std::uint32_t kBaseHigh = 0xf;              ///< bits 35:32
+
 /// PCIEXBAR: enable (bit 0), length (bits 2:1), base (bits 35:26); 0 for what it cannot express.
 std::uint64_t ecam_register(GuestRange ecam) {
   struct Length {
@@ -43,6 +47,36 @@ HostBridge::HostBridge(GuestRange ecam) {
       {.offset = kEcamBaseRegister + 4, .reset_value = static_cast<std::uint32_t>(base >> 32)});
 }
 
+void HostBridge::set_ecam_listener(std::function<void(std::optional<GuestRange>)> listener) {
+  const std::lock_guard lock(mutex_);
+  listener_ = std::move(listener);
+  space_.define({.offset = kEcamBaseRegister,
+                 .reset_value = space_.read(kEcamBaseRegister),
+                 .writable = kBaseAndLength});
+  space_.define({.offset = kEcamBaseRegister + 4,
+                 .reset_value = space_.read(kEcamBaseRegister + 4),
+                 .writable = kBaseHigh});
+}
+
+/// What PCIEXBAR says now; base bits below the length are taken as 0.
+std::optional<GuestRange> HostBridge::ecam() const {
+  const std::uint32_t low = space_.read(kEcamBaseRegister);
+  const std::uint32_t length = low >> 1 & 3;
+  if ((low & kEnable) == 0 || length == 3) {
+    return std::nullopt;
+  }
+  const std::uint64_t size = 256_MiB >> length;
+  const std::uint64_t high = space_.read(kEcamBaseRegister + 4);
+  return GuestRange::create(GuestAddress(align_down(high << 32 | low, size)), size);
+}
+
+void HostBridge::tell(std::optional<GuestRange> before) {
+  const auto now = ecam();
+  if (listener_ && now != before) {
+    listener_(now);
+  }
+}
+
 std::uint32_t HostBridge::config_read(std::uint16_t offset) {
   const std::lock_guard lock(mutex_);
   return space_.read(offset);
@@ -50,12 +84,16 @@ std::uint32_t HostBridge::config_read(std::uint16_t offset) {
 
 void HostBridge::config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) {
   const std::lock_guard lock(mutex_);
+  const auto before = ecam();
   space_.write(offset, value, mask);
+  tell(before);
 }
 
 void HostBridge::reset() {
   const std::lock_guard lock(mutex_);
+  const auto before = ecam();
   space_.reset();
+  tell(before);
 }
 
 }  // namespace gpuvm

@@ -2,12 +2,16 @@
 // HostBridge: function 00:00.0, class 0600, with the ids of Intel's Q35 memory controller hub,
 // since OVMF recognises the platform by them. Register: PCIEXBAR at 0x60 (Intel 3 Series Chipset
 // datasheet, 316966, 5.1.15), which says where the ECAM is.
-// Missing: every other register of the Q35 MCH (PAM, SMRAM, TOLUD). PCIEXBAR is read-only: the ECAM
-// stays where the machine put it, so firmware must be built for (or told) that address.
+// PCIEXBAR is writable where the machine follows it (set_ecam_listener): firmware such as OVMF puts
+// the ECAM where it was built for (0xb0000000 until edk2-stable202302, 0xe0000000 since). Otherwise
+// it is read-only, and the ECAM stays where the machine put it.
+// Missing: every other register of the Q35 MCH (PAM, SMRAM, TOLUD).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "devices/pci/config_space.hpp"
 #include "devices/pci/pci_function.hpp"
@@ -27,6 +31,10 @@ class HostBridge : public PciFunction, public Resettable {
   /// length leaves the register disabled (0), and the guest finds the ECAM in the MCFG table only.
   static std::unique_ptr<HostBridge> create(GuestRange ecam);
 
+  /// Makes PCIEXBAR writable. The listener hears where the ECAM is whenever that changes (nothing:
+  /// disabled), from a vCPU thread or from reset(). Call before vCPUs run.
+  void set_ecam_listener(std::function<void(std::optional<GuestRange>)> listener);
+
   std::string_view name() const override { return "host-bridge"; }
   std::uint32_t config_read(std::uint16_t offset) override;
   void config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) override;
@@ -35,6 +43,10 @@ class HostBridge : public PciFunction, public Resettable {
 
  private:
   explicit HostBridge(GuestRange ecam);
+  std::optional<GuestRange> ecam() const;
+  void tell(std::optional<GuestRange> before);
+
+  std::function<void(std::optional<GuestRange>)> listener_;
   std::mutex mutex_;
   ConfigSpace space_;  ///< guarded by mutex_
 };

@@ -23,10 +23,11 @@ std::chrono::nanoseconds steady_time() {
 
 }  // namespace
 
-AcpiPm::AcpiPm(MachineRequests requests, InterruptPins& pins, Clock clock)
+AcpiPm::AcpiPm(MachineRequests requests, InterruptPins& pins, Clock clock, std::uint8_t s5_type)
     : requests_(std::move(requests)),
       pins_(pins),
       clock_(clock ? std::move(clock) : Clock(steady_time)),
+      s5_type_(s5_type),
       start_(clock_()) {}
 
 void AcpiPm::press_power_button() {
@@ -84,7 +85,7 @@ IoStatus AcpiPm::write(std::uint64_t offset, std::span<const std::byte> in) {
 }
 
 aml::Terms AcpiPm::acpi() const {
-  const aml::Term type = aml::integer(kS5SleepType);
+  const aml::Term type = aml::integer(s5_type_);
   // 7.4.2: SLP_TYP for PM1a and PM1b, two reserved elements.
   return {aml::name("\\_S5", aml::package({type, type, aml::integer(0), aml::integer(0)}))};
 }
@@ -146,10 +147,10 @@ bool AcpiPm::write_control(std::uint16_t value, std::uint16_t mask) {
     return false;
   }
   const unsigned type = merged >> kPm1SleepTypeShift & 7u;
-  if (type != kS5SleepType && limit_.allow()) {
+  if (type != s5_type_ && limit_.allow()) {
     log::warn("The guest asked for sleep type {}, which does not exist here; ignored", type);
   }
-  return type == kS5SleepType;
+  return type == s5_type_;
 }
 
 std::array<std::byte, AcpiPm::kPortCount> AcpiPm::image() const {

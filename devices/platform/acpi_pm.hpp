@@ -35,8 +35,10 @@ inline constexpr std::uint64_t kPmTimerOffset = 8;
 inline constexpr std::uint64_t kPmTimerLength = 4;
 inline constexpr Gsi kSciGsi{9};
 
-/// SLP_TYP of \_S5 (soft off).
+/// SLP_TYP of \_S5 (soft off), unless Options says otherwise.
 inline constexpr std::uint8_t kS5SleepType = 5;
+/// What OVMF powers off with: QEMU's chipsets have it so (edk2, OvmfPkg ResetSystemLib).
+inline constexpr std::uint8_t kOvmfS5SleepType = 0;
 
 // PM1 status and enable bits (4.8.4.1).
 inline constexpr std::uint16_t kPm1Timer = 1u << 0;
@@ -57,8 +59,9 @@ class AcpiPm : public IoHandler, public AcpiSource, public Resettable, public In
   /// Monotonic time; empty: the host's steady clock.
   using Clock = std::function<std::chrono::nanoseconds()>;
 
-  /// pins must outlive this. Uses requests.power_off.
-  AcpiPm(MachineRequests requests, InterruptPins& pins, Clock clock = {});
+  /// pins must outlive this. Uses requests.power_off. s5_type: 0 to 7.
+  AcpiPm(MachineRequests requests, InterruptPins& pins, Clock clock = {},
+         std::uint8_t s5_type = kS5SleepType);
 
   /// The user presses the power button: the guest's OS shuts down if it listens. Any thread.
   void press_power_button();
@@ -92,6 +95,7 @@ class AcpiPm : public IoHandler, public AcpiSource, public Resettable, public In
   const MachineRequests requests_;
   InterruptPins& pins_;
   const Clock clock_;
+  const std::uint8_t s5_type_;
   const std::chrono::nanoseconds start_;
   log::RateLimit limit_;
   mutable std::mutex mutex_;  ///< guards what follows

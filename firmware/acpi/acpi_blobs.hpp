@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // AcpiBlobs: ACPI tables that have no address yet. Pointers between tables and checksums are data,
-// so that the same tables can either be placed by us (link_acpi) or, later, be handed to a firmware
-// that places them itself (the table loader commands that OVMF reads from fw_cfg: its AddPointer
-// and AddChecksum carry the same fields). Missing: those commands.
+// so that the same tables can either be placed by us (link_acpi) or be handed to a firmware
+// that places them itself (firmware/ovmf/table_loader.hpp: its AddPointer and AddChecksum carry the
+// same fields).
 #pragma once
 
 #include <cstddef>

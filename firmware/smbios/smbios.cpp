@@ -244,6 +244,14 @@ Status check(const SmbiosInput& input) {
 }  // namespace
 }  // namespace smbios
 
+Result<SmbiosParts> build_smbios_parts(const SmbiosInput& input) {
+  TRY(smbios::check(input));
+  SmbiosParts parts;
+  parts.structures = smbios::structures(input);
+  append_bytes(parts.entry_point, smbios::entry_point(GuestAddress(0), parts.structures.size()));
+  return parts;
+}
+
 Result<SmbiosImage> build_smbios(const SmbiosInput& input, GuestRange area) {
   constexpr std::uint64_t kAlignment = 16;
   if (!kSmbiosArea.contains(area.base(), area.size()) ||

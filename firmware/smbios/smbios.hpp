@@ -44,6 +44,16 @@ struct SmbiosImage {
   std::vector<std::byte> bytes;  ///< entry point, then the structures at a 16-byte boundary
 };
 
+/// Entry point and structures for a firmware that places them itself; the entry point's address is
+/// 0.
+struct SmbiosParts {
+  std::vector<std::byte> entry_point;
+  std::vector<std::byte> structures;
+};
+
+/// Errors: as build_smbios().
+Result<SmbiosParts> build_smbios_parts(const SmbiosInput& input);
+
 /// Where the tables go unless the caller knows better: all of what guests search (5.2.2). The
 /// guest's memory map must show it as reserved, not as RAM.
 inline constexpr GuestRange kSmbiosArea = *GuestRange::create(GuestAddress(0xf'0000), 64_KiB);

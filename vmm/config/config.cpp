@@ -103,6 +103,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto boot = root.table("boot");
   const auto pci = root.tables("pci");
   const auto disks = root.tables("disk");
+  const auto fw_cfg = root.tables("fw_cfg");
   const auto console = root.table("console");
   TRY(root.finish());
   result.name = TRY(name);
@@ -112,6 +113,10 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   result.pci = TRY(config::read_pci(TRY(pci)));
   result.disks = TRY(config::read_disks(TRY(disks)));
   TRY(check_boot_disk(root, result));
+  result.fw_cfg = TRY(config::read_fw_cfg(TRY(fw_cfg)));
+  if (!result.fw_cfg.empty() && result.boot.mode != BootMode::kUefi) {
+    return root.wrong("fw_cfg", "belongs to boot.mode = \"uefi\"; remove it, or change the mode");
+  }
   result.console = TRY(config::read_console(TRY(console)));
   return result;
 }
@@ -140,15 +145,16 @@ Result<Config> load_config(const std::string& file, std::span<const std::string>
 }
 
 std::vector<std::string> config_keys() {
-  // The readers themselves know the keys; the lists have an entry so that its reader runs.
+  // The readers themselves know the keys; a list's entry is there so that its reader runs.
   constexpr std::string_view kSmallest =
-      "boot.kernel = '/k'\n[[pci]]\nhost = '00:00.0'\n[[disk]]\npath = '/d'\n";
+      "boot = { mode = 'uefi', firmware = '/c', vars = '/v' }\n[[pci]]\nhost = '00:00.0'\n"
+      "[[disk]]\npath = '/d'\n[[fw_cfg]]\nname = 'opt/a'\nvalue = 'string:'\n";
   const auto document = parse_document(kSmallest, "");
   ReaderContext context{"", "/", {}};
   if (!document || !read_config(TableReader(*document, context), "guest")) {
     return {};  // cannot be: a unit test compares the list
   }
-  for (const auto section : {"machine", "cpu", "boot", "pci", "disk", "console"}) {
+  for (const auto section : {"machine", "cpu", "boot", "pci", "disk", "fw_cfg", "console"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

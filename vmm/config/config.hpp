@@ -47,14 +47,19 @@ struct CpuConfig {
 enum class BootMode {
   kLinux,        ///< Linux's 64-bit entry, without firmware
   kEfiHandover,  ///< the kernel's EFI stub, on gpuvm's own small EFI firmware
+  kUefi,         ///< a UEFI firmware image (OVMF), which starts a disk or the kernel
 };
 
 struct BootConfig {
   BootMode mode = BootMode::kLinux;
-  std::string kernel;                 ///< absolute; never empty in a parsed configuration
+  std::string kernel;  ///< absolute; empty only with kUefi, which then boots from a disk
   std::optional<std::string> initrd;  ///< absolute
   std::string cmdline;
-  std::optional<std::string> vars;  ///< absolute; EFI variables; only with kEfiHandover
+  std::optional<std::string> vars;  ///< absolute; EFI variables; not with kLinux
+  // Only with kUefi, which always has firmware and vars; absolute.
+  std::optional<std::string> firmware;       ///< the code's flash image
+  std::optional<std::string> vars_template;  ///< what vars starts as when it is absent
+  std::optional<std::string> firmware_log;   ///< gets what the firmware says on its debug port
   bool operator==(const BootConfig&) const = default;
 };
 
@@ -86,6 +91,14 @@ struct DiskConfig {
   bool operator==(const DiskConfig&) const = default;
 };
 
+/// An item that the guest's firmware and tools can read; only with BootMode::kUefi.
+struct FwCfgConfig {
+  std::string name;                 ///< "opt/…", unique, at most 55 characters
+  std::optional<std::string> text;  ///< this or file
+  std::optional<std::string> file;  ///< absolute
+  bool operator==(const FwCfgConfig&) const = default;
+};
+
 struct SerialTarget {
   enum class Kind { kStdio, kPty, kFile, kSocket };
   Kind kind = Kind::kStdio;
@@ -103,8 +116,9 @@ struct Config {
   MachineConfig machine;
   CpuConfig cpu;
   BootConfig boot;
-  std::vector<PciConfig> pci;     ///< at most 32; no function twice
-  std::vector<DiskConfig> disks;  ///< at most 8; no path twice
+  std::vector<PciConfig> pci;       ///< at most 32; no function twice
+  std::vector<DiskConfig> disks;    ///< at most 8; no path twice
+  std::vector<FwCfgConfig> fw_cfg;  ///< at most 32
   ConsoleConfig console;
   bool operator==(const Config&) const = default;
 };

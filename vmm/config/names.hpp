@@ -10,7 +10,7 @@ namespace gpuvm::config {
 inline constexpr std::array<std::string_view, 3> kHugePagesNames = {"off", "2MiB", "1GiB"};
 inline constexpr std::array<std::string_view, 2> kRebootActionNames = {"reset", "exit"};
 inline constexpr std::array<std::string_view, 3> kConfigPortsNames = {"auto", "on", "off"};
-inline constexpr std::array<std::string_view, 2> kBootModeNames = {"linux", "efi-handover"};
+inline constexpr std::array<std::string_view, 3> kBootModeNames = {"linux", "efi-handover", "uefi"};
 
 inline constexpr std::array<std::string_view, 4> kResetChoiceNames = {"auto", "hot", "function",
                                                                       "none"};

@@ -59,13 +59,25 @@ std::string machine_text(const MachineConfig& machine) {
 
 std::string boot_text(const BootConfig& boot) {
   std::string out =
-      fmt::format("\n[boot]\nmode = \"{}\"\nkernel = {}\n",
-                  config::name_of(config::kBootModeNames, boot.mode), quoted(boot.kernel));
-  if (boot.initrd) {
-    out += fmt::format("initrd = {}\n", quoted(*boot.initrd));
-  }
+      fmt::format("\n[boot]\nmode = \"{}\"\n", config::name_of(config::kBootModeNames, boot.mode));
+  const auto path = [&out](std::string_view key, const std::optional<std::string>& value) {
+    if (value) {
+      out += fmt::format("{} = {}\n", key, quoted(*value));
+    }
+  };
+  path("kernel", boot.kernel.empty() ? std::nullopt : std::optional(boot.kernel));
+  path("initrd", boot.initrd);
   out += fmt::format("cmdline = {}\n", quoted(boot.cmdline));
-  return boot.vars ? out + fmt::format("vars = {}\n", quoted(*boot.vars)) : out;
+  path("vars", boot.vars);
+  path("firmware", boot.firmware);
+  path("vars_template", boot.vars_template);
+  path("firmware_log", boot.firmware_log);
+  return out;
+}
+
+std::string fw_cfg_text(const FwCfgConfig& item) {
+  return fmt::format("\n[[fw_cfg]]\nname = {}\nvalue = {}\n", quoted(item.name),
+                     quoted(item.file ? "file:" + *item.file : "string:" + item.text.value_or("")));
 }
 
 std::string pci_text(const PciConfig& pci) {
@@ -107,6 +119,9 @@ std::string to_toml(const Config& config) {
   }
   for (const auto& disk : config.disks) {
     out += disk_text(disk);
+  }
+  for (const auto& item : config.fw_cfg) {
+    out += fw_cfg_text(item);
   }
   return out + console_text(config.console);
 }

@@ -15,6 +15,7 @@ Result<CpuConfig> read_cpu(TableReader table);
 Result<BootConfig> read_boot(TableReader table);
 Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries);
 Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entries);
+Result<std::vector<FwCfgConfig>> read_fw_cfg(const std::vector<TableReader>& entries);
 Result<ConsoleConfig> read_console(TableReader table);
 
 }  // namespace gpuvm::config

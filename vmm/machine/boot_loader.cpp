@@ -29,7 +29,7 @@ AcpiInput acpi_input(const Config& config, const GuestTables& tables) {
   input.power.reset = kResetPort;
   input.power.reset_value = kResetValue;
   input.ecam =
-      AcpiEcam{.base = layout::kEcamBase, .last_bus = static_cast<std::uint8_t>(tables.buses - 1)};
+      AcpiEcam{.base = tables.ecam, .last_bus = static_cast<std::uint8_t>(tables.buses - 1)};
   input.sources = tables.acpi_sources;
   return input;
 }
@@ -44,7 +44,7 @@ Result<GuestAddress> place_acpi(const Config& config, const GuestMemory& memory,
   return image.rsdp();
 }
 
-Result<GuestAddress> place_smbios(const Config& config, const GuestMemory& memory) {
+SmbiosInput smbios_input(const Config& config, const GuestMemory& memory) {
   SmbiosInput input;
   input.uuid = machine_uuid(config.name);
   input.machine_name = config.name;
@@ -52,7 +52,11 @@ Result<GuestAddress> place_smbios(const Config& config, const GuestMemory& memor
   for (const auto& region : memory.regions()) {
     input.ram.push_back(region.range);
   }
-  const auto image = TRY(build_smbios(input));
+  return input;
+}
+
+Result<GuestAddress> place_smbios(const Config& config, const GuestMemory& memory) {
+  const auto image = TRY(build_smbios(smbios_input(config, memory)));
   if (!memory.write(image.base, image.bytes)) {
     return fail(ErrorKind::kInternal, "The SMBIOS tables do not fit into guest memory");
   }
@@ -98,6 +102,14 @@ Result<LinuxImage> read_kernel(const Config& config) {
   auto kernel = TRY_CONTEXT(LinuxImage::load(config.boot.kernel), "boot.kernel");
   log::debug("Kernel {}: {}", kernel.path(), kernel.release());
   return kernel;
+}
+
+Result<AcpiBlobs> acpi_blobs(const Config& config, const GuestTables& tables) {
+  return build_acpi_blobs(acpi_input(config, tables));
+}
+
+Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory) {
+  return build_smbios_parts(smbios_input(config, memory));
 }
 
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,

@@ -5,11 +5,14 @@
 
 #include <vector>
 
+#include "firmware/acpi/acpi_blobs.hpp"
 #include "firmware/acpi/acpi_source.hpp"
 #include "firmware/linux/cpu_entry_state.hpp"
 #include "firmware/linux/linux_image.hpp"
+#include "firmware/smbios/smbios.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/efi_boot.hpp"
+#include "vmm/machine/layout.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -18,9 +21,16 @@ namespace gpuvm {
 struct GuestTables {
   std::vector<const AcpiSource*> acpi_sources;  ///< in the order of the DSDT
   unsigned buses = 1;                           ///< PCI buses from 0 up
+  GuestAddress ecam = layout::kEcamBase;        ///< where the guest sees it
   TreePci pci;                                  ///< for EFI firmware, without its functions
   std::vector<FirmwareFunction> functions;      ///< passed through
 };
+
+/// The ACPI tables, for a firmware that places them.
+Result<AcpiBlobs> acpi_blobs(const Config& config, const GuestTables& tables);
+
+/// The SMBIOS tables, for the same.
+Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory);
 
 /// Reads and examines boot.kernel for mode "linux". Needs nothing of the machine. Errors: kConfig.
 Result<LinuxImage> read_kernel(const Config& config);

@@ -7,6 +7,7 @@
 //   0x80000000 … 0xdfffffff      32-bit MMIO window
 //   0xe0000000 … 0xefffffff      ECAM, 256 buses
 //   0xfec00000, 0xfee00000       I/O APIC, local APICs; KVM's own pages at 0xfeffc000
+//   …          … 4 GiB           with boot.mode = "uefi", the firmware's flash
 //   4 GiB      …                 RAM above the hole
 //   above it                     64-bit MMIO window, aligned to its largest BAR
 #pragma once
@@ -21,6 +22,9 @@ namespace gpuvm::layout {
 constexpr std::uint64_t kLowRamLimit = 2_GiB;
 constexpr GuestAddress kMmio32Base{0x80000000};
 constexpr std::uint64_t kMmio32Size = 0x60000000;
+/// With a UEFI firmware image, which assigns addresses itself, the 32-bit window ends here (OVMF's
+/// choice) less the ECAM, wherever the firmware puts that.
+constexpr std::uint64_t kMmio32FirmwareEnd = 0xfc000000;
 constexpr GuestAddress kEcamBase{0xe0000000};
 constexpr std::uint64_t kEcamSize = 256_MiB;
 constexpr GuestAddress kIoApicBase{0xfec00000};

@@ -74,11 +74,20 @@ Machine::~Machine() {
 
 Result<std::unique_ptr<Machine>> Machine::create(Options options) {
   std::unique_ptr<Machine> machine(new Machine(std::move(options)));
+  TRY(machine->open_firmware());
   TRY(machine->take_devices());
   TRY(machine->add_memory());
   TRY(machine->reset_devices_and_add_vm());
   TRY(machine->add_devices());
   return machine;
+}
+
+/// First, so that a wrong file is told before anything happens to the host.
+Status Machine::open_firmware() {
+  if (options_.config.boot.mode == BootMode::kUefi) {
+    uefi_ = TRY(UefiBoot::open(options_.config));
+  }
+  return {};
 }
 
 Status Machine::take_devices() {
@@ -156,33 +165,54 @@ Status Machine::add_devices() {
   platform_ = TRY(Platform::create({.requests = options_.requests,
                                     .sink = options_.console,
                                     .pins = vm_->interrupts(),
-                                    .memory = *memory_},
+                                    .memory = *memory_,
+                                    .s5_type = uefi_ ? kOvmfS5SleepType : kS5SleepType},
                                    ports_));
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
     efi_ = TRY(EfiBoot::create(options_.config, *memory_, options_.on_failure));
     TRY(ports_.add({*PortRange::create(EfiBoot::kPort, EfiBoot::kPortCount), efi_.get()}));
   }
-  pci_ = TRY(PciComplex::create({.devices = *devices_,
-                                 .disks = disk_files_,
-                                 .memory = *memory_,
-                                 .physical_address_bits = address_bits_,
-                                 .config_ports = has_config_ports(options_.config),
-                                 .before_bus_master = [this] { return preparation_->wait(); },
-                                 .reset_port = platform_->reset_port(),
-                                 .slots = vm_->slots(),
-                                 .mmio = mmio_,
-                                 .ports = ports_,
-                                 .msi = vm_->interrupts(),
-                                 .pins = vm_->interrupts(),
-                                 .doorbells = vm_->doorbells(),
-                                 .on_bus_reset =
-                                     [this](const ResetCertificate& certificate) {
-                                       if (options_.events != nullptr) {
-                                         options_.events->reset("guest bus reset", certificate);
-                                       }
-                                     }}));
+  pci_ = TRY(
+      PciComplex::create({.devices = *devices_,
+                          .disks = disk_files_,
+                          .memory = *memory_,
+                          .physical_address_bits = address_bits_,
+                          .config_ports = has_config_ports(options_.config),
+                          .before_bus_master = [this] { return preparation_->wait(); },
+                          .reset_port = platform_->reset_port(),
+                          .firmware_flash = uefi_ ? std::optional(uefi_->flash()) : std::nullopt,
+                          .slots = vm_->slots(),
+                          .mmio = mmio_,
+                          .ports = ports_,
+                          .msi = vm_->interrupts(),
+                          .pins = vm_->interrupts(),
+                          .doorbells = vm_->doorbells(),
+                          .on_bus_reset =
+                              [this](const ResetCertificate& certificate) {
+                                if (options_.events != nullptr) {
+                                  options_.events->reset("guest bus reset", certificate);
+                                }
+                              }}));
+  TRY(add_uefi());
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event);
   return {};
+}
+
+Status Machine::add_uefi() {
+  if (!uefi_) {
+    return {};
+  }
+  TRY(uefi_->connect({.requests = options_.requests,
+                      .memory = *memory_,
+                      .slots = vm_->slots(),
+                      .mmio = mmio_,
+                      .ports = ports_}));
+  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_)),
+                          .memory64_wanted = pci_->memory64_wanted(),
+                          .acpi = [this]() -> Result<AcpiBlobs> {
+                            pci_->describe();
+                            return acpi_blobs(options_.config, tables());
+                          }});
 }
 
 Status Machine::enter(LifecycleState next) {
@@ -206,21 +236,35 @@ Status Machine::fail_with(Status status) {
   return status;
 }
 
-Status Machine::load_and_start() {
+GuestTables Machine::tables() {
   GuestTables tables;
   tables.acpi_sources = pci_->acpi_sources();
   tables.buses = pci_->buses();
   const auto platform = platform_->acpi_sources();
   tables.acpi_sources.insert(tables.acpi_sources.end(), platform.begin(), platform.end());
   tables.pci = pci_->tree();
-  tables.functions = pci_->firmware_functions();
+  if (const auto ecam = pci_->ecam()) {
+    tables.ecam = ecam->base();
+  }
+  return tables;
+}
+
+Status Machine::load_guest_memory() {
+  auto contents = tables();
+  contents.functions = pci_->firmware_functions();
   if (!kernel_) {
     TRY(read_kernel_ahead());
   }
-  const auto entry =
-      TRY(load_guest(options_.config, *memory_, tables, kernel_ ? &*kernel_ : nullptr, efi_.get()));
+  const auto entry = TRY(
+      load_guest(options_.config, *memory_, contents, kernel_ ? &*kernel_ : nullptr, efi_.get()));
   kernel_.reset();  // after a reboot the guest gets what the file is then
-  TRY(vm_->vcpus().front()->set_entry_state(entry));
+  return vm_->vcpus().front()->set_entry_state(entry);
+}
+
+Status Machine::load_and_start() {
+  if (!uefi_) {  // otherwise the first vCPU starts as KVM made it: at the reset vector
+    TRY(load_guest_memory());
+  }
   TRY(pci_->start());
   TRY(enter(LifecycleState::kRunning));
   threads_->start(vm_->vcpus());
@@ -243,6 +287,9 @@ Status Machine::reboot() {
   TRY(fail_with(reset_->run(ResetReason::kReboot)));
   TRY(fail_with(vm_->rebuild()));
   platform_->reset();
+  if (uefi_) {
+    uefi_->reset();
+  }
   TRY(fail_with(pci_->reset()));
   return fail_with(load_and_start());
 }
@@ -286,6 +333,9 @@ void Machine::inspect(InspectNode& node) const {
   }
   if (efi_) {
     efi_->inspect(node.child("efi"));
+  }
+  if (uefi_) {
+    uefi_->inspect(node.child("uefi"));
   }
   if (devices_) {
     devices_->inspect(node.child("host_devices"));

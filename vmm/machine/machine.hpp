@@ -12,6 +12,7 @@
 #include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/kvm/kvm_vm.hpp"
+#include "vmm/machine/boot_loader.hpp"
 #include "vmm/machine/device_reset.hpp"
 #include "vmm/machine/efi_boot.hpp"
 #include "vmm/machine/event_log.hpp"
@@ -20,6 +21,7 @@
 #include "vmm/machine/memory_preparation.hpp"
 #include "vmm/machine/pci_complex.hpp"
 #include "vmm/machine/platform.hpp"
+#include "vmm/machine/uefi_boot.hpp"
 #include "vmm/machine/vcpu_threads.hpp"
 
 namespace gpuvm {
@@ -56,6 +58,7 @@ class Machine : public Inspectable {
 
  private:
   explicit Machine(Options options);
+  Status open_firmware();
   Status take_devices();
   Status add_memory();
   Status reset_devices_and_add_vm();
@@ -64,6 +67,9 @@ class Machine : public Inspectable {
   Status add_devices();
   Status enter(LifecycleState next);
   Status fail_with(Status status);
+  GuestTables tables();
+  Status add_uefi();
+  Status load_guest_memory();
   Status load_and_start();
 
   Options options_;
@@ -81,7 +87,8 @@ class Machine : public Inspectable {
   PortBus ports_{"I/O ports"};
   MmioBus mmio_{"MMIO"};
   std::unique_ptr<Platform> platform_;
-  std::unique_ptr<EfiBoot> efi_;  ///< null unless the boot mode is EFI
+  std::unique_ptr<EfiBoot> efi_;    ///< null unless the boot mode is EFI handover
+  std::unique_ptr<UefiBoot> uefi_;  ///< null unless the boot mode is UEFI
   std::unique_ptr<PciComplex> pci_;
   std::uint64_t reboots_ = 0;
   std::unique_ptr<VcpuThreads> threads_;

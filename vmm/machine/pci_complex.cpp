@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/reset_port.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/machine/device_reset.hpp"
@@ -14,13 +15,19 @@
 namespace gpuvm {
 namespace {
 
-std::vector<BarSpace::Forbidden> forbidden_ranges(const GuestMemory& memory) {
+constexpr std::string_view kEcamName = "ECAM";
+
+std::vector<BarSpace::Forbidden> forbidden_ranges(const GuestMemory& memory,
+                                                  const std::optional<GuestRange>& flash) {
   std::vector<BarSpace::Forbidden> ranges = {
-      {*GuestRange::create(layout::kEcamBase, layout::kEcamSize), "ECAM"},
+      {*GuestRange::create(layout::kEcamBase, layout::kEcamSize), std::string(kEcamName)},
       {*GuestRange::create(layout::kIoApicBase, kPageSize), "I/O APIC"},
       {*GuestRange::create(layout::kLocalApicBase, 1_MiB), "local APIC"},
       {*GuestRange::create(layout::kKvmPagesBase, layout::kKvmPagesSize), "KVM's pages"},
   };
+  if (flash) {
+    ranges.push_back({*flash, "firmware flash"});
+  }
   for (const auto& region : memory.regions()) {
     ranges.push_back({region.range, "RAM"});
   }
@@ -47,7 +54,8 @@ PciComplex::PciComplex(const Options& options)
     : options_(options),
       buses_(bus_count(options.devices)),
       aperture64_(placeholder()),
-      bar_space_(forbidden_ranges(options.memory)),
+      bar_space_(forbidden_ranges(options.memory, options.firmware_flash)),
+      ecam_at_(*GuestRange::create(layout::kEcamBase, layout::kEcamSize)),
       host_bridge_(HostBridge::create(*GuestRange::create(layout::kEcamBase, layout::kEcamSize))),
       ecam_(topology_, buses_),
       config_ports_(topology_, &options.reset_port) {}
@@ -56,6 +64,12 @@ Result<std::unique_ptr<PciComplex>> PciComplex::create(const Options& options) {
   std::unique_ptr<PciComplex> complex(new PciComplex(options));
   TRY(complex->topology_.add(0, *complex->host_bridge_));
   TRY(complex->add_disks());
+  if (options.firmware_flash) {
+    complex->lpc_bridge_ = std::make_unique<LpcBridge>(kAcpiPmBase);
+    TRY(complex->topology_.add(LpcBridge::kDevfn, *complex->lpc_bridge_));
+    complex->host_bridge_->set_ecam_listener(
+        [raw = complex.get()](std::optional<GuestRange> to) { raw->move_ecam(to); });
+  }
   TRY(complex->add_ports());
   TRY(complex->place());
   TRY(complex->connect_buses());
@@ -176,6 +190,7 @@ Status PciComplex::place() {
     requests.push_back(std::move(request));
   }
   requests.push_back(disks_->request());
+  memory64_wanted_ = gpuvm::memory64_wanted(requests);
   const auto plan = TRY(plan_pci(options_.memory, requests, options_.physical_address_bits));
   aperture64_ = plan.aperture64;
   const auto& placements = plan.placements;
@@ -208,14 +223,63 @@ Status PciComplex::connect_buses() {
       {*PortRange::create(IoPort(ConfigPorts::kPort), ConfigPorts::kPortCount), &config_ports_});
 }
 
+std::optional<GuestRange> PciComplex::ecam() const {
+  const std::lock_guard lock(ecam_mutex_);
+  return ecam_at_;
+}
+
+/// The guest's firmware wrote PCIEXBAR, or it got its power-on value back.
+void PciComplex::move_ecam(std::optional<GuestRange> to) {
+  const std::lock_guard lock(ecam_mutex_);
+  std::vector<GuestAddress> old;
+  if (ecam_at_) {
+    old.push_back(ecam_at_->base());
+  }
+  std::vector<IoMapping<GuestAddress>> mappings;
+  if (to) {
+    const auto range = *GuestRange::create(to->base(), std::min(ecam_.size(), to->size()));
+    mappings.push_back({range, &ecam_});
+  }
+  if (const auto moved = options_.mmio.replace(old, mappings); !moved) {
+    log::warn("The guest cannot have its PCI configuration space at {:#x}: {}", to->base().value(),
+              moved.error().to_string());
+    return;
+  }
+  ecam_at_ = to;
+  bar_space_.set_forbidden(kEcamName, to);
+}
+
+/// What the host bridge hands out below and above 4 GiB.
+std::vector<GuestRange> PciComplex::memory_windows() const {
+  if (!options_.firmware_flash) {
+    return {*GuestRange::create(layout::kMmio32Base, layout::kMmio32Size), aperture64_};
+  }
+  // Firmware chooses: all that is not ECAM, chipset or RAM.
+  std::vector<GuestRange> windows;
+  const auto add = [&windows](std::uint64_t base, std::uint64_t end) {
+    if (base < end) {
+      windows.push_back(*GuestRange::create(GuestAddress(base), end - base));
+    }
+  };
+  const std::uint64_t base32 = layout::kMmio32Base.value();
+  if (const auto at = ecam(); at && at->base().value() >= base32) {
+    add(base32, std::min(at->base().value(), layout::kMmio32FirmwareEnd));
+    add(std::max(base32, at->last().value() + 1), layout::kMmio32FirmwareEnd);
+  } else {
+    add(base32, layout::kMmio32FirmwareEnd);
+  }
+  add(align_up(end_of_memory(options_.memory).value(), 1_GiB),
+      std::uint64_t{1} << std::min(options_.physical_address_bits, 52U));
+  return windows;
+}
+
 void PciComplex::describe() {
   // 0xcf8 to 0xcff lie between the two windows.
   acpi_ = std::make_unique<PciAcpi>(PciAcpiConfig{
-      .ecam = *GuestRange::create(layout::kEcamBase, layout::kEcamSize),
+      .ecam = ecam().value_or(*GuestRange::create(layout::kEcamBase, layout::kEcamSize)),
       .buses = buses_,
       .io_windows = {*PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize)},
-      .memory_windows = {*GuestRange::create(layout::kMmio32Base, layout::kMmio32Size),
-                         aperture64_},
+      .memory_windows = memory_windows(),
       .devices = topology_.root_devices()});
 }
 
@@ -268,6 +332,9 @@ void PciComplex::quiesce() {
 Status PciComplex::reset() {
   host_bridge_->reset();
   disks_->reset();
+  if (lpc_bridge_) {
+    lpc_bridge_->reset();
+  }
   config_ports_.reset();
   for (auto& port : ports_) {
     port.bridge->reset();

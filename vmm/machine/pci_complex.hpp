@@ -5,6 +5,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 #include "devices/passthrough/passthrough_function.hpp"
@@ -12,6 +14,7 @@
 #include "devices/pci/config_ports.hpp"
 #include "devices/pci/ecam.hpp"
 #include "devices/pci/host_bridge.hpp"
+#include "devices/pci/lpc_bridge.hpp"
 #include "devices/pci/pci_acpi.hpp"
 #include "devices/pci/pci_topology.hpp"
 #include "devices/pci/pci_windows.hpp"
@@ -39,6 +42,10 @@ class PciComplex : public Inspectable {
     /// Asked before a device may reach memory; false: it must not.
     std::function<bool()> before_bus_master;
     IoHandler& reset_port;
+    /// Set where a UEFI firmware image enumerates the devices: its flash. Then the ECAM goes where
+    /// the firmware wants it, there is an LPC bridge, and all of the address space that the
+    /// firmware may use is the guest's to assign.
+    std::optional<GuestRange> firmware_flash;
     MemorySlots& slots;
     MmioBus& mmio;
     PortBus& ports;
@@ -54,6 +61,12 @@ class PciComplex : public Inspectable {
   std::vector<const AcpiSource*> acpi_sources() const;
   /// Buses 0 to buses() - 1 exist.
   unsigned buses() const { return buses_; }
+  /// Where the ECAM is now; nothing: disabled. Any thread.
+  std::optional<GuestRange> ecam() const;
+  /// Bytes of 64-bit address space that firmware should provide for all BARs.
+  std::uint64_t memory64_wanted() const { return memory64_wanted_; }
+  /// Describes the ECAM and the windows anew as they are now, to acpi_sources().
+  void describe();
   /// ECAM and windows as a device tree has them; no functions.
   TreePci tree() const;
   /// The passed-through functions at their power-on addresses, with the images of their option
@@ -82,14 +95,19 @@ class PciComplex : public Inspectable {
   Status add_reset(Port& port);
   Status place();
   Status connect_buses();
-  void describe();
+  void move_ecam(std::optional<GuestRange> to);
+  std::vector<GuestRange> memory_windows() const;
 
   Options options_;
   const unsigned buses_;
   GuestRange aperture64_;
+  std::uint64_t memory64_wanted_ = 0;
   BarSpace bar_space_;
+  mutable std::mutex ecam_mutex_;  ///< guards ecam_at_
+  std::optional<GuestRange> ecam_at_;
   std::unique_ptr<HostBridge> host_bridge_;
   std::unique_ptr<Disks> disks_;
+  std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
   std::vector<Port> ports_;
   PciTopology topology_;
   Ecam ecam_;

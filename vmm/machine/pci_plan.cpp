@@ -12,10 +12,6 @@ namespace {
 /// Offered even when no BAR needs it, for guests that move BARs up.
 constexpr std::uint64_t kLeastAperture64 = 32_GiB;
 
-GuestAddress end_of_memory(const GuestMemory& memory) {
-  return std::max(layout::kFourGiB, memory.regions().back().range.last() + 1);
-}
-
 /// Largest power of two that divides addresses of all requests.
 std::uint64_t largest_bar(std::span<const PortRequest> requests) {
   std::uint64_t largest = 1_GiB;
@@ -46,6 +42,10 @@ Result<GuestRange> choose_aperture64(const GuestMemory& memory,
 }
 
 }  // namespace
+
+GuestAddress end_of_memory(const GuestMemory& memory) {
+  return std::max(layout::kFourGiB, memory.regions().back().range.last() + 1);
+}
 
 Result<PciPlan> plan_pci(const GuestMemory& memory, std::span<const PortRequest> ports,
                          unsigned address_bits) {

@@ -12,6 +12,9 @@
 
 namespace gpuvm {
 
+/// The first address above RAM, at least 4 GiB.
+GuestAddress end_of_memory(const GuestMemory& memory);
+
 struct PciPlan {
   GuestRange aperture64;
   std::vector<PortPlacement> placements;  ///< of the requests, in their order

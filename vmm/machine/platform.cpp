@@ -16,7 +16,7 @@ RtcCmos::Options clock_options(const GuestMemory& memory) {
 Platform::Platform(const Options& options)
     : serial_(options.sink, options.pins),
       clock_(clock_options(options.memory), options.pins),
-      power_(options.requests, options.pins),
+      power_(options.requests, options.pins, {}, options.s5_type),
       reset_port_(options.requests) {}
 
 Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortBus& ports) {

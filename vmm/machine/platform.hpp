@@ -23,6 +23,8 @@ class Platform : public Inspectable {
     ConsoleSink& sink;
     InterruptPins& pins;
     const GuestMemory& memory;
+    /// SLP_TYP of soft off: a firmware may insist on one.
+    std::uint8_t s5_type = kS5SleepType;
   };
   /// Puts the devices on the bus, which must outlive this. The reset port is not: PCI's
   /// configuration ports lead to it.

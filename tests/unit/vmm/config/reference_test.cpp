@@ -29,7 +29,7 @@ const std::regex& key_line() {
 }
 
 const std::regex& section_line() {
-  static const std::regex pattern(R"(^(# )?\[\[?([a-z]+)\]\]?$)");
+  static const std::regex pattern(R"(^(# )?\[\[?([a-z_]+)\]\]?$)");
   return pattern;
 }
 
@@ -50,28 +50,15 @@ std::set<std::string> keys_in(const std::string& text) {
 }
 
 TEST(ConfigKeys, AreThese) {
-  EXPECT_EQ(config_keys(), (std::vector<std::string>{"boot.cmdline",
-                                                     "boot.initrd",
-                                                     "boot.kernel",
-                                                     "boot.mode",
-                                                     "boot.vars",
-                                                     "console.serial",
-                                                     "cpu.hide",
-                                                     "disk.boot",
-                                                     "disk.path",
-                                                     "disk.readonly",
-                                                     "machine.config_ports",
-                                                     "machine.cpus",
-                                                     "machine.hugepages",
-                                                     "machine.memory",
-                                                     "machine.on_reboot",
-                                                     "name",
-                                                     "pci.functions",
-                                                     "pci.host",
-                                                     "pci.managed",
-                                                     "pci.port",
-                                                     "pci.reset",
-                                                     "pci.reset_wait"}));
+  EXPECT_EQ(config_keys(),
+            (std::vector<std::string>{
+                "boot.cmdline",   "boot.firmware",     "boot.firmware_log", "boot.initrd",
+                "boot.kernel",    "boot.mode",         "boot.vars",         "boot.vars_template",
+                "console.serial", "cpu.hide",          "disk.boot",         "disk.path",
+                "disk.readonly",  "fw_cfg.name",       "fw_cfg.value",      "machine.config_ports",
+                "machine.cpus",   "machine.hugepages", "machine.memory",    "machine.on_reboot",
+                "name",           "pci.functions",     "pci.host",          "pci.managed",
+                "pci.port",       "pci.reset",         "pci.reset_wait"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -106,7 +93,7 @@ TEST(Reference, CommentedKeysAreValidToo) {
         std::regex_match(line, key_line()) || std::regex_match(line, section_line());
     uncommented += (is_toml && line.starts_with("# ") ? line.substr(2) : line) + "\n";
   }
-  const std::vector<std::string> overrides = {"boot.mode=efi-handover"};  // which boot.vars needs
+  const std::vector<std::string> overrides = {"boot.mode=uefi"};  // which some keys need
   const auto config = parse(uncommented, overrides);
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
@@ -145,14 +132,21 @@ disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 TEST(ToToml, NamesEveryKey) {
   auto config = *parse_bootable("[[pci]]\nhost = '01:00.0'\nport = 0\n[[disk]]\npath = '/d'\n");
   config.boot.initrd = "/i";
-  config.boot.mode = BootMode::kEfiHandover;
+  config.boot.mode = BootMode::kUefi;
   config.boot.vars = "/v";
   config.pci.front().reset_wait = 5;
+  config.boot.firmware = "/f";
+  config.boot.vars_template = "/t";
+  config.boot.firmware_log = "/l";
+  config.fw_cfg = {{.name = "opt/a", .text = "b", .file = {}},
+                   {.name = "opt/c", .text = {}, .file = "/d"}};
   config.console.serial.clear();
   const auto text = to_toml(config);
   const auto keys = config_keys();
   EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;
-  EXPECT_TRUE(parse(text)->console.serial.empty());
+  const auto again = parse(text);
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_EQ(*again, config);
 }
 
 }  // namespace

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/platform/vars_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
+namespace gpuvm {
+namespace {
+
+Status write_all(int fd, std::span<const std::byte> bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::write(fd, bytes.data(), bytes.size());
+    if (done < 0 && errno == EINTR) {
+      continue;
+    }
+    if (done <= 0) {
+      return fail_errno(ErrorKind::kConfig, "Cannot write " + path);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(done));
+  }
+  return ::fsync(fd) == 0 ? Status() : fail_errno(ErrorKind::kConfig, "Cannot write " + path);
+}
+
+/// Gives the temporary file its name unless somebody was faster.
+Status publish(const std::string& temporary, const std::string& path) {
+  int outcome = ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE);
+  if (outcome != 0 && errno == EINVAL) {  // a file system that cannot refuse to replace
+    outcome = std::rename(temporary.c_str(), path.c_str());
+  }
+  if (outcome == 0) {
+    return {};
+  }
+  const int error = errno;
+  ::unlink(temporary.c_str());
+  return error == EEXIST ? Status()
+                         : fail_errno(ErrorKind::kConfig, "Cannot create " + path, error);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<VarsFile>> VarsFile::open(const std::string& path) {
+  // O_NONBLOCK: a FIFO must not make us wait.
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) {
+    const int error = errno;
+    if (error == EACCES || error == EPERM || error == EROFS) {
+      return fail(ErrorKind::kConfig,
+                  "The UEFI variables' file {} is read-only ({}); make it writable, or name a copy",
+                  path, std::generic_category().message(error));
+    }
+    return fail_errno(ErrorKind::kConfig, "Cannot open the UEFI variables' file " + path, error);
+  }
+  std::unique_ptr<VarsFile> file(new VarsFile(path, std::move(fd)));
+  TRY(file->lock());
+  TRY(file->load());
+  return file;
+}
+
+Result<std::unique_ptr<VarsFile>> VarsFile::create(const std::string& path,
+                                                   std::span<const std::byte> contents) {
+  const std::string temporary = fmt::format("{}.new-{}", path, ::getpid());
+  {
+    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd) {
+      return fail_errno(ErrorKind::kConfig, "Cannot create " + temporary);
+    }
+    if (auto written = write_all(fd.get(), contents, temporary); !written) {
+      ::unlink(temporary.c_str());
+      return std::move(written).error();
+    }
+  }
+  TRY(publish(temporary, path));
+  return open(path);
+}
+
+VarsFile::~VarsFile() {
+  sync();
+}
+
+Status VarsFile::lock() {
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(fd_.get(), F_OFD_SETLK, &whole) == 0) {
+    return {};
+  }
+  if (errno == EAGAIN || errno == EACCES) {
+    return fail(ErrorKind::kConfig,
+                "The UEFI variables' file {} is in use by another guest; give each guest its own",
+                path_);
+  }
+  return fail_errno(ErrorKind::kConfig, "Cannot lock the UEFI variables' file " + path_);
+}
+
+Status VarsFile::load() {
+  struct stat info {};
+  if (::fstat(fd_.get(), &info) != 0) {
+    return fail_errno(ErrorKind::kConfig, "Cannot examine " + path_);
+  }
+  if (!S_ISREG(info.st_mode)) {
+    return fail(ErrorKind::kConfig, "The UEFI variables' file {} is not a regular file", path_);
+  }
+  if (info.st_size <= 0 || static_cast<std::uint64_t>(info.st_size) > kLargest) {
+    return fail(ErrorKind::kConfig,
+                "The UEFI variables' file {} has {} bytes, which no variable store has", path_,
+                info.st_size);
+  }
+  contents_.resize(static_cast<std::size_t>(info.st_size));
+  std::size_t done = 0;
+  while (done < contents_.size()) {
+    const ssize_t got = ::pread(fd_.get(), contents_.data() + done, contents_.size() - done,
+                                static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      return fail_errno(ErrorKind::kConfig, "Cannot read " + path_, got == 0 ? EIO : errno);
+    }
+    done += static_cast<std::size_t>(got);
+  }
+  return {};
+}
+
+bool VarsFile::keep(std::uint64_t offset, std::span<const std::byte> bytes) {
+  ssize_t done = 0;
+  do {
+    done = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+  } while (done < 0 && errno == EINTR);
+  if (done == static_cast<ssize_t>(bytes.size())) {
+    return true;
+  }
+  if (limit_.allow()) {
+    log::error("Cannot write the UEFI variables' file {}: {}; the guest's changes are lost", path_,
+               done < 0 ? std::generic_category().message(errno) : "short write");
+  }
+  return false;
+}
+
+void VarsFile::sync() {
+  if (::fdatasync(fd_.get()) != 0) {
+    log::error("Cannot write the UEFI variables' file {}: {}", path_,
+               std::generic_category().message(errno));
+  }
+}
+
+}  // namespace gpuvm

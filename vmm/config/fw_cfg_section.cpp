@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// [[fw_cfg]]: items that the guest's UEFI firmware, and tools in the guest, can read. The names
+// outside of opt/ belong to the machine.
+#include <algorithm>
+
+#include "vmm/config/sections.hpp"
+
+namespace gpuvm::config {
+namespace {
+
+constexpr std::size_t kEntries = 32;
+constexpr std::size_t kLongestName = 55;  ///< the device's directory has room for no more
+constexpr std::string_view kPrefix = "opt/";
+constexpr std::string_view kString = "string:";
+constexpr std::string_view kFile = "file:";
+
+bool is_item_name(std::string_view name) {
+  const auto is_allowed = [](char c) { return c > ' ' && c <= '~'; };
+  return name.starts_with(kPrefix) && name.size() > kPrefix.size() && name.size() <= kLongestName &&
+         std::all_of(name.begin(), name.end(), is_allowed);
+}
+
+Result<FwCfgConfig> read_entry(TableReader entry) {
+  FwCfgConfig item;
+  const auto name = TRY(entry.optional_string("name"));
+  const auto value = TRY(entry.optional_string("value")).value_or("");
+  TRY(entry.finish());
+  if (!name || !is_item_name(*name)) {
+    return entry.must_be("name",
+                         "\"opt/\" and up to 51 characters without spaces, for instance "
+                         "\"opt/org.example/key\"",
+                         name ? '"' + printable(*name) + '"' : "absent");
+  }
+  item.name = *name;
+  if (value.starts_with(kString)) {
+    item.text = value.substr(kString.size());
+  } else if (value.starts_with(kFile) && value.size() > kFile.size()) {
+    item.file = resolve_path(entry.directory(), value.substr(kFile.size()));
+  } else {
+    return entry.must_be("value", "\"string:TEXT\" or \"file:PATH\"", '"' + printable(value) + '"');
+  }
+  return item;
+}
+
+}  // namespace
+
+Result<std::vector<FwCfgConfig>> read_fw_cfg(const std::vector<TableReader>& entries) {
+  std::vector<FwCfgConfig> all;
+  for (const auto& entry : entries) {
+    if (all.size() == kEntries) {
+      return entry.wrong("name",
+                         fmt::format("is one item too many: there is room for {}", kEntries));
+    }
+    auto item = TRY(read_entry(entry));
+    const auto same = [&item](const FwCfgConfig& other) { return other.name == item.name; };
+    if (std::any_of(all.begin(), all.end(), same)) {
+      return entry.wrong("name", fmt::format("\"{}\" is there already", item.name));
+    }
+    all.push_back(std::move(item));
+  }
+  return all;
+}
+
+}  // namespace gpuvm::config
