@@ -79,7 +79,9 @@ Result<std::unique_ptr<VarsFile>> VarsFile::create(const std::string& path,
 }
 
 VarsFile::~VarsFile() {
-  sync();
+  if (!contents_.empty()) {  // else it was never ours
+    sync();
+  }
 }
 
 Status VarsFile::lock() {

@@ -273,12 +273,23 @@ std::vector<GuestRange> PciComplex::memory_windows() const {
   return windows;
 }
 
+/// With a firmware image also the chipset's ports, which belong to functions of bus 0 then.
+std::vector<PortRange> PciComplex::io_windows() const {
+  if (!options_.firmware_flash) {
+    return {*PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize)};
+  }
+  constexpr std::uint64_t kBefore = ConfigPorts::kPort;
+  constexpr std::uint64_t kAfter = kBefore + ConfigPorts::kPortCount;
+  return {*PortRange::create(IoPort(0), kBefore),
+          *PortRange::create(IoPort(kAfter), 0x10000 - kAfter)};
+}
+
 void PciComplex::describe() {
   // 0xcf8 to 0xcff lie between the two windows.
   acpi_ = std::make_unique<PciAcpi>(PciAcpiConfig{
       .ecam = ecam().value_or(*GuestRange::create(layout::kEcamBase, layout::kEcamSize)),
       .buses = buses_,
-      .io_windows = {*PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize)},
+      .io_windows = io_windows(),
       .memory_windows = memory_windows(),
       .devices = topology_.root_devices()});
 }

@@ -97,6 +97,7 @@ class PciComplex : public Inspectable {
   Status connect_buses();
   void move_ecam(std::optional<GuestRange> to);
   std::vector<GuestRange> memory_windows() const;
+  std::vector<PortRange> io_windows() const;
 
   Options options_;
   const unsigned buses_;

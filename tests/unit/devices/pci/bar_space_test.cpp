@@ -103,6 +103,18 @@ TEST_F(BarSpaceTest, RefusedMoveKeepsTheOldMapping) {
   EXPECT_EQ(space_.mapped_at(a_), std::nullopt);
 }
 
+TEST_F(BarSpaceTest, AForbiddenRangeMoves) {
+  put(a_, 0xe0000000);
+  put(b_, 0xb0000000);
+  space_.set_forbidden("ECAM", GuestRange::create(GuestAddress(0xe0000000), 256 * kMiB));
+  EXPECT_EQ(space_.mapped_at(a_), std::nullopt) << "what is in its way goes";
+  space_.set_forbidden("ECAM", GuestRange::create(GuestAddress(0xb0000000), 256 * kMiB));
+  EXPECT_EQ(space_.mapped_at(a_), 0xe0000000U) << "and comes back";
+  EXPECT_EQ(space_.mapped_at(b_), std::nullopt);
+  space_.set_forbidden("ECAM", std::nullopt);
+  EXPECT_EQ(space_.mapped_at(b_), 0xb0000000U);
+}
+
 TEST_F(BarSpaceTest, FailedMapRollsBack) {
   put(a_, 0xe0000000);
   a_.failures = 1;

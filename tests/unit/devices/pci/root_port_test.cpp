@@ -7,6 +7,7 @@
 #include <set>
 
 #include "devices/pci/host_bridge.hpp"
+#include "devices/pci/lpc_bridge.hpp"
 #include "tests/unit/devices/pci/fake_function.hpp"
 #include "vmm/base/units.hpp"
 
@@ -311,6 +312,47 @@ TEST(HostBridge, IsReadOnly) {
     bridge->config_write(offset, ~before, 0xffffffff);
     EXPECT_EQ(bridge->config_read(offset), before) << offset;
   }
+}
+
+// As OVMF does it: 0, the upper half, then base and enable.
+TEST(HostBridge, FollowsTheFirmwareWhereTheMachineDoes) {
+  auto bridge = HostBridge::create(memory(0xe0000000, 256_MiB));
+  std::vector<std::optional<GuestRange>> told;
+  bridge->set_ecam_listener([&told](std::optional<GuestRange> range) { told.push_back(range); });
+  EXPECT_EQ(bridge->config_read(0x60), 0xe0000001U) << "until then where the machine put it";
+  bridge->config_write(0x60, 0, 0xffffffff);
+  bridge->config_write(0x64, 0, 0xffffffff);
+  bridge->config_write(0x60, 0xb0000001, 0xffffffff);
+  using Told = std::vector<std::optional<GuestRange>>;
+  EXPECT_EQ(told, (Told{std::nullopt, memory(0xb0000000, 256_MiB)}));
+  EXPECT_EQ(bridge->config_read(0x60), 0xb0000001U);
+  bridge->config_write(0x60, 0xb0000001, 0xffffffff);
+  EXPECT_EQ(told.size(), 2U) << "nothing changed";
+  bridge->config_write(0x60, 0xc8000003, 0xffffffff);
+  EXPECT_EQ(told.back(), memory(0xc8000000, 128_MiB));
+  bridge->config_write(0x64, 0xffffffff, 0xffffffff);
+  EXPECT_EQ(told.back(), memory(0xf'c800'0000, 128_MiB)) << "36 bits";
+  bridge->config_write(0x60, 0xffffffff, 0xffffffff);
+  EXPECT_EQ(told.back(), std::nullopt) << "length 3 is reserved";
+  bridge->reset();
+  EXPECT_EQ(told.back(), memory(0xe0000000, 256_MiB));
+}
+
+// Intel 316972, 13.1: what firmware asks before it sets up the ACPI ports.
+TEST(LpcBridge, SaysThatTheAcpiPortsAreThere) {
+  LpcBridge bridge(IoPort(0x600));
+  EXPECT_EQ(bridge.config_read(0x00), 0x29188086U);
+  EXPECT_EQ(bridge.config_read(0x08), 0x06010000U);
+  bridge.config_write(0x40, 0xb000, 0xffff);
+  EXPECT_EQ(bridge.config_read(0x40), 0x601U);
+  EXPECT_EQ(bridge.config_read(0x44) & 0x80, 0x80U);
+  bridge.config_write(0x60, 0x0b0a0a0b, 0xffffffff);
+  bridge.config_write(0xf0, 0xfed1c001, 0xffffffff);
+  EXPECT_EQ(bridge.config_read(0x60), 0x0b0a0a0bU);
+  EXPECT_EQ(bridge.config_read(0xf0), 0xfed1c001U);
+  bridge.reset();
+  EXPECT_EQ(bridge.config_read(0x60), 0x80808080U);
+  EXPECT_EQ(bridge.config_read(0xf0), 0U);
 }
 
 }  // namespace

@@ -122,6 +122,15 @@ TEST_F(AcpiPmTest, SoftOff) {
   EXPECT_EQ(power_offs, 2);
 }
 
+// OVMF writes SLP_TYP 0, then SLP_EN (edk2, OvmfPkg ResetSystemLib).
+TEST_F(AcpiPmTest, SoftOffAsOvmfWantsIt) {
+  AcpiPm other({.power_off = [this] { ++power_offs; }, .reset = {}}, pins, {}, kOvmfS5SleepType);
+  const std::array<std::byte, 2> enable = {std::byte{0}, std::byte{kPm1SleepEnable >> 8}};
+  EXPECT_EQ(other.write(4, enable), IoStatus::kOk);
+  EXPECT_EQ(power_offs, 1);
+  EXPECT_NE(aml::join(other.acpi()).bytes, aml::join(pm.acpi()).bytes) << "\\_S5 says so too";
+}
+
 TEST_F(AcpiPmTest, OtherSleepTypesDoNothing) {
   for (unsigned type = 0; type < 8; ++type) {
     if (type != kS5SleepType) {

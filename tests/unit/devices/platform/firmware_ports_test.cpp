@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/platform/firmware_ports.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/devices/platform/fakes.hpp"
+
+namespace gpuvm {
+namespace {
+
+TEST(DebugConsolePort, WritesLinesToItsFile) {
+  std::string path = (std::filesystem::temp_directory_path() / "gpuvm-log-XXXXXX").string();
+  ::close(::mkstemp(path.data()));
+  const auto port = DebugConsolePort::create(path);
+  ASSERT_TRUE(port);
+  EXPECT_EQ(read8(**port, 0), 0xe9);
+  for (const char c : std::string("SecCoreStartup\nno end")) {
+    EXPECT_EQ(write8(**port, 0, static_cast<std::uint8_t>(c)), IoStatus::kOk);
+  }
+  std::ifstream file(path);
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  EXPECT_EQ(text, "SecCoreStartup\n");
+  std::filesystem::remove(path);
+  EXPECT_EQ(DebugConsolePort::create("/nowhere/log").error().kind(), ErrorKind::kConfig);
+}
+
+TEST(FastA20Port, IsOpenAndResets) {
+  int resets = 0;
+  FastA20Port port({.power_off = {}, .reset = [&resets] { ++resets; }});
+  EXPECT_EQ(read8(port, 0), 0x02);
+  write8(port, 0, 0x02);
+  EXPECT_EQ(resets, 0);
+  write8(port, 0, 0x03);
+  EXPECT_EQ(resets, 1);
+}
+
+TEST(KeyboardResetPort, OnlyThePulseResets) {
+  int resets = 0;
+  KeyboardResetPort port({.power_off = {}, .reset = [&resets] { ++resets; }});
+  EXPECT_EQ(read8(port, 0), 0xff);
+  for (unsigned command = 0; command < 256; ++command) {
+    write8(port, 0, command);
+  }
+  EXPECT_EQ(resets, 1);
+}
+
+}  // namespace
+}  // namespace gpuvm
