@@ -51,7 +51,7 @@ compare 'exit statuses' "$folder/statuses" "$folder/page_statuses"
 
 # Keys.
 awk '{ sub(/^# /, "") }
-     /^\[+[a-z]+\]+$/ { gsub(/[][]/, ""); section = $0 "."; next }
+     /^\[+[a-z_]+\]+$/ { gsub(/[][]/, ""); section = $0 "."; next }
      /^[a-z_]+ = / { print section $1 }' "$source_dir/configs/reference.toml" >"$folder/keys"
 sed -nE 's/^\*([a-z_.]+)\* = .*/\1/p' "$page_5" >"$folder/page_keys"
 compare keys "$folder/keys" "$folder/page_keys"

@@ -51,7 +51,7 @@ test_files() {
   refused "template of another build" 'do not go together' --set "boot.vars_template=${TEMPLATE/_4M/}"
   refused "VARS that are none" 'noise is no UEFI variable store' --set "boot.vars=$WORK/vars/noise"
   refused "read-only VARS" 'is read-only' --set "boot.vars=$WORK/read-only/guest.vars"
-  refused "a folder as VARS" 'guest.vars' --set "boot.vars=$WORK"
+  refused "a folder as VARS" 'Is a directory' --set "boot.vars=$WORK"
   refused "no template" 'missing.fd' --set boot.vars_template=missing.fd
   refused "a kernel that is none" 'is no EFI program' --set "boot.kernel=$TEMPLATE"
   umount "$WORK/read-only"
@@ -89,6 +89,7 @@ kill_while_writing() {
     sleep 0.05
   done
   expect "the firmware writes its variables" not cmp -s "$VARS" "$TEMPLATE"
+  kill -STOP "$guest"  # it changes the file otherwise
   refused "VARS of a running guest" 'in use by another guest'
   kill -9 "$guest"
   wait "$guest" || true
@@ -113,7 +114,7 @@ check_uefi_dmesg() {
 }
 
 test_gpu() {
-  GUEST_INITRD=$LAB_EFI_INITRD make_guest gpu "$REPORT" <<<"$PCI"
+  make_guest gpu "$REPORT" <<<"$PCI"
   kill_while_writing
   cp "$CONSOLE" "$WORK/killed.console"
   start_guest gpu "${UEFI[@]}"
@@ -134,6 +135,9 @@ test_large_bar() {
 [[pci]]
 host = \"0000:05:00.0\""
   start_guest large "${UEFI[@]}"
+  wait_console '^UPTIME' 150
+  awk -v a="$started" -v b="$EPOCHREALTIME" -v up="$(grep -a '^UPTIME' "$CONSOLE" | tr -dc '0-9. ')" \
+    'BEGIN { printf "%.1f s from start to kernel with a 16 GiB BAR\n", b - a - up }'
   wait_guest 150
   expect "16 GiB BAR: power off, status 0" test "$guest_status" = 0
   expect "the variable is there in the next run" guest_said '^VARIABLE 070000006b657074'
