@@ -79,6 +79,8 @@ bool starts_from_disk(BootMode mode) {
     case BootMode::kLinux:
     case BootMode::kEfiHandover:
       break;
+    case BootMode::kUefi:
+      return true;
   }
   return false;
 }

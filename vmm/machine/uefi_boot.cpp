@@ -12,6 +12,7 @@
 #include "firmware/ovmf/table_loader.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/file.hpp"
+#include "vmm/machine/disks.hpp"
 
 namespace gpuvm {
 namespace {
@@ -166,6 +167,7 @@ Status UefiBoot::connect(const Machine& machine) {
     TRY(add(kDebugConsolePort, 1, *debug_console_));
   }
   add_machine_items(machine.memory);
+  TRY(add_boot_order());
   return add_kernel();
 }
 
@@ -178,6 +180,22 @@ void UefiBoot::add_machine_items(const GuestMemory& memory) {
   (void)fw_cfg_->add_file("etc/boot-menu-wait", std::vector<std::byte>(2));
   (void)fw_cfg_->add_file("etc/e820", e820_file(memory));
   (void)fw_cfg_->add_file("etc/system-states", system_states());
+}
+
+/// bootorder: Open Firmware paths of the disks, one in a line. OVMF keeps boot options that match one.
+Status UefiBoot::add_boot_order() {
+  std::string first;
+  std::string others;
+  for (std::size_t i = 0; i < config_.disks.size(); ++i) {
+    const std::string line = fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0\n", Disks::kFirstSlot + i);
+    (config_.disks[i].boot ? first : others) += line;
+  }
+  if (first.empty()) {
+    return {};  // the guest's own boot variables decide
+  }
+  auto lines = text_bytes(first + others);
+  lines.push_back(std::byte{0});
+  return fw_cfg_->add_file("bootorder", std::move(lines));
 }
 
 Status UefiBoot::add_kernel() {

@@ -66,6 +66,7 @@ class UefiBoot : public Inspectable {
   Status open_files();
   Status add_kernel();
   void add_machine_items(const GuestMemory& memory);
+  Status add_boot_order();
   void add_acpi();
 
   const Config& config_;
