@@ -144,28 +144,34 @@ bool FakeGpu::is_silent() const {
   return is_lost_ || is_lost_for_ever_;
 }
 
-void FakeGpu::reset(bool keeps_state, bool is_lost) {
+Faults FakeGpu::faults_of_next_reset() const {
+  return resets_ < options_.good_resets ? Faults{} : options_.faults;
+}
+
+void FakeGpu::reset(const Faults& faults, bool keeps_state, bool is_lost) {
   ++resets_;
   is_lost_ = is_lost;
-  has_narrow_link_ = options_.faults.narrow_link;
-  ready_at_ = Clock::now() + std::chrono::milliseconds(options_.faults.not_ready_ms);
+  has_narrow_link_ = faults.narrow_link;
+  ready_at_ = Clock::now() + std::chrono::milliseconds(faults.not_ready_ms);
   if (keeps_state) {
     return;
   }
-  const std::uint32_t wpr2 = options_.faults.sticky_wpr2 ? state_.wpr2 : 0;
+  const std::uint32_t wpr2 = faults.sticky_wpr2 ? state_.wpr2 : 0;
   state_ = fresh_state();
   state_.wpr2 = wpr2;
   std::fill(msix_.begin(), msix_.end(), std::byte{0});
 }
 
 void FakeGpu::function_reset() {
-  is_lost_for_ever_ = is_lost_for_ever_ || options_.faults.flr_kills;
-  reset(options_.faults.flr_keeps_state, is_lost_ || options_.faults.flr_hangs);
+  const Faults faults = faults_of_next_reset();
+  is_lost_for_ever_ = is_lost_for_ever_ || faults.flr_kills;
+  reset(faults, faults.flr_keeps_state, is_lost_ || faults.flr_hangs);
 }
 
 void FakeGpu::slot_reset() {
-  is_lost_for_ever_ = is_lost_for_ever_ || options_.faults.slot_reset_kills;
-  reset(false, false);
+  const Faults faults = faults_of_next_reset();
+  is_lost_for_ever_ = is_lost_for_ever_ || faults.slot_reset_kills;
+  reset(faults, false, false);
 }
 
 bool FakeGpu::read(std::uint32_t region, std::uint64_t offset, std::span<std::byte> out) {

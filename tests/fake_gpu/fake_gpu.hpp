@@ -38,8 +38,8 @@ class FakeGpu {
   bool read(std::uint32_t region, std::uint64_t offset, std::span<std::byte> out);
   bool write(std::uint32_t region, std::uint64_t offset, std::span<const std::byte> in);
   void slot_reset();
-  /// How often it was reset, either way.
-  unsigned resets() const { return resets_; }
+  /// A reset has gone wrong.
+  bool has_misbehaved() const { return resets_ > options_.good_resets; }
 
  private:
   /// All that a reset puts back.
@@ -57,8 +57,9 @@ class FakeGpu {
   FakeGpu(const Options& options, Wires wires, UniqueFd vram_file, MappedRegion vram);
   State fresh_state() const;
   std::array<std::byte, 256> config_masks() const;
-  void reset(bool keeps_state, bool is_lost);
+  void reset(const Faults& faults, bool keeps_state, bool is_lost);
   void function_reset();
+  Faults faults_of_next_reset() const;
   bool is_silent() const;
   void read_config(std::uint64_t offset, std::span<std::byte> out);
   void write_config(std::uint64_t offset, std::span<const std::byte> in);

@@ -83,6 +83,9 @@ bool add_option(std::string_view name, std::string_view value, Options& options)
   if (name == "--vram") {
     return parse_size(value, options.vram);
   }
+  if (name == "--good-resets") {
+    return parse_number(value, options.good_resets);
+  }
   if (name == "--id") {
     return parse_id(value, options);
   }
@@ -108,9 +111,12 @@ std::string usage() {
   std::string text =
       "Usage: fake_gpu --socket PATH [--id VENDOR:DEVICE] [--vram SIZE{M|G}] [--vram-file PATH]\n"
       "                [--fault NAME]...\n"
+      "                [--good-resets N]\n"
       "A made-up GPU behind a vfio-user server. Prints \"listening\" when clients may come; "
       "SIGUSR1\n"
-      "raises its error interrupt, SIGUSR2 its request interrupt. Faults:\n"
+      "raises its error interrupt, SIGUSR2 its request interrupt. Faults (those of resets begin "
+      "after\n"
+      "N good ones):\n"
       "  not-ready=MS      answers as not ready for so long after a reset\n";
   for (const Row& row : kRows) {
     text += "  " + std::string(row.name) + std::string(18 - row.name.size(), ' ') +

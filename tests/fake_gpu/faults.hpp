@@ -30,6 +30,7 @@ struct Options {
   std::string socket;
   std::string vram_file;  ///< empty: memory
   std::uint64_t vram = std::uint64_t{64} << 20;
+  unsigned good_resets = 0;  ///< so many go well before the faults of resets begin
   std::uint16_t vendor = 0x1234;
   std::uint16_t device = 0xfa4e;
   Faults faults;

@@ -99,7 +99,7 @@ Status GpuServer::run() {
       continue;
     }
     serve(*message);
-    if (options_.faults.leaves && gpu_->resets() != 0) {
+    if (options_.faults.leaves && gpu_->has_misbehaved()) {
       return {};
     }
   }
@@ -166,10 +166,7 @@ void GpuServer::serve(const Message& message) {
 
 void GpuServer::reply(const Message& message, std::span<const std::byte> payload,
                       std::span<const int> fds) {
-  if (options_.faults.stalls && gpu_->resets() != 0) {
-    return;
-  }
-  if (options_.faults.leaves && gpu_->resets() != 0) {
+  if ((options_.faults.stalls || options_.faults.leaves) && gpu_->has_misbehaved()) {
     return;
   }
   if (!client_->send(answer_to(message, 0, 0), payload, fds)) {

@@ -106,8 +106,16 @@ const Case kCases[] = {
     {"NoRom", {"--fault", "no-rom"}, kControlRun, kHot, {"verified"}},
     {"MsixInVram", {"--fault", "msix-in-vram"}, kControlRun, kHot, {"verified"}},
     {"HugeVram", {"--vram", "64G"}, kControlRun, kHot, {"verified"}},
-    {"ServerStalls", {"--fault", "stalls"}, 0, {}, {"did not answer DEVICE_RESET", "has gone"}},
-    {"ServerLeaves", {"--fault", "leaves"}, 0, {}, {"closed the connection", "has gone"}},
+    {"ServerStalls",
+     {"--fault", "stalls"},
+     0,
+     {},
+     {"did not answer DEVICE_RESET", "has gone for good", "Start again what served it"}},
+    {"ServerLeaves",
+     {"--fault", "leaves"},
+     0,
+     {},
+     {"closed the connection", "has gone for good", "Start again what served it"}},
 };
 
 class Resets : public ::testing::TestWithParam<Case> {

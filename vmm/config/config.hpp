@@ -71,15 +71,16 @@ enum class ResetChoice {
   kNone,      ///< never: made quiet and checked only
 };
 
-/// One slot of the host whose functions the guest gets.
+/// One slot of the host whose functions the guest gets, or a function of a vfio-user server.
 struct PciConfig {
-  Bdf host;                             ///< its primary function
+  Bdf host;                             ///< its primary function; meaningless with socket
   std::vector<std::uint8_t> functions;  ///< 0 to 7, ascending, with that of host; empty: all
   bool managed = true;                  ///< bind to vfio-pci before the run and give back after it
   std::uint8_t port = 0;                ///< root port, 0 to 7; slots may share one
   ResetChoice reset = ResetChoice::kAuto;
   std::optional<std::uint32_t>
-      reset_wait;  ///< ms to rest after a reset, at most 60000; the policy's
+      reset_wait;           ///< ms to rest after a reset, at most 60000; the policy's
+  std::string socket = {};  ///< absolute; of a vfio-user server; empty: the host has the slot
   bool operator==(const PciConfig&) const = default;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// [[pci]]: the host's PCI functions that the guest owns. One entry is one slot of the host; several
-// may share a root port of the guest, which has room for eight functions. Whether the functions
-// exist, can be had and fit is known by the rooms that open them.
+// [[pci]]: the PCI functions that the guest owns. One entry is one slot of the host, or one
+// function of a vfio-user server; several may share a root port of the guest, which has room for
+// eight functions. Whether the functions exist, can be had and fit is known by the rooms that open
+// them.
 #include <algorithm>
 
 #include "vmm/config/names.hpp"
@@ -56,9 +57,29 @@ Result<std::vector<std::uint8_t>> read_functions(TableReader& entry) {
   return functions;
 }
 
+/// Exactly one of both names the device, and what belongs to the host's binding goes with host
+/// only.
+Status check_source(const TableReader& entry) {
+  if (entry.has("host") && entry.has("socket")) {
+    return entry.wrong("socket", "and host exclude each other: a device has one source");
+  }
+  if (!entry.has("host") && !entry.has("socket")) {
+    return entry.wrong("host",
+                       "is missing: name the device, for instance host = \"0000:01:00.0\", or "
+                       "socket = \"PATH\" for that of a vfio-user server");
+  }
+  for (const char* const key : {"functions", "managed"}) {
+    if (entry.has("socket") && entry.has(key)) {
+      return entry.wrong(key,
+                         "goes with host only: a vfio-user server has one function, and no "
+                         "driver of the host");
+    }
+  }
+  return {};
+}
+
 Result<PciConfig> read_entry(TableReader entry) {
   PciConfig pci;
-  const bool has_host = entry.has("host");
   pci.host = TRY(read_host(entry));
   pci.functions = TRY(read_functions(entry));
   pci.managed = TRY(entry.boolean("managed", pci.managed));
@@ -69,10 +90,9 @@ Result<PciConfig> read_entry(TableReader entry) {
   if (const auto wait = TRY(entry.optional_integer("reset_wait", {0, kLongestWait}))) {
     pci.reset_wait = static_cast<std::uint32_t>(*wait);
   }
+  pci.socket = TRY(entry.optional_path("socket")).value_or("");
   TRY(entry.finish());
-  if (!has_host) {
-    return entry.wrong("host", "is missing: name the device, for instance host = \"0000:01:00.0\"");
-  }
+  TRY(check_source(entry));
   if (!pci.functions.empty() && std::find(pci.functions.begin(), pci.functions.end(),
                                           pci.host.function) == pci.functions.end()) {
     return entry.wrong("functions", fmt::format("must contain {}, the function that host names",
@@ -96,6 +116,13 @@ unsigned function_mask(const PciConfig& pci) {
 /// Errors when a later entry takes something that an earlier one has.
 Status check_conflict(const TableReader& entry, const PciConfig& later, const PciConfig& earlier,
                       std::size_t earlier_index) {
+  if (later.socket != earlier.socket) {
+    return {};
+  }
+  if (!later.socket.empty()) {
+    return entry.wrong("socket",
+                       fmt::format("{} is already given by pci.{}", later.socket, earlier_index));
+  }
   if (later.host == earlier.host) {
     return entry.wrong("host", fmt::format("{} is already given by pci.{}", later.host.to_string(),
                                            earlier_index));

@@ -80,11 +80,16 @@ std::string fw_cfg_text(const FwCfgConfig& item) {
                      quoted(item.file ? "file:" + *item.file : "string:" + item.text.value_or("")));
 }
 
-std::string pci_text(const PciConfig& pci) {
-  std::string out = fmt::format("\n[[pci]]\nhost = \"{}\"\n", pci.host.to_string());
+std::string host_text(const PciConfig& pci) {
+  std::string out = fmt::format("host = \"{}\"\n", pci.host.to_string());
   out += pci.functions.empty() ? "functions = \"all\"\n"
                                : fmt::format("functions = [{}]\n", fmt::join(pci.functions, ", "));
-  out += fmt::format("managed = {}\n", pci.managed);
+  return out + fmt::format("managed = {}\n", pci.managed);
+}
+
+std::string pci_text(const PciConfig& pci) {
+  std::string out = "\n[[pci]]\n" +
+                    (pci.socket.empty() ? host_text(pci) : "socket = " + quoted(pci.socket) + "\n");
   out += fmt::format("port = {}\nreset = \"{}\"\n", pci.port,
                      config::name_of(config::kResetChoiceNames, pci.reset));
   if (pci.reset_wait) {

@@ -46,6 +46,10 @@ struct DescribedPort {
 };
 
 Status add_function(const HostSystem& host, const HostFunction& function, DescribedPort& port) {
+  if (function.is_remote()) {
+    return fail(ErrorKind::kHost, "What the vfio-user server at {} has is known to a run only",
+                function.socket);
+  }
   const auto device = TRY(HostPciDevice::open(host, function.host));
   TreeFunction out;
   out.port_devfn = static_cast<std::uint8_t>((function.port + 1) << 3);

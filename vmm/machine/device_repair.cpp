@@ -78,7 +78,7 @@ class Trial {
 Status Trial::prepare() {
   const EventFd event = TRY(EventFd::create());
   const bool is_first = states_.empty();
-  for (PhysicalDevice* const device : devices_.vfio()->devices()) {
+  for (PhysicalDevice* const device : devices_.devices()) {
     const FunctionState state = TRY(read_function_state(*device));
     if (is_first) {
       states_.push_back(state);

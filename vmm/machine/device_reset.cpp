@@ -31,7 +31,7 @@ std::vector<FunctionResetOptions> reset_options(HostDevices& devices) {
   for (const HostFunction& function : devices.functions()) {
     options.push_back(function.reset);
     if (!options.back().known) {
-      options.back().known = devices.claims().known(function.host.to_string());
+      options.back().known = devices.claims().known(function.name());
     }
   }
   return options;
@@ -39,13 +39,13 @@ std::vector<FunctionResetOptions> reset_options(HostDevices& devices) {
 
 /// A function that does not even answer is dirty, whoever had it before.
 Status DeviceReset::plan() {
-  for (PhysicalDevice* const device : devices_.vfio()->devices()) {
+  for (PhysicalDevice* const device : devices_.devices()) {
     if (const auto state = read_function_state(*device); !state) {
       TRY(devices_.claims().mark_dirty(device->name(), state.error().to_string(), ""));
     }
   }
-  plan_.emplace(TRY(ResetPlan::create(*devices_.vfio(), devices_.vfio()->devices(), {},
-                                      reset_options(devices_))));
+  plan_.emplace(
+      TRY(ResetPlan::create(devices_.host(), devices_.devices(), {}, reset_options(devices_))));
   for (const ResetSet& set : plan_->sets()) {
     if (!set.warning.empty()) {
       log::warn("{}", set.warning);
@@ -93,7 +93,7 @@ Status DeviceReset::run(ResetReason reason) {
     TRY(plan());
   }
   TRY(mark_in_use());
-  last_ = reset_all(*devices_.vfio(), *plan_);
+  last_ = reset_all(devices_.host(), *plan_);
   ++runs_;
   for (const auto& certificate : last_) {
     TRY(note(reason, certificate));

@@ -31,7 +31,7 @@ Result<std::vector<Bdf>> functions_of(const HostSystem& host, const PciConfig& e
 }
 
 Result<std::uint8_t> place_function(TakenFunctions& taken, std::uint8_t port, std::uint8_t wanted,
-                                    bool keep_number, const Bdf& bdf) {
+                                    bool keep_number, const std::string& name) {
   auto& numbers = taken.at(port);
   std::uint8_t number = wanted;
   if (!keep_number) {
@@ -43,7 +43,7 @@ Result<std::uint8_t> place_function(TakenFunctions& taken, std::uint8_t port, st
         ErrorKind::kConfig,
         "{} does not fit behind root port {}: a port has {} functions; give it another one with "
         "\"port = {}\"",
-        bdf.to_string(), port, kFunctionsPerPort, port + 1);
+        name, port, kFunctionsPerPort, port + 1);
   }
   numbers.at(number) = true;
   return number;
@@ -86,12 +86,22 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
     const std::uint8_t port = entry.port;
     const auto& numbers = taken.at(port);
     const bool first = std::find(numbers.begin(), numbers.end(), true) == numbers.end();
+    if (!entry.socket.empty()) {
+      const auto number = TRY(place_function(taken, port, 0, first, entry.socket));
+      functions.push_back({.host = {},
+                           .port = port,
+                           .function = number,
+                           .managed = false,
+                           .reset = reset_choice(entry),
+                           .socket = entry.socket});
+      continue;
+    }
     const auto bdfs =
         TRY_CONTEXT(functions_of(host, entry), "[[pci]] host = \"" + entry.host.to_string() + "\"");
     // A function other than 0 cannot be found without function 0 (PCI Local Bus 3.0, 3.2.2.3.4).
     const bool keep = first && !bdfs.empty() && bdfs.front().function == 0;
     for (const auto& bdf : bdfs) {
-      const auto number = TRY(place_function(taken, port, bdf.function, keep, bdf));
+      const auto number = TRY(place_function(taken, port, bdf.function, keep, bdf.to_string()));
       functions.push_back({.host = bdf,
                            .port = port,
                            .function = number,
@@ -99,13 +109,17 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                            .reset = reset_choice(entry)});
     }
   }
+  std::stable_partition(functions.begin(), functions.end(),
+                        [](const HostFunction& function) { return !function.is_remote(); });
   return functions;
 }
 
 std::vector<Bdf> addresses_of(const std::vector<HostFunction>& functions) {
   std::vector<Bdf> addresses;
   for (const auto& function : functions) {
-    addresses.push_back(function.host);
+    if (!function.is_remote()) {
+      addresses.push_back(function.host);
+    }
   }
   return addresses;
 }
@@ -115,25 +129,52 @@ Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
                                                          DeviceClaims claims) {
   std::unique_ptr<HostDevices> devices(
       new HostDevices(host, std::move(functions), std::move(claims)));
-  if (devices->functions_.empty()) {
-    return devices;
-  }
+  TRY(devices->bind());
+  TRY(devices->open());
+  return devices;
+}
+
+Status HostDevices::bind() {
   std::vector<Bdf> managed;
-  for (const auto& function : devices->functions_) {
-    TRY(check_open_is_safe(host, function.host));
+  for (const auto& function : functions_) {
+    if (function.is_remote()) {
+      continue;
+    }
+    TRY(check_open_is_safe(host_, function.host));
     if (function.managed) {
       managed.push_back(function.host);
     }
   }
-  devices->binding_.emplace(TRY(DriverBinding::create(host, managed)));
-  devices->vfio_ = TRY(VfioHost::open(addresses_of(devices->functions_), host));
-  return devices;
+  binding_.emplace(TRY(DriverBinding::create(host_, managed)));
+  return {};
+}
+
+Status HostDevices::open() {
+  const auto addresses = addresses_of(functions_);
+  if (!addresses.empty()) {
+    vfio_ = TRY(VfioHost::open(addresses, host_));
+    hosts_.add(*vfio_, vfio_->devices());
+  }
+  std::vector<std::string> sockets;
+  for (const auto& function : functions_) {
+    if (function.is_remote()) {
+      sockets.push_back(function.socket);
+    }
+  }
+  if (!sockets.empty()) {
+    remote_ = TRY(VfioUserHost::open(sockets));
+    hosts_.add(*remote_, remote_->devices());
+  }
+  devices_ = hosts_.devices();
+  return {};
 }
 
 Status HostDevices::reopen() {
+  devices_.clear();
+  hosts_.clear();
+  remote_.reset();
   vfio_.reset();
-  vfio_ = TRY(VfioHost::open(addresses_of(functions_), host_));
-  return {};
+  return open();
 }
 
 void HostDevices::remember(const std::vector<FunctionState>& states) {
@@ -143,11 +184,8 @@ void HostDevices::remember(const std::vector<FunctionState>& states) {
 }
 
 Status HostDevices::map_memory(const GuestMemory& memory) {
-  if (!vfio_) {
-    return {};
-  }
   for (const auto& region : memory.regions()) {
-    TRY_CONTEXT(vfio_->map_dma(
+    TRY_CONTEXT(hosts_.map_dma(
                     Iova(region.range.base().value()),
                     {.bytes = region.host, .fd = memory.fd(), .file_offset = region.file_offset}),
                 "Mapping guest memory for the devices");
@@ -157,7 +195,7 @@ Status HostDevices::map_memory(const GuestMemory& memory) {
 
 void HostDevices::inspect(InspectNode& node) const {
   for (const auto& function : functions_) {
-    auto& child = node.child(function.host.to_string());
+    auto& child = node.child(function.name());
     child.field("port", std::uint64_t{function.port});
     child.field("function", std::uint64_t{function.function});
     child.field("managed", function.managed);

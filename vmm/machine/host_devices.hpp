@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// HostDevices: the host functions that a guest owns, from the configuration's [[pci]] entries:
-// checked, taken from their drivers, opened through VFIO, with guest memory mapped for their DMA.
-// Given back when this goes, except for those that are dirty (device_claims.hpp).
+// HostDevices: the functions that a guest owns, from the configuration's [[pci]] entries. Those of
+// the host are checked, taken from their drivers and opened through VFIO; those of vfio-user
+// servers are connected to. Guest memory is mapped for their DMA. Given back when this goes, except
+// for those that are dirty (device_claims.hpp).
 #pragma once
 
 #include <memory>
@@ -9,27 +10,36 @@
 #include <vector>
 
 #include "devices/passthrough/vfio/vfio_host.hpp"
+#include "devices/passthrough/vfio_user/vfio_user_host.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/host/driver_binding.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/device_claims.hpp"
+#include "vmm/machine/physical_hosts.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
 
 /// One function and where the guest will find it.
 struct HostFunction {
-  Bdf host;
+  Bdf host;                   ///< meaningless for one of a server
   std::uint8_t port = 0;      ///< root port
   std::uint8_t function = 0;  ///< number behind it
   bool managed = true;        ///< gpuvm binds it
   FunctionResetOptions reset;
+  std::string socket = {};  ///< of the vfio-user server that has it; empty: the host has it
+
+  bool is_remote() const { return !socket.empty(); }
+  /// As PhysicalDevice::name().
+  std::string name() const { return is_remote() ? socket : host.to_string(); }
 };
+/// Of those that the host has.
 std::vector<Bdf> addresses_of(const std::vector<HostFunction>& functions);
 
 /// Resolves "all" and guest function numbers: the first slot of a port keeps its numbers, later
-/// ones take the next free. Errors: kConfig (absent device, more than 8 functions behind a port).
+/// ones take the next free. Those of servers come last. Errors: kConfig (absent device, more than 8
+/// functions behind a port).
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries);
 
@@ -46,9 +56,10 @@ class HostDevices : public Inspectable {
 
   const std::vector<HostFunction>& functions() const { return functions_; }
   bool empty() const { return functions_.empty(); }
-  VfioDevice& device(std::size_t index) { return vfio_->device(index); }
-  /// Null when there are no functions.
-  VfioHost* vfio() { return vfio_.get(); }
+  /// In the order of functions().
+  PhysicalDevice& device(std::size_t index) { return *devices_.at(index); }
+  const std::vector<PhysicalDevice*>& devices() const { return devices_; }
+  PhysicalHost& host() { return hosts_; }
   DeviceClaims& claims() { return claims_; }
   /// Closes the devices and opens them again; every reference to one is void.
   Status reopen();
@@ -64,13 +75,18 @@ class HostDevices : public Inspectable {
  private:
   HostDevices(const HostSystem& host, std::vector<HostFunction> functions, DeviceClaims claims)
       : host_(host), functions_(std::move(functions)), claims_(std::move(claims)) {}
+  Status bind();
+  Status open();
 
   // Destroyed in reverse: VFIO handles are closed before the drivers take their functions back.
   const HostSystem& host_;
   std::vector<HostFunction> functions_;
   DeviceClaims claims_;
   std::optional<DriverBinding> binding_;
-  std::unique_ptr<VfioHost> vfio_;
+  std::unique_ptr<VfioHost> vfio_;        ///< null where the host has none of them
+  std::unique_ptr<VfioUserHost> remote_;  ///< null where no server has one
+  PhysicalHosts hosts_;
+  std::vector<PhysicalDevice*> devices_;
 };
 
 }  // namespace gpuvm

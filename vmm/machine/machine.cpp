@@ -30,8 +30,10 @@ HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functi
   needs.memory = config.machine.memory;
   needs.huge_page_size = huge_page_size(config.machine.huge_pages);
   for (const auto& function : functions) {
-    needs.devices.push_back(function.host);
-    needs.managed_binding = needs.managed_binding && function.managed;
+    if (!function.is_remote()) {
+      needs.devices.push_back(function.host);
+      needs.managed_binding = needs.managed_binding && function.managed;
+    }
   }
   return needs;
 }
@@ -41,7 +43,7 @@ HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functi
 void return_orphans(const HostSystem& host, const std::vector<HostFunction>& ours) {
   for (const auto& [bdf, outcome] : restore_bindings(host)) {
     const bool is_ours = std::any_of(ours.begin(), ours.end(), [&bdf = bdf](const auto& function) {
-      return function.host == bdf;
+      return !function.is_remote() && function.host == bdf;
     });
     if (!outcome && outcome.error().kind() == ErrorKind::kUnsafeDevice && is_ours) {
       continue;
@@ -115,6 +117,9 @@ Status Machine::add_memory() {
   memory.low_limit = layout::kLowRamLimit;
   memory.huge_pages = options_.config.machine.huge_pages;
   memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+  const auto& functions = devices_->functions();
+  memory.is_shared = std::any_of(functions.begin(), functions.end(),
+                                 [](const auto& function) { return function.is_remote(); });
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
   if (memory.huge_pages != HugePages::kOff) {
     TRY(memory_->prefault());  // reserved pages may be fewer than promised: find out before the

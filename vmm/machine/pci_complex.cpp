@@ -125,7 +125,7 @@ Status PciComplex::add_functions(Port& port) {
     auto function =
         TRY_CONTEXT(PassthroughFunction::create(
                         {.device = device,
-                         .name = functions[i].host.to_string(),
+                         .name = functions[i].name(),
                          .multi_function = functions[i].function == 0 && count > 1,
                          .intx_pin = intx_gsi_behind(config.device, 0, interrupt_pin_of(device)),
                          .slots = options_.slots,
@@ -135,7 +135,7 @@ Status PciComplex::add_functions(Port& port) {
                          .interrupt_pins = options_.pins,
                          .bar_space = bar_space_,
                          .before_bus_master = options_.before_bus_master}),
-                    functions[i].host.to_string());
+                    functions[i].name());
     if (functions[i].function == 0) {
       config.link = probe_link(device);
       config.max_payload_code = probe_max_payload(device);
@@ -167,10 +167,10 @@ Status PciComplex::add_reset(Port& port) {
   for (const auto& [number, function] : port.functions) {
     functions.push_back(function.get());
   }
-  auto plan = TRY(ResetPlan::create(*options_.devices.vfio(), devices, {}, reset));
+  auto plan = TRY(ResetPlan::create(options_.devices.host(), devices, {}, reset));
   port.reset =
       std::make_unique<PortReset>(PortReset::Options{.name = std::string(port.bridge->name()),
-                                                     .host = *options_.devices.vfio(),
+                                                     .host = options_.devices.host(),
                                                      .plan = std::move(plan),
                                                      .functions = std::move(functions),
                                                      .clock = ResetClock::real(),

@@ -111,6 +111,12 @@ Status describe_ports(SysfsHost& bus, std::vector<Function>& functions, InspectN
   return {};
 }
 
+/// What it is and how it is reset, its server alone knows.
+void describe_remote(const HostFunction& place, InspectNode& node) {
+  node.field("guest_address", fmt::format("root port {}, function {}", place.port, place.function));
+  node.field("server", "by vfio-user; it is asked when the guest starts");
+}
+
 }  // namespace
 
 Status preview_machine(const HostSystem& host, const Config& config, InspectNode& node) {
@@ -119,11 +125,14 @@ Status preview_machine(const HostSystem& host, const Config& config, InspectNode
   std::vector<PhysicalDevice*> devices;
   std::vector<FunctionResetOptions> options;
   for (const HostFunction& place : TRY(resolve_functions(host, config.pci))) {
+    if (place.is_remote()) {
+      describe_remote(place, node.child("functions").child(place.name()));
+      continue;
+    }
     functions.push_back({place, TRY(SysfsFunction::open(host, place.host))});
     devices.push_back(functions.back().sysfs.get());
     options.push_back(place.reset);
-    describe_function(host, functions.back(),
-                      node.child("functions").child(place.host.to_string()));
+    describe_function(host, functions.back(), node.child("functions").child(place.name()));
   }
   if (functions.empty()) {
     return {};

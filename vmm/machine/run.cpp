@@ -6,6 +6,7 @@
 #include "vmm/base/log.hpp"
 #include "vmm/console/console.hpp"
 #include "vmm/machine/control_loop.hpp"
+#include "vmm/machine/device_events.hpp"
 #include "vmm/machine/machine.hpp"
 
 namespace gpuvm {
@@ -65,6 +66,15 @@ Result<int> first_error(Result<int> outcome, Status status) {
   return outcome;
 }
 
+DeviceEvents::Handlers device_handlers(ControlLoop& loop) {
+  return {.on_error = [&loop](Error error) { loop.fail(std::move(error)); },
+          .on_request =
+              [&loop](const std::string& function) {
+                log::warn("The host wants {} back: the guest is to end", function);
+                loop.ask_for_end(exit_status(ErrorKind::kHost));
+              }};
+}
+
 }  // namespace
 
 Result<int> run_machine(const Config& config, const RunOptions& options) {
@@ -90,6 +100,8 @@ Result<int> run_machine(const Config& config, const RunOptions& options) {
                                 const std::string& failure) { loop.vcpu_ended(event, failure); },
        .on_failure = [&loop](Error error) { loop.fail(std::move(error)); },
        .events = events.get()}));
+  auto device_events =
+      TRY(DeviceEvents::create(loop.context(), machine->devices(), device_handlers(loop)));
   machine_for_input = machine.get();
   machine->serial().set_input_ready([&console] { console->resume_input(); });
   console->resume_input();
@@ -99,6 +111,7 @@ Result<int> run_machine(const Config& config, const RunOptions& options) {
   outcome = first_error(std::move(outcome), write_inspect_file(options.inspect_file, *machine));
   console->flush(kFlushLimit);
   machine_for_input = nullptr;
+  device_events.reset();
   machine.reset();
   return outcome;
 }

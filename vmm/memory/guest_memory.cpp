@@ -68,8 +68,9 @@ Result<MemoryFile> create_memory_file(const GuestMemoryOptions& options) {
   if (options.huge_pages != HugePages::kOff) {
     flags |= MFD_HUGETLB | (options.huge_pages == HugePages::k1GiB ? MFD_HUGE_1GB : MFD_HUGE_2MB);
   }
+  flags |= options.is_shared ? MFD_ALLOW_SEALING : 0U;
   MemoryFile file;
-  if (options.huge_pages == HugePages::kOff) {
+  if (options.huge_pages == HugePages::kOff && !options.is_shared) {
     file.fd = create_huge_memory_file(options.size);
     file.prefers_huge_pages = static_cast<bool>(file.fd);
   }
@@ -82,6 +83,10 @@ Result<MemoryFile> create_memory_file(const GuestMemoryOptions& options) {
   if (::ftruncate(file.fd.get(), static_cast<off_t>(options.size)) != 0) {
     return fail_errno(ErrorKind::kHost,
                       fmt::format("Cannot size guest memory to {} MiB", options.size >> 20));
+  }
+  if (options.is_shared &&
+      ::fcntl(file.fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot seal guest memory");
   }
   return file;
 }

@@ -28,6 +28,8 @@ struct GuestMemoryOptions {
   std::uint64_t low_limit = std::uint64_t{2} << 30;
   HugePages huge_pages = HugePages::kOff;
   unsigned prefault_threads = 1;
+  /// Other processes get the file: none of them may change its size, which would end this one.
+  bool is_shared = false;
 };
 
 class GuestMemory {

@@ -304,7 +304,7 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, millise
     }
     last = vendor ? fmt::format("its vendor id reads {:04x}", *vendor) : vendor.error().to_string();
     if (device.is_gone()) {
-      return fail(ErrorKind::kUnsafeDevice, "{} has gone ({})", device.name(), last);
+      return fail(ErrorKind::kUnsafeDevice, "{} has gone for good", device.name());
     }
     if (clock.now() - start >= timeout) {
       break;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/passthrough/reset/reset_sequence.hpp"
 
+#include <algorithm>
+
 #include <future>
 
 #include "vmm/base/log.hpp"
@@ -152,9 +154,14 @@ ResetCertificate SetReset::refuse(milliseconds start, std::string text) const {
 }
 
 std::string SetReset::failure() const {
+  const bool has_gone =
+      std::any_of(set_.functions.begin(), set_.functions.end(),
+                  [](const PlannedFunction& function) { return function.device->is_gone(); });
   const std::string_view cure =
-      has_lost_function_ ? "Switch the host off and on again; a warm reboot may not be enough"
-                         : "Reboot the host; if it happens again, switch the host off and on again";
+      has_gone ? "Start again what served it"
+      : has_lost_function_
+          ? "Switch the host off and on again; a warm reboot may not be enough"
+          : "Reboot the host; if it happens again, switch the host off and on again";
   return fmt::format("{} did not come back from its reset: {}. {}", set_.names(), history_, cure);
 }
 

@@ -14,6 +14,14 @@ Result<std::unique_ptr<VfioUserHost>> VfioUserHost::open(const std::vector<std::
   return std::make_unique<VfioUserHost>(std::move(devices));
 }
 
+std::vector<PhysicalDevice*> VfioUserHost::devices() const {
+  std::vector<PhysicalDevice*> pointers;
+  for (const auto& device : devices_) {
+    pointers.push_back(device.get());
+  }
+  return pointers;
+}
+
 Result<VfioUserDevice*> VfioUserHost::find(const PhysicalDevice& device) const {
   for (const auto& ours : devices_) {
     if (ours.get() == &device) {

@@ -25,6 +25,7 @@ class VfioUserHost final : public PhysicalHost {
   /// In the order of open().
   std::size_t device_count() const { return devices_.size(); }
   VfioUserDevice& device(std::size_t index) { return *devices_.at(index); }
+  std::vector<PhysicalDevice*> devices() const;
 
   Status map_dma(Iova at, const DmaMemory& memory) override;
   Status unmap_dma(Iova at, std::uint64_t size) override;

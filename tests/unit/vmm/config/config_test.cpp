@@ -197,6 +197,7 @@ TEST(Config, PciEntries) {
   expect_error_contains(functions_of("[1, 1]"), "names a function twice");
   expect_error_contains(functions_of("[0, 2]"), "must contain 1, the function that host names");
   expect_error_contains(parse_bootable("[[pci]]\nmanaged = true"), "pci.0.host is missing");
+  expect_error_contains(parse_bootable("[[pci]]\nport = 1"), "or socket = \"PATH\"");
   expect_error(parse_bootable("[[pci]]\nhost = '01:20.0'"),
                "pci.0.host must be a PCI address such as \"0000:01:00.0\" (see lspci -D), not "
                "\"01:20.0\" (guest.toml:3:8)");
@@ -266,6 +267,24 @@ TEST(Disks, WhatIsWrongWithThem) {
   EXPECT_TRUE(parse_bootable(text));
   expect_error_contains(parse_bootable(text + "[[disk]]\npath = 'more'"),
                         "disk.8.path is one too many: at most 8 are accepted");
+}
+
+TEST(Pci, ASocketTakesThePlaceOfAHost) {
+  const auto config = parse_bootable("[[pci]]\nsocket = 'run/gpu.sock'\nport = 3");
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->pci[0].socket, "/guests/run/gpu.sock");
+  EXPECT_EQ(config->pci[0].port, 3);
+  expect_error(parse_bootable("[[pci]]\nhost = '01:00.0'\nsocket = 's'"),
+               "pci.0.socket and host exclude each other: a device has one source "
+               "(guest.toml:4:10)");
+  expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nmanaged = true"),
+                        "pci.0.managed goes with host only");
+  expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nfunctions = 'all'"),
+                        "pci.0.functions goes with host only");
+  expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\n[[pci]]\nsocket = 's'"),
+                        "is already given by pci.0");
+  expect_error_contains(parse_bootable("[[pci]]\nsocket = 3"), "pci.0.socket must be a string");
+  EXPECT_TRUE(parse_bootable("[[pci]]\nsocket = 's'\n[[pci]]\nhost = '00:00.0'"));
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ TEST(ConfigKeys, AreThese) {
                 "disk.readonly",  "fw_cfg.name",       "fw_cfg.value",      "machine.config_ports",
                 "machine.cpus",   "machine.hugepages", "machine.memory",    "machine.on_reboot",
                 "name",           "pci.functions",     "pci.host",          "pci.managed",
-                "pci.port",       "pci.reset",         "pci.reset_wait"}));
+                "pci.port",       "pci.reset",         "pci.reset_wait",    "pci.socket"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -97,7 +97,8 @@ TEST(Reference, CommentedKeysAreValidToo) {
   const auto config = parse(uncommented, overrides);
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
-  ASSERT_EQ(config->pci.size(), 1U);
+  ASSERT_EQ(config->pci.size(), 2U);
+  EXPECT_EQ(config->pci[1].socket, "/run/gpu.sock");
   // The optional keys of [[pci]] show their defaults; that of reset_wait depends on the device.
   PciConfig expected;
   expected.host = Bdf{0, 1, 0, 0};
@@ -120,7 +121,8 @@ boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu.hide = ["a", "b"]
 machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on" }
 console.serial = ["file:a b", "socket:c", "pty"]
-pci = [ { host = "01:00.0", functions = [0, 2], port = 1, reset = "hot", reset_wait = 0 }, { host = "02:00.0", managed = false } ]
+pci = [ { host = "01:00.0", functions = [0, 2], port = 1, reset = "hot", reset_wait = 0 }, { host = "02:00.0", managed = false },
+        { socket = "a b.sock", port = 2, reset = "function" } ]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 )");
   ASSERT_TRUE(config) << config.error().to_string();
@@ -130,7 +132,8 @@ disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 }
 
 TEST(ToToml, NamesEveryKey) {
-  auto config = *parse_bootable("[[pci]]\nhost = '01:00.0'\nport = 0\n[[disk]]\npath = '/d'\n");
+  auto config =
+      *parse_bootable("[[pci]]\nhost = '01:00.0'\n[[pci]]\nsocket = 's'\n[[disk]]\npath = '/d'\n");
   config.boot.initrd = "/i";
   config.boot.mode = BootMode::kUefi;
   config.boot.vars = "/v";

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <limits>
@@ -91,6 +92,15 @@ TEST(GuestMemory, Slices) {
   EXPECT_FALSE(memory->slice(GuestAddress(1), std::numeric_limits<std::uint64_t>::max()));
   EXPECT_TRUE(memory->slice(GuestAddress(0), 0)->empty());
   EXPECT_FALSE(memory->slice(GuestAddress(4_MiB), 0));
+}
+
+// A process that made the file smaller would end ours at its next access.
+TEST(GuestMemory, SharedMemoryKeepsItsSize) {
+  auto memory = GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB, .is_shared = true});
+  ASSERT_TRUE(memory) << memory.error().to_string();
+  EXPECT_NE(::ftruncate(memory->fd(), 4096), 0);
+  EXPECT_NE(::ftruncate(memory->fd(), 16 << 20), 0);
+  EXPECT_TRUE(memory->write(GuestAddress(4_GiB + 4), four(9)));
 }
 
 TEST(GuestMemory, PrefaultGivesEveryPageItsMemory) {
