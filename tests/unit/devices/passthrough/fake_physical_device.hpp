@@ -132,7 +132,8 @@ class FakePhysicalDevice : public PhysicalDevice {
       return fail(ErrorKind::kHost, "No vectors");
     }
     for (const auto& [other, connected] : irq_fds) {
-      if (other != type && !connected.empty()) {
+      const bool both_reach_the_guest = type <= IrqType::kMsix && other <= IrqType::kMsix;
+      if (other != type && both_reach_the_guest && !connected.empty()) {
         return fail(ErrorKind::kInternal, "Two interrupt types at once");
       }
     }
