@@ -183,7 +183,7 @@ TEST_F(VarsFileTest, AKillBetweenAnyTwoFlashWritesLeavesASoundStore) {
   EXPECT_EQ(complete->at("Even"), value_of(kRounds - 2));
   EXPECT_EQ(complete->at("Odd"), value_of(kRounds - 1));
 
-  constexpr int kPoints = 400;
+  constexpr int kPoints = 240;
   for (int point = 0; point < kPoints; ++point) {
     const long survives = total * point / kPoints;
     write({reinterpret_cast<const char*>(initial.data()), initial.size()});
