@@ -182,7 +182,8 @@ void UefiBoot::add_machine_items(const GuestMemory& memory) {
   (void)fw_cfg_->add_file("etc/system-states", system_states());
 }
 
-/// bootorder: Open Firmware paths of the disks, one in a line. OVMF keeps boot options that match one.
+/// bootorder: Open Firmware paths of the disks, one in a line. OVMF keeps boot options that match
+/// one.
 Status UefiBoot::add_boot_order() {
   std::string first;
   std::string others;
