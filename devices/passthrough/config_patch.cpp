@@ -20,6 +20,8 @@ constexpr std::uint16_t kStatusDword = pci::kCommand;
 constexpr std::uint32_t kStatusCapabilities = std::uint32_t{pci::kStatusCapabilities} << 16;
 constexpr std::uint16_t kHeaderTypeDword = pci::kCacheLineSize;
 constexpr std::uint32_t kMultiFunction = std::uint32_t{pci::kHeaderTypeMultiFunction} << 16;
+constexpr std::uint16_t kClassDword = 0x08;  // revision in its low byte
+constexpr std::uint16_t kSubsystemDword = 0x2c;
 constexpr std::uint16_t kInterruptDword = pci::kInterruptLine;
 constexpr std::uint32_t kInterruptPin = 0xff00;
 constexpr std::uint16_t kFirstStandard = 0x40;
@@ -135,6 +137,7 @@ std::uint16_t find_capability(std::span<const std::byte> config, std::uint8_t id
 ConfigPatch ConfigPatch::create(std::span<const std::byte> config, const Options& options) {
   ConfigPatch patch;
   patch.add_header_rows(options);
+  patch.add_identity_rows(options.identity);
   patch.add_function_reset_rows(config, options);
   patch.link_standard(config, options);
   patch.link_extended(config);
@@ -157,6 +160,29 @@ void ConfigPatch::add_header_rows(const Options& options) {
                              : "single function: no other is passed through");
   if (options.hide_intx) {
     add(kInterruptDword, kInterruptPin, 0, "no interrupt pin: the host cannot deliver INTx");
+  }
+}
+
+void ConfigPatch::add_identity_rows(const IdentityOverrides& identity) {
+  struct Row {
+    std::uint16_t offset;
+    unsigned shift;
+    std::uint32_t mask;
+    std::optional<std::uint32_t> value;
+    const char* name;
+  };
+  const Row rows[] = {
+      {pci::kVendorId, 0, 0xffff, identity.vendor, "vendor id"},
+      {pci::kVendorId, 16, 0xffff, identity.device, "device id"},
+      {kClassDword, 8, 0xffffff, identity.class_code, "class code"},
+      {kSubsystemDword, 0, 0xffff, identity.subsystem_vendor, "subsystem vendor id"},
+      {kSubsystemDword, 16, 0xffff, identity.subsystem_device, "subsystem id"},
+  };
+  for (const auto& row : rows) {
+    if (row.value) {
+      add(row.offset, row.mask << row.shift, (*row.value & row.mask) << row.shift,
+          std::string(row.name) + " set by the configuration");
+    }
   }
 }
 
@@ -200,7 +226,13 @@ void ConfigPatch::link_standard(Config config, const Options& options) {
     link(capability.offset);
     previous = capability.offset;
   }
-  link(0);
+  link(options.extra ? options.extra->offset : 0);
+  if (options.extra) {
+    const auto& extra = *options.extra;
+    hidden_.push_back({.offset = extra.offset, .size = 8, .reason = extra.reason});
+    add(extra.offset, ~0U, extra.first & ~kStandardNext, extra.reason);
+    add(static_cast<std::uint16_t>(extra.offset + 4), ~0U, extra.second, extra.reason);
+  }
 }
 
 void ConfigPatch::link_extended(Config config) {

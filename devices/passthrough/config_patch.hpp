@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,16 @@ struct ConfigPatchRow {
   std::uint32_t mask;    ///< bits that the guest sees from value
   std::uint32_t value;
   std::string reason;
+};
+
+/// Ids that the guest sees in place of the hardware's.
+struct IdentityOverrides {
+  std::optional<std::uint16_t> vendor = {};
+  std::optional<std::uint16_t> device = {};
+  std::optional<std::uint16_t> subsystem_vendor = {};
+  std::optional<std::uint16_t> subsystem_device = {};
+  std::optional<std::uint32_t> class_code = {};  ///< 24 bits: base class, sub-class, interface
+  bool operator==(const IdentityOverrides&) const = default;
 };
 
 /// One capability as found in the hardware.
@@ -35,6 +46,15 @@ std::vector<CapabilityHeader> extended_capabilities(std::span<const std::byte> c
 /// Offset of the first standard capability with this id, or 0.
 std::uint16_t find_capability(std::span<const std::byte> config, std::uint8_t id);
 
+/// A standard capability that the hardware does not have, read-only, of two dwords; the link in the
+/// first is filled in.
+struct ExtraCapability {
+  std::uint16_t offset = 0;  ///< a free place, multiple of 4
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+  const char* reason = "";
+};
+
 class ConfigPatch : public Inspectable {
  public:
   struct Options {
@@ -43,6 +63,8 @@ class ConfigPatch : public Inspectable {
     bool hide_msix = false;            ///< likewise, or the capability makes no sense
     bool hide_intx = false;            ///< likewise
     bool hide_function_reset = false;  ///< FLR is known to kill this device
+    IdentityOverrides identity = {};
+    std::optional<ExtraCapability> extra = {};  ///< linked behind the last capability
   };
 
   /// `config`: the hardware's configuration space, 256 or 4096 bytes (fewer reads as absent).
@@ -66,6 +88,7 @@ class ConfigPatch : public Inspectable {
 
   void add(std::uint16_t offset, std::uint32_t mask, std::uint32_t value, std::string reason);
   void add_header_rows(const Options& options);
+  void add_identity_rows(const IdentityOverrides& identity);
   void add_function_reset_rows(Config config, const Options& options);
   void link_standard(Config config, const Options& options);
   void link_extended(Config config);

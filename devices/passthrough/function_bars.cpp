@@ -33,7 +33,11 @@ std::optional<BarDescription> describe_bar(std::uint32_t hardware, std::uint64_t
 Result<std::unique_ptr<FunctionBars>> FunctionBars::create(Options options) {
   std::unique_ptr<FunctionBars> bars(new FunctionBars(options.space));
   TRY(bars->add_bars(options));
-  bars->rom_ = TRY(RomWindow::create(options.device, options.slots, std::move(options.rom)));
+  bars->rom_ = TRY(RomWindow::create({.device = options.device,
+                                      .slots = options.slots,
+                                      .source = std::move(options.rom),
+                                      .shown = options.shown,
+                                      .real = options.real}));
   return bars;
 }
 

@@ -26,7 +26,9 @@ class FunctionBars : public Inspectable {
     MmioBus& mmio;
     PortBus& ports;
     BarSpace& space;
-    std::vector<std::byte> rom;  ///< in place of the device's own; may be empty
+    RomSource rom;
+    RomIds shown;  ///< ids that the guest sees
+    RomIds real;   ///< the hardware's
     std::optional<MsixLayout> msix;
     std::array<BarOverlay*, 6> overlays;  ///< by BAR; nullptr for none
   };

@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "devices/passthrough/gpudirect.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
@@ -107,11 +108,19 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
   const auto config = TRY(read_config(device));
   const auto msi = find_msi(device, config);
   const auto msix = find_msix(device, config);
+  std::optional<ExtraCapability> extra;
+  if (options.gpudirect_clique) {
+    extra = TRY(gpudirect_capability(config, *options.gpudirect_clique));
+  }
   auto patch = ConfigPatch::create(config, {.multi_function = options.multi_function,
                                             .hide_msi = !msi,
                                             .hide_msix = !msix,
                                             .hide_intx = device.irq(IrqType::kIntx).count == 0,
-                                            .hide_function_reset = options.hide_function_reset});
+                                            .hide_function_reset = options.hide_function_reset,
+                                            .identity = options.identity,
+                                            .extra = extra});
+  const RomIds real{load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
+                    load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0)};
   auto mutex = std::make_unique<std::mutex>();
   auto interrupts = std::make_unique<FunctionInterrupts>(
       FunctionInterrupts::Options{.device = device,
@@ -133,6 +142,9 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                         .ports = options.ports,
                                         .space = options.bar_space,
                                         .rom = std::move(options.rom),
+                                        .shown = {options.identity.vendor.value_or(real.vendor),
+                                                  options.identity.device.value_or(real.device)},
+                                        .real = real,
                                         .msix = msix,
                                         .overlays = by_bar}));
   const auto decode = bars->physical_decode();

@@ -41,7 +41,9 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     MsiController& msi_controller;
     InterruptPins& interrupt_pins;
     BarSpace& bar_space;
-    std::vector<std::byte> rom = {};  ///< image in place of the device's own
+    RomSource rom = {};
+    IdentityOverrides identity = {};
+    std::optional<std::uint8_t> gpudirect_clique = {};
     /// Called before the guest's write that makes the device a bus master; may block. False: the
     /// write is dropped.
     std::function<bool()> before_bus_master = {};

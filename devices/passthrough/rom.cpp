@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include "devices/pci/pci_spec.hpp"
+#include "vmm/base/bytes.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
 namespace {
+
+constexpr std::uint16_t kRomSignature = 0xaa55;  // PCI Firmware Specification 3.3, 5.1.1
 
 /// Memory decode switched on while this lives, as it was afterwards. VFIO refuses to read a ROM
 /// without it, and before the guest's start it is off.
@@ -39,42 +42,105 @@ class MemoryDecode {
   bool changed_ = false;
 };
 
-/// Whether the device lets its ROM be read at all.
-bool can_read(PhysicalDevice& device) {
+/// Why the device's own ROM cannot be shown; nothing when it can.
+std::optional<std::string> why_unreadable(PhysicalDevice& device) {
+  const auto size = device.region(RegionIndex::kRom).size;
+  if (size == 0) {
+    return "the device has none";
+  }
+  if (size > RomWindow::kMaximumSize) {
+    return fmt::format("the device claims {:#x} bytes", size);
+  }
   const MemoryDecode decode(device);
   std::array<std::byte, 2> probe{};
-  return device.read(RegionIndex::kRom, 0, probe).has_value();
+  if (auto status = device.read(RegionIndex::kRom, 0, probe); !status) {
+    return status.error().to_string();
+  }
+  if (load_le(probe) != kRomSignature) {
+    return fmt::format("the device's begins with {:#06x}, not with 55 aa", load_le(probe));
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
-RomWindow::RomWindow(PhysicalDevice& device, MemorySlots& slots, MappedRegion memory)
-    : device_(device), slots_(slots), name_(device.name() + " ROM"), memory_(std::move(memory)) {}
+RomWindow::RomWindow(const Options& options, MappedRegion memory)
+    : device_(options.device),
+      slots_(options.slots),
+      shown_(options.shown),
+      real_(options.real),
+      check_(options.source.check),
+      name_(device_.name() + " ROM"),
+      memory_(std::move(memory)) {
+  std::fill(memory_.bytes().begin(), memory_.bytes().end(), std::byte{0xff});
+}
 
-Result<std::unique_ptr<RomWindow>> RomWindow::create(PhysicalDevice& device, MemorySlots& slots,
-                                                     std::vector<std::byte> contents) {
-  const bool given = !contents.empty();
-  const auto bytes = given ? contents.size() : device.region(RegionIndex::kRom).size;
-  if (bytes == 0 || (!given && !can_read(device))) {
+Result<std::unique_ptr<RomWindow>> RomWindow::create(Options options) {
+  auto& device = options.device;
+  auto contents = std::move(options.source.contents);
+  if (options.source.hidden) {
     return std::unique_ptr<RomWindow>();
   }
-  if (bytes > kMaximumSize) {
-    if (given) {
-      return fail(ErrorKind::kConfig, "ROM file for {} has {} bytes, a ROM BAR holds at most {}",
-                  device.name(), bytes, kMaximumSize);
+  const auto unreadable = contents.empty() ? why_unreadable(device) : std::nullopt;
+  const bool fallen_back = unreadable && options.source.fallback;
+  if (fallen_back) {
+    if (auto other = options.source.fallback()) {
+      contents = std::move(other).value();
+    } else {
+      log::debug("{}: {}", device.name(), other.error().to_string());
     }
+  }
+  if (unreadable && contents.empty()) {
+    const auto level =
+        device.region(RegionIndex::kRom).size == 0 ? log::Level::kDebug : log::Level::kInfo;
+    log::write(level, "{}: The guest sees no option ROM: {}; pci.rom can name a file",
+               fmt::make_format_args(device.name(), *unreadable));
     return std::unique_ptr<RomWindow>();
   }
-  const auto size = std::bit_ceil(std::max<std::uint64_t>(bytes, kPageSize));
-  auto memory = TRY(MappedRegion::create({.size = size}));
-  std::unique_ptr<RomWindow> rom(new RomWindow(device, slots, std::move(memory)));
-  std::fill(rom->memory_.bytes().begin(), rom->memory_.bytes().end(), std::byte{0xff});
-  if (given) {
-    std::copy(contents.begin(), contents.end(), rom->memory_.bytes().begin());
-    rom->loaded_ = true;
-    rom->loaded_bytes_ = contents.size();
+  const auto bytes = contents.empty() ? device.region(RegionIndex::kRom).size : contents.size();
+  if (bytes > kMaximumSize) {
+    return fail(ErrorKind::kConfig, "ROM file for {} has {} bytes, a ROM BAR holds at most {}",
+                device.name(), bytes, kMaximumSize);
+  }
+  auto memory = TRY(MappedRegion::create({.size = size_for(bytes)}));
+  std::unique_ptr<RomWindow> rom(new RomWindow(options, std::move(memory)));
+  if (!contents.empty()) {
+    rom->fill(contents);
+  }
+  // Files were fitted where they were read.
+  if (fallen_back || (contents.empty() && options.source.check == RomCheck::kStrict)) {
+    rom->load();
+    TRY_CONTEXT(rom->fit(), "Option ROM of " + device.name());
   }
   return rom;
+}
+
+void RomWindow::fill(std::span<const std::byte> contents) {
+  std::copy(contents.begin(), contents.end(), memory_.bytes().begin());
+  loaded_bytes_ = contents.size();
+  loaded_ = true;
+}
+
+/// Ids in the images as the guest sees them. A ROM that cannot be fitted is shown as it is, but for
+/// strict users.
+Status RomWindow::fit() {
+  std::vector<std::byte> bytes(
+      memory_.bytes().begin(),
+      memory_.bytes().begin() + static_cast<std::ptrdiff_t>(loaded_bytes_));
+  const auto changes = fit_rom(bytes, shown_, real_, check_);
+  if (!changes && check_ == RomCheck::kStrict) {
+    return changes.error();
+  }
+  if (!changes) {
+    log::warn("{}: Shown as it is, though {}", name_, changes.error().to_string());
+    return {};
+  }
+  for (const auto& change : *changes) {
+    log::info("{}: {}", name_, change);
+  }
+  std::fill(memory_.bytes().begin(), memory_.bytes().end(), std::byte{0xff});
+  fill(bytes);
+  return {};
 }
 
 void RomWindow::load() {
@@ -95,6 +161,9 @@ void RomWindow::load() {
     loaded_bytes_ += chunk;
   }
   loaded_ = true;
+  if (check_ == RomCheck::kCorrect) {
+    static_cast<void>(fit());  // succeeds always with this check
+  }
 }
 
 std::span<const std::byte> RomWindow::image() {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // RomWindow: the expansion ROM (PCI Local Bus 3.0, 6.2.5.2 and 6.3) as read-only guest memory. The
 // contents are read from the device when the guest enables the ROM for the first time, or given by
-// the user (a laptop's GPU has none; a boot GPU's is often a modified copy). Missing: correction of
-// a device id in the image that differs from that of the device.
+// the user (a laptop's GPU has none; a boot GPU's is often a modified copy), or what the host has
+// of it elsewhere. Ids in the images are made those that the guest sees.
 #pragma once
 
+#include <algorithm>
+#include <bit>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,17 +15,40 @@
 
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/pci/bar_space.hpp"
+#include "firmware/rom/rom_fit.hpp"
 #include "vmm/base/mapped_region.hpp"
+#include "vmm/base/units.hpp"
 #include "vmm/bus/memory_slots.hpp"
 
 namespace gpuvm {
 
+/// Where a function's ROM comes from.
+struct RomSource {
+  bool hidden = false;              ///< the guest sees no ROM BAR
+  std::vector<std::byte> contents;  ///< in place of the device's own; fitted by the caller
+  RomCheck check = RomCheck::kCorrect;
+  /// Another copy of the device's ROM on this host, asked for where the device does not let its own
+  /// be read. Errors: kHost says why there is none.
+  std::function<Result<std::vector<std::byte>>()> fallback = {};
+};
+
 class RomWindow : public BarWindow, public Inspectable {
  public:
-  /// `contents`: in place of the device's own ROM. Nothing when there is no ROM to show: size 0, or
-  /// the device does not let it be read. Errors: kConfig (contents of absurd size), kHost (memory).
-  static Result<std::unique_ptr<RomWindow>> create(PhysicalDevice& device, MemorySlots& slots,
-                                                   std::vector<std::byte> contents);
+  struct Options {
+    PhysicalDevice& device;
+    MemorySlots& slots;
+    RomSource source = {};
+    RomIds shown = {};  ///< what the guest sees as the function's ids
+    RomIds real = {};   ///< the hardware's
+  };
+  /// Nothing when there is no ROM to show; the reason is logged. Errors: kConfig (contents of
+  /// absurd size; with RomCheck::kStrict the device's own ROM too), kHost (memory).
+  static Result<std::unique_ptr<RomWindow>> create(Options options);
+
+  /// The size of the BAR that shows so many bytes.
+  static std::uint64_t size_for(std::uint64_t bytes) {
+    return std::bit_ceil(std::max<std::uint64_t>(bytes, kPageSize));
+  }
 
   std::string_view name() const override { return name_; }
   BarSpaceKind kind() const override { return BarSpaceKind::kMemory; }
@@ -42,10 +68,15 @@ class RomWindow : public BarWindow, public Inspectable {
   static constexpr std::uint64_t kMaximumSize = std::uint64_t{16} << 20;
 
  private:
-  RomWindow(PhysicalDevice& device, MemorySlots& slots, MappedRegion memory);
+  RomWindow(const Options& options, MappedRegion memory);
+  void fill(std::span<const std::byte> contents);
+  Status fit();
 
   PhysicalDevice& device_;
   MemorySlots& slots_;
+  const RomIds shown_;
+  const RomIds real_;
+  const RomCheck check_;
   const std::string name_;
   MappedRegion memory_;  ///< filled with ones past the contents; survives guest resets
   bool loaded_ = false;

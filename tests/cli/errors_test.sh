@@ -47,8 +47,27 @@ expect_output() {
 good=$folder/guest.toml
 printf '[boot]\nkernel = "vmlinuz"\n' >"$good"
 
+# Option ROMs.
+corpus=$source_dir/tests/fuzz/corpus/option_rom
+expect_error 64 'SOURCE is required' rom show
+expect_error 64 'subcommand' rom
+expect_error 64 'no PCI address' rom dump gpu "$folder/dump.rom"
+expect_error 78 '001f:ff:1f.7' rom dump 001f:ff:1f.7 "$folder/dump.rom"
+expect_error 78 'no-such.rom' rom show "$folder/no-such.rom"
+: >"$folder/empty.rom"
+expect_error 78 'The ROM is empty' rom show "$folder/empty.rom"
+expect_error 78 'no image begins in it' rom show "$corpus/ones"
+truncate -s 16777217 "$folder/large.rom"
+expect_error 78 'at most 16777216' rom show "$folder/large.rom"
+expect_output '0x000000  legacy, 10de:1b80, class 030000, 1024 bytes, checksum right' rom show "$corpus/legacy_efi"
+expect_output '0x000400  EFI, 10de:1b80, class 030000, 1024 bytes, x64, compressed, last' rom show "$corpus/legacy_efi"
+expect_output 'for ever' rom show "$corpus/loop"
+expect_output '512 bytes cut off' rom trim "$corpus/vendor_header" "$folder/trimmed.rom"
+tail -c +513 "$corpus/vendor_header" | cmp - "$folder/trimmed.rom" || complain "trimmed ROM differs"
+expect_error 78 'File exists' rom trim "$corpus/vendor_header" "$folder/trimmed.rom"
+
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, validate, inspect, unbind, reset, test-reset or dump'
+expect_error 64 'A verb is required: run, validate, inspect, unbind, reset, test-reset, dump or rom'
 expect_error 64 'frobnicate' frobnicate
 expect_error 64 'CONFIG is required' run
 expect_error 64 'CONFIG is required' validate

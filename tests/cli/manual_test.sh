@@ -24,8 +24,8 @@ compare() {
 }
 
 # Options.
-for verb in '' run validate inspect unbind reset test-reset dump 'dump fdt'; do
-  # shellcheck disable=SC2086  # the empty verb is no argument, dump's kinds are two
+for verb in '' run validate inspect unbind reset test-reset dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim'; do
+  # shellcheck disable=SC2086  # the empty verb is no argument, those with kinds are two
   "$gpuvm" $verb --help || exit 1
 done >"$folder/help"
 grep -E '^ +-' "$folder/help" | grep -oE '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,' >"$folder/options"

@@ -83,6 +83,46 @@ TEST_F(Life, RebuiltVmKeepsItsMemoryAndStartsAtTheResetVector) {
   EXPECT_EQ(load_le(ram().subspan(0x7000, 4)), 0x1234U);
 }
 
+/// Reports what CPUID says of leaves 0x40000000 (four registers) and 0x40000001 (EAX), and leaf 1's
+/// ECX.
+GuestCode hypervisor_reports() {
+  GuestCode code;
+  code.mov_eax(0x40000000).raw({0x0f, 0xa2}).report_eax().mov_eax_ebx().report_eax();
+  code.mov_eax(0x40000000).raw({0x0f, 0xa2}).mov_eax_ecx().report_eax().mov_eax_edx().report_eax();
+  code.mov_eax(0x40000001).raw({0x0f, 0xa2}).report_eax();
+  code.mov_eax(1).raw({0x0f, 0xa2}).mov_eax_ecx().report_eax();
+  return code;
+}
+
+// Where there is no leaf 0x40000000 an Intel processor answers with its last basic leaf and AMD's
+// with zeroes (SDM volume 2, CPUID): neither is a signature.
+TEST_F(Life, CpuidHidesTheHypervisor) {
+  create_vm(1, {.hidden = true});
+  load(hypervisor_reports().finish());
+  const auto outcome = run();
+  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
+  const auto values = reports_.values();
+  ASSERT_EQ(values.size(), 6U);
+  EXPECT_NE(values[1], 0x4b4d564bU);
+  EXPECT_NE(values[2], 0x564b4d56U);
+  EXPECT_EQ(values[5] >> 31, 0U);
+}
+
+TEST_F(Life, CpuidShowsHyperVWithTheIdAskedFor) {
+  create_vm(1, {.hidden = true, .hyperv_vendor_id = "exactly12chr"});
+  load(hypervisor_reports().finish());
+  const auto outcome = run();
+  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
+  const auto values = reports_.values();
+  ASSERT_EQ(values.size(), 6U);
+  EXPECT_EQ(values[0], 0x40000005U);
+  EXPECT_EQ(values[1], 0x63617865U);  // "exac"
+  EXPECT_EQ(values[2], 0x31796c74U);  // "tly1"
+  EXPECT_EQ(values[3], 0x72686332U);  // "2chr"
+  EXPECT_EQ(values[4], 0x31237648U);  // "Hv#1"
+  EXPECT_EQ(values[5] >> 31, 1U);
+}
+
 // Linux, Documentation/virt/kvm/x86/cpuid.rst: "KVMKVMKVM\0\0\0" in EBX, ECX, EDX.
 TEST_F(Life, CpuidShowsTheHypervisorAndTheTopology) {
   create_vm(3);

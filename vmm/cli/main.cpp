@@ -50,6 +50,10 @@ constexpr const char* kDumpFooter = R"(Examples:
   gpuvm dump fdt guest.toml
   gpuvm dump fdt --set boot.mode=efi-handover guest.toml | dtc -I dts -O dtb -o guest.dtb)";
 
+constexpr const char* kRomFooter = R"(Examples:
+  gpuvm rom dump 0000:01:00.0 gpu.rom    save it, for pci.rom of a guest
+  gpuvm rom show gpu.rom                 what is in it)";
+
 using Verb = std::function<Result<int>()>;
 
 void add_log_options(CLI::App& app, LogArguments& log) {
@@ -148,6 +152,29 @@ void add_test_reset(CLI::App& app, TestResetArguments& arguments, Verb& verb) {
   test->callback([&] { verb = [&] { return test_reset_verb(arguments); }; });
 }
 
+void add_rom(CLI::App& app, RomArguments& arguments, Verb& verb) {
+  auto* rom = app.add_subcommand("rom", "Look at option ROMs, and save them from devices");
+  rom->require_subcommand(1);
+  auto* show = rom->add_subcommand("show", "List the images of a ROM file, or of a device's ROM");
+  show->add_option("SOURCE", arguments.source, "A file, or a PCI address such as 0000:01:00.0")
+      ->type_name("")
+      ->required();
+  show->callback([&] { verb = [&] { return rom_show_verb(arguments); }; });
+  auto* dump = rom->add_subcommand("dump", "Save a device's ROM in a new file");
+  dump->add_option("BDF", arguments.source, "A PCI address such as 0000:01:00.0")
+      ->type_name("")
+      ->required();
+  dump->add_option("FILE", arguments.output, "The file")->type_name("")->required();
+  dump->callback([&] { verb = [&] { return rom_dump_verb(arguments); }; });
+  auto* trim = rom->add_subcommand("trim", "Cut off what lies before the first image");
+  trim->add_option("IN", arguments.source, "A ROM file, as a vendor's tool wrote it")
+      ->type_name("")
+      ->required();
+  trim->add_option("OUT", arguments.output, "The new file")->type_name("")->required();
+  trim->callback([&] { verb = [&] { return rom_trim_verb(arguments); }; });
+  rom->footer(kRomFooter);
+}
+
 int report(ErrorKind kind, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
   std::fprintf(stderr, "gpuvm: error: %s\n", message.c_str());
@@ -162,6 +189,7 @@ int run_command_line(int argc, const char* const* argv) {
   InspectArguments inspect;
   ResetArguments reset;
   TestResetArguments test_reset;
+  RomArguments rom;
   Verb verb;
   CLI::App app(kDescription, "gpuvm");
   app.set_version_flag("--version", "gpuvm " GPUVM_VERSION);
@@ -173,6 +201,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_dump(app, dump, verb);
   add_reset(app, reset, verb);
   add_test_reset(app, test_reset, verb);
+  add_rom(app, rom, verb);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -184,8 +213,8 @@ int run_command_line(int argc, const char* const* argv) {
   if (!verb) {
     return report(
         ErrorKind::kUsage,
-        "A verb is required: run, validate, inspect, unbind, reset, test-reset or dump (see gpuvm "
-        "--help)");
+        "A verb is required: run, validate, inspect, unbind, reset, test-reset, dump or rom (see "
+        "gpuvm --help)");
   }
   const auto status = verb();
   return status ? *status : report(status.error().kind(), status.error().to_string());

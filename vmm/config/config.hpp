@@ -41,6 +41,8 @@ struct MachineConfig {
 
 struct CpuConfig {
   std::vector<std::string> hide;  ///< feature names as in /proc/cpuinfo; only their form is checked
+  bool hide_hypervisor = false;   ///< no KVM leaves, no hypervisor bit
+  std::string hyperv_vendor_id;   ///< up to 12 characters; empty: no Hyper-V leaves
   bool operator==(const CpuConfig&) const = default;
 };
 
@@ -71,6 +73,30 @@ enum class ResetChoice {
   kNone,      ///< never: made quiet and checked only
 };
 
+enum class PciRomMode {
+  kAuto,  ///< the device's own, or what the host has of it
+  kOff,   ///< no ROM BAR
+  kFile,
+};
+
+/// Of the function that PciConfig::host names; kOff concerns all functions of the slot.
+struct PciRomConfig {
+  PciRomMode mode = PciRomMode::kAuto;
+  std::string path;     ///< absolute, of kFile
+  bool strict = false;  ///< a ROM that does not fit the function is refused, not corrected
+  bool operator==(const PciRomConfig&) const = default;
+};
+
+/// Ids that the guest sees in place of those of the function that PciConfig::host names.
+struct PciIdentityConfig {
+  std::optional<std::uint16_t> vendor_id = {};
+  std::optional<std::uint16_t> device_id = {};
+  std::optional<std::uint16_t> sub_vendor_id = {};
+  std::optional<std::uint16_t> sub_device_id = {};
+  std::optional<std::uint32_t> class_code = {};  ///< 24 bits
+  bool operator==(const PciIdentityConfig&) const = default;
+};
+
 /// One slot of the host whose functions the guest gets, or a function of a vfio-user server.
 struct PciConfig {
   Bdf host;                             ///< its primary function; meaningless with socket
@@ -81,6 +107,9 @@ struct PciConfig {
   std::optional<std::uint32_t>
       reset_wait;           ///< ms to rest after a reset, at most 60000; the policy's
   std::string socket = {};  ///< absolute; of a vfio-user server; empty: the host has the slot
+  PciRomConfig rom = {};
+  PciIdentityConfig identity = {};
+  std::optional<std::uint8_t> gpudirect_clique = {};  ///< 0 to 15
   bool operator==(const PciConfig&) const = default;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// [cpu]: which of the host's processor features the guest does not see. Whether a name is a feature
+// [cpu]: which of the host's processor features the guest does not see, and what it sees of the
+// hypervisor. Whether a name is a feature
 // that can be hidden is known where CPUID is made.
 #include <algorithm>
 
@@ -18,12 +19,24 @@ bool is_feature_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), is_allowed);
 }
 
+/// The signature of CPUID leaf 0x40000000 is three registers long.
+bool is_vendor_id(std::string_view text) {
+  return text.size() <= 12 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 }  // namespace
 
 Result<CpuConfig> read_cpu(TableReader table) {
   CpuConfig cpu;
   cpu.hide = TRY(table.optional_strings("hide")).value_or(cpu.hide);
+  cpu.hide_hypervisor = TRY(table.boolean("hide_hypervisor", cpu.hide_hypervisor));
+  cpu.hyperv_vendor_id = TRY(table.optional_string("hyperv_vendor_id")).value_or("");
   TRY(table.finish());
+  if (!is_vendor_id(cpu.hyperv_vendor_id)) {
+    return table.must_be("hyperv_vendor_id", "at most 12 printable ASCII characters",
+                         '"' + printable(cpu.hyperv_vendor_id) + '"');
+  }
   for (const auto& feature : cpu.hide) {
     if (!is_feature_name(feature)) {
       return table.must_be("hide", "a list of feature names as in the flags of /proc/cpuinfo",

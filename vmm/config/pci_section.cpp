@@ -75,7 +75,56 @@ Status check_source(const TableReader& entry) {
                          "driver of the host");
     }
   }
+  for (const char* const key : {"rom", "rom_check", "vendor_id", "device_id", "sub_vendor_id",
+                                "sub_device_id", "class", "gpudirect_clique"}) {
+    if (entry.has("socket") && entry.has(key)) {
+      return entry.wrong(key, "goes with host only: a vfio-user server shows what it likes");
+    }
+  }
   return {};
+}
+
+/// "auto", "off", or a path ("./off" for a file of that name).
+Result<PciRomConfig> read_rom(TableReader& entry) {
+  PciRomConfig rom;
+  const auto check = TRY(entry.choice("rom_check", kRomCheckNames, 0));
+  rom.strict = check == 1;
+  const auto word = TRY(entry.optional_string("rom"));
+  if (!word || *word == "auto") {
+    return rom;
+  }
+  if (*word == "off") {
+    rom.mode = PciRomMode::kOff;
+    return rom;
+  }
+  if (word->empty()) {
+    return entry.must_be("rom", R"("auto", "off" or the path of a file)", R"("")");
+  }
+  rom.mode = PciRomMode::kFile;
+  rom.path = TRY(entry.optional_path("rom")).value_or("");
+  return rom;
+}
+
+template <class Id>
+Result<std::optional<Id>> read_id(TableReader& entry, std::string_view key, std::int64_t most) {
+  const auto value = TRY(entry.optional_integer(key, {0, most}));
+  return value ? std::optional(static_cast<Id>(*value)) : std::nullopt;
+}
+
+Result<PciIdentityConfig> read_identity(TableReader& entry) {
+  constexpr std::int64_t kMostVendor = 0xfffe;  // ffff says that there is no function
+  constexpr std::uint32_t kBridge = 0x06;
+  PciIdentityConfig ids;
+  ids.vendor_id = TRY(read_id<std::uint16_t>(entry, "vendor_id", kMostVendor));
+  ids.device_id = TRY(read_id<std::uint16_t>(entry, "device_id", 0xffff));
+  ids.sub_vendor_id = TRY(read_id<std::uint16_t>(entry, "sub_vendor_id", 0xffff));
+  ids.sub_device_id = TRY(read_id<std::uint16_t>(entry, "sub_device_id", 0xffff));
+  ids.class_code = TRY(read_id<std::uint32_t>(entry, "class", 0xffffff));
+  if (ids.class_code && *ids.class_code >> 16 == kBridge) {
+    return entry.wrong("class",
+                       "makes a bridge of a device; a guest would look for a bus behind it");
+  }
+  return ids;
 }
 
 Result<PciConfig> read_entry(TableReader entry) {
@@ -91,6 +140,9 @@ Result<PciConfig> read_entry(TableReader entry) {
     pci.reset_wait = static_cast<std::uint32_t>(*wait);
   }
   pci.socket = TRY(entry.optional_path("socket")).value_or("");
+  pci.rom = TRY(read_rom(entry));
+  pci.identity = TRY(read_identity(entry));
+  pci.gpudirect_clique = TRY(read_id<std::uint8_t>(entry, "gpudirect_clique", 15));
   TRY(entry.finish());
   TRY(check_source(entry));
   if (!pci.functions.empty() && std::find(pci.functions.begin(), pci.functions.end(),

@@ -87,6 +87,19 @@ std::string host_text(const PciConfig& pci) {
   return out + fmt::format("managed = {}\n", pci.managed);
 }
 
+std::string rom_text(const PciRomConfig& rom) {
+  const std::string value = rom.mode == PciRomMode::kFile  ? rom.path
+                            : rom.mode == PciRomMode::kOff ? "off"
+                                                           : "auto";
+  return fmt::format("rom = {}\nrom_check = \"{}\"\n", quoted(value),
+                     config::name_of(config::kRomCheckNames, rom.strict ? 1 : 0));
+}
+
+template <class Id>
+std::string id_text(std::string_view key, const std::optional<Id>& id, int digits) {
+  return id ? fmt::format("{} = 0x{:0{}x}\n", key, *id, digits) : std::string();
+}
+
 std::string pci_text(const PciConfig& pci) {
   std::string out = "\n[[pci]]\n" +
                     (pci.socket.empty() ? host_text(pci) : "socket = " + quoted(pci.socket) + "\n");
@@ -94,6 +107,17 @@ std::string pci_text(const PciConfig& pci) {
                      config::name_of(config::kResetChoiceNames, pci.reset));
   if (pci.reset_wait) {
     out += fmt::format("reset_wait = {}\n", *pci.reset_wait);
+  }
+  if (pci.socket.empty()) {
+    out += rom_text(pci.rom);
+  }
+  out += id_text("vendor_id", pci.identity.vendor_id, 4);
+  out += id_text("device_id", pci.identity.device_id, 4);
+  out += id_text("sub_vendor_id", pci.identity.sub_vendor_id, 4);
+  out += id_text("sub_device_id", pci.identity.sub_device_id, 4);
+  out += id_text("class", pci.identity.class_code, 6);
+  if (pci.gpudirect_clique) {
+    out += fmt::format("gpudirect_clique = {}\n", *pci.gpudirect_clique);
   }
   return out;
 }
@@ -117,7 +141,9 @@ std::string console_text(const ConsoleConfig& console) {
 std::string to_toml(const Config& config) {
   std::string out = fmt::format("name = {}\n", quoted(config.name));
   out += machine_text(config.machine);
-  out += fmt::format("\n[cpu]\nhide = {}\n", quoted_list(config.cpu.hide));
+  out += fmt::format("\n[cpu]\nhide = {}\nhide_hypervisor = {}\nhyperv_vendor_id = {}\n",
+                     quoted_list(config.cpu.hide), config.cpu.hide_hypervisor,
+                     quoted(config.cpu.hyperv_vendor_id));
   out += boot_text(config.boot);
   for (const auto& pci : config.pci) {
     out += pci_text(pci);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "vmm/base/text.hpp"
 #include "vmm/kvm/cpu_features.hpp"
@@ -38,7 +39,6 @@ struct FixedBits {
 constexpr std::array kFixedBits = {
     FixedBits{1, 0, Reg::kEcx, bit(3), 0, "MONITOR/MWAIT: idle must reach the host"},
     FixedBits{1, 0, Reg::kEcx, bit(2) | bit(15), 0, "debug store, PDCM: no PMU in the guest"},
-    FixedBits{1, 0, Reg::kEcx, 0, bit(31), "hypervisor present"},
     FixedBits{1, 0, Reg::kEcx, 0, bit(24), "TSC deadline timer of the in-kernel APIC"},
     FixedBits{1, 0, Reg::kEcx, 0, bit(21), "x2APIC of the in-kernel APIC"},
     FixedBits{1, 0, Reg::kEdx, bit(21), 0, "debug store: no PMU in the guest"},
@@ -61,6 +61,43 @@ void apply_fixed_bits(std::vector<CpuidEntry>& entries) {
       (*entry)[row.where] = ((*entry)[row.where] & ~row.clear) | row.set;
     }
   }
+}
+
+constexpr std::uint32_t kHypervisorLeaf = 0x40000000;
+constexpr std::uint32_t kSecondHypervisorLeaf = 0x40000100;
+
+bool is_hypervisor_leaf(const CpuidEntry& entry) {
+  return entry.leaf >> 28 == 4;
+}
+
+/// Leaf 1 ECX bit 31: leaves from 0x40000000 are there.
+void set_hypervisor_bit(std::vector<CpuidEntry>& entries) {
+  const bool present = std::any_of(entries.begin(), entries.end(), is_hypervisor_leaf);
+  if (auto* entry = find(entries, 1, 0)) {
+    auto& ecx = (*entry)[Reg::kEcx];
+    ecx = present ? ecx | bit(31) : ecx & ~bit(31);
+  }
+}
+
+/// The least that a guest takes for Hyper-V, and that KVM implements by itself: the hypercall page
+/// and the processor's index.
+std::vector<CpuidEntry> hyperv_leaves(std::string_view vendor_id) {
+  std::array<char, 12> id{};
+  std::copy_n(vendor_id.begin(), std::min(vendor_id.size(), id.size()), id.begin());
+  std::array<std::uint32_t, 3> signature{};
+  std::memcpy(signature.data(), id.data(), id.size());
+  constexpr std::uint32_t kInterface = 0x31237648;        // "Hv#1"
+  constexpr std::uint32_t kPrivileges = bit(5) | bit(6);  // hypercall and VP index registers
+  constexpr std::uint32_t kRelaxedTiming = bit(5);        // watchdogs of the guest off
+  constexpr std::uint32_t kNeverSpinNotify = ~std::uint32_t{0};
+  constexpr std::uint32_t kProcessors = 64;
+  return {
+      {kHypervisorLeaf, 0, false, {kHypervisorLeaf + 5, signature[0], signature[1], signature[2]}},
+      {kHypervisorLeaf + 1, 0, false, {kInterface, 0, 0, 0}},
+      {kHypervisorLeaf + 2, 0, false, {0, 0, 0, 0}},
+      {kHypervisorLeaf + 3, 0, false, {kPrivileges, 0, 0, 0}},
+      {kHypervisorLeaf + 4, 0, false, {kRelaxedTiming, kNeverSpinNotify, 0, 0}},
+      {kHypervisorLeaf + 5, 0, false, {kProcessors, 0, 0, 0}}};
 }
 
 /// Bits of an APIC ID that tell cores apart.
@@ -150,6 +187,25 @@ Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::stri
   return {};
 }
 
+void show_hypervisor(std::vector<CpuidEntry>& entries, const HypervisorView& view) {
+  if (view.hidden) {
+    std::erase_if(entries, is_hypervisor_leaf);
+  }
+  if (view.hyperv_vendor_id.empty()) {
+    return;
+  }
+  for (auto& entry : entries) {
+    if (is_hypervisor_leaf(entry)) {
+      if (entry.leaf == kHypervisorLeaf) {  // EAX: the last leaf
+        entry[Reg::kEax] = std::max(entry[Reg::kEax], kHypervisorLeaf + 1) + 0x100;
+      }
+      entry.leaf += kSecondHypervisorLeaf - kHypervisorLeaf;
+    }
+  }
+  const auto leaves = hyperv_leaves(view.hyperv_vendor_id);
+  entries.insert(entries.end(), leaves.begin(), leaves.end());
+}
+
 std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t index,
                                     std::uint32_t count) {
   std::vector<CpuidEntry> entries;
@@ -162,6 +218,7 @@ std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::
     entries.push_back(entry);
   }
   apply_fixed_bits(entries);
+  set_hypervisor_bit(entries);
   for (auto& entry : entries) {
     if (entry.leaf == 1) {
       set_basic_topology(entry, index, count);

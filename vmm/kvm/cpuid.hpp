@@ -37,6 +37,15 @@ struct CpuidEntry {
 /// avx along). Errors: kConfig for a name that is not known, with the nearest known one.
 Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::string> names);
 
+/// What CPUID says of the hypervisor (Linux Documentation/virt/kvm/x86/cpuid.rst; Microsoft's
+/// Hypervisor Top Level Functional Specification, 2.4).
+struct HypervisorView {
+  bool hidden = false;  ///< no KVM leaves; without a Hyper-V id no hypervisor bit either
+  std::string_view hyperv_vendor_id = {};  ///< shows Hyper-V's leaves first; empty: not
+};
+/// Changes the leaves from 0x40000000. guest_cpuid() sets the hypervisor bit where any is left.
+void show_hypervisor(std::vector<CpuidEntry>& entries, const HypervisorView& view);
+
 /// The leaves for vCPU `index` of `count`; its APIC ID is `index`.
 std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t index,
                                     std::uint32_t count);

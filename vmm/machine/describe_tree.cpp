@@ -54,10 +54,19 @@ Status add_function(const HostSystem& host, const HostFunction& function, Descri
   TreeFunction out;
   out.port_devfn = static_cast<std::uint8_t>((function.port + 1) << 3);
   out.devfn = function.function;
-  out.vendor = device.ids().vendor;
-  out.device = device.ids().device;
-  out.class_code = device.ids().class_code;
-  for (const auto& bar : TRY(device.bars())) {
+  const auto& identity = function.settings.identity;
+  out.vendor = identity.vendor.value_or(device.ids().vendor);
+  out.device = identity.device.value_or(device.ids().device);
+  out.class_code = identity.class_code.value_or(device.ids().class_code);
+  auto bars = TRY(device.bars());
+  const auto& rom = function.settings.rom;
+  if (rom.hidden || !rom.contents.empty()) {
+    std::erase_if(bars, [](const PciBar& bar) { return bar.index == BarSet::kRom; });
+  }
+  if (!rom.hidden && !rom.contents.empty()) {
+    bars.push_back({.index = BarSet::kRom, .size = RomWindow::size_for(rom.contents.size())});
+  }
+  for (const auto& bar : bars) {
     port.request.bars.push_back({function.host.to_string(), bar.index, description_of(bar)});
     out.bars.push_back({.index = bar.index,
                         .io = bar.io,

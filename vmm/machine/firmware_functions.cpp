@@ -2,6 +2,7 @@
 #include "vmm/machine/firmware_functions.hpp"
 
 #include "devices/pci/pci_spec.hpp"
+#include "firmware/rom/option_rom.hpp"
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
@@ -10,8 +11,6 @@ namespace {
 constexpr unsigned kBars = 6;
 constexpr std::uint16_t kClassDword = 0x08;
 constexpr std::size_t kRomMax = std::size_t{16} << 20;  // larger ones Linux's stub leaves out
-// PCI Firmware Specification 3.3, 5.1.1: an image starts with 0x55, 0xaa.
-constexpr std::byte kRomSignature[2] = {std::byte{0x55}, std::byte{0xaa}};
 
 /// struct pci_setup_rom after its struct setup_data.
 struct SetupRom {
@@ -26,33 +25,14 @@ struct SetupRom {
 };
 static_assert(sizeof(SetupRom) == 48);
 
-// PCI Firmware Specification 3.3, 5.1.2: the data structure that 0x18 of an image points to.
-constexpr std::size_t kDataPointer = 0x18;
-constexpr std::uint32_t kDataSignature = 0x52494350;  // "PCIR"
-constexpr std::size_t kImageLength = 0x10;            // in units of 512 bytes
-constexpr std::size_t kIndicator = 0x15;              // bit 7: the last image
-constexpr std::size_t kLengthUnit = 512;
-
 /// The images one after another, without what pads the ROM BAR; nothing when there is none, or when
 /// they are larger than a kernel takes.
 std::span<const std::byte> images_of(std::span<const std::byte> rom) {
-  std::size_t end = 0;
-  for (bool last = false; !last;) {
-    const auto image = rom.subspan(end);
-    const auto pointer = load_at<std::uint16_t>(image, kDataPointer);
-    if (!pointer || image[0] != kRomSignature[0] || image[1] != kRomSignature[1] ||
-        load_at<std::uint32_t>(image, *pointer) != kDataSignature) {
-      break;
-    }
-    const auto length = load_at<std::uint16_t>(image, *pointer + kImageLength);
-    const auto indicator = load_at<std::uint8_t>(image, *pointer + kIndicator);
-    if (!length || !indicator || *length == 0 || *length * kLengthUnit > image.size()) {
-      break;
-    }
-    end += *length * kLengthUnit;
-    last = (*indicator & 0x80) != 0;
+  const auto parsed = OptionRom::parse(rom);
+  if (!parsed || parsed->begin() != 0 || parsed->end() > kRomMax) {
+    return {};
   }
-  return end <= kRomMax ? rom.first(end) : std::span<const std::byte>();
+  return rom.first(parsed->end());
 }
 
 }  // namespace

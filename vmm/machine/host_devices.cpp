@@ -106,7 +106,8 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                            .port = port,
                            .function = number,
                            .managed = entry.managed,
-                           .reset = reset_choice(entry)});
+                           .reset = reset_choice(entry),
+                           .settings = TRY(settings_of(host, entry, bdf))});
     }
   }
   std::stable_partition(functions.begin(), functions.end(),

@@ -16,6 +16,7 @@
 #include "vmm/host/driver_binding.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/device_claims.hpp"
+#include "vmm/machine/function_settings.hpp"
 #include "vmm/machine/physical_hosts.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -28,6 +29,7 @@ struct HostFunction {
   std::uint8_t function = 0;  ///< number behind it
   bool managed = true;        ///< gpuvm binds it
   FunctionResetOptions reset;
+  FunctionSettings settings = {};
   std::string socket = {};  ///< of the vfio-user server that has it; empty: the host has it
 
   bool is_remote() const { return !socket.empty(); }
@@ -38,8 +40,9 @@ struct HostFunction {
 std::vector<Bdf> addresses_of(const std::vector<HostFunction>& functions);
 
 /// Resolves "all" and guest function numbers: the first slot of a port keeps its numbers, later
-/// ones take the next free. Those of servers come last. Errors: kConfig (absent device, more than 8
-/// functions behind a port).
+/// ones take the next free. Those of servers come last. Reads ROM files. Errors: kConfig (absent
+/// device, more than 8 functions behind a port, a ROM file that does not fit). `host` must outlive
+/// what is returned.
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries);
 

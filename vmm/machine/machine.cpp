@@ -150,12 +150,27 @@ Status Machine::read_kernel_ahead() {
   return {};
 }
 
+/// NVIDIA's drivers look for the capability only where they see a hypervisor.
+void warn_of_hidden_hypervisor(const Config& config) {
+  const bool cliques = std::any_of(config.pci.begin(), config.pci.end(), [](const PciConfig& pci) {
+    return pci.gpudirect_clique.has_value();
+  });
+  if (config.cpu.hide_hypervisor && cliques) {
+    log::warn(
+        "pci.gpudirect_clique has no effect: cpu.hide_hypervisor hides from NVIDIA's drivers "
+        "that they may look for it");
+  }
+}
+
 Status Machine::add_vm() {
   kvm_ = std::make_unique<KvmSystem>(TRY(KvmSystem::open()));
   KvmVmOptions vm;
   vm.cpus = options_.config.machine.cpus;
   vm.cpuid = TRY(kvm_->supported_cpuid());
   TRY(hide_features(vm.cpuid, options_.config.cpu.hide));
+  show_hypervisor(vm.cpuid, {.hidden = options_.config.cpu.hide_hypervisor,
+                             .hyperv_vendor_id = options_.config.cpu.hyperv_vendor_id});
+  warn_of_hidden_hypervisor(options_.config);
   vm.vfio_group_fds = devices_->group_fds();
   address_bits_ = physical_address_bits(vm.cpuid);
   vm_ = TRY(KvmVm::create(*kvm_, std::move(vm)));

@@ -134,6 +134,9 @@ Status PciComplex::add_functions(Port& port) {
                          .msi_controller = options_.msi,
                          .interrupt_pins = options_.pins,
                          .bar_space = bar_space_,
+                         .rom = functions[i].settings.rom,
+                         .identity = functions[i].settings.identity,
+                         .gpudirect_clique = functions[i].settings.gpudirect_clique,
                          .before_bus_master = options_.before_bus_master}),
                     functions[i].name());
     if (functions[i].function == 0) {

@@ -62,6 +62,18 @@ struct ValidateArguments {
   std::vector<std::string> overrides;
 };
 
+struct RomArguments {
+  std::string source;  ///< a file or a PCI address
+  std::string output;  ///< a file that does not exist yet
+};
+
+/// Prints the images of an option ROM.
+Result<int> rom_show_verb(const RomArguments& arguments);
+/// Writes a function's option ROM to a file.
+Result<int> rom_dump_verb(const RomArguments& arguments);
+/// Writes a ROM file without what lies before its first image.
+Result<int> rom_trim_verb(const RomArguments& arguments);
+
 /// Runs the guest until it ends, or with dry_run says what would be run.
 Result<int> run_verb(const RunArguments& arguments);
 /// Shows the machine that would run, and the resets of its devices.

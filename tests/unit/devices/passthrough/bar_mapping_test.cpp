@@ -7,6 +7,7 @@
 #include "devices/passthrough/rom.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/firmware/rom/rom_builder.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
@@ -229,11 +230,24 @@ TEST(HotOffsets, NeverUndercountsAndStaysBounded) {
   }
 }
 
+using test::rom_image;
+constexpr RomIds kGt710{0x10de, 0x128b};
+
+std::string failure_of(const Result<std::unique_ptr<RomWindow>>& rom) {
+  return rom ? std::string() : rom.error().to_string();
+}
+
+// PCI Local Bus 3.0, 6.2.5.2: the ROM's size is a power of two; what is behind the contents is
+// ours to choose.
 TEST(RomWindow, ReadLazilyOnceAndPadded) {
   FakePhysicalDevice device(test::gt710_config());
   FakeMemorySlots slots;
-  device.add_rom(std::vector<std::byte>(0x1800, std::byte{0x55}));
-  const auto rom = std::move(RomWindow::create(device, slots, {})).value();
+  const auto image = rom_image({.device = 0x128b, .units = 12});
+  device.add_rom(image);
+  const auto rom =
+      std::move(
+          RomWindow::create({.device = device, .slots = slots, .shown = kGt710, .real = kGt710}))
+          .value();
   ASSERT_TRUE(rom);
   EXPECT_EQ(rom->size(), 0x2000U);
   EXPECT_EQ(device.count("read rom"), 1U);  // only the probe
@@ -243,24 +257,84 @@ TEST(RomWindow, ReadLazilyOnceAndPadded) {
   EXPECT_EQ(device.count("read rom"), 3U);
   const auto& slot = slots.slots.begin()->second;
   EXPECT_EQ(slot.access, SlotAccess::kReadOnly);
-  EXPECT_EQ(slot.host[0x17ff], std::byte{0x55});
+  EXPECT_TRUE(std::equal(image.begin(), image.end(), slot.host.begin()));
   EXPECT_EQ(slot.host[0x1800], std::byte{0xff});
 }
 
-TEST(RomWindow, AbsentUnreadableGivenOrAbsurd) {
+TEST(RomWindow, AbsentUnreadableHiddenGivenOrAbsurd) {
   FakePhysicalDevice device(test::gt710_config());
   FakeMemorySlots slots;
-  EXPECT_FALSE(std::move(RomWindow::create(device, slots, {})).value());
-  device.add_rom(std::vector<std::byte>(0x1000));
+  const auto create = [&](RomSource source) {
+    return RomWindow::create({.device = device,
+                              .slots = slots,
+                              .source = std::move(source),
+                              .shown = kGt710,
+                              .real = kGt710});
+  };
+  EXPECT_FALSE(create({}).value());
+  device.add_rom(std::vector<std::byte>(0x1000, std::byte{0xff}));
+  EXPECT_FALSE(create({}).value());  // no signature: the device has none behind its BAR
+  device.add_rom(rom_image({}));
+  EXPECT_FALSE(create({.hidden = true}).value());
   device.set_gone(true);
-  EXPECT_FALSE(std::move(RomWindow::create(device, slots, {})).value());
-  const auto given = std::move(RomWindow::create(device, slots, {std::byte{0x55}})).value();
+  EXPECT_FALSE(create({}).value());
+  const auto given = std::move(create({.contents = {std::byte{0x55}}})).value();
   ASSERT_TRUE(given);
   ASSERT_TRUE(given->map(0xe0000000));
   EXPECT_EQ(slots.slots.begin()->second.host[0], std::byte{0x55});
-  const auto huge = RomWindow::create(device, slots, std::vector<std::byte>(0x1000001));
+  const auto huge = create({.contents = std::vector<std::byte>(0x1000001)});
   ASSERT_FALSE(huge);
   EXPECT_EQ(huge.error().kind(), ErrorKind::kConfig);
+}
+
+// Only a device that does not let its ROM be read makes us ask the host.
+TEST(RomWindow, FallsBackToTheHostsCopy) {
+  FakePhysicalDevice device(test::gt710_config());
+  FakeMemorySlots slots;
+  unsigned asked = 0;
+  const auto create = [&](bool has_copy) {
+    RomSource source;
+    source.fallback = [&asked, has_copy]() -> Result<std::vector<std::byte>> {
+      ++asked;
+      if (!has_copy) {
+        return fail(ErrorKind::kHost, "none");
+      }
+      return rom_image({.device = 0x128b});
+    };
+    return std::move(RomWindow::create({.device = device,
+                                        .slots = slots,
+                                        .source = std::move(source),
+                                        .shown = kGt710,
+                                        .real = kGt710}))
+        .value();
+  };
+  EXPECT_FALSE(create(false));
+  const auto copy = create(true);
+  ASSERT_TRUE(copy);
+  EXPECT_EQ(copy->image().size(), rom_image({}).size());
+  EXPECT_EQ(asked, 2U);
+  device.add_rom(rom_image({.device = 0x128b, .units = 8}));
+  const auto own = create(true);
+  EXPECT_EQ(own->image().size(), 8U * 512);
+  EXPECT_EQ(asked, 2U);
+}
+
+TEST(RomWindow, IdsBecomeThoseThatTheGuestSees) {
+  FakePhysicalDevice device(test::gt710_config());
+  FakeMemorySlots slots;
+  device.add_rom(rom_image({.device = 0x1b80}));
+  const auto create = [&](RomCheck check) {
+    return RomWindow::create({.device = device,
+                              .slots = slots,
+                              .source = {.check = check},
+                              .shown = kGt710,
+                              .real = kGt710});
+  };
+  const auto rom = std::move(create(RomCheck::kCorrect)).value();
+  EXPECT_EQ(load_at<std::uint16_t>(rom->image(), 0x46), 0x128b);
+  EXPECT_NE(failure_of(create(RomCheck::kStrict)).find("10de:1b80"), std::string::npos);
+  device.add_rom(rom_image({.device = 0x128b}));
+  EXPECT_EQ(failure_of(create(RomCheck::kStrict)), "");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "devices/passthrough/gpudirect.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 
 namespace gpuvm {
@@ -135,6 +136,23 @@ TEST(ConfigPatch, EveryRowHasAReason) {
     EXPECT_EQ(row.value & ~row.mask, 0U);
   }
   EXPECT_NE(node.to_text().find("SR-IOV"), std::string::npos);
+}
+
+TEST(GpuDirect, PlacesThatAreTaken) {
+  auto config = test::gt710_config();
+  EXPECT_EQ(gpudirect_capability(config, 15)->offset, 0xc8);
+  EXPECT_FALSE(gpudirect_capability(config, 16));
+  EXPECT_FALSE(gpudirect_capability(test::upd720200_config(), 0));
+  // A vendor-specific capability of 0xc bytes at c4 lies over c8.
+  store_le(std::span(config).subspan(0x79, 1), 0xc4);
+  store_le(std::span(config).subspan(0xc4, 4), 0x000c0009);
+  EXPECT_EQ(gpudirect_capability(config, 0)->offset, 0xd4);
+  store_le(std::span(config).subspan(0xc6, 1), 0x14);
+  const auto full = gpudirect_capability(config, 0);
+  ASSERT_FALSE(full);
+  EXPECT_NE(full.error().to_string().find("no place"), std::string::npos);
+  store_le(std::span(config).subspan(6, 2), 0);  // no chain at all
+  EXPECT_FALSE(gpudirect_capability(config, 0));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/firmware/rom/rom_builder.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
@@ -29,7 +30,7 @@ class PassthroughFunctionTest : public ::testing::Test {
     gpu_.add_bar(1, 128_MiB);
     gpu_.add_bar(3, 32_MiB);
     gpu_.add_bar(5, 128, false);
-    gpu_.add_rom(std::vector<std::byte>(0x20000, std::byte{0x55}));
+    gpu_.add_rom(test::rom_image({.device = 0x128b, .units = 0x100}));
     gpu_.set_irq(IrqType::kIntx, 1);
     gpu_.set_irq(IrqType::kMsi, 1);
   }
@@ -125,6 +126,81 @@ TEST_F(PassthroughFunctionTest, WindowsSizingWithDecodeOnMovesNothing) {
   }
   EXPECT_EQ(slots_.history.size(), before);
   EXPECT_EQ(space_.refused(), 0U);
+}
+
+// PCI Local Bus 3.0, 6.2.5.2: "the device independent configuration software can determine how much
+// address space the device requires by writing a value of all 1's to the address portion of the
+// register and then reading the value back"; bits 31:11 are that portion, bits 10:1 are reserved.
+TEST_F(PassthroughFunctionTest, RomIsSizedByAnyPatternAndRespondsOnlyWhenEnabled) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  const auto slots = slots_.slots.size();
+  for (const std::uint32_t pattern : {0xfffff800U, 0xfffffffeU, 0xfffff801U, 0xffffffffU}) {
+    write(*gpu, 0x30, pattern);
+    EXPECT_EQ(gpu->config_read(0x30), 0xfffe0000U | (pattern & 1)) << std::hex << pattern;
+    EXPECT_EQ(slots_.slots.size(), slots);
+  }
+  write(*gpu, 0x30, 0xc0020000);
+  EXPECT_EQ(gpu->config_read(0x30), 0xc0020000U);
+  EXPECT_FALSE(slots_.has(0xc0020000));  // the enable bit is off
+  write(*gpu, 0x30, 0xc0020001);
+  EXPECT_TRUE(slots_.has(0xc0020000));
+  write(*gpu, 0x30, 0xc0040001);
+  EXPECT_TRUE(slots_.has(0xc0040000));
+  EXPECT_FALSE(slots_.has(0xc0020000));
+  // "A device must respond to accesses to its expansion ROM only if both the Memory Space bit and
+  // the Expansion ROM Base Address Enable bit are set".
+  command(*gpu, 0);
+  write(*gpu, 0x30, 0xc0060001);
+  EXPECT_FALSE(slots_.has(0xc0060000));
+  command(*gpu, 2);
+  EXPECT_TRUE(slots_.has(0xc0060000));
+}
+
+TEST_F(PassthroughFunctionTest, HiddenRomHasNoRegister) {
+  auto gpu = PassthroughFunction::create({.device = gpu_,
+                                          .name = "gpu0",
+                                          .intx_pin = Gsi(16),
+                                          .slots = slots_,
+                                          .mmio = mmio_,
+                                          .ports = ports_,
+                                          .msi_controller = controller_,
+                                          .interrupt_pins = pins_,
+                                          .bar_space = space_,
+                                          .rom = {.hidden = true}});
+  ASSERT_TRUE(gpu);
+  write(**gpu, 0x30, 0xffffffff);
+  EXPECT_EQ((*gpu)->config_read(0x30), 0U);
+  EXPECT_TRUE((*gpu)->rom_image().empty());
+}
+
+TEST_F(PassthroughFunctionTest, IdentityAndCliqueAreWhatTheGuestReads) {
+  auto made = PassthroughFunction::create({.device = gpu_,
+                                           .name = "gpu0",
+                                           .intx_pin = Gsi(16),
+                                           .slots = slots_,
+                                           .mmio = mmio_,
+                                           .ports = ports_,
+                                           .msi_controller = controller_,
+                                           .interrupt_pins = pins_,
+                                           .bar_space = space_,
+                                           .identity = {.device = 0x1b80,
+                                                        .subsystem_vendor = 0x1043,
+                                                        .subsystem_device = 0x85e7,
+                                                        .class_code = 0x030200},
+                                           .gpudirect_clique = 5});
+  ASSERT_TRUE(made);
+  auto& gpu = **made;
+  EXPECT_EQ(gpu.config_read(0x00), 0x1b8010deU);
+  EXPECT_EQ(gpu.config_read(0x08), 0x030200a1U);
+  EXPECT_EQ(gpu.config_read(0x2c), 0x85e71043U);
+  EXPECT_EQ(gpu.config_read(0x78), 0x0002c810U);  // the last capability leads to the new one
+  EXPECT_EQ(gpu.config_read(0xc8), 0x50080009U);
+  EXPECT_EQ(gpu.config_read(0xcc), 0x00285032U);  // bits 22:19: the clique
+  write(gpu, 0xc8, 0);
+  EXPECT_EQ(gpu.config_read(0xc8), 0x50080009U);
+  // The ROM follows the ids.
+  EXPECT_EQ(load_at<std::uint16_t>(gpu.rom_image(), 0x46), 0x1b80);
 }
 
 // edk2 sizes the ROM with 0xfffffffe and writes every BAR before it sets the decode bits once.

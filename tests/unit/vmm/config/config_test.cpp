@@ -285,6 +285,39 @@ TEST(Pci, ASocketTakesThePlaceOfAHost) {
                         "is already given by pci.0");
   expect_error_contains(parse_bootable("[[pci]]\nsocket = 3"), "pci.0.socket must be a string");
   EXPECT_TRUE(parse_bootable("[[pci]]\nsocket = 's'\n[[pci]]\nhost = '00:00.0'"));
+  expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nrom = 'off'"),
+                        "pci.0.rom goes with host only");
+}
+
+std::string pci_error(const std::string& keys) {
+  const auto config = parse_bootable("[[pci]]\nhost = '01:00.0'\n" + keys);
+  return config ? std::string() : config.error().to_string();
+}
+
+TEST(PciSection, RomIdsAndClique) {
+  const auto rom = [](const std::string& value) {
+    return parse_bootable("[[pci]]\nhost = '01:00.0'\nrom = " + value)->pci[0].rom;
+  };
+  EXPECT_EQ(rom("'auto'"), PciRomConfig{});
+  EXPECT_EQ(rom("'off'").mode, PciRomMode::kOff);
+  EXPECT_EQ(rom("'/x/gpu.rom'"), (PciRomConfig{PciRomMode::kFile, "/x/gpu.rom", false}));
+  EXPECT_EQ(rom("'./off'").mode, PciRomMode::kFile);
+  EXPECT_NE(pci_error("rom = ''").find("pci.0.rom"), std::string::npos);
+  EXPECT_NE(pci_error("rom_check = 'lax'").find("strict"), std::string::npos);
+  EXPECT_EQ(pci_error("vendor_id = 0xfffe\nclass = 0x030200\ngpudirect_clique = 15"), "");
+  for (const char* wrong : {"vendor_id = 0xffff", "device_id = 0x10000", "sub_vendor_id = -1",
+                            "class = 0x1000000", "class = 0x060400", "gpudirect_clique = 16"}) {
+    const std::string key(wrong, std::string(wrong).find(' '));
+    EXPECT_NE(pci_error(wrong).find("pci.0." + key), std::string::npos) << wrong;
+  }
+}
+
+TEST(CpuSection, HypervisorIsShownAsTheUserLikes) {
+  const auto cpu = parse_bootable("[cpu]\nhide_hypervisor = true\nhyperv_vendor_id = 'a b'")->cpu;
+  EXPECT_TRUE(cpu.hide_hypervisor);
+  EXPECT_EQ(cpu.hyperv_vendor_id, "a b");
+  EXPECT_FALSE(parse_bootable("cpu.hyperv_vendor_id = 'thirteen char'"));
+  EXPECT_FALSE(parse_bootable("cpu.hyperv_vendor_id = 'é'"));
 }
 
 }  // namespace

@@ -50,15 +50,44 @@ std::set<std::string> keys_in(const std::string& text) {
 }
 
 TEST(ConfigKeys, AreThese) {
-  EXPECT_EQ(config_keys(),
-            (std::vector<std::string>{
-                "boot.cmdline",   "boot.firmware",     "boot.firmware_log", "boot.initrd",
-                "boot.kernel",    "boot.mode",         "boot.vars",         "boot.vars_template",
-                "console.serial", "cpu.hide",          "disk.boot",         "disk.path",
-                "disk.readonly",  "fw_cfg.name",       "fw_cfg.value",      "machine.config_ports",
-                "machine.cpus",   "machine.hugepages", "machine.memory",    "machine.on_reboot",
-                "name",           "pci.functions",     "pci.host",          "pci.managed",
-                "pci.port",       "pci.reset",         "pci.reset_wait",    "pci.socket"}));
+  EXPECT_EQ(config_keys(), (std::vector<std::string>{"boot.cmdline",
+                                                     "boot.firmware",
+                                                     "boot.firmware_log",
+                                                     "boot.initrd",
+                                                     "boot.kernel",
+                                                     "boot.mode",
+                                                     "boot.vars",
+                                                     "boot.vars_template",
+                                                     "console.serial",
+                                                     "cpu.hide",
+                                                     "cpu.hide_hypervisor",
+                                                     "cpu.hyperv_vendor_id",
+                                                     "disk.boot",
+                                                     "disk.path",
+                                                     "disk.readonly",
+                                                     "fw_cfg.name",
+                                                     "fw_cfg.value",
+                                                     "machine.config_ports",
+                                                     "machine.cpus",
+                                                     "machine.hugepages",
+                                                     "machine.memory",
+                                                     "machine.on_reboot",
+                                                     "name",
+                                                     "pci.class",
+                                                     "pci.device_id",
+                                                     "pci.functions",
+                                                     "pci.gpudirect_clique",
+                                                     "pci.host",
+                                                     "pci.managed",
+                                                     "pci.port",
+                                                     "pci.reset",
+                                                     "pci.reset_wait",
+                                                     "pci.rom",
+                                                     "pci.rom_check",
+                                                     "pci.socket",
+                                                     "pci.sub_device_id",
+                                                     "pci.sub_vendor_id",
+                                                     "pci.vendor_id"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -94,11 +123,16 @@ TEST(Reference, CommentedKeysAreValidToo) {
     uncommented += (is_toml && line.starts_with("# ") ? line.substr(2) : line) + "\n";
   }
   const std::vector<std::string> overrides = {"boot.mode=uefi"};  // which some keys need
-  const auto config = parse(uncommented, overrides);
+  auto config = parse(uncommented, overrides);
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
   ASSERT_EQ(config->pci.size(), 2U);
   EXPECT_EQ(config->pci[1].socket, "/run/gpu.sock");
+  // Ids and a clique have no default; what is shown is an example.
+  EXPECT_EQ(config->pci[0].identity.class_code, 0x030000U);
+  EXPECT_EQ(config->pci[0].gpudirect_clique, 0);
+  config->pci[0].identity = {};
+  config->pci[0].gpudirect_clique.reset();
   // The optional keys of [[pci]] show their defaults; that of reset_wait depends on the device.
   PciConfig expected;
   expected.host = Bdf{0, 1, 0, 0};
@@ -118,12 +152,32 @@ TEST(Examples, GpuLinux) {
 TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
-cpu.hide = ["a", "b"]
+cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"' }
 machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on" }
 console.serial = ["file:a b", "socket:c", "pty"]
-pci = [ { host = "01:00.0", functions = [0, 2], port = 1, reset = "hot", reset_wait = 0 }, { host = "02:00.0", managed = false },
-        { socket = "a b.sock", port = 2, reset = "function" } ]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
+[[pci]]
+host = "01:00.0"
+functions = [0, 2]
+port = 1
+reset = "hot"
+reset_wait = 0
+[[pci]]
+host = "02:00.0"
+managed = false
+rom = "vbios.rom"
+rom_check = "strict"
+vendor_id = 0x1234
+sub_device_id = 1
+class = 0x030200
+[[pci]]
+host = "03:00.0"
+rom = "off"
+gpudirect_clique = 15
+[[pci]]
+socket = "a b.sock"
+port = 2
+reset = "function"
 )");
   ASSERT_TRUE(config) << config.error().to_string();
   const auto again = parse_config(to_toml(*config), {"dry-run", "/elsewhere", "x"});
@@ -143,6 +197,8 @@ TEST(ToToml, NamesEveryKey) {
   config.boot.firmware_log = "/l";
   config.fw_cfg = {{.name = "opt/a", .text = "b", .file = {}},
                    {.name = "opt/c", .text = {}, .file = "/d"}};
+  config.pci[0].identity = {1, 2, 3, 4, 5};
+  config.pci[0].gpudirect_clique = 3;
   config.console.serial.clear();
   const auto text = to_toml(config);
   const auto keys = config_keys();

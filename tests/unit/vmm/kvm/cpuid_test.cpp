@@ -24,6 +24,8 @@ std::vector<CpuidEntry> host() {
       {0xb, 1, true, {4, 12, 0x201, 5}},
       {0xd, 0, true, {7, 576, 832, 0}},
       {0xd, 1, true, {0xf, 0, 0, 0}},
+      {0x40000000, 0, false, {0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d}},  // "KVMKVMKVM"
+      {0x40000001, 0, false, {0x01007efb, 0, 0, 0}},
       {0x80000001, 0, false, {0, 0, 0xffffffff, 0xffffffff}},
       {0x80000008, 0, false, {0x3028, 0xffffffff, 0x700b, 0}},
       {0x8000001d, 3, true, {0x14163, 0, 0, 0}},
@@ -39,6 +41,42 @@ const CpuidEntry* find(const std::vector<CpuidEntry>& entries, std::uint32_t lea
     }
   }
   return nullptr;
+}
+
+// Linux Documentation/virt/kvm/x86/cpuid.rst: signature and features at 0x40000000.
+TEST(Cpuid, HypervisorIsShownHiddenOrBehindHyperV) {
+  const auto view = [](const HypervisorView& wanted) {
+    auto entries = host();
+    show_hypervisor(entries, wanted);
+    return guest_cpuid(entries, 0, 1);
+  };
+  const auto bit_31 = [](const std::vector<CpuidEntry>& entries) {
+    return (*find(entries, 1))[Reg::kEcx] >> 31;
+  };
+  const auto plain = view({});
+  EXPECT_EQ((*find(plain, 0x40000000))[Reg::kEbx], 0x4b4d564bU);
+  EXPECT_EQ(bit_31(plain), 1U);
+
+  const auto hidden = view({.hidden = true});
+  EXPECT_EQ(find(hidden, 0x40000000), nullptr);
+  EXPECT_EQ(find(hidden, 0x40000001), nullptr);
+  EXPECT_EQ(bit_31(hidden), 0U);
+
+  // TLFS 2.4: "Hv#1" at 0x40000001, at least five leaves; KVM's move by 0x100.
+  const auto both = view({.hyperv_vendor_id = "GPUVM"});
+  EXPECT_EQ((*find(both, 0x40000000))[Reg::kEax], 0x40000005U);
+  EXPECT_EQ((*find(both, 0x40000000))[Reg::kEbx], 0x56555047U);
+  EXPECT_EQ((*find(both, 0x40000000))[Reg::kEcx], 0x4dU);
+  EXPECT_EQ((*find(both, 0x40000001))[Reg::kEax], 0x31237648U);
+  EXPECT_EQ((*find(both, 0x40000100))[Reg::kEax], 0x40000101U);
+  EXPECT_EQ((*find(both, 0x40000100))[Reg::kEbx], 0x4b4d564bU);
+  EXPECT_EQ((*find(both, 0x40000101))[Reg::kEax], 0x01007efbU);
+  EXPECT_EQ(bit_31(both), 1U);
+
+  const auto hyperv = view({.hidden = true, .hyperv_vendor_id = "exactly12chr"});
+  EXPECT_EQ((*find(hyperv, 0x40000000))[Reg::kEdx], 0x72686332U);
+  EXPECT_EQ(find(hyperv, 0x40000100), nullptr);
+  EXPECT_EQ(bit_31(hyperv), 1U);
 }
 
 TEST(Cpuid, EveryCpuHasItsOwnApicIdEverywhere) {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/function_settings.hpp"
+
+#include "firmware/rom/option_rom.hpp"
+#include "vmm/base/file.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/host/pci_device.hpp"
+#include "vmm/host/pci_rom.hpp"
+
+namespace gpuvm {
+namespace {
+
+IdentityOverrides identity_of(const PciIdentityConfig& config) {
+  return {.vendor = config.vendor_id,
+          .device = config.device_id,
+          .subsystem_vendor = config.sub_vendor_id,
+          .subsystem_device = config.sub_device_id,
+          .class_code = config.class_code};
+}
+
+Result<std::vector<std::byte>> read_rom_file(const PciRomConfig& config, RomIds shown,
+                                             RomIds real) {
+  auto bytes = TRY(read_file(config.path, OptionRom::kMaximumSize, ErrorKind::kConfig));
+  const auto changes = TRY_CONTEXT(
+      fit_rom(bytes, shown, real, config.strict ? RomCheck::kStrict : RomCheck::kCorrect),
+      config.path);
+  for (const auto& change : changes) {
+    log::info("{}: {}", config.path, change);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& entry,
+                                     const Bdf& function) {
+  FunctionSettings settings;
+  settings.rom.hidden = entry.rom.mode == PciRomMode::kOff;
+  settings.rom.check = entry.rom.strict ? RomCheck::kStrict : RomCheck::kCorrect;
+  settings.rom.fallback = [&host, function]() -> Result<std::vector<std::byte>> {
+    auto rom = TRY(read_host_rom(host, function));
+    log::info("{}: Option ROM from {}", function.to_string(), rom.origin);
+    return std::move(rom.bytes);
+  };
+  if (!(function == entry.host)) {
+    return settings;
+  }
+  const auto device = TRY(HostPciDevice::open(host, function));
+  if (device.is_bridge() && !(entry.identity == PciIdentityConfig{})) {
+    return fail(ErrorKind::kConfig, "{} is a bridge, whose ids cannot be overridden",
+                function.to_string());
+  }
+  settings.identity = identity_of(entry.identity);
+  settings.gpudirect_clique = entry.gpudirect_clique;
+  if (entry.rom.mode == PciRomMode::kFile) {
+    const RomIds real{device.ids().vendor, device.ids().device};
+    const RomIds shown{settings.identity.vendor.value_or(real.vendor),
+                       settings.identity.device.value_or(real.device)};
+    settings.rom.contents = TRY_CONTEXT(read_rom_file(entry.rom, shown, real), "pci.rom");
+  }
+  return settings;
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a [[pci]] section says of one function, with the files that it names read and checked: how
+// the guest sees it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "devices/passthrough/config_patch.hpp"
+#include "devices/passthrough/rom.hpp"
+#include "vmm/config/config.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm {
+
+struct FunctionSettings {
+  RomSource rom = {};
+  IdentityOverrides identity = {};
+  std::optional<std::uint8_t> gpudirect_clique = {};
+};
+
+/// ROM file, ids and clique are for the function that the section names; hidden ROMs and the check
+/// for all. Changes nothing of the host. Errors: kConfig: no such function, an override of a
+/// bridge's ids, a ROM file that cannot be used. `host` must outlive what is returned.
+Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& entry,
+                                     const Bdf& function);
+
+}  // namespace gpuvm
