@@ -11,17 +11,6 @@ here=$(dirname "$0")
 runs=$1 memory=$2 gpuvm=$3 kernel=$4 initrd=$5
 shift 5
 
-# The machine gives the lab host its memory page by page, when it is first touched: now, instead of in one monitor's time.
-touch_memory() {
-  local place kilobytes
-  place=$(mktemp -d)
-  kilobytes=$(awk '/^MemAvailable:/ { print int($2 * 0.95) }' /proc/meminfo)
-  mount -t tmpfs -o size=100% tmpfs "$place"
-  dd if=/dev/zero of="$place/all" bs=1M count=$((kilobytes / 1024)) status=none
-  umount "$place"
-  rmdir "$place"
-}
-
 touch_memory
 for ((run = 0; run <= runs; run++)); do
   measure gpuvm "$run" "$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --kernel "$kernel" --initrd "$initrd" --memory "$memory" "$@"

@@ -34,6 +34,7 @@ ovmf_to_entry() {
   echo "$before" >"$TIMER"
 }
 
+touch_memory
 for ((run = 0; run <= runs; run++)); do
   # Each goes first in turn.
   if ((run % 2)); then
