@@ -4,12 +4,25 @@
 
 failed=0
 
+# Waits, at most 30 s, until the lab host has nothing to do for half a second: a monitor that was killed leaves gigabytes of
+# pinned memory behind, and freeing them must not fall into the next one's time.
+wait_until_idle() {
+  local tries before after
+  for ((tries = 0; tries < 60; tries++)); do
+    read -r _ _ _ _ before _ </proc/stat
+    sleep 0.5
+    read -r _ _ _ _ after _ </proc/stat
+    ((after - before < 45)) || return 0
+  done
+}
+
 # measure NAME RUN COMMAND…: what COMMAND prints, lines METRIC=VALUE, becomes $LAB_OUT/NAME.RUN. Run 0 is only printed: it pays
 # for cold caches.
 measure() {
   local result=$LAB_OUT/$1.$2 name=$1 run=$2
   ((run > 0)) || result=$LAB_OUT/first-$name
   shift 2
+  wait_until_idle
   if "$@" >"$result.tmp"; then
     mv "$result.tmp" "$result"
     printf '  run %d  %-12s %s\n' "$run" "$name" "$(grep -E '^(seconds|net_exits|irq_exits)=' "$result" | tr '\n' ' ')"
