@@ -4,15 +4,15 @@
 
 failed=0
 
-# Waits, at most 30 s, until the lab host has nothing to do for half a second: a monitor that was killed leaves gigabytes of
+# Waits, at most 30 s, until the lab host has nothing to do for two seconds: a monitor that was killed leaves gigabytes of
 # pinned memory behind, and freeing them must not fall into the next one's time.
 wait_until_idle() {
   local tries before after
-  for ((tries = 0; tries < 60; tries++)); do
+  for ((tries = 0; tries < 15; tries++)); do
     read -r _ _ _ _ before _ </proc/stat
-    sleep 0.5
+    sleep 2
     read -r _ _ _ _ after _ </proc/stat
-    ((after - before < 45)) || return 0
+    ((after - before < 180)) || return 0
   done
 }
 
