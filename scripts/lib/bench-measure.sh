@@ -4,10 +4,11 @@
 
 failed=0
 
-# Waits, at most 30 s, until the lab host has nothing to do for two seconds: a monitor that was killed leaves gigabytes of
-# pinned memory behind, and freeing them must not fall into the next one's time.
+# Waits, at most 30 s, until the lab host has nothing to do for two seconds after one of rest: a monitor that was killed leaves
+# gigabytes of pinned memory behind, and freeing them must not fall into the next one's time.
 wait_until_idle() {
   local tries before after
+  sleep 1
   for ((tries = 0; tries < 15; tries++)); do
     read -r _ _ _ _ before _ </proc/stat
     sleep 2

@@ -85,7 +85,7 @@ lab_add_machine() {
   if [[ $LAB_ACCEL == kvm ]]; then
     QEMU_ARGS+=(-accel kvm -cpu host)
   else
-    QEMU_ARGS+=(-accel tcg,thread=multi,tb-size=512 -cpu EPYC,+svm,+npt)
+    QEMU_ARGS+=(-accel "tcg,thread=multi,tb-size=${LAB_CALLER_ENV_LAB_TB_SIZE:-512}" -cpu EPYC,+svm,+npt)
   fi
   if [[ $LAB_IOMMU == amd ]]; then
     QEMU_ARGS+=(-device amd-iommu,intremap=on)
