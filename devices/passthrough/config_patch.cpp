@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bitset>
 #include <iterator>
 #include <optional>
 
@@ -16,131 +15,56 @@ namespace gpuvm {
 namespace {
 
 // The dwords that hold the registers of PCI Express Base 6.0, 7.5.1.1.
-constexpr std::uint16_t kStatusDword = pci::kCommand;
-constexpr std::uint32_t kStatusCapabilities = std::uint32_t{pci::kStatusCapabilities} << 16;
 constexpr std::uint16_t kHeaderTypeDword = pci::kCacheLineSize;
 constexpr std::uint32_t kMultiFunction = std::uint32_t{pci::kHeaderTypeMultiFunction} << 16;
 constexpr std::uint16_t kClassDword = 0x08;  // revision in its low byte
 constexpr std::uint16_t kSubsystemDword = 0x2c;
 constexpr std::uint16_t kInterruptDword = pci::kInterruptLine;
 constexpr std::uint32_t kInterruptPin = 0xff00;
-constexpr std::uint16_t kFirstStandard = 0x40;
 constexpr std::uint16_t kFirstExtended = pci::kExtendedCapabilities;
 constexpr std::size_t kStandardSize = pci::kLegacyConfigSize;
 constexpr std::size_t kExtendedSize = pci::kConfigSize;
 
+constexpr auto kIdPower = static_cast<std::uint16_t>(pci::CapabilityId::kPowerManagement);
 constexpr auto kIdMsi = static_cast<std::uint16_t>(pci::CapabilityId::kMsi);
 constexpr auto kIdMsix = static_cast<std::uint16_t>(pci::CapabilityId::kMsix);
 constexpr auto kIdPciExpress = static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress);
 constexpr std::uint8_t kIdAdvancedFeatures = 0x13;
-constexpr std::uint16_t kIdEnhancedAllocation = 0x14;
+constexpr std::uint16_t kMsiSize = 0x18;
+constexpr std::uint16_t kMsixSize = 0x0c;
 
 constexpr std::uint32_t kStandardNext = 0xff00;
 constexpr std::uint32_t kExtendedNext = 0xfff00000;
-
-struct HiddenKind {
-  std::uint16_t id;
-  std::uint16_t size;  ///< largest, cut at the next capability
-  const char* reason;
-};
-
-// Sizes: PCI Express Base 6.0, the sections named.
-constexpr HiddenKind kHiddenExtended[] = {
-    {0x10, 0x40, "SR-IOV (9.3.3) hidden: its virtual functions belong to the host"},
-    {0x0e, 0x08, "ARI (7.8.8) hidden: the guest's port does not forward it"},
-    {0x15, 0x34, "Resizable BAR (7.8.6) hidden: BAR sizes are fixed when the guest starts"},
-    {0x24, 0x34, "VF Resizable BAR (7.8.7) hidden: goes with SR-IOV"},
-};
+constexpr const char* kStandardChain = "PCI 3.0, 6.7";
+constexpr const char* kExtendedChain = "7.6.3";
+constexpr const char* kConfiguration = "the guest's configuration";
 
 std::uint32_t dword_at(std::span<const std::byte> config, std::uint16_t offset) {
   return load_at<std::uint32_t>(config, offset).value_or(0);
 }
 
-std::optional<HiddenKind> hidden_standard(std::uint16_t id, const ConfigPatch::Options& options) {
-  if (id == kIdMsi && options.hide_msi) {
-    return HiddenKind{id, 0x18, "MSI hidden: the host cannot deliver it"};
-  }
-  if (id == kIdMsix && options.hide_msix) {
-    return HiddenKind{id, 0x0c, "MSI-X hidden: the host cannot deliver it"};
-  }
-  if (id == kIdEnhancedAllocation) {
-    return HiddenKind{id, 0x04, "Enhanced Allocation (7.8.5) hidden: it holds host addresses"};
-  }
-  return std::nullopt;
+bool contains(const std::vector<ConfigArea>& areas, std::uint16_t offset) {
+  return std::any_of(areas.begin(), areas.end(), [offset](const ConfigArea& area) {
+    return offset >= area.offset && offset - area.offset < area.size;
+  });
 }
 
-std::optional<HiddenKind> hidden_extended(std::uint16_t id) {
-  const auto found = std::find_if(std::begin(kHiddenExtended), std::end(kHiddenExtended),
-                                  [&](const HiddenKind& kind) { return kind.id == id; });
-  return found == std::end(kHiddenExtended) ? std::nullopt : std::optional(*found);
-}
-
-/// How much of [offset, offset + size) there is before the next capability or the end.
-std::uint16_t clip(std::uint16_t offset, std::uint16_t size,
-                   const std::vector<CapabilityHeader>& all, std::size_t end) {
-  auto limit = std::min<std::size_t>(end, std::size_t{offset} + size);
-  for (const auto& capability : all) {
-    if (capability.offset > offset) {
-      limit = std::min<std::size_t>(limit, capability.offset);
-    }
-  }
-  return static_cast<std::uint16_t>(limit - offset);
+void show_area(const ConfigArea& area, std::string_view what, InspectNode& node) {
+  auto& child = node.child(fmt::format("{} {:#05x}", what, area.offset));
+  child.hex("size", area.size);
+  child.field("reason", area.reason);
+  child.field("source", area.source);
 }
 
 }  // namespace
-
-std::vector<CapabilityHeader> standard_capabilities(std::span<const std::byte> config) {
-  std::vector<CapabilityHeader> found;
-  if (config.size() < kFirstStandard ||
-      (dword_at(config, kStatusDword) & kStatusCapabilities) == 0) {
-    return found;
-  }
-  const auto standard = config.first(std::min(config.size(), kStandardSize));
-  std::bitset<kStandardSize / 4> seen;
-  auto offset = static_cast<std::uint16_t>(dword_at(standard, pci::kCapabilitiesPointer) & 0xfcU);
-  while (offset >= kFirstStandard && std::size_t{offset} + 4 <= standard.size() &&
-         !seen[offset / 4]) {
-    seen.set(offset / 4);
-    const auto header = dword_at(standard, offset);
-    found.push_back({.id = static_cast<std::uint16_t>(header & 0xffU), .offset = offset});
-    offset = static_cast<std::uint16_t>((header >> 8) & 0xfcU);
-  }
-  return found;
-}
-
-std::vector<CapabilityHeader> extended_capabilities(std::span<const std::byte> config) {
-  std::vector<CapabilityHeader> found;
-  std::bitset<kExtendedSize / 4> seen;
-  const auto size = std::min(config.size(), kExtendedSize);
-  std::uint16_t offset = kFirstExtended;
-  while (offset >= kFirstExtended && std::size_t{offset} + 4 <= size && !seen[offset / 4]) {
-    seen.set(offset / 4);
-    const auto header = dword_at(config, offset);
-    if (header == 0 || header == ~0U) {
-      break;  // 7.6.3: no extended capabilities, or nothing there at all
-    }
-    found.push_back({.id = static_cast<std::uint16_t>(header & 0xffffU), .offset = offset});
-    offset = static_cast<std::uint16_t>((header >> 20) & 0xffcU);
-  }
-  return found;
-}
-
-std::uint16_t find_capability(std::span<const std::byte> config, std::uint8_t id) {
-  for (const auto& capability : standard_capabilities(config)) {
-    if (capability.id == id) {
-      return capability.offset;
-    }
-  }
-  return 0;
-}
 
 ConfigPatch ConfigPatch::create(std::span<const std::byte> config, const Options& options) {
   ConfigPatch patch;
   patch.add_header_rows(options);
   patch.add_identity_rows(options.identity);
   patch.add_function_reset_rows(config, options);
-  patch.link_standard(config, options);
-  patch.link_extended(config);
+  patch.add_standard(config, options);
+  patch.add_extended(config);
   std::stable_sort(
       patch.rows_.begin(), patch.rows_.end(),
       [](const ConfigPatchRow& a, const ConfigPatchRow& b) { return a.offset < b.offset; });
@@ -148,18 +72,35 @@ ConfigPatch ConfigPatch::create(std::span<const std::byte> config, const Options
 }
 
 void ConfigPatch::add(std::uint16_t offset, std::uint32_t mask, std::uint32_t value,
-                      std::string reason) {
-  rows_.push_back({.offset = offset, .mask = mask, .value = value, .reason = std::move(reason)});
+                      std::string reason, const char* source) {
+  rows_.push_back({.offset = offset,
+                   .mask = mask,
+                   .value = value,
+                   .reason = std::move(reason),
+                   .source = source});
+}
+
+void ConfigPatch::add(const CapabilityPolicy& policy, PatchPart part) {
+  for (auto& row : part.rows) {
+    row.reason = fmt::format("{}: {}", policy.name, row.reason);
+    rows_.push_back(std::move(row));
+  }
+  for (auto& area : part.read_only) {
+    area.reason = fmt::format("{}: {}", policy.name, area.reason);
+    read_only_.push_back(std::move(area));
+  }
 }
 
 void ConfigPatch::add_header_rows(const Options& options) {
-  // 7.5.1.1.9. Guests read it again after they switch functions on (NVIDIA audio, config 0x488), so
-  // it must say what is there.
+  // Guests read it again after they switch functions on (NVIDIA audio, config 0x488), so it must
+  // say what is there.
   add(kHeaderTypeDword, kMultiFunction, options.multi_function ? kMultiFunction : 0,
       options.multi_function ? "multi-function: more functions are passed through"
-                             : "single function: no other is passed through");
+                             : "single function: no other is passed through",
+      "7.5.1.1.9");
   if (options.hide_intx) {
-    add(kInterruptDword, kInterruptPin, 0, "no interrupt pin: the host cannot deliver INTx");
+    add(kInterruptDword, kInterruptPin, 0, "no interrupt pin: the host cannot deliver INTx",
+        "7.5.1.1.13");
   }
 }
 
@@ -181,7 +122,7 @@ void ConfigPatch::add_identity_rows(const IdentityOverrides& identity) {
   for (const auto& row : rows) {
     if (row.value) {
       add(row.offset, row.mask << row.shift, (*row.value & row.mask) << row.shift,
-          std::string(row.name) + " set by the configuration");
+          std::string(row.name) + " set by the configuration", kConfiguration);
     }
   }
 }
@@ -190,16 +131,49 @@ void ConfigPatch::add_function_reset_rows(Config config, const Options& options)
   if (!options.hide_function_reset) {
     return;
   }
-  if (const auto express = find_capability(config, kIdPciExpress); express != 0) {
+  // A capability in the last dword has no such register: what follows is not its.
+  const auto express = find_capability(config, kIdPciExpress);
+  if (express != 0 && express + 8U <= kStandardSize) {
     add(static_cast<std::uint16_t>(express + 4), 1U << 28, 0,
-        "FLR (7.5.3.3) hidden: it is known to fail on this device");
+        "FLR hidden: it is known to fail on this device", "7.5.3.3; docs/reset.md");
   }
   if (const auto features = find_capability(config, kIdAdvancedFeatures); features != 0) {
-    add(features, 1U << 25, 0, "FLR of Advanced Features hidden: it is known to fail");
+    add(features, 1U << 25, 0, "FLR hidden: it is known to fail on this device",
+        "7.9.22; docs/reset.md");
   }
 }
 
-void ConfigPatch::link_standard(Config config, const Options& options) {
+void ConfigPatch::hide(const CapabilityHeader& capability, std::uint16_t room,
+                       const CapabilityPolicy& policy, const char* reason) {
+  hidden_.push_back({.offset = capability.offset,
+                     .size = room,
+                     .reason = fmt::format("{} hidden: {}", policy.name, reason),
+                     .source = policy.source});
+}
+
+bool ConfigPatch::show_standard(Config config, const CapabilityHeader& capability,
+                                std::uint16_t room, const Options& options) {
+  const auto& policy = standard_policy(capability.id);
+  const bool undeliverable = (capability.id == kIdMsi && options.hide_msi) ||
+                             (capability.id == kIdMsix && options.hide_msix);
+  if (undeliverable) {
+    hide(capability, std::min(room, capability.id == kIdMsi ? kMsiSize : kMsixSize), policy,
+         "the host cannot deliver it");
+    return false;
+  }
+  if (policy.treatment == CapabilityTreatment::kHidden) {
+    hide(capability, std::min(room, policy.size), policy, policy.reason);
+    return false;
+  }
+  if (capability.id == kIdPower && room >= pci::kPowerSize) {
+    add(policy, power_patch(capability.offset));
+  } else if (capability.id == kIdPciExpress) {
+    add(policy, express_patch(config, capability.offset, room, options.link));
+  }
+  return true;
+}
+
+void ConfigPatch::add_standard(Config config, const Options& options) {
   const auto all = standard_capabilities(config);
   const auto pointer = dword_at(config, pci::kCapabilitiesPointer) & 0xffU;
   std::optional<std::uint16_t> previous;
@@ -208,19 +182,18 @@ void ConfigPatch::link_standard(Config config, const Options& options) {
   const auto link = [&](std::uint16_t next) {
     if (!previous) {
       if (pointer != next) {
-        add(pci::kCapabilitiesPointer, 0xff, next, reason + ", first link");
+        add(pci::kCapabilitiesPointer, 0xff, next, reason + ", first link", kStandardChain);
       }
     } else if (((dword_at(config, *previous) & kStandardNext) >> 8) != next) {
-      add(*previous, kStandardNext, std::uint32_t{next} << 8, reason + ", next link");
+      add(*previous, kStandardNext, std::uint32_t{next} << 8, reason + ", next link",
+          kStandardChain);
     }
     reason = "capability chain";
   };
   for (const auto& capability : all) {
-    if (const auto kind = hidden_standard(capability.id, options)) {
-      hidden_.push_back({.offset = capability.offset,
-                         .size = clip(capability.offset, kind->size, all, kStandardSize),
-                         .reason = kind->reason});
-      reason = kind->reason;
+    const auto room = capability_room(capability.offset, kStandardSize, all, kStandardSize);
+    if (!show_standard(config, capability, room, options)) {
+      reason = hidden_.back().reason;
       continue;
     }
     link(capability.offset);
@@ -228,37 +201,70 @@ void ConfigPatch::link_standard(Config config, const Options& options) {
   }
   link(options.extra ? options.extra->offset : 0);
   if (options.extra) {
-    const auto& extra = *options.extra;
-    hidden_.push_back({.offset = extra.offset, .size = 8, .reason = extra.reason});
-    add(extra.offset, ~0U, extra.first & ~kStandardNext, extra.reason);
-    add(static_cast<std::uint16_t>(extra.offset + 4), ~0U, extra.second, extra.reason);
+    add_extra(*options.extra);
   }
 }
 
-void ConfigPatch::link_extended(Config config) {
+void ConfigPatch::add_extra(const ExtraCapability& extra) {
+  read_only_.push_back(
+      {.offset = extra.offset, .size = 8, .reason = extra.reason, .source = kConfiguration});
+  add(extra.offset, ~0U, extra.first & ~kStandardNext, extra.reason, kConfiguration);
+  add(static_cast<std::uint16_t>(extra.offset + 4), ~0U, extra.second, extra.reason,
+      kConfiguration);
+}
+
+bool ConfigPatch::show_extended(Config config, const CapabilityHeader& capability,
+                                std::uint16_t room) {
+  const auto& policy = extended_policy(capability.id);
+  const auto size = std::min(room, policy.size);
+  const ConfigArea whole{.offset = capability.offset,
+                         .size = size,
+                         .reason = fmt::format("{}: {}", policy.name, policy.reason),
+                         .source = policy.source};
+  switch (policy.treatment) {
+    case CapabilityTreatment::kHidden:
+      hide(capability, size, policy, policy.reason);
+      return false;
+    case CapabilityTreatment::kCurrentSize:
+      if (auto part = current_size_patch(config, capability.offset, size)) {
+        add(policy, std::move(*part));
+        read_only_.push_back(whole);
+        return true;
+      }
+      hide(capability, size, policy, "it contradicts itself");
+      return false;
+    case CapabilityTreatment::kReadOnly:
+      read_only_.push_back(whole);
+      return true;
+    case CapabilityTreatment::kShown:
+      break;
+  }
+  return true;
+}
+
+void ConfigPatch::add_extended(Config config) {
   const auto all = extended_capabilities(config);
   std::optional<std::uint16_t> previous;
   std::string reason = "extended capability chain";
   const auto link = [&](std::uint16_t next) {
     if (previous && ((dword_at(config, *previous) & kExtendedNext) >> 20) != next) {
-      add(*previous, kExtendedNext, std::uint32_t{next} << 20, reason + ", next link");
+      add(*previous, kExtendedNext, std::uint32_t{next} << 20, reason + ", next link",
+          kExtendedChain);
     }
     reason = "extended capability chain";
   };
   bool first_hidden = false;
   for (const auto& capability : all) {
-    if (const auto kind = hidden_extended(capability.id)) {
-      hidden_.push_back({.offset = capability.offset,
-                         .size = clip(capability.offset, kind->size, all, kExtendedSize),
-                         .reason = kind->reason});
-      reason = kind->reason;
+    const auto room = capability_room(capability.offset, kExtendedSize, all, kExtendedSize);
+    if (!show_extended(config, capability, room)) {
+      reason = hidden_.back().reason;
       first_hidden = first_hidden || capability.offset == kFirstExtended;
       continue;
     }
     if (!previous && first_hidden) {
       // The chain always starts at 0x100: a Null capability (id 0) stands there.
       add(kFirstExtended, ~0U, std::uint32_t{capability.offset} << 20,
-          "Null capability in place of a hidden first one");
+          "Null capability in place of a hidden first one", kExtendedChain);
     } else {
       link(capability.offset);
     }
@@ -280,10 +286,20 @@ std::uint32_t ConfigPatch::apply(std::uint16_t offset, std::uint32_t hardware) c
   return value;
 }
 
+std::uint32_t ConfigPatch::patched_bits(std::uint16_t offset) const {
+  std::uint32_t bits = 0;
+  for (const auto& row : rows_) {
+    bits |= row.offset == offset ? row.mask : 0;
+  }
+  return bits;
+}
+
 bool ConfigPatch::hidden(std::uint16_t offset) const {
-  return std::any_of(hidden_.begin(), hidden_.end(), [&](const Hidden& area) {
-    return offset >= area.offset && offset - area.offset < area.size;
-  });
+  return contains(hidden_, offset);
+}
+
+bool ConfigPatch::drops_writes(std::uint16_t offset) const {
+  return contains(hidden_, offset) || contains(read_only_, offset);
 }
 
 void ConfigPatch::inspect(InspectNode& node) const {
@@ -291,11 +307,13 @@ void ConfigPatch::inspect(InspectNode& node) const {
     auto& child = node.child(fmt::format("{:#05x} mask {:#010x}", row.offset, row.mask));
     child.hex("value", row.value);
     child.field("reason", row.reason);
+    child.field("source", row.source);
   }
   for (const auto& area : hidden_) {
-    auto& child = node.child(fmt::format("hidden {:#05x}", area.offset));
-    child.hex("size", area.size);
-    child.field("reason", area.reason);
+    show_area(area, "hidden", node);
+  }
+  for (const auto& area : read_only_) {
+    show_area(area, "read-only", node);
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ConfigPatch: how the guest's view of a physical function's configuration space differs from the
-// hardware, as a table: each row lays value over the hardware's dword under mask, and says why.
-// Built once from the real configuration space; capability chains are re-linked around what is
-// hidden. Chains come from a device and are hostile: every walk is bounded.
+// hardware, as a table: each row lays value over the hardware's dword under mask, and says why and
+// according to what. Built once from the real configuration space by the policy of
+// capability_policy.hpp; capability chains are re-linked around what is hidden.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "devices/passthrough/capability_chain.hpp"
+#include "devices/passthrough/capability_policy.hpp"
+#include "devices/passthrough/express_patch.hpp"
+#include "devices/pci/pcie_link.hpp"
 #include "vmm/base/inspect.hpp"
 
 namespace gpuvm {
-
-struct ConfigPatchRow {
-  std::uint16_t offset;  ///< multiple of 4
-  std::uint32_t mask;    ///< bits that the guest sees from value
-  std::uint32_t value;
-  std::string reason;
-};
 
 /// Ids that the guest sees in place of the hardware's.
 struct IdentityOverrides {
@@ -31,20 +28,6 @@ struct IdentityOverrides {
   std::optional<std::uint32_t> class_code = {};  ///< 24 bits: base class, sub-class, interface
   bool operator==(const IdentityOverrides&) const = default;
 };
-
-/// One capability as found in the hardware.
-struct CapabilityHeader {
-  std::uint16_t id;
-  std::uint16_t offset;
-};
-
-/// PCI Local Bus 3.0, 6.7: the standard capabilities in chain order. Stops at a loop or a bad
-/// pointer.
-std::vector<CapabilityHeader> standard_capabilities(std::span<const std::byte> config);
-/// PCI Express Base 6.0, 7.6.3: the extended ones; empty when config has no more than 256 bytes.
-std::vector<CapabilityHeader> extended_capabilities(std::span<const std::byte> config);
-/// Offset of the first standard capability with this id, or 0.
-std::uint16_t find_capability(std::span<const std::byte> config, std::uint8_t id);
 
 /// A standard capability that the hardware does not have, read-only, of two dwords; the link in the
 /// first is filled in.
@@ -65,6 +48,7 @@ class ConfigPatch : public Inspectable {
     bool hide_function_reset = false;  ///< FLR is known to kill this device
     IdentityOverrides identity = {};
     std::optional<ExtraCapability> extra = {};  ///< linked behind the last capability
+    std::optional<PcieLink> link = {};  ///< as the guest's root port shows it; absent: as it is
   };
 
   /// `config`: the hardware's configuration space, 256 or 4096 bytes (fewer reads as absent).
@@ -74,27 +58,37 @@ class ConfigPatch : public Inspectable {
   std::uint32_t apply(std::uint16_t offset, std::uint32_t hardware) const;
   /// True if the dword belongs to a hidden capability: writes must not reach the hardware.
   bool hidden(std::uint16_t offset) const;
+  /// True if writes to the dword must not reach the hardware: hidden, or read-only for the guest.
+  bool drops_writes(std::uint16_t offset) const;
+  /// Bits of the dword that come from a row: where others beside them are written, these must stay
+  /// as the hardware has them.
+  std::uint32_t patched_bits(std::uint16_t offset) const;
 
   const std::vector<ConfigPatchRow>& rows() const { return rows_; }
   void inspect(InspectNode& node) const override;
 
  private:
-  struct Hidden {
-    std::uint16_t offset;
-    std::uint16_t size;
-    std::string reason;
-  };
   using Config = std::span<const std::byte>;
 
-  void add(std::uint16_t offset, std::uint32_t mask, std::uint32_t value, std::string reason);
+  void add(std::uint16_t offset, std::uint32_t mask, std::uint32_t value, std::string reason,
+           const char* source);
+  void add(const CapabilityPolicy& policy, PatchPart part);
   void add_header_rows(const Options& options);
   void add_identity_rows(const IdentityOverrides& identity);
   void add_function_reset_rows(Config config, const Options& options);
-  void link_standard(Config config, const Options& options);
-  void link_extended(Config config);
+  void add_standard(Config config, const Options& options);
+  void add_extra(const ExtraCapability& extra);
+  void add_extended(Config config);
+  /// True if the guest sees the capability; its rows are added.
+  bool show_standard(Config config, const CapabilityHeader& capability, std::uint16_t room,
+                     const Options& options);
+  bool show_extended(Config config, const CapabilityHeader& capability, std::uint16_t room);
+  void hide(const CapabilityHeader& capability, std::uint16_t room, const CapabilityPolicy& policy,
+            const char* reason);
 
   std::vector<ConfigPatchRow> rows_;  ///< sorted by offset
-  std::vector<Hidden> hidden_;
+  std::vector<ConfigArea> hidden_;
+  std::vector<ConfigArea> read_only_;
 };
 
 }  // namespace gpuvm

@@ -118,7 +118,8 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                             .hide_intx = device.irq(IrqType::kIntx).count == 0,
                                             .hide_function_reset = options.hide_function_reset,
                                             .identity = options.identity,
-                                            .extra = extra});
+                                            .extra = extra,
+                                            .link = options.link});
   const RomIds real{load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
                     load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0)};
   auto mutex = std::make_unique<std::mutex>();
@@ -221,6 +222,10 @@ void PassthroughFunction::write_hardware(std::uint16_t offset, std::uint32_t val
                                          std::uint32_t mask) {
   if (offset + 4U > device_.region(RegionIndex::kConfig).size) {
     return;
+  }
+  // What the guest sees there is not the hardware's, so neither is what it writes back.
+  if (const auto kept = config_.kept_bits(offset) & mask; kept != 0) {
+    value = (value & ~kept) | (read_hardware(offset).value_or(0) & kept);
   }
   unsigned lane = 0;
   while (lane < 4) {

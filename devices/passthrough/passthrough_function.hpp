@@ -47,7 +47,8 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     /// Called before the guest's write that makes the device a bus master; may block. False: the
     /// write is dropped.
     std::function<bool()> before_bus_master = {};
-    bool hide_function_reset = false;  ///< FLR is known to kill this device
+    bool hide_function_reset = false;   ///< FLR is known to kill this device
+    std::optional<PcieLink> link = {};  ///< as the root port in front shows it
   };
 
   /// Reads the device's configuration space and maps its BARs into this process; the guest sees

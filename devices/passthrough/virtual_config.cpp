@@ -62,7 +62,7 @@ VirtualConfig::Effect VirtualConfig::write(std::uint16_t offset, std::uint32_t v
   if (BarSet::owns(offset)) {
     return write_bar(offset, value, mask);
   }
-  if (patch_.hidden(offset)) {
+  if (patch_.drops_writes(offset)) {
     return {};
   }
   const auto bits = value & mask;

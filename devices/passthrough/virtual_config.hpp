@@ -57,6 +57,8 @@ class VirtualConfig : public Inspectable {
   std::uint32_t read(std::uint16_t offset, std::uint32_t hardware) const;
   Effect write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask);
 
+  /// Bits of the dword that the guest's writes must leave as the hardware has them.
+  std::uint32_t kept_bits(std::uint16_t offset) const { return patch_.patched_bits(offset); }
   /// The power state that the hardware took; unsupported ones are ignored by it.
   void set_power_state(std::uint32_t state) {
     state_.power_state = static_cast<std::uint8_t>(state & pci::kPowerStateMask);

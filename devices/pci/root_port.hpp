@@ -22,6 +22,7 @@
 
 #include "devices/pci/config_space.hpp"
 #include "devices/pci/pci_function.hpp"
+#include "devices/pci/pcie_link.hpp"
 #include "firmware/acpi/acpi_source.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
@@ -29,12 +30,6 @@
 #include "vmm/bus/lifecycle.hpp"
 
 namespace gpuvm {
-
-/// What a link trains to, as the registers code it.
-struct PcieLink {
-  std::uint8_t speed = 1;  ///< 1: 2.5 GT/s, 2: 5, 3: 8, 4: 16, 5: 32, 6: 64 (7.5.3.18)
-  std::uint8_t width = 1;  ///< lanes: 1, 2, 4, 8, 12, 16 or 32
-};
 
 struct RootPortConfig {
   std::string name;             ///< for messages, for instance "port1"

@@ -162,6 +162,8 @@ Result<OptionRom> OptionRom::parse(std::span<const std::byte> bytes) {
                      : Result<RomImage>(fail(ErrorKind::kConfig, "the bytes end there"));
     if (!image) {
       rom.flaw = fmt::format("no last image: at {:#x}: {}", at, image.error().to_string());
+      rom.incomplete =
+          at >= bytes.size() || is_one_of(kSignatures, load_at<std::uint16_t>(bytes, at));
       break;
     }
     image->offset = at;

@@ -50,6 +50,7 @@ struct RomImage {
 struct OptionRom {
   std::vector<RomImage> images;  ///< at least one
   std::string flaw;              ///< why the chain ends without a last image; empty: it does not
+  bool incomplete = false;       ///< and there is more of it: bytes are missing, or it loops
 
   /// Where the first image begins: what a vendor's tools put before it ends there.
   std::size_t begin() const { return images.front().offset; }

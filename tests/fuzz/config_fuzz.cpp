@@ -35,7 +35,7 @@ void check_values(const gpuvm::Config& config) {
   require(config.machine.memory % gpuvm::operator""_MiB(2) == 0);
   require(config.boot.kernel.starts_with('/'));
   require(config.boot.cmdline.find('\0') == std::string::npos);
-  require(config.pci.size() <= 8);
+  require(config.pci.size() <= 32);
 }
 
 }  // namespace

@@ -108,6 +108,25 @@ TEST_F(Life, CpuidHidesTheHypervisor) {
   EXPECT_EQ(values[5] >> 31, 0U);
 }
 
+// NVIDIA's drivers look for a hypervisor's signature at every 0x100th leaf up to 0x40000f00 (open
+// kernel modules, hypervisor.c).
+TEST_F(Life, CpuidHasNoSignatureAtAnyOfTheLeavesThatDriversSearch) {
+  create_vm(1, {.hidden = true});
+  GuestCode code;
+  for (std::uint32_t leaf = 0x40000000; leaf <= 0x40000f00; leaf += 0x100) {
+    code.mov_eax(leaf).raw({0x0f, 0xa2}).mov_eax_ebx().report_eax();
+  }
+  load(code.finish());
+  const auto outcome = run();
+  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
+  const auto values = reports_.values();
+  ASSERT_EQ(values.size(), 16U);
+  for (const auto value : values) {
+    EXPECT_NE(value, 0x4b4d564bU);  // "KVMK"
+    EXPECT_NE(value, 0x7263694dU);  // "Micr"
+  }
+}
+
 TEST_F(Life, CpuidShowsHyperVWithTheIdAskedFor) {
   create_vm(1, {.hidden = true, .hyperv_vendor_id = "exactly12chr"});
   load(hypervisor_reports().finish());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/function_settings.hpp"
 
+#include "devices/passthrough/gpudirect.hpp"
+#include "devices/pci/pci_spec.hpp"
 #include "firmware/rom/option_rom.hpp"
 #include "vmm/base/file.hpp"
 #include "vmm/base/log.hpp"
@@ -21,6 +23,10 @@ IdentityOverrides identity_of(const PciIdentityConfig& config) {
 Result<std::vector<std::byte>> read_rom_file(const PciRomConfig& config, RomIds shown,
                                              RomIds real) {
   auto bytes = TRY(read_file(config.path, OptionRom::kMaximumSize, ErrorKind::kConfig));
+  if (const auto parsed = OptionRom::parse(bytes); parsed && parsed->incomplete) {
+    return fail(ErrorKind::kConfig, "{}: {}; read it from the card again, see gpuvm rom dump",
+                config.path, parsed->flaw);
+  }
   const auto changes = TRY_CONTEXT(
       fit_rom(bytes, shown, real, config.strict ? RomCheck::kStrict : RomCheck::kCorrect),
       config.path);
@@ -28,6 +34,17 @@ Result<std::vector<std::byte>> read_rom_file(const PciRomConfig& config, RomIds 
     log::info("{}: {}", config.path, change);
   }
   return bytes;
+}
+
+/// Whether the clique's capability has a place, as far as sysfs shows the device's own.
+Status check_clique(const HostSystem& host, const Bdf& function, std::uint8_t clique) {
+  const auto config =
+      TRY(host.read_bytes(pci_sysfs_path(function, "config"), pci::kLegacyConfigSize));
+  if (config.size() < pci::kLegacyConfigSize) {
+    return {};  // only root sees capabilities
+  }
+  TRY(gpudirect_capability(config, clique));
+  return {};
 }
 
 }  // namespace
@@ -52,6 +69,9 @@ Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& en
   }
   settings.identity = identity_of(entry.identity);
   settings.gpudirect_clique = entry.gpudirect_clique;
+  if (settings.gpudirect_clique) {
+    TRY_CONTEXT(check_clique(host, function, *settings.gpudirect_clique), function.to_string());
+  }
   if (entry.rom.mode == PciRomMode::kFile) {
     const RomIds real{device.ids().vendor, device.ids().device};
     const RomIds shown{settings.identity.vendor.value_or(real.vendor),

@@ -118,6 +118,12 @@ Status PciComplex::add_functions(Port& port) {
   config.device = static_cast<std::uint8_t>(port.number + 1);
   config.slot = static_cast<std::uint16_t>(port.number + 1);
   for (std::size_t i = 0; i < functions.size(); ++i) {
+    if (behind(functions[i]) && functions[i].function == 0) {
+      config.link = probe_link(options_.devices.device(i));
+      config.max_payload_code = probe_max_payload(options_.devices.device(i));
+    }
+  }
+  for (std::size_t i = 0; i < functions.size(); ++i) {
     if (!behind(functions[i])) {
       continue;
     }
@@ -137,12 +143,9 @@ Status PciComplex::add_functions(Port& port) {
                          .rom = functions[i].settings.rom,
                          .identity = functions[i].settings.identity,
                          .gpudirect_clique = functions[i].settings.gpudirect_clique,
-                         .before_bus_master = options_.before_bus_master}),
+                         .before_bus_master = options_.before_bus_master,
+                         .link = config.link}),
                     functions[i].name());
-    if (functions[i].function == 0) {
-      config.link = probe_link(device);
-      config.max_payload_code = probe_max_payload(device);
-    }
     port.functions.emplace_back(functions[i].function, std::move(function));
   }
   port.bridge = TRY(RootPort::create(config));

@@ -3,9 +3,12 @@
 
 #include <fmt/format.h>
 
+#include "devices/passthrough/config_patch.hpp"
+#include "devices/passthrough/gpudirect.hpp"
 #include "devices/passthrough/reset/reset_plan.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/machine/host_devices.hpp"
+#include "vmm/machine/link_probe.hpp"
 #include "vmm/machine/sysfs_function.hpp"
 
 namespace gpuvm {
@@ -13,7 +16,7 @@ namespace {
 
 struct Function {
   HostFunction place;
-  std::unique_ptr<SysfsFunction> sysfs;
+  std::unique_ptr<SysfsFunction> sysfs;  ///< its reads change nothing
 };
 
 void describe_machine_itself(const Config& config, InspectNode& node) {
@@ -46,6 +49,35 @@ void describe_function(const HostSystem& host, const Function& function, Inspect
   }
   const Status opening = check_open_is_safe(host, function.place.host);
   node.field("opening", opening ? "safe" : opening.error().to_string());
+}
+
+/// How the guest's view of configuration space differs from the hardware's, and why.
+Status describe_patches(const std::vector<Function>& functions, InspectNode& node) {
+  for (const Function& function : functions) {
+    if (!function.sysfs->shows_capabilities()) {
+      continue;
+    }
+    ConfigPatch::Options options;
+    options.identity = function.place.settings.identity;
+    std::size_t behind = 0;
+    for (const Function& other : functions) {
+      if (other.place.port == function.place.port) {
+        ++behind;
+        if (other.place.function == 0) {
+          options.link = probe_link(*other.sysfs);
+        }
+      }
+    }
+    options.link = options.link.value_or(PcieLink());
+    options.multi_function = function.place.function == 0 && behind > 1;
+    const auto config = function.sysfs->config();
+    if (const auto clique = function.place.settings.gpudirect_clique) {
+      options.extra = TRY(gpudirect_capability(config, *clique));
+    }
+    ConfigPatch::create(config, options)
+        .inspect(node.child(function.place.name()).child("configuration_patch"));
+  }
+  return {};
 }
 
 std::string owners_of_hot_reset(const HostSystem& host, const ResetSet& set) {
@@ -137,6 +169,7 @@ Status preview_machine(const HostSystem& host, const Config& config, InspectNode
   if (functions.empty()) {
     return {};
   }
+  TRY(describe_patches(functions, node.child("functions")));
   SysfsHost bus(host);
   const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
   InspectNode& resets = node.child("resets");

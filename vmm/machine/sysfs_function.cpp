@@ -6,7 +6,7 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::size_t kConfigSize = 256;
+constexpr std::size_t kConfigSize = 4096;
 constexpr std::size_t kHeaderSize = 64;
 
 /// All functions of the bus; empty where the bus hangs on the host bridge, which has no reset.

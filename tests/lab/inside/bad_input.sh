@@ -97,6 +97,22 @@ test_devices() {
   run "unmanaged and not bound" $HOST 'vfio-pci' --set 'pci.0.managed=false'
 }
 
+test_roms_and_ids() {
+  local corpus=tests/fuzz/corpus/option_rom
+  : >"$WORK/empty.rom"
+  truncate -s 16777217 "$WORK/large.rom"
+  run "no ROM file" $CONFIG 'no.rom' --set "pci.0.rom=$WORK/no.rom"
+  run "an empty ROM" $CONFIG 'empty.rom: The ROM is empty' --set "pci.0.rom=$WORK/empty.rom"
+  run "a ROM over 16 MiB" $CONFIG 'large.rom.*16777216' --set "pci.0.rom=$WORK/large.rom"
+  run "no ROM at all" $CONFIG 'no image begins in it' --set "pci.0.rom=$PWD/$corpus/ones"
+  run "a truncated ROM" $CONFIG 'truncated: .*it is cut off' --set "pci.0.rom=$PWD/$corpus/truncated"
+  run "a ROM whose chain loops" $CONFIG 'loop: .*for ever' --set "pci.0.rom=$PWD/$corpus/loop"
+  run "another vendor's ROM" $CONFIG 'of another vendor' --set "pci.0.rom=$PWD/$corpus/legacy_efi"
+  run "clique 16" $CONFIG 'gpudirect_clique must be an integer from 0 to 15' --set pci.0.gpudirect_clique=16
+  run "a clique of another vendor's GPU" $CONFIG "NVIDIA's GPUs only" --set pci.0.gpudirect_clique=3
+  run "ids of a bridge" $CONFIG 'is a bridge, whose ids' --set 'pci.0.host="0000:00:02.0"' --set pci.0.device_id=1
+}
+
 test_device_in_use() {
   start_guest good
   wait_console WAITING 300
@@ -137,6 +153,7 @@ test_files
 test_efi
 test_memory
 test_devices
+test_roms_and_ids
 test_host
 test_device_in_use
 finish

@@ -89,12 +89,17 @@ TEST(OptionRom, ChainThatEndsWithoutALastImage) {
   ASSERT_TRUE(cut);
   EXPECT_EQ(cut->images.size(), 1U);
   EXPECT_NE(cut->flaw.find("cut off"), std::string::npos);
+  EXPECT_TRUE(cut->incomplete);
   // Length 0: the next image would be the same one again.
   auto loop = rom_image({});
   store_le(std::span(loop).subspan(0x50, 2), 0);
   const auto looping = OptionRom::parse(rom_image({.last = false}) + loop);
   ASSERT_TRUE(looping);
   EXPECT_NE(looping->flaw.find("for ever"), std::string::npos);
+  EXPECT_TRUE(looping->incomplete);
+  const auto padded = OptionRom::parse(rom_image({.last = false}) + Bytes(512, std::byte{0xff}));
+  EXPECT_FALSE(padded->flaw.empty());
+  EXPECT_FALSE(padded->incomplete);  // all there, but for the mark of the last one
   EXPECT_FALSE(OptionRom::parse(loop));
 }
 

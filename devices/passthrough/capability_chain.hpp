@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two capability chains of a PCI function's configuration space, walked. They come from a
+// device and are hostile: loops, pointers into the header and past the end stop a walk.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace gpuvm {
+
+/// One capability as found in the hardware.
+struct CapabilityHeader {
+  std::uint16_t id;
+  std::uint16_t offset;
+};
+
+/// PCI Local Bus 3.0, 6.7: the standard capabilities in chain order. Stops at a loop or a bad
+/// pointer.
+std::vector<CapabilityHeader> standard_capabilities(std::span<const std::byte> config);
+/// PCI Express Base 6.0, 7.6.3: the extended ones; empty when config has no more than 256 bytes.
+std::vector<CapabilityHeader> extended_capabilities(std::span<const std::byte> config);
+/// Offset of the first standard capability with this id, or 0.
+std::uint16_t find_capability(std::span<const std::byte> config, std::uint8_t id);
+
+/// How much of [offset, offset + size) there is before the next capability of `all` or `end`.
+std::uint16_t capability_room(std::uint16_t offset, std::uint16_t size,
+                              std::span<const CapabilityHeader> all, std::size_t end);
+
+}  // namespace gpuvm

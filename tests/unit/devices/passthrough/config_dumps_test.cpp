@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// ConfigPatch over configuration spaces of real GPUs, their audio functions and USB controllers
+// (tests/fixtures/config_space, the source stated in each): which capabilities a guest finds, and
+// what must hold of every device. tests/golden/config_patch shows the same dumps to lspci.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "devices/passthrough/config_patch.hpp"
+#include "devices/passthrough/gpudirect.hpp"
+#include "devices/pci/pci_spec.hpp"
+#include "tests/fixtures/config_space/config_dump.hpp"
+#include "vmm/base/bytes.hpp"
+
+namespace gpuvm {
+namespace {
+
+using Ids = std::vector<std::uint16_t>;
+
+struct Dump {
+  const char* name;
+  Ids standard;  ///< as the hardware has them
+  Ids extended;
+  Ids guest_standard;
+  Ids guest_extended;
+  PcieLink link;  ///< of the guest's port: what the hardware trained to
+};
+
+const std::vector<Dump>& dumps() {
+  static const std::vector<Dump> kDumps = {
+      {"nvidia-mx150",
+       {1, 5, 0x10},
+       {2, 0x18, 0x1e, 4, 1, 0xb, 0x19},
+       {1, 5, 0x10},
+       {2, 4, 1, 0xb},
+       {3, 4}},
+      {"nvidia-gt218", {1, 5, 0x10, 9}, {2, 4, 0xb}, {1, 5, 0x10, 9}, {2, 4, 0xb}, {1, 16}},
+      {"nvidia-gt218-audio", {1, 5, 0x10}, {}, {1, 5, 0x10}, {}, {1, 16}},
+      {"amd-fiji",
+       {9, 1, 0x10, 5},
+       {0xb, 1, 0x15, 0x19, 0xf, 0x13, 0x1b, 0xe},
+       {9, 1, 0x10, 5},
+       {0xb, 1, 0x15},
+       {3, 16}},
+      {"amd-navi10",
+       {9, 1, 0x10, 5},
+       {0xb, 1, 0x15, 4, 0x19, 0xd, 0xf, 0x13, 0x1b, 0x18, 0x25, 0x26, 0x27},
+       {9, 1, 0x10, 5},
+       {0xb, 1, 0x15, 4},
+       {4, 16}},
+      {"intel-skylake", {9, 0x10, 5, 1}, {0x1b, 0xf, 0x13}, {9, 0x10, 5, 1}, {}, {1, 1}},
+      {"intel-a770", {9, 0x10, 5, 1}, {}, {9, 0x10, 5, 1}, {}, {1, 1}},
+      {"intel-82576", {1, 5, 0x11, 0x10}, {1, 3, 0xe, 0x10}, {1, 5, 0x11, 0x10}, {1, 3}, {1, 4}},
+      {"ti-tusb73x0", {1, 5, 0x10, 0x11}, {1, 3}, {1, 5, 0x10, 0x11}, {1, 3}, {2, 1}},
+      {"intel-uhci", {0x13}, {}, {0x13}, {}, {1, 1}},
+      {"nvidia-ehci", {0xa, 1}, {}, {0xa, 1}, {}, {1, 1}},
+  };
+  return kDumps;
+}
+
+std::vector<std::byte> load(const char* name) {
+  return test::load_config_dump(std::string(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/") +
+                                name + ".txt");
+}
+
+std::vector<std::byte> guest_view(const std::vector<std::byte>& config, const ConfigPatch& patch) {
+  auto view = config;
+  for (std::uint16_t offset = 0; offset < view.size(); offset += 4) {
+    const std::span<std::byte> dword(view.data() + offset, 4);
+    store_le(dword, patch.apply(offset, static_cast<std::uint32_t>(load_le(dword))));
+  }
+  return view;
+}
+
+Ids ids(const std::vector<CapabilityHeader>& chain) {
+  Ids out;
+  std::transform(chain.begin(), chain.end(), std::back_inserter(out),
+                 [](const CapabilityHeader& capability) { return capability.id; });
+  return out;
+}
+
+std::uint32_t dword(const std::vector<std::byte>& config, std::size_t offset) {
+  return load_at<std::uint32_t>(config, offset).value_or(0);
+}
+
+class ConfigDumps : public ::testing::TestWithParam<Dump> {
+ protected:
+  const std::vector<std::byte> config_ = load(GetParam().name);
+  const ConfigPatch patch_ = ConfigPatch::create(config_, {.link = GetParam().link});
+  const std::vector<std::byte> view_ = guest_view(config_, patch_);
+};
+
+TEST_P(ConfigDumps, Chains) {
+  EXPECT_EQ(ids(standard_capabilities(config_)), GetParam().standard);
+  EXPECT_EQ(ids(extended_capabilities(config_)), GetParam().extended);
+  EXPECT_EQ(ids(standard_capabilities(view_)), GetParam().guest_standard);
+  auto extended = ids(extended_capabilities(view_));
+  std::erase(extended, 0);  // stands for a hidden first one
+  EXPECT_EQ(extended, GetParam().guest_extended);
+}
+
+TEST_P(ConfigDumps, BothEndsOfTheLinkShowTheSame) {
+  const auto express = find_capability(view_, 0x10);
+  if (express == 0) {
+    return;  // a PCI device
+  }
+  const auto status = dword(view_, express + 0x10U) >> 16;
+  EXPECT_EQ(status & 0xf, GetParam().link.speed);
+  EXPECT_EQ(status >> 4 & 0x3f, GetParam().link.width);
+  const auto capable = dword(view_, express + 0x0cU);
+  EXPECT_GE(capable & 0xf, GetParam().link.speed);
+  EXPECT_GE(capable >> 4 & 0x3f, GetParam().link.width);
+  EXPECT_EQ(capable & (3U << 10 | 1U << 18), 0U) << "ASPM and clock power management";
+  EXPECT_EQ(dword(view_, express + 0x10U) & 0x103, 0U) << "and their enables";
+  EXPECT_NE(dword(view_, express) >> 20 & 0xf, 9U) << "no endpoint of a root complex behind a port";
+  EXPECT_TRUE(patch_.drops_writes(static_cast<std::uint16_t>(express + 0x10)));
+  EXPECT_EQ(dword(view_, express + 0x24U) & 1U << 11, 0U) << "LTR";
+}
+
+// What a guest reads but does not own: identity, BARs and class are the hardware's.
+TEST_P(ConfigDumps, HeaderIsTheHardwares) {
+  for (std::size_t offset = 0; offset < 0x40; offset += 4) {
+    const auto mask = offset == 0x0c ? ~0x00800000U : ~0U;
+    if (offset != 0x34) {
+      EXPECT_EQ(dword(view_, offset) & mask, dword(config_, offset) & mask) << offset;
+    }
+  }
+}
+
+TEST_P(ConfigDumps, EveryRowHasAReasonAndASource) {
+  for (const auto& row : patch_.rows()) {
+    EXPECT_EQ(row.offset % 4, 0);
+    EXPECT_EQ(row.value & ~row.mask, 0U) << row.reason;
+    EXPECT_FALSE(row.reason.empty());
+    EXPECT_STRNE(row.source, "");
+  }
+}
+
+// A guest that writes back what it read, or anything else, to what is hidden: nothing arrives.
+TEST_P(ConfigDumps, HiddenCapabilitiesReadZeroAndDropWrites) {
+  for (const auto& capability : extended_capabilities(config_)) {
+    if (extended_policy(capability.id).treatment != CapabilityTreatment::kHidden) {
+      continue;
+    }
+    EXPECT_TRUE(patch_.drops_writes(capability.offset));
+    EXPECT_EQ(dword(view_, capability.offset + 4U), 0U) << capability.id;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Real, ConfigDumps, ::testing::ValuesIn(dumps()), [](const auto& info) {
+  std::string name = info.param.name;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+// The Navi 10's BAR 0 was resized to 8 GiB, a size that the card does not announce.
+TEST(ResizableBar, TheCurrentSizeIsTheOnlyOne) {
+  const auto config = load("amd-navi10");
+  const auto patch = ConfigPatch::create(config, {});
+  const auto view = guest_view(config, patch);
+  EXPECT_EQ(dword(view, 0x204), 1U << (4 + 13)) << "8 GiB";
+  EXPECT_EQ(dword(view, 0x208), 0xd40U) << "as it is: BAR 0, two BARs, 8 GiB";
+  EXPECT_EQ(dword(view, 0x20c), 1U << (4 + 8)) << "256 MiB";
+  for (std::uint16_t offset = 0x200; offset < 0x214; offset += 4) {
+    EXPECT_TRUE(patch.drops_writes(offset)) << offset;
+  }
+  EXPECT_FALSE(patch.drops_writes(0x240));
+}
+
+// An Intel processor's graphics is an endpoint of the root complex, without a link.
+TEST(RootComplexEndpoint, GetsALink) {
+  const auto config = load("intel-skylake");
+  const auto view = guest_view(config, ConfigPatch::create(config, {.link = PcieLink{3, 16}}));
+  const auto express = find_capability(view, 0x10);
+  EXPECT_EQ(dword(view, express) >> 20 & 0xf, 0U);
+  EXPECT_EQ(dword(view, express + 0x0cU) & 0x3ff, 0x103U);
+  EXPECT_EQ(dword(view, express + 0x2cU) & 0xfe, 0x0eU) << "2.5, 5 and 8 GT/s";
+}
+
+TEST(GpuDirectDumps, WhereItsPlaceIs) {
+  EXPECT_EQ(gpudirect_capability(load("nvidia-mx150"), 3)->offset, 0xc8);
+  EXPECT_EQ(gpudirect_capability(load("nvidia-gt218"), 3)->offset, 0xc8);
+  EXPECT_FALSE(gpudirect_capability(load("amd-navi10"), 3));
+}
+
+}  // namespace
+}  // namespace gpuvm

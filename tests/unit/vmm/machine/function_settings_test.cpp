@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a [[pci]] section asks of one function that cannot be had: one clear error each, from sysfs
+// and files alone, so that nothing has happened to the host yet.
+#include "vmm/machine/function_settings.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "firmware/rom/option_rom.hpp"
+#include "tests/fixtures/config_space/config_dump.hpp"
+#include "tests/unit/firmware/rom/rom_builder.hpp"
+#include "tests/unit/vmm/host/fake_host.hpp"
+
+namespace gpuvm {
+namespace {
+
+using testing::HasSubstr;
+using Bytes = std::vector<std::byte>;
+using test::rom_image;
+using test::operator+;
+
+const std::string kGpu = "0000:01:00.0";
+
+class FunctionSettingsTest : public testing::Test {
+ protected:
+  FunctionSettingsTest() {
+    add("0x030000");
+    entry_.host = *Bdf::parse(kGpu);
+  }
+  ~FunctionSettingsTest() override { std::filesystem::remove(rom_); }
+  void add(const std::string& class_code) {
+    const std::string place = "/sys/bus/pci/devices/" + kGpu;
+    host_.file(place + "/vendor", "0x10de\n");
+    host_.file(place + "/device", "0x1b80\n");
+    host_.file(place + "/subsystem_vendor", "0x1043\n");
+    host_.file(place + "/subsystem_device", "0x85e7\n");
+    host_.file(place + "/class", class_code + "\n");
+    set_config(
+        test::load_config_dump(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/nvidia-gt218.txt"));
+  }
+  void set_config(const Bytes& config) {
+    host_.file("/sys/bus/pci/devices/" + kGpu + "/config",
+               std::string(reinterpret_cast<const char*>(config.data()), config.size()));
+  }
+  void use_rom(const Bytes& rom) {
+    std::ofstream file(rom_, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(rom.data()), static_cast<std::streamsize>(rom.size()));
+    entry_.rom = {.mode = PciRomMode::kFile, .path = rom_};
+  }
+  std::string error() {
+    const auto settings = settings_of(host_, entry_, entry_.host);
+    if (settings) {
+      return {};
+    }
+    EXPECT_EQ(settings.error().kind(), ErrorKind::kConfig);
+    return settings.error().to_string();
+  }
+
+  FakeHost host_;
+  PciConfig entry_;
+  const std::string rom_ =
+      testing::TempDir() + "function_settings_" + std::to_string(::getpid()) + ".rom";
+};
+
+TEST_F(FunctionSettingsTest, GoodRom) {
+  use_rom(rom_image({.last = false}) + rom_image({.code_type = 3}));
+  EXPECT_EQ(error(), "");
+}
+
+TEST_F(FunctionSettingsTest, RomsThatCannotBe) {
+  use_rom({});
+  EXPECT_THAT(error(), HasSubstr("The ROM is empty"));
+  use_rom(Bytes(OptionRom::kMaximumSize + 1));
+  EXPECT_THAT(error(), HasSubstr("16777216"));
+  use_rom(Bytes(4096, std::byte{0xff}));
+  EXPECT_THAT(error(), HasSubstr("no image begins in it"));
+  auto truncated = rom_image({.last = false}) + rom_image({.code_type = 3});
+  truncated.resize(truncated.size() - 512);
+  use_rom(truncated);
+  EXPECT_THAT(error(), HasSubstr("it is cut off"));
+  use_rom(rom_image({.last = false}));
+  EXPECT_THAT(error(), HasSubstr("the bytes end there"));
+  auto loop = rom_image({});
+  store_le(std::span(loop).subspan(0x50, 2), 0);  // its length
+  use_rom(rom_image({.last = false}) + loop);
+  EXPECT_THAT(error(), HasSubstr("for ever"));
+  use_rom(rom_image({.vendor = 0x1002}));
+  EXPECT_THAT(error(), HasSubstr("another vendor"));
+  use_rom(rom_image({.device = 0x1b81}));
+  EXPECT_EQ(error(), "") << "another board's: corrected";
+  entry_.rom.strict = true;
+  EXPECT_THAT(error(), HasSubstr("is for 10de:1b81, the function is 10de:1b80"));
+}
+
+TEST_F(FunctionSettingsTest, CliqueWithoutRoomOrGpu) {
+  entry_.gpudirect_clique = 3;
+  EXPECT_EQ(error(), "");
+  auto config =
+      test::load_config_dump(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/nvidia-gt218.txt");
+  // The vendor-specific capability at b4 is as long as it can be.
+  store_le(std::span(config).subspan(0xb6, 1), 0x4c);
+  set_config(config);
+  EXPECT_THAT(error(), HasSubstr("gpudirect_clique has no place"));
+  set_config(
+      test::load_config_dump(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/amd-navi10.txt"));
+  EXPECT_THAT(error(), HasSubstr("NVIDIA's GPUs only"));
+}
+
+TEST_F(FunctionSettingsTest, IdsOfABridge) {
+  add("0x060400");
+  entry_.identity.device_id = 0x1234;
+  EXPECT_THAT(error(), HasSubstr("is a bridge, whose ids cannot be overridden"));
+}
+
+}  // namespace
+}  // namespace gpuvm
