@@ -11,6 +11,7 @@ LAB_RUNS_KEPT=6
 LAB_HEARTBEAT_LIMIT=120 # seconds without a heartbeat: the lab host hangs; it beats every 5 s
 LAB_EXIT_TIMEOUT=124
 LAB_EXIT_DEAD=125
+LAB_EXIT_EMULATION=126
 lab_qemu_pid=
 lab_helper_pids=()
 
@@ -262,6 +263,10 @@ lab_finish() {
   fi
   if [[ $verdict == timeout ]]; then
     lab_die "stopped after $LAB_TIMEOUT s (--timeout); the lab host's kernel log is $LAB_RUN/kmsg.log" $LAB_EXIT_TIMEOUT
+  fi
+  if grep -q 'tcg_handle_interrupt: assertion failed' "$LAB_RUN/qemu.log"; then
+    lab_die "QEMU's emulation aborted, as it does now and then under OVMF (docs/lab.md, traps); see $LAB_RUN/qemu.log" \
+      $LAB_EXIT_EMULATION
   fi
   # The line that says what happened stands before a page of registers.
   grep -haE -m 3 'LAB-INIT-FAILED|Kernel panic|Oops|BUG:|rcu: .*stall|soft lockup' "$LAB_RUN/console.log" >&2 \

@@ -15,7 +15,8 @@ Prints lines NAME=VALUE: seconds (start of gpuvm to GUEST-INIT-REACHED), exits, 
 irq_exits, the figure that repeats), io_exits, mmio_exits and more, all counted until the guest's init.
 
 Options: --append WORDS, --memory SIZE (1GiB), --cpus N (1), --console FILE, --timeout S (120), --mode MODE (linux; boot.mode),
---until TEXT (GUEST-INIT-REACHED; what the guest prints at the moment that is measured)
+--firmware FILE and --vars FILE (of mode uefi), --until TEXT (GUEST-INIT-REACHED; what the guest prints at the moment that is
+measured)
 END
 }
 
@@ -25,7 +26,7 @@ die() {
 }
 
 parse_options() {
-  gpuvm='' kernel='' initrd='' append='' memory=1GiB cpus=1 console='' timeout=120 mode=linux until=GUEST-INIT-REACHED functions=()
+  gpuvm='' kernel='' initrd='' append='' memory=1GiB cpus=1 console='' timeout=120 mode=linux firmware='' vars='' until=GUEST-INIT-REACHED functions=()
   while (($#)); do
     case $1 in
       --help) usage && exit 0 ;;
@@ -42,6 +43,8 @@ parse_options() {
       --console) console=$2 ;;
       --timeout) timeout=$2 ;;
       --mode) mode=$2 ;;
+      --firmware) firmware=$2 ;;
+      --vars) vars=$2 ;;
       --until) until=$2 ;;
       *) die "unknown option $1; see --help" ;;
     esac
@@ -56,6 +59,7 @@ write_config() {
   local bdf last=''
   printf 'name = "bench"\n[machine]\ncpus = %d\nmemory = "%s"\n[cpu]\nhide = ["xsave"]\n' "$cpus" "$memory"
   printf '[boot]\nmode = "%s"\nkernel = "%s"\ninitrd = "%s"\ncmdline = "console=ttyS0 quiet panic=-1 %s"\n' "$mode" "$kernel" "$initrd" "$append"
+  [[ -z $firmware ]] || printf 'firmware = "%s"\nvars = "%s"\n' "$firmware" "$vars"
   for bdf in "${functions[@]}"; do
     # One section takes all functions of its slot.
     [[ ${bdf%.*} == "$last" ]] || printf '[[pci]]\nhost = "%s"\nmanaged = false\n' "$bdf"

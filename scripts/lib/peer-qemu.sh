@@ -22,6 +22,7 @@ Options:
   --console FILE   where the guest's console output goes; default a temporary file
   --timeout S      time for the guest to reach its init; default 120
   --firmware FILE  in place of SeaBIOS, for instance /usr/share/ovmf/OVMF.fd
+  --vars FILE      with that a flash chip for the variables, and --firmware the chip before it (OVMF_CODE_4M.fd)
   --until TEXT     what the guest prints at the moment that is measured; default GUEST-INIT-REACHED
   --wait           do not stop at init: let the guest run to its power off (600 s at most), and print guest_exit
 END
@@ -33,7 +34,7 @@ die() {
 }
 
 parse_options() {
-  kernel='' initrd='' append='' memory=1G cpus=1 console='' timeout=120 run_to_end=0 firmware='' until=GUEST-INIT-REACHED functions=()
+  kernel='' initrd='' append='' memory=1G cpus=1 console='' timeout=120 run_to_end=0 firmware='' vars='' until=GUEST-INIT-REACHED functions=()
   while (($#)); do
     case $1 in
       --help) usage && exit 0 ;;
@@ -50,6 +51,7 @@ parse_options() {
       --console) console=$2 ;;
       --timeout) timeout=$2 ;;
       --firmware) firmware=$2 ;;
+      --vars) vars=$2 ;;
       --until) until=$2 ;;
       *) die "unknown option $1; see --help" ;;
     esac
@@ -83,6 +85,7 @@ read_counters() {
 start_qemu() {
   local bios=()
   [[ -z $firmware ]] || bios=(-bios "$firmware")
+  [[ -z $vars ]] || bios=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=$firmware" -drive "if=pflash,unit=1,format=raw,file=$vars")
   started=$EPOCHREALTIME
   # No XSAVE: the leaf that TCG's lab host reports is inconsistent.
   qemu-system-x86_64 -M q35 -accel kvm -cpu host,-xsave -smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none \

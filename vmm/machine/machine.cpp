@@ -76,7 +76,7 @@ Machine::~Machine() {
 
 Result<std::unique_ptr<Machine>> Machine::create(Options options) {
   std::unique_ptr<Machine> machine(new Machine(std::move(options)));
-  TRY(machine->open_firmware());
+  TRY(machine->open_files());
   TRY(machine->take_devices());
   TRY(machine->add_memory());
   TRY(machine->reset_devices_and_add_vm());
@@ -84,8 +84,10 @@ Result<std::unique_ptr<Machine>> Machine::create(Options options) {
   return machine;
 }
 
-/// First, so that a wrong file is told before anything happens to the host.
-Status Machine::open_firmware() {
+/// First, so that a wrong file is told before anything happens to the host. Disks before the
+/// firmware, which may make a file.
+Status Machine::open_files() {
+  disk_files_ = TRY(open_disks(options_.config.disks));
   if (options_.config.boot.mode == BootMode::kUefi) {
     uefi_ = TRY(UefiBoot::open(options_.config));
   }
@@ -95,7 +97,6 @@ Status Machine::open_firmware() {
 Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(host_));
-  disk_files_ = TRY(open_disks(config.disks));
   auto functions = TRY(resolve_functions(host_, config.pci));
   return_orphans(host_, functions);
   auto claims = TRY(DeviceClaims::take(host_, addresses_of(functions), "the guest " + config.name));

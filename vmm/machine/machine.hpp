@@ -60,7 +60,7 @@ class Machine : public Inspectable {
 
  private:
   explicit Machine(Options options);
-  Status open_firmware();
+  Status open_files();
   Status take_devices();
   Status add_memory();
   Status reset_devices_and_add_vm();

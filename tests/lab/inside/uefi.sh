@@ -1,36 +1,30 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "$0")/../lib/inside.sh"
+. "$(dirname "$0")/../lib/uefi.sh"
 
-# OVMF sets the timer so often that the lab's emulated processor writes CR8 while an interrupt is pending, which QEMU's
-# emulation answers with an abort (docs/lab.md).
-echo 200000 >/sys/module/kvm/parameters/min_timer_period_us
-
-FIRMWARE=/usr/share/OVMF/OVMF_CODE_4M.fd
-TEMPLATE=/usr/share/OVMF/OVMF_VARS_4M.fd
-VARS=$WORK/vars/guest.vars
-mkdir "$WORK/vars"
 # Linux lets everybody write variables of this vendor (LINUX_EFI_CRASH_GUID).
 VARIABLE=GpuvmTest-cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0
 PCI='[[pci]]
 host = "0000:01:00.0"
 [[pci]]
 host = "0000:02:00.0"'
-UEFI=(--set boot.mode=uefi --set "boot.firmware=$FIRMWARE" --set "boot.vars=$VARS" --set "boot.vars_template=$TEMPLATE")
+KILLS=6
 before=$(host_state)
 
 # ---- Files that cannot be used: told before anything is touched.
 
 everything() { (cd "$WORK/vars" && find . -type f -exec md5sum {} + | sort); }
 
-# refused WHAT TEXT OPTION…: gpuvm run ends with status 78 and one line that has the text; no file changes.
+# refused WHAT TEXT OPTION…: gpuvm run ends with status 78 and one line that has the text; no file changes. CONFIG and STATUS
+# replace the guest plain and the status.
 refused() {
-  local what=$1 text=$2 status=0 files
+  local what=$1 text=$2 status=0 wanted=${STATUS:-78} files
   shift 2
   files=$(everything)
-  "$GPUVM" run -q "$WORK/plain.toml" "${UEFI[@]}" "$@" >"$WORK/stdout" 2>"$WORK/stderr" </dev/null || status=$?
+  "$GPUVM" run -q "$WORK/${CONFIG:-plain}.toml" "${UEFI[@]}" "$@" >"$WORK/stdout" 2>"$WORK/stderr" </dev/null || status=$?
   cat "$WORK/stderr"
-  expect "$what: exit status 78" test "$status" = 78
+  expect "$what: exit status $wanted" test "$status" = "$wanted"
   expect "$what: one line, which says '$text'" grep -cq "^gpuvm: error: .*$text" "$WORK/stderr"
   expect "$what: nothing was written" test "$(everything)" = "$files"
 }
@@ -51,10 +45,30 @@ test_files() {
   refused "template of another build" 'do not go together' --set "boot.vars_template=${TEMPLATE/_4M/}"
   refused "VARS that are none" 'noise is no UEFI variable store' --set "boot.vars=$WORK/vars/noise"
   refused "read-only VARS" 'is read-only' --set "boot.vars=$WORK/read-only/guest.vars"
+  head -c 100000 "$TEMPLATE" >"$WORK/vars/short.vars"
+  head -c 1000000 "$FIRMWARE" >"$WORK/vars/short.code"
+  refused "VARS cut short" 'short.vars is no UEFI variable store (its header states another size)' --set "boot.vars=$WORK/vars/short.vars"
+  refused "CODE cut short" 'do not go together' --set "boot.firmware=$WORK/vars/short.code"
+  refused "a folder as CODE" 'Is a directory' --set "boot.firmware=$WORK"
   refused "a folder as VARS" 'Is a directory' --set "boot.vars=$WORK"
   refused "no template" 'missing.fd' --set boot.vars_template=missing.fd
   refused "a kernel that is none" 'is no EFI program' --set "boot.kernel=$TEMPLATE"
   umount "$WORK/read-only"
+}
+
+# Disks are told before the variables' file is made from its template, too.
+test_disks() {
+  mkdir "$WORK/vars/folder"
+  truncate -s 1M "$WORK/vars/disk.img"
+  make_guest disk 'read -r go' <<<"[[disk]]
+path = \"$WORK/vars/disk.img\""
+  CONFIG=disk refused "absent disk" 'There is no .*absent.img' --set "disk.0.path=$WORK/vars/absent.img"
+  CONFIG=disk refused "a folder as disk" 'is a directory' --set "disk.0.path=$WORK/vars/folder"
+  start_guest disk
+  wait_console GUEST-INIT-REACHED 120
+  CONFIG=disk STATUS=69 refused "a disk of another guest" 'disk.img is in use by another guest'
+  kill "$guest"
+  wait_guest 60
 }
 
 # ---- Guests
@@ -107,12 +121,6 @@ check_addresses() {
   expect "$1: Linux keeps the addresses that the firmware gave" test "$moved" = 0
 }
 
-# As check_dmesg, less what OVMF does on every machine: it leaves expansion ROMs at their sizing value after it has read them.
-check_uefi_dmesg() {
-  sed -i '/ROM \[mem 0x[0-9a-f]* *-0x[0-9a-f]* pref\]: can.t claim/d' "$CONSOLE"
-  check_dmesg
-}
-
 test_gpu() {
   make_guest gpu "$REPORT" <<<"$PCI"
   kill_while_writing
@@ -130,8 +138,58 @@ test_gpu() {
   check_addresses "GPU and USB" 3
 }
 
+# kill_once GUEST: the firmware's boot options change with the disks; it dies while it writes them.
+kill_once() {
+  local tries=0
+  cp "$VARS" "$WORK/vars.before"
+  start_guest "$1" "${UEFI[@]}"
+  until ! cmp -s "$VARS" "$WORK/vars.before"; do
+    tries=$((tries + 1))
+    ((tries < 3000)) || break
+    sleep 0.02
+  done
+  sleep "0.$((RANDOM % 3))$((RANDOM % 10))"
+  kill -9 "$guest"
+  wait "$guest" || true
+  cmp -s "$VARS" "$WORK/vars.before" || written=$((written + 1))
+}
+
+# Each run starts on what the last kill has left. A store that the firmware rejects it makes anew: the variable that the guest wrote
+# before would be missing in the next test.
+test_kills() {
+  local i written=0
+  truncate -s 1M "$WORK/vars/disk.img"
+  make_guest without true </dev/null
+  make_guest with true <<<"[[disk]]
+path = \"$WORK/vars/disk.img\""
+  sed -i '/^\(kernel\|initrd\|cmdline\) = /d' "$WORK/with.toml" "$WORK/without.toml"
+  for ((i = 0; i < KILLS / 2; i++)); do
+    kill_once with
+    kill_once without
+  done
+  expect "$KILLS times killed while the firmware wrote" test "$written" = "$KILLS"
+}
+
+# size_all FUNCTION, in the guest: all ones to the BARs and the ROM of a function that decodes, before any is read back, as Windows
+# does; then what was there.
+SIZING='
+BARS="BASE_ADDRESS_0 BASE_ADDRESS_1 BASE_ADDRESS_2 BASE_ADDRESS_3 BASE_ADDRESS_4 BASE_ADDRESS_5 ROM_ADDRESS"
+bars() { setpci -s "$1" $BARS | tr "\n" " "; }
+size_all() {
+  saved=$(bars "$1")
+  setpci -s "$1" COMMAND=3:3
+  setpci -s "$1" $(for bar in $BARS; do echo "$bar=ffffffff"; done)
+  echo "SIZES $1 $(bars "$1")"
+  setpci -s "$1" $(for bar in $BARS; do echo "$bar=${saved%% *}"; saved=${saved#* }; done)
+  [ "$(bars "$1")" = "$saved" ] && echo "RESTORED $1"
+}
+size_all 01:00.0
+size_all 01:00.2
+size_all 01:00.3
+'
+
 test_large_bar() {
-  GUEST_INITRD=$LAB_EFI_INITRD make_guest large "$REPORT" <<<"$PCI
+  GUEST_INITRD=$LAB_EFI_INITRD make_guest large "$SIZING$REPORT" <<<"$PCI
 [[pci]]
 host = \"0000:05:00.0\""
   start_guest large "${UEFI[@]}"
@@ -145,12 +203,17 @@ host = \"0000:05:00.0\""
   check_addresses "16 GiB BAR" 4
   local start end
   read -r _ _ start end _ < <(grep -a '^RESOURCE 0000:01:00.3 0x00000[0-9a-f]*0000000 ' "$CONSOLE" | tail -n 1)
+  expect "all BARs sized at once: the GPU" guest_said '^SIZES 01:00.0 ff000008 00000000 fffff000 00000000 00000000 00000000 ffff0001'
+  expect "all BARs sized at once: the USB controller" guest_said '^SIZES 01:00.2 ffffc004 ffffffff 00000000 00000000 00000000 00000000 00000000'
+  expect "all BARs sized at once: the large one" guest_said '^SIZES 01:00.3 ffffff00 00000000 0000000c fffffffc 00000000 00000000 00000000'
+  expect "they are what they were afterwards" test "$(grep -ac '^RESTORED 01:00' "$CONSOLE")" = 3
   expect "the BAR has 16 GiB" test $((end - start + 1)) = $((16 << 30))
 }
 
 make_guest plain true </dev/null
-test_files
-test_gpu
-test_large_bar
+# LAB_UEFI_TESTS: some of them.
+for test in ${LAB_UEFI_TESTS:-test_files test_disks test_gpu test_kills test_large_bar}; do
+  $test
+done
 expect "nothing is left" state_is "$before"
 finish

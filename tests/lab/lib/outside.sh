@@ -34,14 +34,15 @@ fresh_out() {
 }
 
 # inside DEVICES SCRIPT [LAB OPTION…]: runs tests/lab/inside/SCRIPT in a lab host with these devices. A lab host that hangs
-# in its own boot, which emulation does now and then (see docs/lab.md), is started once more; one that hangs later is not.
+# in its own boot, which emulation does now and then (see docs/lab.md), is started once more; one that hangs later is not. So is
+# one whose emulation aborts under OVMF (status 126).
 inside() {
   local devices=$1 script=$2 status=0
   shift 2
   set -- scripts/lab --devices "$devices" --out "$OUT" --timeout 900 "$@" -- "tests/lab/inside/$script"
   "$@" | tee "$OUT/output" || status=$?
-  if ((status == 125)) && [[ ! -s $OUT/output ]]; then
-    echo "The lab host did not start; once more."
+  if ((status == 126)) || { ((status == 125)) && [[ ! -s $OUT/output ]]; }; then
+    echo "The lab host did not start, or QEMU's emulation of it aborted; once more."
     status=0
     "$@" | tee "$OUT/output" || status=$?
   fi

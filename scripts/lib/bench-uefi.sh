@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck source-path=SCRIPTDIR
+# The part of scripts/bench uefi that runs in the lab host: RUNS times gpuvm and QEMU with OVMF to the kernel's entry, in turn, on
+# fresh variables and on those of the run before; gpuvm with the function LARGE beside the others, too. Leaves $LAB_OUT/NAME.N
+# with lines METRIC=VALUE.
+# Usage: bench-uefi.sh RUNS MEMORY GPUVM PROBE INITRD LARGE BDF…
+set -euo pipefail
+
+here=$(dirname "$0")
+. "$here/bench-measure.sh"
+runs=$1 memory=$2 gpuvm=$3 probe=$4 initrd=$5 large=$6
+shift 6
+functions=("$@")
+code=/usr/share/OVMF/OVMF_CODE_4M.fd
+template=/usr/share/OVMF/OVMF_VARS_4M.fd
+vars=$(mktemp -d)
+
+# With less OVMF in an emulated lab host makes QEMU abort: it writes CR8 while a virtual interrupt is pending.
+echo 200000 >/sys/module/kvm/parameters/min_timer_period_us
+
+# ovmf MONITOR NAME VARS BDF…
+ovmf() {
+  local monitor=$1 name=$2 store=$3
+  local -a command=("$here/peer-qemu.sh")
+  shift 3
+  [[ $monitor == qemu ]] || command=("$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --mode uefi)
+  measure "$monitor-$name" "$run" "${command[@]}" --kernel "$probe" --initrd "$initrd" --memory "$memory" --firmware "$code" \
+    --vars "$vars/$store" --until KERNEL-ENTERED "$@"
+}
+
+one_monitor() {
+  cp "$template" "$vars/$1"
+  ovmf "$1" first "$1" "${functions[@]}"
+  ovmf "$1" later "$1" "${functions[@]}"
+}
+
+cp "$template" "$vars/bar"
+touch_memory
+for ((run = 0; run <= runs; run++)); do
+  # Each goes first in turn.
+  if ((run % 2)); then
+    one_monitor gpuvm
+    one_monitor qemu
+  else
+    one_monitor qemu
+    one_monitor gpuvm
+  fi
+  ovmf gpuvm bar-later bar "${functions[@]}" "$large"
+done
+rm -r "$vars"
+exit "$failed"
