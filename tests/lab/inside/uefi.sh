@@ -49,7 +49,7 @@ test_files() {
   head -c 1000000 "$FIRMWARE" >"$WORK/vars/short.code"
   refused "VARS cut short" 'short.vars is no UEFI variable store (its header states another size)' --set "boot.vars=$WORK/vars/short.vars"
   refused "CODE cut short" 'do not go together' --set "boot.firmware=$WORK/vars/short.code"
-  refused "a folder as CODE" 'Is a directory' --set "boot.firmware=$WORK"
+  refused "a folder as CODE" 'not a regular file but a directory' --set "boot.firmware=$WORK"
   refused "a folder as VARS" 'Is a directory' --set "boot.vars=$WORK"
   refused "no template" 'missing.fd' --set boot.vars_template=missing.fd
   refused "a kernel that is none" 'is no EFI program' --set "boot.kernel=$TEMPLATE"
@@ -203,7 +203,7 @@ host = \"0000:05:00.0\""
   check_addresses "16 GiB BAR" 4
   local start end
   read -r _ _ start end _ < <(grep -a '^RESOURCE 0000:01:00.3 0x00000[0-9a-f]*0000000 ' "$CONSOLE" | tail -n 1)
-  expect "all BARs sized at once: the GPU" guest_said '^SIZES 01:00.0 ff000008 00000000 fffff000 00000000 00000000 00000000 ffff0001'
+  expect "all BARs sized at once: the GPU" guest_said '^SIZES 01:00.0 ff000008 00000000 fffff000 00000000 00000000 00000000 fffe0001'
   expect "all BARs sized at once: the USB controller" guest_said '^SIZES 01:00.2 ffffc004 ffffffff 00000000 00000000 00000000 00000000 00000000'
   expect "all BARs sized at once: the large one" guest_said '^SIZES 01:00.3 ffffff00 00000000 0000000c fffffffc 00000000 00000000 00000000'
   expect "they are what they were afterwards" test "$(grep -ac '^RESTORED 01:00' "$CONSOLE")" = 3
