@@ -12,6 +12,7 @@ runs=$1 memory=$2 gpuvm=$3 kernel=$4 initrd=$5
 shift 5
 
 touch_memory
+initrd=$(local_copy "$initrd")
 for ((run = 0; run <= runs; run++)); do
   measure gpuvm "$run" "$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --kernel "$kernel" --initrd "$initrd" --memory "$memory" "$@"
   measure qemu "$run" "$here/peer-qemu.sh" --kernel "$kernel" --initrd "$initrd" --memory "$memory" "$@"

@@ -35,6 +35,7 @@ ovmf_to_entry() {
 }
 
 touch_memory
+initrd=$(local_copy "$initrd")
 for ((run = 0; run <= runs; run++)); do
   # Each goes first in turn.
   if ((run % 2)); then

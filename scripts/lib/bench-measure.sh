@@ -44,3 +44,9 @@ touch_memory() {
   umount "$place"
   rmdir "$place"
 }
+
+# local_copy FILE: its copy in the lab host's memory, for $LAB_OUT is shared uncached, and slow.
+local_copy() {
+  cp "$1" "/tmp/bench-${1##*/}"
+  printf '%s\n' "/tmp/bench-${1##*/}"
+}
