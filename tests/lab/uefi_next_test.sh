@@ -9,5 +9,5 @@ fresh_out
 use_kernel 6.12
 LAB_EFI_INITRD=$(image_for 6.12 efivarfs)
 LAB_OVMF=$(scripts/lab --print-ovmf trixie) || { echo "skipped: the package source has no newer ovmf" && exit 77; }
-export LAB_EFI_INITRD LAB_OVMF LAB_UEFI_TESTS="test_gpu test_large_bar"
+export LAB_EFI_INITRD LAB_OVMF LAB_ECAM=0xe0000000 LAB_UEFI_TESTS="test_gpu test_large_bar"
 inside gpu,usb,bar=16G uefi.sh

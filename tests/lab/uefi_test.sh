@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # boot.mode = "uefi" with Debian's OVMF and passed-through devices: from the reset vector to the guest's init with the kernel by
-# fw_cfg, variables that last, a large BAR that the firmware places, bad files.
+# fw_cfg, variables that last, kills while the firmware writes them (LAB_UEFI_KILLS, an even number; default 6), a large BAR that
+# the firmware places, bad files and disks.
 set -euo pipefail
 . "$(dirname "$0")/lib/outside.sh"
 
@@ -9,4 +10,4 @@ fresh_out
 use_kernel 6.12
 LAB_EFI_INITRD=$(image_for 6.12 efivarfs)
 export LAB_EFI_INITRD
-inside "${UEFI_DEVICES:-gpu,usb,bar=16G}" uefi.sh
+inside "${UEFI_DEVICES:-gpu,usb,bar=16G}" uefi.sh --timeout $((900 + 20 * ${LAB_UEFI_KILLS:-0}))

@@ -9,7 +9,7 @@ PCI='[[pci]]
 host = "0000:01:00.0"
 [[pci]]
 host = "0000:02:00.0"'
-KILLS=6
+KILLS=${LAB_UEFI_KILLS:-6}
 before=$(host_state)
 
 # ---- Files that cannot be used: told before anything is touched.
@@ -136,6 +136,8 @@ test_gpu() {
   expect "the USB controller has its driver" guest_driver 1033:0194 xhci_hcd
   check_uefi_dmesg
   check_addresses "GPU and USB" 3
+  # The host bridge's PCIEXBAR, which this firmware has set, by way of ACPI.
+  expect "PCI's configuration space is where this firmware puts it" grep -aq "ECAM \[mem ${LAB_ECAM:-0xb0000000}-" "$WORK/dmesg"
 }
 
 # kill_once GUEST: the firmware's boot options change with the disks; it dies while it writes them.
