@@ -8,4 +8,4 @@ set -euo pipefail
 
 use_kernel 6.12
 fresh_out
-inside gpu,usb uefi_disk.sh
+inside gpu,usb uefi_disk.sh --timeout 1500

@@ -87,7 +87,7 @@ make_iso cd
 
 test_boot_key() {
   start_guest main "${UEFI[@]}" --set disk.1.boot=true
-  wait_guest 240
+  wait_guest 360
   expect "from a disk: power off ends gpuvm with status 0" test "$guest_status" = 0
   expect "the disk with boot = true is started from, not the first one" started_from second
   expect "by Debian's systemd-boot" guest_said '^LoaderInfo systemd-boot 252'
@@ -103,7 +103,7 @@ test_boot_key() {
 test_entry_lasts() {
   local number
   start_guest main "${UEFI[@]}" --set disk.1.boot=true
-  wait_guest 240
+  wait_guest 360
   expect "next run: power off, status 0" test "$guest_status" = 0
   expect "next run: the entry is still there" guest_said "^BOOTMGR Boot.*$LABEL"
   expect "next run: from the same disk" started_from second
@@ -117,7 +117,7 @@ test_entry_lasts() {
 test_own_order() {
   rm "$VARS"
   start_guest main "${UEFI[@]}"
-  wait_guest 240
+  wait_guest 360
   expect "without boot = true: the first disk" started_from first
 }
 
@@ -127,7 +127,7 @@ path = \"$WORK/cd.iso\"
 readonly = true
 boot = true"
   start_guest iso "${UEFI[@]}"
-  wait_guest 240
+  wait_guest 360
   expect "from an ISO image: power off, status 0" test "$guest_status" = 0
   expect "from an ISO image: its command line" guest_said '^CMDLINE .*disk=cd'
 }
