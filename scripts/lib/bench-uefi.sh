@@ -37,6 +37,8 @@ one_monitor() {
 
 cp "$template" "$vars/bar"
 touch_memory
+probe=$(local_copy "$probe")
+initrd=$(local_copy "$initrd")
 for ((run = 0; run <= runs; run++)); do
   # Each goes first in turn.
   if ((run % 2)); then
