@@ -42,10 +42,12 @@ InspectNode EventLog::begin(std::string_view event) const {
   return node;
 }
 
-void EventLog::state(std::string_view from, std::string_view to) {
+void EventLog::state(std::string_view from, std::string_view to, const Holdings& holdings) {
   InspectNode node = begin("state");
   node.field("from", from);
   node.field("to", to);
+  node.field("memory_slots", holdings.memory_slots);
+  node.field("heap_bytes", holdings.heap_bytes);
   write(node);
 }
 

@@ -4,6 +4,7 @@
 // Missing: resets of a single function that a guest asks for; the kernel makes those by itself.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +15,12 @@
 
 namespace gpuvm {
 
+/// What a machine holds at one moment, for who looks whether it grows.
+struct Holdings {
+  std::uint64_t memory_slots = 0;  ///< of KVM: guest memory, mapped BARs, flash
+  std::uint64_t heap_bytes = 0;    ///< handed out by the allocator
+};
+
 /// Any thread. A line is one write(2); one that cannot be written is lost, and a warning says so
 /// once.
 class EventLog {
@@ -21,8 +28,8 @@ class EventLog {
   /// Appends to a file, or writes to a FIFO that somebody reads. Errors: kUsage.
   static Result<std::unique_ptr<EventLog>> open(const std::string& path, std::string guest);
 
-  /// {"event":"state","from":"running","to":"stopping"}
-  void state(std::string_view from, std::string_view to);
+  /// {"event":"state","from":"running","to":"stopping","memory_slots":6,"heap_bytes":271840}
+  void state(std::string_view from, std::string_view to, const Holdings& holdings);
   /// {"event":"reset","reason":"start","functions":"…","method":"hot reset","verdict":"verified",
   /// "duration_ms":131,"text":"…"}
   void reset(std::string_view reason, const ResetCertificate& certificate);

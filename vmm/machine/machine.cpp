@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/machine.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <future>
 #include <thread>
@@ -236,6 +238,12 @@ Status Machine::add_uefi() {
                           }});
 }
 
+Holdings Machine::holdings() const {
+  const auto heap = ::mallinfo2();
+  return {.memory_slots = vm_ ? vm_->slots().count() : 0,
+          .heap_bytes = heap.uordblks + heap.hblkhd};
+}
+
 Status Machine::enter(LifecycleState next) {
   const auto before = lifecycle_.state();
   if (!lifecycle_.enter(next)) {
@@ -244,7 +252,7 @@ Status Machine::enter(LifecycleState next) {
   }
   log::debug("Machine: {} -> {}", to_string(before), to_string(next));
   if (options_.events != nullptr) {
-    options_.events->state(to_string(before), to_string(next));
+    options_.events->state(to_string(before), to_string(next), holdings());
   }
   return {};
 }

@@ -67,6 +67,7 @@ class Machine : public Inspectable {
   Status read_kernel_ahead();
   Status add_vm();
   Status add_devices();
+  Holdings holdings() const;
   Status enter(LifecycleState next);
   Status fail_with(Status status);
   GuestTables tables();

@@ -6,7 +6,7 @@ set -euo pipefail
 GPUVM=$LAB_GPUVM
 WORK=$(mktemp -d)
 # Consoles are written byte by byte, for which the shared $LAB_OUT is slow: they get there at the end.
-trap 'cp -f "$WORK"/*.{console,log,toml,inspect.json} "$LAB_OUT" 2>/dev/null || true' EXIT
+trap 'cp -f "$WORK"/*.{console,log,events,toml,inspect.json} "$LAB_OUT" 2>/dev/null || true' EXIT
 declare -i checks=0 failed_checks=0
 
 # expect DESCRIPTION COMMAND…: one check; a failure is shown and makes finish() fail.

@@ -33,7 +33,7 @@ class EventLogTest : public testing::Test {
 
 TEST_F(EventLogTest, EachEventIsALineOfJson) {
   const auto log = EventLog::open(path_, "main").value();
-  log->state("running", "stopping");
+  log->state("running", "stopping", {.memory_slots = 6, .heap_bytes = 271840});
   ResetCertificate certificate;
   certificate.functions = "0000:01:00.0, 0000:01:00.1";
   certificate.duration = std::chrono::milliseconds(131);
@@ -41,16 +41,18 @@ TEST_F(EventLogTest, EachEventIsALineOfJson) {
   log->reset("stop", certificate);
   const auto all = lines();
   ASSERT_EQ(all.size(), 2u);
-  EXPECT_THAT(all[0], MatchesRegex("\\{\"time\":\"20[0-9T:.-]+Z\",\"guest\":\"main\",\"event\":"
-                                   "\"state\",\"from\":\"running\",\"to\":\"stopping\"\\}"));
+  EXPECT_THAT(all[0],
+              MatchesRegex("\\{\"time\":\"20[0-9T:.-]+Z\",\"guest\":\"main\",\"event\":"
+                           "\"state\",\"from\":\"running\",\"to\":\"stopping\",\"memory_slots\":6,"
+                           "\"heap_bytes\":271840\\}"));
   EXPECT_THAT(all[1], HasSubstr("\"reason\":\"stop\",\"functions\":\"0000:01:00.0, 0000:01:00.1\","
                                 "\"method\":\"hot reset\",\"verdict\":\"verified\","
                                 "\"duration_ms\":131"));
 }
 
 TEST_F(EventLogTest, AppendsToWhatAnEarlierRunWrote) {
-  EventLog::open(path_, "main").value()->state("a", "b");
-  EventLog::open(path_, "main").value()->state("b", "c");
+  EventLog::open(path_, "main").value()->state("a", "b", {});
+  EventLog::open(path_, "main").value()->state("b", "c", {});
   EXPECT_EQ(lines().size(), 2u);
 }
 
