@@ -18,6 +18,7 @@ constexpr std::uint8_t kHeaderTypeMask = 0x7f;
 /// Command bits that come from the host's firmware, such as error reporting.
 constexpr std::uint32_t kFirmwareCommand =
     ~std::uint32_t{pci::kCommandBusMaster | VirtualConfig::kVirtualCommand};
+constexpr std::uint8_t kD3hot = 3;  // 7.5.2.2
 constexpr auto kMsiId = static_cast<std::uint8_t>(pci::CapabilityId::kMsi);
 constexpr auto kMsixId = static_cast<std::uint8_t>(pci::CapabilityId::kMsix);
 
@@ -85,6 +86,7 @@ struct PassthroughFunction::Parts {
   std::string name;
   std::uint16_t physical_decode;
   std::function<bool()> before_bus_master;
+  std::function<bool(GuestReset, std::chrono::milliseconds)> after_reset;
   std::unique_ptr<std::mutex> mutex;
   VirtualConfig config;
   std::unique_ptr<FunctionInterrupts> interrupts;
@@ -97,6 +99,7 @@ PassthroughFunction::PassthroughFunction(Parts parts)
       name_(std::move(parts.name)),
       physical_decode_(parts.physical_decode),
       before_bus_master_(std::move(parts.before_bus_master)),
+      after_reset_(std::move(parts.after_reset)),
       mutex_(std::move(parts.mutex)),
       config_(std::move(parts.config)),
       interrupts_(std::move(parts.interrupts)),
@@ -155,6 +158,7 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                     .name = std::move(options.name),
                                     .physical_decode = decode,
                                     .before_bus_master = std::move(options.before_bus_master),
+                                    .after_reset = std::move(options.after_reset),
                                     .mutex = std::move(mutex),
                                     .config = std::move(registers),
                                     .interrupts = std::move(interrupts),
@@ -311,14 +315,22 @@ bool PassthroughFunction::may_reach_memory(std::uint16_t offset,
   return !enables || !before_bus_master_ || before_bus_master_();
 }
 
-void PassthroughFunction::write_slowly(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
-                                       const VirtualConfig::Effect& effect) {
+bool PassthroughFunction::write_slowly(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
+                                       const VirtualConfig::Effect& effect,
+                                       std::optional<GuestReset> reset) {
+  using std::chrono::milliseconds;
+  using std::chrono::steady_clock;
   presence_ = Presence::kBusy;
   lock.unlock();
+  const auto start = steady_clock::now();
   write_hardware(offset, effect.value, effect.mask);
+  const bool is_well =
+      !reset || !after_reset_ ||
+      after_reset_(*reset, std::chrono::duration_cast<milliseconds>(steady_clock::now() - start));
   lock.lock();
-  presence_ = Presence::kPresent;
+  presence_ = is_well ? Presence::kPresent : Presence::kLost;
   settled_.notify_all();
+  return is_well;
 }
 
 // PCI Express Base 6.0, 5.3.1.4: in D3hot memory and I/O space do not answer; the host's kernel
@@ -326,11 +338,15 @@ void PassthroughFunction::write_slowly(std::unique_lock<std::mutex>& lock, std::
 void PassthroughFunction::change_power_state(std::unique_lock<std::mutex>& lock,
                                              std::uint16_t offset,
                                              const VirtualConfig::Effect& effect) {
+  const bool is_power_up = *effect.power_state == 0 && config_.power_state() == kD3hot;
   if (*effect.power_state != 0) {
     bars_->withdraw();
     config_.set_power_state(*effect.power_state);
   }
-  write_slowly(lock, offset, effect);
+  if (!write_slowly(lock, offset, effect,
+                    is_power_up ? std::optional(GuestReset::kPowerUp) : std::nullopt)) {
+    return;
+  }
   config_.set_power_state(read_hardware(config_.power_dword()).value_or(pci::kAllOnes));
   bars_->update(config_.placements());
 }
@@ -340,13 +356,11 @@ void PassthroughFunction::change_power_state(std::unique_lock<std::mutex>& lock,
 void PassthroughFunction::run_function_reset(std::unique_lock<std::mutex>& lock,
                                              std::uint16_t offset,
                                              const VirtualConfig::Effect& effect) {
-  if (limit_.allow()) {
-    log::info("{}: The guest resets the function", name_);
-  }
   interrupts_->stop();
   bars_->withdraw();
-  write_slowly(lock, offset, effect);
-  become_reset();
+  if (write_slowly(lock, offset, effect, GuestReset::kFunctionLevel)) {
+    become_reset();
+  }
 }
 
 /// The registers follow a physical reset during which interrupts and BARs were away.

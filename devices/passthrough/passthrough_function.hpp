@@ -7,10 +7,12 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,12 @@
 #include "vmm/bus/io_bus.hpp"
 
 namespace gpuvm {
+
+/// A reset that a guest does by the function's own registers.
+enum class GuestReset {
+  kFunctionLevel,  ///< PCI Express Base 6.0, 6.6.2, or by Advanced Features
+  kPowerUp,        ///< D3hot to D0 (PCI Power Management 1.2, 5.4)
+};
 
 /// Life: create() → place bars() → start() → the guest runs → quiesce() → (physical reset) →
 /// reset() → the guest runs again → destruction, which takes everything out of the guest.
@@ -47,7 +55,11 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     /// Called before the guest's write that makes the device a bus master; may block. False: the
     /// write is dropped.
     std::function<bool()> before_bus_master = {};
-    bool hide_function_reset = false;   ///< FLR is known to kill this device
+    bool hide_function_reset = false;  ///< FLR is known to kill this device
+    /// Called after a guest's own reset, which took `so_far`; may block. The function does not
+    /// answer its guest meanwhile, and no lock is held. False: it goes on reading as all ones until
+    /// the next reset.
+    std::function<bool(GuestReset kind, std::chrono::milliseconds so_far)> after_reset = {};
     std::optional<PcieLink> link = {};  ///< as the root port in front shows it
   };
 
@@ -114,14 +126,16 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   /// False for a write that makes the device a bus master when the machine forbids it.
   bool may_reach_memory(std::uint16_t offset, const VirtualConfig::Effect& effect);
   /// Writes without the lock, which may take a minute; meanwhile the function does not answer.
-  void write_slowly(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
-                    const VirtualConfig::Effect& effect);
+  /// False: that was a reset, and the function is lost.
+  bool write_slowly(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
+                    const VirtualConfig::Effect& effect, std::optional<GuestReset> reset);
   void note_failure(const Error& error);
 
   PhysicalDevice& device_;
   const std::string name_;
   const std::uint16_t physical_decode_;
   const std::function<bool()> before_bus_master_;
+  const std::function<bool(GuestReset, std::chrono::milliseconds)> after_reset_;
   /// Guards config_, interrupts_ and presence_. Held while the BarSpace's own lock is taken,
   /// never the other way round.
   std::unique_ptr<std::mutex> mutex_;

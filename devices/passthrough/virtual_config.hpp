@@ -59,6 +59,7 @@ class VirtualConfig : public Inspectable {
 
   /// Bits of the dword that the guest's writes must leave as the hardware has them.
   std::uint32_t kept_bits(std::uint16_t offset) const { return patch_.patched_bits(offset); }
+  std::uint8_t power_state() const { return state_.power_state; }
   /// The power state that the hardware took; unsupported ones are ignored by it.
   void set_power_state(std::uint32_t state) {
     state_.power_state = static_cast<std::uint8_t>(state & pci::kPowerStateMask);

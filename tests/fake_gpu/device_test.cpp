@@ -6,7 +6,12 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include <atomic>
+#include <optional>
+#include <thread>
+
 #include "devices/passthrough/passthrough_function.hpp"
+#include "devices/passthrough/reset/guest_reset.hpp"
 #include "devices/passthrough/vfio_user/vfio_user_host.hpp"
 #include "tests/fake_gpu/fake_gpu_process.hpp"
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
@@ -32,15 +37,21 @@ class Guest : public ::testing::Test {
     auto host = VfioUserHost::open({gpu_->socket()});
     ASSERT_TRUE(host) << host.error().to_string();
     host_ = std::move(host).value();
-    auto function = PassthroughFunction::create({.device = device(),
-                                                 .name = "gpu0",
-                                                 .intx_pin = Gsi(16),
-                                                 .slots = slots_,
-                                                 .mmio = mmio_,
-                                                 .ports = ports_,
-                                                 .msi_controller = controller_,
-                                                 .interrupt_pins = pins_,
-                                                 .bar_space = space_});
+    PhysicalDevice* const pointer = &device();
+    auto plan = ResetPlan::create(*host_, {&pointer, 1}, {.settle = std::chrono::milliseconds(0)});
+    ASSERT_TRUE(plan) << plan.error().to_string();
+    plan_.emplace(*std::move(plan));
+    auto function = PassthroughFunction::create(
+        {.device = device(),
+         .name = "gpu0",
+         .intx_pin = Gsi(16),
+         .slots = slots_,
+         .mmio = mmio_,
+         .ports = ports_,
+         .msi_controller = controller_,
+         .interrupt_pins = pins_,
+         .bar_space = space_,
+         .after_reset = [this](auto, std::chrono::milliseconds time) { return note_reset(time); }});
     ASSERT_TRUE(function) << function.error().to_string();
     function_ = std::move(function).value();
     ASSERT_TRUE(function_->start());
@@ -50,6 +61,13 @@ class Guest : public ::testing::Test {
     function_->config_write(4, 6, 0xffff);
   }
   VfioUserDevice& device() { return host_->device(0); }
+  bool note_reset(std::chrono::milliseconds time) {
+    const ResetSet& set = plan_->sets().front();
+    certificates_.push_back(
+        check_guest_reset(*plan_, set, set.functions.front(), ResetMethod::kFunctionReset, time));
+    return certificates_.back().is_safe();
+  }
+  void initiate_flr() { function_->config_write(kExpressOffset + 8, 0x8000, 0xffff); }
   std::uint32_t load(std::uint64_t address) {
     std::array<std::byte, 4> bytes{};
     mmio_.read(GuestAddress(address), bytes);
@@ -77,6 +95,8 @@ class Guest : public ::testing::Test {
   BarSpace space_{{{*GuestRange::create(GuestAddress(0), 2048_MiB), "RAM"}}};
   std::unique_ptr<FakeGpuProcess> gpu_;
   std::unique_ptr<VfioUserHost> host_;
+  std::optional<ResetPlan> plan_;
+  std::vector<ResetCertificate> certificates_;  ///< of the guest's own resets
   std::unique_ptr<PassthroughFunction> function_;
 };
 
@@ -166,12 +186,52 @@ TEST_F(Guest, ItsDmaReachesMemoryAsABusMasterOnly) {
 TEST_F(Guest, AFunctionResetByTheGuestIsReal) {
   start({"--fault", "not-ready=200"});
   store(kRegisters + kScratch, 1);
-  function_->config_write(kExpressOffset + 8, 0x8000, 0xffff);
+  initiate_flr();
+  ASSERT_EQ(certificates_.size(), 1U);
+  EXPECT_THAT(certificates_[0].text, ::testing::HasSubstr("verified"));
+  EXPECT_GE(certificates_[0].duration, std::chrono::milliseconds(200));
   EXPECT_EQ(function_->config_read(4) & 7, 0U);
   function_->config_write(0x10, kRegisters, ~0U);
   function_->config_write(4, 6, 0xffff);
   EXPECT_EQ(load(kRegisters + kBoot0), kBoot0Value);
   EXPECT_EQ(load(kRegisters + kScratch), 0U);
+}
+
+// It goes on working through its reset, so its guest may not have it until the slot was reset.
+TEST_F(Guest, AFunctionThatIsDirtyAfterItsResetStaysAway) {
+  start({"--fault", "flr-keeps-state"});
+  store(kRegisters + kControl, kControlRun);
+  initiate_flr();
+  ASSERT_EQ(certificates_.size(), 1U);
+  EXPECT_EQ(certificates_[0].verdict, ResetVerdict::kFailed);
+  EXPECT_THAT(certificates_[0].text, ::testing::HasSubstr("decode or bus mastering is still on"));
+  EXPECT_EQ(function_->config_read(0), 0xffffffffU);
+  function_->bus_reset_begin();
+  ASSERT_TRUE(host_->hot_reset(device()));
+  function_->bus_reset_end(true);
+  EXPECT_EQ(function_->config_read(0), 0xfa4e1234U);
+}
+
+// As long as one vCPU waits for its reset the others find nothing there, and go on.
+TEST_F(Guest, OtherThreadsGoOnDuringASlowReset) {
+  start({"--fault", "not-ready=1000"});
+  std::atomic<bool> is_done{false};
+  std::thread vcpu([&] {
+    initiate_flr();
+    is_done = true;
+  });
+  while (function_->config_read(0) != 0xffffffffU && !is_done) {
+  }
+  EXPECT_FALSE(is_done);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(load(kRegisters + kBoot0), 0xffffffffU);
+    store(kRegisters + kScratch, 1);
+    function_->config_write(4, 6, 0xffff);
+    EXPECT_EQ(function_->config_read(0), 0xffffffffU);
+  }
+  EXPECT_FALSE(is_done);  // it still waits, and nobody waited for it
+  vcpu.join();
+  EXPECT_EQ(function_->config_read(0), 0xfa4e1234U);
 }
 
 TEST_F(Guest, ErrorAndRequestInterruptsArrive) {

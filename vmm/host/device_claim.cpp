@@ -31,11 +31,6 @@ long to_number(std::string_view text) {
   return error == std::errc{} && stop == text.data() + text.size() ? value : 0;
 }
 
-bool may_write_state(const HostSystem& host) {
-  const std::string directory = host.path(kStateDirectory);
-  return ::geteuid() == 0 || ::access(directory.c_str(), W_OK) == 0;
-}
-
 Error busy_error(const HostSystem& host, const Bdf& bdf) {
   const auto record = read_device_record(host, bdf);
   if (!record || record->pid == 0) {

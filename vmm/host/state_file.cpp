@@ -29,7 +29,17 @@ std::string StateFile::path(const Bdf& bdf, std::string_view suffix) {
   return fmt::format("{}/{}{}", kStateDirectory, bdf.to_string(), suffix);
 }
 
+bool may_write_state(const HostSystem& host) {
+  const std::string directory = host.path(kStateDirectory);
+  return ::geteuid() == 0 || ::access(directory.c_str(), W_OK) == 0;
+}
+
 Result<StateFile> StateFile::claim(const HostSystem& host, const Bdf& bdf, std::string_view suffix,
+                                   const std::function<Error(const std::string& path)>& busy) {
+  return claim(host, fmt::format("{}{}", bdf.to_string(), suffix), busy);
+}
+
+Result<StateFile> StateFile::claim(const HostSystem& host, std::string_view name,
                                    const std::function<Error(const std::string& path)>& busy) {
   const std::string directory = host.path(kStateDirectory);
   std::error_code error;
@@ -38,7 +48,7 @@ Result<StateFile> StateFile::claim(const HostSystem& host, const Bdf& bdf, std::
     return fail(ErrorKind::kHost, "Cannot create {}: {} (root is needed to take a device)",
                 directory, error.message());
   }
-  const std::string path = host.path(StateFile::path(bdf, suffix));
+  const std::string path = host.path(fmt::format("{}/{}", kStateDirectory, name));
   constexpr int kAttempts = 8;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));

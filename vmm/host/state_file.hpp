@@ -16,6 +16,9 @@ namespace gpuvm {
 
 constexpr std::string_view kStateDirectory = "/run/gpuvm";
 
+/// Whether this process may have files there.
+bool may_write_state(const HostSystem& host);
+
 /// The file stays when the object goes, unless remove() was called.
 class StateFile {
  public:
@@ -24,6 +27,9 @@ class StateFile {
   /// Creates (or finds) and locks it. Errors: kHost; `busy` makes the one for a file that another
   /// process holds.
   static Result<StateFile> claim(const HostSystem& host, const Bdf& bdf, std::string_view suffix,
+                                 const std::function<Error(const std::string& path)>& busy);
+  /// The same for "/run/gpuvm/NAME".
+  static Result<StateFile> claim(const HostSystem& host, std::string_view name,
                                  const std::function<Error(const std::string& path)>& busy);
 
   /// At most 4 KiB. Errors: kHost.

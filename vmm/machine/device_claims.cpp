@@ -8,7 +8,8 @@
 namespace gpuvm {
 
 Result<DeviceClaims> DeviceClaims::take(const HostSystem& host, const std::vector<Bdf>& functions,
-                                        std::string owner) {
+                                        std::string owner,
+                                        const std::vector<std::string>& sockets) {
   DeviceClaims claims;
   claims.owner_ = std::move(owner);
   for (const Bdf& bdf : functions) {
@@ -18,6 +19,9 @@ Result<DeviceClaims> DeviceClaims::take(const HostSystem& host, const std::vecto
       log::warn("{} was left dirty ({}): it is repaired first, by a reset and a check",
                 bdf.to_string(), claim.left_behind().dirty);
     }
+  }
+  for (const std::string& socket : sockets) {
+    claims.sockets_.push_back(TRY(SocketClaim::take(host, socket, claims.owner_)));
   }
   return claims;
 }

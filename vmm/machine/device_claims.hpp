@@ -9,16 +9,18 @@
 
 #include "devices/passthrough/reset/reset_plan.hpp"
 #include "vmm/host/device_claim.hpp"
+#include "vmm/host/socket_claim.hpp"
 
 namespace gpuvm {
 
 /// Control thread only.
 class DeviceClaims {
  public:
-  /// All or none; says which were left dirty. `owner`: "guest main". Errors: kHost, where another
-  /// gpuvm has one, with its owner.
+  /// All or none; says which were left dirty. `sockets`: of vfio-user servers, which are locked but
+  /// never dirty. `owner`: "guest main". Errors: kHost, where another gpuvm has one, with its
+  /// owner.
   static Result<DeviceClaims> take(const HostSystem& host, const std::vector<Bdf>& functions,
-                                   std::string owner);
+                                   std::string owner, const std::vector<std::string>& sockets = {});
   /// Of functions that are in nobody's hands but ours.
   DeviceClaims() = default;
 
@@ -35,6 +37,7 @@ class DeviceClaims {
 
   std::string owner_;
   std::vector<DeviceClaim> claims_;
+  std::vector<SocketClaim> sockets_;
 };
 
 }  // namespace gpuvm

@@ -70,16 +70,27 @@ Status DeviceReset::note(ResetReason reason, const ResetCertificate& certificate
   }
   DeviceClaims& claims = devices_.claims();
   for (const ResetSet& set : plan_->sets()) {
+    if (certificate.is_safe() || set.names() != certificate.functions) {
+      continue;
+    }
     for (const PlannedFunction& function : set.functions) {
-      if (set.names() != certificate.functions) {
-        continue;
-      }
-      const std::string& name = function.device->name();
-      if (!certificate.is_safe()) {
-        TRY(claims.mark_dirty(name, certificate.text, to_text(function.before)));
-      } else if (ends_use(reason)) {
-        TRY(claims.mark_clean(name));
-      }
+      TRY(claims.mark_dirty(function.device->name(), certificate.text, to_text(function.before)));
+    }
+  }
+  return certificate.is_safe() && ends_use(reason) ? mark_clean(certificate) : Status();
+}
+
+Status DeviceReset::mark_clean(const ResetCertificate& certificate) {
+  for (const std::string& name : certificate.names) {
+    TRY(devices_.claims().mark_clean(name));
+  }
+  return {};
+}
+
+Status DeviceReset::release() {
+  for (const auto& certificate : last_) {
+    if (certificate.is_safe()) {
+      TRY(mark_clean(certificate));
     }
   }
   return {};
@@ -97,6 +108,9 @@ Status DeviceReset::run(ResetReason reason) {
   ++runs_;
   for (const auto& certificate : last_) {
     TRY(note(reason, certificate));
+    if (certificate.is_safe()) {
+      plan_->prefer(certificate.functions, certificate.method);
+    }
     if (certificate.is_safe()) {
       log::info("Reset at {}: {}: {}, {}, {} ms", to_string(reason), certificate.functions,
                 to_string(certificate.method), to_string(certificate.verdict),

@@ -36,6 +36,9 @@ class DeviceReset : public Inspectable {
   /// Resets and verifies every device; does nothing without devices. Errors: kUnsafeDevice; the
   /// devices that it names are marked as dirty.
   Status run(ResetReason reason);
+  /// In place of a last run where no guest had the devices since the one before: those that it
+  /// verified are no longer dirty, the others stay so. Errors: kHost.
+  Status release();
   /// Of the last run.
   const std::vector<ResetCertificate>& certificates() const { return last_; }
   void inspect(InspectNode& node) const override;
@@ -43,6 +46,7 @@ class DeviceReset : public Inspectable {
  private:
   Status mark_in_use();
   Status note(ResetReason reason, const ResetCertificate& certificate);
+  Status mark_clean(const ResetCertificate& certificate);
 
   HostDevices& devices_;
   OnReset on_reset_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // EventLog: what happens to a machine as lines of JSON (jsonlines.org), for supervisors: changes of
 // state and every reset with its method, duration and verdict. `gpuvm run --events FILE`.
-// Missing: resets of a single function that a guest asks for; the kernel makes those by itself.
 #pragma once
 
 #include <cstdint>

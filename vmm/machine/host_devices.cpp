@@ -125,6 +125,16 @@ std::vector<Bdf> addresses_of(const std::vector<HostFunction>& functions) {
   return addresses;
 }
 
+std::vector<std::string> sockets_of(const std::vector<HostFunction>& functions) {
+  std::vector<std::string> sockets;
+  for (const auto& function : functions) {
+    if (function.is_remote()) {
+      sockets.push_back(function.socket);
+    }
+  }
+  return sockets;
+}
+
 Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
                                                          std::vector<HostFunction> functions,
                                                          DeviceClaims claims) {
@@ -156,12 +166,7 @@ Status HostDevices::open() {
     vfio_ = TRY(VfioHost::open(addresses, host_));
     hosts_.add(*vfio_, vfio_->devices());
   }
-  std::vector<std::string> sockets;
-  for (const auto& function : functions_) {
-    if (function.is_remote()) {
-      sockets.push_back(function.socket);
-    }
-  }
+  const auto sockets = sockets_of(functions_);
   if (!sockets.empty()) {
     remote_ = TRY(VfioUserHost::open(sockets));
     hosts_.add(*remote_, remote_->devices());

@@ -38,6 +38,8 @@ struct HostFunction {
 };
 /// Of those that the host has.
 std::vector<Bdf> addresses_of(const std::vector<HostFunction>& functions);
+/// Of those that servers have.
+std::vector<std::string> sockets_of(const std::vector<HostFunction>& functions);
 
 /// Resolves "all" and guest function numbers: the first slot of a port keeps its numbers, later
 /// ones take the next free. Those of servers come last. Reads ROM files. Errors: kConfig (absent

@@ -101,7 +101,8 @@ Status Machine::take_devices() {
   TRY(check_kvm(host_));
   auto functions = TRY(resolve_functions(host_, config.pci));
   return_orphans(host_, functions);
-  auto claims = TRY(DeviceClaims::take(host_, addresses_of(functions), "the guest " + config.name));
+  auto claims = TRY(DeviceClaims::take(host_, addresses_of(functions), "the guest " + config.name,
+                                       sockets_of(functions)));
   TRY(require_host(host_, needs_of(config, functions)));
   devices_ = TRY(HostDevices::create(host_, std::move(functions), std::move(claims)));
   reset_ = std::make_unique<DeviceReset>(
@@ -210,10 +211,10 @@ Status Machine::add_devices() {
                           .msi = vm_->interrupts(),
                           .pins = vm_->interrupts(),
                           .doorbells = vm_->doorbells(),
-                          .on_bus_reset =
-                              [this](const ResetCertificate& certificate) {
+                          .on_guest_reset =
+                              [this](std::string_view reason, const ResetCertificate& certificate) {
                                 if (options_.events != nullptr) {
-                                  options_.events->reset("guest bus reset", certificate);
+                                  options_.events->reset(reason, certificate);
                                 }
                               }}));
   TRY(add_uefi());
@@ -336,12 +337,14 @@ Status Machine::stop() {
   if (pci_) {
     pci_->quiesce();
   }
-  const bool had_devices = devices_ && !devices_->empty() && reset_;
   const bool was_failed = lifecycle_.state() == LifecycleState::kFailed;
+  const bool never_ran = lifecycle_.state() == LifecycleState::kCreated;
   if (!was_failed) {
     TRY(enter(LifecycleState::kStopping));
   }
-  auto outcome = had_devices ? reset_->run(ResetReason::kStop) : Status();
+  auto outcome = !reset_     ? Status()
+                 : never_ran ? reset_->release()
+                             : reset_->run(ResetReason::kStop);
   if (!was_failed) {
     TRY(enter(LifecycleState::kStopped));
   }

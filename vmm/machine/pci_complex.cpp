@@ -107,6 +107,34 @@ Status PciComplex::add_ports() {
   return {};
 }
 
+Result<std::unique_ptr<PassthroughFunction>> PciComplex::make_function(std::size_t index,
+                                                                       const RootPortConfig& port,
+                                                                       bool multi_function,
+                                                                       FunctionReset& reset) {
+  const HostFunction& function = options_.devices.functions().at(index);
+  auto& device = options_.devices.device(index);
+  return PassthroughFunction::create(
+      {.device = device,
+       .name = function.name(),
+       .multi_function = multi_function,
+       .intx_pin = intx_gsi_behind(port.device, 0, interrupt_pin_of(device)),
+       .slots = options_.slots,
+       .mmio = options_.mmio,
+       .ports = options_.ports,
+       .msi_controller = options_.msi,
+       .interrupt_pins = options_.pins,
+       .bar_space = bar_space_,
+       .rom = function.settings.rom,
+       .identity = function.settings.identity,
+       .gpudirect_clique = function.settings.gpudirect_clique,
+       .before_bus_master = options_.before_bus_master,
+       .hide_function_reset = reset.is_hidden(),
+       .after_reset = [&reset](
+                          GuestReset kind,
+                          std::chrono::milliseconds so_far) { return reset.after(kind, so_far); },
+       .link = port.link});
+}
+
 Status PciComplex::add_functions(Port& port) {
   const auto& functions = options_.devices.functions();
   const auto behind = [&port](const HostFunction& function) {
@@ -127,26 +155,12 @@ Status PciComplex::add_functions(Port& port) {
     if (!behind(functions[i])) {
       continue;
     }
-    auto& device = options_.devices.device(i);
+    auto reset = TRY(FunctionReset::create(options_.devices, i, options_.on_guest_reset));
+    const bool multi_function = functions[i].function == 0 && count > 1;
     auto function =
-        TRY_CONTEXT(PassthroughFunction::create(
-                        {.device = device,
-                         .name = functions[i].name(),
-                         .multi_function = functions[i].function == 0 && count > 1,
-                         .intx_pin = intx_gsi_behind(config.device, 0, interrupt_pin_of(device)),
-                         .slots = options_.slots,
-                         .mmio = options_.mmio,
-                         .ports = options_.ports,
-                         .msi_controller = options_.msi,
-                         .interrupt_pins = options_.pins,
-                         .bar_space = bar_space_,
-                         .rom = functions[i].settings.rom,
-                         .identity = functions[i].settings.identity,
-                         .gpudirect_clique = functions[i].settings.gpudirect_clique,
-                         .before_bus_master = options_.before_bus_master,
-                         .link = config.link}),
-                    functions[i].name());
+        TRY_CONTEXT(make_function(i, config, multi_function, *reset), functions[i].name());
     port.functions.emplace_back(functions[i].function, std::move(function));
+    port.function_resets.emplace_back(functions[i].function, std::move(reset));
   }
   port.bridge = TRY(RootPort::create(config));
   for (auto& [number, function] : port.functions) {
@@ -180,7 +194,7 @@ Status PciComplex::add_reset(Port& port) {
                                                      .plan = std::move(plan),
                                                      .functions = std::move(functions),
                                                      .clock = ResetClock::real(),
-                                                     .on_reset = options_.on_bus_reset});
+                                                     .on_reset = options_.on_guest_reset});
   port.bridge->set_listener(port.reset.get());
   return {};
 }
@@ -375,6 +389,9 @@ void PciComplex::inspect(InspectNode& node) const {
     }
     for (const auto& [number, function] : port.functions) {
       function->inspect(child.child(fmt::format("function-{}", number)));
+    }
+    for (const auto& [number, reset] : port.function_resets) {
+      reset->inspect(child.child(fmt::format("function-{}", number)).child("guest_resets"));
     }
   }
 }

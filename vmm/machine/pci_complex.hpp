@@ -24,6 +24,7 @@
 #include "vmm/bus/memory_slots.hpp"
 #include "vmm/machine/disks.hpp"
 #include "vmm/machine/firmware_functions.hpp"
+#include "vmm/machine/function_reset.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/port_reset.hpp"
 #include "vmm/memory/guest_memory.hpp"
@@ -52,8 +53,9 @@ class PciComplex : public Inspectable {
     MsiController& msi;
     InterruptPins& pins;
     Doorbells& doorbells;
-    /// Told of every reset of a bus that the guest asks for, on its vCPU's thread; may be empty.
-    std::function<void(const ResetCertificate&)> on_bus_reset;
+    /// Told of every reset of a bus or of one function that the guest asks for, on its vCPU's
+    /// thread; may be empty.
+    std::function<void(std::string_view reason, const ResetCertificate&)> on_guest_reset;
   };
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);
@@ -84,6 +86,8 @@ class PciComplex : public Inspectable {
  private:
   struct Port {
     std::uint8_t number = 0;
+    /// By function number. Functions refer to these.
+    std::vector<std::pair<std::uint8_t, std::unique_ptr<FunctionReset>>> function_resets;
     std::vector<std::pair<std::uint8_t, std::unique_ptr<PassthroughFunction>>> functions;
     std::unique_ptr<PortReset> reset;  ///< refers to functions; absent behind an empty port
     std::unique_ptr<RootPort> bridge;  ///< refers to functions and reset
@@ -92,6 +96,10 @@ class PciComplex : public Inspectable {
   Status add_disks();
   Status add_ports();
   Status add_functions(Port& port);
+  Result<std::unique_ptr<PassthroughFunction>> make_function(std::size_t index,
+                                                             const RootPortConfig& port,
+                                                             bool multi_function,
+                                                             FunctionReset& reset);
   Status add_reset(Port& port);
   Status place();
   Status connect_buses();

@@ -25,7 +25,7 @@ void PortReset::report(const std::vector<ResetCertificate>& certificates, const 
   }
   for (const auto& certificate : certificates) {
     if (options_.on_reset) {
-      options_.on_reset(certificate);
+      options_.on_reset("guest bus reset", certificate);
     }
   }
   if (!outcome) {

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "devices/passthrough/passthrough_function.hpp"
@@ -27,7 +28,8 @@ class PortReset : public SecondaryBusListener, public Inspectable {
     ResetPlan plan;
     std::vector<PassthroughFunction*> functions;  ///< all that are behind the port
     ResetClock clock = ResetClock::real();
-    std::function<void(const ResetCertificate&)> on_reset;  ///< any thread; may be empty
+    /// Told "guest bus reset" and the certificate; any thread; may be empty.
+    std::function<void(std::string_view reason, const ResetCertificate&)> on_reset;
   };
   /// All that the options refer to must outlive this.
   explicit PortReset(Options options) : options_(std::move(options)) {}

@@ -184,13 +184,16 @@ Status expect_clear(PhysicalDevice& device, std::uint64_t offset, std::uint16_t 
   return {};
 }
 
-void check_quiet(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
-  note(faults,
-       expect_clear(device, kCommandOffset, kCommandDecode, "decode or bus mastering is still on"));
+void check_power_state(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
   if (known.power_management != 0) {
     note(faults, expect_clear(device, known.power_management + kPowerControl, kPowerStateMask,
                               "power state is not D0"));
   }
+}
+
+void check_quiet(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
+  note(faults,
+       expect_clear(device, kCommandOffset, kCommandDecode, "decode or bus mastering is still on"));
   if (known.msi != 0) {
     note(faults, expect_clear(device, known.msi + kMessageControl, kMsiEnable, "MSI is still on"));
   }
@@ -321,18 +324,23 @@ Status stop_decoding(PhysicalDevice& device) {
 }
 
 std::vector<std::string> find_faults(PhysicalDevice& device, const FunctionState& known,
-                                     const ResetPolicy& policy) {
+                                     const ResetPolicy& policy, const CheckScope& scope) {
   const auto now = read_function_state(device);
   if (!now) {
     return {now.error().to_string()};
   }
   Faults faults;
   compare_identity(*now, known, faults);
-  compare_link(*now, known, faults);
-  if (faults.empty() && known.is_display() && !policy.checks.empty()) {
+  if (scope.link) {
+    compare_link(*now, known, faults);
+  }
+  if (scope.registers && faults.empty() && known.is_display() && !policy.checks.empty()) {
     check_registers(device, policy, faults);
   }
-  check_quiet(device, known, faults);
+  check_power_state(device, known, faults);
+  if (scope.quiet) {
+    check_quiet(device, known, faults);
+  }
   for (std::string& fault : faults) {
     fault.insert(0, device.name() + ": ");
   }

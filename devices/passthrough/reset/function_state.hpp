@@ -72,9 +72,15 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock,
 /// Decode and bus mastering off. Errors: kHost.
 Status stop_decoding(PhysicalDevice& device);
 
+/// What is compared beside identity, BAR sizes and the power state.
+struct CheckScope {
+  bool link = true;       ///< speed and width
+  bool registers = true;  ///< the policy's
+  bool quiet = true;      ///< decode, bus mastering, MSI and MSI-X are off
+};
 /// Compares with the state from before and runs the policy's register checks. Yields every
 /// difference as a sentence; empty: the function is well.
 std::vector<std::string> find_faults(PhysicalDevice& device, const FunctionState& known,
-                                     const ResetPolicy& policy);
+                                     const ResetPolicy& policy, const CheckScope& scope = {});
 
 }  // namespace gpuvm

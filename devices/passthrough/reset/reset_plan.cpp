@@ -218,6 +218,18 @@ Result<ResetPlan> ResetPlan::create(PhysicalHost& host, std::span<PhysicalDevice
   return plan;
 }
 
+void ResetPlan::prefer(std::string_view set, ResetMethod method) {
+  for (ResetSet& candidate : sets_) {
+    if (candidate.names() != set) {
+      continue;
+    }
+    const auto found = std::find(candidate.rungs.begin(), candidate.rungs.end(), method);
+    if (found != candidate.rungs.end()) {
+      std::rotate(candidate.rungs.begin(), found, found + 1);
+    }
+  }
+}
+
 Status ResetPlan::check() const {
   for (const ResetSet& set : sets_) {
     if (set.rungs.empty()) {

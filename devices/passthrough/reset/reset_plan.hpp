@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "devices/passthrough/physical_device.hpp"
@@ -70,6 +71,9 @@ class ResetPlan : public Inspectable {
                                   std::span<const FunctionResetOptions> functions = {});
 
   std::span<const ResetSet> sets() const { return sets_; }
+  /// From now on this method is tried first for the set of that name, if it is one of its rungs:
+  /// those before it did not help, and may have taken a minute.
+  void prefer(std::string_view set, ResetMethod method);
   const ResetOptions& options() const { return options_; }
   /// Every set has a reset to try. Errors: kUnsafeDevice saying what the host must do.
   Status check() const;

@@ -292,6 +292,8 @@ std::string_view to_string(ResetMethod method) {
       return "hot reset";
     case ResetMethod::kFunctionReset:
       return "function reset";
+    case ResetMethod::kPowerReset:
+      return "power management reset";
     case ResetMethod::kNone:
       return "no reset";
   }

@@ -18,6 +18,7 @@ namespace gpuvm {
 enum class ResetMethod {
   kHotReset,       ///< secondary bus reset of the whole slot (VFIO_DEVICE_PCI_HOT_RESET)
   kFunctionReset,  ///< FLR or what the host's kernel has in its place (VFIO_DEVICE_RESET)
+  kPowerReset,     ///< D3hot to D0; only guests do it
   kNone,           ///< only because the configuration says so: quiesced and checked, not reset
 };
 std::string_view to_string(ResetMethod method);

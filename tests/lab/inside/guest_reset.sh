@@ -65,7 +65,7 @@ host = "0000:04:00.0"
 port = 2
 END
 
-start_guest reset
+start_guest reset --events "$WORK/reset.events"
 wait_guest 200  # three resets, each followed by a driver that starts anew
 logged() { grep -q -- "$1" "$LOG"; }
 
@@ -78,7 +78,11 @@ expect "gpuvm says so" logged 'port-1: The guest reset the bus: hot reset of 000
 expect "the USB keyboard enumerates again" guest_said '^USB-WORKS-AFTER'
 expect "the NVMe disk is gone without its driver" guest_said '^NVME-UNBOUND'
 expect "the guest resets the NVMe controller" guest_said '^NVME-RESET'
-expect "gpuvm says so" logged '0000:04:00.0: The guest resets the function'
+expect "gpuvm says so, and has checked it" logged '0000:04:00.0: The guest reset the function: function reset of 0000:04:00.0 .*verified'
+expect "an event: with method, verdict and duration" grep -q \
+  '"reason":"guest function reset","functions":"0000:04:00.0","method":"function reset","verdict":"verified","duration_ms":[0-9]' \
+  "$WORK/reset.events"
+expect "one for each reset of a bus, too" test "$(grep -c '"reason":"guest bus reset".*"verdict":"verified"' "$WORK/reset.events")" = 2
 expect "the disk reads the same again" guest_said '^NVME-WORKS-AFTER'
 expect "the GPU works before" guest_said '^GPU-WORKS-BEFORE'
 expect "no framebuffer without its driver" guest_said '^GPU-UNBOUND'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "$0")/../lib/inside.sh"
 
-GPU=0000:01:00.0 AUDIO=0000:01:00.1 USB=0000:02:00.0 NVME=0000:04:00.0
+GPU=0000:01:00.0 AUDIO=0000:01:00.1 USB=0000:02:00.0 NVME=0000:04:00.0 GPU2=0000:07:00.0
 
 # COMMAND…: its exit status in $status, what it says in $WORK/said.
 try() {
@@ -95,8 +95,10 @@ expect "unbind repairs, and one that does not pass gives status 75" test "$statu
 expect "it says why" said "$USB: link width is x1, but was x16"
 expect "what passed is given back, what did not stays" test "$(drivers)" = "bochs-drm snd_hda_intel vfio-pci"
 expect "it stays marked, with the reason" grep -q '^dirty=.*link width' "/run/gpuvm/$USB.state"
-run_guest other
+run_guest other --events "$WORK/refused.events"
 expect "a guest does not get it: status 75" test "$guest_status" = 75
+expect "the refusal is said once" test "$(grep -c 'error: ' "$LOG")" = 1
+expect "and each set of functions was reset once" test "$(grep -c '"event":"reset"' "$WORK/refused.events")" = 2
 expect "no guest code ran" test ! -s "$CONSOLE"
 expect "the GPU went back, the USB controller did not" test "$(drivers)" = "bochs-drm snd_hda_intel vfio-pci"
 expect "and the log says so" logged "$USB is dirty and stays with vfio-pci"
@@ -155,6 +157,11 @@ expect "test-reset: status 0" test "$status" = 0
 expect "five cycles" said '^5 cycles, 0 failed'
 expect "the table counts them" said "^$GPU, $AUDIO, hot reset  *5 "
 expect "the registers show that the hot reset reached them" said "^cycle  *5  $GPU, $AUDIO: .*CORBLBASE of $AUDIO cleared"
+AUDIO2=0000:07:00.1
+try "$GPUVM" test-reset --cycles 3 $GPU2
+expect "test-reset of a GPU that offers a bus reset only: status 0" test "$status" = 0
+expect "each hot reset reached both functions, as their registers show" test "$(grep -c \
+  "^cycle .* $GPU2, $AUDIO2: hot reset, .* verified, VBE_DISPI_INDEX_XRES of $GPU2, CORBLBASE of $AUDIO2 cleared" "$WORK/said")" = 3
 try "$GPUVM" test-reset --cycles 2 --json $GPU $USB $NVME
 expect "JSON: an object for each set and cycle" test "$(grep -c '^{"cycle":[12],.*"verdict":"verified".*"is_safe":true}' "$WORK/said")" = 6
 expect "a JSON summary" said '^{"cycles":2,"failed":0}'

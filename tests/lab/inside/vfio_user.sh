@@ -23,7 +23,7 @@ vram_word() { od -An -tx4 -j $(($1)) -N 4 "$VRAM" | tr -d ' '; }
 
 # The registers' and VRAM's addresses in the guest, and a marker in VRAM, which outlives a reset, for the second boot.
 COMMON='
-gpu=$(find_function 1234:fa4e) bdf=${gpu##*/}
+gpu=$(find_function 1234:fa4e || find_function 10de:2c05) bdf=${gpu##*/}
 echo 1 >$gpu/enable
 setpci -s $bdf COMMAND=6:6
 regs=$(sed -n 1p $gpu/resource | cut -d" " -f1) vram=$(sed -n 3p $gpu/resource | cut -d" " -f1)
@@ -57,6 +57,10 @@ for method in flr bus; do
   echo "SCRATCH \$(get \$regs+0x134)"
   echo \$method >\$gpu/reset_method && echo 1 >\$gpu/reset && echo "RESET-\$method \$(get \$regs+0x134) \$(get \$regs)"
 done
+setpci -s \$bdf 44.W=3
+echo "ASLEEP \$(setpci -s \$bdf 44.W) \$(get \$regs)"
+setpci -s \$bdf 44.W=0
+echo "AWAKE \$(setpci -s \$bdf 44.W) \$(get \$regs)"
 put \$regs+0x134 0x7777
 put \$regs+0x100 3
 put \$vram+0x300000 0xb007
@@ -86,6 +90,10 @@ expect "what it read is in VRAM" test "$(vram_word 0x200000)" = feedf00d
 expect "what it wrote is in guest memory" guest_said '^DMA-BACK 0xFEEDF00D'
 expect "its MSI arrives" guest_said 'No irq handler for 0.165'
 expect "the guest's function level reset clears it" guest_said '^RESET-flr 0x00000000 0x164000A1'
+expect "gpuvm has checked it" logged "$SOCKET: The guest reset the function: function reset of $SOCKET .*verified"
+expect "asleep in D3hot it answers nothing but configuration accesses" guest_said '^ASLEEP 0003 0xFFFFFFFF'
+expect "awake it is there again" guest_said '^AWAKE 0000 0x164000A1'
+expect "gpuvm has checked that, too" logged "$SOCKET: The guest reset the function: power management reset of $SOCKET .*verified"
 expect "the guest's bus reset clears it" guest_said '^RESET-bus 0x00000000 0x164000A1'
 expect "gpuvm says so" logged 'The guest reset the bus: hot reset of .*gpu.sock.*verified'
 expect "the guest boots again, with a fresh function" guest_said '^SECOND-BOOT 0x00000000'
@@ -101,6 +109,10 @@ END
 start_server
 start_guest waits
 wait_console GUEST-WAITS 120
+second=0
+"$GPUVM" run "$WORK/waits.toml" </dev/null >"$WORK/second.log" 2>&1 || second=$?
+expect "a second gpuvm at the same server: status 69" test "$second" = 69
+expect "it hears who has it" grep -q "$SOCKET belongs to the guest waits (gpuvm, pid $guest): stop that first" "$WORK/second.log"
 kill -9 "$server"
 wait_guest 30
 expect "a server that dies: status 75" test "$guest_status" = 75
@@ -128,9 +140,12 @@ refused() {
   local text=$1
   shift
   start_server "$@"
-  run_guest waits
+  rm -f "$WORK/waits.events"
+  run_guest waits --events "$WORK/waits.events"
   expect "$*: status 75" test "$guest_status" = 75
   expect "$*: the message says why" logged "$text"
+  expect "$*: once" test "$(grep -c 'error: ' "$LOG")" = 1
+  expect "$*: it was reset once" test "$(grep -c '"event":"reset"' "$WORK/waits.events")" -le 1
   expect_not "$*: no guest ran" guest_said GUEST-WAITS
   stop_server
 }
@@ -149,6 +164,28 @@ run_guest reboots
 expect "a bad reset at a reboot: status 75" test "$guest_status" = 75
 expect "the message says why" logged 'link width is x1, but was x16'
 expect "the guest ran once" test "$(grep -ac '^GUEST-REBOOTS' "$CONSOLE")" = 1
+stop_server
+
+# 5. One whose best method does not help once it has worked: that is found out once.
+make_guest works "$COMMON
+put \$regs+0x100 2
+echo GUEST-WORKS
+read -r word
+[ \"\$word\" = off ] || reboot -f" <<END
+[[pci]]
+socket = "$SOCKET"
+END
+start_server --id 10de:2c05 --fault flr-keeps-state
+start_guest works
+for boot in 1 2; do
+  wait_console GUEST-WORKS 120 "$boot"
+  type_line "$([[ $boot == 1 ]] && echo reboot || echo off)"
+done
+wait_guest 60
+expect "a function reset that does not help: status 0" test "$guest_status" = 0
+expect "the reboot found that out, and a hot reset helped" logged "Reset at reboot: $SOCKET: hot reset, verified"
+expect "the stop knew it" logged "Reset at stop: $SOCKET: hot reset, verified"
+expect "the function reset was tried once" test "$(grep -c "function reset of $SOCKET was not enough" "$LOG")" = 1
 stop_server
 expect "nothing is left" state_is "$before"
 finish

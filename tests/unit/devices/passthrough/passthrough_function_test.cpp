@@ -36,6 +36,9 @@ class PassthroughFunctionTest : public ::testing::Test {
   }
 
   std::unique_ptr<PassthroughFunction> make(FakePhysicalDevice& device) {
+    const auto after_reset = [this](GuestReset kind, std::chrono::milliseconds) {
+      return !after_reset_ || after_reset_(kind);
+    };
     auto function = PassthroughFunction::create({.device = device,
                                                  .name = "gpu0",
                                                  .intx_pin = Gsi(16),
@@ -44,7 +47,8 @@ class PassthroughFunctionTest : public ::testing::Test {
                                                  .ports = ports_,
                                                  .msi_controller = controller_,
                                                  .interrupt_pins = pins_,
-                                                 .bar_space = space_});
+                                                 .bar_space = space_,
+                                                 .after_reset = after_reset});
     EXPECT_TRUE(function) << (function ? "" : function.error().to_string());
     EXPECT_TRUE(function.value()->start());
     return std::move(function).value();
@@ -64,6 +68,7 @@ class PassthroughFunctionTest : public ::testing::Test {
     function.config_write(offset, value, ~0U);
   }
 
+  std::function<bool(GuestReset)> after_reset_;
   FakePhysicalDevice gpu_{test::gt710_config()};
   FakePhysicalDevice xhci_{test::upd720200_config()};
   test::FakeMemorySlots slots_;
@@ -334,6 +339,53 @@ TEST_F(PassthroughFunctionTest, FunctionLevelReset) {
   write(*xhci, 0x10, 0xe0000000);
   command(*xhci, 6);
   EXPECT_TRUE(slots_.has(0xe0000000));
+}
+
+// The check runs while the guest cannot reach the function, and without a lock.
+TEST_F(PassthroughFunctionTest, FunctionThatIsNotWellAfterItsResetStaysAway) {
+  const auto xhci = make(xhci_);
+  std::vector<GuestReset> resets;
+  after_reset_ = [&](GuestReset kind) {
+    resets.push_back(kind);
+    EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
+    EXPECT_FALSE(pins_.connected);
+    return resets.size() > 1;
+  };
+  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
+  EXPECT_EQ(resets, std::vector{GuestReset::kFunctionLevel});
+  EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
+  EXPECT_FALSE(pins_.connected);
+  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);  // nobody hears that
+  EXPECT_EQ(resets.size(), 1U);
+  xhci->bus_reset_begin();
+  xhci->bus_reset_end(true);
+  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
+  EXPECT_EQ(resets.size(), 2U);
+  EXPECT_EQ(xhci->config_read(0), 0x01941033U);
+}
+
+TEST_F(PassthroughFunctionTest, TheWayFromD3hotToD0IsAResetAndNoOther) {
+  const auto gpu = make_placed_gpu();
+  command(*gpu, 7);
+  std::vector<GuestReset> resets;
+  bool is_well = true;
+  after_reset_ = [&](GuestReset kind) {
+    resets.push_back(kind);
+    return is_well;
+  };
+  for (const std::uint32_t state : {1U, 0U, 3U}) {
+    gpu->config_write(0x64, state, 0xffff);
+  }
+  EXPECT_TRUE(resets.empty());
+  gpu->config_write(0x64, 0, 0xffff);
+  EXPECT_EQ(resets, std::vector{GuestReset::kPowerUp});
+  EXPECT_EQ(slots_.slots.size(), 3U);
+  is_well = false;
+  gpu->config_write(0x64, 3, 0xffff);
+  gpu->config_write(0x64, 0, 0xffff);
+  EXPECT_EQ(resets.size(), 2U);
+  EXPECT_EQ(gpu->config_read(0), 0xffffffffU);
+  EXPECT_TRUE(slots_.slots.empty());
 }
 
 // 6.6.1: a conventional reset puts all registers to their default, BARs and Command to 0; the

@@ -180,6 +180,16 @@ TEST_F(ResetPlanTest, CapabilityChainThatLoopsEnds) {
   EXPECT_TRUE(ResetPlan::create(host_, devices_));
 }
 
+TEST_F(ResetPlanTest, MethodThatHelpedComesFirst) {
+  ResetPlan made = plan();
+  const std::string names = made.sets()[0].names();
+  made.prefer(kGpu, kFunction);  // a part of a set is no set
+  made.prefer(names, ResetMethod::kNone);
+  EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kHot, kFunction));
+  made.prefer(names, kFunction);
+  EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kFunction, kHot));
+}
+
 TEST_F(ResetPlanTest, ShowsItself) {
   InspectNode node;
   plan().inspect(node);

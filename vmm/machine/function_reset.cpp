@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/function_reset.hpp"
+
+#include "vmm/machine/device_reset.hpp"
+
+namespace gpuvm {
+
+Result<std::unique_ptr<FunctionReset>> FunctionReset::create(HostDevices& devices,
+                                                             std::size_t index, OnReset on_reset) {
+  PhysicalDevice* const device = &devices.device(index);
+  const auto options = reset_options(devices);
+  auto plan = TRY(ResetPlan::create(devices.host(), {&device, 1}, {}, {&options.at(index), 1}));
+  return std::make_unique<FunctionReset>(
+      Options{.name = device->name(), .plan = std::move(plan), .on_reset = std::move(on_reset)});
+}
+
+bool FunctionReset::is_hidden() const {
+  const auto chosen = function().options.method;
+  if (chosen) {
+    return *chosen == ResetMethod::kNone;
+  }
+  return !function().policy->allows_function_reset;
+}
+
+bool FunctionReset::after(GuestReset kind, std::chrono::milliseconds so_far) {
+  const bool is_power_up = kind == GuestReset::kPowerUp;
+  if (is_power_up && function().before.no_soft_reset) {
+    return true;
+  }
+  const auto certificate = check_guest_reset(
+      options_.plan, set(), function(),
+      is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset, so_far, options_.clock);
+  resets_.fetch_add(1, std::memory_order_relaxed);
+  failures_.fetch_add(certificate.is_safe() ? 0 : 1, std::memory_order_relaxed);
+  if (limit_.allow()) {
+    if (options_.on_reset) {
+      options_.on_reset(is_power_up ? "guest power up" : "guest function reset", certificate);
+    }
+    if (certificate.is_safe()) {
+      log::info("{}: The guest reset the function: {}", options_.name, certificate.text);
+    } else {
+      log::error("{}: The guest reset the function, and it is gone until the next reset: {}",
+                 options_.name, certificate.text);
+    }
+  }
+  return certificate.is_safe();
+}
+
+void FunctionReset::inspect(InspectNode& node) const {
+  node.field("resets", resets_.load(std::memory_order_relaxed));
+  node.field("failures", failures_.load(std::memory_order_relaxed));
+}
+
+}  // namespace gpuvm
