@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lifecycle: the states of a machine and which may follow which. Pure; the control thread owns it.
 //
-//   created → resetting → running → rebooting → running …
-//                            ↓          ↓
-//                         stopping → stopped        any state but stopped → failed
+//   from          to
+//   created       resetting, stopping
+//   resetting     running, stopping
+//   running       paused, rebooting, stopping
+//   paused        running, stopping
+//   rebooting     running, stopping
+//   stopping      stopped
+//   all of these  failed
+//   stopped, failed: the end
 #pragma once
 
 #include <string_view>

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <string_view>
 
 namespace gpuvm {
 namespace {
@@ -39,6 +40,28 @@ TEST(Lifecycle, EveryLiveStateMayFail) {
   for (const State from : kAll) {
     const bool over = from == State::kStopped || from == State::kFailed;
     EXPECT_EQ(Lifecycle::may_follow(from, State::kFailed), !over) << to_string(from);
+  }
+}
+
+// A row for each state, a column for each state in the order of kAll: x where it may follow.
+TEST(Lifecycle, TheWholeTable) {
+  struct Row {
+    State from;
+    std::string_view to;
+  };
+  constexpr std::array<Row, kAll.size()> kTable = {{{State::kCreated, "-x---x-x"},
+                                                    {State::kResetting, "--x--x-x"},
+                                                    {State::kRunning, "---xxx-x"},
+                                                    {State::kPaused, "--x--x-x"},
+                                                    {State::kRebooting, "--x--x-x"},
+                                                    {State::kStopping, "------xx"},
+                                                    {State::kStopped, "--------"},
+                                                    {State::kFailed, "--------"}}};
+  for (const Row& row : kTable) {
+    for (std::size_t i = 0; i < kAll.size(); ++i) {
+      EXPECT_EQ(Lifecycle::may_follow(row.from, kAll.at(i)), row.to.at(i) == 'x')
+          << to_string(row.from) << " to " << to_string(kAll.at(i));
+    }
   }
 }
 
