@@ -43,6 +43,11 @@ private_memory() {
 }
 # held FIELD FROM TO: what gpuvm said of itself each time it went from one state to the other, a number a line.
 held() { sed -n "s/.*\"from\":\"$2\",\"to\":\"$3\".*\"$1\":\([0-9]*\).*/\1/p" "$WORK/main.events"; }
+# heap_growth N: the most that gpuvm held at a start after reboot N, less the most up to then, in bytes.
+heap_growth() {
+  held heap_bytes rebooting running | awk -v n="$1" 'NR <= n { if ($1 > a) a = $1 } NR > n && $1 > b { b = $1 } END { print b - a }'
+}
+total() { awk '{ sum += $2 } END { print sum }' "$1"; }
 # From the second time on it is always the same, and somebody said so.
 is_constant() { (($(held "$@" | wc -l) >= LAB_SOAK_REBOOTS && $(held "$@" | tail -n +2 | sort -u | wc -l) == 1)); }
 
@@ -111,7 +116,14 @@ for change in 'running rebooting' 'rebooting running'; do
 done
 held memory_slots running rebooting | uniq -c
 held heap_bytes rebooting running | uniq -c
+# The allocator counts what it keeps for a thread's next call as handed out: some hundred bytes more until each kind was needed once.
+expect "the heap in use grew by less than 2 KiB since the second reboot" test "$(heap_growth 2)" -lt 2048
+((LAB_SOAK_REBOOTS < 40)) || expect "and by no byte since the twentieth" test "$(heap_growth 20)" -le 0
+echo "private memory: $(total "$LAB_OUT/private.second") KiB after the second reboot, $(total "$LAB_OUT/private.last") KiB after the last"
 diff "$LAB_OUT/private.second" "$LAB_OUT/private.last" || true
+# A page or two may be touched for the first time, by those hundred bytes or a deeper stack.
+expect "private memory grew by less than 16 KiB" \
+  test "$(total "$LAB_OUT/private.last")" -lt $(($(total "$LAB_OUT/private.second") + 16))
 expect "nothing is left" state_is "$before"
 
 # Whole runs.
