@@ -15,11 +15,7 @@ Result<std::unique_ptr<FunctionReset>> FunctionReset::create(HostDevices& device
 }
 
 bool FunctionReset::is_hidden() const {
-  const auto chosen = function().options.method;
-  if (chosen) {
-    return *chosen == ResetMethod::kNone;
-  }
-  return !function().policy->allows_function_reset;
+  return hides_function_reset(*function().policy, function().options.method);
 }
 
 bool FunctionReset::after(GuestReset kind, std::chrono::milliseconds so_far) {

@@ -6,6 +6,9 @@
 #include "devices/passthrough/config_patch.hpp"
 #include "devices/passthrough/gpudirect.hpp"
 #include "devices/passthrough/reset/reset_plan.hpp"
+#include "devices/passthrough/reset/reset_policy.hpp"
+#include "devices/pci/pci_spec.hpp"
+#include "vmm/base/bytes.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/link_probe.hpp"
@@ -71,6 +74,10 @@ Status describe_patches(const std::vector<Function>& functions, InspectNode& nod
     options.link = options.link.value_or(PcieLink());
     options.multi_function = function.place.function == 0 && behind > 1;
     const auto config = function.sysfs->config();
+    options.hide_function_reset = hides_function_reset(
+        find_reset_policy(load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
+                          load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0)),
+        function.place.reset.method);
     if (const auto clique = function.place.settings.gpudirect_clique) {
       options.extra = TRY(gpudirect_capability(config, *clique));
     }

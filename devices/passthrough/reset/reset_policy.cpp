@@ -313,6 +313,10 @@ const ResetPolicy& find_reset_policy(std::uint16_t vendor, std::uint16_t device)
   return row == kPolicies.end() ? kDefault : *row;
 }
 
+bool hides_function_reset(const ResetPolicy& policy, std::optional<ResetMethod> chosen) {
+  return chosen ? *chosen == ResetMethod::kNone : !policy.allows_function_reset;
+}
+
 Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& policy,
                                   std::span<const std::string> methods) {
   const std::string path = "/sys/bus/pci/devices/" + name + "/reset_method";

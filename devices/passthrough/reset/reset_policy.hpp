@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,10 @@ struct ResetPolicy {
 std::span<const ResetPolicy> reset_policies();
 /// The row of a device, or the default row.
 const ResetPolicy& find_reset_policy(std::uint16_t vendor, std::uint16_t device);
+
+/// FLR must not be offered to a guest: a function reset is known to lose the device, or the user
+/// forbids every reset. `chosen`: by the user, who may also insist on it.
+bool hides_function_reset(const ResetPolicy& policy, std::optional<ResetMethod> chosen);
 
 /// Before VFIO opens the function: may the kernel reset it with its own methods (sysfs
 /// reset_method, in order)? Errors: kUnsafeDevice with the command that cures it.
