@@ -53,8 +53,17 @@ Status FunctionBars::add_bars(const Options& options) {
     if (!description) {
       continue;
     }
+    if (options.coherent_bar == number && description->kind != BarKind::kIo) {
+      coherent_ = TRY(CoherentMemory::create(options.device, number, options.slots));
+      number += description->kind == BarKind::kMemory64 ? 1U : 0U;
+      continue;
+    }
     TRY(add_bar(options, number, *description));
     number += description->kind == BarKind::kMemory64 ? 1U : 0U;
+  }
+  if (options.coherent_bar && !coherent_) {
+    return fail(ErrorKind::kConfig, "{}: coherent_memory.bar = {} names no memory BAR",
+                options.device.name(), *options.coherent_bar);
   }
   return {};
 }
@@ -105,6 +114,13 @@ std::vector<BarWindow*> FunctionBars::all_windows() const {
   return windows;
 }
 
+void FunctionBars::withdraw() {
+  space_.withdraw(all_windows());
+  if (coherent_) {
+    coherent_->hide();
+  }
+}
+
 void FunctionBars::update(std::span<const BarPlacement> placements) {
   const auto address = [&](unsigned number) -> std::optional<std::uint64_t> {
     const auto found = std::find_if(placements.begin(), placements.end(),
@@ -131,6 +147,9 @@ void FunctionBars::inspect(InspectNode& node) const {
   }
   if (rom_) {
     rom_->inspect(node.child("ROM"));
+  }
+  if (coherent_) {
+    coherent_->inspect(node.child("coherent memory"));
   }
 }
 

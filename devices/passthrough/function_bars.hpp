@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "devices/passthrough/bar_mapping.hpp"
+#include "devices/passthrough/coherent_memory.hpp"
 #include "devices/passthrough/msix.hpp"
 #include "devices/passthrough/rom.hpp"
 #include "devices/pci/bar_set.hpp"
@@ -30,7 +31,8 @@ class FunctionBars : public Inspectable {
     RomIds shown;  ///< ids that the guest sees
     RomIds real;   ///< the hardware's
     std::optional<MsixLayout> msix;
-    std::array<BarOverlay*, 6> overlays;  ///< by BAR; nullptr for none
+    std::array<BarOverlay*, 6> overlays;        ///< by BAR; nullptr for none
+    std::optional<unsigned> coherent_bar = {};  ///< memory of the guest's CPUs, no BAR of its own
   };
 
   /// Maps the device's memory into this process. Errors: kHost, kConfig (ROM).
@@ -47,7 +49,11 @@ class FunctionBars : public Inspectable {
   /// Puts the windows where the registers say; nothing is torn down for what is not decoded.
   void update(std::span<const BarPlacement> placements);
   /// Takes all windows out of the guest now: the device's memory is about to go away.
-  void withdraw() { space_.withdraw(all_windows()); }
+  void withdraw();
+  /// The device's memory is there: shows what is no BAR. Errors: kHost.
+  Status show_memory() { return coherent_ ? coherent_->show() : Status(); }
+  /// Null without coherent memory.
+  CoherentMemory* coherent_memory() { return coherent_.get(); }
   /// The option ROM's contents; empty without one. vCPUs are stopped.
   std::span<const std::byte> rom_image() {
     return rom_ ? rom_->image() : std::span<const std::byte>();
@@ -69,6 +75,7 @@ class FunctionBars : public Inspectable {
   BarSpace& space_;
   std::vector<Bar> bars_;
   std::unique_ptr<RomWindow> rom_;
+  std::unique_ptr<CoherentMemory> coherent_;
 };
 
 /// What the hardware's dword at 0x10 + 4 * number says, for a region of this size; nothing for no

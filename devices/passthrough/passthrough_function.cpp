@@ -150,7 +150,8 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                                   options.identity.device.value_or(real.device)},
                                         .real = real,
                                         .msix = msix,
-                                        .overlays = by_bar}));
+                                        .overlays = by_bar,
+                                        .coherent_bar = options.coherent_bar}));
   const auto decode = bars->physical_decode();
   VirtualConfig registers(config, std::move(patch), TRY(bars->make_registers()), decode);
   return std::unique_ptr<PassthroughFunction>(
@@ -186,6 +187,7 @@ Status PassthroughFunction::prepare_hardware(std::uint32_t kept) {
 Status PassthroughFunction::start() {
   const std::lock_guard lock(*mutex_);
   TRY_CONTEXT(prepare_hardware(kFirmwareCommand), "Starting " + name_);
+  TRY(bars_->show_memory());
   interrupts_->start();
   return {};
 }
@@ -204,6 +206,7 @@ Status PassthroughFunction::reset() {
   interrupts_->reset_registers();
   presence_ = Presence::kPresent;
   TRY_CONTEXT(prepare_hardware(kFirmwareCommand), "Restarting " + name_);
+  TRY(bars_->show_memory());
   interrupts_->start();
   return {};
 }
@@ -347,8 +350,14 @@ void PassthroughFunction::change_power_state(std::unique_lock<std::mutex>& lock,
                     is_power_up ? std::optional(GuestReset::kPowerUp) : std::nullopt)) {
     return;
   }
-  config_.set_power_state(read_hardware(config_.power_dword()).value_or(pci::kAllOnes));
+  const std::uint32_t state = read_hardware(config_.power_dword()).value_or(pci::kAllOnes);
+  config_.set_power_state(state);
   bars_->update(config_.placements());
+  if ((state & pci::kPowerStateMask) == 0) {
+    if (auto shown = bars_->show_memory(); !shown) {
+      note_failure(shown.error());
+    }
+  }
 }
 
 // PCI Express Base 6.0, 6.6.2: everything but sticky and hardware-initialised registers goes back
@@ -368,7 +377,11 @@ void PassthroughFunction::become_reset() {
   config_.function_reset();
   interrupts_->reset_registers();
   // Nothing is kept: the host's kernel has put back what was there before the reset.
-  if (auto status = prepare_hardware(0); !status) {
+  auto status = prepare_hardware(0);
+  if (status) {
+    status = bars_->show_memory();
+  }
+  if (!status) {
     note_failure(status.error());
   }
   interrupts_->start();

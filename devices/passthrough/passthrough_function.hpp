@@ -52,6 +52,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     RomSource rom = {};
     IdentityOverrides identity = {};
     std::optional<std::uint8_t> gpudirect_clique = {};
+    std::optional<unsigned> coherent_bar = {};  ///< becomes memory, see coherent_memory.hpp
     /// Called before the guest's write that makes the device a bus master; may block. False: the
     /// write is dropped.
     std::function<bool()> before_bus_master = {};
@@ -93,6 +94,10 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   /// `alive` false the function goes on reading as all ones, like a device that was removed, until
   /// it is reset again. Any thread.
   void bus_reset_end(bool alive);
+
+  /// Memory of the function that is guest memory; null without. To be placed before start(); it is
+  /// reachable while the function is.
+  CoherentMemory* coherent_memory() { return bars_->coherent_memory(); }
 
   /// The option ROM's contents, for firmware that hands them to a kernel; empty without one. The
   /// first call reads them from the device. vCPUs are stopped.

@@ -40,6 +40,13 @@ struct RegionArea {
   std::uint64_t size = 0;
 };
 
+/// What a region is that belongs to one vendor's devices (VFIO_REGION_INFO_CAP_TYPE).
+struct RegionType {
+  std::uint32_t type = 0;     ///< a PCI vendor id with bit 31 set, or one of VFIO's classes
+  std::uint32_t subtype = 0;  ///< of that type
+  bool operator==(const RegionType&) const = default;
+};
+
 struct RegionInfo {
   std::uint64_t size = 0;  ///< bytes; 0: absent
   bool readable = false;
@@ -47,6 +54,7 @@ struct RegionInfo {
   bool mappable = false;
   bool msix_mappable = false;            ///< the MSI-X table's page may be mapped too
   std::vector<RegionArea> sparse_areas;  ///< when not empty, only these may be mapped
+  std::optional<RegionType> type = {};   ///< of regions behind kVga
 };
 
 enum class IrqType : std::uint32_t { kIntx, kMsi, kMsix, kError, kRequest };

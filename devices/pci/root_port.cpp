@@ -162,7 +162,11 @@ aml::Terms RootPort::acpi() const {
   // maps the pins behind a bridge by the standard swizzle (PCI-to-PCI Bridge 1.2, 9.1) and finds
   // this port's line in PCI0's table.
   const std::uint64_t address = std::uint64_t{config_.device} << 16 | config_.function;
-  return {aml::device(acpi_path(), {aml::name("_ADR", aml::integer(address))})};
+  aml::Terms terms = {aml::name("_ADR", aml::integer(address))};
+  if (config_.proximity_domain) {
+    terms.push_back(aml::name("_PXM", aml::integer(*config_.proximity_domain)));
+  }
+  return {aml::device(acpi_path(), terms)};
 }
 
 }  // namespace gpuvm

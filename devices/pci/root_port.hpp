@@ -43,6 +43,7 @@ struct RootPortConfig {
   std::uint8_t max_payload_code = 0;
   /// kDevice2AtomicComplete bits: what the host's root port completes for the device behind.
   std::uint32_t atomic_completer = 0;
+  std::optional<std::uint32_t> proximity_domain = {};  ///< ACPI: NUMA node of what is behind
   /// No effect: the I/O window's registers always exist, closed where nothing needs I/O.
 };
 

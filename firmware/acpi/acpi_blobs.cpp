@@ -11,7 +11,15 @@ namespace gpuvm {
 namespace {
 
 std::vector<std::byte>& bytes_of(AcpiBlobs& blobs, AcpiBlob which) {
-  return which == AcpiBlob::kRsdp ? blobs.rsdp : blobs.tables;
+  switch (which) {
+    case AcpiBlob::kRsdp:
+      return blobs.rsdp;
+    case AcpiBlob::kTables:
+      return blobs.tables;
+    case AcpiBlob::kData:
+      break;
+  }
+  return blobs.data;
 }
 
 bool inside(const std::vector<std::byte>& bytes, std::uint64_t offset, std::uint64_t length) {
@@ -51,14 +59,22 @@ Status add_checksum(AcpiBlobs& blobs, const AcpiChecksum& checksum) {
 
 }  // namespace
 
-Result<AcpiBlobs> link_acpi(AcpiBlobs blobs, GuestAddress rsdp, GuestAddress tables) {
+Result<AcpiBlobs> link_acpi(AcpiBlobs blobs, GuestAddress rsdp, GuestAddress tables,
+                            std::optional<GuestAddress> data) {
   if (!is_aligned(rsdp.value(), kRsdpAlignment) ||
-      !is_aligned(tables.value(), kAcpiTablesAlignment)) {
+      !is_aligned(tables.value(), kAcpiTablesAlignment) ||
+      (data && !is_aligned(data->value(), kAcpiTablesAlignment))) {
     return fail(ErrorKind::kInternal, "ACPI blobs placed at {:#x} and {:#x} are not aligned",
                 rsdp.value(), tables.value());
   }
+  if (!blobs.data.empty() && !data) {
+    return fail(ErrorKind::kInternal, "{} bytes of ACPI data have no address", blobs.data.size());
+  }
   for (const AcpiPointer& pointer : blobs.pointers) {
-    TRY(add_pointer(blobs, pointer, pointer.target == AcpiBlob::kRsdp ? rsdp : tables));
+    const GuestAddress target = pointer.target == AcpiBlob::kRsdp     ? rsdp
+                                : pointer.target == AcpiBlob::kTables ? tables
+                                                                      : data.value_or(tables);
+    TRY(add_pointer(blobs, pointer, target));
   }
   for (const AcpiChecksum& checksum : blobs.checksums) {
     TRY(add_checksum(blobs, checksum));

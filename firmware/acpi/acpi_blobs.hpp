@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "vmm/base/address.hpp"
@@ -16,7 +17,8 @@ namespace gpuvm {
 
 enum class AcpiBlob {
   kRsdp,    ///< the RSDP alone: 16-byte aligned, in 0xe0000 to 0xfffff
-  kTables,  ///< all tables and the FACS: 64-byte aligned, anywhere below 4 GiB
+  kTables,  ///< all small tables and the FACS: 64-byte aligned, anywhere below 4 GiB
+  kData,    ///< option ROMs and the VFCT: 64-byte aligned, anywhere below 4 GiB; may be absent
 };
 
 /// A field that holds an offset in `target` until the address of `target` is added.
@@ -38,17 +40,19 @@ struct AcpiChecksum {
 struct AcpiBlobs {
   std::vector<std::byte> rsdp;
   std::vector<std::byte> tables;
+  std::vector<std::byte> data = {};  ///< empty: absent, and nothing points to it
   std::vector<AcpiPointer> pointers;
   std::vector<AcpiChecksum> checksums;  ///< computed in this order, after all pointers
 };
 
-/// Alignment of AcpiBlobs::tables: that of the FACS.
+/// Alignment of AcpiBlobs::tables, that of the FACS, and of AcpiBlobs::data.
 inline constexpr std::uint64_t kAcpiTablesAlignment = 64;
 inline constexpr std::uint64_t kRsdpAlignment = 16;
 
 /// Gives the blobs their addresses: adds them to the pointers, then computes the checksums. The
-/// only place that computes one. Errors: kInternal for a wrong alignment or a pointer that does not
-/// fit its field.
-Result<AcpiBlobs> link_acpi(AcpiBlobs blobs, GuestAddress rsdp, GuestAddress tables);
+/// only place that computes one. Errors: kInternal for a wrong alignment, a pointer that does not
+/// fit its field, or data without an address.
+Result<AcpiBlobs> link_acpi(AcpiBlobs blobs, GuestAddress rsdp, GuestAddress tables,
+                            std::optional<GuestAddress> data = {});
 
 }  // namespace gpuvm

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layouts of ACPI 6.5, chapter 5, and of the PCI Firmware Specification 3.3, 4.1.2 (MCFG).
+// Layouts of ACPI 6.5, chapter 5, of the PCI Firmware Specification 3.3, 4.1.2 (MCFG), and of AMD's
+// VFCT, which no public document specifies (Linux, drivers/gpu/drm/amd/include/atombios.h).
 // Only the specification: no behaviour, no values of ours. Little-endian, packed.
 #pragma once
 
@@ -245,6 +246,130 @@ struct McfgAllocation {
   std::uint32_t reserved;
 };
 static_assert(sizeof(McfgAllocation) == 16);
+
+/// System Resource Affinity Table after its header, 5.2.16; affinity structures follow.
+struct SratBody {
+  std::uint32_t reserved0;  ///< must be 1
+  std::uint64_t reserved1;
+};
+static_assert(sizeof(SratBody) == 12);
+
+enum class SratType : std::uint8_t {
+  kLocalApic = 0,
+  kMemory = 1,
+  kX2apic = 2,
+  kGenericInitiator = 5,
+};
+inline constexpr std::uint32_t kSratEnabled = 1U << 0;
+inline constexpr std::uint32_t kSratHotPluggable = 1U << 1;  ///< memory only
+
+struct SratLocalApic {  ///< 5.2.16.1
+  SratType type;
+  std::uint8_t length;
+  std::uint8_t domain_low;
+  std::uint8_t apic_id;
+  std::uint32_t flags;
+  std::uint8_t sapic_eid;
+  std::array<std::uint8_t, 3> domain_high;
+  std::uint32_t clock_domain;
+};
+static_assert(sizeof(SratLocalApic) == 16);
+
+struct SratMemory {  ///< 5.2.16.2
+  SratType type;
+  std::uint8_t length;
+  std::uint32_t domain;
+  std::uint16_t reserved0;
+  std::uint64_t base;
+  std::uint64_t size;
+  std::uint32_t reserved1;
+  std::uint32_t flags;
+  std::uint64_t reserved2;
+};
+static_assert(sizeof(SratMemory) == 40);
+
+struct SratX2apic {  ///< 5.2.16.3
+  SratType type;
+  std::uint8_t length;
+  std::uint16_t reserved0;
+  std::uint32_t domain;
+  std::uint32_t apic_id;
+  std::uint32_t flags;
+  std::uint32_t clock_domain;
+  std::uint32_t reserved1;
+};
+static_assert(sizeof(SratX2apic) == 24);
+
+struct SratInitiator {  ///< 5.2.16.6, with the device handle of a PCI function (table 5.66)
+  SratType type;
+  std::uint8_t length;
+  std::uint8_t reserved0;
+  std::uint8_t handle_type;
+  std::uint32_t domain;
+  std::uint16_t segment;
+  std::uint8_t bus;
+  std::uint8_t devfn;
+  std::array<std::uint8_t, 12> reserved1;
+  std::uint32_t flags;
+  std::uint32_t reserved2;
+};
+static_assert(sizeof(SratInitiator) == 32);
+inline constexpr std::uint8_t kSratHandlePci = 1;
+
+/// Heterogeneous Memory Attribute Table, 5.2.27: types of its structures.
+inline constexpr std::uint16_t kHmatProximity = 0;
+inline constexpr std::uint16_t kHmatLocality = 1;
+
+struct HmatProximity {  ///< 5.2.27.3
+  std::uint16_t type;
+  std::uint16_t reserved0;
+  std::uint32_t length;
+  std::uint16_t flags;
+  std::uint16_t reserved1;
+  std::uint32_t initiator;
+  std::uint32_t memory;
+  std::array<std::uint8_t, 20> reserved2;
+};
+static_assert(sizeof(HmatProximity) == 40);
+inline constexpr std::uint16_t kHmatInitiatorValid = 1;
+
+struct HmatLocality {  ///< 5.2.27.4; domains and entries follow
+  std::uint16_t type;
+  std::uint16_t reserved0;
+  std::uint32_t length;
+  std::uint8_t flags;  ///< 0: memory
+  std::uint8_t data_type;
+  std::uint8_t minimum_transfer;
+  std::uint8_t reserved1;
+  std::uint32_t initiators;
+  std::uint32_t targets;
+  std::uint32_t reserved2;
+  std::uint64_t base_unit;  ///< of the entries: picoseconds
+};
+static_assert(sizeof(HmatLocality) == 32);
+inline constexpr std::uint8_t kHmatAccessLatency = 0;
+
+/// VFCT after its header; images follow, each behind a VfctImage.
+struct VfctBody {
+  std::array<std::uint8_t, 16> uuid;
+  std::uint32_t first_image;    ///< offset of the first VfctImage in the table
+  std::uint32_t first_library;  ///< 0: none
+  std::array<std::uint32_t, 4> reserved;
+};
+static_assert(sizeof(VfctBody) == 40);
+
+struct VfctImage {
+  std::uint32_t bus;
+  std::uint32_t device;
+  std::uint32_t function;
+  std::uint16_t vendor;
+  std::uint16_t device_id;
+  std::uint16_t subsystem_vendor;
+  std::uint16_t subsystem_device;
+  std::uint32_t revision;
+  std::uint32_t length;  ///< of the image, which follows
+};
+static_assert(sizeof(VfctImage) == 28);
 
 #pragma pack(pop)
 

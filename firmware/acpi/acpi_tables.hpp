@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machine's ACPI tables (ACPI 6.5, chapter 5): RSDP, XSDT, FADT, FACS, MADT, MCFG and a DSDT
-// collected from AcpiSources. The platform is not hardware-reduced: PM1a and PM timer ports, a
-// fixed power button, ACPI always enabled (no SMI command port, so PM1_CNT.SCI_EN must read 1).
+// The machine's ACPI tables (ACPI 6.5, chapter 5): RSDP, XSDT, FADT, FACS, MADT, MCFG, SRAT, SLIT,
+// HMAT, VFCT and a DSDT collected from AcpiSources. The platform is not hardware-reduced: PM1a and
+// PM timer ports, a fixed power button, ACPI always enabled (no SMI command port, so PM1_CNT.SCI_EN
+// must read 1).
 // \_S5 comes from the source that implements those ports, the motherboard resource that reserves
 // the ECAM (without which guests do not trust the MCFG) from that of the host bridge.
 //
-// Missing: NUMA (SRAT, SLIT), HPET, S3 and S4, general purpose events, CPU and memory hotplug, and
+// Missing: HPET, S3 and S4, general purpose events, CPU and memory hotplug, and
 // WAET (a hint for Windows only).
 #pragma once
 
@@ -15,6 +16,8 @@
 #include <vector>
 
 #include "firmware/acpi/acpi_blobs.hpp"
+#include "firmware/acpi/acpi_numa.hpp"
+#include "firmware/acpi/acpi_rom.hpp"
 #include "firmware/acpi/acpi_source.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/result.hpp"
@@ -53,10 +56,14 @@ struct AcpiInput {
   bool has_legacy_uart = true;      ///< a device that users see on ISA or LPC
   /// Whether VGA ports and 0xa0000 may be probed blindly.
   bool has_vga = false;
+  bool is_portable = false;  ///< runs on a battery
   AcpiPowerPorts power;
   std::optional<AcpiEcam> ecam;
   /// In the order in which their terms appear; must outlive the call.
   std::vector<const AcpiSource*> sources;
+  /// Handed out by _ROM methods, which come after all sources, and by the VFCT.
+  std::vector<AcpiRom> roms;
+  std::optional<AcpiNuma> numa;  ///< absent: all is equally near
 };
 
 /// Tables without addresses. Errors: kInternal for an input out of range.
@@ -65,6 +72,8 @@ Result<AcpiBlobs> build_acpi_blobs(const AcpiInput& input);
 struct AcpiImage {
   GuestAddress base;             ///< where bytes go; the RSDP is at this address
   std::vector<std::byte> bytes;  ///< RSDP, then the tables
+  GuestAddress data_base = {};   ///< where data go
+  std::vector<std::byte> data = {};
   GuestAddress rsdp() const { return base; }
 };
 
@@ -73,8 +82,12 @@ struct AcpiImage {
 inline constexpr GuestRange kAcpiArea = *GuestRange::create(GuestAddress(0xe'0000), 64_KiB);
 
 /// Tables placed at the start of area, which lies in 0xe0000 to 0xfffff so that a guest without
-/// boot_params.acpi_rsdp_addr finds the RSDP (5.2.5.1). Errors: kInternal for an input out of range
-/// or a wrong area, kConfig if the tables do not fit.
+/// boot_params.acpi_rsdp_addr finds the RSDP (5.2.5.1), and AcpiBlobs::data, where there are any,
+/// at `data`, in memory that the guest's map shows as ACPI NVS. Errors: kInternal for a wrong
+/// place, kConfig if the tables do not fit.
+Result<AcpiImage> place_acpi(AcpiBlobs blobs, GuestRange area, std::optional<GuestAddress> data);
+
+/// Both at once, for an input without data. Errors: as above, kInternal for an input out of range.
 Result<AcpiImage> build_acpi(const AcpiInput& input, GuestRange area = kAcpiArea);
 
 }  // namespace gpuvm

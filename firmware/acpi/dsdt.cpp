@@ -25,8 +25,16 @@ aml::Bytes dsdt_table(const AcpiInput& input) {
       system_bus.push_back(std::move(term));
     }
   }
+  for (aml::Term& term : rom_terms(input.roms)) {
+    system_bus.push_back(std::move(term));
+  }
+  aml::Terms all;
+  if (!input.roms.empty()) {
+    all.push_back(data_name());
+  }
+  all.push_back(aml::scope("\\_SB", system_bus));
   // Revision 2: integers have 64 bits.
-  return table_with_body("DSDT", 2, aml::scope("\\_SB", system_bus).bytes);
+  return table_with_body("DSDT", 2, aml::join(all).bytes);
 }
 
 }  // namespace gpuvm::acpi

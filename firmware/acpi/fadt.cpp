@@ -6,7 +6,9 @@
 namespace gpuvm::acpi {
 namespace {
 
-constexpr std::uint8_t kProfileDesktop = 1;  // 5.2.9, table 5.9
+// 5.2.9, table 5.9
+constexpr std::uint8_t kProfileDesktop = 1;
+constexpr std::uint8_t kProfileMobile = 2;
 // Above 100 and 1000 microseconds: no C2, no C3 (5.2.9, P_LVL2_LAT, P_LVL3_LAT).
 constexpr std::uint16_t kNoC2 = 101;
 constexpr std::uint16_t kNoC3 = 1001;
@@ -48,7 +50,7 @@ aml::Bytes fadt_table(const AcpiInput& input) {
   Fadt fadt{};
   fadt.header = table_header("FACP", 6, sizeof fadt);
   fadt.minor_version = 5;
-  fadt.preferred_pm_profile = kProfileDesktop;
+  fadt.preferred_pm_profile = input.is_portable ? kProfileMobile : kProfileDesktop;
   fadt.sci_interrupt = static_cast<std::uint16_t>(input.sci.value());
   fadt.c2_latency = kNoC2;
   fadt.c3_latency = kNoC3;

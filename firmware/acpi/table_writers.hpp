@@ -20,5 +20,21 @@ aml::Bytes facs_table();
 aml::Bytes madt_table(const AcpiInput& input);
 aml::Bytes mcfg_table(const AcpiEcam& ecam);
 aml::Bytes dsdt_table(const AcpiInput& input);
+// Of an input with NUMA domains.
+aml::Bytes srat_table(const AcpiInput& input);
+aml::Bytes slit_table(const AcpiNuma& numa);
+aml::Bytes hmat_table(const AcpiNuma& numa);
+/// Empty where no ROM is for a driver that reads one.
+aml::Bytes vfct_table(const std::vector<AcpiRom>& roms);
+
+/// The DSDT begins with this name, which holds the address of AcpiBlobs::data, where there are
+/// data; the address itself is at kDataPointer in the table.
+inline constexpr const char* kDataName = "GPVD";
+inline constexpr std::uint32_t kDataPointer = sizeof(TableHeader) + 6;
+aml::Term data_name();
+/// A device with _ROM for each, and what the methods call, for the scope \_SB.
+aml::Terms rom_terms(const std::vector<AcpiRom>& roms);
+/// What the methods read; empty without ROMs.
+aml::Bytes rom_data(const std::vector<AcpiRom>& roms);
 
 }  // namespace gpuvm::acpi

@@ -73,11 +73,15 @@ Node compatible(const void* tree, const char* name) {
 const char* read_memory(const void* tree, MachineDescription& out) {
   for (int at = fdt_node_offset_by_prop_value(tree, -1, "device_type", "memory", 7); at >= 0;
        at = fdt_node_offset_by_prop_value(tree, at, "device_type", "memory", 7)) {
-    const Region region = Node(tree, at).region("reg");
-    if (region.size == 0 || out.ram_count == MachineDescription::kRamMax) {
+    const Node node(tree, at);
+    const Region region = node.region("reg");
+    const bool is_specific = node.has("gpuvm,specific-purpose");
+    std::size_t& count = is_specific ? out.specific_count : out.ram_count;
+    if (region.size == 0 ||
+        count == (is_specific ? MachineDescription::kSpecificMax : MachineDescription::kRamMax)) {
       return "A memory node is empty, or there are too many";
     }
-    out.ram[out.ram_count++] = region;
+    (is_specific ? out.specific : out.ram)[count++] = region;
   }
   const Node parent(tree, "/reserved-memory");
   for (int at = parent.exists() ? fdt_first_subnode(tree, parent.offset()) : -1; at >= 0;

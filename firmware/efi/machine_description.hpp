@@ -35,12 +35,15 @@ struct KernelDescription {
 };
 
 struct MachineDescription {
-  static constexpr std::size_t kRamMax = 8;
+  static constexpr std::size_t kRamMax = 128;  ///< 64 NUMA nodes, one of them around the hole
+  static constexpr std::size_t kSpecificMax = 32;
   static constexpr std::size_t kReservedMax = 32;
   static constexpr std::size_t kFunctionsMax = 64;
 
   Region ram[kRamMax];
   std::size_t ram_count = 0;
+  Region specific[kSpecificMax];  ///< memory that devices lend: only described
+  std::size_t specific_count = 0;
   TypedRegion reserved[kReservedMax];
   std::size_t reserved_count = 0;
   PciFunctionDescription functions[kFunctionsMax];

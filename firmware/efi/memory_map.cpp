@@ -18,6 +18,9 @@ MemoryType type_of(const MemoryDescriptor& entry) {
 }
 
 std::uint64_t attributes_of(MemoryType type) {
+  if (type == MemoryMap::kSpecificPurpose) {
+    return kRamAttributes | kMemorySpecific;
+  }
   switch (type) {
     case MemoryType::kRuntimeServicesCode:
     case MemoryType::kRuntimeServicesData:
@@ -50,7 +53,7 @@ bool is_allocated(MemoryType type) {
 }
 
 bool is_ram(const MemoryDescriptor& entry) {
-  return (entry.attributes & kMemoryWb) != 0;
+  return (entry.attributes & (kMemoryWb | kMemorySpecific)) == kMemoryWb;
 }
 
 bool fits(std::uint64_t base, std::uint64_t pages) {
@@ -235,7 +238,11 @@ EfiStatus MemoryMap::write_to(void* out, std::uint64_t& size, std::uint64_t& key
   auto* bytes = static_cast<std::uint8_t*>(out);
   for (std::size_t i = 0; i < count_; ++i) {
     std::memset(bytes + i * kDescriptorSize, 0, kDescriptorSize);
-    std::memcpy(bytes + i * kDescriptorSize, &entries_[i], sizeof entries_[i]);
+    MemoryDescriptor entry = entries_[i];
+    if (type_of(entry) == kSpecificPurpose) {
+      entry.type = static_cast<std::uint32_t>(MemoryType::kConventional);
+    }
+    std::memcpy(bytes + i * kDescriptorSize, &entry, sizeof entry);
   }
   size = needed;
   key = key_;

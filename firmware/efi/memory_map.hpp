@@ -10,6 +10,9 @@ namespace gpuvm::efi {
 
 class MemoryMap {
  public:
+  /// In the map until it is written: kConventional with EFI_MEMORY_SP, which is handed out to
+  /// nobody (7.2.3).
+  static constexpr MemoryType kSpecificPurpose = static_cast<MemoryType>(0x6fff'ffff);
   /// Descriptors that fit; a boot of Linux uses about 30.
   static constexpr std::size_t kCapacity = 512;
 
@@ -37,7 +40,7 @@ class MemoryMap {
   const MemoryDescriptor& at(std::size_t index) const { return entries_[index]; }
   /// What the page that holds `address` is, or kLimit when nothing describes it.
   MemoryType type_at(std::uint64_t address) const;
-  /// One past the last byte of RAM.
+  /// One past the last byte of RAM that is for any purpose.
   std::uint64_t end_of_ram() const;
 
  private:

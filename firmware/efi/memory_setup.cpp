@@ -35,6 +35,13 @@ const char* set_up_memory(const MachineDescription& machine, const TypedRegion* 
       return "RAM ranges overlap or are not whole pages";
     }
   }
+  for (std::size_t i = 0; i < machine.specific_count; ++i) {
+    const Region& region = machine.specific[i];
+    if (map.add(MemoryMap::kSpecificPurpose, region.base, region.size >> kEfiPageShift) !=
+        EfiStatus::kSuccess) {
+      return "memory of a device overlaps another range";
+    }
+  }
   for (std::size_t i = 0; i < machine.reserved_count; ++i) {
     if (!take(map, machine.reserved[i].region, machine.reserved[i].type)) {
       return "a reserved range overlaps another";

@@ -85,6 +85,7 @@ constexpr std::uint64_t kMemoryWb = 0x8;
 constexpr std::uint64_t kMemoryReadProtect = 0x2000;
 constexpr std::uint64_t kMemoryExecuteProtect = 0x4000;
 constexpr std::uint64_t kMemoryReadOnly = 0x20000;
+constexpr std::uint64_t kMemorySpecific = 0x40000;  ///< EFI_MEMORY_SP
 constexpr std::uint64_t kMemoryRuntime = std::uint64_t{1} << 63;
 constexpr std::uint64_t kRamAttributes = kMemoryUc | kMemoryWc | kMemoryWt | kMemoryWb;
 

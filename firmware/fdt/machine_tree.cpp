@@ -32,10 +32,16 @@ std::string node_name(const char* kind, const GuestRange& range) {
 }
 
 void write_memory(TreeWriter& out, const MachineTree& tree) {
-  for (const auto& range : tree.ram) {
-    out.begin(node_name("memory", range));
+  for (const auto& memory : tree.memory) {
+    out.begin(node_name("memory", memory.range));
     out.text("device_type", "memory");
-    write_region(out, "reg", range);
+    write_region(out, "reg", memory.range);
+    if (memory.node) {
+      out.cell("numa-node-id", *memory.node);
+    }
+    if (memory.specific_purpose) {
+      out.empty("gpuvm,specific-purpose");
+    }
     out.end();
   }
   out.begin("reserved-memory");

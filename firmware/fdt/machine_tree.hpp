@@ -3,7 +3,8 @@
 // it with firmware/efi/machine_description.hpp. Specification: Devicetree Specification 0.4, and
 // the PCI Bus Binding to IEEE 1275-1994. The binding of our own:
 //
-//   /memory@…            reg: RAM
+//   /memory@…            reg: RAM; gpuvm,specific-purpose: present for memory that a device lends,
+//                        which the firmware only describes; numa-node-id where there are nodes
 //   /reserved-memory/…   reg, gpuvm,efi-memory-type: a type of UEFI 2.10, table 7.6
 //   /chosen              bootargs, rng-seed, linux,initrd-start, linux,initrd-end
 //   /firmware            gpuvm,acpi-rsdp, gpuvm,smbios3-entry: addresses
@@ -85,9 +86,15 @@ struct TreePorts {
   std::uint16_t monitor = 0;
 };
 
+struct TreeMemory {
+  GuestRange range = kNoRange;
+  std::optional<std::uint32_t> node = {};  ///< NUMA
+  bool specific_purpose = false;
+};
+
 struct MachineTree {
   std::string model;
-  std::vector<GuestRange> ram;
+  std::vector<TreeMemory> memory;
   std::vector<TreeReserved> reserved;
   TreeKernel kernel;
   std::optional<GuestRange> initrd;

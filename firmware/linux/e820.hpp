@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The e820 memory map a PC firmware would give: RAM with the legacy holes of the first 1 MiB, less
-// what the machine reserves. Specification: ACPI 6.5 section 15 ("System Address Map Interfaces").
+// what the machine reserves. Specification: ACPI 6.5 section 15 ("System Address Map Interfaces");
+// soft reserved memory is Linux's own (arch/x86/include/asm/e820/types.h).
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@ enum class E820Type : std::uint32_t {
   kAcpiReclaim = 3,
   kAcpiNvs = 4,
   kUnusable = 5,
+  kSoftReserved = 0xefffffff,  ///< memory for a purpose of its own, which drivers give out
 };
 
 struct E820Entry {

@@ -47,7 +47,15 @@ FileName file_name(std::string_view name) {
 }
 
 FileName file_name(AcpiBlob blob) {
-  return file_name(blob == AcpiBlob::kRsdp ? kRsdpFile : kTablesFile);
+  switch (blob) {
+    case AcpiBlob::kRsdp:
+      return file_name(kRsdpFile);
+    case AcpiBlob::kTables:
+      return file_name(kTablesFile);
+    case AcpiBlob::kData:
+      break;
+  }
+  return file_name(kDataFile);
 }
 
 template <class T>
@@ -65,6 +73,9 @@ std::vector<std::byte> table_loader(const AcpiBlobs& blobs) {
   std::vector<std::byte> out;
   append(out, kAllocate, Allocate{file_name(kRsdpFile), kRsdpAlignment, kAnchor});
   append(out, kAllocate, Allocate{file_name(kTablesFile), kAcpiTablesAlignment, kAnywhere});
+  if (!blobs.data.empty()) {
+    append(out, kAllocate, Allocate{file_name(kDataFile), kAcpiTablesAlignment, kAnywhere});
+  }
   for (const auto& pointer : blobs.pointers) {
     append(
         out, kAddPointer,

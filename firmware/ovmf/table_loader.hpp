@@ -14,6 +14,7 @@ namespace gpuvm::ovmf {
 
 inline constexpr std::string_view kRsdpFile = "etc/acpi/rsdp";
 inline constexpr std::string_view kTablesFile = "etc/acpi/tables";
+inline constexpr std::string_view kDataFile = "etc/acpi/gpuvm-data";  ///< absent when empty
 inline constexpr std::string_view kLoaderFile = "etc/table-loader";
 
 /// Contents of kLoaderFile for blobs of these pointers and checksums.

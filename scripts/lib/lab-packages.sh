@@ -13,6 +13,7 @@ LAB_NEEDS=(
   xz=xz-utils
   lspci=pciutils
   cc=gcc
+  make=make
   /usr/include/stdio.h=libc6-dev
   ip=iproute2
 )

@@ -104,12 +104,14 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto cpu = root.table("cpu");
   const auto boot = root.table("boot");
   const auto pci = root.tables("pci");
+  const auto nodes = root.tables("node");
   const auto disks = root.tables("disk");
   const auto fw_cfg = root.tables("fw_cfg");
   const auto console = root.table("console");
   TRY(root.finish());
   result.name = TRY(name);
   result.machine = TRY(config::read_machine(TRY(machine)));
+  result.nodes = TRY(config::read_nodes(TRY(nodes), result.machine));
   result.cpu = TRY(config::read_cpu(TRY(cpu)));
   result.boot = TRY(config::read_boot(TRY(boot)));
   result.pci = TRY(config::read_pci(TRY(pci)));
@@ -150,13 +152,15 @@ std::vector<std::string> config_keys() {
   // The readers themselves know the keys; a list's entry is there so that its reader runs.
   constexpr std::string_view kSmallest =
       "boot = { mode = 'uefi', firmware = '/c', vars = '/v' }\n[[pci]]\nhost = '00:00.0'\n"
-      "[[disk]]\npath = '/d'\n[[fw_cfg]]\nname = 'opt/a'\nvalue = 'string:'\n";
+      "[[node]]\ncpus = [0]\nmemory = '1GiB'\n[[disk]]\npath = '/d'\n[[fw_cfg]]\nname = "
+      "'opt/a'\nvalue = 'string:'\n";
   const auto document = parse_document(kSmallest, "");
   ReaderContext context{"", "/", {}};
   if (!document || !read_config(TableReader(*document, context), "guest")) {
     return {};  // cannot be: a unit test compares the list
   }
-  for (const auto section : {"machine", "cpu", "boot", "pci", "disk", "fw_cfg", "console"}) {
+  for (const auto section :
+       {"machine", "cpu", "boot", "pci", "node", "disk", "fw_cfg", "console"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

@@ -36,6 +36,8 @@ struct MachineConfig {
   HugePages huge_pages = HugePages::kOff;
   RebootAction on_reboot = RebootAction::kReset;
   ConfigPortsMode config_ports = ConfigPortsMode::kAuto;
+  bool battery = false;       ///< ACPI shows a battery and an AC adapter
+  std::vector<unsigned> pin;  ///< the host's CPU of each vCPU; empty: wherever the host likes
   bool operator==(const MachineConfig&) const = default;
 };
 
@@ -87,6 +89,13 @@ struct PciRomConfig {
   bool operator==(const PciRomConfig&) const = default;
 };
 
+/// Whether ACPI hands out the option ROM of the function that PciConfig::host names.
+enum class PciAcpiRomMode {
+  kAuto,  ///< for GPUs without a screen, whose drivers look there
+  kOn,
+  kOff,
+};
+
 /// Ids that the guest sees in place of those of the function that PciConfig::host names.
 struct PciIdentityConfig {
   std::optional<std::uint16_t> vendor_id = {};
@@ -95,6 +104,13 @@ struct PciIdentityConfig {
   std::optional<std::uint16_t> sub_device_id = {};
   std::optional<std::uint32_t> class_code = {};  ///< 24 bits
   bool operator==(const PciIdentityConfig&) const = default;
+};
+
+/// Memory of a function that the guest's CPUs reach like RAM: one of its BARs, which then is no
+/// BAR.
+struct PciCoherentMemory {
+  unsigned bar = 0;  ///< 0 to 5
+  bool operator==(const PciCoherentMemory&) const = default;
 };
 
 /// One slot of the host whose functions the guest gets, or a function of a vfio-user server.
@@ -108,9 +124,20 @@ struct PciConfig {
       reset_wait;           ///< ms to rest after a reset, at most 60000; the policy's
   std::string socket = {};  ///< absolute; of a vfio-user server; empty: the host has the slot
   PciRomConfig rom = {};
+  PciAcpiRomMode acpi_rom = PciAcpiRomMode::kAuto;
   PciIdentityConfig identity = {};
   std::optional<std::uint8_t> gpudirect_clique = {};  ///< 0 to 15
+  std::optional<PciCoherentMemory> coherent_memory = {};
   bool operator==(const PciConfig&) const = default;
+};
+
+/// A NUMA node of the guest.
+struct NodeConfig {
+  std::vector<unsigned> cpus;  ///< vCPUs, ascending; each vCPU is in one node
+  std::uint64_t memory =
+      0;  ///< bytes, not 0, whole 2 MiB (or huge pages); all add up to the guest's
+  std::optional<unsigned> host_node = {};  ///< whose memory it gets; the GPU's
+  bool operator==(const NodeConfig&) const = default;
 };
 
 /// A disk of the guest: a raw image file or a block device of the host.
@@ -147,6 +174,7 @@ struct Config {
   CpuConfig cpu;
   BootConfig boot;
   std::vector<PciConfig> pci;       ///< at most 32; no function twice
+  std::vector<NodeConfig> nodes;    ///< at most 64; empty: no NUMA
   std::vector<DiskConfig> disks;    ///< at most 8; no path twice
   std::vector<FwCfgConfig> fw_cfg;  ///< at most 32
   ConsoleConfig console;

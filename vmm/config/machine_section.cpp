@@ -42,21 +42,41 @@ std::optional<std::uint64_t> parse_memory_size(std::string_view text) {
   return number << *shift;
 }
 
-Result<std::uint64_t> read_memory(TableReader& table, std::uint64_t otherwise) {
-  const auto text = TRY(table.optional_string("memory"));
+/// The host's CPU for each vCPU.
+Result<std::vector<unsigned>> read_pin(TableReader& table, unsigned cpus) {
+  constexpr std::int64_t kMostHostCpu = 8191;
+  const auto list = TRY(table.optional_integers("pin", {0, kMostHostCpu},
+                                                "a list of the host's CPUs, one for each vCPU"));
+  std::vector<unsigned> pin;
+  for (const std::int64_t cpu : list.value_or(std::vector<std::int64_t>())) {
+    pin.push_back(static_cast<unsigned>(cpu));
+  }
+  if (!pin.empty() && pin.size() != cpus) {
+    return table.wrong(
+        "pin", fmt::format("has {} numbers for {} vCPUs: give each of them one", pin.size(), cpus));
+  }
+  return pin;
+}
+
+}  // namespace
+
+Result<std::uint64_t> read_memory_size(TableReader& table, std::string_view key,
+                                       std::uint64_t otherwise) {
+  const auto text = TRY(table.optional_string(key));
   if (!text) {
     return otherwise;
   }
   const auto size = parse_memory_size(*text);
   if (!size) {
-    return table.must_be("memory", kMemoryRule, '"' + printable(*text) + '"');
+    return table.must_be(key, kMemoryRule, '"' + printable(*text) + '"');
   }
   return *size;
 }
 
-Status check_memory_granularity(const TableReader& table, const MachineConfig& machine) {
+Status check_memory_granularity(const TableReader& table, const MachineConfig& machine,
+                                std::uint64_t memory) {
   const std::uint64_t page = machine.huge_pages == HugePages::k1GiB ? 1_GiB : 2_MiB;
-  if (!is_aligned(machine.memory, page)) {
+  if (!is_aligned(memory, page)) {
     return table.wrong("memory", machine.huge_pages == HugePages::k1GiB
                                      ? "must be whole GiB, because machine.hugepages is \"1GiB\""
                                      : "must be a multiple of 2MiB");
@@ -64,20 +84,20 @@ Status check_memory_granularity(const TableReader& table, const MachineConfig& m
   return {};
 }
 
-}  // namespace
-
 Result<MachineConfig> read_machine(TableReader table) {
   MachineConfig machine;
   machine.cpus = static_cast<unsigned>(TRY(table.integer("cpus", {1, kMostCpus}, machine.cpus)));
-  machine.memory = TRY(read_memory(table, machine.memory));
+  machine.memory = TRY(read_memory_size(table, "memory", machine.memory));
   machine.huge_pages = static_cast<HugePages>(TRY(
       table.choice("hugepages", kHugePagesNames, static_cast<std::size_t>(machine.huge_pages))));
   machine.on_reboot = static_cast<RebootAction>(TRY(
       table.choice("on_reboot", kRebootActionNames, static_cast<std::size_t>(machine.on_reboot))));
   machine.config_ports = static_cast<ConfigPortsMode>(TRY(table.choice(
       "config_ports", kConfigPortsNames, static_cast<std::size_t>(machine.config_ports))));
+  machine.battery = TRY(table.boolean("battery", machine.battery));
+  machine.pin = TRY(read_pin(table, machine.cpus));
   TRY(table.finish());
-  TRY(check_memory_granularity(table, machine));
+  TRY(check_memory_granularity(table, machine, machine.memory));
   return machine;
 }
 

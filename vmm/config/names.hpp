@@ -14,6 +14,7 @@ inline constexpr std::array<std::string_view, 3> kBootModeNames = {"linux", "efi
 
 inline constexpr std::array<std::string_view, 4> kResetChoiceNames = {"auto", "hot", "function",
                                                                       "none"};
+inline constexpr std::array<std::string_view, 3> kAcpiRomNames = {"auto", "on", "off"};
 inline constexpr std::array<std::string_view, 2> kRomCheckNames = {"correct", "strict"};
 
 /// The word for an enumeration value.

@@ -75,8 +75,9 @@ Status check_source(const TableReader& entry) {
                          "driver of the host");
     }
   }
-  for (const char* const key : {"rom", "rom_check", "vendor_id", "device_id", "sub_vendor_id",
-                                "sub_device_id", "class", "gpudirect_clique"}) {
+  for (const char* const key :
+       {"rom", "rom_check", "acpi_rom", "vendor_id", "device_id", "sub_vendor_id", "sub_device_id",
+        "class", "gpudirect_clique", "coherent_memory"}) {
     if (entry.has("socket") && entry.has(key)) {
       return entry.wrong(key, "goes with host only: a vfio-user server shows what it likes");
     }
@@ -127,6 +128,22 @@ Result<PciIdentityConfig> read_identity(TableReader& entry) {
   return ids;
 }
 
+/// { bar = N }
+Result<std::optional<PciCoherentMemory>> read_coherent_memory(TableReader& entry) {
+  const bool is_there = entry.has("coherent_memory");
+  auto table = TRY(entry.table("coherent_memory"));
+  if (!is_there) {
+    return std::optional<PciCoherentMemory>();
+  }
+  const auto bar = TRY(table.optional_integer("bar", {0, 5}));
+  TRY(table.finish());
+  if (!bar) {
+    return entry.wrong("coherent_memory",
+                       "must name the BAR that is memory: { bar = 0 } to { bar = 5 }");
+  }
+  return std::optional(PciCoherentMemory{static_cast<unsigned>(*bar)});
+}
+
 Result<PciConfig> read_entry(TableReader entry) {
   PciConfig pci;
   pci.host = TRY(read_host(entry));
@@ -141,10 +158,17 @@ Result<PciConfig> read_entry(TableReader entry) {
   }
   pci.socket = TRY(entry.optional_path("socket")).value_or("");
   pci.rom = TRY(read_rom(entry));
+  pci.acpi_rom = static_cast<PciAcpiRomMode>(
+      TRY(entry.choice("acpi_rom", kAcpiRomNames, static_cast<std::size_t>(pci.acpi_rom))));
   pci.identity = TRY(read_identity(entry));
   pci.gpudirect_clique = TRY(read_id<std::uint8_t>(entry, "gpudirect_clique", 15));
+  pci.coherent_memory = TRY(read_coherent_memory(entry));
   TRY(entry.finish());
   TRY(check_source(entry));
+  if (pci.acpi_rom == PciAcpiRomMode::kOn && pci.rom.mode == PciRomMode::kOff) {
+    return entry.wrong("acpi_rom",
+                       "needs an option ROM: remove rom = \"off\", or name a file there");
+  }
   if (!pci.functions.empty() && std::find(pci.functions.begin(), pci.functions.end(),
                                           pci.host.function) == pci.functions.end()) {
     return entry.wrong("functions", fmt::format("must contain {}, the function that host names",

@@ -50,11 +50,12 @@ std::string target_text(const SerialTarget& target) {
 std::string machine_text(const MachineConfig& machine) {
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
-      "config_ports = \"{}\"\n",
+      "config_ports = \"{}\"\nbattery = {}\npin = [{}]\n",
       machine.cpus, memory_text(machine.memory),
       config::name_of(config::kHugePagesNames, machine.huge_pages),
       config::name_of(config::kRebootActionNames, machine.on_reboot),
-      config::name_of(config::kConfigPortsNames, machine.config_ports));
+      config::name_of(config::kConfigPortsNames, machine.config_ports), machine.battery,
+      fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {
@@ -109,7 +110,8 @@ std::string pci_text(const PciConfig& pci) {
     out += fmt::format("reset_wait = {}\n", *pci.reset_wait);
   }
   if (pci.socket.empty()) {
-    out += rom_text(pci.rom);
+    out += rom_text(pci.rom) +
+           fmt::format("acpi_rom = \"{}\"\n", config::name_of(config::kAcpiRomNames, pci.acpi_rom));
   }
   out += id_text("vendor_id", pci.identity.vendor_id, 4);
   out += id_text("device_id", pci.identity.device_id, 4);
@@ -119,7 +121,16 @@ std::string pci_text(const PciConfig& pci) {
   if (pci.gpudirect_clique) {
     out += fmt::format("gpudirect_clique = {}\n", *pci.gpudirect_clique);
   }
+  if (pci.coherent_memory) {
+    out += fmt::format("coherent_memory = {{ bar = {} }}\n", pci.coherent_memory->bar);
+  }
   return out;
+}
+
+std::string node_text(const NodeConfig& node) {
+  std::string out = fmt::format("\n[[node]]\ncpus = [{}]\nmemory = \"{}\"\n",
+                                fmt::join(node.cpus, ", "), memory_text(node.memory));
+  return node.host_node ? out + fmt::format("host_node = {}\n", *node.host_node) : out;
 }
 
 std::string disk_text(const DiskConfig& disk) {
@@ -147,6 +158,9 @@ std::string to_toml(const Config& config) {
   out += boot_text(config.boot);
   for (const auto& pci : config.pci) {
     out += pci_text(pci);
+  }
+  for (const auto& node : config.nodes) {
+    out += node_text(node);
   }
   for (const auto& disk : config.disks) {
     out += disk_text(disk);

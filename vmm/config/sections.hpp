@@ -11,6 +11,14 @@
 namespace gpuvm::config {
 
 Result<MachineConfig> read_machine(TableReader table);
+/// A size as machine.memory has it.
+Result<std::uint64_t> read_memory_size(TableReader& table, std::string_view key,
+                                       std::uint64_t otherwise);
+/// Errors when it is not whole pages of the guest's memory.
+Status check_memory_granularity(const TableReader& table, const MachineConfig& machine,
+                                std::uint64_t memory);
+Result<std::vector<NodeConfig>> read_nodes(const std::vector<TableReader>& entries,
+                                           const MachineConfig& machine);
 Result<CpuConfig> read_cpu(TableReader table);
 Result<BootConfig> read_boot(TableReader table);
 Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries);

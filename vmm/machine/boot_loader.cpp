@@ -30,18 +30,49 @@ AcpiInput acpi_input(const Config& config, const GuestTables& tables) {
   input.power.reset_value = kResetValue;
   input.ecam =
       AcpiEcam{.base = tables.ecam, .last_bus = static_cast<std::uint8_t>(tables.buses - 1)};
+  input.is_portable = config.machine.battery;
   input.sources = tables.acpi_sources;
+  input.roms = tables.acpi_roms;
+  input.numa = tables.numa;
   return input;
 }
 
-Result<GuestAddress> place_acpi(const Config& config, const GuestMemory& memory,
-                                const GuestTables& tables) {
+/// Where the guest's kernel finds ACPI, and the memory that it must leave alone for it.
+struct PlacedAcpi {
+  GuestAddress rsdp;
+  std::optional<GuestRange> data = {};
+};
+
+/// At the end of low RAM, where no kernel wants to be.
+Result<GuestRange> place_of_data(const GuestMemory& memory, std::uint64_t bytes) {
+  const std::uint64_t low = memory.regions().front().range.size();
+  const std::uint64_t size = align_up(bytes, kPageSize);
+  if (size > low / 2) {
+    return fail(ErrorKind::kConfig,
+                "{} MiB of option ROMs for ACPI do not fit into the guest's memory; raise it, or "
+                "set acpi_rom = \"off\"",
+                size >> 20);
+  }
+  return *GuestRange::create(GuestAddress(low - size), size);
+}
+
+Result<PlacedAcpi> place_acpi_tables(const Config& config, const GuestMemory& memory,
+                                     const GuestTables& tables) {
   const auto area = *GuestRange::create(layout::kAcpiBase, layout::kAcpiSize);
-  const auto image = TRY(build_acpi(acpi_input(config, tables), area));
-  if (!memory.write(image.base, image.bytes)) {
+  auto blobs = TRY(build_acpi_blobs(acpi_input(config, tables)));
+  PlacedAcpi placed;
+  std::optional<GuestAddress> data;
+  if (!blobs.data.empty()) {
+    placed.data = TRY(place_of_data(memory, blobs.data.size()));
+    data = placed.data->base();
+  }
+  const auto image = TRY(place_acpi(std::move(blobs), area, data));
+  if (!memory.write(image.base, image.bytes) ||
+      (data && !memory.write(image.data_base, image.data))) {
     return fail(ErrorKind::kInternal, "The ACPI tables do not fit into guest memory");
   }
-  return image.rsdp();
+  placed.rsdp = image.rsdp();
+  return placed;
 }
 
 SmbiosInput smbios_input(const Config& config, const GuestMemory& memory) {
@@ -63,36 +94,43 @@ Result<GuestAddress> place_smbios(const Config& config, const GuestMemory& memor
   return image.base;
 }
 
-std::vector<E820Entry> reserved_ranges() {
-  return {
+std::vector<E820Entry> reserved_ranges(const PlacedAcpi& acpi, const GuestTables& tables) {
+  std::vector<E820Entry> ranges = {
       {*GuestRange::create(layout::kAcpiBase, layout::kAcpiSize + layout::kSmbiosSize),
        E820Type::kReserved},
       {*GuestRange::create(layout::kEcamBase, layout::kEcamSize), E820Type::kReserved},
       {*GuestRange::create(layout::kKvmPagesBase, layout::kKvmPagesSize), E820Type::kReserved},
   };
+  if (acpi.data) {
+    ranges.push_back({*acpi.data, E820Type::kAcpiNvs});
+  }
+  for (const auto& range : tables.device_memory) {
+    ranges.push_back({range, E820Type::kSoftReserved});
+  }
+  return ranges;
 }
 
-EfiBoot::Load efi_load(const Config& config, const GuestTables& tables, GuestAddress rsdp,
+EfiBoot::Load efi_load(const Config& config, const GuestTables& tables, const PlacedAcpi& acpi,
                        GuestAddress smbios) {
   return {.config = config,
-          .rsdp = rsdp,
+          .rsdp = acpi.rsdp,
           .smbios3 = smbios,
-          .reserved = reserved_ranges(),
+          .reserved = reserved_ranges(acpi, tables),
+          .numa = tables.numa,
           .pci = tables.pci,
           .functions = tables.functions};
 }
 
 Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& memory,
-                                       GuestAddress rsdp,
-                                       std::span<const FirmwareFunction> functions,
+                                       const PlacedAcpi& acpi, const GuestTables& tables,
                                        const LinuxImage& kernel) {
   LinuxBootOptions options;
   options.kernel = &kernel;
   options.initrd_path = config.boot.initrd.value_or("");
   options.command_line = config.boot.cmdline;
-  options.rsdp = rsdp;
-  options.reserved = reserved_ranges();
-  options.setup_data = rom_setup_data(functions);
+  options.rsdp = acpi.rsdp;
+  options.reserved = reserved_ranges(acpi, tables);
+  options.setup_data = rom_setup_data(tables.functions);
   return load_linux(memory, options);
 }
 
@@ -115,19 +153,19 @@ Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
                                  const GuestTables& tables, const LinuxImage* kernel,
                                  EfiBoot* efi) {
-  const GuestAddress rsdp = TRY(place_acpi(config, memory, tables));
+  const PlacedAcpi acpi = TRY(place_acpi_tables(config, memory, tables));
   const GuestAddress smbios = TRY(place_smbios(config, memory));
   if (efi != nullptr) {
-    return efi->load(efi_load(config, tables, rsdp, smbios));
+    return efi->load(efi_load(config, tables, acpi, smbios));
   }
-  return load_linux_guest(config, memory, rsdp, tables.functions, *kernel);
+  return load_linux_guest(config, memory, acpi, tables, *kernel);
 }
 
 Result<std::vector<std::byte>> make_guest_tree(const Config& config, const GuestMemory& memory,
                                                const GuestTables& tables) {
-  const GuestAddress rsdp = TRY(place_acpi(config, memory, tables));
+  const PlacedAcpi acpi = TRY(place_acpi_tables(config, memory, tables));
   const GuestAddress smbios = TRY(place_smbios(config, memory));
-  return EfiBoot::make_tree(memory, efi_load(config, tables, rsdp, smbios));
+  return EfiBoot::make_tree(memory, efi_load(config, tables, acpi, smbios));
 }
 
 }  // namespace gpuvm

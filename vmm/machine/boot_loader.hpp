@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "firmware/acpi/acpi_blobs.hpp"
+#include "firmware/acpi/acpi_numa.hpp"
+#include "firmware/acpi/acpi_rom.hpp"
 #include "firmware/acpi/acpi_source.hpp"
 #include "firmware/linux/cpu_entry_state.hpp"
 #include "firmware/linux/linux_image.hpp"
@@ -20,6 +22,9 @@ namespace gpuvm {
 /// What the tables say of the machine besides its configuration.
 struct GuestTables {
   std::vector<const AcpiSource*> acpi_sources;  ///< in the order of the DSDT
+  std::vector<AcpiRom> acpi_roms = {};          ///< that ACPI hands out
+  std::vector<GuestRange> device_memory = {};   ///< soft reserved
+  std::optional<AcpiNuma> numa = {};            ///< absent: no NUMA
   unsigned buses = 1;                           ///< PCI buses from 0 up
   GuestAddress ecam = layout::kEcamBase;        ///< where the guest sees it
   TreePci pci;                                  ///< for EFI firmware, without its functions

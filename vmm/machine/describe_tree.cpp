@@ -12,6 +12,7 @@
 #include "vmm/machine/boot_loader.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/layout.hpp"
+#include "vmm/machine/numa_plan.hpp"
 #include "vmm/machine/pci_plan.hpp"
 
 namespace gpuvm {
@@ -66,6 +67,8 @@ Status add_function(const HostSystem& host, const HostFunction& function, Descri
   if (!rom.hidden && !rom.contents.empty()) {
     bars.push_back({.index = BarSet::kRom, .size = RomWindow::size_for(rom.contents.size())});
   }
+  std::erase_if(bars,
+                [&](const PciBar& bar) { return function.settings.coherent_bar == bar.index; });
   for (const auto& bar : bars) {
     port.request.bars.push_back({function.host.to_string(), bar.index, description_of(bar)});
     out.bars.push_back({.index = bar.index,
@@ -80,11 +83,11 @@ Status add_function(const HostSystem& host, const HostFunction& function, Descri
 }
 
 /// By port number; port 0 is always there.
-Result<std::map<std::uint8_t, DescribedPort>> describe_ports(const Config& config,
-                                                             const HostSystem& host) {
+Result<std::map<std::uint8_t, DescribedPort>> describe_ports(
+    const HostSystem& host, const std::vector<HostFunction>& functions) {
   std::map<std::uint8_t, DescribedPort> ports;
   ports[0] = {};
-  for (const auto& function : TRY(resolve_functions(host, config.pci))) {
+  for (const auto& function : functions) {
     TRY(add_function(host, function, ports[function.port]));
   }
   for (auto& [number, port] : ports) {
@@ -105,15 +108,38 @@ void place(DescribedPort& port, const PortPlacement& placement, std::uint8_t bus
   }
 }
 
+/// Where devices' memory goes.
+Result<std::vector<GuestRange>> describe_memory(const HostSystem& host,
+                                                const std::vector<HostFunction>& functions,
+                                                const GuestMemory& memory) {
+  std::vector<std::uint64_t> sizes;
+  for (const auto& function : functions) {
+    if (!function.settings.coherent_bar) {
+      continue;
+    }
+    for (const auto& bar : TRY(TRY(HostPciDevice::open(host, function.host)).bars())) {
+      if (bar.index == *function.settings.coherent_bar) {
+        sizes.push_back(align_down(bar.size, 2_MiB));
+      }
+    }
+  }
+  return place_device_memory(memory, sizes);
+}
+
 Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
                                  const GuestMemory& memory) {
-  auto ports = TRY(describe_ports(config, host));
+  const auto functions = TRY(resolve_functions(host, config.pci));
+  auto ports = TRY(describe_ports(host, functions));
   std::vector<PortRequest> requests;
   for (const auto& [number, port] : ports) {
     requests.push_back(port.request);
   }
-  const auto plan = TRY(plan_pci(memory, requests, TRY(guest_address_bits())));
   GuestTables tables;
+  tables.device_memory = TRY(describe_memory(host, functions, memory));
+  tables.numa =
+      TRY(NumaPlan::create(host, config, functions, memory)).describe(tables.device_memory, {});
+  const auto plan = TRY(
+      plan_pci(end_of_memory(memory, tables.device_memory), requests, TRY(guest_address_bits())));
   tables.buses = static_cast<unsigned>(ports.size()) + 1;
   tables.pci = tree_without_functions(plan.aperture64, tables.buses);
   std::size_t index = 0;

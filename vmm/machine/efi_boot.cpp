@@ -43,6 +43,7 @@ std::uint32_t efi_type_of(E820Type type) {
     case E820Type::kUnusable:
       return static_cast<std::uint32_t>(MemoryType::kUnusable);
     case E820Type::kReserved:
+    case E820Type::kSoftReserved:  // told by the tree's memory nodes
       break;
   }
   return static_cast<std::uint32_t>(MemoryType::kReserved);
@@ -78,6 +79,7 @@ class Loader {
   Status load_initrd();
   Status load_variables(std::span<const std::byte> block);
   Status load_roms();
+  void add_memory_nodes();
   Result<std::vector<std::byte>> make_tree();
   Result<CpuEntryState> enter_with(std::span<const std::byte> tree);
 
@@ -136,14 +138,21 @@ Status Loader::load_firmware() {
     if (low_memory().overlaps(entry.range)) {
       taken_.push_back(entry.range);
     }
-    tree_.reserved.push_back({"reserved", entry.range, efi_type_of(entry.type)});
+    if (entry.type != E820Type::kSoftReserved) {
+      tree_.reserved.push_back({"reserved", entry.range, efi_type_of(entry.type)});
+    }
   }
   return {};
 }
 
 /// The kernel's stub decompresses from the image to another place of the same size.
 Status Loader::check_room(const EfiKernel& kernel, std::uint64_t initrd) const {
-  const std::uint64_t needed = std::uint64_t{kernel.header().pref_address} +
+  std::uint64_t reserved = 0;
+  for (const auto& entry : what_.reserved) {
+    const bool above = entry.range.base() >= linux_layout::kHighMemory;
+    reserved += above && low_memory().overlaps(entry.range) ? entry.range.size() : 0;
+  }
+  const std::uint64_t needed = reserved + std::uint64_t{kernel.header().pref_address} +
                                kernel.header().init_size + kernel.memory_size() +
                                kernel.alignment() + align_up(initrd, kPageSize) + kSlack;
   if (needed <= low_memory().size()) {
@@ -226,11 +235,23 @@ Status Loader::load_roms() {
   return {};
 }
 
+/// RAM, by NUMA nodes where there are some, and memory of devices.
+void Loader::add_memory_nodes() {
+  if (!what_.numa) {
+    for (const auto& region : memory_.regions()) {
+      tree_.memory.push_back({.range = region.range});
+    }
+    return;
+  }
+  for (const auto& memory : what_.numa->memory) {
+    tree_.memory.push_back(
+        {.range = memory.range, .node = memory.domain, .specific_purpose = memory.is_device});
+  }
+}
+
 Result<std::vector<std::byte>> Loader::make_tree() {
   tree_.model = "gpuvm";
-  for (const auto& region : memory_.regions()) {
-    tree_.ram.push_back(region.range);
-  }
+  add_memory_nodes();
   // RAM as a PC has it: the window of VGA and option ROMs is none, though memory is behind it.
   tree_.reserved.push_back(
       {"legacy",

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "firmware/acpi/acpi_numa.hpp"
 #include "firmware/efi/variable_file.hpp"
 #include "firmware/fdt/machine_tree.hpp"
 #include "firmware/linux/cpu_entry_state.hpp"
@@ -34,7 +35,8 @@ class EfiBoot : public IoHandler, public Inspectable {
     const Config& config;
     GuestAddress rsdp;
     GuestAddress smbios3;
-    std::vector<E820Entry> reserved;
+    std::vector<E820Entry> reserved;  ///< soft reserved: a device's memory
+    std::optional<AcpiNuma> numa = {};
     TreePci pci;  ///< its functions are those below
     std::vector<FirmwareFunction> functions;
   };

@@ -72,6 +72,10 @@ Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& en
   if (settings.gpudirect_clique) {
     TRY_CONTEXT(check_clique(host, function, *settings.gpudirect_clique), function.to_string());
   }
+  settings.acpi_rom = entry.acpi_rom;
+  if (entry.coherent_memory) {
+    settings.coherent_bar = entry.coherent_memory->bar;
+  }
   if (entry.rom.mode == PciRomMode::kFile) {
     const RomIds real{device.ids().vendor, device.ids().device};
     const RomIds shown{settings.identity.vendor.value_or(real.vendor),

@@ -15,8 +15,10 @@ namespace gpuvm {
 
 struct FunctionSettings {
   RomSource rom = {};
+  PciAcpiRomMode acpi_rom = PciAcpiRomMode::kAuto;
   IdentityOverrides identity = {};
   std::optional<std::uint8_t> gpudirect_clique = {};
+  std::optional<unsigned> coherent_bar = {};  ///< which becomes memory of the guest
 };
 
 /// ROM file, ids and clique are for the function that the section names; hidden ROMs and the check

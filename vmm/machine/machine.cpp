@@ -125,6 +125,8 @@ Status Machine::add_memory() {
   memory.is_shared = std::any_of(functions.begin(), functions.end(),
                                  [](const auto& function) { return function.is_remote(); });
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
+  numa_ = TRY(NumaPlan::create(host_, options_.config, functions, *memory_));
+  TRY(numa_->bind(*memory_));
   if (memory.huge_pages != HugePages::kOff) {
     TRY(memory_->prefault());  // reserved pages may be fewer than promised: find out before the
                                // guest runs
@@ -190,7 +192,8 @@ Status Machine::add_devices() {
                                     .sink = options_.console,
                                     .pins = vm_->interrupts(),
                                     .memory = *memory_,
-                                    .s5_type = uefi_ ? kOvmfS5SleepType : kS5SleepType},
+                                    .s5_type = uefi_ ? kOvmfS5SleepType : kS5SleepType,
+                                    .battery = options_.config.machine.battery},
                                    ports_));
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
     efi_ = TRY(EfiBoot::create(options_.config, *memory_, options_.on_failure));
@@ -198,6 +201,7 @@ Status Machine::add_devices() {
   }
   pci_ = TRY(
       PciComplex::create({.devices = *devices_,
+                          .numa = *numa_,
                           .disks = disk_files_,
                           .memory = *memory_,
                           .physical_address_bits = address_bits_,
@@ -218,7 +222,8 @@ Status Machine::add_devices() {
                                 }
                               }}));
   TRY(add_uefi());
-  threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event);
+  threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event,
+                                           options_.config.machine.pin);
   return {};
 }
 
@@ -269,6 +274,9 @@ Status Machine::fail_with(Status status) {
 GuestTables Machine::tables() {
   GuestTables tables;
   tables.acpi_sources = pci_->acpi_sources();
+  tables.acpi_roms = pci_->acpi_roms();
+  tables.device_memory = pci_->device_memory();
+  tables.numa = numa_->describe(tables.device_memory, pci_->initiators());
   tables.buses = pci_->buses();
   const auto platform = platform_->acpi_sources();
   tables.acpi_sources.insert(tables.acpi_sources.end(), platform.begin(), platform.end());

@@ -19,6 +19,7 @@
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/lifecycle.hpp"
 #include "vmm/machine/memory_preparation.hpp"
+#include "vmm/machine/numa_plan.hpp"
 #include "vmm/machine/pci_complex.hpp"
 #include "vmm/machine/platform.hpp"
 #include "vmm/machine/uefi_boot.hpp"
@@ -81,6 +82,7 @@ class Machine : public Inspectable {
   DiskFiles disk_files_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
+  std::optional<NumaPlan> numa_;
   std::unique_ptr<DeviceReset> reset_;
   std::optional<LinuxImage> kernel_;                ///< read, not yet in guest memory
   std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices

@@ -127,6 +127,7 @@ Result<std::unique_ptr<PassthroughFunction>> PciComplex::make_function(std::size
        .rom = function.settings.rom,
        .identity = function.settings.identity,
        .gpudirect_clique = function.settings.gpudirect_clique,
+       .coherent_bar = function.settings.coherent_bar,
        .before_bus_master = options_.before_bus_master,
        .hide_function_reset = reset.is_hidden(),
        .after_reset = [&reset](
@@ -149,6 +150,7 @@ Status PciComplex::add_functions(Port& port) {
     if (behind(functions[i]) && functions[i].function == 0) {
       config.link = probe_link(options_.devices.device(i));
       config.max_payload_code = probe_max_payload(options_.devices.device(i));
+      config.proximity_domain = options_.numa.node_of(functions[i]);
     }
   }
   for (std::size_t i = 0; i < functions.size(); ++i) {
@@ -165,6 +167,17 @@ Status PciComplex::add_functions(Port& port) {
   port.bridge = TRY(RootPort::create(config));
   for (auto& [number, function] : port.functions) {
     TRY(port.bridge->attach(number, *function));
+  }
+  return add_acpi_roms(port);
+}
+
+Status PciComplex::add_acpi_roms(Port& port) {
+  const auto& functions = options_.devices.functions();
+  for (auto& [number, function] : port.functions) {
+    const auto found =
+        std::find_if(functions.begin(), functions.end(),
+                     [&name = function](const auto& each) { return each.name() == name->name(); });
+    TRY(acpi_roms_.add(found->settings.acpi_rom, *port.bridge, number, *function));
   }
   return {};
 }
@@ -199,7 +212,53 @@ Status PciComplex::add_reset(Port& port) {
   return {};
 }
 
+/// Memory of the functions goes above RAM, in the order that NumaPlan::node_of() counts them in.
+void PciComplex::place_memory() {
+  std::vector<CoherentMemory*> memories;
+  std::vector<std::uint64_t> sizes;
+  for (const auto& wanted : options_.devices.functions()) {
+    for (auto& port : ports_) {
+      for (auto& [number, function] : port.functions) {
+        if (function->name() == wanted.name() && function->coherent_memory() != nullptr) {
+          memories.push_back(function->coherent_memory());
+          sizes.push_back(memories.back()->size());
+        }
+      }
+    }
+  }
+  device_memory_ = place_device_memory(options_.memory, sizes);
+  for (std::size_t i = 0; i < memories.size(); ++i) {
+    memories[i]->place(device_memory_[i].base());
+    bar_space_.set_forbidden(fmt::format("device memory {}", i), device_memory_[i]);
+    log::info("Memory of a device, {} MiB, is at {:#x}", sizes[i] >> 20,
+              device_memory_[i].base().value());
+  }
+}
+
+std::vector<AcpiNumaInitiator> PciComplex::initiators() const {
+  constexpr std::uint16_t kClass = 0x08;
+  constexpr std::uint32_t kDisplay = 0x03;
+  std::vector<AcpiNumaInitiator> found;
+  for (const auto& port : ports_) {
+    const auto bus = static_cast<std::uint8_t>(port.bridge->config_read(pci::kPrimaryBus) >> 8);
+    for (const auto& [number, function] : port.functions) {
+      const auto& all = options_.devices.functions();
+      const auto of_host = std::find_if(all.begin(), all.end(), [&of = function](const auto& each) {
+        return each.name() == of->name();
+      });
+      const auto node = options_.numa.node_of(*of_host);
+      const bool is_gpu =
+          function->config_read(kClass) >> 24 == kDisplay || function->coherent_memory() != nullptr;
+      if (node && is_gpu) {
+        found.push_back({.bus = bus, .devfn = number, .domain = *node});
+      }
+    }
+  }
+  return found;
+}
+
 Status PciComplex::place() {
+  place_memory();
   std::vector<PortRequest> requests;
   for (auto& port : ports_) {
     PortRequest request;
@@ -211,7 +270,8 @@ Status PciComplex::place() {
   }
   requests.push_back(disks_->request());
   memory64_wanted_ = gpuvm::memory64_wanted(requests);
-  const auto plan = TRY(plan_pci(options_.memory, requests, options_.physical_address_bits));
+  const auto plan = TRY(plan_pci(end_of_memory(options_.memory, device_memory_), requests,
+                                 options_.physical_address_bits));
   aperture64_ = plan.aperture64;
   const auto& placements = plan.placements;
   TRY(disks_->place(placements.back()));
@@ -288,7 +348,7 @@ std::vector<GuestRange> PciComplex::memory_windows() const {
   } else {
     add(base32, layout::kMmio32FirmwareEnd);
   }
-  add(align_up(end_of_memory(options_.memory).value(), 1_GiB),
+  add(align_up(end_of_memory(options_.memory, device_memory_).value(), 1_GiB),
       std::uint64_t{1} << std::min(options_.physical_address_bits, 52U));
   return windows;
 }

@@ -22,10 +22,12 @@
 #include "firmware/fdt/machine_tree.hpp"
 #include "vmm/bus/interrupts.hpp"
 #include "vmm/bus/memory_slots.hpp"
+#include "vmm/machine/acpi_roms.hpp"
 #include "vmm/machine/disks.hpp"
 #include "vmm/machine/firmware_functions.hpp"
 #include "vmm/machine/function_reset.hpp"
 #include "vmm/machine/host_devices.hpp"
+#include "vmm/machine/numa_plan.hpp"
 #include "vmm/machine/port_reset.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -36,6 +38,7 @@ class PciComplex : public Inspectable {
   /// All references must outlive this.
   struct Options {
     HostDevices& devices;
+    const NumaPlan& numa;
     const DiskFiles& disks;
     const GuestMemory& memory;
     unsigned physical_address_bits;
@@ -61,6 +64,12 @@ class PciComplex : public Inspectable {
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);
 
   std::vector<const AcpiSource*> acpi_sources() const;
+  /// The option ROMs that ACPI hands out, with their functions where they are now. Any thread.
+  std::vector<AcpiRom> acpi_roms() const { return acpi_roms_.describe(); }
+  /// Memory of functions that is the guest's, in the order of the functions.
+  const std::vector<GuestRange>& device_memory() const { return device_memory_; }
+  /// GPUs that are near to a NUMA node, where they are now. Any thread.
+  std::vector<AcpiNumaInitiator> initiators() const;
   /// Buses 0 to buses() - 1 exist.
   unsigned buses() const { return buses_; }
   /// Where the ECAM is now; nothing: disabled. Any thread.
@@ -100,7 +109,9 @@ class PciComplex : public Inspectable {
                                                              const RootPortConfig& port,
                                                              bool multi_function,
                                                              FunctionReset& reset);
+  Status add_acpi_roms(Port& port);
   Status add_reset(Port& port);
+  void place_memory();
   Status place();
   Status connect_buses();
   void move_ecam(std::optional<GuestRange> to);
@@ -110,6 +121,7 @@ class PciComplex : public Inspectable {
   Options options_;
   const unsigned buses_;
   GuestRange aperture64_;
+  std::vector<GuestRange> device_memory_;
   std::uint64_t memory64_wanted_ = 0;
   BarSpace bar_space_;
   mutable std::mutex ecam_mutex_;  ///< guards ecam_at_
@@ -118,6 +130,7 @@ class PciComplex : public Inspectable {
   std::unique_ptr<Disks> disks_;
   std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
   std::vector<Port> ports_;
+  AcpiRoms acpi_roms_;  ///< refers to ports_
   PciTopology topology_;
   Ecam ecam_;
   ConfigPorts config_ports_;

@@ -24,11 +24,11 @@ std::uint64_t largest_bar(std::span<const PortRequest> requests) {
 }
 
 /// Above RAM, aligned so that the largest BAR fits, inside what the guest's CPUs can address.
-Result<GuestRange> choose_aperture64(const GuestMemory& memory,
-                                     std::span<const PortRequest> requests, unsigned address_bits) {
+Result<GuestRange> choose_aperture64(GuestAddress end, std::span<const PortRequest> requests,
+                                     unsigned address_bits) {
   const std::uint64_t limit = std::uint64_t{1} << std::min(address_bits, 52U);
   const std::uint64_t wanted = memory64_wanted(requests);
-  const std::uint64_t base = align_up(end_of_memory(memory).value(), largest_bar(requests));
+  const std::uint64_t base = align_up(end.value(), largest_bar(requests));
   const std::uint64_t least = std::max(wanted, 1_GiB);
   if (base >= limit || limit - base < least) {
     return fail(
@@ -47,9 +47,27 @@ GuestAddress end_of_memory(const GuestMemory& memory) {
   return std::max(layout::kFourGiB, memory.regions().back().range.last() + 1);
 }
 
-Result<PciPlan> plan_pci(const GuestMemory& memory, std::span<const PortRequest> ports,
+std::vector<GuestRange> place_device_memory(const GuestMemory& memory,
+                                            std::span<const std::uint64_t> sizes) {
+  // Linux's memory blocks have up to 2 GiB.
+  constexpr std::uint64_t kAlignment = 2_GiB;
+  std::vector<GuestRange> ranges;
+  std::uint64_t at = end_of_memory(memory).value();
+  for (const std::uint64_t size : sizes) {
+    at = align_up(at, kAlignment);
+    ranges.push_back(*GuestRange::create(GuestAddress(at), size));
+    at += size;
+  }
+  return ranges;
+}
+
+GuestAddress end_of_memory(const GuestMemory& memory, std::span<const GuestRange> device_memory) {
+  return device_memory.empty() ? end_of_memory(memory) : device_memory.back().last() + 1;
+}
+
+Result<PciPlan> plan_pci(GuestAddress end, std::span<const PortRequest> ports,
                          unsigned address_bits) {
-  const auto aperture64 = TRY(choose_aperture64(memory, ports, address_bits));
+  const auto aperture64 = TRY(choose_aperture64(end, ports, address_bits));
   PciApertures apertures;
   apertures.memory32 = GuestRange::create(layout::kMmio32Base, layout::kMmio32Size);
   apertures.memory64 = aperture64;

@@ -20,8 +20,17 @@ struct PciPlan {
   std::vector<PortPlacement> placements;  ///< of the requests, in their order
 };
 
-/// `address_bits`: what the guest's CPUs can address. Errors: kConfig (a BAR does not fit).
-Result<PciPlan> plan_pci(const GuestMemory& memory, std::span<const PortRequest> ports,
+/// Places for devices' memory of these sizes, one above the other from end_of_memory() on, as
+/// guests bring memory online in large blocks.
+std::vector<GuestRange> place_device_memory(const GuestMemory& memory,
+                                            std::span<const std::uint64_t> sizes);
+
+/// The first address above RAM and devices' memory.
+GuestAddress end_of_memory(const GuestMemory& memory, std::span<const GuestRange> device_memory);
+
+/// `end`: of all memory. `address_bits`: what the guest's CPUs can address. Errors: kConfig (a BAR
+/// does not fit).
+Result<PciPlan> plan_pci(GuestAddress end, std::span<const PortRequest> ports,
                          unsigned address_bits);
 
 /// ECAM and windows as a device tree has them; no functions.

@@ -17,7 +17,19 @@ Platform::Platform(const Options& options)
     : serial_(options.sink, options.pins),
       clock_(clock_options(options.memory), options.pins),
       power_(options.requests, options.pins, {}, options.s5_type),
-      reset_port_(options.requests) {}
+      reset_port_(options.requests) {
+  if (options.battery) {
+    battery_.emplace();
+  }
+}
+
+std::vector<const AcpiSource*> Platform::acpi_sources() const {
+  std::vector<const AcpiSource*> sources = {&power_, &serial_, &clock_};
+  if (battery_) {
+    sources.push_back(&*battery_);
+  }
+  return sources;
+}
 
 Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortBus& ports) {
   std::unique_ptr<Platform> platform(new Platform(options));

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "devices/platform/acpi_battery.hpp"
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/debug_ports.hpp"
 #include "devices/platform/reset_port.hpp"
@@ -25,6 +27,7 @@ class Platform : public Inspectable {
     const GuestMemory& memory;
     /// SLP_TYP of soft off: a firmware may insist on one.
     std::uint8_t s5_type = kS5SleepType;
+    bool battery = false;
   };
   /// Puts the devices on the bus, which must outlive this. The reset port is not: PCI's
   /// configuration ports lead to it.
@@ -34,7 +37,7 @@ class Platform : public Inspectable {
   AcpiPm& power() { return power_; }
   ResetPort& reset_port() { return reset_port_; }
   /// In the order in which they appear in the DSDT.
-  std::vector<const AcpiSource*> acpi_sources() const { return {&power_, &serial_, &clock_}; }
+  std::vector<const AcpiSource*> acpi_sources() const;
 
   /// All devices to power-on state. vCPUs are stopped.
   void reset();
@@ -48,6 +51,7 @@ class Platform : public Inspectable {
   AcpiPm power_;
   ResetPort reset_port_;
   PostCodePort post_code_;
+  std::optional<AcpiBattery> battery_;
 };
 
 }  // namespace gpuvm

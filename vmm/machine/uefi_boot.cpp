@@ -255,6 +255,9 @@ void UefiBoot::add_acpi() {
   (void)fw_cfg_->add_file(std::string(ovmf::kLoaderFile), std::move(loader));
   (void)fw_cfg_->add_file(std::string(ovmf::kRsdpFile), std::move(blobs->rsdp));
   (void)fw_cfg_->add_file(std::string(ovmf::kTablesFile), std::move(blobs->tables));
+  if (!blobs->data.empty()) {
+    (void)fw_cfg_->add_file(std::string(ovmf::kDataFile), std::move(blobs->data));
+  }
 }
 
 void UefiBoot::reset() {

@@ -2,9 +2,14 @@
 #include "vmm/machine/vcpu_threads.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #include <fmt/format.h>
+
+#include <cstring>
+
+#include "vmm/base/log.hpp"
 
 namespace gpuvm {
 namespace {
@@ -29,10 +34,27 @@ void block_other_signals() {
   pthread_sigmask(SIG_SETMASK, &signals, nullptr);
 }
 
+/// The calling thread. The processor was there when the machine was made; one that has gone since
+/// costs speed only.
+void pin_to(unsigned host_cpu, unsigned vcpu) {
+  const std::size_t size = CPU_ALLOC_SIZE(host_cpu + 1);
+  cpu_set_t* set = CPU_ALLOC(host_cpu + 1);
+  if (set == nullptr) {
+    return;
+  }
+  CPU_ZERO_S(size, set);
+  CPU_SET_S(host_cpu, size, set);
+  if (const int error = pthread_setaffinity_np(pthread_self(), size, set); error != 0) {
+    log::warn("vCPU {} cannot run on the host's CPU {} alone: {}", vcpu, host_cpu,
+              std::strerror(error));
+  }
+  CPU_FREE(set);
+}
+
 }  // namespace
 
-VcpuThreads::VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event)
-    : ports_(ports), mmio_(mmio), on_event_(std::move(on_event)) {
+VcpuThreads::VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event, std::vector<unsigned> pin)
+    : ports_(ports), mmio_(mmio), on_event_(std::move(on_event)), pin_(std::move(pin)) {
   install_kick_handler();
 }
 
@@ -42,6 +64,9 @@ void VcpuThreads::start(std::span<const std::unique_ptr<Vcpu>> vcpus) {
     vcpus_.push_back(vcpu.get());
     threads_.emplace_back([this, cpu = vcpu.get()] {
       block_other_signals();
+      if (cpu->index() < pin_.size()) {
+        pin_to(pin_[cpu->index()], cpu->index());
+      }
       pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", cpu->index()).c_str());
       const VcpuEvent event = cpu->run(ports_, mmio_);
       if (event != VcpuEvent::kInterrupted) {

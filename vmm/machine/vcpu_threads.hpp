@@ -19,7 +19,8 @@ class VcpuThreads {
   /// Called once, from the vCPU's thread, when it ends by itself (triple fault or failure).
   using OnEvent = std::function<void(VcpuEvent event, const std::string& failure)>;
 
-  VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event);
+  /// pin: the host's CPU of vCPU n; empty: any.
+  VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event, std::vector<unsigned> pin = {});
   ~VcpuThreads() { stop(); }
   VcpuThreads(const VcpuThreads&) = delete;
   VcpuThreads& operator=(const VcpuThreads&) = delete;
@@ -34,6 +35,7 @@ class VcpuThreads {
   PortBus& ports_;
   MmioBus& mmio_;
   OnEvent on_event_;
+  const std::vector<unsigned> pin_;
   std::vector<Vcpu*> vcpus_;
   std::vector<std::thread> threads_;
 };

@@ -2,8 +2,10 @@
 #include "vmm/memory/guest_memory.hpp"
 
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -152,6 +154,25 @@ GuestMemory::GuestMemory(GuestMemoryOptions options, UniqueFd fd, MappedRegion m
     regions_.push_back({*GuestRange::create(GuestAddress(kFourGiB), high),
                         mapping_.bytes().subspan(low, high), low});
   }
+}
+
+Status GuestMemory::place_on_node(GuestRange range, unsigned host_node, NodePolicy policy) {
+  constexpr unsigned kBitsPerWord = 8 * sizeof(unsigned long);
+  const auto bytes = slice(range.base(), range.size());
+  if (!bytes) {
+    return fail(ErrorKind::kInternal, "No guest memory at {:#x}, {:#x} bytes, to put on a node",
+                range.base().value(), range.size());
+  }
+  std::vector<unsigned long> nodes(host_node / kBitsPerWord + 1);
+  nodes.back() = 1UL << host_node % kBitsPerWord;
+  const int mode = policy == NodePolicy::kBind ? MPOL_BIND : MPOL_PREFERRED;
+  // The kernel ignores the last bit of the number that it is told.
+  if (::syscall(SYS_mbind, bytes->data(), bytes->size(), mode, nodes.data(),
+                nodes.size() * kBitsPerWord + 1, 0U) != 0) {
+    return fail_errno(ErrorKind::kHost,
+                      fmt::format("Cannot take guest memory from the host's node {}", host_node));
+  }
+  return {};
 }
 
 Status GuestMemory::prefault() {

@@ -22,6 +22,12 @@ enum class HugePages {
   k1GiB,
 };
 
+/// Where pages of a part of guest memory come from.
+enum class NodePolicy {
+  kPrefer,  ///< this node while it has memory
+  kBind,    ///< this node only
+};
+
 struct GuestMemoryOptions {
   std::uint64_t size = 0;  ///< bytes, a multiple of 2 MiB
   /// Where RAM below 4 GiB ends; at most 2 GiB, so that a large 32-bit hole remains.
@@ -46,6 +52,10 @@ class GuestMemory {
 
   GuestMemory(GuestMemory&&) = default;
   GuestMemory& operator=(GuestMemory&&) = default;
+
+  /// Takes [at, at + size), whole pages inside one region, from a NUMA node of the host. Before
+  /// prefault(). Errors: kHost.
+  Status place_on_node(GuestRange range, unsigned host_node, NodePolicy policy);
 
   /// Gives every page its memory now, in parallel, so that pinning and running need not fault.
   /// Errors: kHost.

@@ -12,6 +12,7 @@
 #include "devices/passthrough/vfio/vfio_io.hpp"
 #include "devices/passthrough/vfio/vfio_parse.hpp"
 #include "vmm/base/bytes.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
@@ -78,13 +79,26 @@ Status VfioDevice::load_info() {
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_regions, kRegionCount); ++i) {
     TRY(load_region(i));
   }
+  note_specific_regions(info.num_regions);
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_irqs, kIrqTypeCount); ++i) {
     TRY(load_irq(i));
   }
   return {};
 }
 
-Status VfioDevice::load_region(std::uint32_t index) {
+/// Regions behind those of PCI belong to a vendor's devices; the guest has no way to them.
+void VfioDevice::note_specific_regions(std::uint32_t count) const {
+  constexpr std::uint32_t kMost = 32;
+  for (std::uint32_t i = kRegionCount; i < std::min(count, kMost); ++i) {
+    const auto region = ask_region(i);
+    if (region && *region && (*region)->info.type) {
+      log::info("{}: The guest does not get {}, {} MiB", name_,
+                vfio::describe_region_type(*(*region)->info.type), (*region)->info.size >> 20);
+    }
+  }
+}
+
+Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t index) const {
   vfio_region_info seed{};
   seed.index = index;
   int error = 0;
@@ -96,13 +110,18 @@ Status VfioDevice::load_region(std::uint32_t index) {
       bytes_of(seed), fmt::format("Cannot ask VFIO about region {} of {}", index, name_));
   // A function without legacy VGA has no VGA region, and says so by EINVAL.
   if (!answer && error == EINVAL) {
-    return {};
+    return std::optional<vfio::ParsedRegion>();
   }
   if (!answer) {
     return answer.error();
   }
-  auto parsed = TRY(vfio::parse_region_info(*answer));
-  regions_[index] = {std::move(parsed.info), parsed.file_offset};
+  return std::optional(TRY(vfio::parse_region_info(*answer)));
+}
+
+Status VfioDevice::load_region(std::uint32_t index) {
+  if (auto region = TRY(ask_region(index))) {
+    regions_[index] = {std::move(region->info), region->file_offset};
+  }
   return {};
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // VfioDevice: one PCI function behind the kernel's vfio-pci (Linux, include/uapi/linux/vfio.h,
-// "DEVICE" ioctls). Missing: migration, low-power features, device-specific regions (IGD).
+// "DEVICE" ioctls). Missing: migration, low-power features, use of device-specific regions.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "devices/passthrough/physical_device.hpp"
+#include "devices/passthrough/vfio/vfio_parse.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/unique_fd.hpp"
 
@@ -51,6 +52,9 @@ class VfioDevice final : public PhysicalDevice {
   VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd);
   Status load_info();
   Status load_region(std::uint32_t index);
+  /// Nothing where the function has no such region.
+  Result<std::optional<vfio::ParsedRegion>> ask_region(std::uint32_t index) const;
+  void note_specific_regions(std::uint32_t count) const;
   Status load_irq(std::uint32_t index);
   Status set_irqs(std::span<const std::byte> argument, const char* what);
   Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "devices/passthrough/physical_device.hpp"
@@ -26,6 +27,10 @@ struct ParsedRegion {
 /// VFIO_DEVICE_GET_REGION_INFO. Sparse areas that leave the region are dropped. Errors: kHost for
 /// an answer that is too short, or whose region runs past the end of the file offset space.
 Result<ParsedRegion> parse_region_info(std::span<const std::byte> answer);
+
+/// What a device-specific region is, for people: "NVIDIA's NVLink2 memory"; its numbers where it is
+/// not known.
+std::string describe_region_type(RegionType type);
 
 /// VFIO_IOMMU_GET_INFO.
 struct IommuInfo {

@@ -20,15 +20,16 @@ failures=0
 complain() { echo "FAILED: $*"; failures=$((failures + 1)); }
 
 "$emitter" "$variant" "$work" || { echo "FAILED: emitter"; exit 1; }
-rm -f rsdp.dat
+rm -f rsdp.dat rom.dat data.dat
 
 for table in *.dat; do
   name=${table%.dat}
   iasl -d "$table" >"$name.log" 2>&1 || complain "iasl -d $table: $(cat "$name.log")"
   grep -iE 'error|warning|incorrect|invalid|unknown' "$name.log" && complain "iasl -d $table"
   grep -iE 'incorrect checksum|should be|ACPI Error|/\*\*\*\*' "$name.dsl" && complain "$name.dsl"
-  # No optimizations and no folding: the bytes must come back as they were.
-  iasl -oa -of -oi -on -p "again_$name" "$name.dsl" >"$name.log" 2>&1 ||
+  # No optimizations and no folding: the bytes must come back as they were. Remark 2173 is against objects that a method
+  # makes: the window of _ROM is an operation region whose address depends on the arguments.
+  iasl -vw 2173 -oa -of -oi -on -p "again_$name" "$name.dsl" >"$name.log" 2>&1 ||
     complain "iasl $name.dsl: $(cat "$name.log")"
   grep -q '0 Errors, 0 Warnings, 0 Remarks' "$name.log" || complain "$name: $(cat "$name.log")"
   # Bytes from 1: 10 is the checksum, 29 to 36 name the compiler.

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
 #include <random>
 #include <vector>
@@ -38,6 +39,27 @@ TEST_F(MemoryMapTest, AllocatesAtAnExactAddressAndOnlyOnce) {
   EXPECT_EQ(allocate(AllocateType::kAddress, 2, at), EfiStatus::kNotFound);
   at = 16 * kMiB + 1;
   EXPECT_EQ(allocate(AllocateType::kAddress, 1, at), EfiStatus::kInvalidParameter);
+}
+
+// UEFI 2.10, 7.2.3: EFI_MEMORY_SP is memory for a purpose of its own, which nobody is given.
+TEST_F(MemoryMapTest, SpecificPurposeMemoryIsDescribedOnly) {
+  ASSERT_EQ(map_.add(MemoryMap::kSpecificPurpose, 4 * kGiB, kGiB / kPage), EfiStatus::kSuccess);
+  EXPECT_EQ(map_.end_of_ram(), 256 * kMiB);
+  std::uint64_t at = 4 * kGiB;
+  EXPECT_EQ(allocate(AllocateType::kAddress, 1, at), EfiStatus::kNotFound);
+  at = 8 * kGiB;
+  EXPECT_EQ(allocate(AllocateType::kMaxAddress, 256 * kMiB / kPage, at), EfiStatus::kNotFound);
+  EXPECT_EQ(map_.release(4 * kGiB, 1), EfiStatus::kNotFound);
+  std::vector<std::uint8_t> bytes(4096);
+  std::uint64_t size = bytes.size();
+  std::uint64_t key = 0;
+  ASSERT_EQ(map_.write_to(bytes.data(), size, key), EfiStatus::kSuccess);
+  ASSERT_EQ(size, 2 * kDescriptorSize);
+  MemoryDescriptor last{};
+  std::memcpy(&last, bytes.data() + kDescriptorSize, sizeof last);
+  EXPECT_EQ(last.physical_start, 4 * kGiB);
+  EXPECT_EQ(last.type, static_cast<std::uint32_t>(MemoryType::kConventional));
+  EXPECT_EQ(last.attributes, 0x4000fU);  // SP, UC, WC, WT, WB
 }
 
 TEST_F(MemoryMapTest, AMaximumAddressIsTheLastByteAllowed) {

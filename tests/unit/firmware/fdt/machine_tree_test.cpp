@@ -22,7 +22,7 @@ GuestRange range(std::uint64_t base, std::uint64_t size) {
 MachineTree example() {
   MachineTree tree;
   tree.model = "gpuvm";
-  tree.ram = {range(0, 0x40000000), range(0x1'0000'0000, 0x2'0000'0000)};
+  tree.memory = {{.range = range(0, 0x40000000)}, {.range = range(0x1'0000'0000, 0x2'0000'0000)}};
   tree.reserved = {{"acpi", range(0xe0000, 0x20000), 0}, {"rom", range(0x3f000000, 0x1000), 4}};
   tree.kernel = {.image = range(0x3c800000, 0x3600000),
                  .entry = GuestAddress(0x3d000200),
@@ -74,6 +74,24 @@ MachineTree example() {
   return tree;
 }
 
+TEST(MachineTree, MemoryOfDevicesIsNoRam) {
+  auto tree = example();
+  tree.memory[0].node = 0;
+  tree.memory.push_back(
+      {.range = range(0x5'0000'0000, 0x4000'0000), .node = 1, .specific_purpose = true});
+  auto bytes = build_machine_tree(tree);
+  ASSERT_TRUE(bytes) << bytes.error().to_string();
+  efi::MachineDescription machine;
+  ASSERT_EQ(efi::read_machine_description(bytes->data(), machine), nullptr);
+  EXPECT_EQ(machine.ram_count, 2U);
+  ASSERT_EQ(machine.specific_count, 1U);
+  EXPECT_EQ(machine.specific[0].base, 0x5'0000'0000U);
+  const auto source = print_tree(*bytes);
+  ASSERT_TRUE(source);
+  EXPECT_NE(source->find("numa-node-id"), std::string::npos);
+  EXPECT_NE(source->find("gpuvm,specific-purpose"), std::string::npos);
+}
+
 TEST(MachineTree, TheFirmwareReadsWhatTheMonitorWrites) {
   auto bytes = build_machine_tree(example());
   ASSERT_TRUE(bytes) << bytes.error().to_string();
@@ -118,14 +136,14 @@ TEST(MachineTree, IncompleteTreesAreRefused) {
   std::vector<std::byte> nothing(64);
   EXPECT_NE(efi::read_machine_description(nothing.data(), machine), nullptr);
   auto no_memory = example();
-  no_memory.ram.clear();
+  no_memory.memory.clear();
   auto bytes = build_machine_tree(no_memory);
   ASSERT_TRUE(bytes);
   EXPECT_STREQ(efi::read_machine_description(bytes->data(), machine), "There is no memory node");
   auto many = example();
-  many.ram.assign(9, many.ram[0]);
-  for (std::size_t i = 0; i < many.ram.size(); ++i) {
-    many.ram[i] = range(i << 32, 0x1000);
+  many.memory.assign(129, many.memory[0]);
+  for (std::size_t i = 0; i < many.memory.size(); ++i) {
+    many.memory[i].range = range(i << 32, 0x1000);
   }
   bytes = build_machine_tree(many);
   ASSERT_TRUE(bytes);

@@ -24,6 +24,9 @@ class Firmware {
   explicit Firmware(const AcpiBlobs& blobs) {
     files_["etc/acpi/rsdp"].bytes = blobs.rsdp;
     files_["etc/acpi/tables"].bytes = blobs.tables;
+    if (!blobs.data.empty()) {
+      files_["etc/acpi/gpuvm-data"].bytes = blobs.data;
+    }
   }
 
   void run(std::span<const std::byte> commands) {
@@ -59,7 +62,7 @@ class Firmware {
     const auto alignment = load_le(entry.subspan(60, 4));
     const bool anchor = entry[64] == std::byte{2};
     EXPECT_EQ(anchor, text(entry.subspan(4)) == "etc/acpi/rsdp");
-    file.at = anchor ? 0xf0010 : 0x3f776000;
+    file.at = anchor ? 0xf0010 : next_ -= 0x100000;
     EXPECT_EQ(file.at % alignment, 0U);
   }
   void add_pointer(std::span<const std::byte> entry) {
@@ -82,6 +85,7 @@ class Firmware {
     bytes.at(load_le(entry.subspan(60, 4))) = static_cast<std::byte>(-sum & 0xff);
   }
   std::map<std::string, File> files_;
+  std::uint64_t next_ = 0x3f776000;
 };
 
 TEST(TableLoader, GivesTheTablesThatLinkAcpiGives) {
@@ -97,6 +101,23 @@ TEST(TableLoader, GivesTheTablesThatLinkAcpiGives) {
   ASSERT_TRUE(linked);
   EXPECT_EQ(firmware.file("etc/acpi/rsdp").bytes, linked->rsdp);
   EXPECT_EQ(firmware.file("etc/acpi/tables").bytes, linked->tables);
+}
+
+TEST(TableLoader, DataAreAFileOfTheirOwn) {
+  const std::vector<std::byte> rom(5000, std::byte{0x55});
+  AcpiInput input;
+  input.apic_ids = {0};
+  input.roms = {{.port_path = "\\_SB.PCI0.S08", .bus = 1, .vendor = 0x1002, .image = rom}};
+  const auto blobs = build_acpi_blobs(input);
+  ASSERT_TRUE(blobs);
+  Firmware firmware(*blobs);
+  firmware.run(table_loader(*blobs));
+  const auto linked = link_acpi(*blobs, GuestAddress(firmware.file("etc/acpi/rsdp").at),
+                                GuestAddress(firmware.file("etc/acpi/tables").at),
+                                GuestAddress(firmware.file("etc/acpi/gpuvm-data").at));
+  ASSERT_TRUE(linked);
+  EXPECT_EQ(firmware.file("etc/acpi/tables").bytes, linked->tables);
+  EXPECT_EQ(firmware.file("etc/acpi/gpuvm-data").bytes, linked->data);
 }
 
 }  // namespace

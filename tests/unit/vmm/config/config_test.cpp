@@ -312,6 +312,57 @@ TEST(PciSection, RomIdsAndClique) {
   }
 }
 
+TEST(PciSection, AcpiRom) {
+  const auto mode = [](const std::string& keys) {
+    return parse_bootable("[[pci]]\nhost = '01:00.0'\n" + keys)->pci[0].acpi_rom;
+  };
+  EXPECT_EQ(mode(""), PciAcpiRomMode::kAuto);
+  EXPECT_EQ(mode("acpi_rom = 'on'"), PciAcpiRomMode::kOn);
+  EXPECT_EQ(mode("acpi_rom = 'off'\nrom = 'off'"), PciAcpiRomMode::kOff);
+  EXPECT_NE(pci_error("acpi_rom = 'yes'").find("pci.0.acpi_rom must be"), std::string::npos);
+  EXPECT_NE(pci_error("acpi_rom = 'on'\nrom = 'off'").find("acpi_rom needs an option ROM"),
+            std::string::npos);
+}
+
+TEST(NodeSection, CpusAndMemoryAreGivenOutOnce) {
+  const auto nodes = [](const std::string& text) {
+    return parse_bootable("[machine]\ncpus = 4\nmemory = '1GiB'\n" + text);
+  };
+  const auto good = nodes(
+      "[[node]]\ncpus = [2, 0]\nmemory = '512MiB'\n"
+      "[[node]]\ncpus = [1, 3]\nmemory = '512MiB'\nhost_node = 1\n");
+  ASSERT_TRUE(good) << good.error().to_string();
+  EXPECT_EQ(good->nodes, (std::vector<NodeConfig>{{{0, 2}, 512_MiB, {}}, {{1, 3}, 512_MiB, 1}}));
+  expect_error_contains(nodes("[[node]]\ncpus = [0,1,2,3]\nmemory = '512MiB'"),
+                        "must add up to it");
+  expect_error_contains(nodes("[[node]]\ncpus = [0,1,2,4]\nmemory = '1GiB'"), "node.0.cpus");
+  expect_error_contains(nodes("[[node]]\ncpus = [0,1,2]\nmemory = '1GiB'"), "leaves out vCPU 3");
+  expect_error_contains(nodes("[[node]]\ncpus = [0,1,2,2,3]\nmemory = '1GiB'"),
+                        "has vCPU 2, which node.0 has already");
+  expect_error_contains(nodes("[[node]]\ncpus = [0,1]\nmemory = '512MiB'\n"
+                              "[[node]]\ncpus = [1,2,3]\nmemory = '512MiB'"),
+                        "has vCPU 1, which node.0 has already");
+  expect_error_contains(nodes("[[node]]\ncpus = [0,1,2,3]"), "node.0.memory is missing");
+  expect_error_contains(nodes("[[node]]\ncpus = [0,1,2,3]\nmemory = '1GiB'\nhost_node = -1"),
+                        "node.0.host_node");
+}
+
+TEST(MachineSection, PinNamesOneProcessorForEach) {
+  EXPECT_EQ(parse_bootable("machine = { cpus = 2, pin = [5, 4] }")->machine.pin,
+            (std::vector<unsigned>{5, 4}));
+  expect_error_contains(parse_bootable("machine = { cpus = 2, pin = [5] }"),
+                        "machine.pin has 1 numbers for 2 vCPUs");
+  expect_error_contains(parse_bootable("machine = { pin = [-1] }"), "machine.pin");
+}
+
+TEST(PciSection, CoherentMemoryNamesABar) {
+  EXPECT_EQ(pci_error("coherent_memory = { bar = 2 }"), "");
+  for (const char* wrong : {"coherent_memory = { bar = 6 }", "coherent_memory = {}",
+                            "coherent_memory = 2", "coherent_memory = { bar = 2, x = 1 }"}) {
+    EXPECT_NE(pci_error(wrong).find("pci.0.coherent_memory"), std::string::npos) << wrong;
+  }
+}
+
 TEST(CpuSection, HypervisorIsShownAsTheUserLikes) {
   const auto cpu = parse_bootable("[cpu]\nhide_hypervisor = true\nhyperv_vendor_id = 'a b'")->cpu;
   EXPECT_TRUE(cpu.hide_hypervisor);

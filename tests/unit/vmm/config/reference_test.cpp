@@ -67,13 +67,20 @@ TEST(ConfigKeys, AreThese) {
                                                      "disk.readonly",
                                                      "fw_cfg.name",
                                                      "fw_cfg.value",
+                                                     "machine.battery",
                                                      "machine.config_ports",
                                                      "machine.cpus",
                                                      "machine.hugepages",
                                                      "machine.memory",
                                                      "machine.on_reboot",
+                                                     "machine.pin",
                                                      "name",
+                                                     "node.cpus",
+                                                     "node.host_node",
+                                                     "node.memory",
+                                                     "pci.acpi_rom",
                                                      "pci.class",
+                                                     "pci.coherent_memory",
                                                      "pci.device_id",
                                                      "pci.functions",
                                                      "pci.gpudirect_clique",
@@ -133,6 +140,9 @@ TEST(Reference, CommentedKeysAreValidToo) {
   EXPECT_EQ(config->pci[0].gpudirect_clique, 0);
   config->pci[0].identity = {};
   config->pci[0].gpudirect_clique.reset();
+  EXPECT_EQ(config->pci[0].coherent_memory->bar, 2U);
+  config->pci[0].coherent_memory.reset();
+  EXPECT_EQ(config->nodes, (std::vector<NodeConfig>{{{0}, 1_GiB, 0}}));
   // The optional keys of [[pci]] show their defaults; that of reset_wait depends on the device.
   PciConfig expected;
   expected.host = Bdf{0, 1, 0, 0};
@@ -153,7 +163,7 @@ TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"' }
-machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on" }
+machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", battery = true, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 [[pci]]
@@ -167,6 +177,7 @@ host = "02:00.0"
 managed = false
 rom = "vbios.rom"
 rom_check = "strict"
+acpi_rom = "on"
 vendor_id = 0x1234
 sub_device_id = 1
 class = 0x030200
@@ -174,6 +185,14 @@ class = 0x030200
 host = "03:00.0"
 rom = "off"
 gpudirect_clique = 15
+coherent_memory = { bar = 4 }
+[[node]]
+cpus = [2, 0]
+memory = "898MiB"
+host_node = 1
+[[node]]
+cpus = [1]
+memory = "128MiB"
 [[pci]]
 socket = "a b.sock"
 port = 2
@@ -199,6 +218,8 @@ TEST(ToToml, NamesEveryKey) {
                    {.name = "opt/c", .text = {}, .file = "/d"}};
   config.pci[0].identity = {1, 2, 3, 4, 5};
   config.pci[0].gpudirect_clique = 3;
+  config.pci[0].coherent_memory = PciCoherentMemory{1};
+  config.nodes = {{{0}, 1_GiB, 3}};
   config.console.serial.clear();
   const auto text = to_toml(config);
   const auto keys = config_keys();

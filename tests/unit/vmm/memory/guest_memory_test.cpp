@@ -103,6 +103,23 @@ TEST(GuestMemory, SharedMemoryKeepsItsSize) {
   EXPECT_TRUE(memory->write(GuestAddress(4_GiB + 4), four(9)));
 }
 
+TEST(GuestMemory, ComesFromANodeOfTheHost) {
+  auto memory = GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB});
+  ASSERT_TRUE(memory);
+  const auto high = *GuestRange::create(GuestAddress(4_GiB), 2_MiB);
+  const auto placed = memory->place_on_node(high, 0, NodePolicy::kBind);
+  if (!placed && placed.error().to_string().find("Function not implemented") != std::string::npos) {
+    GTEST_SKIP() << "skipped: this kernel knows no NUMA";
+  }
+  EXPECT_TRUE(placed) << placed.error().to_string();
+  EXPECT_TRUE(memory->place_on_node(high, 0, NodePolicy::kPrefer));
+  EXPECT_FALSE(memory->place_on_node(high, 1000, NodePolicy::kBind)) << "no such node";
+  EXPECT_FALSE(
+      memory->place_on_node(*GuestRange::create(GuestAddress(0), 6_MiB), 0, NodePolicy::kBind))
+      << "two regions";
+  EXPECT_TRUE(memory->prefault());
+}
+
 TEST(GuestMemory, PrefaultGivesEveryPageItsMemory) {
   auto memory = GuestMemory::create({.size = 66_MiB, .low_limit = 4_MiB, .prefault_threads = 3});
   ASSERT_TRUE(memory);

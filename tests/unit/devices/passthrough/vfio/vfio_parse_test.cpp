@@ -63,6 +63,22 @@ TEST(VfioRegion, ReadsSparseAreasAndMsixMappableFromAChain) {
   EXPECT_EQ(parsed->info.sparse_areas[1].size, 56_KiB);
 }
 
+TEST(VfioRegion, ReadsTypeOfADeviceSpecificRegion) {
+  Bytes answer = region(kReadWriteMap | kCaps, 32, 64_KiB);
+  put(answer, u16(4), u16(1), u32(48), u64(0x4000'0000));  // NVLink2 SSATGT, next at 48
+  put(answer, u16(2), u16(1), u32(0), u32(0x800010de), u32(1));
+  const auto parsed = parse_region_info(answer);
+  ASSERT_TRUE(parsed);
+  ASSERT_TRUE(parsed->info.type);
+  EXPECT_EQ(*parsed->info.type, (RegionType{0x800010de, 1}));
+  EXPECT_EQ(describe_region_type(*parsed->info.type), "NVIDIA's NVLink2 memory");
+  EXPECT_EQ(describe_region_type({0x80001014, 1}), "IBM's NVLink2 ATSD registers");
+  EXPECT_EQ(describe_region_type({0x80001234, 7}), "type 0x80001234, subtype 7");
+  answer.resize(answer.size() - 1);  // cut short
+  EXPECT_FALSE(parse_region_info(answer)->info.type);
+  EXPECT_FALSE(parse_region_info(region(kReadWriteMap, 0, 4096))->info.type);
+}
+
 TEST(VfioRegion, DropsAreasOutsideTheRegionAndAreasThatAreNotThere) {
   Bytes answer = region(kReadWriteMap | kCaps, 32, 64_KiB);
   put(answer, u16(1), u16(1), u32(0), u32(0xffffffff), u32(0));

@@ -1,0 +1,187 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "$0")/../lib/inside.sh"
+
+before=$(host_state)
+# The firmware of the lab host says nothing of its devices' nodes; sysfs lets root say it.
+echo 1 >/sys/bus/pci/devices/0000:01:00.0/numa_node
+NODES=/sys/devices/system/node
+
+PCI='[[pci]]
+host = "0000:01:00.0"
+functions = [0]'
+
+expect "the lab host has two nodes" test "$(cat $NODES/online)" = 0-1
+
+# pages_on NODE: of the running guest's memory; the mapping is the memfd's or the hidden tmpfs'.
+pages_on() { grep -E 'gpuvm-guest-memory|/#' "/proc/$guest/numa_maps" | grep -o " N$1=[0-9]*" | cut -d= -f2 | awk '{ sum += $1 } END { print sum + 0 }'; }
+
+# ---- Two nodes, one on each of the host's, and pinned vCPUs.
+
+SHOW='
+for node in /sys/devices/system/node/node*; do
+  echo "NODE ${node##*node} cpus $(cat $node/cpulist) mib $(($(sed -n "s/.*MemTotal: *\([0-9]*\) kB/\1/p" $node/meminfo) / 1024)) distance $(cat $node/distance)"
+done
+echo "INITIATOR $(cat /sys/devices/system/node/has_generic_initiator 2>/dev/null)"
+for device in /sys/bus/pci/devices/*; do echo "PXM ${device##*/} $(cat $device/numa_node)"; done
+'
+GUEST_INITRD=$LAB_PLAIN_INITRD make_guest nodes "$SHOW
+read line
+show_dmesg" <<END
+$PCI
+[machine]
+cpus = 2
+memory = "512MiB"
+pin = [1, 0]
+[[node]]
+cpus = [1]
+memory = "192MiB"
+host_node = 0
+[[node]]
+cpus = [0]
+memory = "320MiB"
+host_node = 1
+END
+start_guest nodes
+wait_console '^PXM 0000:01' 300
+for thread in /proc/"$guest"/task/*; do
+  printf '%s %s\n' "$(cat "$thread/comm")" "$(sed -n 's/Cpus_allowed_list:\t//p' "$thread/status")"
+done >"$WORK/threads"
+expect "vCPU 0 runs on the host's CPU 1" grep -qx 'vcpu-0 1' "$WORK/threads"
+expect "vCPU 1 runs on the host's CPU 0" grep -qx 'vcpu-1 0' "$WORK/threads"
+cp "/proc/$guest/numa_maps" "$WORK/numa_maps.log"
+expect "192 MiB of its memory are on the host's node 0" test "$(pages_on 0)" = $((192 * 256))
+expect "320 MiB on node 1" test "$(pages_on 1)" = $((320 * 256))
+type_line go
+wait_guest 60
+expect "power off, status 0" test "$guest_status" = 0
+expect "the guest's node 0 has vCPU 1" guest_said '^NODE 0 cpus 1 mib 1[0-9][0-9] distance 10 21'
+expect "its node 1 has vCPU 0" guest_said '^NODE 1 cpus 0 mib [23][0-9][0-9] distance 21 10'
+expect "the GPU is near node 1" guest_said '^PXM 0000:01:00.0 1'
+expect "which has a generic initiator" guest_said '^INITIATOR 1'
+check_dmesg
+
+# ---- No nodes: the memory comes from the GPU's.
+
+GUEST_INITRD=$LAB_PLAIN_INITRD make_guest plain 'echo READY; read line' <<<"$PCI"
+start_guest plain
+wait_console '^READY' 300
+expect "without nodes the guest's memory is on the GPU's" test "$(pages_on 1)" = $((1024 * 256))
+type_line go
+wait_guest 60
+
+refused() {
+  local what=$1 text=$2 status=0
+  shift 2
+  "$GPUVM" run -q "$WORK/plain.toml" "$@" 2>"$WORK/refused" </dev/null || status=$?
+  cat "$WORK/refused"
+  expect "$what: status 78" test "$status" = 78
+  expect "$what: the reason" grep -q "$text" "$WORK/refused"
+}
+refused "a node that the host does not have" 'node.0.host_node = 7: this host has no such NUMA node; it has 0-1' \
+  --set 'node.0.cpus=[0]' --set 'node.0.memory="1GiB"' --set node.0.host_node=7
+refused "memory that does not add up" 'must add up to it' --set 'node.0.cpus=[0]' --set 'node.0.memory="512MiB"'
+refused "a vCPU that is not there" 'node.0.cpus' --set 'node.0.cpus=[1]' --set 'node.0.memory="1GiB"'
+refused "a processor that the host does not have" 'machine.pin = 9' --set 'machine.pin=[9]'
+refused "memory that is no BAR" 'coherent_memory.bar = 1' --set 'pci.0.host="0000:05:00.0"' --set 'pci.0.functions="all"' \
+  --set 'pci.0.coherent_memory={bar=1}'
+
+# ---- A device's memory.
+
+# The kernel's handlers of faults in VFIO's mappings: whoever touches the memory, the monitor by itself or KVM for the guest, comes
+# there once for each page (or large page) that is not mapped yet. vmf->address is at 24 in struct vm_fault of 6.12.
+TRACE=/sys/kernel/tracing
+watch_faults() {
+  mountpoint -q $TRACE || mount -t tracefs none $TRACE
+  echo 0 >/proc/sys/debug/kprobes-optimization
+  echo 32768 >$TRACE/buffer_size_kb
+  for function in vfio_pci_mmap_page_fault vfio_pci_mmap_huge_fault; do
+    echo "p:$function $function address=+24(%di):x64" >>$TRACE/kprobe_events
+  done
+  echo 1 >$TRACE/events/kprobes/enable
+}
+
+# faults: how many there were in the mapping of the BAR, as "by the guest's CPUs, by others".
+faults() {
+  perl -e '
+    my ($pid, $trace) = @ARGV;
+    open my $maps, "<", "/proc/$pid/maps" or die "$!\n";
+    my ($first, $end);
+    while (<$maps>) {
+      my ($from, $to) = m{^([0-9a-f]+)-([0-9a-f]+) rw-s .*vfio} or next;
+      ($first, $end) = (hex $from, hex $to) if hex($to) - hex($from) == 1 << 30;
+    }
+    $end or die "there is no mapping of 1 GiB\n";
+    my %count = (guest => 0, others => 0);
+    open my $events, "<", $trace or die "$!\n";
+    while (<$events>) {
+      /^\s*(\S+)-\d+ .*address=0x([0-9a-f]+)/ && hex $2 >= $first && hex $2 < $end or next;
+      $count{$1 =~ /^vcpu-/ ? "guest" : "others"}++;
+    }
+    print "$count{guest} $count{others}\n"' "$guest" $TRACE/trace
+}
+
+mkdir -p "$WORK/initrd-memory"
+cp "$LAB_OUT"/{touch_node,device_dax.ko,kmem.ko} "$WORK/initrd-memory/"
+GUEST_INITRD=$LAB_DAX_INITRD make_guest memory "
+grep -i 'soft reserved' /proc/iomem | sed 's/^/IOMEM /'
+echo \"BARS \$(grep -vc '^0x0000000000000000 0x0000000000000000' /sys/bus/pci/devices/0000:01:00.0/resource)\"
+echo \"OFFLINE \$(cat /sys/devices/system/node/has_memory) \$(cat /sys/devices/system/node/possible)\"
+for f in /sys/class/power_supply/*; do echo \"POWER \${f##*/} \$(cat \$f/type) \$(cat \$f/status \$f/online 2>/dev/null)\"; done
+insmod /device_dax.ko
+dax=\$(ls /sys/bus/dax/devices | head -n 1)
+echo \$dax >/sys/bus/dax/drivers/device_dax/new_id
+for d in /sys/bus/dax/devices/*; do echo \"DAX \${d##*/} \$(cat \$d/size) node \$(cat \$d/target_node) \$(ls /dev/dax* 2>/dev/null)\"; done
+echo DAX-END
+read line
+echo offline >/sys/devices/system/memory/auto_online_blocks
+echo \$dax >/sys/bus/dax/drivers/device_dax/unbind
+echo \$dax >/sys/bus/dax/drivers/device_dax/remove_id
+insmod /kmem.ko
+[ -e /sys/bus/dax/drivers/kmem/\$dax ] || echo \$dax >/sys/bus/dax/drivers/kmem/new_id
+for block in /sys/devices/system/node/node1/memory*; do echo online_movable >\$block/state; done
+$SHOW
+/touch_node 1 256
+echo TOUCHED
+read line
+show_dmesg" <<'END'
+[machine]
+battery = true
+[[pci]]
+host = "0000:05:00.0"
+coherent_memory = { bar = 2 }
+END
+watch_faults
+start_guest memory
+wait_console '^DAX-END' 300
+expect "before the guest uses it nobody has touched a byte of it, the monitor least" test "$(faults)" = "0 0"
+expect "the guest has a battery, which is full or not charged" guest_said '^POWER BAT0 Battery [FN]'
+expect "and an AC adapter that is on line" guest_said '^POWER ADP0 Mains 1'
+expect "the kernel knows it as soft reserved" guest_said '^IOMEM .*Soft Reserved'
+expect "the guest sees no BAR 2: two BARs" guest_said '^BARS [12]'
+expect "only node 0 has memory, node 1 may have" guest_said '^OFFLINE 0 0-1'
+expect "it is a dax device of 1 GiB on node 1" guest_said "^DAX dax0.0 $((1 << 30)) node 1 /dev/dax0.0"
+type_line go
+wait_console '^TOUCHED' 300
+expect "it is online as node 1, 1 GiB less what the kernel keeps" guest_said '^NODE 1 cpus  *mib [0-9]* distance 20 10'
+expect "256 MiB of pages were written on node 1" guest_said '^PAGES 65536 65536'
+read -r by_guest by_others < <(faults)
+echo "faults in the mapping: $by_guest by vCPUs, $by_others by others"
+expect "now the guest's CPUs have" test "$by_guest" -gt 0
+expect "and still nobody else" test "$by_others" = 0
+found=$(perl -e '
+  my %seen;
+  open my $file, "<:raw", $ARGV[0] or die "$!\n";
+  while (read $file, my $page, 4096) {
+    next unless substr($page, 0, 14) eq "gpuvm-coherent";
+    my $number = substr $page, 16, 8;
+    $seen{unpack "Q<", $number} = 1 if $number eq substr $page, 4088, 8;
+  }
+  print scalar grep { $seen{$_} } 0 .. 65535' "$LAB_OUT/bar.mem")
+expect "all 65536 are in the memory behind the BAR" test "$found" = 65536
+type_line go
+wait_guest 100
+expect "power off, status 0" test "$guest_status" = 0
+check_dmesg
+expect "the host's drivers are back and nothing is left" state_is "$before"
+finish

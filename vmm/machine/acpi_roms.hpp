@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which functions' option ROMs ACPI hands out (firmware/acpi/acpi_rom.hpp), and what the tables say
+// of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "devices/passthrough/passthrough_function.hpp"
+#include "devices/pci/root_port.hpp"
+#include "firmware/acpi/acpi_rom.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/config/config.hpp"
+
+namespace gpuvm {
+
+/// Why drivers of such a GPU look for its ROM in ACPI; nothing for those that need not.
+struct AcpiRomPolicy {
+  std::optional<std::uint16_t> vendor;  ///< any when absent
+  std::uint16_t device_class;           ///< base class and sub-class
+  const char* reason;
+  const char* source;
+};
+const AcpiRomPolicy* find_acpi_rom_policy(std::uint16_t vendor, std::uint32_t class_code);
+
+/// The option ROMs of a machine's functions that ACPI hands out.
+class AcpiRoms {
+ public:
+  /// Decides about one function behind a port, and reads its ROM if ACPI is to have it. Both must
+  /// outlive this. vCPUs are stopped. Errors: kConfig where the user insists and there is none.
+  Status add(PciAcpiRomMode mode, RootPort& port, std::uint8_t devfn,
+             PassthroughFunction& function);
+
+  /// The functions as they are now: ids and bus numbers are read from the registers. Any thread.
+  std::vector<AcpiRom> describe() const;
+
+ private:
+  struct Entry {
+    RootPort* port;
+    std::uint8_t devfn;
+    PassthroughFunction* function;
+    std::span<const std::byte> image;  ///< the function's, unchanged while it lives
+  };
+  std::vector<Entry> entries_;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/numa_plan.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "vmm/base/log.hpp"
+#include "vmm/host/numa.hpp"
+#include "vmm/host/pci_device.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// The node of the GPU: of the first display controller that has one.
+std::optional<unsigned> find_gpu_node(const HostSystem& host,
+                                      const std::vector<HostFunction>& functions) {
+  for (const auto& function : functions) {
+    if (function.is_remote()) {
+      continue;
+    }
+    const auto device = HostPciDevice::open(host, function.host);
+    if (device && device->is_display() && device->numa_node()) {
+      return *device->numa_node();
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<GuestRange> ranges_of(const GuestMemory& memory) {
+  std::vector<GuestRange> ranges;
+  for (const auto& region : memory.regions()) {
+    ranges.push_back(region.range);
+  }
+  return ranges;
+}
+
+Status check_host(const HostSystem& host, const Config& config) {
+  for (std::size_t i = 0; i < config.nodes.size(); ++i) {
+    if (config.nodes[i].host_node) {
+      TRY(check_numa_node(host, *config.nodes[i].host_node, fmt::format("node.{}.host_node", i)));
+    }
+  }
+  for (const unsigned cpu : config.machine.pin) {
+    TRY(check_host_cpu(host, cpu, "machine.pin"));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::vector<GuestRange>> cut_memory(const std::vector<GuestRange>& memory,
+                                                const std::vector<std::uint64_t>& sizes) {
+  std::vector<std::vector<GuestRange>> parts;
+  auto region = memory.begin();
+  std::uint64_t used = 0;  // of *region
+  for (std::uint64_t size : sizes) {
+    auto& part = parts.emplace_back();
+    while (size > 0 && region != memory.end()) {
+      const std::uint64_t piece = std::min(size, region->size() - used);
+      part.push_back(*GuestRange::create(region->base() + used, piece));
+      size -= piece;
+      used += piece;
+      if (used == region->size()) {
+        ++region;
+        used = 0;
+      }
+    }
+  }
+  return parts;
+}
+
+Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
+                                  const std::vector<HostFunction>& functions,
+                                  const GuestMemory& memory) {
+  TRY(check_host(host, config));
+  NumaPlan plan;
+  plan.cpus_ = config.machine.cpus;
+  plan.gpu_node_ = find_gpu_node(host, functions);
+  for (const auto& function : functions) {
+    if (function.settings.coherent_bar) {
+      plan.with_memory_.push_back(function.name());
+    }
+    const auto device = function.is_remote() ? Result<HostPciDevice>(fail(ErrorKind::kHost, "none"))
+                                             : HostPciDevice::open(host, function.host);
+    if (device && device->numa_node()) {
+      plan.near_.push_back({function.name(), *device->numa_node()});
+    }
+  }
+  std::vector<std::uint64_t> sizes;
+  for (const auto& node : config.nodes) {
+    sizes.push_back(node.memory);
+    plan.nodes_.push_back({.cpus = node.cpus,
+                           .memory = {},
+                           .host_node = node.host_node ? node.host_node : plan.gpu_node_,
+                           .is_strict = node.host_node.has_value()});
+  }
+  if (plan.nodes_.empty() && !plan.with_memory_.empty()) {
+    // All that is ordinary is one node then.
+    std::vector<unsigned> all(plan.cpus_);
+    std::iota(all.begin(), all.end(), 0U);
+    sizes.push_back(config.machine.memory);
+    plan.nodes_.push_back({.cpus = std::move(all), .memory = {}, .host_node = plan.gpu_node_});
+  }
+  const auto parts = cut_memory(ranges_of(memory), sizes);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    plan.nodes_[i].memory = parts[i];
+  }
+  plan.find_distances(host);
+  return plan;
+}
+
+/// As the host's nodes are apart, where both are known.
+void NumaPlan::find_distances(const HostSystem& host) {
+  constexpr std::uint8_t kLeastRemote = kNumaLocalDistance + 1;  // guests refuse less
+  distances_.assign(nodes_.size(), std::vector<std::uint8_t>(nodes_.size(), kNumaRemoteDistance));
+  for (std::size_t from = 0; from < nodes_.size(); ++from) {
+    for (std::size_t to = 0; to < nodes_.size(); ++to) {
+      if (from == to) {
+        distances_[from][to] = kNumaLocalDistance;
+        continue;
+      }
+      const bool known = nodes_[from].host_node && nodes_[to].host_node;
+      const auto distance =
+          known ? numa_distance(host, *nodes_[from].host_node, *nodes_[to].host_node)
+                : std::nullopt;
+      if (distance) {
+        distances_[from][to] = std::max(*distance, kLeastRemote);
+      }
+    }
+  }
+}
+
+Status NumaPlan::bind(GuestMemory& memory) const {
+  if (nodes_.empty() && gpu_node_) {
+    for (const auto& range : ranges_of(memory)) {
+      TRY(memory.place_on_node(range, *gpu_node_, NodePolicy::kPrefer));
+    }
+    log::debug("Guest memory comes from the GPU's node {}", *gpu_node_);
+  }
+  for (const auto& node : nodes_) {
+    for (const auto& range : node.memory) {
+      if (node.host_node) {
+        TRY(memory.place_on_node(range, *node.host_node,
+                                 node.is_strict ? NodePolicy::kBind : NodePolicy::kPrefer));
+      }
+    }
+  }
+  return {};
+}
+
+std::optional<std::uint32_t> NumaPlan::node_of(const HostFunction& function) const {
+  const auto own = std::find(with_memory_.begin(), with_memory_.end(), function.name());
+  if (own != with_memory_.end()) {
+    return static_cast<std::uint32_t>(nodes_.size()) +
+           static_cast<std::uint32_t>(own - with_memory_.begin());
+  }
+  const auto near = std::find_if(near_.begin(), near_.end(), [&](const Near& each) {
+    return each.function == function.name();
+  });
+  if (near == near_.end()) {
+    return std::nullopt;
+  }
+  const auto node = std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& each) {
+    return each.host_node == near->host_node;
+  });
+  return node == nodes_.end() ? std::nullopt
+                              : std::optional(static_cast<std::uint32_t>(node - nodes_.begin()));
+}
+
+std::optional<AcpiNuma> NumaPlan::describe(const std::vector<GuestRange>& device_memory,
+                                           std::vector<AcpiNumaInitiator> initiators) const {
+  if (nodes_.empty()) {
+    return std::nullopt;
+  }
+  AcpiNuma numa;
+  numa.cpu_domains.assign(cpus_, 0);
+  for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
+    for (const unsigned cpu : nodes_[node].cpus) {
+      numa.cpu_domains[cpu] = node;
+    }
+    for (const auto& range : nodes_[node].memory) {
+      numa.memory.push_back({.range = range, .domain = node});
+    }
+  }
+  auto domain = static_cast<std::uint32_t>(nodes_.size());
+  for (const auto& range : device_memory) {
+    numa.memory.push_back({.range = range, .domain = domain++, .is_device = true});
+  }
+  numa.initiators = std::move(initiators);
+  numa.distances = distances_;
+  numa.distances.resize(domain);
+  for (std::uint32_t i = 0; i < domain; ++i) {
+    numa.distances[i].resize(domain, kNumaRemoteDistance);
+    numa.distances[i][i] = kNumaLocalDistance;
+  }
+  return numa;
+}
+
+}  // namespace gpuvm

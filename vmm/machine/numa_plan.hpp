@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// NumaPlan: the guest's NUMA nodes: those of the configuration, then one for each function with
+// coherent memory; where their memory comes from on the host; and what ACPI says of them.
+// Missing: nodes whose memory the host may move, memory-less nodes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "firmware/acpi/acpi_numa.hpp"
+#include "vmm/config/config.hpp"
+#include "vmm/host/host_system.hpp"
+#include "vmm/machine/host_devices.hpp"
+#include "vmm/memory/guest_memory.hpp"
+
+namespace gpuvm {
+
+class NumaPlan {
+ public:
+  /// Errors: kConfig for a node or processor that the host does not have. `host` is only read now.
+  static Result<NumaPlan> create(const HostSystem& host, const Config& config,
+                                 const std::vector<HostFunction>& functions,
+                                 const GuestMemory& memory);
+
+  /// Puts guest memory on the host's nodes. Before its prefault(). Errors: kHost.
+  Status bind(GuestMemory& memory) const;
+
+  /// True if the guest is told of nodes at all.
+  bool has_nodes() const { return !nodes_.empty(); }
+  /// The guest's node of a function's memory, or that the function is near to; nothing where none
+  /// is known.
+  std::optional<std::uint32_t> node_of(const HostFunction& function) const;
+
+  /// What the tables say. `device_memory`: in the order of the functions that have it.
+  std::optional<AcpiNuma> describe(const std::vector<GuestRange>& device_memory,
+                                   std::vector<AcpiNumaInitiator> initiators) const;
+
+ private:
+  struct Node {
+    std::vector<unsigned> cpus;
+    std::vector<GuestRange> memory;
+    std::optional<unsigned> host_node;
+    bool is_strict = false;  ///< the user named the host's node
+  };
+  NumaPlan() = default;
+  void find_distances(const HostSystem& host);
+
+  unsigned cpus_ = 1;
+  std::vector<Node> nodes_;
+  std::vector<std::string> with_memory_;  ///< names of functions with memory of their own
+  std::vector<std::vector<std::uint8_t>> distances_;  ///< between nodes_
+  struct Near {
+    std::string function;
+    unsigned host_node;
+  };
+  std::vector<Near> near_;
+  std::optional<unsigned> gpu_node_;  ///< of the host; for memory that no node speaks of
+};
+
+/// Guest memory cut into consecutive parts of these sizes, which add up to it: each part as the
+/// ranges that it covers.
+std::vector<std::vector<GuestRange>> cut_memory(const std::vector<GuestRange>& memory,
+                                                const std::vector<std::uint64_t>& sizes);
+
+}  // namespace gpuvm
