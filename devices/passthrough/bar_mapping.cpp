@@ -63,12 +63,16 @@ std::vector<RegionArea> mappable_areas(const RegionInfo& region, std::uint64_t b
 }  // namespace
 
 BarLayout BarLayout::plan(const RegionInfo& region, std::uint64_t bar_size,
-                          std::optional<RegionArea> trapped_area) {
+                          std::optional<RegionArea> trapped_area,
+                          const std::vector<RegionArea>& trapped_too) {
   BarLayout layout;
   const auto mappable = mappable_areas(region, bar_size);
   layout.direct = without(mappable, trapped_area);
   // One mapping over the table's page keeps the alignment of all behind it.
   layout.host_areas = region.msix_mappable ? mappable : layout.direct;
+  for (const auto& area : trapped_too) {
+    layout.direct = without(layout.direct, area);
+  }
   std::uint64_t reached = 0;
   for (const auto area : layout.direct) {
     append(layout.trapped, reached, area.offset);
@@ -87,10 +91,12 @@ std::uint64_t BarLayout::alignment(std::uint64_t region_size, RegionArea area) {
 }
 
 BarMapping::BarMapping(const Options& options)
-    : options_(options), trap_(options.device, bar_region(options.bar), options.overlay) {
+    : options_(options),
+      trap_(options.device, bar_region(options.bar), options.overlay),
+      peers_(options.peers, std::string(trap_.name())) {
   const auto& region = options.device.region(bar_region(options.bar));
   if (options.kind == BarSpaceKind::kMemory) {
-    layout_ = BarLayout::plan(region, options.size, options.trapped_area);
+    layout_ = BarLayout::plan(region, options.size, options.trapped_area, options.trapped_too);
   } else {
     layout_.trapped.push_back(RegionArea{.offset = 0, .size = options.size});
   }
@@ -124,6 +130,9 @@ Status BarMapping::map_host() {
 Status BarMapping::map(std::uint64_t at) {
   TRY(options_.kind == BarSpaceKind::kIo ? map_io(at) : map_memory(at));
   at_ = at;
+  if (options_.listener != nullptr) {
+    options_.listener->bar_moved(at);
+  }
   return {};
 }
 
@@ -159,6 +168,9 @@ Status BarMapping::map_slots(std::uint64_t at) {
     slots_.push_back(TRY(
         options_.slots.map(GuestAddress(at) + direct.offset, direct.host, SlotAccess::kReadWrite)));
   }
+  for (const auto& direct : direct_) {
+    peers_.add(at + direct.offset, direct.host);
+  }
   return {};
 }
 
@@ -166,6 +178,10 @@ void BarMapping::unmap() {
   if (!at_) {
     return;
   }
+  if (options_.listener != nullptr) {
+    options_.listener->bar_moved(std::nullopt);
+  }
+  peers_.clear();
   for (const auto slot : slots_) {
     options_.slots.unmap(slot);
   }
@@ -192,6 +208,7 @@ void BarMapping::inspect(InspectNode& node) const {
     direct_bytes += direct.host.size();
   }
   node.hex("without exits", direct_bytes);
+  peers_.inspect(node);
   for (const auto area : layout_.trapped) {
     node.child("trapped").hex(fmt::format("{:#x}", area.offset), area.size);
   }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "devices/passthrough/peer_windows.hpp"
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/trapped_region.hpp"
 #include "devices/pci/bar_space.hpp"
@@ -23,11 +24,21 @@ struct BarLayout {
   std::vector<RegionArea> direct;      ///< parts of host_areas that the guest reaches without exit
   std::vector<RegionArea> trapped;     ///< the rest of [0, bar_size)
 
-  /// `trapped_area`: page-aligned part that must exit (the MSI-X table).
+  /// `trapped_area`: page-aligned part that must exit and that the host may keep from us (the MSI-X
+  /// table); `trapped_too`: others that must exit, whole pages.
   static BarLayout plan(const RegionInfo& region, std::uint64_t bar_size,
-                        std::optional<RegionArea> trapped_area);
+                        std::optional<RegionArea> trapped_area,
+                        const std::vector<RegionArea>& trapped_too = {});
   /// Alignment of the virtual address of a host area: as large as huge page faults can use.
   static std::uint64_t alignment(std::uint64_t region_size, RegionArea area);
+};
+
+/// Told where a BAR is, under BarSpace's lock. Must not call BarSpace.
+class BarListener {
+ public:
+  virtual ~BarListener() = default;
+  /// Nothing: it is nowhere.
+  virtual void bar_moved(std::optional<std::uint64_t> at) = 0;
 };
 
 class BarMapping : public BarWindow, public Inspectable {
@@ -42,6 +53,9 @@ class BarMapping : public BarWindow, public Inspectable {
     MemorySlots& slots;
     MmioBus& mmio;
     PortBus& ports;
+    std::vector<RegionArea> trapped_too = {};  ///< must exit as well; whole pages
+    BarListener* listener = nullptr;
+    PhysicalHost* peers = nullptr;  ///< maps what is direct for the DMA of other functions too
   };
 
   /// Maps the device's memory into this process. Errors: kHost.
@@ -74,6 +88,7 @@ class BarMapping : public BarWindow, public Inspectable {
   std::vector<MappedRegion> host_;  ///< never remapped: survives guest resets
   std::vector<Direct> direct_;
   std::vector<SlotId> slots_;  ///< in use now
+  PeerWindows peers_;
   std::optional<std::uint64_t> at_;
 };
 

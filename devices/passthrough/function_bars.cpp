@@ -77,10 +77,13 @@ Status FunctionBars::add_bar(const Options& options, unsigned number,
        .kind = io ? BarSpaceKind::kIo : BarSpaceKind::kMemory,
        .size = description.size,
        .trapped_area = options.msix ? trapped_pages(*options.msix, number) : std::nullopt,
-       .overlay = options.overlays[number],
+       .overlay = options.overlays.of(number),
        .slots = options.slots,
        .mmio = options.mmio,
-       .ports = options.ports}));
+       .ports = options.ports,
+       .trapped_too = options.overlays.trapped(number),
+       .listener = options.overlays.listener(number),
+       .peers = options.peers}));
   bars_.push_back(Bar{.number = number, .description = description, .mapping = std::move(mapping)});
   return {};
 }

@@ -11,6 +11,7 @@
 
 #include "devices/passthrough/bar_mapping.hpp"
 #include "devices/passthrough/coherent_memory.hpp"
+#include "devices/passthrough/function_overlays.hpp"
 #include "devices/passthrough/msix.hpp"
 #include "devices/passthrough/rom.hpp"
 #include "devices/pci/bar_set.hpp"
@@ -31,8 +32,9 @@ class FunctionBars : public Inspectable {
     RomIds shown;  ///< ids that the guest sees
     RomIds real;   ///< the hardware's
     std::optional<MsixLayout> msix;
-    std::array<BarOverlay*, 6> overlays;        ///< by BAR; nullptr for none
+    FunctionOverlays& overlays;
     std::optional<unsigned> coherent_bar = {};  ///< memory of the guest's CPUs, no BAR of its own
+    PhysicalHost* peers = nullptr;              ///< as BarMapping::Options
   };
 
   /// Maps the device's memory into this process. Errors: kHost, kConfig (ROM).

@@ -81,6 +81,17 @@ std::optional<MsixLayout> find_msix(PhysicalDevice& device, std::span<const std:
 
 }  // namespace
 
+/// The way of a quirk back to the function's configuration space, which is made after the quirk.
+struct PassthroughFunction::ConfigRelay {
+  PassthroughFunction* function = nullptr;
+
+  ConfigAccess access() {
+    return {.read = [this](std::uint16_t offset) { return function->config_read(offset); },
+            .write = [this](std::uint16_t offset, std::uint32_t value,
+                            std::uint32_t mask) { function->config_write(offset, value, mask); }};
+  }
+};
+
 struct PassthroughFunction::Parts {
   PhysicalDevice& device;
   std::string name;
@@ -90,7 +101,8 @@ struct PassthroughFunction::Parts {
   std::unique_ptr<std::mutex> mutex;
   VirtualConfig config;
   std::unique_ptr<FunctionInterrupts> interrupts;
-  std::vector<std::unique_ptr<MsixOverlay>> overlays;
+  std::unique_ptr<ConfigRelay> relay;
+  std::unique_ptr<FunctionOverlays> overlays;
   std::unique_ptr<FunctionBars> bars;
 };
 
@@ -103,8 +115,11 @@ PassthroughFunction::PassthroughFunction(Parts parts)
       mutex_(std::move(parts.mutex)),
       config_(std::move(parts.config)),
       interrupts_(std::move(parts.interrupts)),
+      relay_(std::move(parts.relay)),
       overlays_(std::move(parts.overlays)),
-      bars_(std::move(parts.bars)) {}
+      bars_(std::move(parts.bars)) {
+  relay_->function = this;
+}
 
 Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options options) {
   auto& device = options.device;
@@ -133,12 +148,15 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                   .intx_pin = options.intx_pin,
                                   .msi = msi,
                                   .msix = msix});
-  std::vector<std::unique_ptr<MsixOverlay>> overlays;
-  std::array<BarOverlay*, 6> by_bar{};
-  for (unsigned bar = 0; msix && bar < by_bar.size(); ++bar) {
-    overlays.push_back(std::make_unique<MsixOverlay>(*mutex, *interrupts->msix(), bar));
-    by_bar[bar] = overlays.back().get();
-  }
+  TRY(check_quirks(config, options.quirks));
+  auto relay = std::make_unique<ConfigRelay>();
+  auto overlays =
+      std::make_unique<FunctionOverlays>(FunctionOverlays::Options{.device = device,
+                                                                   .mutex = *mutex,
+                                                                   .msix = interrupts->msix(),
+                                                                   .quirks = options.quirks,
+                                                                   .config = relay->access(),
+                                                                   .doorbells = options.doorbells});
   auto bars = TRY(FunctionBars::create({.device = device,
                                         .config = config,
                                         .slots = options.slots,
@@ -150,8 +168,9 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                                   options.identity.device.value_or(real.device)},
                                         .real = real,
                                         .msix = msix,
-                                        .overlays = by_bar,
-                                        .coherent_bar = options.coherent_bar}));
+                                        .overlays = *overlays,
+                                        .coherent_bar = options.coherent_bar,
+                                        .peers = options.peers}));
   const auto decode = bars->physical_decode();
   VirtualConfig registers(config, std::move(patch), TRY(bars->make_registers()), decode);
   return std::unique_ptr<PassthroughFunction>(
@@ -163,6 +182,7 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                     .mutex = std::move(mutex),
                                     .config = std::move(registers),
                                     .interrupts = std::move(interrupts),
+                                    .relay = std::move(relay),
                                     .overlays = std::move(overlays),
                                     .bars = std::move(bars)}));
 }
@@ -203,6 +223,7 @@ Status PassthroughFunction::reset() {
   interrupts_->stop();
   bars_->withdraw();
   config_.reset();
+  overlays_->reset();
   interrupts_->reset_registers();
   presence_ = Presence::kPresent;
   TRY_CONTEXT(prepare_hardware(kFirmwareCommand), "Restarting " + name_);
@@ -375,6 +396,7 @@ void PassthroughFunction::run_function_reset(std::unique_lock<std::mutex>& lock,
 /// The registers follow a physical reset during which interrupts and BARs were away.
 void PassthroughFunction::become_reset() {
   config_.function_reset();
+  overlays_->reset();
   interrupts_->reset_registers();
   // Nothing is kept: the host's kernel has put back what was there before the reset.
   auto status = prepare_hardware(0);
@@ -413,6 +435,7 @@ void PassthroughFunction::inspect(InspectNode& node) const {
   config_.inspect(node.child("configuration"));
   interrupts_->inspect(node.child("interrupts"));
   bars_->inspect(node.child("bars"));
+  overlays_->inspect(node.child("quirks"));
 }
 
 }  // namespace gpuvm

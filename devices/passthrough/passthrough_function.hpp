@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PassthroughFunction: one physical PCI function as the guest has it. Composition of VirtualConfig
 // (registers), FunctionInterrupts (INTx, MSI, MSI-X) and FunctionBars (memory, ports, ROM) over a
-// PhysicalDevice. Missing: vendor quirks (BAR windows that mirror configuration space),
-// peer-to-peer DMA to BARs, error and removal notices of the host (the machine takes those from
+// PhysicalDevice. Missing: error and removal notices of the host (the machine takes those from
 // PhysicalDevice).
 #pragma once
 
@@ -18,6 +17,7 @@
 
 #include "devices/passthrough/function_bars.hpp"
 #include "devices/passthrough/function_interrupts.hpp"
+#include "devices/passthrough/function_overlays.hpp"
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/virtual_config.hpp"
 #include "devices/pci/bar_space.hpp"
@@ -53,6 +53,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     IdentityOverrides identity = {};
     std::optional<std::uint8_t> gpudirect_clique = {};
     std::optional<unsigned> coherent_bar = {};  ///< becomes memory, see coherent_memory.hpp
+    std::vector<QuirkKind> quirks = {};
     /// Called before the guest's write that makes the device a bus master; may block. False: the
     /// write is dropped.
     std::function<bool()> before_bus_master = {};
@@ -61,11 +62,15 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     /// answer its guest meanwhile, and no lock is held. False: it goes on reading as all ones until
     /// the next reset.
     std::function<bool(GuestReset kind, std::chrono::milliseconds so_far)> after_reset = {};
+    Doorbells* doorbells = nullptr;  ///< for a quirk's writes that the kernel can repeat
+    /// Has the IOMMU of the functions that may reach this one's BARs by DMA; nullptr: none may.
+    PhysicalHost* peers = nullptr;
     std::optional<PcieLink> link = {};  ///< as the root port in front shows it
   };
 
   /// Reads the device's configuration space and maps its BARs into this process; the guest sees
-  /// nothing yet. Errors: kHost (device gone, mapping failed), kConfig (a bridge, a bad ROM image).
+  /// nothing yet. Errors: kHost (device gone, mapping failed), kConfig (a bridge, a bad ROM image,
+  /// a quirk of other devices).
   static Result<std::unique_ptr<PassthroughFunction>> create(Options options);
   ~PassthroughFunction() override;
   PassthroughFunction(const PassthroughFunction&) = delete;
@@ -109,6 +114,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
+  struct ConfigRelay;
   struct Parts;
   /// Whether the function answers its guest.
   enum class Presence {
@@ -146,8 +152,9 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   std::unique_ptr<std::mutex> mutex_;
   VirtualConfig config_;
   std::unique_ptr<FunctionInterrupts> interrupts_;
-  std::vector<std::unique_ptr<MsixOverlay>> overlays_;  ///< refer to mutex_ and interrupts_
-  std::unique_ptr<FunctionBars> bars_;                  ///< first to go: refers to overlays_
+  std::unique_ptr<ConfigRelay> relay_;
+  std::unique_ptr<FunctionOverlays> overlays_;  ///< refers to mutex_, interrupts_ and relay_
+  std::unique_ptr<FunctionBars> bars_;          ///< first to go: refers to overlays_
   Presence presence_ = Presence::kPresent;
   std::condition_variable settled_;  ///< presence_ is no longer kBusy
   std::atomic<std::uint64_t> failures_{0};

@@ -78,6 +78,10 @@ class PhysicalDevice {
   /// gone.
   virtual Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) = 0;
   virtual Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) = 0;
+  /// From now on a signal of `event_fd` writes `value`, of 1, 2, 4 or 8 bytes, without this
+  /// process; -1 ends it. BARs only. Errors: kHost: not offered.
+  virtual Status write_on_event(RegionIndex index, std::uint64_t offset, unsigned size,
+                                std::uint64_t value, int event_fd);
   /// Maps part of a mappable region; `alignment` as in MapRequest.
   virtual Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) = 0;
 
@@ -97,6 +101,11 @@ class PhysicalDevice {
   /// touch the device.
   virtual Status function_reset() = 0;
 };
+
+inline Status PhysicalDevice::write_on_event(RegionIndex, std::uint64_t, unsigned, std::uint64_t,
+                                             int) {
+  return fail(ErrorKind::kHost, "{} takes no writes by events", name());
+}
 
 /// A function that a hot reset would also reset.
 struct HotResetMember {

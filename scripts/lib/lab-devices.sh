@@ -107,7 +107,7 @@ lab_add_device() {
       QEMU_ARGS+=(-object "memory-backend-file,id=vram,share=on,size=$LAB_BAR_BYTES,mem-path=$out/bar.mem"
         -device ivshmem-plain,id=bar,bus=rp.bar,memdev=vram)
       ;;
-    edu) QEMU_ARGS+=(-device edu,id=edu,bus=rp.edu) ;;
+    edu) QEMU_ARGS+=(-device edu,id=edu,bus=rp.edu,dma_mask=0xffffffffffffffff) ;;
     gpu2) QEMU_ARGS+=(-device secondary-vga,id=gpu2,bus=rp.gpu2) ;;
   esac
 }

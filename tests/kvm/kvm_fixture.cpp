@@ -138,7 +138,7 @@ void KvmTest::create_vm(std::uint32_t cpus, const HypervisorView& view) {
   vm_.reset();
   auto cpuid = system_->supported_cpuid();
   ASSERT_TRUE(cpuid) << cpuid.error().to_string();
-  show_hypervisor(*cpuid, view);
+  ASSERT_TRUE(show_hypervisor(*cpuid, view));
   auto vm = KvmVm::create(*system_, {.cpus = cpus, .cpuid = *cpuid, .vfio_group_fds = {}});
   ASSERT_TRUE(vm) << vm.error().to_string();
   vm_ = std::move(vm).value();

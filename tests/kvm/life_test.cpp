@@ -142,6 +142,25 @@ TEST_F(Life, CpuidShowsHyperVWithTheIdAskedFor) {
   EXPECT_EQ(values[5] >> 31, 1U);
 }
 
+TEST_F(Life, CpuidShowsTheEnlightenmentsAskedFor) {
+  const std::vector<std::string> names = {"time", "vapic"};
+  create_vm(1, {.hyperv = names});
+  GuestCode code;
+  for (const std::uint32_t leaf : {0x40000000U, 0x40000003U, 0x40000004U, 0x40000100U}) {
+    code.mov_eax(leaf).raw({0x0f, 0xa2}).report_eax().mov_eax(leaf).raw({0x0f, 0xa2});
+    code.mov_eax_ebx().report_eax();
+  }
+  load(code.finish());
+  const auto outcome = run();
+  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
+  const auto values = reports_.values();
+  ASSERT_EQ(values.size(), 8U);
+  EXPECT_EQ(values[1], 0x7263694dU);     // "Micr"
+  EXPECT_EQ(values[2] & 0x272, 0x272U);  // time and TSC page, APIC, hypercall, index
+  EXPECT_EQ(values[4] & 0x28, 0x28U);    // APIC by MSRs, relaxed
+  EXPECT_EQ(values[7], 0x4b4d564bU) << "KVM's own leaves behind";
+}
+
 // Linux, Documentation/virt/kvm/x86/cpuid.rst: "KVMKVMKVM\0\0\0" in EBX, ECX, EDX.
 TEST_F(Life, CpuidShowsTheHypervisorAndTheTopology) {
   create_vm(3);

@@ -17,6 +17,9 @@ class Doorbells {
   /// whatever its value, and goes nowhere else; accesses of other sizes, and reads, go on to the
   /// MMIO bus. Errors: kInternal (one is there already), kHost (out of them). Any thread.
   virtual Status connect(GuestAddress at, unsigned size, int event_fd) = 0;
+  /// The same for writes of `value` alone; all others go on to the MMIO bus.
+  virtual Status connect_value(GuestAddress at, unsigned size, std::uint64_t value,
+                               int event_fd) = 0;
   /// The eventfd is not signalled any more after this returns. Any thread.
   virtual void disconnect(GuestAddress at) = 0;
 };

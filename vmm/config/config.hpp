@@ -44,7 +44,8 @@ struct MachineConfig {
 struct CpuConfig {
   std::vector<std::string> hide;  ///< feature names as in /proc/cpuinfo; only their form is checked
   bool hide_hypervisor = false;   ///< no KVM leaves, no hypervisor bit
-  std::string hyperv_vendor_id;   ///< up to 12 characters; empty: no Hyper-V leaves
+  std::string hyperv_vendor_id;   ///< up to 12 characters; empty: Microsoft's where hyperv is not
+  std::vector<std::string> hyperv;  ///< enlightenments of Hyper-V; only their form is checked
   bool operator==(const CpuConfig&) const = default;
 };
 
@@ -128,6 +129,8 @@ struct PciConfig {
   PciIdentityConfig identity = {};
   std::optional<std::uint8_t> gpudirect_clique = {};  ///< 0 to 15
   std::optional<PciCoherentMemory> coherent_memory = {};
+  bool p2p = false;                      ///< other devices of the guest may reach its BARs by DMA
+  std::vector<std::string> quirks = {};  ///< names; only their form is checked
   bool operator==(const PciConfig&) const = default;
 };
 

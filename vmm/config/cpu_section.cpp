@@ -32,10 +32,17 @@ Result<CpuConfig> read_cpu(TableReader table) {
   cpu.hide = TRY(table.optional_strings("hide")).value_or(cpu.hide);
   cpu.hide_hypervisor = TRY(table.boolean("hide_hypervisor", cpu.hide_hypervisor));
   cpu.hyperv_vendor_id = TRY(table.optional_string("hyperv_vendor_id")).value_or("");
+  cpu.hyperv = TRY(table.optional_strings("hyperv")).value_or(cpu.hyperv);
   TRY(table.finish());
   if (!is_vendor_id(cpu.hyperv_vendor_id)) {
     return table.must_be("hyperv_vendor_id", "at most 12 printable ASCII characters",
                          '"' + printable(cpu.hyperv_vendor_id) + '"');
+  }
+  for (const auto& name : cpu.hyperv) {
+    if (!is_feature_name(name)) {
+      return table.must_be("hyperv", "a list of names such as \"relaxed\"",
+                           '"' + printable(name) + '"');
+    }
   }
   for (const auto& feature : cpu.hide) {
     if (!is_feature_name(feature)) {

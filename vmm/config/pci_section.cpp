@@ -77,7 +77,7 @@ Status check_source(const TableReader& entry) {
   }
   for (const char* const key :
        {"rom", "rom_check", "acpi_rom", "vendor_id", "device_id", "sub_vendor_id", "sub_device_id",
-        "class", "gpudirect_clique", "coherent_memory"}) {
+        "class", "gpudirect_clique", "coherent_memory", "p2p", "quirks"}) {
     if (entry.has("socket") && entry.has(key)) {
       return entry.wrong(key, "goes with host only: a vfio-user server shows what it likes");
     }
@@ -144,6 +144,19 @@ Result<std::optional<PciCoherentMemory>> read_coherent_memory(TableReader& entry
   return std::optional(PciCoherentMemory{static_cast<unsigned>(*bar)});
 }
 
+Result<std::vector<std::string>> read_quirks(TableReader& entry) {
+  auto names = TRY(entry.optional_strings("quirks")).value_or(std::vector<std::string>());
+  constexpr std::size_t kMost = 16;
+  if (names.size() > kMost) {
+    return entry.wrong("quirks", "is too long");
+  }
+  std::sort(names.begin(), names.end());
+  if (std::adjacent_find(names.begin(), names.end()) != names.end()) {
+    return entry.wrong("quirks", "names a quirk twice");
+  }
+  return names;
+}
+
 Result<PciConfig> read_entry(TableReader entry) {
   PciConfig pci;
   pci.host = TRY(read_host(entry));
@@ -163,6 +176,8 @@ Result<PciConfig> read_entry(TableReader entry) {
   pci.identity = TRY(read_identity(entry));
   pci.gpudirect_clique = TRY(read_id<std::uint8_t>(entry, "gpudirect_clique", 15));
   pci.coherent_memory = TRY(read_coherent_memory(entry));
+  pci.p2p = TRY(entry.boolean("p2p", pci.p2p));
+  pci.quirks = TRY(read_quirks(entry));
   TRY(entry.finish());
   TRY(check_source(entry));
   if (pci.acpi_rom == PciAcpiRomMode::kOn && pci.rom.mode == PciRomMode::kOff) {

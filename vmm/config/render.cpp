@@ -124,6 +124,9 @@ std::string pci_text(const PciConfig& pci) {
   if (pci.coherent_memory) {
     out += fmt::format("coherent_memory = {{ bar = {} }}\n", pci.coherent_memory->bar);
   }
+  if (pci.socket.empty()) {
+    out += fmt::format("p2p = {}\nquirks = {}\n", pci.p2p, quoted_list(pci.quirks));
+  }
   return out;
 }
 
@@ -152,9 +155,10 @@ std::string console_text(const ConsoleConfig& console) {
 std::string to_toml(const Config& config) {
   std::string out = fmt::format("name = {}\n", quoted(config.name));
   out += machine_text(config.machine);
-  out += fmt::format("\n[cpu]\nhide = {}\nhide_hypervisor = {}\nhyperv_vendor_id = {}\n",
-                     quoted_list(config.cpu.hide), config.cpu.hide_hypervisor,
-                     quoted(config.cpu.hyperv_vendor_id));
+  out +=
+      fmt::format("\n[cpu]\nhide = {}\nhide_hypervisor = {}\nhyperv_vendor_id = {}\nhyperv = {}\n",
+                  quoted_list(config.cpu.hide), config.cpu.hide_hypervisor,
+                  quoted(config.cpu.hyperv_vendor_id), quoted_list(config.cpu.hyperv));
   out += boot_text(config.boot);
   for (const auto& pci : config.pci) {
     out += pci_text(pci);

@@ -63,9 +63,6 @@ void apply_fixed_bits(std::vector<CpuidEntry>& entries) {
   }
 }
 
-constexpr std::uint32_t kHypervisorLeaf = 0x40000000;
-constexpr std::uint32_t kSecondHypervisorLeaf = 0x40000100;
-
 bool is_hypervisor_leaf(const CpuidEntry& entry) {
   return entry.leaf >> 28 == 4;
 }
@@ -77,27 +74,6 @@ void set_hypervisor_bit(std::vector<CpuidEntry>& entries) {
     auto& ecx = (*entry)[Reg::kEcx];
     ecx = present ? ecx | bit(31) : ecx & ~bit(31);
   }
-}
-
-/// The least that a guest takes for Hyper-V, and that KVM implements by itself: the hypercall page
-/// and the processor's index.
-std::vector<CpuidEntry> hyperv_leaves(std::string_view vendor_id) {
-  std::array<char, 12> id{};
-  std::copy_n(vendor_id.begin(), std::min(vendor_id.size(), id.size()), id.begin());
-  std::array<std::uint32_t, 3> signature{};
-  std::memcpy(signature.data(), id.data(), id.size());
-  constexpr std::uint32_t kInterface = 0x31237648;        // "Hv#1"
-  constexpr std::uint32_t kPrivileges = bit(5) | bit(6);  // hypercall and VP index registers
-  constexpr std::uint32_t kRelaxedTiming = bit(5);        // watchdogs of the guest off
-  constexpr std::uint32_t kNeverSpinNotify = ~std::uint32_t{0};
-  constexpr std::uint32_t kProcessors = 64;
-  return {
-      {kHypervisorLeaf, 0, false, {kHypervisorLeaf + 5, signature[0], signature[1], signature[2]}},
-      {kHypervisorLeaf + 1, 0, false, {kInterface, 0, 0, 0}},
-      {kHypervisorLeaf + 2, 0, false, {0, 0, 0, 0}},
-      {kHypervisorLeaf + 3, 0, false, {kPrivileges, 0, 0, 0}},
-      {kHypervisorLeaf + 4, 0, false, {kRelaxedTiming, kNeverSpinNotify, 0, 0}},
-      {kHypervisorLeaf + 5, 0, false, {kProcessors, 0, 0, 0}}};
 }
 
 /// Bits of an APIC ID that tell cores apart.
@@ -185,25 +161,6 @@ Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::stri
     hide_one(entries, name);
   }
   return {};
-}
-
-void show_hypervisor(std::vector<CpuidEntry>& entries, const HypervisorView& view) {
-  if (view.hidden) {
-    std::erase_if(entries, is_hypervisor_leaf);
-  }
-  if (view.hyperv_vendor_id.empty()) {
-    return;
-  }
-  for (auto& entry : entries) {
-    if (is_hypervisor_leaf(entry)) {
-      if (entry.leaf == kHypervisorLeaf) {  // EAX: the last leaf
-        entry[Reg::kEax] = std::max(entry[Reg::kEax], kHypervisorLeaf + 1) + 0x100;
-      }
-      entry.leaf += kSecondHypervisorLeaf - kHypervisorLeaf;
-    }
-  }
-  const auto leaves = hyperv_leaves(view.hyperv_vendor_id);
-  entries.insert(entries.end(), leaves.begin(), leaves.end());
 }
 
 std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t index,

@@ -41,10 +41,15 @@ Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::stri
 /// Hypervisor Top Level Functional Specification, 2.4).
 struct HypervisorView {
   bool hidden = false;  ///< no KVM leaves; without a Hyper-V id no hypervisor bit either
-  std::string_view hyperv_vendor_id = {};  ///< shows Hyper-V's leaves first; empty: not
+  std::string_view hyperv_vendor_id = {};    ///< shows Hyper-V's leaves first; empty: not
+  std::span<const std::string> hyperv = {};  ///< names of enlightenments, which show them too
 };
 /// Changes the leaves from 0x40000000. guest_cpuid() sets the hypervisor bit where any is left.
-void show_hypervisor(std::vector<CpuidEntry>& entries, const HypervisorView& view);
+/// Errors: kConfig for an enlightenment that is not known, with the list.
+Status show_hypervisor(std::vector<CpuidEntry>& entries, const HypervisorView& view);
+/// Errors: kHost, naming the enlightenment: `offered`, KVM's own Hyper-V leaves, lacks what the
+/// guest is shown. Nothing is wrong with entries that show no Hyper-V.
+Status check_hyperv(std::span<const CpuidEntry> entries, std::span<const CpuidEntry> offered);
 
 /// The leaves for vCPU `index` of `count`; its APIC ID is `index`.
 std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t index,

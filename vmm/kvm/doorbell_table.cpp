@@ -16,6 +16,10 @@ Status DoorbellTable::set(GuestAddress at, const Doorbell& doorbell, std::uint32
   request.len = doorbell.size;
   request.fd = doorbell.event_fd;
   request.flags = flags;
+  if (doorbell.value) {
+    request.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
+    request.datamatch = *doorbell.value;
+  }
   if (::ioctl(vm_fd_, KVM_IOEVENTFD, &request) != 0) {
     const auto kind = errno == ENOSPC || errno == ENOMEM ? ErrorKind::kHost : ErrorKind::kInternal;
     return fail_errno(
@@ -34,11 +38,19 @@ Status DoorbellTable::attach(int vm_fd) {
 }
 
 Status DoorbellTable::connect(GuestAddress at, unsigned size, int event_fd) {
+  return add(at, {.size = size, .event_fd = event_fd});
+}
+
+Status DoorbellTable::connect_value(GuestAddress at, unsigned size, std::uint64_t value,
+                                    int event_fd) {
+  return add(at, {.size = size, .event_fd = event_fd, .value = value});
+}
+
+Status DoorbellTable::add(GuestAddress at, const Doorbell& doorbell) {
   const std::lock_guard lock(mutex_);
   if (doorbells_.contains(at)) {
     return fail(ErrorKind::kInternal, "There is a doorbell at {:#x} already", at.value());
   }
-  const Doorbell doorbell{.size = size, .event_fd = event_fd};
   TRY(set(at, doorbell, 0));
   doorbells_.emplace(at, doorbell);
   return {};

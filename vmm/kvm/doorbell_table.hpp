@@ -5,6 +5,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "vmm/base/inspect.hpp"
 #include "vmm/bus/doorbells.hpp"
@@ -17,6 +18,7 @@ class DoorbellTable : public Doorbells, public Inspectable {
   Status attach(int vm_fd);
 
   Status connect(GuestAddress at, unsigned size, int event_fd) override;
+  Status connect_value(GuestAddress at, unsigned size, std::uint64_t value, int event_fd) override;
   void disconnect(GuestAddress at) override;
 
   void inspect(InspectNode& node) const override;
@@ -25,7 +27,9 @@ class DoorbellTable : public Doorbells, public Inspectable {
   struct Doorbell {
     unsigned size = 0;
     int event_fd = -1;
+    std::optional<std::uint64_t> value = {};  ///< the only one that counts
   };
+  Status add(GuestAddress at, const Doorbell& doorbell);
   Status set(GuestAddress at, const Doorbell& doorbell, std::uint32_t flags) const;
 
   mutable std::mutex mutex_;  ///< guards the members below

@@ -116,12 +116,25 @@ Result<UniqueFd> KvmSystem::create_vm() const {
 }
 
 Result<std::vector<CpuidEntry>> KvmSystem::supported_cpuid() const {
+  auto entries = TRY(read_cpuid(kvm_uapi::kGetSupportedCpuid));
+  add_brand_string(entries);
+  return entries;
+}
+
+Result<std::vector<CpuidEntry>> KvmSystem::supported_hyperv() const {
+  if (capability(KVM_CAP_SYS_HYPERV_CPUID) <= 0) {
+    return std::vector<CpuidEntry>();
+  }
+  return read_cpuid(kvm_uapi::kGetSupportedHvCpuid);
+}
+
+Result<std::vector<CpuidEntry>> KvmSystem::read_cpuid(unsigned long request) const {
   std::vector<std::byte> buffer(sizeof(kvm_uapi::CpuidHead) +
                                 kMaxCpuidEntries * sizeof(kvm_cpuid_entry2));
   kvm_uapi::CpuidHead head{};
   head.nent = kMaxCpuidEntries;
   std::memcpy(buffer.data(), &head, sizeof head);
-  if (::ioctl(fd_.get(), kvm_uapi::kGetSupportedCpuid, buffer.data()) != 0) {
+  if (::ioctl(fd_.get(), request, buffer.data()) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot read the CPUID that KVM supports");
   }
   std::memcpy(&head, buffer.data(), sizeof head);
@@ -136,7 +149,6 @@ Result<std::vector<CpuidEntry>> KvmSystem::supported_cpuid() const {
                        .indexed = (raw->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) != 0,
                        .registers = {raw->eax, raw->ebx, raw->ecx, raw->edx}});
   }
-  add_brand_string(entries);
   return entries;
 }
 

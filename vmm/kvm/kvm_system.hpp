@@ -21,6 +21,8 @@ class KvmSystem {
   Result<UniqueFd> create_vm() const;
   /// What KVM can offer a guest on this host.
   Result<std::vector<CpuidEntry>> supported_cpuid() const;
+  /// The leaves of Hyper-V that it serves; empty where it does not say (before Linux 5.11).
+  Result<std::vector<CpuidEntry>> supported_hyperv() const;
   /// Bytes of the shared kvm_run area of each vCPU.
   std::size_t run_area_size() const { return run_area_size_; }
   unsigned max_vcpus() const { return max_vcpus_; }
@@ -30,6 +32,7 @@ class KvmSystem {
   explicit KvmSystem(UniqueFd fd) : fd_(std::move(fd)) {}
   Status check();
   int capability(int number) const;
+  Result<std::vector<CpuidEntry>> read_cpuid(unsigned long request) const;
 
   UniqueFd fd_;
   std::size_t run_area_size_ = 0;

@@ -37,6 +37,7 @@ struct RoutingHead {
 static_assert(sizeof(RoutingHead) == 8 && sizeof(kvm_irq_routing_entry) == 48);
 
 constexpr unsigned long kGetSupportedCpuid = _IOWR(KVMIO, 0x05, CpuidHead);
+constexpr unsigned long kGetSupportedHvCpuid = _IOWR(KVMIO, 0xc1, CpuidHead);
 constexpr unsigned long kSetCpuid = _IOW(KVMIO, 0x90, CpuidHead);
 constexpr unsigned long kSetGsiRouting = _IOW(KVMIO, 0x6a, RoutingHead);
 

@@ -47,11 +47,24 @@ Status check_clique(const HostSystem& host, const Bdf& function, std::uint8_t cl
   return {};
 }
 
+Result<std::vector<QuirkKind>> read_quirks(const HostSystem& host, const PciConfig& entry) {
+  std::vector<QuirkKind> quirks;
+  for (const auto& name : entry.quirks) {
+    quirks.push_back(TRY(parse_quirk(name)));
+  }
+  if (!quirks.empty()) {
+    const auto config = TRY(host.read_bytes(pci_sysfs_path(entry.host, "config"), 64));
+    TRY(check_quirks(config, quirks));
+  }
+  return quirks;
+}
+
 }  // namespace
 
 Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& entry,
                                      const Bdf& function) {
   FunctionSettings settings;
+  settings.p2p = entry.p2p;
   settings.rom.hidden = entry.rom.mode == PciRomMode::kOff;
   settings.rom.check = entry.rom.strict ? RomCheck::kStrict : RomCheck::kCorrect;
   settings.rom.fallback = [&host, function]() -> Result<std::vector<std::byte>> {
@@ -76,6 +89,7 @@ Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& en
   if (entry.coherent_memory) {
     settings.coherent_bar = entry.coherent_memory->bar;
   }
+  settings.quirks = TRY_CONTEXT(read_quirks(host, entry), "pci.quirks of " + function.to_string());
   if (entry.rom.mode == PciRomMode::kFile) {
     const RomIds real{device.ids().vendor, device.ids().device};
     const RomIds shown{settings.identity.vendor.value_or(real.vendor),

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "devices/passthrough/config_patch.hpp"
+#include "devices/passthrough/quirks/quirk_policy.hpp"
 #include "devices/passthrough/rom.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
@@ -19,11 +20,14 @@ struct FunctionSettings {
   IdentityOverrides identity = {};
   std::optional<std::uint8_t> gpudirect_clique = {};
   std::optional<unsigned> coherent_bar = {};  ///< which becomes memory of the guest
+  std::vector<QuirkKind> quirks = {};
+  bool p2p = false;  ///< other functions may reach its BARs
 };
 
-/// ROM file, ids and clique are for the function that the section names; hidden ROMs and the check
-/// for all. Changes nothing of the host. Errors: kConfig: no such function, an override of a
-/// bridge's ids, a ROM file that cannot be used. `host` must outlive what is returned.
+/// ROM file, ids, clique and quirks are for the function that the section names; hidden ROMs, the
+/// check and peer-to-peer for all. Changes nothing of the host. Errors: kConfig: no such function,
+/// an override of a bridge's ids, a ROM file that cannot be used. `host` must outlive what is
+/// returned.
 Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& entry,
                                      const Bdf& function);
 

@@ -65,6 +65,9 @@ class HostDevices : public Inspectable {
   PhysicalDevice& device(std::size_t index) { return *devices_.at(index); }
   const std::vector<PhysicalDevice*>& devices() const { return devices_; }
   PhysicalHost& host() { return hosts_; }
+  /// The host whose functions reach each other's BARs through one IOMMU; nullptr: it has none of
+  /// ours.
+  PhysicalHost* peer_host() { return vfio_.get(); }
   DeviceClaims& claims() { return claims_; }
   /// Closes the devices and opens them again; every reference to one is void.
   Status reopen();

@@ -161,7 +161,8 @@ void warn_of_hidden_hypervisor(const Config& config) {
   const bool cliques = std::any_of(config.pci.begin(), config.pci.end(), [](const PciConfig& pci) {
     return pci.gpudirect_clique.has_value();
   });
-  if (config.cpu.hide_hypervisor && cliques) {
+  const bool shows_hyperv = !config.cpu.hyperv.empty() && config.cpu.hyperv_vendor_id.empty();
+  if (config.cpu.hide_hypervisor && !shows_hyperv && cliques) {
     log::warn(
         "pci.gpudirect_clique has no effect: cpu.hide_hypervisor hides from NVIDIA's drivers "
         "that they may look for it");
@@ -174,8 +175,12 @@ Status Machine::add_vm() {
   vm.cpus = options_.config.machine.cpus;
   vm.cpuid = TRY(kvm_->supported_cpuid());
   TRY(hide_features(vm.cpuid, options_.config.cpu.hide));
-  show_hypervisor(vm.cpuid, {.hidden = options_.config.cpu.hide_hypervisor,
-                             .hyperv_vendor_id = options_.config.cpu.hyperv_vendor_id});
+  TRY(show_hypervisor(vm.cpuid, {.hidden = options_.config.cpu.hide_hypervisor,
+                                 .hyperv_vendor_id = options_.config.cpu.hyperv_vendor_id,
+                                 .hyperv = options_.config.cpu.hyperv}));
+  if (const auto offered = TRY(kvm_->supported_hyperv()); !offered.empty()) {
+    TRY(check_hyperv(vm.cpuid, offered));
+  }
   warn_of_hidden_hypervisor(options_.config);
   vm.vfio_group_fds = devices_->group_fds();
   address_bits_ = physical_address_bits(vm.cpuid);

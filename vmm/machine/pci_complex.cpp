@@ -128,11 +128,14 @@ Result<std::unique_ptr<PassthroughFunction>> PciComplex::make_function(std::size
        .identity = function.settings.identity,
        .gpudirect_clique = function.settings.gpudirect_clique,
        .coherent_bar = function.settings.coherent_bar,
+       .quirks = function.settings.quirks,
        .before_bus_master = options_.before_bus_master,
        .hide_function_reset = reset.is_hidden(),
        .after_reset = [&reset](
                           GuestReset kind,
                           std::chrono::milliseconds so_far) { return reset.after(kind, so_far); },
+       .doorbells = &options_.doorbells,
+       .peers = function.settings.p2p ? options_.devices.peer_host() : nullptr,
        .link = port.link});
 }
 

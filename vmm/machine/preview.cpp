@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "devices/passthrough/config_patch.hpp"
 #include "devices/passthrough/gpudirect.hpp"
 #include "devices/passthrough/reset/reset_plan.hpp"
@@ -54,6 +56,19 @@ void describe_function(const HostSystem& host, const Function& function, Inspect
   node.field("opening", opening ? "safe" : opening.error().to_string());
 }
 
+/// Those that the device could have, on or off.
+void describe_quirks(std::span<const std::byte> config, const std::vector<QuirkKind>& on,
+                     InspectNode& node) {
+  for (const auto kind : possible_quirks(config)) {
+    const auto& policy = policy_of(kind);
+    auto& child = node.child(policy.name);
+    child.field("on", std::find(on.begin(), on.end(), kind) != on.end());
+    child.field("needed_by", policy.needed_by);
+    child.field("cost", policy.cost);
+    child.field("source", policy.source);
+  }
+}
+
 /// How the guest's view of configuration space differs from the hardware's, and why.
 Status describe_patches(const std::vector<Function>& functions, InspectNode& node) {
   for (const Function& function : functions) {
@@ -81,6 +96,8 @@ Status describe_patches(const std::vector<Function>& functions, InspectNode& nod
     if (const auto clique = function.place.settings.gpudirect_clique) {
       options.extra = TRY(gpudirect_capability(config, *clique));
     }
+    describe_quirks(config, function.place.settings.quirks,
+                    node.child(function.place.name()).child("quirks"));
     ConfigPatch::create(config, options)
         .inspect(node.child(function.place.name()).child("configuration_patch"));
   }

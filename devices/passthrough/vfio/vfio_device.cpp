@@ -200,6 +200,28 @@ Status VfioDevice::write(RegionIndex index, std::uint64_t offset, std::span<cons
   return {};
 }
 
+Status VfioDevice::write_on_event(RegionIndex index, std::uint64_t offset, unsigned size,
+                                  std::uint64_t value, int event_fd) {
+  const Region& region = regions_.at(static_cast<std::size_t>(index));
+  if (!region.info.writable || !fits(region.info, offset, size)) {
+    return access_error("write", index, offset, EINVAL);
+  }
+  vfio_device_ioeventfd request{};
+  request.argsz = sizeof request;
+  request.flags = size;  // VFIO_DEVICE_IOEVENTFD_8 to _64 are the numbers of bytes
+  request.offset = region.file_offset + offset;
+  request.data = value;
+  request.fd = event_fd;
+  const int result = vfio::call_ioctl(fd_.get(), VFIO_DEVICE_IOEVENTFD, &request);
+  if (result < 0) {
+    return fail_errno(
+        ErrorKind::kHost,
+        fmt::format("Cannot let events write to BAR {} of {}", static_cast<unsigned>(index), name_),
+        -result);
+  }
+  return {};
+}
+
 Result<MappedRegion> VfioDevice::map(RegionIndex index, RegionArea area, std::uint64_t alignment) {
   const Region& region = regions_.at(static_cast<std::size_t>(index));
   if (!may_map(region.info, area)) {

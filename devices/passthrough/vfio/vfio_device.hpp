@@ -31,6 +31,8 @@ class VfioDevice final : public PhysicalDevice {
   const RegionInfo& region(RegionIndex index) const override;
   Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override;
   Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override;
+  Status write_on_event(RegionIndex index, std::uint64_t offset, unsigned size, std::uint64_t value,
+                        int event_fd) override;
   Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) override;
   IrqInfo irq(IrqType type) const override;
   Status set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) override;

@@ -16,7 +16,8 @@
 
 namespace gpuvm {
 
-/// Control thread only, but for hot resets and the devices' own region accesses: any thread.
+/// Control thread only, but for hot resets, DMA mappings and the devices' own region accesses: any
+/// thread.
 /// Destroy it after every mapping
 /// of a device's region, after the VM that holds the groups, and before the DriverBinding.
 class VfioHost final : public PhysicalHost {

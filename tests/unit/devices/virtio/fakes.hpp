@@ -88,6 +88,9 @@ class FakeDoorbells : public Doorbells {
     EXPECT_TRUE(bells.emplace(at, event_fd).second);
     return {};
   }
+  Status connect_value(GuestAddress, unsigned, std::uint64_t, int) override {
+    return fail(ErrorKind::kInternal, "Virtio has no doorbells of single values");
+  }
   void disconnect(GuestAddress at) override { EXPECT_EQ(bells.erase(at), 1U); }
   std::map<GuestAddress, int> bells;
   bool refuse = false;

@@ -303,6 +303,8 @@ TEST(PciSection, RomIdsAndClique) {
   EXPECT_EQ(rom("'/x/gpu.rom'"), (PciRomConfig{PciRomMode::kFile, "/x/gpu.rom", false}));
   EXPECT_EQ(rom("'./off'").mode, PciRomMode::kFile);
   EXPECT_NE(pci_error("rom = ''").find("pci.0.rom"), std::string::npos);
+  EXPECT_EQ(pci_error("p2p = true\nquirks = ['b', 'a']"), "");
+  EXPECT_NE(pci_error("quirks = ['a', 'a']").find("a quirk twice"), std::string::npos);
   EXPECT_NE(pci_error("rom_check = 'lax'").find("strict"), std::string::npos);
   EXPECT_EQ(pci_error("vendor_id = 0xfffe\nclass = 0x030200\ngpudirect_clique = 15"), "");
   for (const char* wrong : {"vendor_id = 0xffff", "device_id = 0x10000", "sub_vendor_id = -1",
@@ -369,6 +371,9 @@ TEST(CpuSection, HypervisorIsShownAsTheUserLikes) {
   EXPECT_EQ(cpu.hyperv_vendor_id, "a b");
   EXPECT_FALSE(parse_bootable("cpu.hyperv_vendor_id = 'thirteen char'"));
   EXPECT_FALSE(parse_bootable("cpu.hyperv_vendor_id = 'é'"));
+  EXPECT_EQ(parse_bootable("cpu.hyperv = ['relaxed', 'time']")->cpu.hyperv,
+            (std::vector<std::string>{"relaxed", "time"}));
+  expect_error_contains(parse_bootable("cpu.hyperv = ['a b']"), "cpu.hyperv must be");
 }
 
 }  // namespace

@@ -61,6 +61,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "console.serial",
                                                      "cpu.hide",
                                                      "cpu.hide_hypervisor",
+                                                     "cpu.hyperv",
                                                      "cpu.hyperv_vendor_id",
                                                      "disk.boot",
                                                      "disk.path",
@@ -86,7 +87,9 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.gpudirect_clique",
                                                      "pci.host",
                                                      "pci.managed",
+                                                     "pci.p2p",
                                                      "pci.port",
+                                                     "pci.quirks",
                                                      "pci.reset",
                                                      "pci.reset_wait",
                                                      "pci.rom",
@@ -162,7 +165,7 @@ TEST(Examples, GpuLinux) {
 TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
-cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"' }
+cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
 machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", battery = true, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
@@ -186,6 +189,8 @@ host = "03:00.0"
 rom = "off"
 gpudirect_clique = 15
 coherent_memory = { bar = 4 }
+p2p = true
+quirks = ["nvidia-mirror", "ati-window"]
 [[node]]
 cpus = [2, 0]
 memory = "898MiB"

@@ -47,7 +47,7 @@ const CpuidEntry* find(const std::vector<CpuidEntry>& entries, std::uint32_t lea
 TEST(Cpuid, HypervisorIsShownHiddenOrBehindHyperV) {
   const auto view = [](const HypervisorView& wanted) {
     auto entries = host();
-    show_hypervisor(entries, wanted);
+    EXPECT_TRUE(show_hypervisor(entries, wanted));
     return guest_cpuid(entries, 0, 1);
   };
   const auto bit_31 = [](const std::vector<CpuidEntry>& entries) {
@@ -77,6 +77,39 @@ TEST(Cpuid, HypervisorIsShownHiddenOrBehindHyperV) {
   EXPECT_EQ((*find(hyperv, 0x40000000))[Reg::kEdx], 0x72686332U);
   EXPECT_EQ(find(hyperv, 0x40000100), nullptr);
   EXPECT_EQ(bit_31(hyperv), 1U);
+}
+
+// TLFS 2.4: 0x40000003 EAX and EDX, 0x40000004 EAX and EBX.
+TEST(Cpuid, HyperVEnlightenments) {
+  auto entries = host();
+  const std::vector<std::string> names = {"vapic", "time", "frequencies", "spinlocks", "ipi"};
+  ASSERT_TRUE(show_hypervisor(entries, {.hidden = true, .hyperv = names}));
+  EXPECT_EQ((*find(entries, 0x40000000))[Reg::kEbx], 0x7263694dU);  // "Micr"
+  EXPECT_EQ((*find(entries, 0x40000003))[Reg::kEax], 0xa72U);       // 1, 4, 5, 6, 9, 11
+  EXPECT_EQ((*find(entries, 0x40000003))[Reg::kEdx], 0x100U);
+  EXPECT_EQ((*find(entries, 0x40000004))[Reg::kEax], 0xc28U);  // 3, 5, 10, 11
+  EXPECT_EQ((*find(entries, 0x40000004))[Reg::kEbx], 0x1fffU);
+  const std::vector<std::string> wrong = {"stimer"};
+  const auto status = show_hypervisor(entries, {.hyperv = wrong});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind(), ErrorKind::kConfig);
+  EXPECT_NE(status.error().message().find("relaxed, vapic"), std::string::npos);
+}
+
+TEST(Cpuid, HyperVThatKvmDoesNotServe) {
+  auto entries = host();
+  EXPECT_TRUE(check_hyperv(entries, {})) << "none is shown";
+  const std::vector<std::string> names = {"time"};
+  ASSERT_TRUE(show_hypervisor(entries, {.hyperv = names}));
+  const std::vector<CpuidEntry> all = {{0x40000003, 0, false, {~0U, ~0U, ~0U, ~0U}},
+                                       {0x40000004, 0, false, {~0U, ~0U, ~0U, ~0U}}};
+  EXPECT_TRUE(check_hyperv(entries, all));
+  auto without = all;
+  without[0][Reg::kEax] = ~(1U << 9);  // no TSC page
+  const auto status = check_hyperv(entries, without);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind(), ErrorKind::kHost);
+  EXPECT_NE(status.error().message().find("\"time\""), std::string::npos);
 }
 
 TEST(Cpuid, EveryCpuHasItsOwnApicIdEverywhere) {

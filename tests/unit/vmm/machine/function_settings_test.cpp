@@ -110,6 +110,15 @@ TEST_F(FunctionSettingsTest, CliqueWithoutRoomOrGpu) {
   EXPECT_THAT(error(), HasSubstr("NVIDIA's GPUs only"));
 }
 
+TEST_F(FunctionSettingsTest, Quirks) {
+  entry_.quirks = {"nvidia-mirror", "nvidia-window"};
+  EXPECT_EQ(error(), "");
+  entry_.quirks = {"nvidia"};
+  EXPECT_THAT(error(), HasSubstr("no quirk is called \"nvidia\""));
+  entry_.quirks = {"ati-window"};
+  EXPECT_THAT(error(), HasSubstr("is for VGA controllers of vendor 1002"));
+}
+
 TEST_F(FunctionSettingsTest, IdsOfABridge) {
   add("0x060400");
   entry_.identity.device_id = 0x1234;
