@@ -53,7 +53,7 @@ class LibvfioUser : public testing::Test {
       host = VfioUserHost::open({socket_});
     }
     EXPECT_TRUE(host) << (host ? "" : host.error().to_string());
-    return host ? *std::move(host) : nullptr;
+    return host ? std::move(host).value() : nullptr;
   }
   const std::string folder_;
   std::string socket_;

@@ -24,7 +24,7 @@ std::string read_text(const std::string& path) {
 }
 
 const std::regex& key_line() {
-  static const std::regex pattern(R"(^(# )?([a-z_]+) = .*$)");
+  static const std::regex pattern(R"(^(# )?([a-z0-9_]+) = .*$)");
   return pattern;
 }
 
