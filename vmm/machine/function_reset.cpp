@@ -28,18 +28,24 @@ bool FunctionReset::after(GuestReset kind, std::chrono::milliseconds so_far) {
       is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset, so_far, options_.clock);
   resets_.fetch_add(1, std::memory_order_relaxed);
   failures_.fetch_add(certificate.is_safe() ? 0 : 1, std::memory_order_relaxed);
-  if (limit_.allow()) {
-    if (options_.on_reset) {
-      options_.on_reset(is_power_up ? "guest power up" : "guest function reset", certificate);
-    }
-    if (certificate.is_safe()) {
-      log::info("{}: The guest reset the function: {}", options_.name, certificate.text);
-    } else {
-      log::error("{}: The guest reset the function, and it is gone until the next reset: {}",
-                 options_.name, certificate.text);
-    }
+  // A guest that resets again and again must not flood the log. A function that is lost is news
+  // each time, and costs the guest a reset of the bus to repeat.
+  if (!certificate.is_safe() || limit_.allow()) {
+    report(is_power_up, certificate);
   }
   return certificate.is_safe();
+}
+
+void FunctionReset::report(bool is_power_up, const ResetCertificate& certificate) const {
+  if (options_.on_reset) {
+    options_.on_reset(is_power_up ? "guest power up" : "guest function reset", certificate);
+  }
+  if (certificate.is_safe()) {
+    log::info("{}: The guest reset the function: {}", options_.name, certificate.text);
+  } else {
+    log::error("{}: The guest reset the function, and it is gone until the next reset: {}",
+               options_.name, certificate.text);
+  }
 }
 
 void FunctionReset::inspect(InspectNode& node) const {

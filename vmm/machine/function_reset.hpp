@@ -43,6 +43,7 @@ class FunctionReset : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
+  void report(bool is_power_up, const ResetCertificate& certificate) const;
   const ResetSet& set() const { return options_.plan.sets().front(); }
   const PlannedFunction& function() const { return set().functions.front(); }
 

@@ -52,6 +52,18 @@ TEST_F(FunctionResetTest, EachResetIsToldWithItsVerdict) {
   EXPECT_EQ(node.get("failures"), "1");
 }
 
+TEST_F(FunctionResetTest, ALostFunctionIsToldHoweverManyResetsThereWere) {
+  FunctionReset reset = make();
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(reset.after(GuestReset::kFunctionLevel, milliseconds(1)));
+  }
+  EXPECT_LT(told_.size(), 1000U);
+  told_.clear();
+  gpu_.is_gone = true;
+  EXPECT_FALSE(reset.after(GuestReset::kFunctionLevel, milliseconds(1)));
+  EXPECT_THAT(told_, ElementsAre("guest function reset: failed"));
+}
+
 TEST_F(FunctionResetTest, FunctionThatKeepsItsStateInD3hotIsNotReset) {
   gpu_.set16(FakeResetDevice::kPower + 4, 1 << 3);  // No_Soft_Reset
   FunctionReset reset = make();
