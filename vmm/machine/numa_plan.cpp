@@ -34,6 +34,19 @@ std::vector<GuestRange> ranges_of(const GuestMemory& memory) {
   return ranges;
 }
 
+/// Nobody asked for this node: where the host refuses to choose one (a container's seccomp filter,
+/// a kernel without NUMA) the guest starts all the same, only slower.
+void prefer_node(GuestMemory& memory, const std::vector<GuestRange>& ranges, unsigned host_node) {
+  for (const auto& range : ranges) {
+    if (const auto placed = memory.place_on_node(range, host_node, NodePolicy::kPrefer); !placed) {
+      log::warn("Guest memory comes from where the host likes, not from the GPU's node {}: {}",
+                host_node, placed.error().to_string());
+      return;
+    }
+  }
+  log::debug("Guest memory comes from the GPU's node {}", host_node);
+}
+
 Status check_host(const HostSystem& host, const Config& config) {
   for (std::size_t i = 0; i < config.nodes.size(); ++i) {
     if (config.nodes[i].host_node) {
@@ -132,16 +145,14 @@ void NumaPlan::find_distances(const HostSystem& host) {
 
 Status NumaPlan::bind(GuestMemory& memory) const {
   if (nodes_.empty() && gpu_node_) {
-    for (const auto& range : ranges_of(memory)) {
-      TRY(memory.place_on_node(range, *gpu_node_, NodePolicy::kPrefer));
-    }
-    log::debug("Guest memory comes from the GPU's node {}", *gpu_node_);
+    prefer_node(memory, ranges_of(memory), *gpu_node_);
   }
   for (const auto& node : nodes_) {
-    for (const auto& range : node.memory) {
-      if (node.host_node) {
-        TRY(memory.place_on_node(range, *node.host_node,
-                                 node.is_strict ? NodePolicy::kBind : NodePolicy::kPrefer));
+    if (node.host_node && !node.is_strict) {
+      prefer_node(memory, node.memory, *node.host_node);
+    } else if (node.host_node) {
+      for (const auto& range : node.memory) {
+        TRY(memory.place_on_node(range, *node.host_node, NodePolicy::kBind));
       }
     }
   }

@@ -23,7 +23,8 @@ class NumaPlan {
                                  const std::vector<HostFunction>& functions,
                                  const GuestMemory& memory);
 
-  /// Puts guest memory on the host's nodes. Before its prefault(). Errors: kHost.
+  /// Puts guest memory on the host's nodes. Before its prefault(). Errors: kHost where the host
+  /// refuses a node that the configuration names; one that was only a preference is a warning.
   Status bind(GuestMemory& memory) const;
 
   /// True if the guest is told of nodes at all.

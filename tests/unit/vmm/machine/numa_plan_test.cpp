@@ -89,6 +89,21 @@ TEST_F(NumaPlanTest, TwoNodesOnOneOfTheHostsAreNotTheSame) {
   EXPECT_EQ(create()->describe({}, {})->distances[0][1], 11) << "guests refuse 10 (SLIT)";
 }
 
+// The kernel refuses (mbind(2), EINVAL) nodes that it does not have, and no machine that runs this
+// has 900: it stands for the EPERM of a container and the ENOSYS of a kernel without NUMA.
+TEST_F(NumaPlanTest, ARefusedPreferenceIsNoReasonNotToStart) {
+  host_.file("/sys/devices/system/node/online", "0-1,900\n");
+  host_.file("/sys/bus/pci/devices/0000:01:00.0/numa_node", "900\n");
+  EXPECT_TRUE(create()->bind(memory_)) << "without nodes: the GPU's";
+  config_.nodes = {{.cpus = {0, 1}, .memory = 256_MiB, .host_node = {}}};
+  EXPECT_TRUE(create()->bind(memory_)) << "a node that names none of the host's";
+  config_.nodes[0].host_node = 900;
+  const auto status = create()->bind(memory_);
+  ASSERT_FALSE(status) << "a node that the user named";
+  EXPECT_EQ(status.error().kind(), ErrorKind::kHost);
+  EXPECT_NE(status.error().to_string().find("node 900"), std::string::npos);
+}
+
 TEST_F(NumaPlanTest, RefusesWhatTheHostDoesNotHave) {
   config_.nodes = {{.cpus = {0, 1}, .memory = 256_MiB, .host_node = 2}};
   auto plan = create();
