@@ -165,6 +165,10 @@ std::optional<std::uint32_t> NumaPlan::node_of(const HostFunction& function) con
     return static_cast<std::uint32_t>(nodes_.size()) +
            static_cast<std::uint32_t>(own - with_memory_.begin());
   }
+  return near_node(function);
+}
+
+std::optional<std::uint32_t> NumaPlan::near_node(const HostFunction& function) const {
   const auto near = std::find_if(near_.begin(), near_.end(), [&](const Near& each) {
     return each.function == function.name();
   });
@@ -176,6 +180,26 @@ std::optional<std::uint32_t> NumaPlan::node_of(const HostFunction& function) con
   });
   return node == nodes_.end() ? std::nullopt
                               : std::optional(static_cast<std::uint32_t>(node - nodes_.begin()));
+}
+
+std::optional<std::uint32_t> NumaPlan::bridge_node(
+    const std::vector<HostFunction>& functions) const {
+  const HostFunction* first = nullptr;
+  for (const auto& function : functions) {
+    const auto node = near_node(function);
+    if (!node) {
+      continue;
+    }
+    first = first != nullptr ? first : &function;
+    if (near_node(*first) != node) {
+      log::info(
+          "The guest's kernel will not know its PCI devices' NUMA nodes, which it takes from the "
+          "host bridge: {} is near to node {}, {} to node {}",
+          first->name(), *near_node(*first), function.name(), *node);
+      return std::nullopt;
+    }
+  }
+  return first != nullptr ? near_node(*first) : std::nullopt;
 }
 
 std::optional<AcpiNuma> NumaPlan::describe(const std::vector<GuestRange>& device_memory,

@@ -32,6 +32,13 @@ class NumaPlan {
   /// The guest's node of a function's memory, or that the function is near to; nothing where none
   /// is known.
   std::optional<std::uint32_t> node_of(const HostFunction& function) const;
+  /// The guest's node with the CPUs and memory that are near to the function on the host: never one
+  /// of a function's own memory. Nothing where none is known.
+  std::optional<std::uint32_t> near_node(const HostFunction& function) const;
+  /// The one near_node() of all these functions that have any; nothing where they disagree, which
+  /// the log tells. Linux on x86 knows a PCI device's node by its host bridge alone
+  /// (arch/x86/pci/acpi.c, pci_acpi_root_get_node), and there is one.
+  std::optional<std::uint32_t> bridge_node(const std::vector<HostFunction>& functions) const;
 
   /// What the tables say. `device_memory`: in the order of the functions that have it.
   std::optional<AcpiNuma> describe(const std::vector<GuestRange>& device_memory,

@@ -21,6 +21,7 @@ SHOW='
 for node in /sys/devices/system/node/node*; do
   echo "NODE ${node##*node} cpus $(cat $node/cpulist) mib $(($(sed -n "s/.*MemTotal: *\([0-9]*\) kB/\1/p" $node/meminfo) / 1024)) distance $(cat $node/distance)"
 done
+for device in /sys/bus/pci/devices/*; do echo "PCI ${device##*/} node $(cat $device/numa_node)"; done
 echo "INITIATOR $(cat /sys/devices/system/node/has_generic_initiator 2>/dev/null)"
 '
 GUEST_INITRD=$LAB_PLAIN_INITRD make_guest nodes "$SHOW
@@ -56,6 +57,7 @@ expect "power off, status 0" test "$guest_status" = 0
 expect "the guest's node 0 has vCPU 0" guest_said '^NODE 0 cpus 0 mib 1[0-9][0-9] distance 10 21'
 expect "its node 1 has vCPU 1" guest_said '^NODE 1 cpus 1 mib [23][0-9][0-9] distance 21 10'
 expect "the GPU is an initiator of node 1" guest_said '^INITIATOR 1'
+expect "and a PCI device of node 1" guest_said '^PCI 0000:01:00.0 node 1'
 # Known, see docs/limits.md: CPUID says that both vCPUs share a cache.
 sed -i '/WARNING: CPU: 1 PID: 0 at arch.x86.kernel.smpboot.c/,/end trace/d' "$CONSOLE"
 check_dmesg

@@ -83,6 +83,20 @@ TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
   EXPECT_EQ(numa->distances, (std::vector<std::vector<std::uint8_t>>{{10, 20}, {20, 10}}));
 }
 
+TEST_F(NumaPlanTest, TheBridgeIsNearWhereTheFunctionsAre) {
+  config_.nodes = {{.cpus = {0}, .memory = 128_MiB, .host_node = 0},
+                   {.cpus = {1}, .memory = 128_MiB, .host_node = 1}};
+  EXPECT_EQ(create()->bridge_node({}), std::nullopt);
+  functions_[0].settings.coherent_bar = 2;
+  EXPECT_EQ(create()->node_of(functions_[0]), 2U);
+  EXPECT_EQ(create()->bridge_node(functions_), 1U) << "of its CPUs, not of its own memory";
+  host_.add_device("0000:02:00.0", "0x010802", 2, "nvme");  // whose node nobody knows
+  functions_.push_back({.host = *Bdf::parse("0000:02:00.0"), .reset = {}});
+  EXPECT_EQ(create()->bridge_node(functions_), 1U);
+  host_.file("/sys/bus/pci/devices/0000:02:00.0/numa_node", "0\n");
+  EXPECT_EQ(create()->bridge_node(functions_), std::nullopt) << "they disagree";
+}
+
 TEST_F(NumaPlanTest, TwoNodesOnOneOfTheHostsAreNotTheSame) {
   config_.nodes = {{.cpus = {0}, .memory = 128_MiB, .host_node = 1},
                    {.cpus = {1}, .memory = 128_MiB, .host_node = 1}};
