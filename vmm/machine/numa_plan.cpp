@@ -47,6 +47,17 @@ void prefer_node(GuestMemory& memory, const std::vector<GuestRange>& ranges, uns
   log::debug("Guest memory comes from the GPU's node {}", host_node);
 }
 
+CpuTopology topology_of(const Config& config) {
+  if (config.nodes.empty()) {
+    return CpuTopology::one_package(config.machine.cpus);
+  }
+  std::vector<std::vector<unsigned>> packages;
+  for (const auto& node : config.nodes) {
+    packages.push_back(node.cpus);
+  }
+  return CpuTopology::of_packages(packages);
+}
+
 Status check_host(const HostSystem& host, const Config& config) {
   for (std::size_t i = 0; i < config.nodes.size(); ++i) {
     if (config.nodes[i].host_node) {
@@ -87,7 +98,7 @@ Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
                                   const GuestMemory& memory) {
   TRY(check_host(host, config));
   NumaPlan plan;
-  plan.cpus_ = config.machine.cpus;
+  plan.cpus_ = topology_of(config);
   plan.gpu_node_ = find_gpu_node(host, functions);
   for (const auto& function : functions) {
     if (function.settings.coherent_bar) {
@@ -109,7 +120,7 @@ Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
   }
   if (plan.nodes_.empty() && !plan.with_memory_.empty()) {
     // All that is ordinary is one node then.
-    std::vector<unsigned> all(plan.cpus_);
+    std::vector<unsigned> all(config.machine.cpus);
     std::iota(all.begin(), all.end(), 0U);
     sizes.push_back(config.machine.memory);
     plan.nodes_.push_back({.cpus = std::move(all), .memory = {}, .host_node = plan.gpu_node_});
@@ -208,7 +219,7 @@ std::optional<AcpiNuma> NumaPlan::describe(const std::vector<GuestRange>& device
     return std::nullopt;
   }
   AcpiNuma numa;
-  numa.cpu_domains.assign(cpus_, 0);
+  numa.cpu_domains.assign(cpus_.cpus(), 0);
   for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
     for (const unsigned cpu : nodes_[node].cpus) {
       numa.cpu_domains[cpu] = node;

@@ -50,6 +50,8 @@ TEST_F(NumaPlanTest, WithoutNodesNothingIsTold) {
   EXPECT_FALSE(plan->has_nodes());
   EXPECT_FALSE(plan->node_of(functions_[0]));
   EXPECT_FALSE(plan->describe({}, {}));
+  EXPECT_EQ(plan->cpus().packages(), 1U);
+  EXPECT_EQ(plan->cpus().cpus(), 2U);
 }
 
 TEST_F(NumaPlanTest, NodesOfTheConfiguration) {
@@ -66,6 +68,9 @@ TEST_F(NumaPlanTest, NodesOfTheConfiguration) {
   EXPECT_EQ(numa->memory[1].domain, 1U);
   EXPECT_EQ(numa->distances, (std::vector<std::vector<std::uint8_t>>{{10, 21}, {21, 10}}));
   EXPECT_EQ(numa->initiators.size(), 1U);
+  EXPECT_EQ(plan->cpus().packages(), 2U);
+  EXPECT_EQ(plan->cpus().apic_id(0), 0U) << "of the second node, but KVM starts it";
+  EXPECT_EQ(plan->cpus().apic_id(1), 8U);
 }
 
 TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
@@ -73,6 +78,7 @@ TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
   const auto plan = create();
   ASSERT_TRUE(plan);
   EXPECT_TRUE(plan->has_nodes());
+  EXPECT_EQ(plan->cpus().packages(), 1U);
   EXPECT_EQ(plan->node_of(functions_[0]), 1U);
   const auto numa = plan->describe({range(4_GiB, 1_GiB)}, {});
   ASSERT_TRUE(numa);
