@@ -97,12 +97,17 @@ aml::Term PciAcpi::ecam_reservation() const {
 }
 
 aml::Terms PciAcpi::acpi() const {
-  return {aml::device("PCI0",
-                      {aml::name("_HID", aml::eisa_id("PNP0A08")),
+  aml::Terms bridge = {aml::name("_HID", aml::eisa_id("PNP0A08")),
                        aml::name("_CID", aml::eisa_id("PNP0A03")),
-                       aml::name("_SEG", aml::integer(0)), aml::name("_BBN", aml::integer(0)),
-                       aml::name("_CRS", resources()), aml::name("_PRT", routing()), osc_method()}),
-          ecam_reservation()};
+                       aml::name("_SEG", aml::integer(0)),
+                       aml::name("_BBN", aml::integer(0)),
+                       aml::name("_CRS", resources()),
+                       aml::name("_PRT", routing()),
+                       osc_method()};
+  if (config_.proximity_domain) {
+    bridge.push_back(aml::name("_PXM", aml::integer(*config_.proximity_domain)));
+  }
+  return {aml::device("PCI0", bridge), ecam_reservation()};
 }
 
 }  // namespace gpuvm

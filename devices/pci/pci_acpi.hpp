@@ -12,6 +12,7 @@
 // (pci_resize_resource), which GPU drivers want.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "firmware/acpi/acpi_source.hpp"
@@ -43,6 +44,8 @@ struct PciAcpiConfig {
   std::vector<PortRange> io_windows;       ///< what _CRS hands out; not 0xcf8 to 0xcff
   std::vector<GuestRange> memory_windows;  ///< below 4 GiB as dword, others as qword descriptors
   std::vector<std::uint8_t> devices;       ///< device numbers in use on bus 0 (root_devices())
+  /// _PXM (ACPI 6.5, 6.2.14): the NUMA node of all that is behind PCI0.
+  std::optional<std::uint32_t> proximity_domain = {};
 };
 
 class PciAcpi : public AcpiSource {

@@ -136,10 +136,15 @@ Status check_processors(const std::vector<std::uint32_t>& ids) {
     return fail(ErrorKind::kInternal, "ACPI tables need 1 to {} processors, not {}", kMaxProcessors,
                 ids.size());
   }
-  const bool ascending =
-      std::adjacent_find(ids.begin(), ids.end(), std::greater_equal<>()) == ids.end();
-  if (!ascending || ids.back() == std::numeric_limits<std::uint32_t>::max()) {
-    return fail(ErrorKind::kInternal, "Local APIC ids for the ACPI tables must ascend");
+  // Ascending ids keep the processor UIDs of local APIC entries, which have 8 bits, below 255.
+  auto sorted = ids;
+  std::sort(sorted.begin(), sorted.end());
+  const bool distinct = std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end();
+  if (!distinct || sorted.back() == std::numeric_limits<std::uint32_t>::max() ||
+      (sorted.back() >= kFirstX2apicId && sorted != ids)) {
+    return fail(ErrorKind::kInternal,
+                "Local APIC ids for the ACPI tables must differ, and ascend past {}",
+                kFirstX2apicId - 1);
   }
   return {};
 }

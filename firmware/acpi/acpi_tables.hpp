@@ -43,7 +43,8 @@ struct AcpiEcam {
 };
 
 struct AcpiInput {
-  /// Local APIC ids of the vCPUs, strictly ascending; vCPU n gets processor UID n. 1 to 4096.
+  /// Local APIC ids of the vCPUs, each another one; vCPU n gets processor UID n. 1 to 4096 of them.
+  /// Ascending, if any is above 254.
   std::vector<std::uint32_t> apic_ids;
   GuestAddress local_apic{0xfee0'0000};
   GuestAddress io_apic{0xfec0'0000};

@@ -8,13 +8,10 @@
 namespace gpuvm::acpi {
 namespace {
 
-// Ids from 255 on do not fit a local APIC entry, and guests ignore an x2APIC entry for a lower id
-// when there are local APIC entries (5.2.12.12).
-constexpr std::uint32_t kFirstX2apicId = 255;
 constexpr std::uint8_t kNmiLint = 1;
 
 void append_processor(aml::Bytes& out, std::uint32_t uid, std::uint32_t apic_id) {
-  if (apic_id < kFirstX2apicId) {  // uid <= apic_id: ids ascend
+  if (apic_id < kFirstX2apicId) {  // then the uid is below it, too (AcpiInput::apic_ids)
     append_bytes(out, MadtLocalApic{MadtType::kLocalApic, sizeof(MadtLocalApic),
                                     static_cast<std::uint8_t>(uid),
                                     static_cast<std::uint8_t>(apic_id), kMadtProcessorEnabled});
@@ -62,7 +59,8 @@ aml::Bytes madt_table(const AcpiInput& input) {
   // active high.
   append_override(body, static_cast<std::uint8_t>(input.sci.value()), input.sci,
                   kIntiActiveHigh | kIntiLevel);
-  append_nmis(body, input.apic_ids.back() >= kFirstX2apicId);
+  append_nmis(body,
+              *std::max_element(input.apic_ids.begin(), input.apic_ids.end()) >= kFirstX2apicId);
   return table_with_body("APIC", 6, body);
 }
 

@@ -8,7 +8,6 @@
 namespace gpuvm::acpi {
 namespace {
 
-constexpr std::uint32_t kFirstX2apicId = 255;  // as in the MADT
 /// A picosecond number for one step of SLIT distance, which is relative: 10 stand for 100 ns.
 constexpr std::uint64_t kPicosecondsPerStep = 10'000;
 

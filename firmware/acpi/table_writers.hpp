@@ -9,6 +9,10 @@
 
 namespace gpuvm::acpi {
 
+/// Ids from here on do not fit a local APIC entry, and guests ignore an x2APIC entry for a lower id
+/// when there are local APIC entries (5.2.12.12).
+inline constexpr std::uint32_t kFirstX2apicId = 255;
+
 /// A header with our ids; signature has four characters.
 TableHeader table_header(const char (&signature)[5], std::uint8_t revision, std::size_t length);
 /// Puts a finished body behind a header.

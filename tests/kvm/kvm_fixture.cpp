@@ -134,7 +134,7 @@ void KvmTest::SetUp() {
   create_vm();
 }
 
-void KvmTest::create_vm(std::uint32_t cpus, const HypervisorView& view) {
+void KvmTest::create_vm(const CpuTopology& cpus, const HypervisorView& view) {
   vm_.reset();
   auto cpuid = system_->supported_cpuid();
   ASSERT_TRUE(cpuid) << cpuid.error().to_string();

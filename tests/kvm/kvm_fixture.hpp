@@ -83,7 +83,10 @@ class KvmTest : public ::testing::Test, private IoHandler {
   ~KvmTest() override;
   void SetUp() override;
 
-  void create_vm(std::uint32_t cpus = 1, const HypervisorView& view = {});
+  void create_vm(const CpuTopology& cpus, const HypervisorView& view = {});
+  void create_vm(std::uint32_t cpus = 1, const HypervisorView& view = {}) {
+    create_vm(CpuTopology::one_package(cpus), view);
+  }
   KvmVm& vm() { return *vm_; }
   Vcpu& vcpu(std::size_t index = 0) { return *vm_->vcpus().at(index); }
   /// Guest RAM at 0, for the test's own use.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a vCPU's run ends, how a VM starts over, and what CPUID says in the guest.
+// How a vCPU's run ends, and how a VM starts over.
 #include "tests/kvm/kvm_fixture.hpp"
 #include "vmm/base/units.hpp"
 
@@ -81,104 +81,6 @@ TEST_F(Life, RebuiltVmKeepsItsMemoryAndStartsAtTheResetVector) {
   EXPECT_ENDED(second, VcpuEvent::kInterrupted);
   EXPECT_EQ(reports_.values(), (Reports{1, 0x60000010}));
   EXPECT_EQ(load_le(ram().subspan(0x7000, 4)), 0x1234U);
-}
-
-/// Reports what CPUID says of leaves 0x40000000 (four registers) and 0x40000001 (EAX), and leaf 1's
-/// ECX.
-GuestCode hypervisor_reports() {
-  GuestCode code;
-  code.mov_eax(0x40000000).raw({0x0f, 0xa2}).report_eax().mov_eax_ebx().report_eax();
-  code.mov_eax(0x40000000).raw({0x0f, 0xa2}).mov_eax_ecx().report_eax().mov_eax_edx().report_eax();
-  code.mov_eax(0x40000001).raw({0x0f, 0xa2}).report_eax();
-  code.mov_eax(1).raw({0x0f, 0xa2}).mov_eax_ecx().report_eax();
-  return code;
-}
-
-// Where there is no leaf 0x40000000 an Intel processor answers with its last basic leaf and AMD's
-// with zeroes (SDM volume 2, CPUID): neither is a signature.
-TEST_F(Life, CpuidHidesTheHypervisor) {
-  create_vm(1, {.hidden = true});
-  load(hypervisor_reports().finish());
-  const auto outcome = run();
-  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
-  const auto values = reports_.values();
-  ASSERT_EQ(values.size(), 6U);
-  EXPECT_NE(values[1], 0x4b4d564bU);
-  EXPECT_NE(values[2], 0x564b4d56U);
-  EXPECT_EQ(values[5] >> 31, 0U);
-}
-
-// NVIDIA's drivers look for a hypervisor's signature at every 0x100th leaf up to 0x40000f00 (open
-// kernel modules, hypervisor.c).
-TEST_F(Life, CpuidHasNoSignatureAtAnyOfTheLeavesThatDriversSearch) {
-  create_vm(1, {.hidden = true});
-  GuestCode code;
-  for (std::uint32_t leaf = 0x40000000; leaf <= 0x40000f00; leaf += 0x100) {
-    code.mov_eax(leaf).raw({0x0f, 0xa2}).mov_eax_ebx().report_eax();
-  }
-  load(code.finish());
-  const auto outcome = run();
-  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
-  const auto values = reports_.values();
-  ASSERT_EQ(values.size(), 16U);
-  for (const auto value : values) {
-    EXPECT_NE(value, 0x4b4d564bU);  // "KVMK"
-    EXPECT_NE(value, 0x7263694dU);  // "Micr"
-  }
-}
-
-TEST_F(Life, CpuidShowsHyperVWithTheIdAskedFor) {
-  create_vm(1, {.hidden = true, .hyperv_vendor_id = "exactly12chr"});
-  load(hypervisor_reports().finish());
-  const auto outcome = run();
-  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
-  const auto values = reports_.values();
-  ASSERT_EQ(values.size(), 6U);
-  EXPECT_EQ(values[0], 0x40000005U);
-  EXPECT_EQ(values[1], 0x63617865U);  // "exac"
-  EXPECT_EQ(values[2], 0x31796c74U);  // "tly1"
-  EXPECT_EQ(values[3], 0x72686332U);  // "2chr"
-  EXPECT_EQ(values[4], 0x31237648U);  // "Hv#1"
-  EXPECT_EQ(values[5] >> 31, 1U);
-}
-
-TEST_F(Life, CpuidShowsTheEnlightenmentsAskedFor) {
-  const std::vector<std::string> names = {"time", "vapic"};
-  create_vm(1, {.hyperv = names});
-  GuestCode code;
-  for (const std::uint32_t leaf : {0x40000000U, 0x40000003U, 0x40000004U, 0x40000100U}) {
-    code.mov_eax(leaf).raw({0x0f, 0xa2}).report_eax().mov_eax(leaf).raw({0x0f, 0xa2});
-    code.mov_eax_ebx().report_eax();
-  }
-  load(code.finish());
-  const auto outcome = run();
-  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
-  const auto values = reports_.values();
-  ASSERT_EQ(values.size(), 8U);
-  EXPECT_EQ(values[1], 0x7263694dU);     // "Micr"
-  EXPECT_EQ(values[2] & 0x272, 0x272U);  // time and TSC page, APIC, hypercall, index
-  EXPECT_EQ(values[4] & 0x28, 0x28U);    // APIC by MSRs, relaxed
-  EXPECT_EQ(values[7], 0x4b4d564bU) << "KVM's own leaves behind";
-}
-
-// Linux, Documentation/virt/kvm/x86/cpuid.rst: "KVMKVMKVM\0\0\0" in EBX, ECX, EDX.
-TEST_F(Life, CpuidShowsTheHypervisorAndTheTopology) {
-  create_vm(3);
-  GuestCode code;
-  code.mov_eax(0x40000000).raw({0x0f, 0xa2}).report_eax().mov_eax_ebx().report_eax();
-  code.mov_eax_ecx().report_eax().mov_eax_edx().report_eax();
-  code.mov_eax(1).raw({0x0f, 0xa2}).mov_eax_ebx().report_eax().mov_eax_ecx().report_eax().finish();
-  load(code);
-  const auto outcome = run();
-  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
-  const auto values = reports_.values();
-  ASSERT_EQ(values.size(), 6U);
-  EXPECT_GE(values[0], 0x40000001U);  // the last leaf of this range
-  EXPECT_EQ(values[1], 0x4b4d564bU);
-  EXPECT_EQ(values[2], 0x564b4d56U);
-  EXPECT_EQ(values[3], 0x4dU);
-  EXPECT_EQ(values[4] >> 16, 3U);  // APIC ID 0, three logical processors
-  EXPECT_EQ(values[5] >> 31, 1U);  // hypervisor present
 }
 
 }  // namespace

@@ -76,47 +76,50 @@ void set_hypervisor_bit(std::vector<CpuidEntry>& entries) {
   }
 }
 
-/// Bits of an APIC ID that tell cores apart.
-unsigned core_id_bits(std::uint32_t count) {
-  return static_cast<unsigned>(std::bit_width(count - 1));
-}
-
-/// Leaf 1: initial APIC ID, logical processors, HTT.
-void set_basic_topology(CpuidEntry& entry, std::uint32_t index, std::uint32_t count) {
+/// Leaf 1: initial APIC ID, logical processors of the package, HTT.
+void set_basic_topology(CpuidEntry& entry, std::uint32_t cpu, const CpuTopology& topology) {
+  const std::uint32_t count = topology.cores_per_package();
   auto& ebx = entry[Reg::kEbx];
-  ebx = (ebx & 0x0000ffff) | (index << 24) | (std::min(count, 255U) << 16);
+  ebx = (ebx & 0x0000ffff) | (topology.apic_id(cpu) << 24) | (std::min(count, 255U) << 16);
   auto& edx = entry[Reg::kEdx];
   edx = count > 1 ? edx | bit(28) : edx & ~bit(28);
 }
 
-/// Leaf 4 (Intel) and 0x8000001d (AMD): level 3 is shared by all vCPUs, lower levels by none.
-void set_cache_topology(CpuidEntry& entry, std::uint32_t count, bool intel) {
+/// Leaf 4 (Intel) and 0x8000001d (AMD): level 3 is shared by all vCPUs of a package, lower levels
+/// by none.
+void set_cache_topology(CpuidEntry& entry, const CpuTopology& topology, bool intel) {
   auto& eax = entry[Reg::kEax];
   if ((eax & 0x1f) == 0) {
     return;  // no more caches
   }
+  const std::uint32_t count = topology.cores_per_package();
   const std::uint32_t sharing = ((eax >> 5) & 7) >= 3 ? count - 1 : 0;
-  const std::uint32_t cores = intel ? (bit(core_id_bits(count)) - 1) & 0x3f : 0;
+  // Rounded as leaf 1's count is by guests, which divide one by the other.
+  const std::uint32_t cores = intel ? (std::bit_ceil(count) - 1) & 0x3f : 0;
   eax = (eax & 0x3fff) | (sharing << 14) | (cores << 26);
 }
 
-/// Leaf 0x80000008 ECX and 0x8000001e: AMD's core count and ids.
-void set_amd_topology(CpuidEntry& entry, std::uint32_t index, std::uint32_t count) {
+/// Leaf 0x80000008 ECX and 0x8000001e: AMD's core count and ids. A package is one of AMD's nodes.
+void set_amd_topology(CpuidEntry& entry, std::uint32_t cpu, const CpuTopology& topology) {
   if (entry.leaf == 0x80000008) {
-    entry[Reg::kEcx] = (core_id_bits(count) << 12) | (count - 1);
+    entry[Reg::kEcx] = (topology.core_id_bits() << 12) | (topology.cores_per_package() - 1);
   } else {
-    entry.registers = {index, index, 0, 0};  // one thread a core, node 0 of 1
+    // One thread a core, one node a package.
+    entry.registers = {topology.apic_id(cpu), topology.core(cpu), topology.package(cpu), 0};
   }
 }
 
 /// Leaf 0xb (and 0x1f): subleaf 0 threads, subleaf 1 cores, then nothing.
-std::array<CpuidEntry, 3> extended_topology(std::uint32_t leaf, std::uint32_t index,
-                                            std::uint32_t count) {
+std::array<CpuidEntry, 3> extended_topology(std::uint32_t leaf, std::uint32_t cpu,
+                                            const CpuTopology& topology) {
   constexpr std::uint32_t kThread = 1U << 8;
   constexpr std::uint32_t kCore = 2U << 8;
-  return {CpuidEntry{leaf, 0, true, {0, 1, kThread | 0, index}},
-          CpuidEntry{leaf, 1, true, {core_id_bits(count), count, kCore | 1, index}},
-          CpuidEntry{leaf, 2, true, {0, 0, 2, index}}};
+  const std::uint32_t id = topology.apic_id(cpu);
+  return {
+      CpuidEntry{leaf, 0, true, {0, 1, kThread | 0, id}},
+      CpuidEntry{
+          leaf, 1, true, {topology.core_id_bits(), topology.cores_per_package(), kCore | 1, id}},
+      CpuidEntry{leaf, 2, true, {0, 0, 2, id}}};
 }
 
 void hide_one(std::vector<CpuidEntry>& entries, std::string_view name) {
@@ -163,8 +166,8 @@ Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::stri
   return {};
 }
 
-std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t index,
-                                    std::uint32_t count) {
+std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t cpu,
+                                    const CpuTopology& topology) {
   std::vector<CpuidEntry> entries;
   bool has_leaf_b = false;
   for (const auto& entry : supported) {
@@ -178,15 +181,15 @@ std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::
   set_hypervisor_bit(entries);
   for (auto& entry : entries) {
     if (entry.leaf == 1) {
-      set_basic_topology(entry, index, count);
+      set_basic_topology(entry, cpu, topology);
     } else if (entry.leaf == 4 || entry.leaf == 0x8000001d) {
-      set_cache_topology(entry, count, entry.leaf == 4);
+      set_cache_topology(entry, topology, entry.leaf == 4);
     } else if (entry.leaf == 0x80000008 || entry.leaf == 0x8000001e) {
-      set_amd_topology(entry, index, count);
+      set_amd_topology(entry, cpu, topology);
     }
   }
   if (has_leaf_b) {
-    const auto levels = extended_topology(0xb, index, count);
+    const auto levels = extended_topology(0xb, cpu, topology);
     entries.insert(entries.end(), levels.begin(), levels.end());
   }
   return entries;

@@ -2,8 +2,8 @@
 // The CPUID a guest sees: what KVM supports on this host, cleaned of what makes no sense in a
 // guest, with topology leaves that are right for the number of vCPUs, and without the features the
 // user hides. Pure; no KVM needed. Sources: Intel SDM volume 2A, CPUID; AMD64 APM volume 3,
-// appendix E; Linux Documentation/virt/kvm/x86/cpuid.rst. Missing: more than one socket,
-// hyperthreads (every vCPU is a core of one socket).
+// appendix E; Linux Documentation/virt/kvm/x86/cpuid.rst. Missing: hyperthreads (every vCPU is a
+// core).
 #pragma once
 
 #include <array>
@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "vmm/base/cpu_topology.hpp"
 #include "vmm/base/result.hpp"
 
 namespace gpuvm {
@@ -51,9 +52,9 @@ Status show_hypervisor(std::vector<CpuidEntry>& entries, const HypervisorView& v
 /// guest is shown. Nothing is wrong with entries that show no Hyper-V.
 Status check_hyperv(std::span<const CpuidEntry> entries, std::span<const CpuidEntry> offered);
 
-/// The leaves for vCPU `index` of `count`; its APIC ID is `index`.
-std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t index,
-                                    std::uint32_t count);
+/// The leaves for vCPU `cpu` of `topology`.
+std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::uint32_t cpu,
+                                    const CpuTopology& topology);
 
 /// Guest physical address bits (leaf 0x80000008); 36 where the leaf is absent.
 unsigned physical_address_bits(std::span<const CpuidEntry> entries);

@@ -20,10 +20,11 @@ KvmVm::KvmVm(const KvmSystem& system, KvmVmOptions options)
     : system_(system), options_(std::move(options)), slots_(system.max_memory_slots()) {}
 
 Result<std::unique_ptr<KvmVm>> KvmVm::create(const KvmSystem& system, KvmVmOptions options) {
-  if (options.cpus == 0 || options.cpus > system.max_vcpus()) {
+  const std::uint32_t cpus = options.cpus.cpus();
+  if (cpus == 0 || cpus > system.max_vcpus()) {
     return fail(ErrorKind::kHost,
                 "The host's KVM supports 1 to {} vCPUs, not {}; change machine.cpus",
-                system.max_vcpus(), options.cpus);
+                system.max_vcpus(), cpus);
   }
   std::unique_ptr<KvmVm> vm(new KvmVm(system, std::move(options)));
   TRY(vm->rebuild());
@@ -63,9 +64,10 @@ Status KvmVm::create_chips() {
 }
 
 Status KvmVm::create_vcpus() {
-  for (std::uint32_t index = 0; index < options_.cpus; ++index) {
-    auto vcpu = TRY_CONTEXT(Vcpu::create(vm_.get(), index, system_.run_area_size()),
-                            fmt::format("vCPU {}", index));
+  for (std::uint32_t index = 0; index < options_.cpus.cpus(); ++index) {
+    auto vcpu = TRY_CONTEXT(
+        Vcpu::create(vm_.get(), index, options_.cpus.apic_id(index), system_.run_area_size()),
+        fmt::format("vCPU {}", index));
     TRY(vcpu->set_cpuid(guest_cpuid(options_.cpuid, index, options_.cpus)));
     TRY(vcpu->limit_machine_check_banks());
     vcpus_.push_back(std::move(vcpu));

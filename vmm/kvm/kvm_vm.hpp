@@ -17,7 +17,7 @@
 namespace gpuvm {
 
 struct KvmVmOptions {
-  std::uint32_t cpus = 1;
+  CpuTopology cpus = CpuTopology::one_package(1);
   std::vector<CpuidEntry> cpuid;    ///< what the guest may see, before topology
   std::vector<int> vfio_group_fds;  ///< told to KVM, for cache coherency and ownership
 };

@@ -22,9 +22,9 @@ constexpr std::uint64_t kMachineCheckBanks = 1;
 
 }  // namespace
 
-Result<std::unique_ptr<Vcpu>> Vcpu::create(int vm_fd, std::uint32_t index,
+Result<std::unique_ptr<Vcpu>> Vcpu::create(int vm_fd, std::uint32_t index, std::uint32_t apic_id,
                                            std::size_t run_area_size) {
-  UniqueFd fd(::ioctl(vm_fd, KVM_CREATE_VCPU, index));
+  UniqueFd fd(::ioctl(vm_fd, KVM_CREATE_VCPU, apic_id));
   if (!fd) {
     return fail_errno(ErrorKind::kHost, "Cannot create it");
   }

@@ -30,7 +30,8 @@ enum class VcpuEvent {
 
 class Vcpu : public Inspectable {
  public:
-  static Result<std::unique_ptr<Vcpu>> create(int vm_fd, std::uint32_t index,
+  /// `apic_id`: KVM's own number for it, from which its local APIC has its id; 0 is the boot CPU's.
+  static Result<std::unique_ptr<Vcpu>> create(int vm_fd, std::uint32_t index, std::uint32_t apic_id,
                                               std::size_t run_area_size);
 
   std::uint32_t index() const { return index_; }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/boot_loader.hpp"
 
-#include <numeric>
-
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/mc146818.hpp"
 #include "devices/platform/reset_port.hpp"
@@ -17,8 +15,7 @@ namespace {
 
 AcpiInput acpi_input(const Config& config, const GuestTables& tables) {
   AcpiInput input;
-  input.apic_ids.resize(config.machine.cpus);
-  std::iota(input.apic_ids.begin(), input.apic_ids.end(), 0U);
+  input.apic_ids.assign(tables.cpus.apic_ids().begin(), tables.cpus.apic_ids().end());
   input.local_apic = layout::kLocalApicBase;
   input.io_apic = layout::kIoApicBase;
   input.sci = kSciGsi;
@@ -75,19 +72,21 @@ Result<PlacedAcpi> place_acpi_tables(const Config& config, const GuestMemory& me
   return placed;
 }
 
-SmbiosInput smbios_input(const Config& config, const GuestMemory& memory) {
+SmbiosInput smbios_input(const Config& config, const GuestMemory& memory, const CpuTopology& cpus) {
   SmbiosInput input;
   input.uuid = machine_uuid(config.name);
   input.machine_name = config.name;
-  input.processors.cores_per_socket = config.machine.cpus;
+  input.processors.sockets = cpus.packages();
+  input.processors.cores_per_socket = cpus.cores_per_package();
   for (const auto& region : memory.regions()) {
     input.ram.push_back(region.range);
   }
   return input;
 }
 
-Result<GuestAddress> place_smbios(const Config& config, const GuestMemory& memory) {
-  const auto image = TRY(build_smbios(smbios_input(config, memory)));
+Result<GuestAddress> place_smbios(const Config& config, const GuestMemory& memory,
+                                  const CpuTopology& cpus) {
+  const auto image = TRY(build_smbios(smbios_input(config, memory, cpus)));
   if (!memory.write(image.base, image.bytes)) {
     return fail(ErrorKind::kInternal, "The SMBIOS tables do not fit into guest memory");
   }
@@ -146,15 +145,16 @@ Result<AcpiBlobs> acpi_blobs(const Config& config, const GuestTables& tables) {
   return build_acpi_blobs(acpi_input(config, tables));
 }
 
-Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory) {
-  return build_smbios_parts(smbios_input(config, memory));
+Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory,
+                                 const CpuTopology& cpus) {
+  return build_smbios_parts(smbios_input(config, memory, cpus));
 }
 
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
                                  const GuestTables& tables, const LinuxImage* kernel,
                                  EfiBoot* efi) {
   const PlacedAcpi acpi = TRY(place_acpi_tables(config, memory, tables));
-  const GuestAddress smbios = TRY(place_smbios(config, memory));
+  const GuestAddress smbios = TRY(place_smbios(config, memory, tables.cpus));
   if (efi != nullptr) {
     return efi->load(efi_load(config, tables, acpi, smbios));
   }
@@ -164,7 +164,7 @@ Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory
 Result<std::vector<std::byte>> make_guest_tree(const Config& config, const GuestMemory& memory,
                                                const GuestTables& tables) {
   const PlacedAcpi acpi = TRY(place_acpi_tables(config, memory, tables));
-  const GuestAddress smbios = TRY(place_smbios(config, memory));
+  const GuestAddress smbios = TRY(place_smbios(config, memory, tables.cpus));
   return EfiBoot::make_tree(memory, efi_load(config, tables, acpi, smbios));
 }
 

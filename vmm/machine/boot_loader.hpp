@@ -21,6 +21,7 @@ namespace gpuvm {
 
 /// What the tables say of the machine besides its configuration.
 struct GuestTables {
+  CpuTopology cpus = CpuTopology::one_package(1);
   std::vector<const AcpiSource*> acpi_sources;  ///< in the order of the DSDT
   std::vector<AcpiRom> acpi_roms = {};          ///< that ACPI hands out
   std::vector<GuestRange> device_memory = {};   ///< soft reserved
@@ -35,7 +36,8 @@ struct GuestTables {
 Result<AcpiBlobs> acpi_blobs(const Config& config, const GuestTables& tables);
 
 /// The SMBIOS tables, for the same.
-Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory);
+Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory,
+                                 const CpuTopology& cpus);
 
 /// Reads and examines boot.kernel for mode "linux". Needs nothing of the machine. Errors: kConfig.
 Result<LinuxImage> read_kernel(const Config& config);

@@ -136,8 +136,9 @@ Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
   }
   GuestTables tables;
   tables.device_memory = TRY(describe_memory(host, functions, memory));
-  tables.numa =
-      TRY(NumaPlan::create(host, config, functions, memory)).describe(tables.device_memory, {});
+  const auto numa = TRY(NumaPlan::create(host, config, functions, memory));
+  tables.cpus = numa.cpus();
+  tables.numa = numa.describe(tables.device_memory, {});
   const auto plan = TRY(
       plan_pci(end_of_memory(memory, tables.device_memory), requests, TRY(guest_address_bits())));
   tables.buses = static_cast<unsigned>(ports.size()) + 1;

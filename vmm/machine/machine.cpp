@@ -172,7 +172,7 @@ void warn_of_hidden_hypervisor(const Config& config) {
 Status Machine::add_vm() {
   kvm_ = std::make_unique<KvmSystem>(TRY(KvmSystem::open()));
   KvmVmOptions vm;
-  vm.cpus = options_.config.machine.cpus;
+  vm.cpus = numa_->cpus();
   vm.cpuid = TRY(kvm_->supported_cpuid());
   TRY(hide_features(vm.cpuid, options_.config.cpu.hide));
   TRY(show_hypervisor(vm.cpuid, {.hidden = options_.config.cpu.hide_hypervisor,
@@ -241,7 +241,7 @@ Status Machine::add_uefi() {
                       .slots = vm_->slots(),
                       .mmio = mmio_,
                       .ports = ports_}));
-  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_)),
+  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_, numa_->cpus())),
                           .memory64_wanted = pci_->memory64_wanted(),
                           .acpi = [this]() -> Result<AcpiBlobs> {
                             pci_->describe();
@@ -278,6 +278,7 @@ Status Machine::fail_with(Status status) {
 
 GuestTables Machine::tables() {
   GuestTables tables;
+  tables.cpus = numa_->cpus();
   tables.acpi_sources = pci_->acpi_sources();
   tables.acpi_roms = pci_->acpi_roms();
   tables.device_memory = pci_->device_memory();

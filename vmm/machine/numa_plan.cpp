@@ -34,6 +34,30 @@ std::vector<GuestRange> ranges_of(const GuestMemory& memory) {
   return ranges;
 }
 
+/// Nobody asked for this node: where the host refuses to choose one (a container's seccomp filter,
+/// a kernel without NUMA) the guest starts all the same, only slower.
+void prefer_node(GuestMemory& memory, const std::vector<GuestRange>& ranges, unsigned host_node) {
+  for (const auto& range : ranges) {
+    if (const auto placed = memory.place_on_node(range, host_node, NodePolicy::kPrefer); !placed) {
+      log::warn("Guest memory comes from where the host likes, not from the GPU's node {}: {}",
+                host_node, placed.error().to_string());
+      return;
+    }
+  }
+  log::debug("Guest memory comes from the GPU's node {}", host_node);
+}
+
+CpuTopology topology_of(const Config& config) {
+  if (config.nodes.empty()) {
+    return CpuTopology::one_package(config.machine.cpus);
+  }
+  std::vector<std::vector<unsigned>> packages;
+  for (const auto& node : config.nodes) {
+    packages.push_back(node.cpus);
+  }
+  return CpuTopology::of_packages(packages);
+}
+
 Status check_host(const HostSystem& host, const Config& config) {
   for (std::size_t i = 0; i < config.nodes.size(); ++i) {
     if (config.nodes[i].host_node) {
@@ -74,7 +98,7 @@ Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
                                   const GuestMemory& memory) {
   TRY(check_host(host, config));
   NumaPlan plan;
-  plan.cpus_ = config.machine.cpus;
+  plan.cpus_ = topology_of(config);
   plan.gpu_node_ = find_gpu_node(host, functions);
   for (const auto& function : functions) {
     if (function.settings.coherent_bar) {
@@ -96,7 +120,7 @@ Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
   }
   if (plan.nodes_.empty() && !plan.with_memory_.empty()) {
     // All that is ordinary is one node then.
-    std::vector<unsigned> all(plan.cpus_);
+    std::vector<unsigned> all(config.machine.cpus);
     std::iota(all.begin(), all.end(), 0U);
     sizes.push_back(config.machine.memory);
     plan.nodes_.push_back({.cpus = std::move(all), .memory = {}, .host_node = plan.gpu_node_});
@@ -132,16 +156,14 @@ void NumaPlan::find_distances(const HostSystem& host) {
 
 Status NumaPlan::bind(GuestMemory& memory) const {
   if (nodes_.empty() && gpu_node_) {
-    for (const auto& range : ranges_of(memory)) {
-      TRY(memory.place_on_node(range, *gpu_node_, NodePolicy::kPrefer));
-    }
-    log::debug("Guest memory comes from the GPU's node {}", *gpu_node_);
+    prefer_node(memory, ranges_of(memory), *gpu_node_);
   }
   for (const auto& node : nodes_) {
-    for (const auto& range : node.memory) {
-      if (node.host_node) {
-        TRY(memory.place_on_node(range, *node.host_node,
-                                 node.is_strict ? NodePolicy::kBind : NodePolicy::kPrefer));
+    if (node.host_node && !node.is_strict) {
+      prefer_node(memory, node.memory, *node.host_node);
+    } else if (node.host_node) {
+      for (const auto& range : node.memory) {
+        TRY(memory.place_on_node(range, *node.host_node, NodePolicy::kBind));
       }
     }
   }
@@ -154,6 +176,10 @@ std::optional<std::uint32_t> NumaPlan::node_of(const HostFunction& function) con
     return static_cast<std::uint32_t>(nodes_.size()) +
            static_cast<std::uint32_t>(own - with_memory_.begin());
   }
+  return near_node(function);
+}
+
+std::optional<std::uint32_t> NumaPlan::near_node(const HostFunction& function) const {
   const auto near = std::find_if(near_.begin(), near_.end(), [&](const Near& each) {
     return each.function == function.name();
   });
@@ -167,13 +193,33 @@ std::optional<std::uint32_t> NumaPlan::node_of(const HostFunction& function) con
                               : std::optional(static_cast<std::uint32_t>(node - nodes_.begin()));
 }
 
+std::optional<std::uint32_t> NumaPlan::bridge_node(
+    const std::vector<HostFunction>& functions) const {
+  const HostFunction* first = nullptr;
+  for (const auto& function : functions) {
+    const auto node = near_node(function);
+    if (!node) {
+      continue;
+    }
+    first = first != nullptr ? first : &function;
+    if (near_node(*first) != node) {
+      log::info(
+          "The guest's kernel will not know its PCI devices' NUMA nodes, which it takes from the "
+          "host bridge: {} is near to node {}, {} to node {}",
+          first->name(), *near_node(*first), function.name(), *node);
+      return std::nullopt;
+    }
+  }
+  return first != nullptr ? near_node(*first) : std::nullopt;
+}
+
 std::optional<AcpiNuma> NumaPlan::describe(const std::vector<GuestRange>& device_memory,
                                            std::vector<AcpiNumaInitiator> initiators) const {
   if (nodes_.empty()) {
     return std::nullopt;
   }
   AcpiNuma numa;
-  numa.cpu_domains.assign(cpus_, 0);
+  numa.cpu_domains.assign(cpus_.cpus(), 0);
   for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
     for (const unsigned cpu : nodes_[node].cpus) {
       numa.cpu_domains[cpu] = node;

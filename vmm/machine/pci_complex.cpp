@@ -53,6 +53,7 @@ unsigned bus_count(const HostDevices& devices) {
 PciComplex::PciComplex(const Options& options)
     : options_(options),
       buses_(bus_count(options.devices)),
+      node_(options.numa.bridge_node(options.devices.functions())),
       aperture64_(placeholder()),
       bar_space_(forbidden_ranges(options.memory, options.firmware_flash)),
       ecam_at_(*GuestRange::create(layout::kEcamBase, layout::kEcamSize)),
@@ -374,7 +375,8 @@ void PciComplex::describe() {
       .buses = buses_,
       .io_windows = io_windows(),
       .memory_windows = memory_windows(),
-      .devices = topology_.root_devices()});
+      .devices = topology_.root_devices(),
+      .proximity_domain = node_});
 }
 
 TreePci PciComplex::tree() const {

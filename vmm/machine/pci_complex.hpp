@@ -120,6 +120,7 @@ class PciComplex : public Inspectable {
 
   Options options_;
   const unsigned buses_;
+  const std::optional<std::uint32_t> node_;  ///< that all functions are near to
   GuestRange aperture64_;
   std::vector<GuestRange> device_memory_;
   std::uint64_t memory64_wanted_ = 0;

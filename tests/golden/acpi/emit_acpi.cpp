@@ -222,7 +222,9 @@ Result<AcpiImage> build_machine() {
   const AcpiBattery battery;
   const RtcCmos rtc(RtcCmos::Options{}, pins);
   const SerialPort serial(console, pins);
-  const PciAcpi bridge(pci_config());
+  auto bridge_config = pci_config();
+  bridge_config.proximity_domain = 1;  // the CPUs' node near to what is behind the port
+  const PciAcpi bridge(bridge_config);
   RootPortConfig port_config;
   port_config.name = "port1";
   port_config.device = 1;

@@ -21,6 +21,10 @@ SHOW='
 for node in /sys/devices/system/node/node*; do
   echo "NODE ${node##*node} cpus $(cat $node/cpulist) mib $(($(sed -n "s/.*MemTotal: *\([0-9]*\) kB/\1/p" $node/meminfo) / 1024)) distance $(cat $node/distance)"
 done
+for device in /sys/bus/pci/devices/*; do echo "PCI ${device##*/} node $(cat $device/numa_node)"; done
+for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
+  echo "CPU ${cpu##*cpu} package $(cat $cpu/topology/physical_package_id) siblings $(cat $cpu/topology/core_siblings_list)"
+done
 echo "INITIATOR $(cat /sys/devices/system/node/has_generic_initiator 2>/dev/null)"
 '
 GUEST_INITRD=$LAB_PLAIN_INITRD make_guest nodes "$SHOW
@@ -28,11 +32,11 @@ read line
 show_dmesg" <<END
 $PCI
 [machine]
-cpus = 2
+cpus = 3
 memory = "512MiB"
-pin = [1, 0]
+pin = [1, 0, 1]
 [[node]]
-cpus = [0]
+cpus = [0, 2]
 memory = "192MiB"
 host_node = 0
 [[node]]
@@ -53,12 +57,15 @@ expect "320 MiB on node 1" test "$(pages_on 1)" = $((320 * 256))
 type_line go
 wait_guest 60
 expect "power off, status 0" test "$guest_status" = 0
-expect "the guest's node 0 has vCPU 0" guest_said '^NODE 0 cpus 0 mib 1[0-9][0-9] distance 10 21'
+expect "the guest's node 0 has vCPUs 0 and 2" guest_said '^NODE 0 cpus 0,2 mib 1[0-9][0-9] distance 10 21'
 expect "its node 1 has vCPU 1" guest_said '^NODE 1 cpus 1 mib [23][0-9][0-9] distance 21 10'
 expect "the GPU is an initiator of node 1" guest_said '^INITIATOR 1'
-# Known, see docs/limits.md: CPUID says that both vCPUs share a cache.
-sed -i '/WARNING: CPU: 1 PID: 0 at arch.x86.kernel.smpboot.c/,/end trace/d' "$CONSOLE"
+expect "and a PCI device of node 1" guest_said '^PCI 0000:01:00.0 node 1'
+expect "vCPUs 0 and 2 are a package" guest_said '^CPU 0 package 0 siblings 0,2'
+expect "says vCPU 2, too" guest_said '^CPU 2 package 0 siblings 0,2'
+expect "vCPU 1 is another" guest_said '^CPU 1 package 1 siblings 1'
 check_dmesg
+expect_not "the kernel finds packages and nodes to fit" grep -aE "topology_sane|sched: CPU #|APIC ID mismatch" "$WORK/dmesg"
 
 # ---- No nodes: the memory comes from the GPU's.
 

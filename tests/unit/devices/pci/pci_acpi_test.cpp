@@ -75,6 +75,16 @@ TEST(PciAcpi, ResourcesHoldTheWindows) {
   EXPECT_TRUE(contains(terms, aml::dword_memory(0xe0000000, 0xe1ffffff, consumed)));
 }
 
+// ACPI 6.5, 6.2.14.
+TEST(PciAcpi, ProximityDomainOnlyWhereItIsKnown) {
+  auto with = config();
+  with.proximity_domain = 3;
+  const auto term = aml::name("_PXM", aml::integer(3));
+  EXPECT_TRUE(contains(aml::join(PciAcpi(with).acpi()), term));
+  const auto without = aml::join(PciAcpi(config()).acpi());
+  EXPECT_FALSE(contains(without, {{term.bytes.begin(), term.bytes.begin() + 5}})) << "_PXM at all";
+}
+
 TEST(PciAcpi, RootPortNode) {
   auto port = RootPort::create({.name = "port1", .device = 2, .function = 1});
   ASSERT_TRUE(port);

@@ -229,6 +229,20 @@ TEST(AcpiTables, HighApicIdsUseX2apicEntries) {  // 5.2.12.12
   }
 }
 
+TEST(AcpiTables, ProcessorsAreInTheOrderOfVcpusWhateverTheirIds) {
+  AcpiInput input;
+  input.apic_ids = {0, 8, 1, 9};
+  std::vector<std::uint32_t> ids;
+  for (const auto& [type, bytes] : madt_entries(guest_for(input))) {
+    if (type == acpi::MadtType::kLocalApic) {
+      const auto entry = load_at<acpi::MadtLocalApic>(bytes, 0).value();
+      EXPECT_EQ(value(entry.processor_uid), ids.size());
+      ids.push_back(value(entry.apic_id));
+    }
+  }
+  EXPECT_EQ(ids, input.apic_ids);
+}
+
 TEST(AcpiTables, OverridesForTimerAndSci) {  // 5.2.12.5
   AcpiInput input = input_with_cpus(1);
   input.has_pit = false;
@@ -271,7 +285,9 @@ TEST(AcpiTables, BuildsTheSameTwice) {
 TEST(AcpiTables, RefusesWrongInput) {
   EXPECT_FALSE(build_acpi(AcpiInput{}).has_value());
   AcpiInput input;
-  input.apic_ids = {1, 1};
+  input.apic_ids = {1, 0, 1};
+  EXPECT_FALSE(build_acpi(input).has_value());
+  input.apic_ids = {0, 256, 1};
   EXPECT_FALSE(build_acpi(input).has_value());
   input = input_with_cpus(1);
   input.sci = Gsi(20);

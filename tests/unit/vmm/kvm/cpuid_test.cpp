@@ -33,6 +33,10 @@ std::vector<CpuidEntry> host() {
   };
 }
 
+CpuTopology one(std::uint32_t cpus) {
+  return CpuTopology::one_package(cpus);
+}
+
 const CpuidEntry* find(const std::vector<CpuidEntry>& entries, std::uint32_t leaf,
                        std::uint32_t subleaf = 0) {
   for (const auto& entry : entries) {
@@ -48,7 +52,7 @@ TEST(Cpuid, HypervisorIsShownHiddenOrBehindHyperV) {
   const auto view = [](const HypervisorView& wanted) {
     auto entries = host();
     EXPECT_TRUE(show_hypervisor(entries, wanted));
-    return guest_cpuid(entries, 0, 1);
+    return guest_cpuid(entries, 0, one(1));
   };
   const auto bit_31 = [](const std::vector<CpuidEntry>& entries) {
     return (*find(entries, 1))[Reg::kEcx] >> 31;
@@ -115,7 +119,7 @@ TEST(Cpuid, HyperVThatKvmDoesNotServe) {
 TEST(Cpuid, EveryCpuHasItsOwnApicIdEverywhere) {
   for (const std::uint32_t count : {1U, 2U, 3U, 64U}) {
     for (std::uint32_t index = 0; index < count; ++index) {
-      const auto cpuid = guest_cpuid(host(), index, count);
+      const auto cpuid = guest_cpuid(host(), index, one(count));
       EXPECT_EQ((*find(cpuid, 1))[Reg::kEbx] >> 24, index);
       EXPECT_EQ((*find(cpuid, 0xb, 0))[Reg::kEdx], index);
       EXPECT_EQ((*find(cpuid, 0xb, 1))[Reg::kEdx], index);
@@ -128,7 +132,7 @@ TEST(Cpuid, EveryCpuHasItsOwnApicIdEverywhere) {
 // processors.
 TEST(Cpuid, CoreLevelCoversAllCpus) {
   for (const std::uint32_t count : {1U, 2U, 3U, 5U, 64U}) {
-    const auto cpuid = guest_cpuid(host(), 0, count);
+    const auto cpuid = guest_cpuid(host(), 0, one(count));
     const auto& core = *find(cpuid, 0xb, 1);
     EXPECT_EQ(core[Reg::kEbx], count);
     EXPECT_GE(1U << (core[Reg::kEax] & 0x1f), count);
@@ -137,13 +141,38 @@ TEST(Cpuid, CoreLevelCoversAllCpus) {
   }
 }
 
+// vCPUs 0 and 2 are one package, 1, 3 and 4 the other, whose APIC IDs begin at 8.
+TEST(Cpuid, PackagesAreApartInEveryLeaf) {
+  const auto topology = CpuTopology::of_packages({{0, 2}, {1, 3, 4}});
+  const std::vector<std::uint32_t> ids = {0, 8, 1, 9, 10};
+  for (std::uint32_t cpu = 0; cpu < ids.size(); ++cpu) {
+    const auto cpuid = guest_cpuid(host(), cpu, topology);
+    EXPECT_EQ((*find(cpuid, 1))[Reg::kEbx] >> 16, ids[cpu] << 8 | 3) << "3 in the larger package";
+    EXPECT_EQ((*find(cpuid, 0xb, 0))[Reg::kEdx], ids[cpu]);
+    EXPECT_EQ((*find(cpuid, 0xb, 1))[Reg::kEdx], ids[cpu]);
+    EXPECT_EQ((*find(cpuid, 0xb, 1))[Reg::kEax], 3U) << "the package is the id's bits from 3 on";
+    EXPECT_EQ((*find(cpuid, 0xb, 1))[Reg::kEbx], 3U);
+    // Intel SDM, leaf 4: cores and sharing less one, cores rounded up. AMD APM, 0x8000001d:
+    // sharing.
+    EXPECT_EQ((*find(cpuid, 4, 3))[Reg::kEax] >> 26, 3U);
+    EXPECT_EQ((*find(cpuid, 4, 3))[Reg::kEax] >> 14 & 0xfff, 2U);
+    EXPECT_EQ((*find(cpuid, 0x8000001d, 3))[Reg::kEax] >> 14 & 0xfff, 2U);
+    // AMD APM: bits of the core's number, cores less one.
+    EXPECT_EQ((*find(cpuid, 0x80000008))[Reg::kEcx], 0x3002U);
+    EXPECT_EQ((*find(cpuid, 0x8000001e))[Reg::kEax], ids[cpu]);
+    EXPECT_EQ((*find(cpuid, 0x8000001e))[Reg::kEbx], ids[cpu] & 7) << "the core in its package";
+    EXPECT_EQ((*find(cpuid, 0x8000001e))[Reg::kEcx], ids[cpu] >> 3) << "AMD's node: the package";
+    EXPECT_EQ(find(cpuid, 0x1f), nullptr) << "0xb has it all";
+  }
+}
+
 TEST(Cpuid, HyperThreadingBitFollowsTheCount) {
-  EXPECT_EQ((*find(guest_cpuid(host(), 0, 1), 1))[Reg::kEdx] & (1U << 28), 0U);
-  EXPECT_NE((*find(guest_cpuid(host(), 0, 2), 1))[Reg::kEdx] & (1U << 28), 0U);
+  EXPECT_EQ((*find(guest_cpuid(host(), 0, one(1)), 1))[Reg::kEdx] & (1U << 28), 0U);
+  EXPECT_NE((*find(guest_cpuid(host(), 0, one(2)), 1))[Reg::kEdx] & (1U << 28), 0U);
 }
 
 TEST(Cpuid, GuestSeesAHypervisorAndNoNestingNorPmu) {
-  const auto cpuid = guest_cpuid(host(), 0, 1);
+  const auto cpuid = guest_cpuid(host(), 0, one(1));
   EXPECT_NE((*find(cpuid, 1))[Reg::kEcx] & (1U << 31), 0U);
   EXPECT_EQ((*find(cpuid, 1))[Reg::kEcx] & (1U << 5), 0U);
   EXPECT_EQ((*find(cpuid, 0x80000001))[Reg::kEcx] & (1U << 2), 0U);

@@ -50,6 +50,8 @@ TEST_F(NumaPlanTest, WithoutNodesNothingIsTold) {
   EXPECT_FALSE(plan->has_nodes());
   EXPECT_FALSE(plan->node_of(functions_[0]));
   EXPECT_FALSE(plan->describe({}, {}));
+  EXPECT_EQ(plan->cpus().packages(), 1U);
+  EXPECT_EQ(plan->cpus().cpus(), 2U);
 }
 
 TEST_F(NumaPlanTest, NodesOfTheConfiguration) {
@@ -66,6 +68,9 @@ TEST_F(NumaPlanTest, NodesOfTheConfiguration) {
   EXPECT_EQ(numa->memory[1].domain, 1U);
   EXPECT_EQ(numa->distances, (std::vector<std::vector<std::uint8_t>>{{10, 21}, {21, 10}}));
   EXPECT_EQ(numa->initiators.size(), 1U);
+  EXPECT_EQ(plan->cpus().packages(), 2U);
+  EXPECT_EQ(plan->cpus().apic_id(0), 0U) << "of the second node, but KVM starts it";
+  EXPECT_EQ(plan->cpus().apic_id(1), 8U);
 }
 
 TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
@@ -73,6 +78,7 @@ TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
   const auto plan = create();
   ASSERT_TRUE(plan);
   EXPECT_TRUE(plan->has_nodes());
+  EXPECT_EQ(plan->cpus().packages(), 1U);
   EXPECT_EQ(plan->node_of(functions_[0]), 1U);
   const auto numa = plan->describe({range(4_GiB, 1_GiB)}, {});
   ASSERT_TRUE(numa);
@@ -83,10 +89,39 @@ TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
   EXPECT_EQ(numa->distances, (std::vector<std::vector<std::uint8_t>>{{10, 20}, {20, 10}}));
 }
 
+TEST_F(NumaPlanTest, TheBridgeIsNearWhereTheFunctionsAre) {
+  config_.nodes = {{.cpus = {0}, .memory = 128_MiB, .host_node = 0},
+                   {.cpus = {1}, .memory = 128_MiB, .host_node = 1}};
+  EXPECT_EQ(create()->bridge_node({}), std::nullopt);
+  functions_[0].settings.coherent_bar = 2;
+  EXPECT_EQ(create()->node_of(functions_[0]), 2U);
+  EXPECT_EQ(create()->bridge_node(functions_), 1U) << "of its CPUs, not of its own memory";
+  host_.add_device("0000:02:00.0", "0x010802", 2, "nvme");  // whose node nobody knows
+  functions_.push_back({.host = *Bdf::parse("0000:02:00.0"), .reset = {}});
+  EXPECT_EQ(create()->bridge_node(functions_), 1U);
+  host_.file("/sys/bus/pci/devices/0000:02:00.0/numa_node", "0\n");
+  EXPECT_EQ(create()->bridge_node(functions_), std::nullopt) << "they disagree";
+}
+
 TEST_F(NumaPlanTest, TwoNodesOnOneOfTheHostsAreNotTheSame) {
   config_.nodes = {{.cpus = {0}, .memory = 128_MiB, .host_node = 1},
                    {.cpus = {1}, .memory = 128_MiB, .host_node = 1}};
   EXPECT_EQ(create()->describe({}, {})->distances[0][1], 11) << "guests refuse 10 (SLIT)";
+}
+
+// The kernel refuses (mbind(2), EINVAL) nodes that it does not have, and no machine that runs this
+// has 900: it stands for the EPERM of a container and the ENOSYS of a kernel without NUMA.
+TEST_F(NumaPlanTest, ARefusedPreferenceIsNoReasonNotToStart) {
+  host_.file("/sys/devices/system/node/online", "0-1,900\n");
+  host_.file("/sys/bus/pci/devices/0000:01:00.0/numa_node", "900\n");
+  EXPECT_TRUE(create()->bind(memory_)) << "without nodes: the GPU's";
+  config_.nodes = {{.cpus = {0, 1}, .memory = 256_MiB, .host_node = {}}};
+  EXPECT_TRUE(create()->bind(memory_)) << "a node that names none of the host's";
+  config_.nodes[0].host_node = 900;
+  const auto status = create()->bind(memory_);
+  ASSERT_FALSE(status) << "a node that the user named";
+  EXPECT_EQ(status.error().kind(), ErrorKind::kHost);
+  EXPECT_NE(status.error().to_string().find("node 900"), std::string::npos);
 }
 
 TEST_F(NumaPlanTest, RefusesWhatTheHostDoesNotHave) {
