@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "devices/passthrough/capability_chain.hpp"
+#include "devices/passthrough/function_bars.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
@@ -75,6 +76,17 @@ std::optional<MsixLayout> find_msix(PhysicalDevice& device, std::span<const std:
   const bool ok = fits(layout->table_bar, layout->table_offset + layout->table_size()) &&
                   fits(layout->pending_bar, layout->pending_offset + layout->pending_size());
   return ok ? layout : std::nullopt;
+}
+
+MsixSurroundings msix_surroundings(PhysicalDevice& device, std::span<const std::byte> config,
+                                   std::optional<unsigned> coherent_bar) {
+  MsixSurroundings around{.layout = find_msix(device, config),
+                          .bars = describe_bars(config, device),
+                          .coherent_bar = coherent_bar};
+  for (unsigned bar = 0; bar < around.regions.size(); ++bar) {
+    around.regions.at(bar) = device.region(bar_region(bar));
+  }
+  return around;
 }
 
 }  // namespace gpuvm

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "devices/passthrough/msi.hpp"
+#include "devices/passthrough/msix_relocation.hpp"
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/pci/msix_capability.hpp"
 
@@ -27,5 +28,9 @@ std::optional<MsixLayout> announced_msix(std::span<const std::byte> config);
 
 /// Nothing also where the table is not in the device's memory or the host offers fewer vectors.
 std::optional<MsixLayout> find_msix(PhysicalDevice& device, std::span<const std::byte> config);
+
+/// What decides where the guest sees the table; `coherent_bar`: no BAR for the guest.
+MsixSurroundings msix_surroundings(PhysicalDevice& device, std::span<const std::byte> config,
+                                   std::optional<unsigned> coherent_bar);
 
 }  // namespace gpuvm

@@ -23,12 +23,7 @@ constexpr std::uint8_t kD3hot = 3;  // 7.5.2.2
 /// Where the guest finds the MSI-X structures; says so where the configuration asked.
 Result<MsixPlan> place_msix(const PassthroughFunction::Options& options,
                             std::span<const std::byte> config) {
-  MsixSurroundings around{.layout = find_msix(options.device, config),
-                          .bars = describe_bars(config, options.device),
-                          .coherent_bar = options.coherent_bar};
-  for (unsigned bar = 0; bar < around.regions.size(); ++bar) {
-    around.regions.at(bar) = options.device.region(bar_region(bar));
-  }
+  const auto around = msix_surroundings(options.device, config, options.coherent_bar);
   auto plan = TRY_CONTEXT(plan_msix(options.msix_relocation, around),
                           "pci.msix_relocation of " + options.name);
   if (options.msix_relocation.mode != MsixRelocation::Mode::kOff) {
