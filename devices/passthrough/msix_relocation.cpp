@@ -116,7 +116,7 @@ MsixPlan stay(const MsixSurroundings& around, std::string reason) {
           .shown = around.layout,
           .home = {},
           .reason = std::move(reason),
-          .effect = "none: the table stays where the hardware has it"};
+          .effect = around.layout ? "none: the table stays where the hardware has it" : "none"};
 }
 
 MsixPlan move_to(const MsixSurroundings& around, unsigned bar, std::string reason) {

@@ -14,6 +14,7 @@
 #include "tests/fixtures/config_space/config_dump.hpp"
 #include "tests/unit/firmware/rom/rom_builder.hpp"
 #include "tests/unit/vmm/host/fake_host.hpp"
+#include "vmm/machine/host_devices.hpp"
 
 namespace gpuvm {
 namespace {
@@ -159,6 +160,16 @@ TEST_F(FunctionSettingsTest, MsixRelocation) {
   EXPECT_EQ(error(), "");
   entry_.coherent_memory = PciCoherentMemory{0};
   EXPECT_THAT(error(), HasSubstr("BAR 0 is coherent_memory"));
+}
+
+TEST_F(FunctionSettingsTest, MsixRelocationOfAServersFunction) {
+  PciConfig remote;
+  remote.socket = "/run/gpu.sock";
+  remote.msix_relocation = PciMsixRelocation::kAuto;
+  const auto functions = resolve_functions(host_, {remote});
+  ASSERT_TRUE(functions) << functions.error().to_string();
+  ASSERT_EQ(functions->size(), 1U);
+  EXPECT_EQ(functions->front().settings.msix_relocation.mode, MsixRelocation::Mode::kAuto);
 }
 
 TEST_F(FunctionSettingsTest, IdsOfABridge) {
