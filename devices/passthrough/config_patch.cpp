@@ -169,6 +169,8 @@ bool ConfigPatch::show_standard(Config config, const CapabilityHeader& capabilit
     add(policy, power_patch(capability.offset));
   } else if (capability.id == kIdPciExpress) {
     add(policy, express_patch(config, capability.offset, room, options.link));
+  } else if (capability.id == kIdMsix && options.moved_msix) {
+    add_moved_msix(*options.moved_msix);
   }
   return true;
 }
@@ -211,6 +213,16 @@ void ConfigPatch::add_extra(const ExtraCapability& extra) {
   add(extra.offset, ~0U, extra.first & ~kStandardNext, extra.reason, kConfiguration);
   add(static_cast<std::uint16_t>(extra.offset + 4), ~0U, extra.second, extra.reason,
       kConfiguration);
+}
+
+// Offsets are multiples of 8; the BAR is in the bits below.
+void ConfigPatch::add_moved_msix(const MsixLayout& layout) {
+  add(static_cast<std::uint16_t>(layout.offset + 4), ~0U,
+      static_cast<std::uint32_t>(layout.table_offset) | layout.table_bar,
+      "MSI-X: the table's pages are the guest's, who sees it elsewhere", "7.7.2.3");
+  add(static_cast<std::uint16_t>(layout.offset + 8), ~0U,
+      static_cast<std::uint32_t>(layout.pending_offset) | layout.pending_bar,
+      "MSI-X: the pending bits went with the table", "7.7.2.4");
 }
 
 bool ConfigPatch::show_extended(Config config, const CapabilityHeader& capability,

@@ -14,6 +14,7 @@
 #include "devices/passthrough/capability_chain.hpp"
 #include "devices/passthrough/capability_policy.hpp"
 #include "devices/passthrough/express_patch.hpp"
+#include "devices/pci/msix_capability.hpp"
 #include "devices/pci/pcie_link.hpp"
 #include "vmm/base/inspect.hpp"
 
@@ -48,6 +49,7 @@ class ConfigPatch : public Inspectable {
     bool hide_function_reset = false;  ///< FLR is known to kill this device
     IdentityOverrides identity = {};
     std::optional<ExtraCapability> extra = {};  ///< linked behind the last capability
+    std::optional<MsixLayout> moved_msix = {};  ///< where the guest sees a table that was moved
     std::optional<PcieLink> link = {};  ///< as the guest's root port shows it; absent: as it is
   };
 
@@ -78,6 +80,7 @@ class ConfigPatch : public Inspectable {
   void add_function_reset_rows(Config config, const Options& options);
   void add_standard(Config config, const Options& options);
   void add_extra(const ExtraCapability& extra);
+  void add_moved_msix(const MsixLayout& layout);
   void add_extended(Config config);
   /// True if the guest sees the capability; its rows are added.
   bool show_standard(Config config, const CapabilityHeader& capability, std::uint16_t room,

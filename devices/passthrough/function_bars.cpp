@@ -45,21 +45,32 @@ FunctionBars::~FunctionBars() {
   space_.remove(all_windows());
 }
 
-Status FunctionBars::add_bars(const Options& options) {
-  for (unsigned number = 0; number < 6; ++number) {
+BarDescriptions describe_bars(std::span<const std::byte> config, PhysicalDevice& device) {
+  BarDescriptions bars;
+  for (unsigned number = 0; number < bars.size(); ++number) {
     const auto hardware =
-        load_at<std::uint32_t>(options.config, pci::kBar0 + std::size_t{number} * 4).value_or(0);
-    const auto description = describe_bar(hardware, options.device.region(bar_region(number)).size);
+        load_at<std::uint32_t>(config, pci::kBar0 + std::size_t{number} * 4).value_or(0);
+    bars.at(number) = describe_bar(hardware, device.region(bar_region(number)).size);
+    number += bars.at(number) && bars.at(number)->kind == BarKind::kMemory64 ? 1U : 0U;
+  }
+  return bars;
+}
+
+Status FunctionBars::add_bars(const Options& options) {
+  auto bars = describe_bars(options.config, options.device);
+  if (options.msix_home) {
+    bars.at(options.msix_home->bar) = options.msix_home->description;
+  }
+  for (unsigned number = 0; number < bars.size(); ++number) {
+    const auto& description = bars.at(number);
     if (!description) {
       continue;
     }
     if (options.coherent_bar == number && description->kind != BarKind::kIo) {
       coherent_ = TRY(CoherentMemory::create(options.device, number, options.slots));
-      number += description->kind == BarKind::kMemory64 ? 1U : 0U;
       continue;
     }
     TRY(add_bar(options, number, *description));
-    number += description->kind == BarKind::kMemory64 ? 1U : 0U;
   }
   if (options.coherent_bar && !coherent_) {
     return fail(ErrorKind::kConfig, "{}: coherent_memory.bar = {} names no memory BAR",

@@ -13,6 +13,7 @@
 #include "devices/passthrough/coherent_memory.hpp"
 #include "devices/passthrough/function_overlays.hpp"
 #include "devices/passthrough/msix.hpp"
+#include "devices/passthrough/msix_relocation.hpp"
 #include "devices/passthrough/rom.hpp"
 #include "devices/pci/bar_set.hpp"
 #include "devices/pci/bar_space.hpp"
@@ -29,12 +30,13 @@ class FunctionBars : public Inspectable {
     PortBus& ports;
     BarSpace& space;
     RomSource rom;
-    RomIds shown;  ///< ids that the guest sees
-    RomIds real;   ///< the hardware's
-    std::optional<MsixLayout> msix;
+    RomIds shown;                    ///< ids that the guest sees
+    RomIds real;                     ///< the hardware's
+    std::optional<MsixLayout> msix;  ///< as the guest sees it
     FunctionOverlays& overlays;
     std::optional<unsigned> coherent_bar = {};  ///< memory of the guest's CPUs, no BAR of its own
     PhysicalHost* peers = nullptr;              ///< as BarMapping::Options
+    std::optional<MsixHome> msix_home = {};     ///< not as the hardware has it
   };
 
   /// Maps the device's memory into this process. Errors: kHost, kConfig (ROM).
@@ -79,6 +81,9 @@ class FunctionBars : public Inspectable {
   std::unique_ptr<RomWindow> rom_;
   std::unique_ptr<CoherentMemory> coherent_;
 };
+
+/// All BARs of a device, of which `config` are the hardware's registers.
+BarDescriptions describe_bars(std::span<const std::byte> config, PhysicalDevice& device);
 
 /// What the hardware's dword at 0x10 + 4 * number says, for a region of this size; nothing for no
 /// BAR.

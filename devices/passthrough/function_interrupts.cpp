@@ -15,7 +15,8 @@ FunctionInterrupts::FunctionInterrupts(const Options& options)
     msi_ = std::make_unique<Msi>(*options.msi, options.device, options.controller);
   }
   if (options.msix) {
-    msix_ = std::make_unique<Msix>(*options.msix, options.device, options.controller);
+    msix_ = std::make_unique<Msix>(*options.msix, options.device, options.controller,
+                                   options.moved_msix);
   }
 }
 

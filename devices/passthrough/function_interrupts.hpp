@@ -23,7 +23,8 @@ class FunctionInterrupts : public Inspectable {
     InterruptPins& pins;
     Gsi intx_pin;
     std::optional<MsiCapability> msi;
-    std::optional<MsixLayout> msix;
+    std::optional<MsixLayout> msix;             ///< as the guest sees it
+    std::optional<MsixLayout> moved_msix = {};  ///< as the hardware has it, where that differs
   };
   explicit FunctionInterrupts(const Options& options);
 

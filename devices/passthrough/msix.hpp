@@ -21,8 +21,10 @@ std::optional<RegionArea> trapped_pages(const MsixLayout& layout, unsigned bar);
 /// Wired up. Not thread safe: the function's lock protects it.
 class Msix : public Inspectable {
  public:
-  Msix(const MsixLayout& layout, PhysicalDevice& device, MsiController& controller)
-      : capability_(layout), routes_(device, IrqType::kMsix, controller) {}
+  /// `layout`: as the guest sees it; `moved_from`: as the hardware has it, where that differs.
+  Msix(const MsixLayout& layout, PhysicalDevice& device, MsiController& controller,
+       std::optional<MsixLayout> moved_from = {})
+      : capability_(layout), moved_from_(moved_from), routes_(device, IrqType::kMsix, controller) {}
 
   MsixCapability& capability() { return capability_; }
   const MsixCapability& capability() const { return capability_; }
@@ -43,6 +45,7 @@ class Msix : public Inspectable {
   void read_pending(std::uint64_t offset, std::span<std::byte> out) const;
 
   MsixCapability capability_;
+  const std::optional<MsixLayout> moved_from_;
   VectorRoutes routes_;
 };
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "devices/passthrough/function_capabilities.hpp"
 #include "devices/passthrough/gpudirect.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
@@ -14,69 +15,22 @@ namespace gpuvm {
 namespace {
 
 constexpr std::uint16_t kHeaderSize = 0x40;
-constexpr std::uint8_t kHeaderTypeMask = 0x7f;
 /// Command bits that come from the host's firmware, such as error reporting.
 constexpr std::uint32_t kFirmwareCommand =
     ~std::uint32_t{pci::kCommandBusMaster | VirtualConfig::kVirtualCommand};
 constexpr std::uint8_t kD3hot = 3;  // 7.5.2.2
-constexpr auto kMsiId = static_cast<std::uint8_t>(pci::CapabilityId::kMsi);
-constexpr auto kMsixId = static_cast<std::uint8_t>(pci::CapabilityId::kMsix);
 
-/// The whole configuration space, by dwords: what cannot be read past the header is zero.
-Result<std::vector<std::byte>> read_config(PhysicalDevice& device) {
-  const auto size =
-      std::min<std::uint64_t>(device.region(RegionIndex::kConfig).size, pci::kConfigSize) & ~3U;
-  std::vector<std::byte> config(size);
-  for (std::uint64_t offset = 0; offset < size; offset += 4) {
-    const std::span<std::byte> dword(config.data() + offset, 4);
-    if (auto status = device.read(RegionIndex::kConfig, offset, dword); !status) {
-      if (offset < kHeaderSize) {
-        return std::move(status).error();
-      }
-      store_le(dword, 0);
-    }
+/// Where the guest finds the MSI-X structures; says so where the configuration asked.
+Result<MsixPlan> place_msix(const PassthroughFunction::Options& options,
+                            std::span<const std::byte> config) {
+  const auto around = msix_surroundings(options.device, config, options.coherent_bar);
+  auto plan = TRY_CONTEXT(plan_msix(options.msix_relocation, around),
+                          "pci.msix_relocation of " + options.name);
+  if (options.msix_relocation.mode != MsixRelocation::Mode::kOff) {
+    log::info("{}: MSI-X table {}: {}; effect: {}", options.name,
+              plan.home ? "relocated" : "not relocated", plan.reason, plan.effect);
   }
-  const auto vendor = load_at<std::uint16_t>(config, pci::kVendorId).value_or(0xffff);
-  if (vendor == 0xffff) {
-    return fail(ErrorKind::kHost,
-                "Device {} does not answer (vendor id ffff); power-cycle the host", device.name());
-  }
-  if ((load_at<std::uint8_t>(config, pci::kHeaderType).value_or(0) & kHeaderTypeMask) != 0) {
-    return fail(ErrorKind::kConfig, "Device {} is a bridge; pass through the devices behind it",
-                device.name());
-  }
-  return config;
-}
-
-std::optional<MsiCapability> find_msi(PhysicalDevice& device, std::span<const std::byte> config) {
-  const auto offset = find_capability(config, kMsiId);
-  const auto count = device.irq(IrqType::kMsi).count;
-  if (offset == 0 || count == 0) {
-    return std::nullopt;
-  }
-  return MsiCapability(offset, load_at<std::uint16_t>(config, offset + 2U).value_or(0), count);
-}
-
-/// Nothing also where the table is not in the device's memory or the host offers fewer vectors.
-std::optional<MsixLayout> find_msix(PhysicalDevice& device, std::span<const std::byte> config) {
-  const auto offset = find_capability(config, kMsixId);
-  if (offset == 0) {
-    return std::nullopt;
-  }
-  const auto layout =
-      MsixLayout::parse(offset, load_at<std::uint16_t>(config, offset + 2U).value_or(0),
-                        load_at<std::uint32_t>(config, offset + 4U).value_or(0),
-                        load_at<std::uint32_t>(config, offset + 8U).value_or(0));
-  if (!layout || device.irq(IrqType::kMsix).count < layout->vectors) {
-    return std::nullopt;
-  }
-  const auto fits = [&](unsigned bar, std::uint64_t end) {
-    const auto type = load_at<std::uint32_t>(config, pci::kBar0 + bar * 4U).value_or(0);
-    return (type & pci::kBarIo) == 0 && end <= device.region(bar_region(bar)).size;
-  };
-  const bool ok = fits(layout->table_bar, layout->table_offset + layout->table_size()) &&
-                  fits(layout->pending_bar, layout->pending_offset + layout->pending_size());
-  return ok ? layout : std::nullopt;
+  return plan;
 }
 
 }  // namespace
@@ -123,9 +77,10 @@ PassthroughFunction::PassthroughFunction(Parts parts)
 
 Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options options) {
   auto& device = options.device;
-  const auto config = TRY(read_config(device));
+  const auto config = TRY(read_physical_config(device));
   const auto msi = find_msi(device, config);
-  const auto msix = find_msix(device, config);
+  const auto msix_plan = TRY(place_msix(options, config));
+  const auto& msix = msix_plan.shown;
   std::optional<ExtraCapability> extra;
   if (options.gpudirect_clique) {
     extra = TRY(gpudirect_capability(config, *options.gpudirect_clique));
@@ -137,17 +92,19 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                             .hide_function_reset = options.hide_function_reset,
                                             .identity = options.identity,
                                             .extra = extra,
+                                            .moved_msix = msix_plan.home ? msix : std::nullopt,
                                             .link = options.link});
   const RomIds real{load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
                     load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0)};
   auto mutex = std::make_unique<std::mutex>();
-  auto interrupts = std::make_unique<FunctionInterrupts>(
-      FunctionInterrupts::Options{.device = device,
-                                  .controller = options.msi_controller,
-                                  .pins = options.interrupt_pins,
-                                  .intx_pin = options.intx_pin,
-                                  .msi = msi,
-                                  .msix = msix});
+  auto interrupts = std::make_unique<FunctionInterrupts>(FunctionInterrupts::Options{
+      .device = device,
+      .controller = options.msi_controller,
+      .pins = options.interrupt_pins,
+      .intx_pin = options.intx_pin,
+      .msi = msi,
+      .msix = msix,
+      .moved_msix = msix_plan.home ? msix_plan.hardware : std::nullopt});
   TRY(check_quirks(config, options.quirks));
   auto relay = std::make_unique<ConfigRelay>();
   auto overlays =
@@ -170,7 +127,8 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                         .msix = msix,
                                         .overlays = *overlays,
                                         .coherent_bar = options.coherent_bar,
-                                        .peers = options.peers}));
+                                        .peers = options.peers,
+                                        .msix_home = msix_plan.home}));
   const auto decode = bars->physical_decode();
   VirtualConfig registers(config, std::move(patch), TRY(bars->make_registers()), decode);
   return std::unique_ptr<PassthroughFunction>(

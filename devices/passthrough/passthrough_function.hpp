@@ -18,6 +18,7 @@
 #include "devices/passthrough/function_bars.hpp"
 #include "devices/passthrough/function_interrupts.hpp"
 #include "devices/passthrough/function_overlays.hpp"
+#include "devices/passthrough/msix_relocation.hpp"
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/virtual_config.hpp"
 #include "devices/pci/bar_space.hpp"
@@ -54,6 +55,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     std::optional<std::uint8_t> gpudirect_clique = {};
     std::optional<unsigned> coherent_bar = {};  ///< becomes memory, see coherent_memory.hpp
     std::vector<QuirkKind> quirks = {};
+    MsixRelocation msix_relocation = {};
     /// Called before the guest's write that makes the device a bus master; may block. False: the
     /// write is dropped.
     std::function<bool()> before_bus_master = {};
@@ -70,7 +72,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
 
   /// Reads the device's configuration space and maps its BARs into this process; the guest sees
   /// nothing yet. Errors: kHost (device gone, mapping failed), kConfig (a bridge, a bad ROM image,
-  /// a quirk of other devices).
+  /// a quirk of other devices, a place that the MSI-X table cannot have).
   static Result<std::unique_ptr<PassthroughFunction>> create(Options options);
   ~PassthroughFunction() override;
   PassthroughFunction(const PassthroughFunction&) = delete;

@@ -97,6 +97,18 @@ enum class PciAcpiRomMode {
   kOff,
 };
 
+/// Where the guest sees the MSI-X table of the function that PciConfig::host names.
+enum class PciMsixRelocation {
+  kOff,   ///< where the hardware has it
+  kAuto,  ///< elsewhere if other registers may share its pages
+  kBar0,  ///< in this BAR, and so on
+  kBar1,
+  kBar2,
+  kBar3,
+  kBar4,
+  kBar5,
+};
+
 /// Ids that the guest sees in place of those of the function that PciConfig::host names.
 struct PciIdentityConfig {
   std::optional<std::uint16_t> vendor_id = {};
@@ -131,6 +143,7 @@ struct PciConfig {
   std::optional<PciCoherentMemory> coherent_memory = {};
   bool p2p = false;                      ///< other devices of the guest may reach its BARs by DMA
   std::vector<std::string> quirks = {};  ///< names; only their form is checked
+  PciMsixRelocation msix_relocation = PciMsixRelocation::kOff;
   bool operator==(const PciConfig&) const = default;
 };
 

@@ -15,6 +15,8 @@ inline constexpr std::array<std::string_view, 3> kBootModeNames = {"linux", "efi
 inline constexpr std::array<std::string_view, 4> kResetChoiceNames = {"auto", "hot", "function",
                                                                       "none"};
 inline constexpr std::array<std::string_view, 3> kAcpiRomNames = {"auto", "on", "off"};
+inline constexpr std::array<std::string_view, 8> kMsixRelocationNames = {
+    "off", "auto", "bar0", "bar1", "bar2", "bar3", "bar4", "bar5"};
 inline constexpr std::array<std::string_view, 2> kRomCheckNames = {"correct", "strict"};
 
 /// The word for an enumeration value.

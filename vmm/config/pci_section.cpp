@@ -178,6 +178,8 @@ Result<PciConfig> read_entry(TableReader entry) {
   pci.coherent_memory = TRY(read_coherent_memory(entry));
   pci.p2p = TRY(entry.boolean("p2p", pci.p2p));
   pci.quirks = TRY(read_quirks(entry));
+  pci.msix_relocation = static_cast<PciMsixRelocation>(TRY(entry.choice(
+      "msix_relocation", kMsixRelocationNames, static_cast<std::size_t>(pci.msix_relocation))));
   TRY(entry.finish());
   TRY(check_source(entry));
   if (pci.acpi_rom == PciAcpiRomMode::kOn && pci.rom.mode == PciRomMode::kOff) {

@@ -127,6 +127,8 @@ std::string pci_text(const PciConfig& pci) {
   if (pci.socket.empty()) {
     out += fmt::format("p2p = {}\nquirks = {}\n", pci.p2p, quoted_list(pci.quirks));
   }
+  out += fmt::format("msix_relocation = \"{}\"\n",
+                     config::name_of(config::kMsixRelocationNames, pci.msix_relocation));
   return out;
 }
 

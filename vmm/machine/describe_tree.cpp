@@ -12,6 +12,7 @@
 #include "vmm/machine/boot_loader.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/layout.hpp"
+#include "vmm/machine/msix_preview.hpp"
 #include "vmm/machine/numa_plan.hpp"
 #include "vmm/machine/pci_plan.hpp"
 
@@ -46,6 +47,38 @@ struct DescribedPort {
   std::vector<TreeFunction> functions;
 };
 
+/// The BAR that takes the MSI-X table is new or grows; BARs are in the order of their numbers.
+void show_msix_home(const MsixHome& home, std::vector<PciBar>& bars) {
+  const auto at = std::find_if(bars.begin(), bars.end(),
+                               [&](const PciBar& bar) { return bar.index >= home.bar; });
+  if (at != bars.end() && at->index == home.bar) {
+    at->size = home.description.size;
+    return;
+  }
+  bars.insert(at,
+              PciBar{.index = static_cast<std::uint8_t>(home.bar), .size = home.description.size});
+}
+
+/// As the guest sees them.
+Result<std::vector<PciBar>> bars_of(const HostSystem& host, const HostPciDevice& device,
+                                    const FunctionSettings& settings) {
+  auto bars = TRY(device.bars());
+  const auto& rom = settings.rom;
+  if (rom.hidden || !rom.contents.empty()) {
+    std::erase_if(bars, [](const PciBar& bar) { return bar.index == BarSet::kRom; });
+  }
+  if (!rom.hidden && !rom.contents.empty()) {
+    bars.push_back({.index = BarSet::kRom, .size = RomWindow::size_for(rom.contents.size())});
+  }
+  std::erase_if(bars, [&](const PciBar& bar) { return settings.coherent_bar == bar.index; });
+  const auto msix =
+      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent_bar));
+  if (msix && msix->home) {
+    show_msix_home(*msix->home, bars);
+  }
+  return bars;
+}
+
 Status add_function(const HostSystem& host, const HostFunction& function, DescribedPort& port) {
   if (function.is_remote()) {
     return fail(ErrorKind::kHost, "What the vfio-user server at {} has is known to a run only",
@@ -59,17 +92,7 @@ Status add_function(const HostSystem& host, const HostFunction& function, Descri
   out.vendor = identity.vendor.value_or(device.ids().vendor);
   out.device = identity.device.value_or(device.ids().device);
   out.class_code = identity.class_code.value_or(device.ids().class_code);
-  auto bars = TRY(device.bars());
-  const auto& rom = function.settings.rom;
-  if (rom.hidden || !rom.contents.empty()) {
-    std::erase_if(bars, [](const PciBar& bar) { return bar.index == BarSet::kRom; });
-  }
-  if (!rom.hidden && !rom.contents.empty()) {
-    bars.push_back({.index = BarSet::kRom, .size = RomWindow::size_for(rom.contents.size())});
-  }
-  std::erase_if(bars,
-                [&](const PciBar& bar) { return function.settings.coherent_bar == bar.index; });
-  for (const auto& bar : bars) {
+  for (const auto& bar : TRY(bars_of(host, device, function.settings))) {
     port.request.bars.push_back({function.host.to_string(), bar.index, description_of(bar)});
     out.bars.push_back({.index = bar.index,
                         .io = bar.io,

@@ -8,6 +8,7 @@
 #include "vmm/base/log.hpp"
 #include "vmm/host/pci_device.hpp"
 #include "vmm/host/pci_rom.hpp"
+#include "vmm/machine/msix_preview.hpp"
 
 namespace gpuvm {
 namespace {
@@ -61,6 +62,19 @@ Result<std::vector<QuirkKind>> read_quirks(const HostSystem& host, const PciConf
 
 }  // namespace
 
+MsixRelocation msix_relocation_of(const PciConfig& entry) {
+  switch (entry.msix_relocation) {
+    case PciMsixRelocation::kOff:
+      return {};
+    case PciMsixRelocation::kAuto:
+      return {.mode = MsixRelocation::Mode::kAuto};
+    default:
+      return {.mode = MsixRelocation::Mode::kBar,
+              .bar = static_cast<unsigned>(entry.msix_relocation) -
+                     static_cast<unsigned>(PciMsixRelocation::kBar0)};
+  }
+}
+
 Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& entry,
                                      const Bdf& function) {
   FunctionSettings settings;
@@ -90,6 +104,9 @@ Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& en
     settings.coherent_bar = entry.coherent_memory->bar;
   }
   settings.quirks = TRY_CONTEXT(read_quirks(host, entry), "pci.quirks of " + function.to_string());
+  settings.msix_relocation = msix_relocation_of(entry);
+  TRY_CONTEXT(preview_msix(host, device, settings.msix_relocation, settings.coherent_bar),
+              "pci.msix_relocation of " + function.to_string());
   if (entry.rom.mode == PciRomMode::kFile) {
     const RomIds real{device.ids().vendor, device.ids().device};
     const RomIds shown{settings.identity.vendor.value_or(real.vendor),

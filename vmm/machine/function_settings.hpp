@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "devices/passthrough/config_patch.hpp"
+#include "devices/passthrough/msix_relocation.hpp"
 #include "devices/passthrough/quirks/quirk_policy.hpp"
 #include "devices/passthrough/rom.hpp"
 #include "vmm/config/config.hpp"
@@ -21,13 +22,17 @@ struct FunctionSettings {
   std::optional<std::uint8_t> gpudirect_clique = {};
   std::optional<unsigned> coherent_bar = {};  ///< which becomes memory of the guest
   std::vector<QuirkKind> quirks = {};
+  MsixRelocation msix_relocation = {};
   bool p2p = false;  ///< other functions may reach its BARs
 };
 
-/// ROM file, ids, clique and quirks are for the function that the section names; hidden ROMs, the
-/// check and peer-to-peer for all. Changes nothing of the host. Errors: kConfig: no such function,
-/// an override of a bridge's ids, a ROM file that cannot be used. `host` must outlive what is
-/// returned.
+/// As the section asks for it, also of a function that the host does not have.
+MsixRelocation msix_relocation_of(const PciConfig& entry);
+
+/// ROM file, ids, clique, quirks and the place of the MSI-X table are for the function that the
+/// section names; hidden ROMs, the check and peer-to-peer for all. Changes nothing of the host.
+/// Errors: kConfig: no such function, an override of a bridge's ids, a ROM file that cannot be
+/// used, no such place. `host` must outlive what is returned.
 Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& entry,
                                      const Bdf& function);
 

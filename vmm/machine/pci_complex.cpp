@@ -130,6 +130,7 @@ Result<std::unique_ptr<PassthroughFunction>> PciComplex::make_function(std::size
        .gpudirect_clique = function.settings.gpudirect_clique,
        .coherent_bar = function.settings.coherent_bar,
        .quirks = function.settings.quirks,
+       .msix_relocation = function.settings.msix_relocation,
        .before_bus_master = options_.before_bus_master,
        .hide_function_reset = reset.is_hidden(),
        .after_reset = [&reset](

@@ -14,6 +14,7 @@
 #include "vmm/host/device_claim.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/link_probe.hpp"
+#include "vmm/machine/msix_preview.hpp"
 #include "vmm/machine/sysfs_function.hpp"
 
 namespace gpuvm {
@@ -69,8 +70,29 @@ void describe_quirks(std::span<const std::byte> config, const std::vector<QuirkK
   }
 }
 
+/// Where the guest will find the MSI-X table; where nothing was asked for, what "auto" would do.
+Result<std::optional<MsixLayout>> describe_msix(const HostSystem& host, const Function& function,
+                                                InspectNode& node) {
+  const auto& settings = function.place.settings;
+  const auto& device = function.sysfs->device();
+  const auto plan =
+      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent_bar));
+  if (!plan || !plan->hardware) {
+    return std::optional<MsixLayout>();
+  }
+  auto& child = node.child("msix_relocation");
+  plan->inspect(child);
+  if (settings.msix_relocation.mode == MsixRelocation::Mode::kOff) {
+    const MsixRelocation automatic{.mode = MsixRelocation::Mode::kAuto};
+    const auto would = TRY(preview_msix(host, device, automatic, settings.coherent_bar));
+    child.field("with_auto", fmt::format("{} ({})", would->effect, would->reason));
+  }
+  return plan->home ? plan->shown : std::nullopt;
+}
+
 /// How the guest's view of configuration space differs from the hardware's, and why.
-Status describe_patches(const std::vector<Function>& functions, InspectNode& node) {
+Status describe_patches(const HostSystem& host, const std::vector<Function>& functions,
+                        InspectNode& node) {
   for (const Function& function : functions) {
     if (!function.sysfs->shows_capabilities()) {
       continue;
@@ -96,10 +118,10 @@ Status describe_patches(const std::vector<Function>& functions, InspectNode& nod
     if (const auto clique = function.place.settings.gpudirect_clique) {
       options.extra = TRY(gpudirect_capability(config, *clique));
     }
-    describe_quirks(config, function.place.settings.quirks,
-                    node.child(function.place.name()).child("quirks"));
-    ConfigPatch::create(config, options)
-        .inspect(node.child(function.place.name()).child("configuration_patch"));
+    auto& child = node.child(function.place.name());
+    describe_quirks(config, function.place.settings.quirks, child.child("quirks"));
+    options.moved_msix = TRY(describe_msix(host, function, child));
+    ConfigPatch::create(config, options).inspect(child.child("configuration_patch"));
   }
   return {};
 }
@@ -193,7 +215,7 @@ Status preview_machine(const HostSystem& host, const Config& config, InspectNode
   if (functions.empty()) {
     return {};
   }
-  TRY(describe_patches(functions, node.child("functions")));
+  TRY(describe_patches(host, functions, node.child("functions")));
   SysfsHost bus(host);
   const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
   InspectNode& resets = node.child("resets");

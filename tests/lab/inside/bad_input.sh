@@ -113,6 +113,16 @@ test_roms_and_ids() {
   run "ids of a bridge" $CONFIG 'is a bridge, whose ids' --set 'pci.0.host="0000:00:02.0"' --set pci.0.device_id=1
 }
 
+test_msix() {
+  local usb=(--set 'pci.0.host="0000:02:00.0"')
+  run "an MSI-X table nowhere" $CONFIG 'msix_relocation must be' --set pci.0.msix_relocation=bar6
+  run "no MSI-X" $CONFIG 'pci.msix_relocation of 0000:01:00.0: The function has no MSI-X' --set pci.0.msix_relocation=bar4
+  run "an MSI-X table in half a BAR" $CONFIG 'pci.msix_relocation of 0000:02:00.0: BAR 1 is the upper half' \
+    "${usb[@]}" --set pci.0.msix_relocation=bar1
+  run "an MSI-X table in coherent memory" $CONFIG 'BAR 0 is coherent_memory' "${usb[@]}" --set pci.0.msix_relocation=bar0 \
+    --set 'pci.0.coherent_memory={ bar = 0 }'
+}
+
 test_device_in_use() {
   start_guest good
   wait_console WAITING 300
@@ -154,6 +164,7 @@ test_efi
 test_memory
 test_devices
 test_roms_and_ids
+test_msix
 test_host
 test_device_in_use
 finish

@@ -326,6 +326,21 @@ TEST(PciSection, AcpiRom) {
             std::string::npos);
 }
 
+TEST(PciSection, MsixRelocation) {
+  const auto choice = [](const std::string& source, const std::string& keys) {
+    return parse_bootable("[[pci]]\n" + source + "\n" + keys)->pci[0].msix_relocation;
+  };
+  EXPECT_EQ(choice("host = '01:00.0'", ""), PciMsixRelocation::kOff);
+  EXPECT_EQ(choice("host = '01:00.0'", "msix_relocation = 'auto'"), PciMsixRelocation::kAuto);
+  EXPECT_EQ(choice("host = '01:00.0'", "msix_relocation = 'bar0'"), PciMsixRelocation::kBar0);
+  EXPECT_EQ(choice("socket = 's'", "msix_relocation = 'bar5'"), PciMsixRelocation::kBar5);
+  for (const char* wrong : {"'bar6'", "'bar'", "'BAR0'", "''", "4", "true", "['bar0']"}) {
+    EXPECT_NE(pci_error(std::string("msix_relocation = ") + wrong).find("pci.0.msix_relocation"),
+              std::string::npos)
+        << wrong;
+  }
+}
+
 TEST(NodeSection, CpusAndMemoryAreGivenOutOnce) {
   const auto nodes = [](const std::string& text) {
     return parse_bootable("[machine]\ncpus = 4\nmemory = '1GiB'\n" + text);

@@ -87,6 +87,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.gpudirect_clique",
                                                      "pci.host",
                                                      "pci.managed",
+                                                     "pci.msix_relocation",
                                                      "pci.p2p",
                                                      "pci.port",
                                                      "pci.quirks",
@@ -191,6 +192,7 @@ gpudirect_clique = 15
 coherent_memory = { bar = 4 }
 p2p = true
 quirks = ["nvidia-mirror", "ati-window"]
+msix_relocation = "auto"
 [[node]]
 cpus = [2, 0]
 memory = "898MiB"
@@ -202,6 +204,7 @@ memory = "128MiB"
 socket = "a b.sock"
 port = 2
 reset = "function"
+msix_relocation = "bar5"
 )");
   ASSERT_TRUE(config) << config.error().to_string();
   const auto again = parse_config(to_toml(*config), {"dry-run", "/elsewhere", "x"});

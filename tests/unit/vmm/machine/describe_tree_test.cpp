@@ -59,6 +59,28 @@ TEST_F(DescribeTreeTest, FunctionsAreDescribedFromSysfs) {
   EXPECT_TRUE(host_.writes.empty());
 }
 
+TEST_F(DescribeTreeTest, ABarThatTakesTheMsixTable) {
+  add_device("0000:01:00.0", "0x010802",
+             std::string("0x00000000f6000000 0x00000000f6003fff 0x0000000000040200\n") + kNone +
+                 "0x00000000f6010000 0x00000000f6010fff 0x0000000000040200\n" + kNone + kNone +
+                 kNone + kNone);
+  std::string config(256, '\0');
+  config[6] = 0x10;
+  config[0x34] = 0x40;
+  config.replace(0x40, 12, std::string("\x11\0\x0f\0\0\x20\0\0\0\x30\0\0", 12));
+  host_.file("/sys/bus/pci/devices/0000:01:00.0/config", config);
+  config_.pci.push_back({.host = bdf_of("0000:01:00.0"), .functions = {}});
+  config_.pci[0].msix_relocation = PciMsixRelocation::kBar1;
+  auto source = describe_tree(config_, host_);
+  ASSERT_TRUE(source) << source.error().to_string();
+  EXPECT_THAT(*source, HasSubstr("0x82010014 0x0 0x80004000 0x0 0x1000"));
+  config_.pci[0].msix_relocation = PciMsixRelocation::kBar0;
+  source = describe_tree(config_, host_);
+  ASSERT_TRUE(source) << source.error().to_string();
+  EXPECT_THAT(*source, HasSubstr("0x82010010 0x0 0x80000000 0x0 0x8000"));
+  EXPECT_THAT(*source, Not(HasSubstr("0x82010014")));
+}
+
 TEST_F(DescribeTreeTest, NothingIsTouched) {
   host_.file("/boot/vars", "no variables at all");
   ASSERT_TRUE(describe_tree(config_, host_));

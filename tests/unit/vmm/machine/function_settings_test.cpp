@@ -14,10 +14,12 @@
 #include "tests/fixtures/config_space/config_dump.hpp"
 #include "tests/unit/firmware/rom/rom_builder.hpp"
 #include "tests/unit/vmm/host/fake_host.hpp"
+#include "vmm/machine/host_devices.hpp"
 
 namespace gpuvm {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using Bytes = std::vector<std::byte>;
 using test::rom_image;
@@ -117,6 +119,57 @@ TEST_F(FunctionSettingsTest, Quirks) {
   EXPECT_THAT(error(), HasSubstr("no quirk is called \"nvidia\""));
   entry_.quirks = {"ati-window"};
   EXPECT_THAT(error(), HasSubstr("is for VGA controllers of vendor 1002"));
+}
+
+// BAR 0: 16 KiB of 64 bits with the table at 0x2000, BAR 2: I/O.
+TEST_F(FunctionSettingsTest, MsixRelocation) {
+  entry_.msix_relocation = PciMsixRelocation::kBar4;
+  EXPECT_EQ(error(), "") << "sysfs does not tell the BARs: known when the device is opened";
+  const std::string resource = "/sys/bus/pci/devices/" + kGpu + "/resource";
+  std::string bars =
+      "0x00000000f0000000 0x00000000f0003fff 0x0000000000140204\n"
+      "0x0000000000000000 0x0000000000000000 0x0000000000000000\n"
+      "0x000000000000e000 0x000000000000e07f 0x0000000000040101\n";
+  for (int i = 3; i < 7; ++i) {
+    bars += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+  }
+  host_.file(resource, bars);
+  Bytes config(256);
+  const auto dword = [&config](std::size_t at, std::uint32_t value) {
+    store_le(std::span(config).subspan(at, 4), value);
+  };
+  dword(0x04, 0x00100000);
+  dword(0x10, 0xf0000004);
+  dword(0x18, 0x0000e001);
+  dword(0x34, 0x40);
+  set_config(config);
+  EXPECT_THAT(error(), AllOf(HasSubstr("pci.msix_relocation of 0000:01:00.0: "),
+                             HasSubstr("has no MSI-X; leave the key out")));
+  dword(0x40, 0x000f0011);
+  dword(0x44, 0x2000);
+  dword(0x48, 0x3000);
+  set_config(config);
+  EXPECT_EQ(error(), "");
+  EXPECT_EQ(settings_of(host_, entry_, entry_.host)->msix_relocation,
+            (MsixRelocation{.mode = MsixRelocation::Mode::kBar, .bar = 4}));
+  entry_.msix_relocation = PciMsixRelocation::kBar1;
+  EXPECT_THAT(error(), HasSubstr("upper half of the 64-bit BAR 0; choose another BAR"));
+  entry_.msix_relocation = PciMsixRelocation::kBar2;
+  EXPECT_THAT(error(), HasSubstr("BAR 2 has I/O ports"));
+  entry_.msix_relocation = PciMsixRelocation::kBar0;
+  EXPECT_EQ(error(), "");
+  entry_.coherent_memory = PciCoherentMemory{0};
+  EXPECT_THAT(error(), HasSubstr("BAR 0 is coherent_memory"));
+}
+
+TEST_F(FunctionSettingsTest, MsixRelocationOfAServersFunction) {
+  PciConfig remote;
+  remote.socket = "/run/gpu.sock";
+  remote.msix_relocation = PciMsixRelocation::kAuto;
+  const auto functions = resolve_functions(host_, {remote});
+  ASSERT_TRUE(functions) << functions.error().to_string();
+  ASSERT_EQ(functions->size(), 1U);
+  EXPECT_EQ(functions->front().settings.msix_relocation.mode, MsixRelocation::Mode::kAuto);
 }
 
 TEST_F(FunctionSettingsTest, IdsOfABridge) {

@@ -91,6 +91,29 @@ TEST_F(PreviewTest, RootBusHasNoHotResetAndAloneABusResetIsItsOwn) {
   EXPECT_THAT(preview(), HasSubstr("has_function_reset: true"));
 }
 
+TEST_F(PreviewTest, WhereTheMsixTableIsAndWillBe) {
+  EXPECT_THAT(preview(), Not(HasSubstr("msix_relocation")));
+  const std::string real = "/sys/devices/pci0000:00/0000:00:02.0/" + kGpu;
+  std::string config(256, '\0');
+  config.replace(0, 8, std::string("\xde\x10\x8b\x12\0\0\x10\0", 8));
+  config[0x34] = 0x40;
+  config.replace(0x40, 12, std::string("\x11\0\x0f\0\0\x20\0\0\0\x30\0\0", 12));
+  host_.file(real + "/config", config);
+  std::string resource = "0x00000000f0000000 0x00000000f000ffff 0x0000000000040200\n";
+  for (int i = 1; i < 7; ++i) {
+    resource += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+  }
+  host_.file(real + "/resource", resource);
+  EXPECT_THAT(preview(),
+              AllOf(HasSubstr("on: false"), HasSubstr("the configuration does not ask for it"),
+                    HasSubstr("with_auto: 0x1000 bytes of BAR 0 at 0x2000 without exits")));
+  config_.pci[0].msix_relocation = PciMsixRelocation::kBar0;
+  EXPECT_THAT(preview(),
+              AllOf(HasSubstr("on: true"), HasSubstr("hardware_table: BAR 0 at 0x2000"),
+                    HasSubstr("guest_table: BAR 0 at 0x10000"), Not(HasSubstr("with_auto")),
+                    HasSubstr("MSI-X: the pending bits went with the table")));
+}
+
 TEST_F(PreviewTest, WithoutRootItSaysThatCapabilitiesAreHidden) {
   EXPECT_THAT(preview(), Not(HasSubstr("hidden without root")));
   host_.file("/sys/bus/pci/devices/0000:01:00.0/config", std::string("\xde\x10\x8b\x12", 4));
