@@ -4,12 +4,12 @@
 // never reads, writes, prefaults or DMA-maps it: before the guest's driver has trained the link an
 // access may be an error of the machine. It is no RAM of GuestMemory, so no device of ours reaches
 // it either.
-// Missing: placing it at the host's own address, which GB200 wants.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "devices/passthrough/physical_device.hpp"
 #include "vmm/base/inspect.hpp"
@@ -20,11 +20,19 @@ namespace gpuvm {
 /// Calls come one at a time.
 class CoherentMemory : public Inspectable {
  public:
-  /// Maps the BAR into this process's address space, without touching it. References must outlive
-  /// this. Errors: kConfig for a BAR that is none, or whose memory the host does not let us map as
-  /// a whole; kHost.
-  static Result<std::unique_ptr<CoherentMemory>> create(PhysicalDevice& device, unsigned bar,
-                                                        MemorySlots& slots);
+  /// What the configuration calls memory: a BAR, or a device-specific region.
+  struct Source {
+    std::optional<unsigned> bar = {};
+    std::optional<RegionType> region = {};
+
+    bool is_there() const { return bar.has_value() || region.has_value(); }
+    std::string to_string() const;  ///< "bar = 2", as the configuration has it
+  };
+  /// Maps it into this process's address space, without touching it. References must outlive this.
+  /// Errors: kConfig for a source that the device does not have, or whose memory the host does not
+  /// let us map as a whole; kHost.
+  static Result<std::unique_ptr<CoherentMemory>> create(PhysicalDevice& device,
+                                                        const Source& source, MemorySlots& slots);
   ~CoherentMemory() override { hide(); }
 
   /// Bytes that the guest gets: those of the region, which may be no power of two.
@@ -39,11 +47,11 @@ class CoherentMemory : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  CoherentMemory(MappedRegion host, unsigned bar, MemorySlots& slots)
-      : host_(std::move(host)), bar_(bar), slots_(slots) {}
+  CoherentMemory(MappedRegion host, const Source& source, MemorySlots& slots)
+      : host_(std::move(host)), source_(source), slots_(slots) {}
 
   MappedRegion host_;  ///< survives guest resets
-  const unsigned bar_;
+  const Source source_;
   MemorySlots& slots_;
   std::optional<GuestAddress> at_;
   SlotId slot_ = 0;

@@ -66,15 +66,18 @@ Status FunctionBars::add_bars(const Options& options) {
     if (!description) {
       continue;
     }
-    if (options.coherent_bar == number && description->kind != BarKind::kIo) {
-      coherent_ = TRY(CoherentMemory::create(options.device, number, options.slots));
+    if (options.coherent.bar == number && description->kind != BarKind::kIo) {
+      coherent_ = TRY(CoherentMemory::create(options.device, options.coherent, options.slots));
       continue;
     }
     TRY(add_bar(options, number, *description));
   }
-  if (options.coherent_bar && !coherent_) {
-    return fail(ErrorKind::kConfig, "{}: coherent_memory.bar = {} names no memory BAR",
-                options.device.name(), *options.coherent_bar);
+  if (options.coherent.region) {
+    coherent_ = TRY(CoherentMemory::create(options.device, options.coherent, options.slots));
+  }
+  if (options.coherent.is_there() && !coherent_) {
+    return fail(ErrorKind::kConfig, "{}: coherent_memory.{} names no memory BAR",
+                options.device.name(), options.coherent.to_string());
   }
   return {};
 }

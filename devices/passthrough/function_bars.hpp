@@ -34,9 +34,9 @@ class FunctionBars : public Inspectable {
     RomIds real;                     ///< the hardware's
     std::optional<MsixLayout> msix;  ///< as the guest sees it
     FunctionOverlays& overlays;
-    std::optional<unsigned> coherent_bar = {};  ///< memory of the guest's CPUs, no BAR of its own
-    PhysicalHost* peers = nullptr;              ///< as BarMapping::Options
-    std::optional<MsixHome> msix_home = {};     ///< not as the hardware has it
+    CoherentMemory::Source coherent = {};    ///< memory of the guest's CPUs, no BAR of its own
+    PhysicalHost* peers = nullptr;           ///< as BarMapping::Options
+    std::optional<MsixHome> msix_home = {};  ///< not as the hardware has it
   };
 
   /// Maps the device's memory into this process. Errors: kHost, kConfig (ROM).

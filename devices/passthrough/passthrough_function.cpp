@@ -23,7 +23,7 @@ constexpr std::uint8_t kD3hot = 3;  // 7.5.2.2
 /// Where the guest finds the MSI-X structures; says so where the configuration asked.
 Result<MsixPlan> place_msix(const PassthroughFunction::Options& options,
                             std::span<const std::byte> config) {
-  const auto around = msix_surroundings(options.device, config, options.coherent_bar);
+  const auto around = msix_surroundings(options.device, config, options.coherent.bar);
   auto plan = TRY_CONTEXT(plan_msix(options.msix_relocation, around),
                           "pci.msix_relocation of " + options.name);
   if (options.msix_relocation.mode != MsixRelocation::Mode::kOff) {
@@ -126,7 +126,7 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
                                         .real = real,
                                         .msix = msix,
                                         .overlays = *overlays,
-                                        .coherent_bar = options.coherent_bar,
+                                        .coherent = options.coherent,
                                         .peers = options.peers,
                                         .msix_home = msix_plan.home}));
   const auto decode = bars->physical_decode();

@@ -53,7 +53,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     RomSource rom = {};
     IdentityOverrides identity = {};
     std::optional<std::uint8_t> gpudirect_clique = {};
-    std::optional<unsigned> coherent_bar = {};  ///< becomes memory, see coherent_memory.hpp
+    CoherentMemory::Source coherent = {};  ///< becomes memory of the guest
     std::vector<QuirkKind> quirks = {};
     MsixRelocation msix_relocation = {};
     /// Called before the guest's write that makes the device a bus master; may block. False: the

@@ -74,6 +74,9 @@ class PhysicalDevice {
   /// True once the function has left for good: it will never answer again. Any thread.
   virtual bool is_gone() const { return false; }
   virtual const RegionInfo& region(RegionIndex index) const = 0;
+  /// Regions behind kVga, which one vendor's devices have: those with a type. region() and map()
+  /// take them, read() and write() need not.
+  virtual std::vector<RegionIndex> specific_regions() const { return {}; }
   /// 1, 2, 4 or 8 bytes, naturally aligned (config and ROM: any). Errors: kHost; the device may be
   /// gone.
   virtual Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) = 0;

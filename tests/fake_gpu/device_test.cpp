@@ -33,6 +33,20 @@ bool is_signalled(const EventFd& event) {
 class Guest : public ::testing::Test {
  protected:
   void start(const std::vector<std::string>& arguments = {}) {
+    connect(arguments);
+    if (HasFatalFailure()) {
+      return;
+    }
+    auto function = make({});
+    ASSERT_TRUE(function) << function.error().to_string();
+    function_ = std::move(function).value();
+    ASSERT_TRUE(function_->start());
+    ASSERT_TRUE(function_->bars().set_power_on_address(0, kRegisters));
+    ASSERT_TRUE(function_->bars().set_power_on_address(2, kVram));
+    ASSERT_TRUE(function_->bars().set_power_on_address(4, kTable));
+    function_->config_write(4, 6, 0xffff);
+  }
+  void connect(const std::vector<std::string>& arguments) {
     gpu_ = std::make_unique<FakeGpuProcess>(arguments);
     auto host = VfioUserHost::open({gpu_->socket()});
     ASSERT_TRUE(host) << host.error().to_string();
@@ -41,7 +55,9 @@ class Guest : public ::testing::Test {
     auto plan = ResetPlan::create(*host_, {&pointer, 1}, {.settle = std::chrono::milliseconds(0)});
     ASSERT_TRUE(plan) << plan.error().to_string();
     plan_.emplace(*std::move(plan));
-    auto function = PassthroughFunction::create(
+  }
+  Result<std::unique_ptr<PassthroughFunction>> make(const CoherentMemory::Source& coherent) {
+    return PassthroughFunction::create(
         {.device = device(),
          .name = "gpu0",
          .intx_pin = Gsi(16),
@@ -51,14 +67,8 @@ class Guest : public ::testing::Test {
          .msi_controller = controller_,
          .interrupt_pins = pins_,
          .bar_space = space_,
+         .coherent = coherent,
          .after_reset = [this](auto, std::chrono::milliseconds time) { return note_reset(time); }});
-    ASSERT_TRUE(function) << function.error().to_string();
-    function_ = std::move(function).value();
-    ASSERT_TRUE(function_->start());
-    ASSERT_TRUE(function_->bars().set_power_on_address(0, kRegisters));
-    ASSERT_TRUE(function_->bars().set_power_on_address(2, kVram));
-    ASSERT_TRUE(function_->bars().set_power_on_address(4, kTable));
-    function_->config_write(4, 6, 0xffff);
   }
   VfioUserDevice& device() { return host_->device(0); }
   bool note_reset(std::chrono::milliseconds time) {
@@ -129,6 +139,47 @@ TEST_F(Guest, AMissingRomIsNone) {
 TEST_F(Guest, ABarOf64GiBIsMappedWhole) {
   start({"--vram", "64G"});
   EXPECT_EQ(vram().size(), std::uint64_t{64} << 30);
+}
+
+// Device-specific regions as the CPUs' memory: one slot over the server's own file.
+TEST_F(Guest, NvlinkMemoryBecomesMemoryOfTheGuest) {
+  constexpr GuestAddress kPlace(std::uint64_t{6} << 30);
+  connect({"--nvlink", "256M"});
+  ASSERT_EQ(device().specific_regions().size(), 1U);
+  auto made = make({.region = RegionType{kNvlinkType, kNvlinkSubtype}});
+  ASSERT_TRUE(made) << made.error().to_string();
+  function_ = std::move(made).value();
+  ASSERT_NE(function_->coherent_memory(), nullptr);
+  EXPECT_EQ(function_->coherent_memory()->size(), 256_MiB);
+  function_->coherent_memory()->place(kPlace);
+  ASSERT_TRUE(function_->start());
+  ASSERT_TRUE(slots_.has(kPlace.value()));
+  ASSERT_TRUE(device().slot_reset());
+  ASSERT_TRUE(function_->reset());
+  const auto bytes = slots_.slots.begin()->second.host;
+  std::vector<unsigned char> resident(bytes.size() / kPageSize);
+  ASSERT_EQ(::mincore(bytes.data(), bytes.size(), resident.data()), 0);
+  EXPECT_THAT(resident, testing::Each(0)) << "nobody has touched a page of the server's file";
+  bytes[0x1000] = std::byte{0x5a};
+  auto again = device().map(device().specific_regions().front(), {0x1000, kPageSize}, kPageSize);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->bytes()[0], std::byte{0x5a}) << "another mapping of the file";
+  function_->quiesce();
+  EXPECT_FALSE(slots_.has(kPlace.value()));
+}
+
+TEST_F(Guest, ARegionThatIsNotThereIsRefused) {
+  connect({"--nvlink", "256M"});
+  const auto other = make({.region = RegionType{0x80001234, 7}});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().kind(), ErrorKind::kConfig);
+  EXPECT_THAT(other.error().to_string(),
+              testing::AllOf(testing::HasSubstr("region = 0x80001234:0x7"),
+                             testing::HasSubstr("it has nvlink2-ram")));
+  connect({});
+  const auto none = make({.region = RegionType{kNvlinkType, kNvlinkSubtype}});
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().to_string(), testing::HasSubstr("it has none"));
 }
 
 // The page of the table is trapped, everything around it is the device's own memory.

@@ -48,13 +48,17 @@ std::vector<std::byte> make_rom(const Options& options) {
 
 }  // namespace
 
-Result<FakeGpu> FakeGpu::create(const Options& options, Wires wires) {
-  UniqueFd file(options.vram_file.empty()
-                    ? ::memfd_create("fake-vram", MFD_CLOEXEC)
-                    : ::open(options.vram_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!file || ::ftruncate(file.get(), static_cast<off_t>(options.vram)) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot make VRAM");
+Result<UniqueFd> memory_file(const std::string& path, std::uint64_t size) {
+  UniqueFd file(path.empty() ? ::memfd_create("fake-vram", MFD_CLOEXEC)
+                             : ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot make memory of the GPU");
   }
+  return file;
+}
+
+Result<FakeGpu> FakeGpu::create(const Options& options, Wires wires) {
+  auto file = TRY(memory_file(options.vram_file, options.vram));
   auto vram = TRY(MappedRegion::create({.fd = file.get(), .size = options.vram}));
   return FakeGpu(options, std::move(wires), std::move(file), std::move(vram));
 }

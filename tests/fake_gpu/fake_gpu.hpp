@@ -20,6 +20,9 @@
 
 namespace gpuvm::fake_gpu {
 
+/// A file of this size; without a path it has no name. Errors: kHost.
+Result<UniqueFd> memory_file(const std::string& path, std::uint64_t size);
+
 class FakeGpu {
  public:
   /// How it reaches memory and raises interrupts.

@@ -37,6 +37,10 @@ inline constexpr std::uint64_t kMsixBarSize = 0x4000;
 inline constexpr std::uint32_t kMsixVectors = 4;
 inline constexpr std::uint32_t kMsixPendingDistance = 0x800;  ///< from the table
 inline constexpr std::uint64_t kRomSize = 0x10000;
+/// NVLink2 memory, on request: the first device-specific region, of NVIDIA's type, subtype RAM.
+inline constexpr std::uint32_t kNvlinkRegion = 9;
+inline constexpr std::uint32_t kNvlinkType = 0x800010de;
+inline constexpr std::uint32_t kNvlinkSubtype = 1;
 
 // Configuration space.
 inline constexpr std::uint8_t kPowerOffset = 0x40;

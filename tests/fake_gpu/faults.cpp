@@ -83,6 +83,13 @@ bool add_option(std::string_view name, std::string_view value, Options& options)
   if (name == "--vram") {
     return parse_size(value, options.vram);
   }
+  if (name == "--nvlink-file") {
+    options.nvlink_file = value;
+    return !value.empty();
+  }
+  if (name == "--nvlink") {
+    return parse_size(value, options.nvlink);
+  }
   if (name == "--good-resets") {
     return parse_number(value, options.good_resets);
   }
@@ -110,6 +117,7 @@ std::optional<Options> parse_options(std::span<char* const> arguments) {
 std::string usage() {
   std::string text =
       "Usage: fake_gpu --socket PATH [--id VENDOR:DEVICE] [--vram SIZE{M|G}] [--vram-file PATH]\n"
+      "                [--nvlink SIZE{M|G}] [--nvlink-file PATH]\n"
       "                [--fault NAME]...\n"
       "                [--good-resets N]\n"
       "A made-up GPU behind a vfio-user server. Prints \"listening\" when clients may come; "

@@ -30,6 +30,9 @@ struct Options {
   std::string socket;
   std::string vram_file;  ///< empty: memory
   std::uint64_t vram = std::uint64_t{64} << 20;
+  /// NVLink2 memory: a region of its own, mapped and never accessed by messages; 0: none.
+  std::uint64_t nvlink = 0;
+  std::string nvlink_file;   ///< empty: memory
   unsigned good_resets = 0;  ///< so many go well before the faults of resets begin
   std::uint16_t vendor = 0x1234;
   std::uint16_t device = 0xfa4e;

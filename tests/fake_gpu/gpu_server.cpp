@@ -62,6 +62,9 @@ Status GpuServer::listen() {
       {.memory = [this](std::uint64_t iova, std::uint64_t size) { return memory_at(iova, size); },
        .raise = [this](std::uint32_t vector) { raise(vector); }}));
   gpu_ = std::make_unique<FakeGpu>(std::move(gpu));
+  if (options_.nvlink != 0) {
+    nvlink_ = TRY(memory_file(options_.nvlink_file, options_.nvlink));
+  }
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (options_.socket.size() >= sizeof address.sun_path) {
@@ -145,7 +148,7 @@ void GpuServer::serve(const Message& message) {
                    bytes_of(DeviceInfo{
                        sizeof(DeviceInfo),
                        kDevicePci | (options_.faults.no_slot_reset ? 0U : vfio_user::kDeviceReset),
-                       9, kIrqTypes}));
+                       kNvlinkRegion + (options_.nvlink != 0 ? 1U : 0U), kIrqTypes}));
     case Command::kDeviceGetRegionInfo:
       return describe_region(message);
     case Command::kDeviceGetIrqInfo:
@@ -191,6 +194,9 @@ void GpuServer::greet(const Message& message) {
 
 void GpuServer::describe_region(const Message& message) {
   const auto asked = request_of<vfio_user::Region>(message);
+  if (asked.index == kNvlinkRegion && options_.nvlink != 0) {
+    return describe_nvlink(message);
+  }
   if (asked.index > 8) {
     return refuse(message, EINVAL);
   }
@@ -207,6 +213,16 @@ void GpuServer::describe_region(const Message& message) {
     fds.push_back(gpu_->vram_fd());
   }
   reply(message, bytes_of(region), fds);
+}
+
+void GpuServer::describe_nvlink(const Message& message) {
+  constexpr std::uint32_t kSize = sizeof(vfio_user::Region) + sizeof(Type);
+  auto payload = bytes_of(vfio_user::Region{
+      kSize, kRegionReadable | kRegionWritable | kRegionMappable | kRegionHasCapabilities,
+      kNvlinkRegion, sizeof(vfio_user::Region), options_.nvlink, 0});
+  append_bytes(payload, Type{{kCapabilityType, 1, 0}, kNvlinkType, kNvlinkSubtype});
+  const int file = nvlink_.get();
+  reply(message, payload, {&file, 1});
 }
 
 std::uint32_t GpuServer::irq_count(std::uint32_t type) const {

@@ -34,6 +34,7 @@ class GpuServer {
   void refuse(const vfio_user::Message& message, std::uint32_t error);
   void greet(const vfio_user::Message& message);
   void describe_region(const vfio_user::Message& message);
+  void describe_nvlink(const vfio_user::Message& message);
   void describe_irq(const vfio_user::Message& message);
   void connect_irqs(const vfio_user::Message& message);
   void access_region(const vfio_user::Message& message, bool is_write);
@@ -53,6 +54,7 @@ class GpuServer {
   UniqueFd client_fd_;  ///< a second descriptor of the client's socket, to wait at
   std::unique_ptr<vfio_user::MessageSocket> client_;
   std::unique_ptr<FakeGpu> gpu_;
+  UniqueFd nvlink_;  ///< the file behind NVLink2 memory
   std::map<std::uint64_t, Mapping> memory_;
   std::array<std::vector<UniqueFd>, kIrqTypes> events_;
 };

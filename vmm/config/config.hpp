@@ -120,9 +120,11 @@ struct PciIdentityConfig {
 };
 
 /// Memory of a function that the guest's CPUs reach like RAM: one of its BARs, which then is no
-/// BAR.
+/// BAR, or a region that is none.
 struct PciCoherentMemory {
-  unsigned bar = 0;  ///< 0 to 5
+  std::optional<unsigned> bar = {};  ///< 0 to 5; this or region
+  std::string region = {};           ///< name of a device-specific region; only its form is checked
+  bool at_host_address = false;      ///< of a BAR: the guest has it where the host has it
   bool operator==(const PciCoherentMemory&) const = default;
 };
 

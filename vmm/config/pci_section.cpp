@@ -4,6 +4,7 @@
 // eight functions. Whether the functions exist, can be had and fit is known by the rooms that open
 // them.
 #include <algorithm>
+#include <array>
 
 #include "vmm/config/names.hpp"
 #include "vmm/config/sections.hpp"
@@ -16,6 +17,7 @@ constexpr std::size_t kEntries =
     32;  ///< more than any host has slots for, less than a hostile file
 constexpr unsigned kFunctions = 8;
 constexpr std::int64_t kLongestWait = 60000;  ///< ms
+constexpr std::array<std::string_view, 2> kPlaceNames = {"auto", "host"};
 
 Result<Bdf> read_host(TableReader& entry) {
   const auto text = TRY(entry.optional_string("host"));
@@ -77,7 +79,7 @@ Status check_source(const TableReader& entry) {
   }
   for (const char* const key :
        {"rom", "rom_check", "acpi_rom", "vendor_id", "device_id", "sub_vendor_id", "sub_device_id",
-        "class", "gpudirect_clique", "coherent_memory", "p2p", "quirks"}) {
+        "class", "gpudirect_clique", "p2p", "quirks"}) {
     if (entry.has("socket") && entry.has(key)) {
       return entry.wrong(key, "goes with host only: a vfio-user server shows what it likes");
     }
@@ -128,20 +130,44 @@ Result<PciIdentityConfig> read_identity(TableReader& entry) {
   return ids;
 }
 
-/// { bar = N }
+/// "nvlink2-ram" or "0x800010de:1"; which there are is known where they are used.
+Result<std::string> read_region(TableReader& table) {
+  constexpr std::size_t kLongest = 32;
+  const auto text = TRY(table.optional_string("region")).value_or("");
+  const auto is_allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == ':';
+  };
+  if (text.size() > kLongest || !std::all_of(text.begin(), text.end(), is_allowed)) {
+    return table.must_be("region", "a name such as \"nvlink2-ram\", or numbers as \"0x800010de:1\"",
+                         '"' + printable(text) + '"');
+  }
+  return text;
+}
+
+/// { bar = N } or { region = "NAME" }; place = "host" with a BAR.
 Result<std::optional<PciCoherentMemory>> read_coherent_memory(TableReader& entry) {
   const bool is_there = entry.has("coherent_memory");
   auto table = TRY(entry.table("coherent_memory"));
   if (!is_there) {
     return std::optional<PciCoherentMemory>();
   }
-  const auto bar = TRY(table.optional_integer("bar", {0, 5}));
-  TRY(table.finish());
-  if (!bar) {
-    return entry.wrong("coherent_memory",
-                       "must name the BAR that is memory: { bar = 0 } to { bar = 5 }");
+  PciCoherentMemory memory;
+  if (const auto bar = TRY(table.optional_integer("bar", {0, 5}))) {
+    memory.bar = static_cast<unsigned>(*bar);
   }
-  return std::optional(PciCoherentMemory{static_cast<unsigned>(*bar)});
+  memory.region = TRY(read_region(table));
+  memory.at_host_address = TRY(table.choice("place", kPlaceNames, 0)) == 1;
+  TRY(table.finish());
+  if (memory.bar.has_value() == !memory.region.empty()) {
+    return entry.wrong(
+        "coherent_memory",
+        R"(must name what is memory: { bar = 0 } to { bar = 5 }, or { region = "…" })");
+  }
+  if (memory.at_host_address && (!memory.bar || entry.has("socket"))) {
+    return entry.wrong("coherent_memory",
+                       R"(has place = "host", which goes with a BAR of the host only)");
+  }
+  return std::optional(std::move(memory));
 }
 
 Result<std::vector<std::string>> read_quirks(TableReader& entry) {

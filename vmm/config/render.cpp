@@ -122,7 +122,11 @@ std::string pci_text(const PciConfig& pci) {
     out += fmt::format("gpudirect_clique = {}\n", *pci.gpudirect_clique);
   }
   if (pci.coherent_memory) {
-    out += fmt::format("coherent_memory = {{ bar = {} }}\n", pci.coherent_memory->bar);
+    const auto& memory = *pci.coherent_memory;
+    out += fmt::format(
+        "coherent_memory = {{ {}{} }}\n",
+        memory.bar ? fmt::format("bar = {}", *memory.bar) : "region = " + quoted(memory.region),
+        memory.at_host_address ? ", place = \"host\"" : "");
   }
   if (pci.socket.empty()) {
     out += fmt::format("p2p = {}\nquirks = {}\n", pci.p2p, quoted_list(pci.quirks));

@@ -132,7 +132,8 @@ Result<std::vector<PciBar>> HostPciDevice::bars() const {
                       .io = (flags & kResourceIo) != 0,
                       .wide = (flags & kResourceMemory64) != 0,
                       .prefetchable = (flags & kResourcePrefetch) != 0,
-                      .size = end - start + 1});
+                      .size = end - start + 1,
+                      .address = start});
     }
   }
   return bars;

@@ -32,7 +32,8 @@ struct PciBar {
   bool io = false;
   bool wide = false;  ///< 64-bit
   bool prefetchable = false;
-  std::uint64_t size = 0;  ///< bytes
+  std::uint64_t size = 0;     ///< bytes
+  std::uint64_t address = 0;  ///< the host's
 };
 
 struct PciLink {

@@ -10,6 +10,7 @@
 #include "vmm/host/pci_device.hpp"
 #include "vmm/kvm/kvm_system.hpp"
 #include "vmm/machine/boot_loader.hpp"
+#include "vmm/machine/device_memory.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/layout.hpp"
 #include "vmm/machine/msix_preview.hpp"
@@ -70,9 +71,9 @@ Result<std::vector<PciBar>> bars_of(const HostSystem& host, const HostPciDevice&
   if (!rom.hidden && !rom.contents.empty()) {
     bars.push_back({.index = BarSet::kRom, .size = RomWindow::size_for(rom.contents.size())});
   }
-  std::erase_if(bars, [&](const PciBar& bar) { return settings.coherent_bar == bar.index; });
+  std::erase_if(bars, [&](const PciBar& bar) { return settings.coherent.bar == bar.index; });
   const auto msix =
-      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent_bar));
+      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent.bar));
   if (msix && msix->home) {
     show_msix_home(*msix->home, bars);
   }
@@ -134,19 +135,15 @@ void place(DescribedPort& port, const PortPlacement& placement, std::uint8_t bus
 /// Where devices' memory goes.
 Result<std::vector<GuestRange>> describe_memory(const HostSystem& host,
                                                 const std::vector<HostFunction>& functions,
-                                                const GuestMemory& memory) {
-  std::vector<std::uint64_t> sizes;
+                                                const GuestMemory& memory, unsigned address_bits) {
   for (const auto& function : functions) {
-    if (!function.settings.coherent_bar) {
-      continue;
-    }
-    for (const auto& bar : TRY(TRY(HostPciDevice::open(host, function.host)).bars())) {
-      if (bar.index == *function.settings.coherent_bar) {
-        sizes.push_back(align_down(bar.size, 2_MiB));
-      }
+    if (function.settings.coherent.region) {
+      return fail(ErrorKind::kHost, "{}: What its coherent_memory has is known to a run only",
+                  function.name());
     }
   }
-  return place_device_memory(memory, sizes);
+  const auto wanted = TRY(device_memory_of(host, functions));
+  return place_device_memory(memory, wanted, address_bits);
 }
 
 Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
@@ -158,12 +155,13 @@ Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
     requests.push_back(port.request);
   }
   GuestTables tables;
-  tables.device_memory = TRY(describe_memory(host, functions, memory));
+  const unsigned address_bits = TRY(guest_address_bits());
+  tables.device_memory = TRY(describe_memory(host, functions, memory, address_bits));
   const auto numa = TRY(NumaPlan::create(host, config, functions, memory));
   tables.cpus = numa.cpus();
   tables.numa = numa.describe(tables.device_memory, {});
-  const auto plan = TRY(
-      plan_pci(end_of_memory(memory, tables.device_memory), requests, TRY(guest_address_bits())));
+  const auto free = free_above_memory(memory, tables.device_memory, address_bits);
+  const auto plan = TRY(plan_pci(free, requests));
   tables.buses = static_cast<unsigned>(ports.size()) + 1;
   tables.pci = tree_without_functions(plan.aperture64, tables.buses);
   std::size_t index = 0;

@@ -2,6 +2,7 @@
 #include "vmm/machine/function_settings.hpp"
 
 #include "devices/passthrough/gpudirect.hpp"
+#include "devices/passthrough/specific_regions.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "firmware/rom/option_rom.hpp"
 #include "vmm/base/file.hpp"
@@ -48,6 +49,16 @@ Status check_clique(const HostSystem& host, const Bdf& function, std::uint8_t cl
   return {};
 }
 
+/// Where the host has the BAR: GPUs that reach memory by a coherent link use these addresses.
+Result<GuestAddress> host_address_of(const HostPciDevice& device, unsigned number) {
+  for (const auto& bar : TRY(device.bars())) {
+    if (bar.index == number && !bar.io) {
+      return GuestAddress(bar.address);
+    }
+  }
+  return fail(ErrorKind::kConfig, "coherent_memory.bar = {} names no memory BAR", number);
+}
+
 Result<std::vector<QuirkKind>> read_quirks(const HostSystem& host, const PciConfig& entry) {
   std::vector<QuirkKind> quirks;
   for (const auto& name : entry.quirks) {
@@ -75,6 +86,17 @@ MsixRelocation msix_relocation_of(const PciConfig& entry) {
   }
 }
 
+Result<CoherentMemory::Source> coherent_source_of(const PciConfig& entry) {
+  CoherentMemory::Source source;
+  if (entry.coherent_memory) {
+    source.bar = entry.coherent_memory->bar;
+    if (!entry.coherent_memory->region.empty()) {
+      source.region = TRY_CONTEXT(parse_memory_region(entry.coherent_memory->region), "[[pci]]");
+    }
+  }
+  return source;
+}
+
 Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& entry,
                                      const Bdf& function) {
   FunctionSettings settings;
@@ -100,12 +122,14 @@ Result<FunctionSettings> settings_of(const HostSystem& host, const PciConfig& en
     TRY_CONTEXT(check_clique(host, function, *settings.gpudirect_clique), function.to_string());
   }
   settings.acpi_rom = entry.acpi_rom;
-  if (entry.coherent_memory) {
-    settings.coherent_bar = entry.coherent_memory->bar;
+  settings.coherent = TRY(coherent_source_of(entry));
+  if (entry.coherent_memory && entry.coherent_memory->at_host_address) {
+    settings.coherent_at =
+        TRY_CONTEXT(host_address_of(device, *settings.coherent.bar), function.to_string());
   }
   settings.quirks = TRY_CONTEXT(read_quirks(host, entry), "pci.quirks of " + function.to_string());
   settings.msix_relocation = msix_relocation_of(entry);
-  TRY_CONTEXT(preview_msix(host, device, settings.msix_relocation, settings.coherent_bar),
+  TRY_CONTEXT(preview_msix(host, device, settings.msix_relocation, settings.coherent.bar),
               "pci.msix_relocation of " + function.to_string());
   if (entry.rom.mode == PciRomMode::kFile) {
     const RomIds real{device.ids().vendor, device.ids().device};

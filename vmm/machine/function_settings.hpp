@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "devices/passthrough/coherent_memory.hpp"
 #include "devices/passthrough/config_patch.hpp"
 #include "devices/passthrough/msix_relocation.hpp"
 #include "devices/passthrough/quirks/quirk_policy.hpp"
@@ -20,7 +21,8 @@ struct FunctionSettings {
   PciAcpiRomMode acpi_rom = PciAcpiRomMode::kAuto;
   IdentityOverrides identity = {};
   std::optional<std::uint8_t> gpudirect_clique = {};
-  std::optional<unsigned> coherent_bar = {};  ///< which becomes memory of the guest
+  CoherentMemory::Source coherent = {};          ///< which becomes memory of the guest
+  std::optional<GuestAddress> coherent_at = {};  ///< where it must lie in the guest
   std::vector<QuirkKind> quirks = {};
   MsixRelocation msix_relocation = {};
   bool p2p = false;  ///< other functions may reach its BARs
@@ -28,6 +30,10 @@ struct FunctionSettings {
 
 /// As the section asks for it, also of a function that the host does not have.
 MsixRelocation msix_relocation_of(const PciConfig& entry);
+
+/// What the section calls memory of the CPUs, also of a function that the host does not have.
+/// Errors: kConfig: no such region.
+Result<CoherentMemory::Source> coherent_source_of(const PciConfig& entry);
 
 /// ROM file, ids, clique, quirks and the place of the MSI-X table are for the function that the
 /// section names; hidden ROMs, the check and peer-to-peer for all. Changes nothing of the host.

@@ -93,7 +93,8 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                            .function = number,
                            .managed = false,
                            .reset = reset_choice(entry),
-                           .settings = {.msix_relocation = msix_relocation_of(entry)},
+                           .settings = {.coherent = TRY(coherent_source_of(entry)),
+                                        .msix_relocation = msix_relocation_of(entry)},
                            .socket = entry.socket});
       continue;
     }

@@ -10,6 +10,7 @@
 #include "vmm/base/log.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/machine/boot_loader.hpp"
+#include "vmm/machine/device_memory.hpp"
 #include "vmm/machine/layout.hpp"
 
 namespace gpuvm {
@@ -125,6 +126,8 @@ Status Machine::add_memory() {
   memory.is_shared = std::any_of(functions.begin(), functions.end(),
                                  [](const auto& function) { return function.is_remote(); });
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
+  // Before the devices are reset; whether the CPUs address it is known later.
+  TRY(place_device_memory(*memory_, TRY(device_memory_of(host_, functions)), 64));
   numa_ = TRY(NumaPlan::create(host_, options_.config, functions, *memory_));
   TRY(numa_->bind(*memory_));
   if (memory.huge_pages != HugePages::kOff) {

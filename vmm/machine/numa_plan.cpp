@@ -101,7 +101,7 @@ Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
   plan.cpus_ = topology_of(config);
   plan.gpu_node_ = find_gpu_node(host, functions);
   for (const auto& function : functions) {
-    if (function.settings.coherent_bar) {
+    if (function.settings.coherent.is_there()) {
       plan.with_memory_.push_back(function.name());
     }
     const auto device = function.is_remote() ? Result<HostPciDevice>(fail(ErrorKind::kHost, "none"))

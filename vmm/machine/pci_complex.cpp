@@ -7,6 +7,7 @@
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/reset_port.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/machine/device_memory.hpp"
 #include "vmm/machine/device_reset.hpp"
 #include "vmm/machine/layout.hpp"
 #include "vmm/machine/link_probe.hpp"
@@ -128,7 +129,7 @@ Result<std::unique_ptr<PassthroughFunction>> PciComplex::make_function(std::size
        .rom = function.settings.rom,
        .identity = function.settings.identity,
        .gpudirect_clique = function.settings.gpudirect_clique,
-       .coherent_bar = function.settings.coherent_bar,
+       .coherent = function.settings.coherent,
        .quirks = function.settings.quirks,
        .msix_relocation = function.settings.msix_relocation,
        .before_bus_master = options_.before_bus_master,
@@ -217,53 +218,8 @@ Status PciComplex::add_reset(Port& port) {
   return {};
 }
 
-/// Memory of the functions goes above RAM, in the order that NumaPlan::node_of() counts them in.
-void PciComplex::place_memory() {
-  std::vector<CoherentMemory*> memories;
-  std::vector<std::uint64_t> sizes;
-  for (const auto& wanted : options_.devices.functions()) {
-    for (auto& port : ports_) {
-      for (auto& [number, function] : port.functions) {
-        if (function->name() == wanted.name() && function->coherent_memory() != nullptr) {
-          memories.push_back(function->coherent_memory());
-          sizes.push_back(memories.back()->size());
-        }
-      }
-    }
-  }
-  device_memory_ = place_device_memory(options_.memory, sizes);
-  for (std::size_t i = 0; i < memories.size(); ++i) {
-    memories[i]->place(device_memory_[i].base());
-    bar_space_.set_forbidden(fmt::format("device memory {}", i), device_memory_[i]);
-    log::info("Memory of a device, {} MiB, is at {:#x}", sizes[i] >> 20,
-              device_memory_[i].base().value());
-  }
-}
-
-std::vector<AcpiNumaInitiator> PciComplex::initiators() const {
-  constexpr std::uint16_t kClass = 0x08;
-  constexpr std::uint32_t kDisplay = 0x03;
-  std::vector<AcpiNumaInitiator> found;
-  for (const auto& port : ports_) {
-    const auto bus = static_cast<std::uint8_t>(port.bridge->config_read(pci::kPrimaryBus) >> 8);
-    for (const auto& [number, function] : port.functions) {
-      const auto& all = options_.devices.functions();
-      const auto of_host = std::find_if(all.begin(), all.end(), [&of = function](const auto& each) {
-        return each.name() == of->name();
-      });
-      const auto node = options_.numa.node_of(*of_host);
-      const bool is_gpu =
-          function->config_read(kClass) >> 24 == kDisplay || function->coherent_memory() != nullptr;
-      if (node && is_gpu) {
-        found.push_back({.bus = bus, .devfn = number, .domain = *node});
-      }
-    }
-  }
-  return found;
-}
-
 Status PciComplex::place() {
-  place_memory();
+  TRY(place_memory());
   std::vector<PortRequest> requests;
   for (auto& port : ports_) {
     PortRequest request;
@@ -275,8 +231,9 @@ Status PciComplex::place() {
   }
   requests.push_back(disks_->request());
   memory64_wanted_ = gpuvm::memory64_wanted(requests);
-  const auto plan = TRY(plan_pci(end_of_memory(options_.memory, device_memory_), requests,
-                                 options_.physical_address_bits));
+  const auto plan = TRY(
+      plan_pci(free_above_memory(options_.memory, device_memory_, options_.physical_address_bits),
+               requests));
   aperture64_ = plan.aperture64;
   const auto& placements = plan.placements;
   TRY(disks_->place(placements.back()));
@@ -332,56 +289,6 @@ void PciComplex::move_ecam(std::optional<GuestRange> to) {
   }
   ecam_at_ = to;
   bar_space_.set_forbidden(kEcamName, to);
-}
-
-/// What the host bridge hands out below and above 4 GiB.
-std::vector<GuestRange> PciComplex::memory_windows() const {
-  if (!options_.firmware_flash) {
-    return {*GuestRange::create(layout::kMmio32Base, layout::kMmio32Size), aperture64_};
-  }
-  // Firmware chooses: all that is not ECAM, chipset or RAM.
-  std::vector<GuestRange> windows;
-  const auto add = [&windows](std::uint64_t base, std::uint64_t end) {
-    if (base < end) {
-      windows.push_back(*GuestRange::create(GuestAddress(base), end - base));
-    }
-  };
-  const std::uint64_t base32 = layout::kMmio32Base.value();
-  if (const auto at = ecam(); at && at->base().value() >= base32) {
-    add(base32, std::min(at->base().value(), layout::kMmio32FirmwareEnd));
-    add(std::max(base32, at->last().value() + 1), layout::kMmio32FirmwareEnd);
-  } else {
-    add(base32, layout::kMmio32FirmwareEnd);
-  }
-  add(align_up(end_of_memory(options_.memory, device_memory_).value(), 1_GiB),
-      std::uint64_t{1} << std::min(options_.physical_address_bits, 52U));
-  return windows;
-}
-
-/// With a firmware image also the chipset's ports, which belong to functions of bus 0 then.
-std::vector<PortRange> PciComplex::io_windows() const {
-  if (!options_.firmware_flash) {
-    return {*PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize)};
-  }
-  constexpr std::uint64_t kBefore = ConfigPorts::kPort;
-  constexpr std::uint64_t kAfter = kBefore + ConfigPorts::kPortCount;
-  return {*PortRange::create(IoPort(0), kBefore),
-          *PortRange::create(IoPort(kAfter), 0x10000 - kAfter)};
-}
-
-void PciComplex::describe() {
-  // 0xcf8 to 0xcff lie between the two windows.
-  acpi_ = std::make_unique<PciAcpi>(PciAcpiConfig{
-      .ecam = ecam().value_or(*GuestRange::create(layout::kEcamBase, layout::kEcamSize)),
-      .buses = buses_,
-      .io_windows = io_windows(),
-      .memory_windows = memory_windows(),
-      .devices = topology_.root_devices(),
-      .proximity_domain = node_});
-}
-
-TreePci PciComplex::tree() const {
-  return tree_without_functions(aperture64_, buses_);
 }
 
 std::vector<FirmwareFunction> PciComplex::firmware_functions() {

@@ -111,7 +111,7 @@ class PciComplex : public Inspectable {
                                                              FunctionReset& reset);
   Status add_acpi_roms(Port& port);
   Status add_reset(Port& port);
-  void place_memory();
+  Status place_memory();
   Status place();
   Status connect_buses();
   void move_ecam(std::optional<GuestRange> to);

@@ -23,51 +23,29 @@ std::uint64_t largest_bar(std::span<const PortRequest> requests) {
   return largest;
 }
 
-/// Above RAM, aligned so that the largest BAR fits, inside what the guest's CPUs can address.
-Result<GuestRange> choose_aperture64(GuestAddress end, std::span<const PortRequest> requests,
-                                     unsigned address_bits) {
-  const std::uint64_t limit = std::uint64_t{1} << std::min(address_bits, 52U);
+/// Aligned so that the largest BAR fits; as high as there is room, for guests look for more above.
+Result<GuestRange> choose_aperture64(std::span<const GuestRange> free,
+                                     std::span<const PortRequest> requests) {
   const std::uint64_t wanted = memory64_wanted(requests);
-  const std::uint64_t base = align_up(end.value(), largest_bar(requests));
   const std::uint64_t least = std::max(wanted, 1_GiB);
-  if (base >= limit || limit - base < least) {
-    return fail(
-        ErrorKind::kConfig,
-        "The devices' 64-bit BARs need {} GiB of address space above the guest's memory, but its "
-        "CPUs address only {} bits; give it less memory or fewer devices",
-        least >> 30, address_bits);
+  for (std::size_t i = free.size(); i-- > 0;) {
+    const std::uint64_t base = align_up(free[i].base().value(), largest_bar(requests));
+    const std::uint64_t end = free[i].last().value() + 1;
+    if (base < end && end - base >= least) {
+      return *GuestRange::create(GuestAddress(base),
+                                 std::min(std::max(wanted, kLeastAperture64), end - base));
+    }
   }
-  return *GuestRange::create(GuestAddress(base),
-                             std::min(std::max(wanted, kLeastAperture64), limit - base));
+  return fail(ErrorKind::kConfig,
+              "The devices' 64-bit BARs need {} GiB of address space above the guest's memory, but "
+              "its CPUs do not address so much; give it less memory or fewer devices",
+              least >> 30);
 }
 
 }  // namespace
 
-GuestAddress end_of_memory(const GuestMemory& memory) {
-  return std::max(layout::kFourGiB, memory.regions().back().range.last() + 1);
-}
-
-std::vector<GuestRange> place_device_memory(const GuestMemory& memory,
-                                            std::span<const std::uint64_t> sizes) {
-  // Linux's memory blocks have up to 2 GiB.
-  constexpr std::uint64_t kAlignment = 2_GiB;
-  std::vector<GuestRange> ranges;
-  std::uint64_t at = end_of_memory(memory).value();
-  for (const std::uint64_t size : sizes) {
-    at = align_up(at, kAlignment);
-    ranges.push_back(*GuestRange::create(GuestAddress(at), size));
-    at += size;
-  }
-  return ranges;
-}
-
-GuestAddress end_of_memory(const GuestMemory& memory, std::span<const GuestRange> device_memory) {
-  return device_memory.empty() ? end_of_memory(memory) : device_memory.back().last() + 1;
-}
-
-Result<PciPlan> plan_pci(GuestAddress end, std::span<const PortRequest> ports,
-                         unsigned address_bits) {
-  const auto aperture64 = TRY(choose_aperture64(end, ports, address_bits));
+Result<PciPlan> plan_pci(std::span<const GuestRange> free, std::span<const PortRequest> ports) {
+  const auto aperture64 = TRY(choose_aperture64(free, ports));
   PciApertures apertures;
   apertures.memory32 = GuestRange::create(layout::kMmio32Base, layout::kMmio32Size);
   apertures.memory64 = aperture64;

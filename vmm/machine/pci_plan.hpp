@@ -8,30 +8,19 @@
 
 #include "devices/pci/pci_windows.hpp"
 #include "firmware/fdt/machine_tree.hpp"
-#include "vmm/memory/guest_memory.hpp"
+#include "vmm/base/address.hpp"
+#include "vmm/base/result.hpp"
 
 namespace gpuvm {
-
-/// The first address above RAM, at least 4 GiB.
-GuestAddress end_of_memory(const GuestMemory& memory);
 
 struct PciPlan {
   GuestRange aperture64;
   std::vector<PortPlacement> placements;  ///< of the requests, in their order
 };
 
-/// Places for devices' memory of these sizes, one above the other from end_of_memory() on, as
-/// guests bring memory online in large blocks.
-std::vector<GuestRange> place_device_memory(const GuestMemory& memory,
-                                            std::span<const std::uint64_t> sizes);
-
-/// The first address above RAM and devices' memory.
-GuestAddress end_of_memory(const GuestMemory& memory, std::span<const GuestRange> device_memory);
-
-/// `end`: of all memory. `address_bits`: what the guest's CPUs can address. Errors: kConfig (a BAR
-/// does not fit).
-Result<PciPlan> plan_pci(GuestAddress end, std::span<const PortRequest> ports,
-                         unsigned address_bits);
+/// `free`: address space above all RAM, ascending, from which the 64-bit BARs take the uppermost
+/// part that has room; see free_above_memory(). Errors: kConfig (a BAR does not fit).
+Result<PciPlan> plan_pci(std::span<const GuestRange> free, std::span<const PortRequest> ports);
 
 /// ECAM and windows as a device tree has them; no functions.
 TreePci tree_without_functions(const GuestRange& aperture64, unsigned buses);

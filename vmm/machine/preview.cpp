@@ -76,7 +76,7 @@ Result<std::optional<MsixLayout>> describe_msix(const HostSystem& host, const Fu
   const auto& settings = function.place.settings;
   const auto& device = function.sysfs->device();
   const auto plan =
-      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent_bar));
+      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent.bar));
   if (!plan || !plan->hardware) {
     return std::optional<MsixLayout>();
   }
@@ -84,7 +84,7 @@ Result<std::optional<MsixLayout>> describe_msix(const HostSystem& host, const Fu
   plan->inspect(child);
   if (settings.msix_relocation.mode == MsixRelocation::Mode::kOff) {
     const MsixRelocation automatic{.mode = MsixRelocation::Mode::kAuto};
-    const auto would = TRY(preview_msix(host, device, automatic, settings.coherent_bar));
+    const auto would = TRY(preview_msix(host, device, automatic, settings.coherent.bar));
     child.field("with_auto", fmt::format("{} ({})", would->effect, would->reason));
   }
   return plan->home ? plan->shown : std::nullopt;

@@ -79,23 +79,32 @@ Status VfioDevice::load_info() {
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_regions, kRegionCount); ++i) {
     TRY(load_region(i));
   }
-  note_specific_regions(info.num_regions);
+  load_specific_regions(info.num_regions);
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_irqs, kIrqTypeCount); ++i) {
     TRY(load_irq(i));
   }
   return {};
 }
 
-/// Regions behind those of PCI belong to a vendor's devices; the guest has no way to them.
-void VfioDevice::note_specific_regions(std::uint32_t count) const {
+/// Regions behind those of PCI, which belong to a vendor's devices.
+void VfioDevice::load_specific_regions(std::uint32_t count) {
   constexpr std::uint32_t kMost = 32;
   for (std::uint32_t i = kRegionCount; i < std::min(count, kMost); ++i) {
-    const auto region = ask_region(i);
-    if (region && *region && (*region)->info.type) {
-      log::info("{}: The guest does not get {}, {} MiB", name_,
-                vfio::describe_region_type(*(*region)->info.type), (*region)->info.size >> 20);
+    regions_.emplace_back();
+    if (const auto loaded = load_region(i); !loaded) {
+      log::debug("{}", loaded.error().to_string());  // most guests need none of them
     }
   }
+}
+
+std::vector<RegionIndex> VfioDevice::specific_regions() const {
+  std::vector<RegionIndex> found;
+  for (std::size_t i = kRegionCount; i < regions_.size(); ++i) {
+    if (regions_[i].info.type && regions_[i].info.size != 0) {
+      found.push_back(static_cast<RegionIndex>(i));
+    }
+  }
+  return found;
 }
 
 Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t index) const {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/vfio/vfio_parse.hpp"
@@ -29,6 +30,7 @@ class VfioDevice final : public PhysicalDevice {
 
   const std::string& name() const override { return name_; }
   const RegionInfo& region(RegionIndex index) const override;
+  std::vector<RegionIndex> specific_regions() const override;
   Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override;
   Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override;
   Status write_on_event(RegionIndex index, std::uint64_t offset, unsigned size, std::uint64_t value,
@@ -56,7 +58,7 @@ class VfioDevice final : public PhysicalDevice {
   Status load_region(std::uint32_t index);
   /// Nothing where the function has no such region.
   Result<std::optional<vfio::ParsedRegion>> ask_region(std::uint32_t index) const;
-  void note_specific_regions(std::uint32_t count) const;
+  void load_specific_regions(std::uint32_t count);
   Status load_irq(std::uint32_t index);
   Status set_irqs(std::span<const std::byte> argument, const char* what);
   Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;
@@ -65,7 +67,8 @@ class VfioDevice final : public PhysicalDevice {
   std::uint32_t group_;
   UniqueFd fd_;
   std::string name_;
-  std::array<Region, kRegionCount> regions_;
+  /// Device-specific ones are behind those of PCI.
+  std::vector<Region> regions_ = std::vector<Region>(kRegionCount);
   std::array<Irq, kIrqTypeCount> irqs_;
   bool has_function_reset_ = false;
 };

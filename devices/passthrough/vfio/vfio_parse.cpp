@@ -38,24 +38,6 @@ void read_sparse_areas(std::span<const std::byte> capability, RegionInfo& info) 
   }
 }
 
-struct KnownRegion {
-  RegionType type;
-  const char* name;
-};
-
-constexpr std::uint32_t vendor_type(std::uint32_t vendor) {
-  return static_cast<std::uint32_t>(VFIO_REGION_TYPE_PCI_VENDOR_TYPE) | vendor;
-}
-
-// Types and subtypes of include/uapi/linux/vfio.h, by the PCI vendor whose devices have them.
-constexpr std::array<KnownRegion, 5> kKnownRegions = {{
-    {{vendor_type(0x10de), VFIO_REGION_SUBTYPE_NVIDIA_NVLINK2_RAM}, "NVIDIA's NVLink2 memory"},
-    {{vendor_type(0x1014), VFIO_REGION_SUBTYPE_IBM_NVLINK2_ATSD}, "IBM's NVLink2 ATSD registers"},
-    {{vendor_type(0x8086), VFIO_REGION_SUBTYPE_INTEL_IGD_OPREGION}, "Intel's OpRegion"},
-    {{vendor_type(0x8086), VFIO_REGION_SUBTYPE_INTEL_IGD_HOST_CFG}, "Intel's host bridge"},
-    {{vendor_type(0x8086), VFIO_REGION_SUBTYPE_INTEL_IGD_LPC_CFG}, "Intel's LPC bridge"},
-}};
-
 void read_type(std::span<const std::byte> capability, RegionInfo& info) {
   const auto raw = load_at<vfio_region_info_cap_type>(capability, 0);
   if (raw) {
@@ -146,14 +128,6 @@ Result<ParsedRegion> parse_region_info(std::span<const std::byte> answer) {
     }
   }
   return region;
-}
-
-std::string describe_region_type(RegionType type) {
-  const auto found = std::find_if(kKnownRegions.begin(), kKnownRegions.end(),
-                                  [&](const KnownRegion& known) { return known.type == type; });
-  return found == kKnownRegions.end()
-             ? fmt::format("type {:#x}, subtype {}", type.type, type.subtype)
-             : std::string(found->name);
 }
 
 Result<IommuInfo> parse_iommu_info(std::span<const std::byte> answer) {

@@ -28,10 +28,6 @@ struct ParsedRegion {
 /// an answer that is too short, or whose region runs past the end of the file offset space.
 Result<ParsedRegion> parse_region_info(std::span<const std::byte> answer);
 
-/// What a device-specific region is, for people: "NVIDIA's NVLink2 memory"; its numbers where it is
-/// not known.
-std::string describe_region_type(RegionType type);
-
 /// VFIO_IOMMU_GET_INFO.
 struct IommuInfo {
   std::uint64_t page_sizes = 0;    ///< bit n: pages of 2^n bytes

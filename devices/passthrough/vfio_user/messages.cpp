@@ -73,12 +73,14 @@ bool size_is_possible(RegionIndex index, std::uint64_t size) {
       return size <= kLargestRom;
     case RegionIndex::kConfig:
       return size >= kSmallestConfig && size <= kLargestConfig && size % 4 == 0;
-    default:
+    case RegionIndex::kVga:
       return size <= kLargestVga;
+    default:
+      return size <= kLargestBar;  // device-specific: of any size
   }
 }
 
-/// Where the sparse areas lie: bytes from the capability on.
+/// Where the sparse areas lie: bytes from the capability on. Other capabilities go to `info`.
 std::optional<std::span<const std::byte>> find_sparse(std::span<const std::byte> payload,
                                                       std::uint32_t first, RegionInfo& info) {
   std::optional<std::span<const std::byte>> sparse;
@@ -92,6 +94,9 @@ std::optional<std::span<const std::byte>> find_sparse(std::span<const std::byte>
       sparse = payload.subspan(offset);
     }
     info.msix_mappable = info.msix_mappable || header->id == kCapabilityMsixMappable;
+    if (const auto type = load_at<Type>(payload, offset); type && header->id == kCapabilityType) {
+      info.type = RegionType{type->type, type->subtype};
+    }
     offset = header->next;
   }
   return sparse;

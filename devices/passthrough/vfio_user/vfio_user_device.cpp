@@ -125,6 +125,7 @@ Status VfioUserDevice::load_info() {
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(summary_.regions, kRegionCount); ++i) {
     TRY(load_region(static_cast<RegionIndex>(i)));
   }
+  TRY(load_specific_regions());
   const auto& config = region(RegionIndex::kConfig);
   if (!config.readable || !config.writable) {
     return fail(ErrorKind::kHost, "The vfio-user server has no configuration space to offer");
@@ -133,6 +134,26 @@ Status VfioUserDevice::load_info() {
     TRY(load_irq(static_cast<IrqType>(i)));
   }
   return find_function_reset();
+}
+
+/// Regions behind those of PCI.
+Status VfioUserDevice::load_specific_regions() {
+  constexpr std::uint32_t kMost = 32;
+  for (std::uint32_t i = kRegionCount; i < std::min(summary_.regions, kMost); ++i) {
+    regions_.emplace_back();
+    TRY(load_region(static_cast<RegionIndex>(i)));
+  }
+  return {};
+}
+
+std::vector<RegionIndex> VfioUserDevice::specific_regions() const {
+  std::vector<RegionIndex> found;
+  for (std::size_t i = kRegionCount; i < regions_.size(); ++i) {
+    if (regions_[i].info.type && regions_[i].info.size != 0) {
+      found.push_back(static_cast<RegionIndex>(i));
+    }
+  }
+  return found;
 }
 
 Result<vfio_user::Connection::Reply> VfioUserDevice::ask_region(RegionIndex index,

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/vfio_user/connection.hpp"
@@ -49,6 +50,7 @@ class VfioUserDevice final : public PhysicalDevice {
   const std::string& name() const override { return name_; }
   bool is_gone() const override { return connection_ == nullptr || connection_->is_lost(); }
   const RegionInfo& region(RegionIndex index) const override;
+  std::vector<RegionIndex> specific_regions() const override;
   Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override;
   /// A write that begins a function level reset returns when the function is ready again.
   Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override;
@@ -77,6 +79,7 @@ class VfioUserDevice final : public PhysicalDevice {
   Status open(vfio_user::MessageSocket socket);
   Status load_info();
   Status load_region(RegionIndex index);
+  Status load_specific_regions();
   Result<vfio_user::Connection::Reply> ask_region(RegionIndex index, std::uint32_t room,
                                                   int& refusal);
   Status load_irq(IrqType type);
@@ -102,7 +105,8 @@ class VfioUserDevice final : public PhysicalDevice {
   const std::string name_;
   const Options options_;
   vfio_user::DeviceSummary summary_;
-  std::array<Region, kRegionCount> regions_;
+  /// Device-specific ones are behind those of PCI.
+  std::vector<Region> regions_ = std::vector<Region>(kRegionCount);
   std::array<Irq, kIrqTypeCount> irqs_;
   std::uint64_t device_control_ = 0;  ///< offset of Device Control; 0: no function level reset
   std::mutex event_mutex_;            ///< guards error_event_ and was_lost_

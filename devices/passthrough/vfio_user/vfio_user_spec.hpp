@@ -108,6 +108,7 @@ struct Capability {
 };
 static_assert(sizeof(Capability) == 8);
 inline constexpr std::uint16_t kCapabilitySparse = 1;
+inline constexpr std::uint16_t kCapabilityType = 2;  // as Linux's; the document leaves it out
 inline constexpr std::uint16_t kCapabilityMsixMappable = 3;
 
 /// "VFIO region info cap sparse mmap": `areas` times SparseArea follow.
@@ -122,6 +123,14 @@ struct SparseArea {
   std::uint64_t size;
 };
 static_assert(sizeof(SparseArea) == 16);
+
+/// Linux, include/uapi/linux/vfio.h, struct vfio_region_info_cap_type.
+struct Type {
+  Capability header;
+  std::uint32_t type;
+  std::uint32_t subtype;
+};
+static_assert(sizeof(Type) == 16);
 
 /// "VFIO_USER_DEVICE_GET_IRQ_INFO": both ways.
 struct Irq {

@@ -189,5 +189,33 @@ type_line go
 wait_guest 100
 expect "power off, status 0" test "$guest_status" = 0
 check_dmesg
+
+# ---- The same memory at the host's own address.
+
+read -r host_first host_last _ < <(sed -n 3p /sys/bus/pci/devices/0000:05:00.0/resource)
+GUEST_INITRD=$LAB_PLAIN_INITRD make_guest identity "
+grep -i 'soft reserved' /proc/iomem | sed 's/^ */IOMEM /'
+for bar in \$(cut -d' ' -f1 /sys/bus/pci/devices/0000:01:00.*/resource); do echo \"BAR \$bar\"; done
+devmem \$(($host_last - 4095)) 64 0x7961687265746e69
+show_dmesg" <<'END'
+[[pci]]
+host = "0000:01:00.0"
+[[pci]]
+host = "0000:05:00.0"
+coherent_memory = { bar = 2, place = "host" }
+END
+run_guest identity
+expect "memory at the host's address: status 0" test "$guest_status" = 0
+expect "the guest has it where the host has it" \
+  guest_said "^IOMEM $(printf '%08x-%08x' "$host_first" "$host_last") : Soft Reserved"
+expect "what it writes into the last page is there" \
+  test "$(tail -c 4096 "$LAB_OUT/bar.mem" | head -c 8)" = interhay
+check_dmesg
+refused "RAM where the memory would be" 'where the guest has RAM' --set 'pci.0.host="0000:05:00.0"' \
+  --set 'pci.0.coherent_memory={ bar = 2, place = "host" }' --set "machine.memory=\"$(((host_first >> 20) + 1024))MiB\""
+refused "registers in place of memory" 'is no memory, but a page of registers' --set 'pci.0.host="0000:05:00.0"' \
+  --set 'pci.0.coherent_memory={ region = "nvlink2-atsd" }'
+refused "a region that the device does not have" 'it has none' --set 'pci.0.host="0000:05:00.0"' \
+  --set 'pci.0.coherent_memory={ region = "nvlink2-ram" }'
 expect "the host's drivers are back and nothing is left" state_is "$before"
 finish

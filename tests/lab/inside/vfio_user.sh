@@ -187,5 +187,26 @@ expect "the reboot found that out, and a hot reset helped" logged "Reset at rebo
 expect "the stop knew it" logged "Reset at stop: $SOCKET: hot reset, verified"
 expect "the function reset was tried once" test "$(grep -c "function reset of $SOCKET was not enough" "$LOG")" = 1
 stop_server
+
+# 6. NVLink2 memory: a device-specific region as the guest's memory.
+make_guest nvlink "
+where=\$(sed -n 's/^ *\([0-9a-f]*\)-.*Soft Reserved/\1/p' /proc/iomem)
+echo \"NVLINK \$(sed -n 's/^ *\([0-9a-f]*-[0-9a-f]*\) : Soft Reserved/\1/p' /proc/iomem) possible \$(cat /sys/devices/system/node/possible)\"
+devmem \$((0x\$where + 0x5000)) 64 0x6b6e696c766e" <<END
+[[pci]]
+socket = "$SOCKET"
+coherent_memory = { region = "nvlink2-ram" }
+END
+start_server --nvlink 256M --nvlink-file "$WORK/nvlink"
+run_guest nvlink
+stop_server
+expect "NVLink2 memory: status 0" test "$guest_status" = 0
+expect "the guest has 256 MiB of soft reserved memory on a node of their own" guest_said '^NVLINK [0-9a-f]*0000000-[0-9a-f]*fffffff possible 0-1'
+expect "what it writes there is in the server's file" test "$(tail -c +$((0x5001)) "$WORK/nvlink" | head -c 6)" = nvlink
+start_server
+run_guest nvlink
+stop_server
+expect "a server without that region: status 78" test "$guest_status" = 78
+expect "the message says what it has" logged 'names a region that the device does not have; it has none'
 expect "nothing is left" state_is "$before"
 finish

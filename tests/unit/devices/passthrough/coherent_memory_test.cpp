@@ -33,7 +33,7 @@ class CoherentMemoryTest : public ::testing::Test {
                                         .msi_controller = controller_,
                                         .interrupt_pins = pins_,
                                         .bar_space = space_,
-                                        .coherent_bar = bar});
+                                        .coherent = {.bar = bar}});
   }
 
   test::FakePhysicalDevice device_{test::gt710_config(), "0000:01:00.0"};

@@ -226,7 +226,7 @@ TEST(ToToml, NamesEveryKey) {
                    {.name = "opt/c", .text = {}, .file = "/d"}};
   config.pci[0].identity = {1, 2, 3, 4, 5};
   config.pci[0].gpudirect_clique = 3;
-  config.pci[0].coherent_memory = PciCoherentMemory{1};
+  config.pci[0].coherent_memory = PciCoherentMemory{.bar = 1, .at_host_address = true};
   config.nodes = {{{0}, 1_GiB, 3}};
   config.console.serial.clear();
   const auto text = to_toml(config);

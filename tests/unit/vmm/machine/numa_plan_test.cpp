@@ -74,7 +74,7 @@ TEST_F(NumaPlanTest, NodesOfTheConfiguration) {
 }
 
 TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
-  functions_[0].settings.coherent_bar = 2;
+  functions_[0].settings.coherent.bar = 2;
   const auto plan = create();
   ASSERT_TRUE(plan);
   EXPECT_TRUE(plan->has_nodes());
@@ -93,7 +93,7 @@ TEST_F(NumaPlanTest, TheBridgeIsNearWhereTheFunctionsAre) {
   config_.nodes = {{.cpus = {0}, .memory = 128_MiB, .host_node = 0},
                    {.cpus = {1}, .memory = 128_MiB, .host_node = 1}};
   EXPECT_EQ(create()->bridge_node({}), std::nullopt);
-  functions_[0].settings.coherent_bar = 2;
+  functions_[0].settings.coherent.bar = 2;
   EXPECT_EQ(create()->node_of(functions_[0]), 2U);
   EXPECT_EQ(create()->bridge_node(functions_), 1U) << "of its CPUs, not of its own memory";
   host_.add_device("0000:02:00.0", "0x010802", 2, "nvme");  // whose node nobody knows

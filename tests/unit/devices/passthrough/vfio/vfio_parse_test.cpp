@@ -71,9 +71,6 @@ TEST(VfioRegion, ReadsTypeOfADeviceSpecificRegion) {
   ASSERT_TRUE(parsed);
   ASSERT_TRUE(parsed->info.type);
   EXPECT_EQ(*parsed->info.type, (RegionType{0x800010de, 1}));
-  EXPECT_EQ(describe_region_type(*parsed->info.type), "NVIDIA's NVLink2 memory");
-  EXPECT_EQ(describe_region_type({0x80001014, 1}), "IBM's NVLink2 ATSD registers");
-  EXPECT_EQ(describe_region_type({0x80001234, 7}), "type 0x80001234, subtype 7");
   answer.resize(answer.size() - 1);  // cut short
   EXPECT_FALSE(parse_region_info(answer)->info.type);
   EXPECT_FALSE(parse_region_info(region(kReadWriteMap, 0, 4096))->info.type);
