@@ -30,7 +30,8 @@ Result<std::optional<MsixPlan>> preview_msix(const HostSystem& host, const HostP
                                     .readable = true,
                                     .writable = true,
                                     .mappable = !bar.io && bar.size >= kPageSize,
-                                    .msix_mappable = true};
+                                    .msix_mappable = true,
+                                    .sparse_areas = {}};
   }
   return std::optional(TRY(plan_msix(wanted, around)));
 }

@@ -14,18 +14,20 @@ show_msix() {
     lspci -vv -d $id | grep -E "Region|MSI-X|Vector table|PBA" | sed "s/^[[:space:]]*/MSIX $id /"
   done
 }
-# The interrupts of all lines whose name has this text.
-count_interrupts() { awk -v name="$1" "index(\$0, name) {n += \$2} END {print n + 0}" /proc/interrupts; }
+# The interrupts, on all processors, of the lines that have this text.
+count_interrupts() {
+  awk -v name="$1" "index(\$0, name) {for (i = 2; \$i ~ /^[0-9]+\$/; i++) n += \$i} END {print n + 0}" /proc/interrupts
+}
 
 until_true 20 test -b /dev/nvme0n1
 show_drivers
 show_msix
-before=$(count_interrupts nvme0q1)
+before=$(count_interrupts nvme0q)
 dd if=/dev/urandom of=/tmp/data bs=1M count=16 2>/dev/null
 echo "DATA-MD5 $(md5sum </tmp/data | cut -d" " -f1)"
 dd if=/tmp/data of=/dev/nvme0n1 bs=1M oflag=direct 2>/dev/null && sync && echo NVME-WRITTEN
 dd if=/dev/nvme0n1 bs=1M count=16 iflag=direct 2>/dev/null | cmp - /tmp/data && echo NVME-EQUAL
-echo "NVME-INTERRUPTS $(($(count_interrupts nvme0q1) - before))"
+echo "NVME-INTERRUPTS $(($(count_interrupts nvme0q) - before))"
 if [ -n "$(find_function 1033:0194)" ]; then
   show_stick
   echo "USB-INTERRUPTS $(count_interrupts xhci_hcd)"
