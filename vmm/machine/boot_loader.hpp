@@ -12,6 +12,7 @@
 #include "firmware/linux/cpu_entry_state.hpp"
 #include "firmware/linux/linux_image.hpp"
 #include "firmware/smbios/smbios.hpp"
+#include "vmm/base/cpu_topology.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/efi_boot.hpp"
 #include "vmm/machine/layout.hpp"
