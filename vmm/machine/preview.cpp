@@ -90,10 +90,22 @@ Result<std::optional<MsixLayout>> describe_msix(const HostSystem& host, const Fu
   return plan->home ? plan->shown : std::nullopt;
 }
 
+void describe_coherent(const HostFunction& function, InspectNode& node) {
+  const auto& settings = function.settings;
+  if (settings.coherent.is_there()) {
+    auto& child = node.child(function.name()).child("coherent_memory");
+    child.field("source", settings.coherent.to_string());
+    child.field("place", settings.coherent_at
+                             ? fmt::format("the host's, {:#x}", settings.coherent_at->value())
+                             : "above the guest's memory");
+  }
+}
+
 /// How the guest's view of configuration space differs from the hardware's, and why.
 Status describe_patches(const HostSystem& host, const std::vector<Function>& functions,
                         InspectNode& node) {
   for (const Function& function : functions) {
+    describe_coherent(function.place, node);
     if (!function.sysfs->shows_capabilities()) {
       continue;
     }

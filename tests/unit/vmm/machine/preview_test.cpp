@@ -70,6 +70,12 @@ TEST_F(PreviewTest, FunctionThatAStrangerSharesTheBusWithHasNoReset) {
                                HasSubstr("at_start: exit status 75")));
 }
 
+TEST_F(PreviewTest, CoherentMemoryShowsWhatItIsAndWhere) {
+  config_.pci[0].coherent_memory = PciCoherentMemory{.region = "nvlink2-ram"};
+  EXPECT_THAT(preview(), AllOf(HasSubstr("source: region = nvlink2-ram"),
+                               HasSubstr("place: above the guest's memory")));
+}
+
 TEST_F(PreviewTest, ChoiceOfTheConfigurationShows) {
   config_.pci[0].reset = ResetChoice::kNone;
   config_.pci[0].reset_wait = 7;

@@ -170,6 +170,24 @@ TEST(VfioUserMessages, CapabilityChainsThatLoopOrLeaveEnd) {
   }
 }
 
+// VFIO_REGION_INFO_CAP_TYPE: id 2, version 1, next, type, subtype.
+TEST(VfioUserMessages, RegionsOfAVendorSayWhatTheyAre) {
+  auto answer = region(48, 0xf, 9, std::uint64_t{3} << 30, 0, 32);
+  answer.u16(2).u16(1).u32(0).u32(0x800010de).u32(1);
+  const auto parsed = parse_region(answer.bytes, static_cast<RegionIndex>(9));
+  ASSERT_TRUE(parsed) << "they may have any size";
+  EXPECT_EQ(parsed->info.type, (RegionType{0x800010de, 1}));
+  auto cut = answer.bytes;
+  cut.resize(44);
+  EXPECT_FALSE(parse_region(cut, static_cast<RegionIndex>(9))->info.type);
+  auto short_type = region(44, 0xf, 9, 0x1000, 0, 32);
+  short_type.u16(2).u16(1).u32(0).u32(0x800010de);
+  EXPECT_FALSE(parse_region(short_type.bytes, static_cast<RegionIndex>(9))->info.type);
+  EXPECT_FALSE(parse_region(region(32, 7, 9, (std::uint64_t{1} << 52) + 1).bytes,
+                            static_cast<RegionIndex>(9)));
+  EXPECT_FALSE(parse_region(answer.bytes, static_cast<RegionIndex>(10))) << "another region";
+}
+
 TEST(VfioUserMessages, AnswerThatWasCutSaysHowMuchItNeeds) {
   const auto parsed = parse_region(region(4096, 0xf, 0, 0x4000, 0, 32).bytes, RegionIndex::kBar0);
   ASSERT_TRUE(parsed);
