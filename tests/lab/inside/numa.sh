@@ -211,8 +211,8 @@ expect "the guest has it where the host has it" \
 expect "what it writes into the last page is there" \
   test "$(tail -c 4096 "$LAB_OUT/bar.mem" | head -c 8)" = interhay
 check_dmesg
-refused "RAM where the memory would be" 'where the guest has RAM' --set 'pci.0.host="0000:05:00.0"' \
-  --set 'pci.0.coherent_memory={ bar = 2, place = "host" }' --set "machine.memory=\"$(((host_first >> 20) + 1024))MiB\""
+refused "an address below 4 GiB" 'below 4 GiB' --set 'pci.0.host="0000:01:00.0"' \
+  --set 'pci.0.coherent_memory={ bar = 0, place = "host" }'
 refused "registers in place of memory" 'is no memory, but a page of registers' --set 'pci.0.host="0000:05:00.0"' \
   --set 'pci.0.coherent_memory={ region = "nvlink2-atsd" }'
 refused "a region that the device does not have" 'it has none' --set 'pci.0.host="0000:05:00.0"' \
