@@ -60,7 +60,8 @@ class FakePhysicalDevice : public PhysicalDevice {
   }
   std::vector<std::byte> bar_bytes(unsigned bar, std::uint64_t offset, std::size_t count) const {
     std::vector<std::byte> bytes(count);
-    static_cast<void>(::pread(files_[bar].get(), bytes.data(), count, static_cast<off_t>(offset)));
+    [[maybe_unused]] const auto moved =
+        ::pread(files_[bar].get(), bytes.data(), count, static_cast<off_t>(offset));
     return bytes;
   }
   void set_gone(bool gone) { gone_ = gone; }
@@ -90,8 +91,8 @@ class FakePhysicalDevice : public PhysicalDevice {
     }
     const auto bar = static_cast<unsigned>(index);
     bar_sizes.push_back(out.size());
-    static_cast<void>(
-        ::pread(files_[bar].get(), out.data(), out.size(), static_cast<off_t>(offset)));
+    [[maybe_unused]] const auto moved =
+        ::pread(files_[bar].get(), out.data(), out.size(), static_cast<off_t>(offset));
     return {};
   }
   Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override {
@@ -109,8 +110,8 @@ class FakePhysicalDevice : public PhysicalDevice {
     }
     const auto bar = static_cast<unsigned>(index);
     bar_sizes.push_back(in.size());
-    static_cast<void>(
-        ::pwrite(files_[bar].get(), in.data(), in.size(), static_cast<off_t>(offset)));
+    [[maybe_unused]] const auto moved =
+        ::pwrite(files_[bar].get(), in.data(), in.size(), static_cast<off_t>(offset));
     return {};
   }
   Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) override {
@@ -162,7 +163,7 @@ class FakePhysicalDevice : public PhysicalDevice {
   /// The hardware raises a vector.
   void fire(IrqType type, std::size_t vector) {
     const std::uint64_t one = 1;
-    static_cast<void>(::write(irq_fds.at(type).at(vector), &one, sizeof one));
+    [[maybe_unused]] const auto moved = ::write(irq_fds.at(type).at(vector), &one, sizeof one);
   }
   std::size_t count(const std::string& prefix) const {
     return static_cast<std::size_t>(
