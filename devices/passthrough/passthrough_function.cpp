@@ -4,10 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
-#include "devices/passthrough/function_capabilities.hpp"
-#include "devices/passthrough/gpudirect.hpp"
+#include "devices/passthrough/function_plan.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
@@ -19,19 +17,6 @@ constexpr std::uint16_t kHeaderSize = 0x40;
 constexpr std::uint32_t kFirmwareCommand =
     ~std::uint32_t{pci::kCommandBusMaster | VirtualConfig::kVirtualCommand};
 constexpr std::uint8_t kD3hot = 3;  // 7.5.2.2
-
-/// Where the guest finds the MSI-X structures; says so where the configuration asked.
-Result<MsixPlan> place_msix(const PassthroughFunction::Options& options,
-                            std::span<const std::byte> config) {
-  const auto around = msix_surroundings(options.device, config, options.coherent.bar);
-  auto plan = TRY_CONTEXT(plan_msix(options.msix_relocation, around),
-                          "pci.msix_relocation of " + options.name);
-  if (options.msix_relocation.mode != MsixRelocation::Mode::kOff) {
-    log::info("{}: MSI-X table {}: {}; effect: {}", options.name,
-              plan.home ? "relocated" : "not relocated", plan.reason, plan.effect);
-  }
-  return plan;
-}
 
 }  // namespace
 
@@ -76,63 +61,22 @@ PassthroughFunction::PassthroughFunction(Parts parts)
 }
 
 Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options options) {
-  auto& device = options.device;
-  const auto config = TRY(read_physical_config(device));
-  const auto msi = find_msi(device, config);
-  const auto msix_plan = TRY(place_msix(options, config));
-  const auto& msix = msix_plan.shown;
-  std::optional<ExtraCapability> extra;
-  if (options.gpudirect_clique) {
-    extra = TRY(gpudirect_capability(config, *options.gpudirect_clique));
-  }
-  auto patch = ConfigPatch::create(config, {.multi_function = options.multi_function,
-                                            .hide_msi = !msi,
-                                            .hide_msix = !msix,
-                                            .hide_intx = device.irq(IrqType::kIntx).count == 0,
-                                            .hide_function_reset = options.hide_function_reset,
-                                            .identity = options.identity,
-                                            .extra = extra,
-                                            .moved_msix = msix_plan.home ? msix : std::nullopt,
-                                            .link = options.link});
-  const RomIds real{load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
-                    load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0)};
+  auto plan = TRY(FunctionPlan::create(options));
   auto mutex = std::make_unique<std::mutex>();
-  auto interrupts = std::make_unique<FunctionInterrupts>(FunctionInterrupts::Options{
-      .device = device,
-      .controller = options.msi_controller,
-      .pins = options.interrupt_pins,
-      .intx_pin = options.intx_pin,
-      .msi = msi,
-      .msix = msix,
-      .moved_msix = msix_plan.home ? msix_plan.hardware : std::nullopt});
-  TRY(check_quirks(config, options.quirks));
+  auto interrupts = std::make_unique<FunctionInterrupts>(plan.interrupts(options));
   auto relay = std::make_unique<ConfigRelay>();
   auto overlays =
-      std::make_unique<FunctionOverlays>(FunctionOverlays::Options{.device = device,
+      std::make_unique<FunctionOverlays>(FunctionOverlays::Options{.device = options.device,
                                                                    .mutex = *mutex,
                                                                    .msix = interrupts->msix(),
                                                                    .quirks = options.quirks,
                                                                    .config = relay->access(),
                                                                    .doorbells = options.doorbells});
-  auto bars = TRY(FunctionBars::create({.device = device,
-                                        .config = config,
-                                        .slots = options.slots,
-                                        .mmio = options.mmio,
-                                        .ports = options.ports,
-                                        .space = options.bar_space,
-                                        .rom = std::move(options.rom),
-                                        .shown = {options.identity.vendor.value_or(real.vendor),
-                                                  options.identity.device.value_or(real.device)},
-                                        .real = real,
-                                        .msix = msix,
-                                        .overlays = *overlays,
-                                        .coherent = options.coherent,
-                                        .peers = options.peers,
-                                        .msix_home = msix_plan.home}));
+  auto bars = TRY(FunctionBars::create(plan.bars(options, *overlays)));
   const auto decode = bars->physical_decode();
-  VirtualConfig registers(config, std::move(patch), TRY(bars->make_registers()), decode);
+  VirtualConfig registers(plan.config, std::move(plan.patch), TRY(bars->make_registers()), decode);
   return std::unique_ptr<PassthroughFunction>(
-      new PassthroughFunction(Parts{.device = device,
+      new PassthroughFunction(Parts{.device = options.device,
                                     .name = std::move(options.name),
                                     .physical_decode = decode,
                                     .before_bus_master = std::move(options.before_bus_master),

@@ -10,12 +10,11 @@
 #include <optional>
 #include <thread>
 
-#include "devices/passthrough/passthrough_function.hpp"
 #include "devices/passthrough/reset/guest_reset.hpp"
 #include "devices/passthrough/vfio_user/vfio_user_host.hpp"
 #include "tests/fake_gpu/fake_gpu_process.hpp"
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/devices/passthrough/function_test.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm::fake_gpu {
@@ -30,7 +29,7 @@ bool is_signalled(const EventFd& event) {
   return ::poll(&wait, 1, 5000) == 1;
 }
 
-class Guest : public ::testing::Test {
+class Guest : public test::FunctionTest {
  protected:
   void start(const std::vector<std::string>& arguments = {}) {
     connect(arguments);
@@ -57,18 +56,10 @@ class Guest : public ::testing::Test {
     plan_.emplace(*std::move(plan));
   }
   Result<std::unique_ptr<PassthroughFunction>> make(const CoherentMemory::Source& coherent) {
-    return PassthroughFunction::create(
-        {.device = device(),
-         .name = "gpu0",
-         .intx_pin = Gsi(16),
-         .slots = slots_,
-         .mmio = mmio_,
-         .ports = ports_,
-         .msi_controller = controller_,
-         .interrupt_pins = pins_,
-         .bar_space = space_,
-         .coherent = coherent,
-         .after_reset = [this](auto, std::chrono::milliseconds time) { return note_reset(time); }});
+    auto wanted = options(device());
+    wanted.coherent = coherent;
+    wanted.after_reset = [this](auto, std::chrono::milliseconds time) { return note_reset(time); };
+    return PassthroughFunction::create(std::move(wanted));
   }
   VfioUserDevice& device() { return host_->device(0); }
   bool note_reset(std::chrono::milliseconds time) {
@@ -97,12 +88,6 @@ class Guest : public ::testing::Test {
     return {};
   }
 
-  test::FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
-  test::FakeMsiController controller_;
-  test::FakeInterruptPins pins_;
-  BarSpace space_{{{*GuestRange::create(GuestAddress(0), 2048_MiB), "RAM"}}};
   std::unique_ptr<FakeGpuProcess> gpu_;
   std::unique_ptr<VfioUserHost> host_;
   std::optional<ResetPlan> plan_;

@@ -5,17 +5,15 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
-#include "devices/passthrough/passthrough_function.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
-#include "vmm/base/units.hpp"
+#include "tests/unit/devices/passthrough/function_test.hpp"
 
 namespace gpuvm {
 namespace {
 
 constexpr GuestAddress kPlace(0x2'8000'0000);
 
-class CoherentMemoryTest : public ::testing::Test {
+class CoherentMemoryTest : public test::FunctionTest {
  protected:
   CoherentMemoryTest() {
     device_.add_bar(0, 16_MiB);
@@ -24,25 +22,12 @@ class CoherentMemoryTest : public ::testing::Test {
   }
 
   Result<std::unique_ptr<PassthroughFunction>> make(std::optional<unsigned> bar) {
-    return PassthroughFunction::create({.device = device_,
-                                        .name = device_.name(),
-                                        .intx_pin = Gsi(16),
-                                        .slots = slots_,
-                                        .mmio = mmio_,
-                                        .ports = ports_,
-                                        .msi_controller = controller_,
-                                        .interrupt_pins = pins_,
-                                        .bar_space = space_,
-                                        .coherent = {.bar = bar}});
+    auto wanted = options(device_, device_.name());
+    wanted.coherent = {.bar = bar};
+    return PassthroughFunction::create(std::move(wanted));
   }
 
   test::FakePhysicalDevice device_{test::gt710_config(), "0000:01:00.0"};
-  test::FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
-  test::FakeMsiController controller_;
-  test::FakeInterruptPins pins_;
-  BarSpace space_{{}};
 };
 
 TEST_F(CoherentMemoryTest, IsThereWhileTheDeviceIs) {

@@ -5,10 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "devices/passthrough/function_capabilities.hpp"
-#include "devices/passthrough/passthrough_function.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
-#include "vmm/base/units.hpp"
+#include "tests/unit/devices/passthrough/function_test.hpp"
 
 namespace gpuvm {
 namespace {
@@ -23,7 +21,7 @@ constexpr MsixRelocation in_bar(unsigned bar) {
   return {.mode = MsixRelocation::Mode::kBar, .bar = bar};
 }
 
-class MovedMsixTest : public ::testing::Test {
+class MovedMsixTest : public test::FunctionTest {
  protected:
   static constexpr std::uint64_t kBar0 = 0xe0000000;
   static constexpr std::uint64_t kNew = 0xe0100000;
@@ -35,16 +33,9 @@ class MovedMsixTest : public ::testing::Test {
     xhci_.set_irq(IrqType::kMsix, 8);
   }
   Result<std::unique_ptr<PassthroughFunction>> try_make(const MsixRelocation& wanted) {
-    return PassthroughFunction::create({.device = xhci_,
-                                        .name = "usb0",
-                                        .intx_pin = Gsi(16),
-                                        .slots = slots_,
-                                        .mmio = mmio_,
-                                        .ports = ports_,
-                                        .msi_controller = controller_,
-                                        .interrupt_pins = pins_,
-                                        .bar_space = space_,
-                                        .msix_relocation = wanted});
+    auto with = options(xhci_, "usb0");
+    with.msix_relocation = wanted;
+    return PassthroughFunction::create(std::move(with));
   }
   std::unique_ptr<PassthroughFunction> make(const MsixRelocation& wanted) {
     auto function = try_make(wanted).value();
@@ -97,12 +88,6 @@ class MovedMsixTest : public ::testing::Test {
   }
 
   FakePhysicalDevice xhci_{test::upd720200_config()};
-  test::FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
-  test::FakeMsiController controller_;
-  test::FakeInterruptPins pins_;
-  BarSpace space_{{{*GuestRange::create(GuestAddress(0), 2048_MiB), "RAM"}}};
 };
 
 TEST_F(MovedMsixTest, OffTrapsTheTablesPage) {

@@ -10,16 +10,15 @@
 #include <thread>
 
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/devices/passthrough/function_test.hpp"
 #include "tests/unit/firmware/rom/rom_builder.hpp"
-#include "vmm/base/units.hpp"
 
 namespace gpuvm {
 namespace {
 
 using test::FakePhysicalDevice;
 
-class PassthroughFunctionTest : public ::testing::Test {
+class PassthroughFunctionTest : public test::FunctionTest {
  protected:
   PassthroughFunctionTest() {
     xhci_.add_bar(0, 0x2000);
@@ -39,19 +38,9 @@ class PassthroughFunctionTest : public ::testing::Test {
     const auto after_reset = [this](GuestReset kind, std::chrono::milliseconds) {
       return !after_reset_ || after_reset_(kind);
     };
-    auto function = PassthroughFunction::create({.device = device,
-                                                 .name = "gpu0",
-                                                 .intx_pin = Gsi(16),
-                                                 .slots = slots_,
-                                                 .mmio = mmio_,
-                                                 .ports = ports_,
-                                                 .msi_controller = controller_,
-                                                 .interrupt_pins = pins_,
-                                                 .bar_space = space_,
-                                                 .after_reset = after_reset});
-    EXPECT_TRUE(function) << (function ? "" : function.error().to_string());
-    EXPECT_TRUE(function.value()->start());
-    return std::move(function).value();
+    auto wanted = options(device);
+    wanted.after_reset = after_reset;
+    return started(std::move(wanted));
   }
   std::unique_ptr<PassthroughFunction> make_placed_gpu() {
     auto gpu = make(gpu_);
@@ -71,13 +60,6 @@ class PassthroughFunctionTest : public ::testing::Test {
   std::function<bool(GuestReset)> after_reset_;
   FakePhysicalDevice gpu_{test::gt710_config()};
   FakePhysicalDevice xhci_{test::upd720200_config()};
-  test::FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
-  test::FakeMsiController controller_;
-  test::FakeInterruptPins pins_;
-  BarSpace space_{{{*GuestRange::create(GuestAddress(0), 2048_MiB), "RAM"},
-                   {*GuestRange::create(GuestAddress(0xfee00000), 1_MiB), "the local APIC"}}};
 };
 
 TEST_F(PassthroughFunctionTest, NothingIsMappedBeforeDecode) {
@@ -163,39 +145,23 @@ TEST_F(PassthroughFunctionTest, RomIsSizedByAnyPatternAndRespondsOnlyWhenEnabled
 }
 
 TEST_F(PassthroughFunctionTest, HiddenRomHasNoRegister) {
-  auto gpu = PassthroughFunction::create({.device = gpu_,
-                                          .name = "gpu0",
-                                          .intx_pin = Gsi(16),
-                                          .slots = slots_,
-                                          .mmio = mmio_,
-                                          .ports = ports_,
-                                          .msi_controller = controller_,
-                                          .interrupt_pins = pins_,
-                                          .bar_space = space_,
-                                          .rom = {.hidden = true}});
-  ASSERT_TRUE(gpu);
-  write(**gpu, 0x30, 0xffffffff);
-  EXPECT_EQ((*gpu)->config_read(0x30), 0U);
-  EXPECT_TRUE((*gpu)->rom_image().empty());
+  auto wanted = options(gpu_);
+  wanted.rom.hidden = true;
+  const auto gpu = started(std::move(wanted));
+  write(*gpu, 0x30, 0xffffffff);
+  EXPECT_EQ(gpu->config_read(0x30), 0U);
+  EXPECT_TRUE(gpu->rom_image().empty());
 }
 
 TEST_F(PassthroughFunctionTest, IdentityAndCliqueAreWhatTheGuestReads) {
-  auto made = PassthroughFunction::create({.device = gpu_,
-                                           .name = "gpu0",
-                                           .intx_pin = Gsi(16),
-                                           .slots = slots_,
-                                           .mmio = mmio_,
-                                           .ports = ports_,
-                                           .msi_controller = controller_,
-                                           .interrupt_pins = pins_,
-                                           .bar_space = space_,
-                                           .identity = {.device = 0x1b80,
-                                                        .subsystem_vendor = 0x1043,
-                                                        .subsystem_device = 0x85e7,
-                                                        .class_code = 0x030200},
-                                           .gpudirect_clique = 5});
-  ASSERT_TRUE(made);
-  auto& gpu = **made;
+  auto wanted = options(gpu_);
+  wanted.identity = {.device = 0x1b80,
+                     .subsystem_vendor = 0x1043,
+                     .subsystem_device = 0x85e7,
+                     .class_code = 0x030200};
+  wanted.gpudirect_clique = 5;
+  const auto function = PassthroughFunction::create(std::move(wanted)).value();
+  auto& gpu = *function;
   EXPECT_EQ(gpu.config_read(0x00), 0x1b8010deU);
   EXPECT_EQ(gpu.config_read(0x08), 0x030200a1U);
   EXPECT_EQ(gpu.config_read(0x2c), 0x85e71043U);
@@ -553,15 +519,7 @@ TEST_F(PassthroughFunctionTest, TwoFunctionsAndDestruction) {
 
 TEST_F(PassthroughFunctionTest, CreateRefusesBridgesAndDeadDevices) {
   const auto create = [&](FakePhysicalDevice& device) {
-    return PassthroughFunction::create({.device = device,
-                                        .name = "x",
-                                        .intx_pin = Gsi(16),
-                                        .slots = slots_,
-                                        .mmio = mmio_,
-                                        .ports = ports_,
-                                        .msi_controller = controller_,
-                                        .interrupt_pins = pins_,
-                                        .bar_space = space_});
+    return PassthroughFunction::create(options(device, "x"));
   };
   xhci_.set_config(0x0c, 0x00010000);
   EXPECT_EQ(create(xhci_).error().kind(), ErrorKind::kConfig);

@@ -4,11 +4,9 @@
 // hw/vfio/pci-quirks.c. And peer-to-peer mappings, which follow the BARs.
 #include <gtest/gtest.h>
 
-#include "devices/passthrough/passthrough_function.hpp"
 #include "tests/fixtures/config_space/config_dump.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
-#include "vmm/base/units.hpp"
+#include "tests/unit/devices/passthrough/function_test.hpp"
 
 namespace gpuvm {
 namespace {
@@ -81,7 +79,7 @@ class FakeIommu : public PhysicalHost {
   bool refuse = false;
 };
 
-class QuirksTest : public ::testing::Test {
+class QuirksTest : public test::FunctionTest {
  protected:
   static constexpr std::uint64_t kBar0 = 0xe0000000;
 
@@ -96,18 +94,11 @@ class QuirksTest : public ::testing::Test {
   }
   Result<std::unique_ptr<PassthroughFunction>> make(FakePhysicalDevice& device,
                                                     std::vector<QuirkKind> quirks) {
-    return PassthroughFunction::create({.device = device,
-                                        .name = "gpu0",
-                                        .intx_pin = Gsi(16),
-                                        .slots = slots_,
-                                        .mmio = mmio_,
-                                        .ports = ports_,
-                                        .msi_controller = controller_,
-                                        .interrupt_pins = pins_,
-                                        .bar_space = space_,
-                                        .quirks = std::move(quirks),
-                                        .doorbells = &doorbells_,
-                                        .peers = &iommu_});
+    auto wanted = options(device);
+    wanted.quirks = std::move(quirks);
+    wanted.doorbells = &doorbells_;
+    wanted.peers = &iommu_;
+    return PassthroughFunction::create(std::move(wanted));
   }
   std::unique_ptr<PassthroughFunction> make_nvidia(std::vector<QuirkKind> quirks) {
     auto function = make(nvidia_, std::move(quirks)).value();
@@ -151,14 +142,8 @@ class QuirksTest : public ::testing::Test {
                         .dword(0x18, 0xfea20004)
                         .dword(0x20, 0x0000d001)
                         .bytes()};
-  test::FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
-  test::FakeMsiController controller_;
-  test::FakeInterruptPins pins_;
   FakeIommu iommu_;
   FakeValueDoorbells doorbells_;
-  BarSpace space_{{{*GuestRange::create(GuestAddress(0), 2048_MiB), "RAM"}}};
 };
 
 TEST_F(QuirksTest, NoneIsOnByItself) {

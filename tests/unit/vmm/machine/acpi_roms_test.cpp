@@ -7,12 +7,12 @@
 #include <algorithm>
 
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/devices/passthrough/function_test.hpp"
 
 namespace gpuvm {
 namespace {
 
-class AcpiRomsTest : public ::testing::Test {
+class AcpiRomsTest : public test::FunctionTest {
  protected:
   AcpiRomsTest() {
     std::vector<std::byte> rom(2048, std::byte{0x90});
@@ -25,28 +25,14 @@ class AcpiRomsTest : public ::testing::Test {
   }
 
   Status add(PciAcpiRomMode mode, IdentityOverrides identity = {}, bool has_rom = true) {
-    function_ = PassthroughFunction::create({.device = device_,
-                                             .name = device_.name(),
-                                             .intx_pin = Gsi(16),
-                                             .slots = slots_,
-                                             .mmio = mmio_,
-                                             .ports = ports_,
-                                             .msi_controller = controller_,
-                                             .interrupt_pins = pins_,
-                                             .bar_space = space_,
-                                             .rom = {.hidden = !has_rom},
-                                             .identity = identity})
-                    .value();
+    auto wanted = options(device_, device_.name());
+    wanted.rom.hidden = !has_rom;
+    wanted.identity = identity;
+    function_ = PassthroughFunction::create(std::move(wanted)).value();
     return roms_.add(mode, *port_, 1, *function_);
   }
 
   test::FakePhysicalDevice device_{test::gt710_config(), "0000:01:00.0"};
-  test::FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
-  test::FakeMsiController controller_;
-  test::FakeInterruptPins pins_;
-  BarSpace space_{{}};
   std::unique_ptr<RootPort> port_;
   std::unique_ptr<PassthroughFunction> function_;
   AcpiRoms roms_;

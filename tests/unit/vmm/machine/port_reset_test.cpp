@@ -8,14 +8,14 @@
 #include "devices/pci/pci_spec.hpp"
 #include "devices/pci/root_port.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/devices/passthrough/function_test.hpp"
 #include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
 namespace {
 
-class PortResetTest : public ::testing::Test {
+class PortResetTest : public test::FunctionTest {
  protected:
   PortResetTest() {
     for (auto* device : {&first_, &second_}) {
@@ -54,17 +54,7 @@ class PortResetTest : public ::testing::Test {
   }
 
   std::unique_ptr<PassthroughFunction> make(test::FakePhysicalDevice& device) {
-    auto function = PassthroughFunction::create({.device = device,
-                                                 .name = device.name(),
-                                                 .intx_pin = Gsi(16),
-                                                 .slots = slots_,
-                                                 .mmio = mmio_,
-                                                 .ports = ports_,
-                                                 .msi_controller = controller_,
-                                                 .interrupt_pins = pins_,
-                                                 .bar_space = space_});
-    EXPECT_TRUE(function);
-    return std::move(function).value();
+    return PassthroughFunction::create(options(device, device.name())).value();
   }
 
   void bridge_control(bool in_reset) {
@@ -77,12 +67,6 @@ class PortResetTest : public ::testing::Test {
   FakeClock clock_;
   test::FakePhysicalDevice first_{test::upd720200_config(), "0000:02:00.0"};
   test::FakePhysicalDevice second_{test::upd720200_config(), "0000:02:00.1"};
-  test::FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
-  test::FakeMsiController controller_;
-  test::FakeInterruptPins pins_;
-  BarSpace space_{{}};
   std::vector<std::unique_ptr<PassthroughFunction>> functions_;
   std::unique_ptr<PortReset> reset_;
   std::unique_ptr<RootPort> port_;
