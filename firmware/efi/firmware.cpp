@@ -8,7 +8,7 @@ namespace {
 
 /// Raw, so that it is not part of the firmware's file; the linker script puts its section behind
 /// what stays at run time.
-__attribute__((section(".bss.boot"))) alignas(Firmware) std::uint8_t storage[sizeof(Firmware)];
+alignas(Firmware) __attribute__((section(".bss.boot"))) std::uint8_t storage[sizeof(Firmware)];
 
 }  // namespace
 

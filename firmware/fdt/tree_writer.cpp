@@ -75,7 +75,8 @@ Result<std::vector<std::byte>> TreeWriter::finish() {
     return fail(ErrorKind::kInternal, "The device tree does not take {}: {}", failed_,
                 fdt_strerror(failure_));
   }
-  buffer_.resize(fdt_totalsize(buffer_.data()));
+  const void* const tree = buffer_.data();
+  buffer_.resize(fdt_totalsize(tree));
   return std::move(buffer_);
 }
 

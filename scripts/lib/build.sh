@@ -10,7 +10,7 @@ GPUVM_BUILD_PACKAGES=(
 )
 GPUVM_TEST_PACKAGES=(
   libgtest-dev libgmock-dev acpica-tools pciutils dmidecode device-tree-compiler shellcheck clang-format clang-tidy clang
-  scdoc netpbm perl libfdt1 efibootmgr efivar lld fdisk dosfstools mtools xorriso systemd-boot-efi
+  libclang-rt-dev scdoc netpbm perl libfdt1 efibootmgr efivar lld fdisk dosfstools mtools xorriso systemd-boot-efi
 )
 
 # Colour for terminals only, and not where NO_COLOR (no-color.org) is set.
@@ -58,6 +58,9 @@ install_packages() {
     apt_quietly install -y --no-install-recommends "${missing[@]}"
   fi
 }
+
+# Where there is a ccache, it serves every checkout of the repository, whatever its folder is called.
+export CCACHE_BASEDIR=$GPUVM_REPO CCACHE_NOHASHDIR=1
 
 # build_preset PRESET [TARGET…]
 build_preset() {

@@ -57,7 +57,7 @@ Status run(int argc, char** argv) {
   if (argc < 3) {
     return fail(ErrorKind::kUsage, "patch_config before|after DUMP [WORD…]");
   }
-  auto config = test::load_config_dump(argv[2]);
+  auto config = test::read_config_dump(argv[2]);
   if (std::strcmp(argv[1], "after") == 0) {
     ConfigPatch::Options options;
     for (int i = 3; i < argc; ++i) {

@@ -59,8 +59,7 @@ const std::vector<Dump>& dumps() {
 }
 
 std::vector<std::byte> load(const char* name) {
-  return test::load_config_dump(std::string(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/") +
-                                name + ".txt");
+  return test::load_config_dump(name);
 }
 
 std::vector<std::byte> guest_view(const std::vector<std::byte>& config, const ConfigPatch& patch) {

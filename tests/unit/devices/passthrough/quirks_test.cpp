@@ -131,8 +131,7 @@ class QuirksTest : public test::FunctionTest {
 
   // A GT 218 without the BARs that this fake lacks, and a Radeon with the two BARs of the quirks.
   MirroringGpu nvidia_{[] {
-    auto config =
-        test::load_config_dump(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/nvidia-gt218.txt");
+    auto config = test::load_config_dump("nvidia-gt218");
     store_le(std::span(config).subspan(0x14, 16), 0);
     return config;
   }()};
@@ -280,8 +279,7 @@ TEST_F(QuirksTest, QuirksOfOtherDevicesAreRefused) {
     EXPECT_EQ(refused.error().kind(), ErrorKind::kConfig);
   }
   // A 3D controller has no VGA BIOS.
-  const auto compute =
-      test::load_config_dump(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/nvidia-mx150.txt");
+  const auto compute = test::load_config_dump("nvidia-mx150");
   EXPECT_TRUE(possible_quirks(compute).empty());
   EXPECT_EQ(possible_quirks(nvidia_.config()),
             (std::vector<QuirkKind>{QuirkKind::kNvidiaMirror, QuirkKind::kNvidiaLowMirror,

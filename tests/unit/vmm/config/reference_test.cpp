@@ -6,13 +6,14 @@
 #include <set>
 #include <sstream>
 
+#include "tests/fixtures/source_file.hpp"
 #include "tests/unit/vmm/config/config_test_support.hpp"
 
 namespace gpuvm {
 namespace {
 
 std::string config_path(const std::string& name) {
-  return std::string(GPUVM_SOURCE_DIR) + "/configs/" + name;
+  return test::source_file("configs/" + name);
 }
 
 std::string read_text(const std::string& path) {

@@ -41,8 +41,7 @@ class FunctionSettingsTest : public testing::Test {
     host_.file(place + "/subsystem_vendor", "0x1043\n");
     host_.file(place + "/subsystem_device", "0x85e7\n");
     host_.file(place + "/class", class_code + "\n");
-    set_config(
-        test::load_config_dump(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/nvidia-gt218.txt"));
+    set_config(test::load_config_dump("nvidia-gt218"));
   }
   void set_config(const Bytes& config) {
     host_.file("/sys/bus/pci/devices/" + kGpu + "/config",
@@ -101,14 +100,12 @@ TEST_F(FunctionSettingsTest, RomsThatCannotBe) {
 TEST_F(FunctionSettingsTest, CliqueWithoutRoomOrGpu) {
   entry_.gpudirect_clique = 3;
   EXPECT_EQ(error(), "");
-  auto config =
-      test::load_config_dump(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/nvidia-gt218.txt");
+  auto config = test::load_config_dump("nvidia-gt218");
   // The vendor-specific capability at b4 is as long as it can be.
   store_le(std::span(config).subspan(0xb6, 1), 0x4c);
   set_config(config);
   EXPECT_THAT(error(), HasSubstr("gpudirect_clique has no place"));
-  set_config(
-      test::load_config_dump(GPUVM_SOURCE_DIR "/tests/fixtures/config_space/amd-navi10.txt"));
+  set_config(test::load_config_dump("amd-navi10"));
   EXPECT_THAT(error(), HasSubstr("NVIDIA's GPUs only"));
 }
 
