@@ -110,6 +110,8 @@ expect "start" check_boot 1
 for ((reboot = 1; reboot <= LAB_SOAK_REBOOTS; reboot++)); do
   type_line reboot
   expect "reboot $reboot" check_boot $((reboot + 1))
+  # The console, which tells why, gets to $LAB_OUT at the end.
+  ((failed_checks == 0)) || { finish; exit 1; }
   if ((reboot == 2)); then
     holdings >"$LAB_OUT/holdings.second"
     private_memory >"$LAB_OUT/private.second"
