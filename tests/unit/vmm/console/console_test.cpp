@@ -1,127 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
+// Console: standard input and output, as pipes, files and a terminal; slow readers; a guest that
+// takes nothing. Other places: console_places_test.cpp.
 #include "vmm/console/console.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pty.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstring>
-#include <filesystem>
-#include <functional>
 #include <string>
 #include <thread>
 
-#include "vmm/base/asio.hpp"
-#include "vmm/base/unique_fd.hpp"
+#include "tests/unit/vmm/console/console_fixture.hpp"
 
 namespace gpuvm {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::string read_all(int fd) {
-  std::array<char, 65536> buffer;
-  const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-  return count > 0 ? std::string(buffer.data(), static_cast<std::size_t>(count)) : std::string();
-}
-
-void write_text(int fd, std::string_view text) {
-  ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-}
-
-struct Pipe {
-  Pipe() {
-    int fds[2];
-    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
-    reader = UniqueFd(fds[0]);
-    writer = UniqueFd(fds[1]);
-  }
-  UniqueFd reader;
-  UniqueFd writer;
-};
-
-struct ConsoleTest : testing::Test {
-  ConsoleTest() {
-    std::string pattern = testing::TempDir() + "gpuvm-console-XXXXXX";
-    folder = ::mkdtemp(pattern.data());
-  }
-  ~ConsoleTest() override {
-    console.reset();
-    std::filesystem::remove_all(folder);
-  }
-
-  void open(std::vector<std::string> serial) {
-    options.serial = std::move(serial);
-    ConsoleCallbacks callbacks;
-    callbacks.input = [this](std::span<const std::byte> bytes) {
-      const std::size_t count = std::min(bytes.size(), room);
-      room -= count;
-      for (const std::byte byte : bytes.first(count)) {
-        typed += static_cast<char>(byte);
-      }
-      return count;
-    };
-    callbacks.escape = [this] { ++escapes; };
-    auto result = Console::create(control, options, std::move(callbacks));
-    ASSERT_TRUE(result.has_value()) << result.error().to_string();
-    console = std::move(result).value();
-  }
-  std::string error_of(std::vector<std::string> serial) {
-    options.serial = std::move(serial);
-    auto result = Console::create(control, options, {});
-    return result ? std::string() : result.error().to_string();
-  }
-  void print(std::string_view text) {
-    console->write(std::as_bytes(std::span(text.data(), text.size())));
-  }
-  /// Runs the control thread's work until the condition holds, for at most some seconds.
-  bool run_until(const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + 10s;
-    while (!condition() && std::chrono::steady_clock::now() < deadline) {
-      control.restart();
-      control.run_one_for(20ms);
-    }
-    return condition();
-  }
-  /// Runs what is ready now.
-  void run_ready() {
-    control.restart();
-    control.poll();
-  }
-  std::string counter(std::string_view key) {
-    InspectNode node;
-    console->inspect(node);
-    return std::string(node.child(console->places().at(0)).get(key));
-  }
-  UniqueFd connect(const std::string& path) {
-    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.data(), path.size());
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    return fd;
-  }
-  void use(const Pipe& input, const Pipe& output) {
-    options.standard_input = input.reader.get();
-    options.standard_output = output.writer.get();
-  }
-
-  std::string folder;
-  boost::asio::io_context control;
-  ConsoleOptions options;
-  std::size_t room = 1 << 20;
-  std::string typed;
-  int escapes = 0;
-  std::unique_ptr<Console> console;
-};
+using test::ConsoleTest;
+using test::Pipe;
+using test::read_all;
+using test::write_text;
 
 TEST_F(ConsoleTest, SpecificationErrorsNameTheCure) {
   EXPECT_NE(error_of({"sdtio"}).find("stdio, pty, file:PATH, socket:PATH or off"),
@@ -378,107 +282,6 @@ TEST_F(TerminalTest, EscapeWorksWhileTheGuestTakesNothing) {
   write_text(user.get(), "\x1d");
   EXPECT_TRUE(run_until([&] { return escapes == 1; }));
   EXPECT_EQ(typed, "");
-}
-
-TEST_F(ConsoleTest, PtyBothWays) {
-  open({"pty"});
-  const std::string path = console->places().at(0);
-  EXPECT_TRUE(path.starts_with("/dev/pts/")) << path;
-  print("early output\r\n");
-  const UniqueFd client(::open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
-  ASSERT_TRUE(client);
-  std::string got;
-  EXPECT_TRUE(run_until([&] {
-    got += read_all(client.get());
-    return got.size() >= 14;
-  }));
-  EXPECT_EQ(got, "early output\r\n") << "unchanged: the pty is raw";
-  write_text(client.get(), "a\x03\r");
-  EXPECT_TRUE(run_until([&] { return typed == "a\x03\r"; }));
-}
-
-TEST_F(ConsoleTest, PtyWithoutReaderDoesNotDelayTheEnd) {
-  open({"pty"});
-  print(std::string(500'000, 'x'));
-  const auto before = std::chrono::steady_clock::now();
-  console->flush(60s);
-  EXPECT_LT(std::chrono::steady_clock::now() - before, 10s);
-}
-
-TEST_F(ConsoleTest, FileIsEmptiedAndWritten) {
-  const std::string path = folder + "/serial.log";
-  {
-    UniqueFd old(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    write_text(old.get(), "of the run before, and longer");
-  }
-  Pipe input;
-  Pipe output;
-  use(input, output);
-  open({"file:" + path, "stdio"});
-  print("boot\n");
-  const UniqueFd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  EXPECT_EQ(read_all(log.get()), "boot\n");
-  EXPECT_EQ(read_all(output.reader.get()), "boot\n") << "several at once";
-}
-
-TEST_F(ConsoleTest, SocketServesOneClientAfterTheOther) {
-  const std::string path = folder + "/serial.sock";
-  open({"socket:" + path});
-  struct stat status {};
-  ASSERT_EQ(::stat(path.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0600u);
-  print("before anybody came\n");
-  auto first = connect(path);
-  std::string got;
-  EXPECT_TRUE(run_until([&] { return !(got += read_all(first.get())).empty(); }));
-  EXPECT_EQ(got, "before anybody came\n");
-  write_text(first.get(), "one");
-  EXPECT_TRUE(run_until([&] { return typed == "one"; }));
-  const auto second = connect(path);
-  write_text(second.get(), "two");
-  run_ready();
-  EXPECT_EQ(typed, "one") << "the second waits";
-  first.reset();
-  EXPECT_TRUE(run_until([&] { return typed == "onetwo"; }));
-  print("hello second");
-  EXPECT_EQ(read_all(second.get()), "hello second");
-  console.reset();
-  EXPECT_NE(::stat(path.c_str(), &status), 0) << "removed";
-}
-
-TEST_F(ConsoleTest, SocketClientLostWhileWriting) {
-  const std::string path = folder + "/serial.sock";
-  open({"socket:" + path});
-  auto first = connect(path);
-  write_text(first.get(), "x");
-  EXPECT_TRUE(run_until([&] { return typed == "x"; }));
-  first.reset();
-  print("nobody reads this yet");
-  auto second = connect(path);
-  std::string got;
-  EXPECT_TRUE(run_until([&] { return !(got += read_all(second.get())).empty(); }));
-  EXPECT_EQ(got, "nobody reads this yet");
-  print(", now");
-  run_ready();
-  EXPECT_EQ(read_all(second.get()), ", now");
-}
-
-TEST_F(ConsoleTest, StaleSocketIsReplacedOthersAreNot) {
-  const std::string path = folder + "/serial.sock";
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  UniqueFd old(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  ASSERT_EQ(::bind(old.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_EQ(::listen(old.get(), 1), 0);
-  EXPECT_NE(error_of({"socket:" + path}).find("Another process"), std::string::npos);
-  EXPECT_TRUE(std::filesystem::exists(path));
-  old.reset();
-  open({"socket:" + path});
-  console.reset();
-  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  EXPECT_NE(error_of({"socket:" + path}).find("no socket"), std::string::npos);
-  EXPECT_TRUE(std::filesystem::exists(path)) << "a user's file stays";
 }
 
 }  // namespace

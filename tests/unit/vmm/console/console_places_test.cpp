@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Console: pseudo-terminals, files and sockets.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <string>
+
+#include "tests/unit/vmm/console/console_fixture.hpp"
+
+namespace gpuvm {
+namespace {
+
+using namespace std::chrono_literals;
+using ConsolePlacesTest = test::ConsoleTest;
+using test::Pipe;
+using test::read_all;
+using test::write_text;
+
+TEST_F(ConsolePlacesTest, PtyBothWays) {
+  open({"pty"});
+  const std::string path = console->places().at(0);
+  EXPECT_TRUE(path.starts_with("/dev/pts/")) << path;
+  print("early output\r\n");
+  const UniqueFd client(::open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  ASSERT_TRUE(client);
+  std::string got;
+  EXPECT_TRUE(run_until([&] {
+    got += read_all(client.get());
+    return got.size() >= 14;
+  }));
+  EXPECT_EQ(got, "early output\r\n") << "unchanged: the pty is raw";
+  write_text(client.get(), "a\x03\r");
+  EXPECT_TRUE(run_until([&] { return typed == "a\x03\r"; }));
+}
+
+TEST_F(ConsolePlacesTest, PtyWithoutReaderDoesNotDelayTheEnd) {
+  open({"pty"});
+  print(std::string(500'000, 'x'));
+  const auto before = std::chrono::steady_clock::now();
+  console->flush(60s);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 10s);
+}
+
+TEST_F(ConsolePlacesTest, FileIsEmptiedAndWritten) {
+  const std::string path = folder + "/serial.log";
+  {
+    UniqueFd old(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    write_text(old.get(), "of the run before, and longer");
+  }
+  Pipe input;
+  Pipe output;
+  use(input, output);
+  open({"file:" + path, "stdio"});
+  print("boot\n");
+  const UniqueFd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(read_all(log.get()), "boot\n");
+  EXPECT_EQ(read_all(output.reader.get()), "boot\n") << "several at once";
+}
+
+TEST_F(ConsolePlacesTest, SocketServesOneClientAfterTheOther) {
+  const std::string path = folder + "/serial.sock";
+  open({"socket:" + path});
+  struct stat status {};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  print("before anybody came\n");
+  auto first = connect(path);
+  std::string got;
+  EXPECT_TRUE(run_until([&] { return !(got += read_all(first.get())).empty(); }));
+  EXPECT_EQ(got, "before anybody came\n");
+  write_text(first.get(), "one");
+  EXPECT_TRUE(run_until([&] { return typed == "one"; }));
+  const auto second = connect(path);
+  write_text(second.get(), "two");
+  run_ready();
+  EXPECT_EQ(typed, "one") << "the second waits";
+  first.reset();
+  EXPECT_TRUE(run_until([&] { return typed == "onetwo"; }));
+  print("hello second");
+  EXPECT_EQ(read_all(second.get()), "hello second");
+  console.reset();
+  EXPECT_NE(::stat(path.c_str(), &status), 0) << "removed";
+}
+
+TEST_F(ConsolePlacesTest, SocketClientLostWhileWriting) {
+  const std::string path = folder + "/serial.sock";
+  open({"socket:" + path});
+  auto first = connect(path);
+  write_text(first.get(), "x");
+  EXPECT_TRUE(run_until([&] { return typed == "x"; }));
+  first.reset();
+  print("nobody reads this yet");
+  auto second = connect(path);
+  std::string got;
+  EXPECT_TRUE(run_until([&] { return !(got += read_all(second.get())).empty(); }));
+  EXPECT_EQ(got, "nobody reads this yet");
+  print(", now");
+  run_ready();
+  EXPECT_EQ(read_all(second.get()), ", now");
+}
+
+TEST_F(ConsolePlacesTest, StaleSocketIsReplacedOthersAreNot) {
+  const std::string path = folder + "/serial.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd old(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(old.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(old.get(), 1), 0);
+  EXPECT_NE(error_of({"socket:" + path}).find("Another process"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::exists(path));
+  old.reset();
+  open({"socket:" + path});
+  console.reset();
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  EXPECT_NE(error_of({"socket:" + path}).find("no socket"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::exists(path)) << "a user's file stays";
+}
+
+}  // namespace
+}  // namespace gpuvm
