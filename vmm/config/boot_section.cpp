@@ -66,7 +66,7 @@ Result<BootConfig> read_boot(TableReader table) {
   if (boot.kernel.empty()) {
     return table.wrong("kernel",
                        "is missing: name the Linux image to start, for instance "
-                       "kernel = \"/boot/vmlinuz\" in [boot]");
+                       "kernel = \"/boot/vmlinuz-6.1.0-28-amd64\" in [boot]");
   }
   return boot;
 }

@@ -8,6 +8,7 @@
 #include "vmm/base/file.hpp"
 #include "vmm/config/overrides.hpp"
 #include "vmm/config/sections.hpp"
+#include "vmm/config/syntax_error.hpp"
 
 namespace gpuvm {
 namespace {
@@ -43,9 +44,7 @@ Result<toml::table> parse_document(std::string_view text, const std::string& lab
   TRY(check_text(text, label));
   auto parsed = toml::parse(text, label);
   if (!parsed) {
-    const auto& problem = parsed.error();
-    return fail(ErrorKind::kConfig, "{}:{}:{}: {}", label, problem.source().begin.line,
-                problem.source().begin.column, config::one_line(problem.description()));
+    return config::syntax_error(text, label, parsed.error());
   }
   return std::move(parsed).table();
 }
@@ -85,12 +84,13 @@ bool starts_from_disk(BootMode mode) {
   return false;
 }
 
-Status check_boot_disk(const TableReader& root, const Config& config) {
+Status check_boot_disk(const std::vector<TableReader>& entries, const Config& config) {
   for (std::size_t i = 0; i < config.disks.size(); ++i) {
     if (config.disks[i].boot && !starts_from_disk(config.boot.mode)) {
-      return root.wrong(fmt::format("disk.{}.boot", i),
-                        "needs a boot.mode that starts from disks, not one that starts a kernel "
-                        "file; remove it");
+      return entries[i].wrong(
+          "boot",
+          "needs a boot.mode that starts from disks, not one that starts a kernel "
+          "file; remove it");
     }
   }
   return {};
@@ -116,7 +116,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   result.boot = TRY(config::read_boot(TRY(boot)));
   result.pci = TRY(config::read_pci(TRY(pci)));
   result.disks = TRY(config::read_disks(TRY(disks)));
-  TRY(check_boot_disk(root, result));
+  TRY(check_boot_disk(TRY(disks), result));
   result.fw_cfg = TRY(config::read_fw_cfg(TRY(fw_cfg)));
   if (!result.fw_cfg.empty() && result.boot.mode != BootMode::kUefi) {
     return root.wrong("fw_cfg", "belongs to boot.mode = \"uefi\"; remove it, or change the mode");

@@ -55,6 +55,9 @@ enum class BootMode {
   kUefi,         ///< a UEFI firmware image (OVMF), which starts a disk or the kernel
 };
 
+/// As boot.mode spells it.
+std::string_view to_string(BootMode mode);
+
 struct BootConfig {
   BootMode mode = BootMode::kLinux;
   std::string kernel;  ///< absolute; empty only with kUefi, which then boots from a disk

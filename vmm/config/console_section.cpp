@@ -10,7 +10,6 @@ namespace {
 constexpr std::string_view kSerialRule =
     "a list of \"stdio\", \"pty\", \"file:PATH\" and \"socket:PATH\", or [\"off\"]";
 constexpr std::size_t kMostTargets = 8;
-constexpr std::size_t kLongestSocketPath = 107;  // sun_path of unix(7), less its terminating NUL
 
 /// The target that text names; nothing when it is no such thing.
 std::optional<SerialTarget> parse_target(std::string_view text, const std::string& directory) {
@@ -38,12 +37,13 @@ Status add_target(const TableReader& table, const std::string& text,
   if (!target) {
     return table.must_be("serial", kSerialRule, '"' + printable(text) + '"');
   }
-  if (target->kind == SerialTarget::Kind::kSocket && target->path.size() > kLongestSocketPath) {
-    return table.wrong("serial",
-                       fmt::format("has a socket path of {} bytes; Linux takes at most {}",
-                                   target->path.size(), kLongestSocketPath));
+  if (target->kind == SerialTarget::Kind::kSocket) {
+    TRY(check_socket_path(table, "serial", target->path));
   }
-  if (std::find(targets.begin(), targets.end(), *target) != targets.end()) {
+  const auto is_same = [&target](const SerialTarget& other) {
+    return other.kind == target->kind && is_same_path(other.path, target->path);
+  };
+  if (std::any_of(targets.begin(), targets.end(), is_same)) {
     return table.wrong("serial", fmt::format("names \"{}\" twice", printable(text)));
   }
   targets.push_back(*target);
@@ -51,6 +51,15 @@ Status add_target(const TableReader& table, const std::string& text,
 }
 
 }  // namespace
+
+Status check_socket_path(const TableReader& table, std::string_view key, std::string_view path) {
+  constexpr std::size_t kLongest = 107;  // sun_path of unix(7), less its terminating NUL
+  if (path.size() > kLongest) {
+    return table.wrong(key, fmt::format("has a socket path of {} bytes; Linux takes at most {}",
+                                        path.size(), kLongest));
+  }
+  return {};
+}
 
 Result<ConsoleConfig> read_console(TableReader table) {
   ConsoleConfig console;

@@ -10,6 +10,7 @@ namespace gpuvm::config {
 namespace {
 
 constexpr std::size_t kLongestFeature = 64;
+constexpr std::string_view kVendorRule = "at most 12 printable ASCII characters";
 
 bool is_feature_name(std::string_view name) {
   const auto is_allowed = [](char c) {
@@ -31,23 +32,25 @@ Result<CpuConfig> read_cpu(TableReader table) {
   CpuConfig cpu;
   cpu.hide = TRY(table.optional_strings("hide")).value_or(cpu.hide);
   cpu.hide_hypervisor = TRY(table.boolean("hide_hypervisor", cpu.hide_hypervisor));
-  cpu.hyperv_vendor_id = TRY(table.optional_string("hyperv_vendor_id")).value_or("");
+  cpu.hyperv_vendor_id = TRY(table.optional_string("hyperv_vendor_id", kVendorRule)).value_or("");
   cpu.hyperv = TRY(table.optional_strings("hyperv")).value_or(cpu.hyperv);
   TRY(table.finish());
   if (!is_vendor_id(cpu.hyperv_vendor_id)) {
-    return table.must_be("hyperv_vendor_id", "at most 12 printable ASCII characters",
+    return table.must_be("hyperv_vendor_id", kVendorRule,
                          '"' + printable(cpu.hyperv_vendor_id) + '"');
   }
   for (const auto& name : cpu.hyperv) {
     if (!is_feature_name(name)) {
-      return table.must_be("hyperv", "a list of names such as \"relaxed\"",
-                           '"' + printable(name) + '"');
+      return table.wrong(
+          "hyperv",
+          fmt::format("has \"{}\": each must be a name such as \"relaxed\"", printable(name)));
     }
   }
   for (const auto& feature : cpu.hide) {
     if (!is_feature_name(feature)) {
-      return table.must_be("hide", "a list of feature names as in the flags of /proc/cpuinfo",
-                           '"' + printable(feature) + '"');
+      return table.wrong("hide", fmt::format("has \"{}\": each must be a feature's name as in the "
+                                             "flags of /proc/cpuinfo",
+                                             printable(feature)));
     }
   }
   return cpu;

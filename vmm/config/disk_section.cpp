@@ -24,7 +24,7 @@ Result<DiskConfig> read_entry(TableReader entry) {
 
 Status check_conflict(const TableReader& entry, const DiskConfig& later, const DiskConfig& earlier,
                       std::size_t earlier_index) {
-  if (later.path == earlier.path) {
+  if (is_same_path(later.path, earlier.path)) {
     return entry.wrong("path", fmt::format("is already given by disk.{}", earlier_index));
   }
   if (later.boot && earlier.boot) {

@@ -20,25 +20,37 @@ bool is_item_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), is_allowed);
 }
 
-Result<FwCfgConfig> read_entry(TableReader entry) {
-  FwCfgConfig item;
-  const auto name = TRY(entry.optional_string("name"));
-  const auto value = TRY(entry.optional_string("value")).value_or("");
-  TRY(entry.finish());
-  if (!name || !is_item_name(*name)) {
-    return entry.must_be("name",
-                         "\"opt/\" and up to 51 characters without spaces, for instance "
-                         "\"opt/org.example/key\"",
-                         name ? '"' + printable(*name) + '"' : "absent");
-  }
-  item.name = *name;
+constexpr std::string_view kNameRule =
+    "\"opt/\" and up to 51 characters without spaces, for instance \"opt/org.example/key\"";
+constexpr std::string_view kValueRule = "\"string:TEXT\" or \"file:PATH\"";
+
+Status read_value(const TableReader& entry, std::string_view value, FwCfgConfig& item) {
   if (value.starts_with(kString)) {
     item.text = value.substr(kString.size());
   } else if (value.starts_with(kFile) && value.size() > kFile.size()) {
     item.file = resolve_path(entry.directory(), value.substr(kFile.size()));
   } else {
-    return entry.must_be("value", "\"string:TEXT\" or \"file:PATH\"", '"' + printable(value) + '"');
+    return entry.must_be("value", kValueRule, '"' + printable(value) + '"');
   }
+  return {};
+}
+
+Result<FwCfgConfig> read_entry(TableReader entry) {
+  FwCfgConfig item;
+  const auto name = TRY(entry.optional_string("name", kNameRule));
+  const auto value = TRY(entry.optional_string("value", kValueRule));
+  TRY(entry.finish());
+  if (!name) {
+    return entry.wrong("name", fmt::format("is missing: give {}", kNameRule));
+  }
+  if (!is_item_name(*name)) {
+    return entry.must_be("name", kNameRule, '"' + printable(*name) + '"');
+  }
+  if (!value) {
+    return entry.wrong("value", fmt::format("is missing: give {}", kValueRule));
+  }
+  item.name = *name;
+  TRY(read_value(entry, *value, item));
   return item;
 }
 

@@ -62,7 +62,7 @@ Result<std::vector<unsigned>> read_pin(TableReader& table, unsigned cpus) {
 
 Result<std::uint64_t> read_memory_size(TableReader& table, std::string_view key,
                                        std::uint64_t otherwise) {
-  const auto text = TRY(table.optional_string(key));
+  const auto text = TRY(table.optional_string(key, kMemoryRule));
   if (!text) {
     return otherwise;
   }

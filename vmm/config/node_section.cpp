@@ -39,6 +39,9 @@ Status check_cpus(const std::vector<TableReader>& entries, const std::vector<Nod
   std::vector<int> owner(machine.cpus, -1);
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     for (const unsigned cpu : nodes[i].cpus) {
+      if (owner[cpu] == static_cast<int>(i)) {
+        return entries[i].wrong("cpus", fmt::format("has vCPU {} twice", cpu));
+      }
       if (owner[cpu] >= 0) {
         return entries[i].wrong(
             "cpus", fmt::format("has vCPU {}, which node.{} has already", cpu, owner[cpu]));

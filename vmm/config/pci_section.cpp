@@ -20,14 +20,14 @@ constexpr std::int64_t kLongestWait = 60000;  ///< ms
 constexpr std::array<std::string_view, 2> kPlaceNames = {"auto", "host"};
 
 Result<Bdf> read_host(TableReader& entry) {
-  const auto text = TRY(entry.optional_string("host"));
+  constexpr std::string_view kRule = "a PCI address such as \"0000:01:00.0\" (see lspci -D)";
+  const auto text = TRY(entry.optional_string("host", kRule));
   if (!text) {
     return Bdf{};  // reported by read_entry(), after unknown keys
   }
   const auto bdf = Bdf::parse(*text);
   if (!bdf) {
-    return entry.must_be("host", "a PCI address such as \"0000:01:00.0\" (see lspci -D)",
-                         '"' + printable(*text) + '"');
+    return entry.must_be("host", kRule, '"' + printable(*text) + '"');
   }
   return *bdf;
 }
@@ -89,10 +89,11 @@ Status check_source(const TableReader& entry) {
 
 /// "auto", "off", or a path ("./off" for a file of that name).
 Result<PciRomConfig> read_rom(TableReader& entry) {
+  constexpr std::string_view kRule = R"("auto", "off" or the path of a file)";
   PciRomConfig rom;
   const auto check = TRY(entry.choice("rom_check", kRomCheckNames, 0));
   rom.strict = check == 1;
-  const auto word = TRY(entry.optional_string("rom"));
+  const auto word = TRY(entry.optional_string("rom", kRule));
   if (!word || *word == "auto") {
     return rom;
   }
@@ -101,7 +102,7 @@ Result<PciRomConfig> read_rom(TableReader& entry) {
     return rom;
   }
   if (word->empty()) {
-    return entry.must_be("rom", R"("auto", "off" or the path of a file)", R"("")");
+    return entry.must_be("rom", kRule, R"("")");
   }
   rom.mode = PciRomMode::kFile;
   rom.path = TRY(entry.optional_path("rom")).value_or("");
@@ -109,8 +110,9 @@ Result<PciRomConfig> read_rom(TableReader& entry) {
 }
 
 template <class Id>
-Result<std::optional<Id>> read_id(TableReader& entry, std::string_view key, std::int64_t most) {
-  const auto value = TRY(entry.optional_integer(key, {0, most}));
+Result<std::optional<Id>> read_id(TableReader& entry, std::string_view key, std::int64_t most,
+                                  std::string_view hex_example = {}) {
+  const auto value = TRY(entry.optional_integer(key, {0, most, hex_example}));
   return value ? std::optional(static_cast<Id>(*value)) : std::nullopt;
 }
 
@@ -118,11 +120,11 @@ Result<PciIdentityConfig> read_identity(TableReader& entry) {
   constexpr std::int64_t kMostVendor = 0xfffe;  // ffff says that there is no function
   constexpr std::uint32_t kBridge = 0x06;
   PciIdentityConfig ids;
-  ids.vendor_id = TRY(read_id<std::uint16_t>(entry, "vendor_id", kMostVendor));
-  ids.device_id = TRY(read_id<std::uint16_t>(entry, "device_id", 0xffff));
-  ids.sub_vendor_id = TRY(read_id<std::uint16_t>(entry, "sub_vendor_id", 0xffff));
-  ids.sub_device_id = TRY(read_id<std::uint16_t>(entry, "sub_device_id", 0xffff));
-  ids.class_code = TRY(read_id<std::uint32_t>(entry, "class", 0xffffff));
+  ids.vendor_id = TRY(read_id<std::uint16_t>(entry, "vendor_id", kMostVendor, "0x10de"));
+  ids.device_id = TRY(read_id<std::uint16_t>(entry, "device_id", 0xffff, "0x2204"));
+  ids.sub_vendor_id = TRY(read_id<std::uint16_t>(entry, "sub_vendor_id", 0xffff, "0x10de"));
+  ids.sub_device_id = TRY(read_id<std::uint16_t>(entry, "sub_device_id", 0xffff, "0x1454"));
+  ids.class_code = TRY(read_id<std::uint32_t>(entry, "class", 0xffffff, "0x030000"));
   if (ids.class_code && *ids.class_code >> 16 == kBridge) {
     return entry.wrong("class",
                        "makes a bridge of a device; a guest would look for a bus behind it");
@@ -133,13 +135,14 @@ Result<PciIdentityConfig> read_identity(TableReader& entry) {
 /// "nvlink2-ram" or "0x800010de:1"; which there are is known where they are used.
 Result<std::string> read_region(TableReader& table) {
   constexpr std::size_t kLongest = 32;
-  const auto text = TRY(table.optional_string("region")).value_or("");
+  constexpr std::string_view kRule =
+      "a name such as \"nvlink2-ram\", or numbers as \"0x800010de:1\"";
+  const auto text = TRY(table.optional_string("region", kRule)).value_or("");
   const auto is_allowed = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == ':';
   };
   if (text.size() > kLongest || !std::all_of(text.begin(), text.end(), is_allowed)) {
-    return table.must_be("region", "a name such as \"nvlink2-ram\", or numbers as \"0x800010de:1\"",
-                         '"' + printable(text) + '"');
+    return table.must_be("region", kRule, '"' + printable(text) + '"');
   }
   return text;
 }
@@ -147,7 +150,7 @@ Result<std::string> read_region(TableReader& table) {
 /// { bar = N } or { region = "NAME" }; place = "host" with a BAR.
 Result<std::optional<PciCoherentMemory>> read_coherent_memory(TableReader& entry) {
   const bool is_there = entry.has("coherent_memory");
-  auto table = TRY(entry.table("coherent_memory"));
+  auto table = TRY(entry.table("coherent_memory", "{ bar = 2 }"));
   if (!is_there) {
     return std::optional<PciCoherentMemory>();
   }
@@ -158,7 +161,10 @@ Result<std::optional<PciCoherentMemory>> read_coherent_memory(TableReader& entry
   memory.region = TRY(read_region(table));
   memory.at_host_address = TRY(table.choice("place", kPlaceNames, 0)) == 1;
   TRY(table.finish());
-  if (memory.bar.has_value() == !memory.region.empty()) {
+  if (memory.bar && !memory.region.empty()) {
+    return entry.wrong("coherent_memory", "has both bar and region: keep one");
+  }
+  if (!memory.bar && memory.region.empty()) {
     return entry.wrong(
         "coherent_memory",
         R"(must name what is memory: { bar = 0 } to { bar = 5 }, or { region = "…" })");
@@ -196,6 +202,7 @@ Result<PciConfig> read_entry(TableReader entry) {
     pci.reset_wait = static_cast<std::uint32_t>(*wait);
   }
   pci.socket = TRY(entry.optional_path("socket")).value_or("");
+  TRY(check_socket_path(entry, "socket", pci.socket));
   pci.rom = TRY(read_rom(entry));
   pci.acpi_rom = static_cast<PciAcpiRomMode>(
       TRY(entry.choice("acpi_rom", kAcpiRomNames, static_cast<std::size_t>(pci.acpi_rom))));
@@ -235,12 +242,15 @@ unsigned function_mask(const PciConfig& pci) {
 /// Errors when a later entry takes something that an earlier one has.
 Status check_conflict(const TableReader& entry, const PciConfig& later, const PciConfig& earlier,
                       std::size_t earlier_index) {
-  if (later.socket != earlier.socket) {
+  if (later.socket.empty() != earlier.socket.empty()) {
     return {};
   }
   if (!later.socket.empty()) {
-    return entry.wrong("socket",
-                       fmt::format("{} is already given by pci.{}", later.socket, earlier_index));
+    if (is_same_path(later.socket, earlier.socket)) {
+      return entry.wrong("socket",
+                         fmt::format("{} is already given by pci.{}", later.socket, earlier_index));
+    }
+    return {};
   }
   if (later.host == earlier.host) {
     return entry.wrong("host", fmt::format("{} is already given by pci.{}", later.host.to_string(),

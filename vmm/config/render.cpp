@@ -158,6 +158,10 @@ std::string console_text(const ConsoleConfig& console) {
 
 }  // namespace
 
+std::string_view to_string(BootMode mode) {
+  return config::name_of(config::kBootModeNames, mode);
+}
+
 std::string to_toml(const Config& config) {
   std::string out = fmt::format("name = {}\n", quoted(config.name));
   out += machine_text(config.machine);

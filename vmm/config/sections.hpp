@@ -17,6 +17,8 @@ Result<std::uint64_t> read_memory_size(TableReader& table, std::string_view key,
 /// Errors when it is not whole pages of the guest's memory.
 Status check_memory_granularity(const TableReader& table, const MachineConfig& machine,
                                 std::uint64_t memory);
+/// Errors when Linux cannot bind or connect a Unix socket there.
+Status check_socket_path(const TableReader& table, std::string_view key, std::string_view path);
 Result<std::vector<NodeConfig>> read_nodes(const std::vector<TableReader>& entries,
                                            const MachineConfig& machine);
 Result<CpuConfig> read_cpu(TableReader table);

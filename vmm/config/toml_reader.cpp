@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <climits>
+#include <filesystem>
 
-#include "vmm/base/text.hpp"
+#include "vmm/config/suggestion.hpp"
 
 namespace gpuvm::config {
 namespace {
@@ -68,6 +69,10 @@ bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
 std::string list_words(std::span<const std::string_view> words) {
   std::string text;
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -77,18 +82,24 @@ std::string list_words(std::span<const std::string_view> words) {
   return text;
 }
 
-/// " Did you mean cpus?", when a known name is near enough to be what was meant.
-std::string suggestion(std::string_view wanted, std::span<const std::string_view> known) {
-  const auto nearest = nearest_name(wanted, known);
-  const std::size_t tolerance = std::max<std::size_t>(2, wanted.size() / 3);
-  if (nearest.empty() || edit_distance(wanted, nearest) > tolerance) {
-    return {};
-  }
-  return fmt::format("; did you mean {}?", nearest);
+std::string number_text(std::int64_t number, TableReader::IntegerRange range) {
+  return range.hex_example.empty() ? fmt::format("{}", number) : fmt::format("{:#x}", number);
+}
+
+bool is_inside(std::int64_t number, TableReader::IntegerRange range) {
+  return number >= range.least && number <= range.most;
+}
+
+/// "from 0 to 7", or "0" when nothing else is possible.
+std::string range_text(TableReader::IntegerRange range) {
+  return range.least == range.most ? number_text(range.least, range)
+                                   : fmt::format("from {} to {}", number_text(range.least, range),
+                                                 number_text(range.most, range));
 }
 
 std::string integer_rule(TableReader::IntegerRange range) {
-  return fmt::format("an integer from {} to {}", range.least, range.most);
+  return fmt::format("{}{}{}{}", range.least == range.most ? "" : "an integer ", range_text(range),
+                     range.hex_example.empty() ? "" : ", such as ", range.hex_example);
 }
 
 }  // namespace
@@ -116,11 +127,19 @@ std::string resolve_path(const std::string& directory, std::string_view path) {
   return fmt::format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", path);
 }
 
+bool is_same_path(std::string_view one, std::string_view other) {
+  return std::filesystem::path(one).lexically_normal() ==
+         std::filesystem::path(other).lexically_normal();
+}
+
 const toml::node* TableReader::find(std::string_view key) {
   known_.push_back(key);
-  context_->keys.insert(schema_name_.empty() ? std::string(key)
-                                             : fmt::format("{}.{}", schema_name_, key));
+  context_->keys.insert(schema_name_of(key));
   return table_->get(key);
+}
+
+std::string TableReader::schema_name_of(std::string_view key) const {
+  return schema_name_.empty() ? std::string(key) : fmt::format("{}.{}", schema_name_, key);
 }
 
 std::string TableReader::name_of(std::string_view key) const {
@@ -154,8 +173,23 @@ Result<std::int64_t> TableReader::checked_integer(std::string_view key, const to
   if (value == nullptr) {
     return must_be(key, integer_rule(range), kind_of(node));
   }
-  if (value->get() < range.least || value->get() > range.most) {
-    return must_be(key, integer_rule(range), std::to_string(value->get()));
+  if (!is_inside(value->get(), range)) {
+    return must_be(key, integer_rule(range), number_text(value->get(), range));
+  }
+  return value->get();
+}
+
+Result<std::int64_t> TableReader::checked_element(std::string_view key, const toml::node& element,
+                                                  IntegerRange range, std::string_view rule) const {
+  const auto* value = element.as_integer();
+  if (value == nullptr) {
+    return must_be(key, rule, fmt::format("a list with {}", kind_of(element)));
+  }
+  if (!is_inside(value->get(), range)) {
+    const auto own_place = place_of(element);
+    return fail(ErrorKind::kConfig, "{} has {}: each number must be {}{}", name_of(key),
+                number_text(value->get(), range), range_text(range),
+                own_place.empty() ? place(key) : own_place);
   }
   return value->get();
 }
@@ -185,11 +219,11 @@ Result<bool> TableReader::boolean(std::string_view key, bool otherwise) {
   return node->as_boolean()->get();
 }
 
-Result<std::string> TableReader::checked_string(std::string_view key,
-                                                const toml::node& node) const {
+Result<std::string> TableReader::checked_string(std::string_view key, const toml::node& node,
+                                                std::string_view rule) const {
   const auto* value = node.as_string();
   if (value == nullptr) {
-    return must_be(key, "a string", kind_of(node));
+    return must_be(key, rule, kind_of(node));
   }
   if (std::any_of(value->get().begin(), value->get().end(), is_control)) {
     return wrong(key, "must not contain control characters");
@@ -197,12 +231,13 @@ Result<std::string> TableReader::checked_string(std::string_view key,
   return value->get();
 }
 
-Result<std::optional<std::string>> TableReader::optional_string(std::string_view key) {
+Result<std::optional<std::string>> TableReader::optional_string(std::string_view key,
+                                                                std::string_view rule) {
   const auto* node = find(key);
   if (node == nullptr) {
     return std::optional<std::string>{};
   }
-  return std::optional(TRY(checked_string(key, *node)));
+  return std::optional(TRY(checked_string(key, *node, rule)));
 }
 
 Result<std::optional<std::string>> TableReader::optional_path(std::string_view key) {
@@ -227,10 +262,7 @@ Result<std::size_t> TableReader::choice(std::string_view key,
   if (node == nullptr) {
     return otherwise;
   }
-  if (!node->is_string()) {
-    return must_be(key, list_words(words), kind_of(*node));
-  }
-  const auto text = TRY(checked_string(key, *node));
+  const auto text = TRY(checked_string(key, *node, list_words(words)));
   const auto found = std::find(words.begin(), words.end(), text);
   if (found == words.end()) {
     return must_be(key, list_words(words), '"' + printable(text) + '"');
@@ -253,7 +285,7 @@ Result<std::optional<std::vector<std::string>>> TableReader::optional_strings(
     if (!element.is_string()) {
       return must_be(key, "a list of strings", fmt::format("one with {}", kind_of(element)));
     }
-    strings.push_back(TRY(checked_string(key, element)));
+    strings.push_back(TRY(checked_string(key, element, "a string")));
   }
   return std::optional(std::move(strings));
 }
@@ -270,22 +302,22 @@ Result<std::optional<std::vector<std::int64_t>>> TableReader::optional_integers(
   }
   std::vector<std::int64_t> integers;
   for (const auto& element : *array) {
-    if (!element.is_integer()) {
-      return must_be(key, rule, fmt::format("a list with {}", kind_of(element)));
-    }
-    integers.push_back(TRY(checked_integer(key, element, range)));
+    integers.push_back(TRY(checked_element(key, element, range, rule)));
   }
   return std::optional(std::move(integers));
 }
 
-Result<TableReader> TableReader::table(std::string_view key) {
+Result<TableReader> TableReader::table(std::string_view key, std::string_view example) {
   static const toml::table empty;
   const auto* node = find(key);
   if (node != nullptr && !node->is_table()) {
-    return must_be(key, fmt::format("a table, [{}]", name_of(key)), kind_of(*node));
+    return must_be(key,
+                   is_entry() ? fmt::format("a table such as {}", example)
+                              : fmt::format("a table, [{}]", name_of(key)),
+                   kind_of(*node));
   }
   return TableReader(node != nullptr ? node->as_table() : &empty, context_, name_of(key),
-                     name_of(key));
+                     schema_name_of(key));
 }
 
 Result<std::vector<TableReader>> TableReader::tables(std::string_view key) {
@@ -305,7 +337,7 @@ Result<std::vector<TableReader>> TableReader::tables(std::string_view key) {
     }
     readers.push_back(TableReader(element.as_table(), context_,
                                   fmt::format("{}.{}", name_of(key), readers.size()),
-                                  name_of(key)));
+                                  schema_name_of(key)));
   }
   return readers;
 }
@@ -319,10 +351,25 @@ Status TableReader::finish() const {
   for (const auto& [key, node] : *table_) {
     if (std::find(known_.begin(), known_.end(), key.str()) == known_.end()) {
       return fail(ErrorKind::kConfig, "Unknown key {}{}{}", printable(name_of(key.str())),
-                  place_of_key(key, node), suggestion(key.str(), known_));
+                  place_of_key(key, node), advice_on(key.str()));
     }
   }
   return {};
+}
+
+/// Of a list: "pci.0". No table's own name ends with a digit.
+bool TableReader::is_entry() const {
+  return !name_.empty() && is_digit(name_.back());
+}
+
+std::string TableReader::advice_on(std::string_view unknown_key) const {
+  if (is_entry() && !unknown_key.empty() &&
+      std::all_of(unknown_key.begin(), unknown_key.end(), is_digit)) {
+    // TOML takes the number for a key of the last entry. Messages and --set do have the number.
+    return fmt::format("; a file does not number its [[{}]]: write [{}.KEY]", schema_name_,
+                       schema_name_);
+  }
+  return suggestion(schema_name_, unknown_key, known_);
 }
 
 }  // namespace gpuvm::config

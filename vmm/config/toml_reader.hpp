@@ -37,11 +37,15 @@ std::string place_of(const toml::node& node);
 /// A path as written, made absolute against directory.
 std::string resolve_path(const std::string& directory, std::string_view path);
 
+/// Whether two paths are the same but for "." and ".." in them; links are not looked at.
+bool is_same_path(std::string_view one, std::string_view other);
+
 class TableReader {
  public:
   struct IntegerRange {
     std::int64_t least;
     std::int64_t most;
+    std::string_view hex_example = {};  ///< of an id, which people write as "0x10de"
   };
 
   /// The document's root.
@@ -52,21 +56,22 @@ class TableReader {
   Result<std::int64_t> integer(std::string_view key, IntegerRange range, std::int64_t otherwise);
   Result<std::optional<std::int64_t>> optional_integer(std::string_view key, IntegerRange range);
   Result<bool> boolean(std::string_view key, bool otherwise);
-  /// Without control characters.
-  Result<std::optional<std::string>> optional_string(std::string_view key);
+  /// Without control characters. `rule` says in messages what the key must be.
+  Result<std::optional<std::string>> optional_string(std::string_view key,
+                                                     std::string_view rule = "a string");
   /// A path, resolved, at most PATH_MAX.
   Result<std::optional<std::string>> optional_path(std::string_view key);
   /// The index of one of the given words.
   Result<std::size_t> choice(std::string_view key, std::span<const std::string_view> words,
                              std::size_t otherwise);
   Result<std::optional<std::vector<std::string>>> optional_strings(std::string_view key);
-  /// `rule` says in messages what the key must be.
   Result<std::optional<std::vector<std::int64_t>>> optional_integers(std::string_view key,
                                                                      IntegerRange range,
                                                                      std::string_view rule);
 
-  /// A table below this one; an empty one when absent.
-  Result<TableReader> table(std::string_view key);
+  /// A table below this one; an empty one when absent. Below a list's entry, where no header names
+  /// one table, messages show the `example`: "{ bar = 2 }".
+  Result<TableReader> table(std::string_view key, std::string_view example = {});
   /// A list of tables; empty when absent.
   Result<std::vector<TableReader>> tables(std::string_view key);
 
@@ -82,7 +87,7 @@ class TableReader {
   std::string name_of(std::string_view key) const;
   const std::string& directory() const { return context_->directory; }
 
-  /// Call after all keys were read: an unknown one is an error with the nearest known name.
+  /// Call after all keys were read: an unknown one is an error that says what may have been meant.
   Status finish() const;
 
  private:
@@ -94,10 +99,16 @@ class TableReader {
         schema_name_(std::move(schema_name)) {}
 
   const toml::node* find(std::string_view key);
-  Result<std::string> checked_string(std::string_view key, const toml::node& node) const;
+  Result<std::string> checked_string(std::string_view key, const toml::node& node,
+                                     std::string_view rule) const;
   Result<std::int64_t> checked_integer(std::string_view key, const toml::node& node,
                                        IntegerRange range) const;
+  Result<std::int64_t> checked_element(std::string_view key, const toml::node& element,
+                                       IntegerRange range, std::string_view rule) const;
   std::string place(std::string_view key) const;
+  std::string schema_name_of(std::string_view key) const;
+  std::string advice_on(std::string_view unknown_key) const;
+  bool is_entry() const;
 
   const toml::table* table_;
   ReaderContext* context_;

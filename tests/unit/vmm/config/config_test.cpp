@@ -95,7 +95,8 @@ TEST(Config, IllTypedValuesNameKeyRuleAndPlace) {
   expect_error_contains(parse_bootable("machine.cpus = 1.5"), "not a number with a fraction");
   expect_error_contains(parse_bootable("machine.cpus = 2024-01-01"), "not a date or time");
   expect_error_contains(parse_bootable("machine.memory = 1073741824"),
-                        "machine.memory must be a string, not an integer");
+                        "machine.memory must be a size from \"128MiB\" to \"16TiB\" such as "
+                        "\"512MiB\" or \"4GiB\", not an integer");
   expect_error(parse_bootable("machine.hugepages = true"),
                "machine.hugepages must be \"off\", \"2MiB\" or \"1GiB\", not a boolean "
                "(guest.toml:2:21)");
@@ -108,18 +109,6 @@ TEST(Config, IllTypedValuesNameKeyRuleAndPlace) {
   expect_error_contains(parse_bootable("pci = [1]"), "pci must be a list of tables, [[pci]]");
   expect_error_contains(parse_bootable("console.serial = 'stdio'"), "must be a list of strings");
   expect_error_contains(parse_bootable("cpu.hide = ['a', 1]"), "one with an integer");
-}
-
-TEST(Config, UnknownKeysAreErrorsWithAGuess) {
-  expect_error(parse("[boot]\nkernal = '/k'"),
-               "Unknown key boot.kernal (guest.toml:2:1); did you mean kernel?");
-  expect_error(parse_bootable("[machien]\ncpus = 1"),
-               "Unknown key machien (guest.toml:2:2); did you mean machine?");
-  expect_error(parse_bootable("[[pci]]\nhost = '01:00.0'\nmanage = true"),
-               "Unknown key pci.0.manage (guest.toml:4:1); did you mean managed?");
-  expect_error(parse_bootable("[cpu]\nsomething_else_entirely = 1"),
-               "Unknown key cpu.something_else_entirely (guest.toml:3:1)");
-  expect_error_contains(parse_bootable("\"a\\nb\\u0000\" = 1"), "Unknown key a?b?");
 }
 
 TEST(Config, KernelIsRequired) {
@@ -157,8 +146,8 @@ TEST(Config, Names) {
 
 TEST(Config, HiddenFeatures) {
   expect_error(parse_bootable("cpu.hide = ['AVX']"),
-               "cpu.hide must be a list of feature names as in the flags of /proc/cpuinfo, not "
-               "\"AVX\" (guest.toml:2:12)");
+               "cpu.hide has \"AVX\": each must be a feature's name as in the flags of "
+               "/proc/cpuinfo (guest.toml:2:12)");
   EXPECT_FALSE(parse_bootable("cpu.hide = ['']"));
   EXPECT_TRUE(parse_bootable("cpu.hide = []"));
 }
@@ -190,8 +179,8 @@ TEST(Config, PciEntries) {
   EXPECT_EQ(functions_of("[3, 1]")->pci[0].functions, (std::vector<std::uint8_t>{1, 3}));
   expect_error_contains(functions_of("'some'"), "not \"some\"");
   expect_error_contains(functions_of("[]"), "not an empty list");
-  expect_error_contains(functions_of("[1, 8]"), "not 8");
-  expect_error_contains(functions_of("[1, -1]"), "not -1");
+  expect_error_contains(functions_of("[1, 8]"), "pci.0.functions has 8");
+  expect_error_contains(functions_of("[1, -1]"), "pci.0.functions has -1");
   expect_error_contains(functions_of("[1, '2']"), "a list with a string");
   expect_error_contains(functions_of("3"), "not an integer");
   expect_error_contains(functions_of("[1, 1]"), "names a function twice");
@@ -355,7 +344,7 @@ TEST(NodeSection, CpusAndMemoryAreGivenOutOnce) {
   expect_error_contains(nodes("[[node]]\ncpus = [0,1,2,4]\nmemory = '1GiB'"), "node.0.cpus");
   expect_error_contains(nodes("[[node]]\ncpus = [0,1,2]\nmemory = '1GiB'"), "leaves out vCPU 3");
   expect_error_contains(nodes("[[node]]\ncpus = [0,1,2,2,3]\nmemory = '1GiB'"),
-                        "has vCPU 2, which node.0 has already");
+                        "node.0.cpus has vCPU 2 twice");
   expect_error_contains(nodes("[[node]]\ncpus = [0,1]\nmemory = '512MiB'\n"
                               "[[node]]\ncpus = [1,2,3]\nmemory = '512MiB'"),
                         "has vCPU 1, which node.0 has already");
@@ -395,7 +384,7 @@ TEST(CpuSection, HypervisorIsShownAsTheUserLikes) {
   EXPECT_FALSE(parse_bootable("cpu.hyperv_vendor_id = 'é'"));
   EXPECT_EQ(parse_bootable("cpu.hyperv = ['relaxed', 'time']")->cpu.hyperv,
             (std::vector<std::string>{"relaxed", "time"}));
-  expect_error_contains(parse_bootable("cpu.hyperv = ['a b']"), "cpu.hyperv must be");
+  expect_error_contains(parse_bootable("cpu.hyperv = ['a b']"), "cpu.hyperv has \"a b\"");
 }
 
 }  // namespace

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an unknown key is answered with: a near name, the same name elsewhere, or what another
+// program's name is called here.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <regex>
+#include <set>
+#include <tuple>
+
+#include "tests/unit/vmm/config/config_test_support.hpp"
+#include "vmm/config/foreign_names.hpp"
+
+namespace gpuvm {
+namespace {
+
+const std::set<std::string> kSections = {"[machine]", "[cpu]",    "[boot]",   "[console]",
+                                         "[[pci]]",   "[[node]]", "[[disk]]", "[[fw_cfg]]"};
+
+bool is_known(const std::string& name) {
+  const auto keys = config_keys();
+  return kSections.contains(name) || std::find(keys.begin(), keys.end(), name) != keys.end();
+}
+
+/// What follows the place in the message on `key` below `header`.
+std::string advice(const std::string& header, const std::string& key) {
+  const auto text = header + "\n\"" + key + "\" = 1";
+  const auto result = header == "[boot]" ? parse(text) : parse_bootable(text);
+  if (result) {
+    return "no error";
+  }
+  const auto message = result.error().to_string();
+  const auto end = message.find(')');
+  EXPECT_TRUE(message.starts_with("Unknown key ") && end != std::string::npos) << message;
+  return message.substr(end + 1);
+}
+
+TEST(Suggestion, UnknownKeysAreErrorsWithAGuess) {
+  expect_error(parse("[boot]\nkernal = '/k'"),
+               "Unknown key boot.kernal (guest.toml:2:1); did you mean kernel?");
+  expect_error(parse_bootable("[machien]\ncpus = 1"),
+               "Unknown key machien (guest.toml:2:2); did you mean machine?");
+  expect_error(parse_bootable("[[pci]]\nhost = '01:00.0'\nmanage = true"),
+               "Unknown key pci.0.manage (guest.toml:4:1); did you mean managed?");
+  expect_error(parse_bootable("[cpu]\nsomething_else_entirely = 1"),
+               "Unknown key cpu.something_else_entirely (guest.toml:3:1)");
+  expect_error_contains(parse_bootable("\"a\\nb\\u0000\" = 1"), "Unknown key a?b?");
+}
+
+TEST(Suggestion, ForeignNamesOfKeys) {
+  EXPECT_EQ(advice("[machine]", "mem"), "; did you mean memory?");
+  EXPECT_EQ(advice("[machine]", "smp"), "; did you mean cpus?");
+  EXPECT_EQ(advice("[boot]", "append"), "; did you mean cmdline?");
+  EXPECT_EQ(advice("[boot]", "initramfs"), "; did you mean initrd?");
+  EXPECT_EQ(advice("[cpu]", "hidden"), "; did you mean hide_hypervisor?");
+  EXPECT_EQ(advice("[cpu]", "vendor_id"), "; did you mean hyperv_vendor_id?");
+  EXPECT_EQ(advice("[cpu]", "cores"), "; did you mean machine.cpus?");
+  for (const char* key : {"romfile", "rom_file", "rombar"}) {
+    EXPECT_EQ(advice("[[pci]]", key), "; did you mean rom?");
+  }
+  for (const char* key : {"device", "bdf", "address", "addr"}) {
+    EXPECT_EQ(advice("[[pci]]", key), "; did you mean host?");
+  }
+  EXPECT_EQ(advice("[[pci]]", "path"), "; did you mean host or socket?");
+  EXPECT_EQ(advice("[[pci]]", "x-pci-sub-vendor-id"), "; did you mean sub_vendor_id?");
+  EXPECT_EQ(advice("[[disk]]", "file"), "; did you mean path?");
+  EXPECT_EQ(advice("[[disk]]", "source"), "; did you mean path?");
+}
+
+TEST(Suggestion, ForeignNamesOfSections) {
+  for (const char* name : {"gpu", "hostdev", "device", "vfio"}) {
+    EXPECT_EQ(advice("", name), "; did you mean [[pci]]?");
+  }
+  expect_error(parse_bootable("[[gpu]]\nhost = '01:00.0'"),
+               "Unknown key gpu (guest.toml:2:3); did you mean [[pci]]?");
+  EXPECT_EQ(advice("", "drive"), "; did you mean [[disk]]?");
+}
+
+TEST(Suggestion, WhatGpuvmDoesNotHave) {
+  for (const char* name : {"net", "network", "nic", "interface"}) {
+    EXPECT_EQ(advice("", name),
+              "; gpuvm has no emulated network card: pass one through as [[pci]]");
+  }
+  const auto format = advice("[[disk]]", "format");
+  EXPECT_NE(format.find("only raw images: convert others with qemu-img convert"), std::string::npos)
+      << format;
+}
+
+TEST(Suggestion, TheSameNameInAnotherSection) {
+  EXPECT_EQ(advice("", "memory"), "; did you mean machine.memory?");
+  EXPECT_EQ(advice("", "cpus"), "; did you mean machine.cpus?");
+  EXPECT_EQ(advice("", "kernel"), "; did you mean boot.kernel?");
+  EXPECT_EQ(advice("", "serial"), "; did you mean console.serial?");
+  EXPECT_EQ(advice("[machine]", "cmdline"), "; did you mean boot.cmdline?");
+  EXPECT_EQ(advice("[cpu]", "Pin"), "; did you mean machine.pin?");
+  EXPECT_EQ(advice("[console]", "name"), "; did you mean name, above all sections?");
+}
+
+TEST(Suggestion, OnlyWhatIsNear) {
+  EXPECT_EQ(advice("[machine]", "cpuz"), "; did you mean cpus?");
+  EXPECT_EQ(advice("[[pci]]", "hots"), "; did you mean host?");
+  EXPECT_EQ(advice("[[disk]]", "readOnly"), "; did you mean readonly?");
+  EXPECT_EQ(advice("[cpu]", "HIDE-HYPERVISOR"), "; did you mean hide_hypervisor?");
+  for (const char* key : {"cows", "pots", "abc", "cost_of_it"}) {
+    EXPECT_EQ(advice("[machine]", key), "") << key;
+  }
+  EXPECT_EQ(advice("", "noise"), "");
+  EXPECT_EQ(advice("[[pci]]\nhost = '01:00.0'\n[pci.coherent_memory]", "bra"),
+            "; did you mean bar?");
+}
+
+TEST(Suggestion, OverridesHaveItToo) {
+  expect_error(parse_bootable("[[pci]]\nhost = '01:00.0'", {"pci.0.romfile=/x"}),
+               "Unknown key pci.0.romfile (--set pci.0.romfile=/x); did you mean rom?");
+}
+
+TEST(ForeignNames, LeadToKeysThatThereAre) {
+  for (const auto& row : config::foreign_names()) {
+    EXPECT_TRUE(is_known(std::string(row.key))) << row.name << " -> " << row.key;
+    EXPECT_FALSE(row.source.empty()) << row.name;
+  }
+}
+
+TEST(ForeignThings, AdviseKeysThatThereAre) {
+  const std::regex mention(R"(\[\[[a-z_]+\]\]|[a-z_]+\.[a-z_]+)");
+  for (const auto& row : config::foreign_things()) {
+    const std::string text(row.advice);
+    for (std::sregex_iterator found(text.begin(), text.end(), mention), end; found != end;
+         ++found) {
+      EXPECT_TRUE(is_known(found->str())) << row.name << ": " << found->str();
+    }
+    EXPECT_FALSE(row.source.empty()) << row.name;
+  }
+}
+
+/// A row that no lookup reaches would be one that lies in wait: known keys are not looked up.
+void expect_reachable(std::string_view section, std::string_view name) {
+  const auto full = section.empty() ? std::string(name) : fmt::format("{}.{}", section, name);
+  EXPECT_EQ(std::find_if(name.begin(), name.end(),
+                         [](char c) { return c == '-' || (c >= 'A' && c <= 'Z'); }),
+            name.end())
+      << full;
+  if (section == config::kAnySection) {
+    return;
+  }
+  EXPECT_FALSE(is_known(full)) << full;
+  if (section.empty()) {
+    EXPECT_FALSE(is_known("[" + full + "]") || is_known("[[" + full + "]]")) << full;
+  } else {
+    EXPECT_TRUE(kSections.contains(fmt::format("[{}]", section)) ||
+                kSections.contains(fmt::format("[[{}]]", section)))
+        << full;
+  }
+}
+
+TEST(ForeignNames, AreNoKeysAndThereOnce) {
+  std::set<std::tuple<std::string_view, std::string_view, std::string_view>> rows;
+  std::set<std::pair<std::string_view, std::string_view>> names;
+  for (const auto& row : config::foreign_names()) {
+    expect_reachable(row.section, row.name);
+    EXPECT_TRUE(rows.emplace(row.section, row.name, row.key).second) << row.name;
+    names.emplace(row.section, row.name);
+  }
+  for (const auto& row : config::foreign_things()) {
+    expect_reachable(row.section, row.name);
+    EXPECT_TRUE(names.emplace(row.section, row.name).second) << row.name;
+  }
+}
+
+}  // namespace
+}  // namespace gpuvm

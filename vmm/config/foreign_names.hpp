@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Internal to this room: names that users of QEMU, libvirt and cloud-hypervisor, or plain English,
+// bring along, and what gpuvm has in their place. Only an unknown key is looked up here, so a row
+// changes a message and never the meaning of a file.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace gpuvm::config {
+
+inline constexpr std::string_view kAnySection = "*";
+
+/// A foreign name for a key. Several rows of one section and name are alternatives.
+struct ForeignName {
+  std::string_view section;  ///< where it is written: "pci", "" for the root, kAnySection
+  std::string_view name;     ///< in lower case, with "_" for "-"
+  std::string_view key;      ///< "machine.cpus", or a section: "[boot]", "[[pci]]"
+  std::string_view source;   ///< who calls it so
+};
+
+/// A foreign name of something that no key of gpuvm does.
+struct ForeignThing {
+  std::string_view section;
+  std::string_view name;
+  std::string_view advice;  ///< what to do instead
+  std::string_view source;
+};
+
+std::span<const ForeignName> foreign_names();
+std::span<const ForeignThing> foreign_things();
+
+}  // namespace gpuvm::config
