@@ -34,9 +34,11 @@ std::vector<RegionArea> without(const std::vector<RegionArea>& areas,
   return out;
 }
 
-/// Whole pages that the host lets us map, sorted and without overlap.
+/// Whole pages that the host lets us map, sorted and without overlap. A guest reads and writes its
+/// memory slots: what a server lets be mapped for one of both only is trapped, where an access that
+/// is not allowed is dropped instead of ending the guest (KVM_RUN answers EFAULT).
 std::vector<RegionArea> mappable_areas(const RegionInfo& region, std::uint64_t bar_size) {
-  if (!region.mappable) {
+  if (!region.mappable || !region.readable || !region.writable) {
     return {};
   }
   auto areas = region.sparse_areas;

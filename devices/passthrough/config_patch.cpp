@@ -128,18 +128,19 @@ void ConfigPatch::add_identity_rows(const IdentityOverrides& identity) {
 }
 
 void ConfigPatch::add_function_reset_rows(Config config, const Options& options) {
-  if (!options.hide_function_reset) {
+  if (!options.hide_function_reset && !options.no_function_reset) {
     return;
   }
+  const char* const reason = options.hide_function_reset
+                                 ? "FLR hidden: it is known to fail on this device"
+                                 : "FLR hidden: the host has no function reset for this device";
   // A capability in the last dword has no such register: what follows is not its.
   const auto express = find_capability(config, kIdPciExpress);
   if (express != 0 && express + 8U <= kStandardSize) {
-    add(static_cast<std::uint16_t>(express + 4), 1U << 28, 0,
-        "FLR hidden: it is known to fail on this device", "7.5.3.3; docs/reset.md");
+    add(static_cast<std::uint16_t>(express + 4), 1U << 28, 0, reason, "7.5.3.3; docs/reset.md");
   }
   if (const auto features = find_capability(config, kIdAdvancedFeatures); features != 0) {
-    add(features, 1U << 25, 0, "FLR hidden: it is known to fail on this device",
-        "7.9.22; docs/reset.md");
+    add(features, 1U << 25, 0, reason, "7.9.22; docs/reset.md");
   }
 }
 

@@ -47,6 +47,7 @@ class ConfigPatch : public Inspectable {
     bool hide_msix = false;            ///< likewise, or the capability makes no sense
     bool hide_intx = false;            ///< likewise
     bool hide_function_reset = false;  ///< FLR is known to kill this device
+    bool no_function_reset = false;    ///< nobody would carry out an FLR: hidden, too
     IdentityOverrides identity = {};
     std::optional<ExtraCapability> extra = {};  ///< linked behind the last capability
     std::optional<MsixLayout> moved_msix = {};  ///< where the guest sees a table that was moved

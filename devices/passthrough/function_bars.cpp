@@ -14,6 +14,26 @@ namespace {
 /// No BAR is larger; keeps std::bit_ceil defined whatever the host says.
 constexpr std::uint64_t kLargestBar = std::uint64_t{1} << 52;
 
+/// What PCI has no registers for (PCI Express Base 6.0, 7.5.1.2.1), which a vfio-user server may
+/// still say. Errors: kHost.
+Status check_bar(const PhysicalDevice& device, unsigned number, const BarDescription& bar) {
+  constexpr std::uint64_t kLargest32 = std::uint64_t{1} << 31;
+  const auto refuse = [&](std::string_view why) -> Status {
+    return fail(ErrorKind::kHost, "BAR {} of {} makes no sense: it has {:#x} bytes, {}", number,
+                device.name(), bar.size, why);
+  };
+  if (bar.kind == BarKind::kMemory64 && number + 1 == BarSet::kRom) {
+    return refuse("and no register behind it for the upper half of a 64-bit address");
+  }
+  if (bar.kind == BarKind::kIo && bar.size > pci::kMaxIoBar) {
+    return refuse("more than there may be ports");
+  }
+  if (bar.kind == BarKind::kMemory32 && bar.size > kLargest32) {
+    return refuse("which no 32-bit address reaches");
+  }
+  return {};
+}
+
 }  // namespace
 
 std::optional<BarDescription> describe_bar(std::uint32_t hardware, std::uint64_t region_size) {
@@ -84,6 +104,7 @@ Status FunctionBars::add_bars(const Options& options) {
 
 Status FunctionBars::add_bar(const Options& options, unsigned number,
                              const BarDescription& description) {
+  TRY(check_bar(options.device, number, description));
   const bool io = description.kind == BarKind::kIo;
   auto mapping = TRY(BarMapping::create(
       {.device = options.device,

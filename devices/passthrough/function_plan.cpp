@@ -47,6 +47,7 @@ Result<FunctionPlan> FunctionPlan::create(const PassthroughFunction::Options& op
                                             .hide_msix = !msix.shown,
                                             .hide_intx = device.irq(IrqType::kIntx).count == 0,
                                             .hide_function_reset = options.hide_function_reset,
+                                            .no_function_reset = !device.has_function_reset(),
                                             .identity = options.identity,
                                             .extra = extra,
                                             .moved_msix = msix.home ? msix.shown : std::nullopt,

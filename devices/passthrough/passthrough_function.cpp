@@ -13,6 +13,7 @@ namespace gpuvm {
 namespace {
 
 constexpr std::uint16_t kHeaderSize = 0x40;
+constexpr std::uint16_t kClassDword = 0x08;  // 7.5.1.1.6; the revision in its low byte
 /// Command bits that come from the host's firmware, such as error reporting.
 constexpr std::uint32_t kFirmwareCommand =
     ~std::uint32_t{pci::kCommandBusMaster | VirtualConfig::kVirtualCommand};
@@ -36,7 +37,7 @@ struct PassthroughFunction::Parts {
   std::string name;
   std::uint16_t physical_decode;
   std::function<bool()> before_bus_master;
-  std::function<bool(GuestReset, std::chrono::milliseconds)> after_reset;
+  std::function<bool(const GuestReset&, std::chrono::milliseconds)> after_reset;
   std::unique_ptr<std::mutex> mutex;
   VirtualConfig config;
   std::unique_ptr<FunctionInterrupts> interrupts;
@@ -96,12 +97,15 @@ PassthroughFunction::~PassthroughFunction() {
 // The hardware decodes from now on whatever the guest says, and may not master the bus until the
 // guest asks for it. `kept`: bits of the Command register that stay as they are.
 Status PassthroughFunction::prepare_hardware(std::uint32_t kept) {
+  // vfio-pci makes up the ids and bits of the Command register, the class is the hardware's.
+  std::array<std::byte, 4> class_dword{};
+  TRY(device_.read(RegionIndex::kConfig, kClassDword, class_dword));
+  if (load_le(class_dword) == pci::kAllOnes) {
+    return fail(ErrorKind::kHost, "Device {} does not answer", device_.name());
+  }
   std::array<std::byte, 2> command{};
   TRY(device_.read(RegionIndex::kConfig, pci::kCommand, command));
   const auto old = static_cast<std::uint32_t>(load_le(command));
-  if (old == 0xffff) {
-    return fail(ErrorKind::kHost, "Device {} does not answer", device_.name());
-  }
   store_le(command, (old & kept) | physical_decode_);
   return device_.write(RegionIndex::kConfig, pci::kCommand, command);
 }
@@ -214,7 +218,7 @@ void PassthroughFunction::config_write(std::uint16_t offset, std::uint32_t value
   }
   const auto effect = config_.write(offset, value, mask);
   if (effect.function_reset) {
-    run_function_reset(lock, offset, effect);
+    run_function_reset(lock);
   } else if (effect.power_state) {
     change_power_state(lock, offset, effect);
   } else {
@@ -241,20 +245,27 @@ bool PassthroughFunction::may_reach_memory(std::uint16_t offset,
   return !enables || !before_bus_master_ || before_bus_master_();
 }
 
-bool PassthroughFunction::write_slowly(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
-                                       const VirtualConfig::Effect& effect,
-                                       std::optional<GuestReset> reset) {
+bool PassthroughFunction::run_slowly(std::unique_lock<std::mutex>& lock,
+                                     const std::function<Status()>& work,
+                                     std::optional<GuestReset::Kind> reset) {
   using std::chrono::milliseconds;
   using std::chrono::steady_clock;
   presence_ = Presence::kBusy;
   lock.unlock();
   const auto start = steady_clock::now();
-  write_hardware(offset, effect.value, effect.mask);
-  const bool is_well =
-      !reset || !after_reset_ ||
-      after_reset_(*reset, std::chrono::duration_cast<milliseconds>(steady_clock::now() - start));
+  const auto done = work();
+  bool is_well = true;
+  if (reset) {
+    const auto time = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
+    const GuestReset what{*reset, done ? std::nullopt : std::optional(done.error())};
+    is_well = (!after_reset_ || after_reset_(what, time)) && done;
+  }
   lock.lock();
-  presence_ = is_well ? Presence::kPresent : Presence::kLost;
+  if (is_well) {
+    presence_ = Presence::kPresent;
+  } else {
+    become_lost();
+  }
   settled_.notify_all();
   return is_well;
 }
@@ -269,8 +280,12 @@ void PassthroughFunction::change_power_state(std::unique_lock<std::mutex>& lock,
     bars_->withdraw();
     config_.set_power_state(*effect.power_state);
   }
-  if (!write_slowly(lock, offset, effect,
-                    is_power_up ? std::optional(GuestReset::kPowerUp) : std::nullopt)) {
+  const auto write = [this, offset, &effect] {
+    write_hardware(offset, effect.value, effect.mask);
+    return Status();
+  };
+  if (!run_slowly(lock, write,
+                  is_power_up ? std::optional(GuestReset::Kind::kPowerUp) : std::nullopt)) {
     return;
   }
   const std::uint32_t state = read_hardware(config_.power_dword()).value_or(pci::kAllOnes);
@@ -284,13 +299,14 @@ void PassthroughFunction::change_power_state(std::unique_lock<std::mutex>& lock,
 }
 
 // PCI Express Base 6.0, 6.6.2: everything but sticky and hardware-initialised registers goes back
-// to its default.
-void PassthroughFunction::run_function_reset(std::unique_lock<std::mutex>& lock,
-                                             std::uint16_t offset,
-                                             const VirtualConfig::Effect& effect) {
+// to its default. The bit is not written to the hardware: the kernel's VFIO would reset the
+// function all the same, but says nothing where it could not (Linux,
+// drivers/vfio/pci/vfio_pci_config.c, vfio_exp_config_write and vfio_af_config_write).
+void PassthroughFunction::run_function_reset(std::unique_lock<std::mutex>& lock) {
   interrupts_->stop();
   bars_->withdraw();
-  if (write_slowly(lock, offset, effect, GuestReset::kFunctionLevel)) {
+  const auto reset = [this] { return device_.function_reset(); };
+  if (run_slowly(lock, reset, GuestReset::Kind::kFunctionLevel)) {
     become_reset();
   }
 }
@@ -306,9 +322,34 @@ void PassthroughFunction::become_reset() {
     status = bars_->show_memory();
   }
   if (!status) {
-    note_failure(status.error());
+    log::error("{}: It is gone until the next reset: {}", name_, status.error().to_string());
+    become_lost();
+    return;
   }
+  presence_ = Presence::kPresent;
   interrupts_->start();
+}
+
+/// The guest cannot reach it any more, so nobody else ends its interrupts and its DMA.
+void PassthroughFunction::become_lost() {
+  presence_ = Presence::kLost;
+  interrupts_->stop();
+  bars_->withdraw();
+  if (auto stopped = stop_hardware(); !stopped) {
+    note_failure(stopped.error());
+  }
+}
+
+Status PassthroughFunction::stop_hardware() {
+  constexpr std::uint32_t kDecode = pci::kCommandIo | pci::kCommandMemory | pci::kCommandBusMaster;
+  std::array<std::byte, 2> command{};
+  TRY(device_.read(RegionIndex::kConfig, pci::kCommand, command));
+  const auto old = static_cast<std::uint32_t>(load_le(command));
+  if (old == 0xffff || (old & kDecode) == 0) {
+    return {};
+  }
+  store_le(command, old & ~kDecode);
+  return device_.write(RegionIndex::kConfig, pci::kCommand, command);
 }
 
 void PassthroughFunction::bus_reset_begin() {
@@ -323,8 +364,9 @@ void PassthroughFunction::bus_reset_end(bool alive) {
   const std::lock_guard lock(*mutex_);
   if (alive) {
     become_reset();
+  } else {
+    become_lost();
   }
-  presence_ = alive ? Presence::kPresent : Presence::kLost;
   settled_.notify_all();
 }
 

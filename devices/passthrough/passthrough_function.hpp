@@ -29,9 +29,13 @@
 namespace gpuvm {
 
 /// A reset that a guest does by the function's own registers.
-enum class GuestReset {
-  kFunctionLevel,  ///< PCI Express Base 6.0, 6.6.2, or by Advanced Features
-  kPowerUp,        ///< D3hot to D0 (PCI Power Management 1.2, 5.4)
+struct GuestReset {
+  enum class Kind {
+    kFunctionLevel,  ///< PCI Express Base 6.0, 6.6.2, or by Advanced Features
+    kPowerUp,        ///< D3hot to D0 (PCI Power Management 1.2, 5.4)
+  };
+  Kind kind;
+  std::optional<Error> refusal = {};  ///< why the host did not carry it out; nothing: it did
 };
 
 /// Life: create() → place bars() → start() → the guest runs → quiesce() → (physical reset) →
@@ -59,11 +63,12 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     /// Called before the guest's write that makes the device a bus master; may block. False: the
     /// write is dropped.
     std::function<bool()> before_bus_master = {};
-    bool hide_function_reset = false;  ///< FLR is known to kill this device
+    /// FLR is known to kill this device. Hidden, too, where the device has no function reset.
+    bool hide_function_reset = false;
     /// Called after a guest's own reset, which took `so_far`; may block. The function does not
-    /// answer its guest meanwhile, and no lock is held. False: it goes on reading as all ones until
-    /// the next reset.
-    std::function<bool(GuestReset kind, std::chrono::milliseconds so_far)> after_reset = {};
+    /// answer its guest meanwhile, and no lock is held. False, and always after a refusal: it goes
+    /// on reading as all ones until the next reset.
+    std::function<bool(const GuestReset&, std::chrono::milliseconds so_far)> after_reset = {};
     Doorbells* doorbells = nullptr;  ///< for a quirk's writes that the kernel can repeat
     /// Has the IOMMU of the functions that may reach this one's BARs by DMA; nullptr: none may.
     PhysicalHost* peers = nullptr;
@@ -130,25 +135,27 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   std::optional<std::uint32_t> read_hardware(std::uint16_t offset);
   void write_hardware(std::uint16_t offset, std::uint32_t value, std::uint32_t mask);
   Status prepare_hardware(std::uint32_t kept);
+  /// Present afterwards, or lost.
   void become_reset();
+  void become_lost();
+  Status stop_hardware();
   void carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect);
   void change_power_state(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
                           const VirtualConfig::Effect& effect);
-  void run_function_reset(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
-                          const VirtualConfig::Effect& effect);
+  void run_function_reset(std::unique_lock<std::mutex>& lock);
   /// False for a write that makes the device a bus master when the machine forbids it.
   bool may_reach_memory(std::uint16_t offset, const VirtualConfig::Effect& effect);
-  /// Writes without the lock, which may take a minute; meanwhile the function does not answer.
-  /// False: that was a reset, and the function is lost.
-  bool write_slowly(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
-                    const VirtualConfig::Effect& effect, std::optional<GuestReset> reset);
+  /// Runs `work` without the lock, which may take a minute; meanwhile the function does not answer.
+  /// `reset`: that is one, and is looked at afterwards. False: the function is lost.
+  bool run_slowly(std::unique_lock<std::mutex>& lock, const std::function<Status()>& work,
+                  std::optional<GuestReset::Kind> reset);
   void note_failure(const Error& error);
 
   PhysicalDevice& device_;
   const std::string name_;
   const std::uint16_t physical_decode_;
   const std::function<bool()> before_bus_master_;
-  const std::function<bool(GuestReset, std::chrono::milliseconds)> after_reset_;
+  const std::function<bool(const GuestReset&, std::chrono::milliseconds)> after_reset_;
   /// Guards config_, interrupts_ and presence_. Held while the BarSpace's own lock is taken,
   /// never the other way round.
   std::unique_ptr<std::mutex> mutex_;

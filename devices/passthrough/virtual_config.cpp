@@ -37,8 +37,9 @@ VirtualConfig::VirtualConfig(std::span<const std::byte> config, ConfigPatch patc
     (announced ? express_ : denied_express_) = express;
   }
   const auto advanced = find_capability(config, kAdvancedFeatures);
-  if (advanced != 0 && (visible_dword(config, patch_, advanced) & kAdvancedResetCapable) != 0) {
-    advanced_ = advanced;
+  if (advanced != 0) {
+    const bool announced = (visible_dword(config, patch_, advanced) & kAdvancedResetCapable) != 0;
+    (announced ? advanced_ : denied_advanced_) = advanced;
   }
 }
 
@@ -83,6 +84,9 @@ VirtualConfig::Effect VirtualConfig::write(std::uint16_t offset, std::uint32_t v
   effect.function_reset = asks_for_reset(offset, bits);
   if (denied_express_ != 0 && offset == denied_express_ + pci::kExpressDeviceControl) {
     effect.value &= ~kExpressReset;
+  }
+  if (denied_advanced_ != 0 && offset == denied_advanced_ + kAdvancedControl) {
+    effect.value &= ~kAdvancedReset;
   }
   return effect;
 }

@@ -82,9 +82,10 @@ class VirtualConfig : public Inspectable {
   const ConfigPatch patch_;
   const std::uint16_t physical_decode_;
   const std::uint16_t power_;
-  std::uint16_t express_ = 0;         ///< capability, if it announces FLR
-  std::uint16_t advanced_ = 0;        ///< capability, if it announces FLR
-  std::uint16_t denied_express_ = 0;  ///< FLR hidden: the bit is dropped
+  std::uint16_t express_ = 0;          ///< capability, if it announces FLR
+  std::uint16_t advanced_ = 0;         ///< capability, if it announces FLR
+  std::uint16_t denied_express_ = 0;   ///< FLR hidden: the bit is dropped
+  std::uint16_t denied_advanced_ = 0;  ///< likewise
   BarSet bars_;
   State state_;
 };

@@ -18,33 +18,32 @@ bool FunctionReset::is_hidden() const {
   return hides_function_reset(*function().policy, function().options.method);
 }
 
-bool FunctionReset::after(GuestReset kind, std::chrono::milliseconds so_far) {
-  const bool is_power_up = kind == GuestReset::kPowerUp;
+bool FunctionReset::after(const GuestReset& reset, std::chrono::milliseconds so_far) {
+  const bool is_power_up = reset.kind == GuestReset::Kind::kPowerUp;
   if (is_power_up && function().before.no_soft_reset) {
     return true;
   }
-  const auto certificate = check_guest_reset(
-      options_.plan, set(), function(),
-      is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset, so_far, options_.clock);
+  const auto certificate =
+      check_guest_reset(options_.plan, set(), function(),
+                        is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset,
+                        so_far, options_.clock, reset.refusal);
   resets_.fetch_add(1, std::memory_order_relaxed);
   failures_.fetch_add(certificate.is_safe() ? 0 : 1, std::memory_order_relaxed);
-  // A guest that resets again and again must not flood the log. A function that is lost is news
-  // each time, and costs the guest a reset of the bus to repeat.
-  if (!certificate.is_safe() || limit_.allow()) {
-    report(is_power_up, certificate);
-  }
+  report(is_power_up, certificate);
   return certificate.is_safe();
 }
 
-void FunctionReset::report(bool is_power_up, const ResetCertificate& certificate) const {
+// A guest that resets again and again must not flood the log; the certificates are whole. A
+// function that is lost is news each time, and costs the guest a reset of the bus to repeat.
+void FunctionReset::report(bool is_power_up, const ResetCertificate& certificate) {
   if (options_.on_reset) {
     options_.on_reset(is_power_up ? "guest power up" : "guest function reset", certificate);
   }
-  if (certificate.is_safe()) {
-    log::info("{}: The guest reset the function: {}", options_.name, certificate.text);
-  } else {
+  if (!certificate.is_safe()) {
     log::error("{}: The guest reset the function, and it is gone until the next reset: {}",
                options_.name, certificate.text);
+  } else if (limit_.allow()) {
+    log::info("{}: The guest reset the function: {}", options_.name, certificate.text);
   }
 }
 

@@ -39,18 +39,18 @@ class FunctionReset : public Inspectable {
   /// configuration forbids every reset.
   bool is_hidden() const;
   /// As PassthroughFunction::Options::after_reset.
-  bool after(GuestReset kind, std::chrono::milliseconds so_far);
+  bool after(const GuestReset& reset, std::chrono::milliseconds so_far);
   void inspect(InspectNode& node) const override;
 
  private:
-  void report(bool is_power_up, const ResetCertificate& certificate) const;
+  void report(bool is_power_up, const ResetCertificate& certificate);
   const ResetSet& set() const { return options_.plan.sets().front(); }
   const PlannedFunction& function() const { return set().functions.front(); }
 
   const Options options_;
   std::atomic<std::uint64_t> resets_{0};
   std::atomic<std::uint64_t> failures_{0};
-  log::RateLimit limit_;  ///< a guest can cause a line at will
+  log::RateLimit limit_;  ///< of the log: a guest can cause a line at will
 };
 
 }  // namespace gpuvm

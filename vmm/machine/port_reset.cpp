@@ -20,13 +20,16 @@ void PortReset::secondary_bus_reset() {
 void PortReset::report(const std::vector<ResetCertificate>& certificates, const Status& outcome) {
   resets_.fetch_add(1, std::memory_order_relaxed);
   failures_.fetch_add(outcome ? 0 : 1, std::memory_order_relaxed);
-  if (!limit_.allow()) {
-    return;
-  }
   for (const auto& certificate : certificates) {
     if (options_.on_reset) {
       options_.on_reset("guest bus reset", certificate);
     }
+  }
+  // That devices are lost is news each time, but not that they still are.
+  const bool were_lost = were_lost_.exchange(!outcome, std::memory_order_relaxed);
+  const bool is_news = !outcome && !were_lost;
+  if (!is_news && !limit_.allow()) {
+    return;
   }
   if (!outcome) {
     log::error("{}: The guest reset the bus, and its devices are gone until the next reset: {}",

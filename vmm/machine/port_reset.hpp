@@ -46,7 +46,8 @@ class PortReset : public SecondaryBusListener, public Inspectable {
   const Options options_;
   std::atomic<std::uint64_t> resets_{0};
   std::atomic<std::uint64_t> failures_{0};
-  log::RateLimit limit_;  ///< a guest can cause a line at will
+  std::atomic<bool> were_lost_{false};
+  log::RateLimit limit_;  ///< of the log: a guest can cause a line at will
 };
 
 }  // namespace gpuvm

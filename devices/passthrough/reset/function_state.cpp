@@ -16,7 +16,7 @@ using Faults = std::vector<std::string>;
 constexpr std::uint64_t kVendorOffset = 0x00;
 constexpr std::uint64_t kCommandOffset = 0x04;
 constexpr std::uint64_t kStatusOffset = 0x06;
-constexpr std::uint64_t kClassOffset = 0x08;
+constexpr std::uint64_t kClassOffset = 0x08;  // and the revision: no function's is all ones
 constexpr std::uint64_t kHeaderTypeOffset = 0x0e;
 constexpr std::uint64_t kCapabilitiesOffset = 0x34;
 constexpr std::uint16_t kStatusHasCapabilities = 1 << 4;
@@ -24,6 +24,7 @@ constexpr std::uint16_t kCommandMemory = 1 << 1;
 constexpr std::uint16_t kCommandDecode = 0x7;            // I/O, memory, bus master
 constexpr std::uint16_t kCommandInterruptOff = 1 << 10;  // INTx disable
 
+constexpr std::uint32_t kNoClass = 0xffffffff;
 constexpr std::uint8_t kCapabilityPower = 0x01;
 constexpr std::uint8_t kCapabilityMsi = 0x05;
 constexpr std::uint8_t kCapabilityExpress = 0x10;
@@ -273,7 +274,13 @@ Result<FunctionState> read_function_state(PhysicalDevice& device) {
                 "{} does not answer (its vendor id reads {:04x}): switch the host off and on again",
                 device.name(), state.vendor);
   }
-  state.class_code = TRY(read_config<std::uint32_t>(device, kClassOffset)) >> 8;
+  const auto class_dword = TRY(read_config<std::uint32_t>(device, kClassOffset));
+  if (class_dword == kNoClass) {
+    return fail(ErrorKind::kUnsafeDevice,
+                "{} does not answer (its class reads {:08x}): switch the host off and on again",
+                device.name(), class_dword);
+  }
+  state.class_code = class_dword >> 8;
   state.header_type = TRY(read_config<std::uint8_t>(device, kHeaderTypeOffset));
   TRY(find_capabilities(device, state));
   TRY(read_capabilities(device, state));
@@ -292,20 +299,42 @@ std::vector<std::string> quiesce(PhysicalDevice& device, const FunctionState& kn
   return faults;
 }
 
-Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, milliseconds timeout) {
+namespace {
+
+/// What says that the function is not ready; empty: it is. vfio-pci answers reads of vendor and
+/// device id from its own copy (Linux, drivers/vfio/pci/vfio_pci_config.c, ALL_VIRT), so they are
+/// well even where the device is dead; a vfio-user server's may read 0001.
+std::string not_ready_sign(PhysicalDevice& device) {
+  const auto vendor = read_config<std::uint16_t>(device, kVendorOffset);
+  if (!vendor) {
+    return vendor.error().to_string();
+  }
+  if (*vendor == 0xffff || *vendor == 0x0001) {
+    return fmt::format("its vendor id reads {:04x}", *vendor);
+  }
+  const auto class_dword = read_config<std::uint32_t>(device, kClassOffset);
+  if (!class_dword) {
+    return class_dword.error().to_string();
+  }
+  return *class_dword == kNoClass ? fmt::format("its class reads {:08x}", *class_dword) : "";
+}
+
+}  // namespace
+
+Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, milliseconds timeout,
+                        std::optional<milliseconds> since) {
   constexpr milliseconds kFirstPause{10};
   constexpr milliseconds kLongestPause{250};
-  const milliseconds start = clock.now();
+  const milliseconds start = since.value_or(clock.now());
   milliseconds pause = kFirstPause;
   std::string last;
   // Bounded also where the clock stands still.
   const auto max_polls = timeout / kFirstPause + 2;
   for (auto poll = max_polls; poll > 0; --poll) {
-    const auto vendor = read_config<std::uint16_t>(device, kVendorOffset);
-    if (vendor && *vendor != 0xffff && *vendor != 0x0001) {
+    last = not_ready_sign(device);
+    if (last.empty()) {
       return {};
     }
-    last = vendor ? fmt::format("its vendor id reads {:04x}", *vendor) : vendor.error().to_string();
     if (device.is_gone()) {
       return fail(ErrorKind::kUnsafeDevice, "{} has gone for good", device.name());
     }

@@ -64,10 +64,14 @@ Result<FunctionState> read_function_state(PhysicalDevice& device);
 std::vector<std::string> quiesce(PhysicalDevice& device, const FunctionState& known,
                                  const ResetClock& clock);
 
-/// Polls the vendor id until the function answers: neither all ones nor 0001, which a bridge
-/// returns for a device that is not ready. Errors: kUnsafeDevice after the timeout.
+/// Polls until the function answers: its vendor id is neither all ones nor 0001, which a bridge
+/// returns for a device that is not ready (PCI Express Base 6.0, 2.3.1.1), and its class is not all
+/// ones, which the kernel's VFIO reads from the hardware where it makes the ids up. At least one
+/// look, also where `timeout` after `since` (nothing: now) has passed: so several functions share
+/// one deadline. Errors: kUnsafeDevice after that.
 Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock,
-                        std::chrono::milliseconds timeout);
+                        std::chrono::milliseconds timeout,
+                        std::optional<std::chrono::milliseconds> since = {});
 
 /// Decode and bus mastering off. Errors: kHost.
 Status stop_decoding(PhysicalDevice& device);

@@ -29,9 +29,11 @@ Faults look(const ResetPlan& plan, const ResetSet& set, const PlannedFunction& f
 
 ResetCertificate check_guest_reset(const ResetPlan& plan, const ResetSet& set,
                                    const PlannedFunction& function, ResetMethod method,
-                                   std::chrono::milliseconds so_far, const ResetClock& clock) {
+                                   std::chrono::milliseconds so_far, const ResetClock& clock,
+                                   const std::optional<Error>& refusal) {
   const auto start = clock.now();
-  const Faults faults = look(plan, set, function, method, clock);
+  const Faults faults =
+      refusal ? Faults{refusal->to_string()} : look(plan, set, function, method, clock);
   ResetCertificate certificate;
   certificate.functions = function.device->name();
   certificate.names = {certificate.functions};

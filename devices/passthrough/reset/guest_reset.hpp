@@ -15,11 +15,13 @@ namespace gpuvm {
 /// compared: the link, which such a reset does not touch and a guest's driver may have slowed down.
 /// `method`: kFunctionReset, or kPowerReset, after which the driver goes on with what it had: only
 /// identity, BARs and the power state are looked at, and no rest is kept. `so_far`: what the reset
-/// itself took. The function is out of the guest's reach and no lock is held. Takes up to the
-/// plan's ready_timeout.
+/// itself took. `refusal`: why it was not carried out, which fails without a look: a function that
+/// was not reset may look well. The function is out of the guest's reach and no lock is held. Takes
+/// up to the plan's ready_timeout.
 ResetCertificate check_guest_reset(const ResetPlan& plan, const ResetSet& set,
                                    const PlannedFunction& function, ResetMethod method,
                                    std::chrono::milliseconds so_far,
-                                   const ResetClock& clock = ResetClock::real());
+                                   const ResetClock& clock = ResetClock::real(),
+                                   const std::optional<Error>& refusal = {});
 
 }  // namespace gpuvm

@@ -314,20 +314,41 @@ const ResetPolicy& find_reset_policy(std::uint16_t vendor, std::uint16_t device)
 }
 
 bool hides_function_reset(const ResetPolicy& policy, std::optional<ResetMethod> chosen) {
-  return chosen ? *chosen == ResetMethod::kNone : !policy.allows_function_reset;
+  return chosen == ResetMethod::kNone ||
+         (!policy.allows_function_reset && chosen != ResetMethod::kFunctionReset);
 }
 
+namespace {
+
+/// The argument of `echo` that leaves the kernel all methods but the forbidden one; with none left
+/// it switches all off (Linux, drivers/pci/pci-sysfs.c and pci.c, reset_method_store), and a hot
+/// reset by VFIO still works. The kernel lists `bus` for function 0 before it has found the other
+/// functions of the slot, and then refuses to be told it (pci_parent_bus_reset).
+std::string methods_without(std::string_view forbidden, std::span<const std::string> methods,
+                            bool shares_slot) {
+  std::string text;
+  for (const std::string& method : methods) {
+    if (method != forbidden && !(shares_slot && method == "bus")) {
+      text += " " + method;
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
 Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& policy,
-                                  std::span<const std::string> methods) {
+                                  std::span<const std::string> methods, bool shares_slot) {
   const std::string path = "/sys/bus/pci/devices/" + name + "/reset_method";
   const bool is_forbidden =
       std::find(methods.begin(), methods.end(), policy.forbidden_kernel_method) != methods.end();
   if (!policy.forbidden_kernel_method.empty() && is_forbidden) {
     return fail(ErrorKind::kUnsafeDevice,
                 "{} ({}) must not get the kernel's \"{}\" reset: {} (source: {}). The kernel would "
-                "use it when the device is opened (its methods: {}). As root: `echo bus > {}`",
+                "use it when the device is opened (its methods: {}). As root: `echo{} > {}`",
                 name, policy.name, policy.forbidden_kernel_method, policy.reason, policy.source,
-                joined(methods), path);
+                joined(methods),
+                methods_without(policy.forbidden_kernel_method, methods, shares_slot), path);
   }
   const std::string_view first = methods.empty() ? std::string_view() : methods.front();
   if (!policy.required_kernel_method.empty() && first != policy.required_kernel_method) {

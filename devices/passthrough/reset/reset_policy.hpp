@@ -59,12 +59,15 @@ std::span<const ResetPolicy> reset_policies();
 const ResetPolicy& find_reset_policy(std::uint16_t vendor, std::uint16_t device);
 
 /// FLR must not be offered to a guest: a function reset is known to lose the device, or the user
-/// forbids every reset. `chosen`: by the user, who may also insist on it.
+/// forbids every reset. `chosen`: by the user, who may also insist on it, but on nothing else by a
+/// choice of the hot reset.
 bool hides_function_reset(const ResetPolicy& policy, std::optional<ResetMethod> chosen);
 
 /// Before VFIO opens the function: may the kernel reset it with its own methods (sysfs
-/// reset_method, in order)? Errors: kUnsafeDevice with the command that cures it.
+/// reset_method, in order)? `shares_slot`: it has neighbours in its slot, or that is not known: the
+/// kernel then refuses `bus`, though it may have listed it. Errors: kUnsafeDevice with the command
+/// that cures it.
 Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& policy,
-                                  std::span<const std::string> methods);
+                                  std::span<const std::string> methods, bool shares_slot = true);
 
 }  // namespace gpuvm

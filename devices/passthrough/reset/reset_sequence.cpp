@@ -80,8 +80,10 @@ void SetReset::reset_functions(Attempt& attempt) {
 }
 
 void SetReset::wait_for_all(Attempt& attempt) {
+  const milliseconds since = clock_.now();  // one deadline: they were reset together
   for (const PlannedFunction& function : set_.functions) {
-    const Status ready = wait_until_ready(*function.device, clock_, plan_.options().ready_timeout);
+    const Status ready =
+        wait_until_ready(*function.device, clock_, plan_.options().ready_timeout, since);
     if (!ready) {
       attempt.has_lost_function = true;
       attempt.faults.push_back(ready.error().to_string());

@@ -253,7 +253,22 @@ Status VfioDevice::set_irqs(std::span<const std::byte> argument, const char* wha
   if (result < 0) {
     return fail_errno(ErrorKind::kHost, fmt::format("Cannot {} of {}", what, name_), -result);
   }
+  if (result > 0) {
+    return fail(ErrorKind::kHost, "Cannot {} of {}: the kernel has {} vectors only", what, name_,
+                result);
+  }
   return {};
+}
+
+void VfioDevice::tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled) {
+  Irq& irq = irqs_.at(static_cast<std::size_t>(type));
+  if (enabled < wanted && !irq.is_short) {
+    log::warn(
+        "{}: The host has {} interrupt vectors for it in place of {}: those behind them stay "
+        "silent",
+        name_, enabled, wanted);
+    irq.is_short = true;
+  }
 }
 
 Status VfioDevice::set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) {
@@ -262,8 +277,19 @@ Status VfioDevice::set_irq_fds(IrqType type, std::uint32_t start, std::span<cons
     return fail(ErrorKind::kInternal, "Vectors {} to {} of {} do not exist: it has {}", start,
                 start + fds.size(), name_, irq.info.count);
   }
-  TRY(set_irqs(vfio::build_irq_set(type, vfio::IrqAction::kTrigger, start, 0, fds),
-               "connect the interrupts"));
+  // The kernel counts from vector 0.
+  const int enabled = vfio::enable_as_many(
+      [this, type, start, fds](int count) {
+        const auto some = fds.first(static_cast<std::size_t>(count) - start);
+        return vfio::call_ioctl(
+            fd_.get(), VFIO_DEVICE_SET_IRQS,
+            vfio::build_irq_set(type, vfio::IrqAction::kTrigger, start, 0, some).data());
+      },
+      static_cast<int>(start + fds.size()), static_cast<int>(start + 1));
+  if (enabled < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot connect the interrupts of " + name_, -enabled);
+  }
+  tell_missing_vectors(type, start + fds.size(), static_cast<std::size_t>(enabled));
   irq.is_enabled = true;
   return {};
 }

@@ -52,6 +52,7 @@ class VfioDevice final : public PhysicalDevice {
   struct Irq {
     IrqInfo info;
     bool is_enabled = false;
+    bool is_short = false;  ///< that the host has fewer vectors than asked for was said
   };
   VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd);
   Status load_info();
@@ -61,6 +62,7 @@ class VfioDevice final : public PhysicalDevice {
   void load_specific_regions(std::uint32_t count);
   Status load_irq(std::uint32_t index);
   Status set_irqs(std::span<const std::byte> argument, const char* what);
+  void tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled);
   Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;
 
   Bdf bdf_;

@@ -54,8 +54,11 @@ Result<std::uint32_t> group_of(const HostSystem& host, const Bdf& bdf) {
   const HostPciDevice device = TRY(HostPciDevice::open(host, bdf));
   const auto driver = device.driver();
   if (!driver || !is_vfio_driver(*driver)) {
-    return fail(ErrorKind::kHost, "{} is bound to {} and not to vfio-pci: `gpuvm bind {}` does it",
-                bdf.to_string(), driver ? *driver : "no driver", bdf.to_string());
+    return fail(
+        ErrorKind::kHost,
+        "{} is bound to {} and not to vfio-pci: bind it at boot, or let gpuvm bind it (managed = "
+        "true)",
+        bdf.to_string(), driver ? *driver : "no driver");
   }
   return group.number();
 }

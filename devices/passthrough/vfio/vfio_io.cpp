@@ -73,4 +73,19 @@ int retry_while_busy(const std::function<int()>& attempt,
   return error;
 }
 
+int enable_as_many(const std::function<int(int count)>& enable, int wanted, int least) {
+  // Fewer each time, so it ends.
+  for (int count = wanted; count >= least;) {
+    const int result = enable(count);
+    if (result <= 0) {
+      return result == 0 ? count : result;
+    }
+    if (result >= count) {
+      return -EIO;  // no sense in that answer
+    }
+    count = result;
+  }
+  return -ENOSPC;
+}
+
 }  // namespace gpuvm::vfio

@@ -34,4 +34,10 @@ constexpr std::chrono::milliseconds kBusyPause{50};
 int retry_while_busy(const std::function<int()>& attempt,
                      const std::function<void(std::chrono::milliseconds)>& sleep);
 
+/// Enables interrupt vectors by `enable(count)`: 0, minus an errno value, or how many could be had
+/// instead; the kernel has then enabled none (Linux, drivers/vfio/pci/vfio_pci_intrs.c,
+/// vfio_msi_enable), and is asked for as many, if that is at least `least`. Yields how many are
+/// enabled, or minus an errno value: ENOSPC where they are too few.
+int enable_as_many(const std::function<int(int count)>& enable, int wanted, int least);
+
 }  // namespace gpuvm::vfio

@@ -13,6 +13,8 @@ namespace {
 
 using vfio_user::Command;
 
+constexpr std::uint32_t kAllOff = vfio_user::kIrqDataNone | vfio_user::kIrqActionTrigger;
+
 void signal_event(const UniqueFd& event) {
   const std::uint64_t one = 1;
   if (event) {
@@ -73,9 +75,10 @@ Status VfioUserDevice::set_irq_fds(IrqType type, std::uint32_t start, std::span<
   if (irq.info.count == 0) {
     return {};  // ours alone
   }
-  TRY(send_irq_fds(type, start, fds));
-  irq.is_enabled = true;
-  return {};
+  auto status = send_irq_fds(type, start, fds);
+  // A failure behind the first of several messages leaves vectors that nobody has: all off.
+  irq.is_enabled = status || !set_irqs(type, kAllOff, 0, 0, {});
+  return status;
 }
 
 Status VfioUserDevice::disable_irqs(IrqType type) {
@@ -88,7 +91,7 @@ Status VfioUserDevice::disable_irqs(IrqType type) {
     irq.is_enabled = false;
     return {};
   }
-  TRY(set_irqs(type, vfio_user::kIrqDataNone | vfio_user::kIrqActionTrigger, 0, 0, {}));
+  TRY(set_irqs(type, kAllOff, 0, 0, {}));
   irq.is_enabled = false;
   return {};
 }

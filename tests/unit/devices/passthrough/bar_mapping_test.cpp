@@ -69,6 +69,14 @@ TEST(BarLayout, SmallOrUnmappableIsTrapped) {
   auto region = mappable(0x4000);
   region.mappable = false;
   EXPECT_EQ(BarLayout::plan(region, 0x4000, std::nullopt).trapped, (Areas{{0, 0x4000}}));
+  // A slot is read and written: what may not be both is none (KVM_RUN would answer EFAULT).
+  region = mappable(0x4000);
+  region.writable = false;
+  EXPECT_EQ(BarLayout::plan(region, 0x4000, std::nullopt).trapped, (Areas{{0, 0x4000}}));
+  EXPECT_TRUE(BarLayout::plan(region, 0x4000, std::nullopt).host_areas.empty());
+  region = mappable(0x4000);
+  region.readable = false;
+  EXPECT_EQ(BarLayout::plan(region, 0x4000, std::nullopt).trapped, (Areas{{0, 0x4000}}));
   // A region that is no power of two: the rest of the BAR is trapped.
   EXPECT_EQ(BarLayout::plan(mappable(0x3000), 0x4000, std::nullopt).trapped,
             (Areas{{0x3000, 0x1000}}));

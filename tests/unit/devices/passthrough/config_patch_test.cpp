@@ -173,6 +173,16 @@ TEST(ConfigPatch, RelinksStandardChainAroundHiddenOnes) {
   EXPECT_EQ(*load_at<std::uint32_t>(view, 0xa4), 0x00008fc0U);
 }
 
+TEST(ConfigPatch, FunctionResetThatTheHostDoesNotHaveIsHidden) {
+  const auto config = test::upd720200_config();
+  const auto patch = ConfigPatch::create(config, {.no_function_reset = true});
+  EXPECT_EQ(*load_at<std::uint32_t>(guest_view(config, patch), 0xa4) & (1U << 28), 0U);
+  const auto& rows = patch.rows();
+  EXPECT_TRUE(std::any_of(rows.begin(), rows.end(), [](const ConfigPatchRow& row) {
+    return row.reason == "FLR hidden: the host has no function reset for this device";
+  }));
+}
+
 TEST(ConfigPatch, FirstStandardCapabilityHidden) {
   const auto config = ConfigBuilder(256)
                           .dword(0x04, 0x00100000)

@@ -68,6 +68,9 @@ class FakePhysicalDevice : public PhysicalDevice {
   /// Called at each configuration write before it takes effect.
   std::function<void(std::uint64_t offset, std::uint64_t value)> on_config_write;
 
+  bool can_function_reset = true;
+  std::function<Status()> on_function_reset;
+
   History history;  ///< irq calls, configuration writes, maps, ROM reads
   /// The eventfds as the device has them now, by type.
   std::map<IrqType, std::vector<int>> irq_fds;
@@ -154,10 +157,10 @@ class FakePhysicalDevice : public PhysicalDevice {
     history.emplace_back(masked ? "mask intx" : "unmask intx");
     return {};
   }
-  bool has_function_reset() const override { return true; }
+  bool has_function_reset() const override { return can_function_reset; }
   Status function_reset() override {
     history.emplace_back("function reset");
-    return {};
+    return on_function_reset ? on_function_reset() : Status();
   }
 
   /// The hardware raises a vector.

@@ -1,66 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // PassthroughFunction: whole stories of guests (BAR sizing as Linux, Windows and OVMF do it, moves,
-// power states, resets, a device that goes away) over the fake device.
+// identity, a device that goes away) over the fake device. Power states and resets:
+// passthrough_function_reset_test.cpp.
 #include "devices/passthrough/passthrough_function.hpp"
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <random>
-#include <thread>
 
-#include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/function_test.hpp"
-#include "tests/unit/firmware/rom/rom_builder.hpp"
+#include "tests/unit/devices/passthrough/passthrough_function_fixture.hpp"
 
 namespace gpuvm {
 namespace {
 
 using test::FakePhysicalDevice;
-
-class PassthroughFunctionTest : public test::FunctionTest {
- protected:
-  PassthroughFunctionTest() {
-    xhci_.add_bar(0, 0x2000);
-    xhci_.set_irq(IrqType::kIntx, 1);
-    xhci_.set_irq(IrqType::kMsi, 8);
-    xhci_.set_irq(IrqType::kMsix, 8);
-    gpu_.add_bar(0, 16_MiB);
-    gpu_.add_bar(1, 128_MiB);
-    gpu_.add_bar(3, 32_MiB);
-    gpu_.add_bar(5, 128, false);
-    gpu_.add_rom(test::rom_image({.device = 0x128b, .units = 0x100}));
-    gpu_.set_irq(IrqType::kIntx, 1);
-    gpu_.set_irq(IrqType::kMsi, 1);
-  }
-
-  std::unique_ptr<PassthroughFunction> make(FakePhysicalDevice& device) {
-    const auto after_reset = [this](GuestReset kind, std::chrono::milliseconds) {
-      return !after_reset_ || after_reset_(kind);
-    };
-    auto wanted = options(device);
-    wanted.after_reset = after_reset;
-    return started(std::move(wanted));
-  }
-  std::unique_ptr<PassthroughFunction> make_placed_gpu() {
-    auto gpu = make(gpu_);
-    EXPECT_TRUE(gpu->bars().set_power_on_address(0, 0xe0000000));
-    EXPECT_TRUE(gpu->bars().set_power_on_address(1, 0x800000000));
-    EXPECT_TRUE(gpu->bars().set_power_on_address(3, 0x810000000));
-    EXPECT_TRUE(gpu->bars().set_power_on_address(5, 0xe000));
-    return gpu;
-  }
-  static void command(PciFunction& function, std::uint32_t value) {
-    function.config_write(4, value, 0xffff);
-  }
-  static void write(PciFunction& function, std::uint16_t offset, std::uint32_t value) {
-    function.config_write(offset, value, ~0U);
-  }
-
-  std::function<bool(GuestReset)> after_reset_;
-  FakePhysicalDevice gpu_{test::gt710_config()};
-  FakePhysicalDevice xhci_{test::upd720200_config()};
-};
+using test::PassthroughFunctionTest;
 
 TEST_F(PassthroughFunctionTest, NothingIsMappedBeforeDecode) {
   const auto gpu = make_placed_gpu();
@@ -236,219 +190,6 @@ TEST_F(PassthroughFunctionTest, MsixTableIsEmulatedTheRestOfItsPageForwarded) {
   EXPECT_EQ(xhci_.irq_fds[IrqType::kMsix].size(), 8U);
 }
 
-// 5.3.1.4: memory does not answer in D3hot, and the host zaps its mappings.
-TEST_F(PassthroughFunctionTest, SlotsAreGoneBeforeD3AndBackAfter) {
-  const auto gpu = make_placed_gpu();
-  command(*gpu, 7);
-  std::size_t at_write = 99;
-  std::uint32_t read_meanwhile = 0;
-  gpu_.on_config_write = [&](std::uint64_t offset, std::uint64_t) {
-    if (offset == 0x64) {
-      at_write = slots_.slots.size();
-      read_meanwhile = gpu->config_read(0);  // must not deadlock: no lock is held
-    }
-  };
-  gpu->config_write(0x64, 3, 0xffff);
-  EXPECT_EQ(at_write, 0U);
-  EXPECT_EQ(read_meanwhile, 0xffffffffU);
-  command(*gpu, 0);
-  command(*gpu, 7);
-  EXPECT_TRUE(slots_.slots.empty());  // decode means nothing in D3hot
-  gpu->config_write(0x64, 0, 0xffff);
-  EXPECT_EQ(at_write, 0U);
-  EXPECT_EQ(slots_.slots.size(), 3U);
-  EXPECT_EQ(gpu->config_read(0), 0x128b10deU);
-}
-
-// 7.5.2.2: a write of a state that the function does not support is discarded.
-TEST_F(PassthroughFunctionTest, UnsupportedPowerStateLeavesTheGuestItsMemory) {
-  const auto gpu = make_placed_gpu();
-  command(*gpu, 7);
-  gpu_.ignored_write = 0x64;
-  gpu->config_write(0x64, 1, 0xffff);
-  EXPECT_EQ(slots_.slots.size(), 3U);
-  command(*gpu, 7);
-  EXPECT_EQ(slots_.slots.size(), 3U);
-}
-
-TEST_F(PassthroughFunctionTest, PmeStatusIsNoChangeOfPowerState) {
-  const auto gpu = make_placed_gpu();
-  command(*gpu, 7);
-  gpu->config_write(0x64, 0x8000, 0xffff);
-  EXPECT_EQ(slots_.history.size(), 3U);
-}
-
-// 6.6.2: a function level reset clears the BARs and the Command register.
-TEST_F(PassthroughFunctionTest, FunctionLevelReset) {
-  const auto xhci = make(xhci_);
-  ASSERT_TRUE(xhci->bars().set_power_on_address(0, 0xe0000000));
-  xhci->bars().reset();
-  command(*xhci, 6);
-  write(*xhci, 0x90, 0x80000000);
-  write(*xhci, 0x3c, 0x0b);
-  std::size_t at_write = 99;
-  xhci_.on_config_write = [&](std::uint64_t offset, std::uint64_t value) {
-    if (offset == 0xa8 && (value & 0x8000) != 0) {
-      at_write = slots_.slots.size();
-      EXPECT_TRUE(xhci_.irq_fds[IrqType::kMsix].empty());
-    }
-  };
-  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
-  EXPECT_EQ(at_write, 0U);
-  EXPECT_TRUE(slots_.slots.empty());
-  EXPECT_EQ(xhci->config_read(0x10), 4U);
-  EXPECT_EQ(xhci->config_read(4) & 0x407, 0U);
-  EXPECT_EQ(xhci->config_read(0x3c) & 0xff, 0U);
-  EXPECT_EQ(xhci->config_read(0x90) >> 31, 0U);
-  EXPECT_TRUE(pins_.connected);
-  EXPECT_EQ(xhci_.config_dword(4) & 2, 2U);
-  write(*xhci, 0x10, 0xe0000000);
-  command(*xhci, 6);
-  EXPECT_TRUE(slots_.has(0xe0000000));
-}
-
-// The check runs while the guest cannot reach the function, and without a lock.
-TEST_F(PassthroughFunctionTest, FunctionThatIsNotWellAfterItsResetStaysAway) {
-  const auto xhci = make(xhci_);
-  std::vector<GuestReset> resets;
-  after_reset_ = [&](GuestReset kind) {
-    resets.push_back(kind);
-    EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
-    EXPECT_FALSE(pins_.connected);
-    return resets.size() > 1;
-  };
-  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
-  EXPECT_EQ(resets, std::vector{GuestReset::kFunctionLevel});
-  EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
-  EXPECT_FALSE(pins_.connected);
-  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);  // nobody hears that
-  EXPECT_EQ(resets.size(), 1U);
-  xhci->bus_reset_begin();
-  xhci->bus_reset_end(true);
-  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
-  EXPECT_EQ(resets.size(), 2U);
-  EXPECT_EQ(xhci->config_read(0), 0x01941033U);
-}
-
-TEST_F(PassthroughFunctionTest, TheWayFromD3hotToD0IsAResetAndNoOther) {
-  const auto gpu = make_placed_gpu();
-  command(*gpu, 7);
-  std::vector<GuestReset> resets;
-  bool is_well = true;
-  after_reset_ = [&](GuestReset kind) {
-    resets.push_back(kind);
-    return is_well;
-  };
-  for (const std::uint32_t state : {1U, 0U, 3U}) {
-    gpu->config_write(0x64, state, 0xffff);
-  }
-  EXPECT_TRUE(resets.empty());
-  gpu->config_write(0x64, 0, 0xffff);
-  EXPECT_EQ(resets, std::vector{GuestReset::kPowerUp});
-  EXPECT_EQ(slots_.slots.size(), 3U);
-  is_well = false;
-  gpu->config_write(0x64, 3, 0xffff);
-  gpu->config_write(0x64, 0, 0xffff);
-  EXPECT_EQ(resets.size(), 2U);
-  EXPECT_EQ(gpu->config_read(0), 0xffffffffU);
-  EXPECT_TRUE(slots_.slots.empty());
-}
-
-// 6.6.1: a conventional reset puts all registers to their default, BARs and Command to 0; the
-// power-on addresses are the firmware's work and do not come back.
-TEST_F(PassthroughFunctionTest, BusResetTakesTheFunctionAwayAndBringsItBackEmpty) {
-  const auto xhci = make(xhci_);
-  ASSERT_TRUE(xhci->bars().set_power_on_address(0, 0xe0000000));
-  xhci->bars().reset();
-  command(*xhci, 0x406);
-  write(*xhci, 0x90, 0x80000000);
-  ASSERT_FALSE(xhci_.irq_fds[IrqType::kMsix].empty());
-  xhci->bus_reset_begin();
-  EXPECT_TRUE(slots_.slots.empty());
-  EXPECT_TRUE(xhci_.irq_fds[IrqType::kMsix].empty());
-  EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
-  const auto writes = xhci_.count("config");
-  command(*xhci, 6);
-  write(*xhci, 0x90, 0x80000000);
-  EXPECT_EQ(xhci_.count("config"), writes);  // nothing reaches a device in reset
-  EXPECT_TRUE(slots_.slots.empty());
-  xhci_.set_config(4, 0x00100146);  // the host's kernel puts back what it knew
-  xhci->bus_reset_end(true);
-  EXPECT_EQ(xhci->config_read(0x10), 4U);
-  EXPECT_EQ(xhci->config_read(4) & 0xffff, 0U);
-  EXPECT_EQ(xhci->config_read(0x90) >> 31, 0U);
-  EXPECT_TRUE(pins_.connected);
-  EXPECT_EQ(xhci_.config_dword(4) & 6, 2U);  // decodes in the hardware, no bus master
-  write(*xhci, 0x10, 0xe0000000);
-  command(*xhci, 6);
-  EXPECT_TRUE(slots_.has(0xe0000000));
-}
-
-TEST_F(PassthroughFunctionTest, FunctionThatIsLostInABusResetComesBackWithTheNext) {
-  const auto gpu = make_placed_gpu();
-  command(*gpu, 7);
-  gpu->bus_reset_begin();
-  gpu->bus_reset_end(false);
-  EXPECT_EQ(gpu->config_read(0), 0xffffffffU);
-  command(*gpu, 7);
-  EXPECT_TRUE(slots_.slots.empty());
-  EXPECT_FALSE(pins_.connected);
-  gpu->bus_reset_begin();
-  gpu->bus_reset_end(true);
-  EXPECT_EQ(gpu->config_read(0), 0x128b10deU);
-  gpu->bus_reset_begin();
-  gpu->bus_reset_end(false);
-  ASSERT_TRUE(gpu->reset());
-  EXPECT_EQ(gpu->config_read(0), 0x128b10deU);
-}
-
-TEST_F(PassthroughFunctionTest, BusResetWaitsForAFunctionLevelResetUnderWay) {
-  const auto xhci = make(xhci_);
-  std::atomic<bool> written{false};
-  std::atomic<bool> asked{false};
-  bool was_written_first = false;
-  std::thread other;
-  xhci_.on_config_write = [&](std::uint64_t offset, std::uint64_t value) {
-    if (offset != 0xa8 || (value & 0x8000) == 0) {
-      return;
-    }
-    other = std::thread([&] {
-      asked = true;
-      xhci->bus_reset_begin();
-      was_written_first = written;
-    });
-    for (int i = 0; i < 1000 || !asked; ++i) {
-      std::this_thread::yield();
-    }
-    written = true;
-  };
-  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
-  other.join();
-  EXPECT_TRUE(was_written_first);
-  EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
-  xhci->bus_reset_end(true);
-  EXPECT_NE(xhci->config_read(0), 0xffffffffU);
-}
-
-TEST_F(PassthroughFunctionTest, ResetAfterPhysicalResetIsPowerOn) {
-  const auto gpu = make_placed_gpu();
-  command(*gpu, 0x407);
-  write(*gpu, 0x10, 0xd0000000);
-  gpu->quiesce();
-  EXPECT_TRUE(slots_.slots.empty());
-  EXPECT_FALSE(pins_.connected);
-  gpu_.set_config(4, 0x00100000);  // what the reset did
-  ASSERT_TRUE(gpu->reset());
-  EXPECT_EQ(gpu->config_read(0x10), 0xe0000000U);
-  EXPECT_EQ(gpu->config_read(4) & 0x407, 0U);
-  EXPECT_EQ(gpu_.config_dword(4) & 7, 3U);
-  EXPECT_TRUE(pins_.connected);
-  EXPECT_TRUE(slots_.slots.empty());
-  command(*gpu, 2);
-  EXPECT_TRUE(slots_.has(0xe0000000));
-  EXPECT_EQ(gpu_.count("map"), 3U);  // host mappings survive
-}
-
 TEST_F(PassthroughFunctionTest, GoneDeviceReadsOnes) {
   const auto gpu = make_placed_gpu();
   gpu_.set_gone(true);
@@ -537,6 +278,26 @@ TEST_F(PassthroughFunctionTest, InspectShowsPatchBarsAndInterrupts) {
   for (const char* expected : {"Resizable BAR", "INTx", "without exits", "virtual command"}) {
     EXPECT_NE(text.find(expected), std::string::npos) << expected;
   }
+}
+
+// 7.5.1.2.1: registers that a vfio-user server may describe, and that cannot be.
+TEST_F(PassthroughFunctionTest, ImpossibleBarsAreTheHostsFault) {
+  const auto refusal = [this] {
+    const auto made = PassthroughFunction::create(options(gpu_));
+    EXPECT_FALSE(made);
+    return made ? Error(ErrorKind::kInternal, "") : made.error();
+  };
+  const auto expect = [&](const char* what) {
+    const auto error = refusal();
+    EXPECT_EQ(error.kind(), ErrorKind::kHost);
+    EXPECT_NE(error.to_string().find(what), std::string::npos) << error.to_string();
+  };
+  gpu_.edit_region(5).size = 1_MiB;
+  expect("BAR 5 of 0000:01:00.0 makes no sense: it has 0x100000 bytes, more than there may be");
+  gpu_.set_config(0x24, 0x0000000c);
+  expect("BAR 5 of 0000:01:00.0 makes no sense: it has 0x100000 bytes, and no register behind it");
+  gpu_.edit_region(0).size = 3072_MiB;
+  expect("BAR 0 of 0000:01:00.0 makes no sense: it has 0x100000000 bytes, which no 32-bit address");
 }
 
 }  // namespace

@@ -44,11 +44,13 @@ class PortResetTest : public test::FunctionTest {
     const std::array<PhysicalDevice*, 2> devices{&first_, &second_};
     auto plan = ResetPlan::create(host_, devices);
     ASSERT_TRUE(plan);
-    reset_ = std::make_unique<PortReset>(PortReset::Options{.name = "port-0",
-                                                            .host = host_,
-                                                            .plan = *plan,
-                                                            .functions = behind,
-                                                            .clock = clock_.clock()});
+    reset_ = std::make_unique<PortReset>(PortReset::Options{
+        .name = "port-0",
+        .host = host_,
+        .plan = *plan,
+        .functions = behind,
+        .clock = clock_.clock(),
+        .on_reset = [this](auto, const auto& told) { told_.push_back(told.verdict); }});
     port_->set_listener(reset_.get());
     ASSERT_EQ(slots_.slots.size(), 2U);
   }
@@ -65,6 +67,7 @@ class PortResetTest : public test::FunctionTest {
   History history_;
   FakeResetHost host_{history_};
   FakeClock clock_;
+  std::vector<ResetVerdict> told_;
   test::FakePhysicalDevice first_{test::upd720200_config(), "0000:02:00.0"};
   test::FakePhysicalDevice second_{test::upd720200_config(), "0000:02:00.1"};
   std::vector<std::unique_ptr<PassthroughFunction>> functions_;
@@ -120,6 +123,23 @@ TEST_F(PortResetTest, HotResetThatReachesPastThePortIsNotDone) {
   EXPECT_TRUE(history_.empty());
   EXPECT_EQ(first_.count("function reset"), 1U);
   EXPECT_EQ(second_.count("function reset"), 1U);
+}
+
+// Lines of the log are limited, certificates are not.
+TEST_F(PortResetTest, EachIsToldHoweverManyResetsThereWere) {
+  build();
+  for (int i = 0; i < 50; ++i) {
+    bridge_control(true);
+    bridge_control(false);
+  }
+  EXPECT_EQ(told_, std::vector<ResetVerdict>(50, ResetVerdict::kVerified));
+  host_.on_hot_reset = [&]() -> Status {
+    second_.set_gone(true);
+    return {};
+  };
+  bridge_control(true);
+  ASSERT_EQ(told_.size(), 51U);
+  EXPECT_EQ(told_.back(), ResetVerdict::kFailed);
 }
 
 TEST_F(PortResetTest, DeviceThatDoesNotComeBackIsGoneUntilTheNextReset) {

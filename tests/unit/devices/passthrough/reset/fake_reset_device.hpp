@@ -59,6 +59,10 @@ class FakeResetDevice : public PhysicalDevice {
   }
   Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override {
     if (index == RegionIndex::kConfig) {
+      if (keeps_ids && offset < 4) {
+        std::copy_n(config.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+        return {};
+      }
       if (is_gone || not_ready_reads > 0) {
         not_ready_reads -= not_ready_reads > 0 ? 1 : 0;
         std::fill(out.begin(), out.end(), std::byte{0xff});
@@ -114,6 +118,7 @@ class FakeResetDevice : public PhysicalDevice {
   bool can_function_reset = true;
   bool is_gone = false;
   bool is_power_stuck = false;
+  bool keeps_ids = false;  ///< as vfio-pci, which makes vendor and device id up
   int not_ready_reads = 0;
   std::function<Status()> on_function_reset;
 

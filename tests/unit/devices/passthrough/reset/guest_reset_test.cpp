@@ -75,6 +75,18 @@ TEST_F(GuestResetTest, WhatIsWrongIsSaid) {
   expect_failure(ResetMethod::kFunctionReset, "did not answer within 60 s");
 }
 
+// A function that was not reset may look as well as it did.
+TEST_F(GuestResetTest, AResetThatWasNotCarriedOutFailsWithoutALook) {
+  const ResetSet& set = plan_->sets().front();
+  const auto certificate = check_guest_reset(
+      *plan_, set, set.functions.front(), ResetMethod::kFunctionReset, milliseconds(500),
+      time_.clock(), Error(ErrorKind::kHost, "Function reset failed: Busy"));
+  EXPECT_EQ(certificate.verdict, ResetVerdict::kFailed);
+  EXPECT_EQ(certificate.text,
+            "function reset of 0000:01:00.0 in 500 ms, failed; Function reset failed: Busy");
+  EXPECT_TRUE(history_.empty());
+}
+
 // The driver goes on: interrupts, decode and what its firmware holds are as they were.
 TEST_F(GuestResetTest, AfterD3hotOnlyIdentityAndPowerStateCount) {
   gpu_.make_busy();

@@ -106,6 +106,42 @@ TEST_F(ResetSequenceTest, DeviceThatNeverAnswersIsRefusedAfterTheTimeout) {
   EXPECT_LT(time_.time, milliseconds(122000));
 }
 
+// A set has one deadline, however many of its functions do not answer.
+TEST_F(ResetSequenceTest, FunctionsAreWaitedForTogether) {
+  ResetOptions options;
+  options.only = ResetMethod::kHotReset;
+  const ResetPlan made = plan(options);
+  host_.on_hot_reset = [this] {
+    gpu_.is_gone = audio_.is_gone = true;
+    return Status();
+  };
+  EXPECT_THAT(refusal(made), AllOf(HasSubstr(kGpu + " did not answer within 60 s"),
+                                   HasSubstr(kAudio + " did not answer within 60 s")));
+  EXPECT_GE(time_.time, milliseconds(60000));
+  EXPECT_LT(time_.time, milliseconds(61000));
+}
+
+// Linux, drivers/vfio/pci/vfio_pci_config.c: the ids are ALL_VIRT, the class is the hardware's.
+TEST_F(ResetSequenceTest, DeviceWhoseIdsTheKernelMakesUpIsKnownByItsClass) {
+  const ResetPlan made = plan();
+  gpu_.keeps_ids = true;
+  host_.on_hot_reset = [this] {
+    gpu_.not_ready_reads = 3;
+    return Status();
+  };
+  ASSERT_TRUE(run(made));
+  EXPECT_THAT(time_.sleeps,
+              ElementsAre(milliseconds(10), milliseconds(20), milliseconds(40), milliseconds(100)));
+  host_.on_hot_reset = [this] {
+    gpu_.is_gone = true;
+    return Status();
+  };
+  EXPECT_THAT(refusal(made),
+              AllOf(HasSubstr("did not answer within 60 s (its class reads ffffffff)"),
+                    HasSubstr("Switch the host off and on")));
+  EXPECT_THAT(read_function_state(gpu_).error().to_string(), HasSubstr("its class reads ffffffff"));
+}
+
 TEST_F(ResetSequenceTest, NotReadyVendorId0001IsNoAnswer) {
   const ResetPlan made = plan();
   host_.on_hot_reset = [this] {

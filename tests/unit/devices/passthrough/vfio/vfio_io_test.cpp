@@ -98,5 +98,22 @@ TEST(VfioBusy, EndsWithSuccessOrAnotherError) {
   EXPECT_EQ(attempts, 1);
 }
 
+// vfio_msi_enable() answers with the number that it could have had, and enables none.
+TEST(VfioVectors, AsManyAreEnabledAsTheKernelHas) {
+  std::vector<int> asked;
+  const auto host_with = [&asked](int vectors) {
+    return [&asked, vectors](int count) {
+      asked.push_back(count);
+      return count <= vectors ? 0 : vectors;
+    };
+  };
+  EXPECT_EQ(enable_as_many(host_with(8), 8, 1), 8);
+  EXPECT_EQ(enable_as_many(host_with(3), 8, 1), 3);
+  EXPECT_THAT(asked, ElementsAre(8, 8, 3));
+  EXPECT_EQ(enable_as_many(host_with(3), 8, 5), -ENOSPC);
+  EXPECT_EQ(enable_as_many([](int) { return -EINVAL; }, 8, 1), -EINVAL);
+  EXPECT_EQ(enable_as_many([](int count) { return count; }, 8, 1), -EIO);
+}
+
 }  // namespace
 }  // namespace gpuvm::vfio

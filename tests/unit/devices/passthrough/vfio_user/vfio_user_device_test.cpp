@@ -137,6 +137,26 @@ TEST_F(VfioUser, VectorsAreConnectedInMessagesThatTheServerTakes) {
   }
 }
 
+// Vectors go in several messages: those before one that fails must not stay connected.
+TEST_F(VfioUser, VectorsAreAllTakenAwayWhereTheServerRefusesSome) {
+  int messages = 0;
+  server_.on(Command::kDeviceSetIrqs, [&](const Message& message) {
+    ++messages == 2 ? server_.answer_error(message, ENOSPC) : server_.behave(message);
+  });
+  open();
+  std::vector<EventFd> events;
+  std::vector<int> fds;
+  for (int i = 0; i < 5; ++i) {
+    events.push_back(EventFd::create().value());
+    fds.push_back(events.back().fd());
+  }
+  EXPECT_FALSE(device_->set_irq_fds(IrqType::kMsix, 0, fds));
+  EXPECT_EQ(messages, 3);
+  EXPECT_EQ(word(server_.take_last(Command::kDeviceSetIrqs), 4), 1U << 0 | 1U << 5);
+  ASSERT_TRUE(device_->disable_irqs(IrqType::kMsix));  // is off: nothing is sent
+  EXPECT_EQ(messages, 3);
+}
+
 TEST_F(VfioUser, VectorsThatDoNotExistAreRefused) {
   open();
   const std::vector<int> fds(9, -1);
