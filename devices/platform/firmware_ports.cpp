@@ -22,6 +22,11 @@ Result<std::unique_ptr<DebugConsolePort>> DebugConsolePort::create(const std::st
   return std::unique_ptr<DebugConsolePort>(new DebugConsolePort(std::move(fd)));
 }
 
+/// The line in which a firmware hangs is the one that people look for.
+DebugConsolePort::~DebugConsolePort() {
+  flush_line();
+}
+
 IoStatus DebugConsolePort::read(std::uint64_t, std::span<std::byte> out) {
   std::fill(out.begin(), out.end(), std::byte{kPresent});
   return IoStatus::kOk;

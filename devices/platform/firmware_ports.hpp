@@ -32,6 +32,7 @@ class DebugConsolePort : public IoHandler, public Inspectable {
 
   /// The file is replaced. Errors: kConfig.
   static Result<std::unique_ptr<DebugConsolePort>> create(const std::string& path);
+  ~DebugConsolePort() override;
 
   std::string_view name() const override { return "Debug console"; }
   IoStatus read(std::uint64_t offset, std::span<std::byte> out) override;

@@ -41,13 +41,13 @@ Error open_error(const std::string& path, bool read_only, int number) {
     case EROFS:
       if (!read_only) {
         return fail(
-            ErrorKind::kHost,
+            ErrorKind::kConfig,
             "Cannot open {} for writing: {}; change its permissions, or set readonly = true", path,
             reason);
       }
       [[fallthrough]];
     default:
-      return fail(ErrorKind::kHost, "Cannot open {}: {}", path, reason);
+      return fail(ErrorKind::kConfig, "Cannot open {}: {}", path, reason);
   }
 }
 

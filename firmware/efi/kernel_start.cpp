@@ -17,6 +17,7 @@ constexpr std::size_t kBootParamsPages = 1;
 constexpr std::size_t kSetupHeader = 0x1f1;
 constexpr std::size_t kTypeOfLoader = 0x210;
 constexpr std::uint8_t kLoaderUndefined = 0xff;
+constexpr std::size_t kCode32Start = 0x214;
 constexpr std::size_t kRamdiskImage = 0x218;
 constexpr std::size_t kRamdiskSize = 0x21c;
 constexpr std::size_t kCommandLine = 0x228;
@@ -95,6 +96,9 @@ const char* start_by_handover() {
   std::memcpy(params + kSetupHeader, machine.kernel.setup_header, machine.kernel.setup_header_size);
   std::memcpy(command_line, machine.command_line, length);
   params[kTypeOfLoader] = kLoaderUndefined;
+  // Stubs before Linux 5.7 take their own image from there.
+  const auto code32_start = static_cast<std::uint32_t>(machine.kernel.image.base);
+  std::memcpy(params + kCode32Start, &code32_start, sizeof code32_start);
   store_split(params, kCommandLine, kExtCommandLine, reinterpret_cast<std::uint64_t>(command_line));
   store_split(params, kRamdiskImage, kExtRamdiskImage, machine.initrd.base);
   store_split(params, kRamdiskSize, kExtRamdiskSize, machine.initrd.size);

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 
 #include "firmware/efi/variable_store.hpp"
 #include "vmm/base/file.hpp"
@@ -54,13 +55,27 @@ Status keep_aside(const std::string& path, const char* why) {
               path, why, kKeptDamaged);
 }
 
-Status write_all(const std::string& path, std::span<const std::byte> bytes) {
-  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) {
-    return fail_errno(ErrorKind::kHost, "Cannot create " + path);
+/// Ours until the descriptor is closed. Errors: kConfig.
+Status lock(int fd, const std::string& path) {
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(fd, F_OFD_SETLK, &whole) == 0) {
+    return {};
+  }
+  if (errno != EAGAIN && errno != EACCES) {
+    return fail_errno(ErrorKind::kConfig, "Cannot lock " + path);
+  }
+  return fail(ErrorKind::kConfig,
+              "boot.vars: {} is in use by another guest; give each guest its own", path);
+}
+
+Status write_all(int fd, const std::string& path, std::span<const std::byte> bytes) {
+  if (::ftruncate(fd, 0) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot write " + path);
   }
   while (!bytes.empty()) {
-    const ssize_t written = ::write(fd.get(), bytes.data(), bytes.size());
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) {
       continue;
     }
@@ -69,27 +84,62 @@ Status write_all(const std::string& path, std::span<const std::byte> bytes) {
     }
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
-  if (::fsync(fd.get()) != 0) {
+  if (::fsync(fd) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot write " + path);
   }
   return {};
 }
 
+/// The file that `path` names, locked; nothing where there is none. Its owner may have put another
+/// one in its place before we had the lock.
+Result<UniqueFd> open_locked(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!fd && errno == ENOENT) {
+    return fd;
+  }
+  if (!fd) {
+    return fail_errno(ErrorKind::kConfig, "boot.vars: Cannot open " + path + " for writing");
+  }
+  TRY(lock(fd.get(), path));
+  struct stat ours {};
+  struct stat there {};
+  if (::fstat(fd.get(), &ours) != 0 || ::stat(path.c_str(), &there) != 0 ||
+      ours.st_ino != there.st_ino) {
+    return fail(ErrorKind::kConfig,
+                "boot.vars: {} is in use by another guest; give each guest its own", path);
+  }
+  return fd;
+}
+
+/// Nothing for what is no store, which is kept under another name.
+Result<std::optional<std::vector<std::byte>>> read_store(const std::string& path) {
+  auto bytes =
+      TRY_CONTEXT(read_file(path, VariableStore::kBlockSize * 16, ErrorKind::kConfig), "boot.vars");
+  const char* wrong = bytes.size() > VariableStore::kBlockSize
+                          ? "it is too long"
+                          : VariableStore::check(bytes.data(), bytes.size());
+  if (wrong == nullptr) {
+    return std::optional(std::move(bytes));
+  }
+  TRY(keep_aside(path, wrong));
+  return std::optional<std::vector<std::byte>>();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path) {
-  auto block = empty_block();
-  if (!path.empty() && exists(path)) {
-    // One byte more than a store can have: then it is too long, and damaged too.
-    auto bytes = TRY_CONTEXT(read_file(path, VariableStore::kBlockSize * 16, ErrorKind::kConfig),
-                             "boot.vars");
-    if (const char* wrong = VariableStore::check(bytes.data(), bytes.size())) {
-      TRY(keep_aside(path, wrong));
-    } else {
-      block = std::move(bytes);
-    }
+  std::unique_ptr<VariableFile> file(new VariableFile(std::move(path), empty_block()));
+  if (file->path_.empty()) {
+    return file;
   }
-  return std::unique_ptr<VariableFile>(new VariableFile(std::move(path), std::move(block)));
+  file->fd_ = TRY(open_locked(file->path_));
+  auto kept = file->fd_ ? TRY(read_store(file->path_)) : std::nullopt;
+  if (kept) {
+    file->block_ = *std::move(kept);
+  } else if (auto made = file->replace(file->block_, RENAME_NOREPLACE); !made) {
+    return fail(ErrorKind::kConfig, "boot.vars: {}", made.error().to_string());
+  }
+  return file;
 }
 
 std::vector<std::byte> VariableFile::block() const {
@@ -108,13 +158,26 @@ Status VariableFile::save(std::span<const std::byte> block) {
   copy.resize(store.used());
   const std::lock_guard lock(mutex_);
   if (!path_.empty()) {
-    const std::string temporary = path_ + ".new";
-    TRY(write_all(temporary, copy));
-    if (std::rename(temporary.c_str(), path_.c_str()) != 0) {
-      return fail_errno(ErrorKind::kHost, fmt::format("Cannot rename {} to {}", temporary, path_));
-    }
+    TRY(replace(copy, 0));
   }
   block_ = std::move(copy);
+  return {};
+}
+
+/// A new file in the old one's place, so that there is a whole one at any time. It is locked before
+/// it has its name.
+Status VariableFile::replace(std::span<const std::byte> block, unsigned rename_flags) {
+  const std::string temporary = path_ + ".new";
+  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600));
+  if (!fd) {
+    return fail_errno(ErrorKind::kHost, "Cannot create " + temporary);
+  }
+  TRY(lock(fd.get(), path_));
+  TRY(write_all(fd.get(), temporary, block));
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_.c_str(), rename_flags) != 0) {
+    return fail_errno(ErrorKind::kHost, fmt::format("Cannot rename {} to {}", temporary, path_));
+  }
+  fd_ = std::move(fd);
   return {};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // VariableFile: the guest's UEFI variables between its runs, as one block (variable_store.hpp), in
 // a file or, without one, in memory only. A damaged file is kept under another name, never
-// overwritten. Host code. Thread-safe.
+// overwritten. The file is locked: it is one guest's. Host code. Thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -12,14 +12,15 @@
 #include <vector>
 
 #include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
 
 class VariableFile {
  public:
-  /// `path` empty: variables last until the monitor ends. An absent file is an empty store. A
-  /// damaged one is renamed to PATH.damaged (or .damaged-2 …) with a warning. Errors: kConfig (it
-  /// cannot be read, or the damaged one not renamed).
+  /// `path` empty: variables last until the monitor ends. An absent file is made, as an empty store.
+  /// A damaged one is renamed to PATH.damaged (or .damaged-2 …) with a warning. Errors: kConfig (it
+  /// cannot be read or written, another guest has it, or the damaged one cannot be renamed).
   static Result<std::unique_ptr<VariableFile>> open(std::string path);
 
   /// What the guest starts with.
@@ -31,9 +32,11 @@ class VariableFile {
  private:
   VariableFile(std::string path, std::vector<std::byte> block)
       : path_(std::move(path)), block_(std::move(block)) {}
+  Status replace(std::span<const std::byte> block, unsigned rename_flags);
 
   const std::string path_;
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  ///< guards what follows
+  UniqueFd fd_;               ///< holds the lock
   std::vector<std::byte> block_;
 };
 

@@ -253,8 +253,13 @@ EfiStatus VariableStore::set(const Char16* name, const Guid* vendor, std::uint32
   const bool append = (attributes & kVariableAppend) != 0;
   const std::uint32_t kept = attributes & ~kVariableAppend;
   const bool lasts = (kept & kVariableNonVolatile) != 0;
-  Record* old = lookup(name, name_size, *vendor, runtime);
-  if ((kept & kAccess) == 0 || (size == 0 && !append)) {
+  const bool deletes = (kept & kAccess) == 0 || (size == 0 && !append);
+  Record* old = lookup(name, name_size, *vendor, false);
+  if (old != nullptr && !old->visible(runtime)) {
+    // It is there for boot services alone: no other one may have its name (UEFI 2.10, 8.2).
+    return deletes ? EfiStatus::kNotFound : EfiStatus::kInvalidParameter;
+  }
+  if (deletes) {
     return remove(old, runtime, changed);
   }
   if (old != nullptr && old->attributes != kept) {

@@ -55,13 +55,15 @@ constexpr std::array kFixedBits = {
     FixedBits{1, 0, Reg::kEcx, bit(5), 0, "VMX: no nested guests"},
 };
 
-void apply_fixed_bits(std::vector<CpuidEntry>& entries) {
-  for (const auto& row : kFixedBits) {
-    if (auto* entry = find(entries, row.leaf, row.subleaf)) {
-      (*entry)[row.where] = ((*entry)[row.where] & ~row.clear) | row.set;
-    }
-  }
-}
+/// Features that guest_cpuid() shows or hides by what the machine is.
+struct NotHidden {
+  std::string_view name;
+  std::string_view cure;
+};
+constexpr std::array kNotHidden = {
+    NotHidden{"hypervisor", "set cpu.hide_hypervisor = true"},
+    NotHidden{"ht", "it says that there is more than one CPU; set machine.cpus = 1"},
+};
 
 bool is_hypervisor_leaf(const CpuidEntry& entry) {
   return entry.leaf >> 28 == 4;
@@ -152,6 +154,14 @@ std::vector<std::string_view> known_names() {
 
 }  // namespace
 
+void fix_features(std::vector<CpuidEntry>& entries) {
+  for (const auto& row : kFixedBits) {
+    if (auto* entry = find(entries, row.leaf, row.subleaf)) {
+      (*entry)[row.where] = ((*entry)[row.where] & ~row.clear) | row.set;
+    }
+  }
+}
+
 Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::string> names) {
   const auto known = known_names();
   for (const auto& name : names) {
@@ -160,6 +170,12 @@ Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::stri
                   "cpu.hide: no CPU feature is called \"{}\"; did you mean \"{}\"? Names are those "
                   "of the flags line in /proc/cpuinfo",
                   name, nearest_name(name, known));
+    }
+    for (const auto& row : kNotHidden) {
+      if (row.name == name) {
+        return fail(ErrorKind::kConfig, "cpu.hide: \"{}\" cannot be hidden here: {}", name,
+                    row.cure);
+      }
     }
     hide_one(entries, name);
   }
@@ -177,7 +193,6 @@ std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::
     }
     entries.push_back(entry);
   }
-  apply_fixed_bits(entries);
   set_hypervisor_bit(entries);
   for (auto& entry : entries) {
     if (entry.leaf == 1) {

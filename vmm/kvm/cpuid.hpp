@@ -34,8 +34,12 @@ struct CpuidEntry {
   }
 };
 
+/// Clears what means nothing good in a guest and sets what KVM emulates, whatever the host has.
+void fix_features(std::vector<CpuidEntry>& entries);
+
 /// Removes features by their /proc/cpuinfo names, with everything that depends on them (xsave takes
-/// avx along). Errors: kConfig for a name that is not known, with the nearest known one.
+/// avx along). Errors: kConfig for a name that is not known, with the nearest known one, and for
+/// those that follow from the machine.
 Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::string> names);
 
 /// What CPUID says of the hypervisor (Linux Documentation/virt/kvm/x86/cpuid.rst; Microsoft's

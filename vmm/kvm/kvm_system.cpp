@@ -118,6 +118,7 @@ Result<UniqueFd> KvmSystem::create_vm() const {
 Result<std::vector<CpuidEntry>> KvmSystem::supported_cpuid() const {
   auto entries = TRY(read_cpuid(kvm_uapi::kGetSupportedCpuid));
   add_brand_string(entries);
+  fix_features(entries);
   return entries;
 }
 

@@ -19,7 +19,7 @@ class KvmSystem {
 
   /// A new, empty VM.
   Result<UniqueFd> create_vm() const;
-  /// What KVM can offer a guest on this host.
+  /// What KVM can offer a guest on this host, less what means nothing good in a guest.
   Result<std::vector<CpuidEntry>> supported_cpuid() const;
   /// The leaves of Hyper-V that it serves; empty where it does not say (before Linux 5.11).
   Result<std::vector<CpuidEntry>> supported_hyperv() const;

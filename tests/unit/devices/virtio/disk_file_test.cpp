@@ -153,7 +153,7 @@ TEST_F(DiskFileTest, WithoutPermission) {
   ASSERT_EQ(::chmod(directory_.c_str(), 0755), 0);
   ASSERT_EQ(::chmod(path_.c_str(), 0444), 0);
   const Nobody nobody;  // where the test is not root, this changes nothing, and 0444 is enough
-  expect_refused(path_, ErrorKind::kHost, "or set readonly = true");
+  expect_refused(path_, ErrorKind::kConfig, "or set readonly = true");
   EXPECT_NE(open(true), nullptr);
 }
 

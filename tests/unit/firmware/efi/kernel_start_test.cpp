@@ -78,6 +78,7 @@ class KernelStartTest : public testing::Test {
     auto& machine = firmware().machine;
     machine.kernel.setup_header = header_;
     machine.kernel.setup_header_size = sizeof header_;
+    machine.kernel.image.base = 0x3b400000;
     machine.command_line = "console=ttyS0 a=b";
     machine.initrd = {reinterpret_cast<std::uint64_t>(initrd_), sizeof initrd_ - 1};
   }
@@ -100,6 +101,9 @@ TEST_F(KernelStartTest, TheHandoverEntryGetsBootParams) {
   ASSERT_EQ(seen.system, &runtime().system);
   EXPECT_EQ(seen.params[0x1f1], 2);
   EXPECT_EQ(seen.params[0x210], 0xff);  // type_of_loader: none that is registered
+  std::uint32_t code32_start = 0;
+  std::memcpy(&code32_start, &seen.params[0x214], sizeof code32_start);
+  EXPECT_EQ(code32_start, firmware().machine.kernel.image.base);  // where old stubs find themselves
   EXPECT_EQ(load(seen.params.data(), 0x218, 0x0c0), firmware().machine.initrd.base);
   EXPECT_EQ(load(seen.params.data(), 0x21c, 0x0c4), firmware().machine.initrd.size);
   EXPECT_EQ(seen.command_line, "console=ttyS0 a=b");

@@ -169,11 +169,12 @@ TEST_F(VariableFileTest, KeepsVariablesFromRunToRun) {
   auto file = VariableFile::open(path_);
   ASSERT_TRUE(file);
   const auto empty = (*file)->block();
-  EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_EQ(std::filesystem::file_size(path_), empty.size());
   ASSERT_TRUE((*file)->save(block_with(7)));
   const auto kept = (*file)->block();
   EXPECT_GT(kept.size(), empty.size());
   EXPECT_LT(kept.size(), 256U);  // what is used, not the whole block
+  file->reset();
   auto again = VariableFile::open(path_);
   ASSERT_TRUE(again);
   EXPECT_EQ((*again)->block(), kept);
@@ -193,7 +194,7 @@ TEST_F(VariableFileTest, ADamagedFileIsKeptAside) {
     std::ofstream(path_) << "not variables" << kept;
     auto file = VariableFile::open(path_);
     ASSERT_TRUE(file);
-    EXPECT_FALSE(std::filesystem::exists(path_));
+    EXPECT_EQ(std::filesystem::file_size(path_), (*file)->block().size()) << "an empty store";
     std::ifstream in(path_ + kept);
     std::string text((std::istreambuf_iterator<char>(in)), {});
     EXPECT_EQ(text, std::string("not variables") + kept);
@@ -208,7 +209,41 @@ TEST_F(VariableFileTest, AMalformedBlockIsNotKept) {
   block[40] ^= std::byte{1};
   EXPECT_FALSE((*file)->save(block));
   EXPECT_EQ((*file)->block(), before);
-  EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_EQ(std::filesystem::file_size(path_), before.size());
+}
+
+TEST_F(VariableFileTest, OneThatIsLongerThanAStoreIsDamaged) {
+  auto block = block_with(7);
+  block.resize(2 * block.size());
+  std::ofstream(path_).write(reinterpret_cast<const char*>(block.data()),
+                             static_cast<std::streamsize>(block.size()));
+  auto file = VariableFile::open(path_);
+  ASSERT_TRUE(file);
+  EXPECT_EQ((*file)->block().size(), std::filesystem::file_size(path_));
+  EXPECT_EQ(std::filesystem::file_size(path_ + ".damaged"), block.size());
+}
+
+TEST_F(VariableFileTest, ItIsOneGuests) {
+  const auto expect_locked = [this] {
+    const auto other = VariableFile::open(path_);
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().kind(), ErrorKind::kConfig);
+    EXPECT_NE(other.error().to_string().find("in use by another guest"), std::string::npos);
+  };
+  auto file = VariableFile::open(path_);
+  ASSERT_TRUE(file);
+  expect_locked();
+  ASSERT_TRUE((*file)->save(block_with(7)));
+  expect_locked();  // the file that took its place, too
+  file->reset();
+  EXPECT_TRUE(VariableFile::open(path_));
+}
+
+TEST_F(VariableFileTest, OneThatCannotBeWrittenIsToldAtTheStart) {
+  const auto file = VariableFile::open(directory_ + "/no/vars");
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().kind(), ErrorKind::kConfig);
+  EXPECT_NE(file.error().to_string().find("boot.vars"), std::string::npos);
 }
 
 }  // namespace

@@ -172,7 +172,9 @@ TEST(Cpuid, HyperThreadingBitFollowsTheCount) {
 }
 
 TEST(Cpuid, GuestSeesAHypervisorAndNoNestingNorPmu) {
-  const auto cpuid = guest_cpuid(host(), 0, one(1));
+  auto fixed = host();
+  fix_features(fixed);
+  const auto cpuid = guest_cpuid(fixed, 0, one(1));
   EXPECT_NE((*find(cpuid, 1))[Reg::kEcx] & (1U << 31), 0U);
   EXPECT_EQ((*find(cpuid, 1))[Reg::kEcx] & (1U << 5), 0U);
   EXPECT_EQ((*find(cpuid, 0x80000001))[Reg::kEcx] & (1U << 2), 0U);
@@ -190,6 +192,26 @@ TEST(Cpuid, HidingXsaveHidesWhatNeedsIt) {
   EXPECT_EQ((*find(entries, 7))[Reg::kEcx] & (1U << 3), 0U) << "pku";
   EXPECT_EQ(find(entries, 0xd), nullptr);
   EXPECT_NE((*find(entries, 7))[Reg::kEbx] & (1U << 3), 0U) << "bmi1 stays";
+}
+
+TEST(Cpuid, WhatKvmEmulatesCanBeHiddenToo) {
+  auto entries = host();
+  (*const_cast<CpuidEntry*>(find(entries, 1)))[Reg::kEcx] = 0;
+  fix_features(entries);
+  constexpr std::uint32_t kBoth = 1U << 21 | 1U << 24;  // x2APIC, TSC deadline timer
+  EXPECT_EQ((*find(entries, 1))[Reg::kEcx] & kBoth, kBoth);
+  const std::vector<std::string> names = {"x2apic", "tsc_deadline_timer"};
+  ASSERT_TRUE(hide_features(entries, names));
+  EXPECT_EQ((*find(guest_cpuid(entries, 0, one(2)), 1))[Reg::kEcx] & kBoth, 0U);
+}
+
+TEST(Cpuid, WhatFollowsFromTheMachineIsNotHidden) {
+  for (const std::string name : {"hypervisor", "ht"}) {
+    auto entries = host();
+    const auto status = hide_features(entries, std::vector{name});
+    ASSERT_FALSE(status) << name;
+    EXPECT_EQ(status.error().kind(), ErrorKind::kConfig);
+  }
 }
 
 TEST(Cpuid, UnknownFeatureNamesTheNearest) {
