@@ -50,9 +50,10 @@ printf '[boot]\nkernel = "vmlinuz"\n' >"$good"
 # Option ROMs.
 corpus=$source_dir/tests/fuzz/corpus/option_rom
 expect_error 64 'SOURCE is required' rom show
-expect_error 64 'subcommand' rom
-expect_error 64 'no PCI address' rom dump gpu "$folder/dump.rom"
-expect_error 78 '001f:ff:1f.7' rom dump 001f:ff:1f.7 "$folder/dump.rom"
+expect_error 64 'A verb is required: show, dump or trim (see gpuvm rom --help)' rom
+expect_error 64 'gpuvm rom has no verb shwo: it has show, dump or trim; did you mean show?' rom shwo x
+expect_error 64 'not a PCI address' rom dump gpu "$folder/dump.rom"
+expect_error 69 'There is no PCI device 001f:ff:1f.7' rom dump 001f:ff:1f.7 "$folder/dump.rom"
 expect_error 78 'no-such.rom' rom show "$folder/no-such.rom"
 : >"$folder/empty.rom"
 expect_error 78 'The ROM is empty' rom show "$folder/empty.rom"
@@ -67,8 +68,9 @@ tail -c +513 "$corpus/vendor_header" | cmp - "$folder/trimmed.rom" || complain "
 expect_error 78 'File exists' rom trim "$corpus/vendor_header" "$folder/trimmed.rom"
 
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, validate, inspect, unbind, reset, test-reset, dump or rom'
-expect_error 64 'frobnicate' frobnicate
+expect_error 64 'A verb is required: run, validate, inspect, unbind, dump, reset, test-reset or rom'
+expect_error 64 'gpuvm has no verb frobnicate: it has run, ' frobnicate
+expect_error 64 'did you mean validate?' validat "$good"
 expect_error 64 'CONFIG is required' run
 expect_error 64 'CONFIG is required' validate
 expect_error 64 '--frobnicate' run "$good" --frobnicate
@@ -76,9 +78,12 @@ expect_error 64 'extra.toml' validate "$good" extra.toml
 expect_error 64 '--verbose' run -q -v "$good"
 expect_error 64 '--set' validate "$good" --set
 expect_error 64 '--set machine.cpus is not of the form key=value' validate --set machine.cpus "$good"
-expect_error 64 'Cannot write to the log file' run --log-file "$good/log" "$good"
-expect_error 64 'subcommand is required' dump
-expect_error 64 'subcommand is required' dump frobnicate "$good"
+expect_error 64 'Not a directory' run --log-file "$good/log" "$good"
+expect_error 64 'No such file or directory' run --dry-run --log-file "$folder/none/log" "$good"
+[ ! -e "$folder/none" ] || complain 'makes folders for a log file'
+expect_error 64 'A verb is required: fdt' dump
+expect_error 64 'gpuvm dump has no verb acpi: it has fdt' dump acpi "$good"
+expect_error 64 'gpuvm dump has no verb frobnicate' dump frobnicate "$good"
 expect_error 64 '01:00 is not a PCI address' unbind 01:00
 expect_error 64 'x is not a PCI address' reset x
 expect_error 64 'BDF is required' reset
@@ -86,8 +91,8 @@ expect_error 64 'BDF is required' test-reset --json
 expect_error 64 '--cycles' test-reset --cycles 0 0000:01:00.0
 expect_error 64 'Cannot write events to /dev/null/x' run --events /dev/null/x "$good"
 expect_error 78 'ffff:ff:1f.7 is not there' inspect --set pci.0.host=ffff:ff:1f.7 "$good"
-expect_error 78 'ffff:ff:1f.7 is not there' reset ffff:ff:1f.7
-expect_error 78 'ffff:ff:1f.7 is not there' test-reset ffff:ff:1f.7
+expect_error 69 'There is no PCI device ffff:ff:1f.7' reset ffff:ff:1f.7
+expect_error 69 'There is no PCI device ffff:ff:1f.7' test-reset ffff:ff:1f.7
 
 # Wrong configuration: 78.
 expect_error 78 "Cannot open $folder/absent.toml: No such file or directory" validate "$folder/absent.toml"
@@ -116,7 +121,14 @@ expect_output 'is valid' validate "$source_dir/configs/gpu-linux.toml"
 expect_output 'is valid' validate --set boot.kernel=/boot/vmlinuz "$source_dir/configs/reference.toml"
 expect_output 'memory_mib: 1024' inspect "$good"
 expect_output '"cpus":4' inspect --json --set machine.cpus=4 "$good"
-expect_output '#   memory_mib: 1024' run --dry-run "$good"
+# A dry run prints the machine, and ends as the run would: here for want of a kernel, first of all.
+run run --dry-run "$good"
+[ "$status" -eq 78 ] || complain "exit status $status, not 78"
+grep -qF '#   memory_mib: 1024' "$folder/stdout" || complain "no machine: $(cat "$folder/stdout")"
+grep -qF '#     disks: ok' "$folder/stdout" || complain "no checks: $(cat "$folder/stdout")"
+grep -q '^gpuvm: error: boot.kernel: .*vmlinuz' "$folder/stderr" || complain "no kernel in: $(cat "$folder/stderr")"
+expect_output 'boot: uefi' inspect --set boot.mode=uefi --set boot.firmware=/f.fd --set boot.vars=/v.fd "$good"
+expect_output 'firmware: /f.fd' inspect --set boot.mode=uefi --set boot.firmware=/f.fd --set boot.vars=/v.fd "$good"
 expect_output 'gpuvm 0.' --version
 expect_output 'Exit status:' --help
 for verb in run validate inspect unbind reset test-reset dump; do

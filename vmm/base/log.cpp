@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/base/log.hpp"
 
+#include <fcntl.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <string>
+
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm::log {
 namespace {
@@ -45,15 +48,20 @@ void set_level(Level level) {
   logger().set_level(to_spdlog(level));
 }
 
-bool set_file(std::string_view path) {
+Status set_file(const std::string& path) {
+  // First by hand: spdlog would make the folders of a mistyped path.
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (!fd) {
+    return fail_errno(ErrorKind::kUsage, "Cannot write to the log file " + path);
+  }
   try {
-    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(std::string(path));
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
     sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l: %v");
     logger().sinks().push_back(std::move(sink));
     logger().flush_on(spdlog::level::trace);
-    return true;
-  } catch (const spdlog::spdlog_ex&) {
-    return false;
+    return {};
+  } catch (const spdlog::spdlog_ex& error) {
+    return fail(ErrorKind::kUsage, "Cannot write to the log file {}: {}", path, error.what());
   }
 }
 

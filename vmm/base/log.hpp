@@ -9,7 +9,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
+
+#include "vmm/base/result.hpp"
 
 namespace gpuvm::log {
 
@@ -17,8 +20,8 @@ enum class Level { kTrace, kDebug, kInfo, kWarn, kError };
 
 /// Sets the least level that is shown (default info). Call before threads start.
 void set_level(Level level);
-/// Also writes every line to this file (appended). Returns false if it cannot be opened.
-bool set_file(std::string_view path);
+/// Also writes every line to this file (appended). Errors: kUsage if it cannot be opened.
+Status set_file(const std::string& path);
 /// Any thread.
 void write(Level level, fmt::string_view format, fmt::format_args args);
 

@@ -6,7 +6,13 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "vmm/base/text.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 
 namespace gpuvm::cli {
@@ -24,6 +30,9 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm dump fdt guest.toml                    show the machine as the guest's EFI firmware sees it
   gpuvm reset 0000:01:00.0                     make a device fit for the next guest
   gpuvm test-reset --cycles 100 0000:01:00.0   find out whether a card can be reset
+  gpuvm rom dump 0000:01:00.0 gpu.rom          save a card's option ROM)";
+
+constexpr const char* kExitStatus = R"(
 
 Exit status:
        0  the guest powered off, or the verb did its work
@@ -33,9 +42,9 @@ Exit status:
       70  a bug in gpuvm
       75  a device did not come back from its reset; it is not safe to use
       78  wrong configuration, or a file that it names cannot be used
-   128+n  signal n ended the run before the guest had powered off
+   128+n  signal n ended the run before the guest had powered off)";
 
-See gpuvm(1) and gpuvm.toml(5).)";
+constexpr const char* kSeeAlso = "\n\nSee gpuvm(1) and gpuvm.toml(5).";
 
 constexpr const char* kRunFooter = R"(Examples:
   gpuvm run guest.toml
@@ -85,7 +94,7 @@ void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
                   "Append what happens to the machine, resets too, to FILE as lines of JSON")
       ->type_name("FILE");
   add_log_options(*run, arguments.log);
-  run->footer(kRunFooter);
+  run->footer(std::string(kRunFooter) + kExitStatus + kSeeAlso);
   run->callback([&] { verb = [&] { return run_verb(arguments); }; });
 }
 
@@ -181,6 +190,50 @@ int report(ErrorKind kind, std::string message) {
   return exit_status(kind);
 }
 
+/// "run, validate or inspect"
+std::string list_of(const std::vector<std::string_view>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    text += i == 0 ? "" : i + 1 == names.size() ? " or " : ", ";
+    text += names[i];
+  }
+  return text;
+}
+
+/// What to say where a verb is expected and another word, or nothing, stands; CLI11 speaks of
+/// unexpected arguments and subcommands.
+std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char* const> words) {
+  const auto all = app.get_subcommands([](const CLI::App*) { return true; });
+  if (all.empty()) {
+    return std::nullopt;
+  }
+  std::vector<std::string> owned;
+  for (const CLI::App* verb : all) {
+    owned.push_back(verb->get_name());
+  }
+  const std::vector<std::string_view> names(owned.begin(), owned.end());
+  const bool is_top = app.get_parent() == nullptr;
+  const std::string command = is_top ? "gpuvm" : "gpuvm " + app.get_name();
+  // No option of these levels has a value, and CLI11 knows the options.
+  const auto word = std::find_if(words.begin(), words.end(),
+                                 [](std::string_view text) { return !text.starts_with('-'); });
+  if (word == words.end()) {
+    return words.empty() ? std::optional(fmt::format("A verb is required: {} (see {} --help)",
+                                                     list_of(names), command))
+                         : std::nullopt;
+  }
+  const auto found = std::find(names.begin(), names.end(), *word);
+  if (found != names.end()) {
+    const auto rest = words.subspan(static_cast<std::size_t>(word - words.begin()) + 1);
+    return wrong_verb(*all.at(static_cast<std::size_t>(found - names.begin())), rest);
+  }
+  const auto nearest = nearest_name(*word, names);
+  const bool is_near = edit_distance(*word, nearest) <= 2;
+  return fmt::format("{} has no verb {}: it has {}{} (see {} --help)", command, *word,
+                     list_of(names), is_near ? fmt::format("; did you mean {}?", nearest) : "",
+                     command);
+}
+
 int run_command_line(int argc, const char* const* argv) {
   RunArguments run;
   ValidateArguments validate;
@@ -193,7 +246,6 @@ int run_command_line(int argc, const char* const* argv) {
   Verb verb;
   CLI::App app(kDescription, "gpuvm");
   app.set_version_flag("--version", "gpuvm " GPUVM_VERSION);
-  app.footer(kFooter);
   add_run(app, run, verb);
   add_validate(app, validate, verb);
   add_inspect(app, inspect, verb);
@@ -202,6 +254,11 @@ int run_command_line(int argc, const char* const* argv) {
   add_reset(app, reset, verb);
   add_test_reset(app, test_reset, verb);
   add_rom(app, rom, verb);
+  app.footer(std::string(kFooter) + kExitStatus + kSeeAlso);  // last: verbs would take it over
+  const std::span words(argv, static_cast<std::size_t>(argc));
+  if (const auto wrong = wrong_verb(app, words.subspan(std::min<std::size_t>(words.size(), 1)))) {
+    return report(ErrorKind::kUsage, *wrong);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -210,11 +267,8 @@ int run_command_line(int argc, const char* const* argv) {
     }
     return report(ErrorKind::kUsage, fmt::format("{} (see gpuvm --help)", error.what()));
   }
-  if (!verb) {
-    return report(
-        ErrorKind::kUsage,
-        "A verb is required: run, validate, inspect, unbind, reset, test-reset, dump or rom (see "
-        "gpuvm --help)");
+  if (!verb) {  // "gpuvm --"
+    return report(ErrorKind::kUsage, wrong_verb(app, {}).value_or(""));
   }
   const auto status = verb();
   return status ? *status : report(status.error().kind(), status.error().to_string());

@@ -31,7 +31,7 @@ namespace gpuvm {
 struct ConsoleOptions {
   /// "stdio", "pty", "file:PATH", "socket:PATH"; "off" alone, or nothing, for no console.
   std::vector<std::string> serial;
-  /// On a terminal, this control character ends the run (Ctrl-]); 0 for none.
+  /// On a terminal, this control character presses the power button (Ctrl-]); 0 for none.
   std::uint8_t escape_key = 0x1d;
   std::size_t output_buffer = 1_MiB;  ///< bytes that wait for each place's reader
   int standard_input = 0;

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -209,7 +210,9 @@ std::vector<Finding> check_host(const HostSystem& host, const HostNeeds& needs) 
       {"memory lock", check_pinning(PinningRights::of_this_process(host), needs.memory)});
   for (const Bdf& bdf : needs.devices) {
     const std::string name = bdf.to_string();
-    Status present = check_device(host, bdf, needs.managed_binding);
+    const bool is_managed =
+        std::find(needs.unmanaged.begin(), needs.unmanaged.end(), bdf) == needs.unmanaged.end();
+    Status present = check_device(host, bdf, is_managed);
     const bool is_present = present.has_value();
     findings.push_back({"device " + name, std::move(present)});
     if (is_present) {

@@ -18,9 +18,8 @@ namespace gpuvm {
 
 /// What a guest asks of its host.
 struct HostNeeds {
-  std::vector<Bdf> devices;  ///< every function to pass through
-  /// gpuvm binds the functions to vfio-pci itself; else they must be bound already.
-  bool managed_binding = true;
+  std::vector<Bdf> devices;    ///< every function to pass through
+  std::vector<Bdf> unmanaged;  ///< of them: not to be bound by gpuvm, so they must be bound already
   std::uint64_t memory = 0;          ///< bytes of guest RAM
   std::uint64_t huge_page_size = 0;  ///< bytes; 0: ordinary pages
 };

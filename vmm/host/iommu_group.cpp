@@ -18,10 +18,11 @@ bool is_harmless_driver(std::string_view driver) {
 }  // namespace
 
 Error no_iommu_error() {
-  return fail(ErrorKind::kHost,
-              "This host has no IOMMU at work (no /sys/kernel/iommu_groups entries), so no device "
-              "can be passed through: switch on VT-d (Intel) or AMD-Vi/IOMMU (AMD) in the BIOS and "
-              "boot the host with intel_iommu=on or amd_iommu=on");
+  return fail(
+      ErrorKind::kHost,
+      "This host has no IOMMU at work (no /sys/kernel/iommu_groups entries), so no device "
+      "can be passed through: switch on VT-d (Intel) or AMD-Vi/IOMMU (AMD) in the BIOS, and "
+      "boot an Intel host with intel_iommu=on (AMD's needs no option, but no amd_iommu=off)");
 }
 
 Result<IommuGroup> IommuGroup::of(const HostSystem& host, const Bdf& bdf) {
@@ -50,6 +51,8 @@ Result<IommuGroup> IommuGroup::of(const HostSystem& host, const Bdf& bdf) {
 Status IommuGroup::check_viable(const HostSystem& host, std::span<const Bdf> ours) const {
   std::string obstacles;
   std::string to_add;
+  std::string to_unbind;
+  bool in_our_slots = true;
   for (const Bdf& member : members_) {
     if (std::find(ours.begin(), ours.end(), member) != ours.end()) {
       continue;
@@ -59,17 +62,27 @@ Status IommuGroup::check_viable(const HostSystem& host, std::span<const Bdf> our
     if (device.is_bridge() || !driver || is_harmless_driver(*driver)) {
       continue;
     }
-    obstacles +=
-        fmt::format("{}{} (driver {})", obstacles.empty() ? "" : ", ", member.to_string(), *driver);
-    to_add += (to_add.empty() ? "" : ", ") + member.to_string();
+    const std::string_view comma = obstacles.empty() ? "" : ", ";
+    obstacles += fmt::format("{}{} (driver {})", comma, member.to_string(), *driver);
+    to_add += fmt::format("{}{}", comma, member.to_string());
+    to_unbind = to_unbind.empty() ? member.to_string() : to_unbind;
+    in_our_slots = in_our_slots && std::any_of(ours.begin(), ours.end(), [&](const Bdf& own) {
+                     return own.same_slot(member);
+                   });
   }
   if (obstacles.empty()) {
     return {};
   }
-  return fail(ErrorKind::kHost,
-              "IOMMU group {} cannot go to the guest while the host drives {}: add {} to the "
-              "configuration or set functions = \"all\", or bind it to vfio-pci",
-              number_, obstacles, to_add);
+  const std::string_view cure =
+      in_our_slots ? "set functions = \"all\", so that the guest gets the whole slot"
+                   : "put the card into a slot with a group of its own (`gpuvm inspect` shows "
+                     "iommu_group)";
+  return fail(
+      ErrorKind::kHost,
+      "IOMMU group {} cannot go to the guest while the host drives {}: {}, or add {} to the "
+      "configuration, or take it from its driver (echo {} "
+      ">/sys/bus/pci/devices/{}/driver/unbind)",
+      number_, obstacles, cure, to_add, to_unbind, to_unbind);
 }
 
 }  // namespace gpuvm

@@ -135,8 +135,8 @@ Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& 
 
 }  // namespace
 
-Result<LinuxImage> read_kernel(const Config& config) {
-  auto kernel = TRY_CONTEXT(LinuxImage::load(config.boot.kernel), "boot.kernel");
+Result<LinuxImage> read_kernel(const BootConfig& boot) {
+  auto kernel = TRY_CONTEXT(LinuxImage::load(boot.kernel), "boot.kernel");
   log::debug("Kernel {}: {}", kernel.path(), kernel.release());
   return kernel;
 }

@@ -41,7 +41,7 @@ Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory
                                  const CpuTopology& cpus);
 
 /// Reads and examines boot.kernel for mode "linux". Needs nothing of the machine. Errors: kConfig.
-Result<LinuxImage> read_kernel(const Config& config);
+Result<LinuxImage> read_kernel(const BootConfig& boot);
 
 /// Writes tables and kernel into guest memory: `kernel` in mode "linux", what `efi` reads itself
 /// otherwise; the other one is null. No vCPU runs. Errors: kConfig for files.

@@ -16,7 +16,12 @@ namespace asio = boost::asio;
 
 struct ControlLoop::Impl {
   explicit Impl(RebootAction action)
-      : on_reboot(action), signals(context, SIGINT, SIGTERM), grace(context) {}
+      : on_reboot(action), signals(context, SIGINT, SIGTERM), grace(context) {
+    struct sigaction hangup {};
+    if (::sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) {
+      signals.add(SIGHUP);  // the terminal is gone; nohup(1) ignores it
+    }
+  }
 
   void finish(Result<int> outcome) {
     if (!result) {
@@ -41,10 +46,11 @@ struct ControlLoop::Impl {
       finish(kExitGuestReset);
       return;
     }
+    machine->stop_vcpus();
+    ++life;  // before the next life, whose guest may reset at once
     if (auto status = machine->reboot(); !status) {
       finish(std::move(status).error().with_context("Guest reset"));
     }
-    ++life;
   }
 
   void wait_for_signal(ControlLoop& loop) {
@@ -105,7 +111,8 @@ void ControlLoop::fail(Error error) {
 
 void ControlLoop::ask_for_end(int status_if_forced) {
   if (impl_->machine == nullptr || impl_->end_asked) {
-    log::warn("Ending the guest without its consent");
+    log::warn("{}", impl_->machine == nullptr ? "The start is broken off"
+                                              : "Ending the guest without its consent");
     impl_->finish(status_if_forced);
     return;
   }
@@ -121,6 +128,15 @@ void ControlLoop::ask_for_end(int status_if_forced) {
   });
 }
 
+bool ControlLoop::is_over() {
+  impl_->context.poll();
+  return impl_->result.has_value();
+}
+
+Result<int> ControlLoop::outcome() {
+  return std::move(impl_->result).value_or(Result<int>(0));
+}
+
 Result<int> ControlLoop::run(Machine& machine) {
   impl_->machine = &machine;
   auto work = asio::make_work_guard(impl_->context);
@@ -128,7 +144,7 @@ Result<int> ControlLoop::run(Machine& machine) {
     impl_->context.run();
   }
   impl_->machine = nullptr;
-  return std::move(impl_->result).value_or(Result<int>(0));
+  return outcome();
 }
 
 }  // namespace gpuvm

@@ -44,6 +44,11 @@ class ControlLoop {
   /// Control thread.
   void ask_for_end(int status_if_forced);
 
+  /// Before run(): whether a signal or the escape key broke off the start; outcome() has the exit
+  /// status then. Control thread.
+  bool is_over();
+  Result<int> outcome();
+
   /// Runs until the guest is over; the machine has been powered on. The value is the exit status.
   Result<int> run(Machine& machine);
 

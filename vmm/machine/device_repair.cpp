@@ -110,8 +110,10 @@ Result<TrialCycle> Trial::run(unsigned number) {
   TRY(reset.plan());  // while they are well
   TRY(prepare());
   devices_.remember(states_);
-  if (reset.run(ResetReason::kRepair)) {
+  if (auto status = reset.run(ResetReason::kRepair); status) {
     TRY(look(cycle));
+  } else if (reset.certificates().empty()) {
+    return std::move(status).error();  // none was reset: no verdict on the hardware
   }
   cycle.certificates = reset.certificates();
   return cycle;

@@ -75,7 +75,8 @@ FunctionResetOptions reset_choice(const PciConfig& entry) {
 Status check_open_is_safe(const HostSystem& host, const Bdf& bdf) {
   const auto device = TRY(HostPciDevice::open(host, bdf));
   const auto& policy = find_reset_policy(device.ids().vendor, device.ids().device);
-  return check_kernel_reset_methods(bdf.to_string(), policy, device.reset_methods());
+  return check_kernel_reset_methods(bdf.to_string(), policy, device.reset_methods(),
+                                    device.slot_functions().size() > 1);
 }
 
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,

@@ -6,40 +6,17 @@
 #include <algorithm>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "vmm/base/log.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/machine/boot_loader.hpp"
 #include "vmm/machine/device_memory.hpp"
 #include "vmm/machine/layout.hpp"
+#include "vmm/machine/start_check.hpp"
 
 namespace gpuvm {
 namespace {
-
-std::uint64_t huge_page_size(HugePages pages) {
-  switch (pages) {
-    case HugePages::kOff:
-      return 0;
-    case HugePages::k2MiB:
-      return 2_MiB;
-    case HugePages::k1GiB:
-      return 1_GiB;
-  }
-  return 0;
-}
-
-HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functions) {
-  HostNeeds needs;
-  needs.memory = config.machine.memory;
-  needs.huge_page_size = huge_page_size(config.machine.huge_pages);
-  for (const auto& function : functions) {
-    if (!function.is_remote()) {
-      needs.devices.push_back(function.host);
-      needs.managed_binding = needs.managed_binding && function.managed;
-    }
-  }
-  return needs;
-}
 
 /// Functions that a gpuvm which is gone has left without their host drivers. Of the dirty ones ours
 /// are repaired when we take them, and others are their next user's.
@@ -79,20 +56,30 @@ Machine::~Machine() {
 
 Result<std::unique_ptr<Machine>> Machine::create(Options options) {
   std::unique_ptr<Machine> machine(new Machine(std::move(options)));
-  TRY(machine->open_files());
-  TRY(machine->take_devices());
-  TRY(machine->add_memory());
-  TRY(machine->reset_devices_and_add_vm());
-  TRY(machine->add_devices());
+  for (const auto step : {&Machine::open_files, &Machine::take_devices, &Machine::add_memory,
+                          &Machine::reset_devices_and_add_vm, &Machine::add_devices}) {
+    TRY((machine.get()->*step)());
+    if (machine->options_.is_unwanted && machine->options_.is_unwanted()) {
+      return fail(ErrorKind::kUsage, "The start was broken off");
+    }
+  }
   return machine;
 }
 
-/// First, so that a wrong file is told before anything happens to the host. Disks before the
-/// firmware, which may make a file.
+/// First, so that a wrong name or file is told before anything happens to the host. UEFI firmware
+/// last, because it may make a file.
 Status Machine::open_files() {
-  disk_files_ = TRY(open_disks(options_.config.disks));
-  if (options_.config.boot.mode == BootMode::kUefi) {
-    uefi_ = TRY(UefiBoot::open(options_.config));
+  const auto& config = options_.config;
+  TRY(check_names(host_, config));
+  disk_files_ = TRY(open_disks(config.disks));
+  switch (config.boot.mode) {
+    case BootMode::kLinux:
+      kernel_ = TRY(read_kernel(config.boot));
+      return check_initrd(config.boot);
+    case BootMode::kEfiHandover:
+      return check_kernel_files(config.boot);
+    case BootMode::kUefi:
+      uefi_ = TRY(UefiBoot::open(config));
   }
   return {};
 }
@@ -137,24 +124,15 @@ Status Machine::add_memory() {
   return {};
 }
 
-/// A reset is waiting more than work: the VM is made and the kernel read meanwhile.
+/// A reset is waiting more than work: the VM is made meanwhile.
 Status Machine::reset_devices_and_add_vm() {
   auto reset = std::async(std::launch::async, [this] { return reset_->run(ResetReason::kStart); });
   auto vm = add_vm();
-  auto kernel = vm ? read_kernel_ahead() : Status();
   TRY(reset.get());
   TRY(std::move(vm));
-  TRY(std::move(kernel));
   if (!devices_->empty()) {
     preparation_ = std::make_unique<MemoryPreparation>(*memory_, *devices_, options_.on_failure);
     preparation_->start();
-  }
-  return {};
-}
-
-Status Machine::read_kernel_ahead() {
-  if (options_.config.boot.mode == BootMode::kLinux) {
-    kernel_ = TRY(read_kernel(options_.config));
   }
   return {};
 }
@@ -225,7 +203,7 @@ Status Machine::add_devices() {
                           .doorbells = vm_->doorbells(),
                           .on_guest_reset =
                               [this](std::string_view reason, const ResetCertificate& certificate) {
-                                if (options_.events != nullptr) {
+                                if (options_.events != nullptr && guest_resets_.allow()) {
                                   options_.events->reset(reason, certificate);
                                 }
                               }}));
@@ -299,8 +277,8 @@ GuestTables Machine::tables() {
 Status Machine::load_guest_memory() {
   auto contents = tables();
   contents.functions = pci_->firmware_functions();
-  if (!kernel_) {
-    TRY(read_kernel_ahead());
+  if (!kernel_ && options_.config.boot.mode == BootMode::kLinux) {
+    kernel_ = TRY(read_kernel(options_.config.boot));
   }
   const auto entry = TRY(
       load_guest(options_.config, *memory_, contents, kernel_ ? &*kernel_ : nullptr, efi_.get()));
@@ -323,9 +301,15 @@ Status Machine::power_on() {
   return fail_with(load_and_start());
 }
 
+void Machine::stop_vcpus() {
+  if (threads_) {
+    threads_->stop();
+  }
+}
+
 Status Machine::reboot() {
   TRY(enter(LifecycleState::kRebooting));
-  threads_->stop();
+  stop_vcpus();
   ++reboots_;
   if (preparation_ && !preparation_->wait()) {
     return fail_with(fail(ErrorKind::kHost, "Guest memory is not mapped for the devices"));
@@ -342,12 +326,10 @@ Status Machine::reboot() {
 }
 
 Status Machine::stop() {
-  if (lifecycle_.state() == LifecycleState::kStopped) {
+  if (std::exchange(is_stopped_, true)) {
     return {};
   }
-  if (threads_) {
-    threads_->stop();
-  }
+  stop_vcpus();
   if (preparation_) {
     preparation_->wait();
   }

@@ -4,6 +4,7 @@
 // host devices and memory last.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -36,15 +37,18 @@ class Machine : public Inspectable {
     MachineRequests requests;
     VcpuThreads::OnEvent on_vcpu_event;
     std::function<void(Error)> on_failure;  ///< from any thread: the guest cannot go on
+    std::function<bool()> is_unwanted;      ///< asked between the steps of create()
     EventLog* events = nullptr;             ///< outlives the machine; null: nobody wants to know
   };
-  /// Builds the machine; no guest code runs yet. Errors: of every kind, with the host left as it
-  /// was.
+  /// Builds the machine; no guest code runs yet. Errors: of every kind, kUsage only where it became
+  /// unwanted; with the host left as it was.
   static Result<std::unique_ptr<Machine>> create(Options options);
   ~Machine() override;
 
   /// Resets the devices, loads the guest and starts its CPUs.
   Status power_on();
+  /// Afterwards the guest asks for nothing more. Once or more often.
+  void stop_vcpus();
   /// What a reset button does: CPUs, devices and memory contents start over; memory stays pinned,
   /// files stay open.
   Status reboot();
@@ -65,7 +69,6 @@ class Machine : public Inspectable {
   Status take_devices();
   Status add_memory();
   Status reset_devices_and_add_vm();
-  Status read_kernel_ahead();
   Status add_vm();
   Status add_devices();
   Holdings holdings() const;
@@ -78,6 +81,8 @@ class Machine : public Inspectable {
 
   Options options_;
   Lifecycle lifecycle_;
+  bool is_stopped_ = false;          ///< whatever came of it
+  log::RateLimit guest_resets_{20};  ///< of events: more a second than hardware can do
   HostSystem host_;
   DiskFiles disk_files_;
   std::unique_ptr<GuestMemory> memory_;

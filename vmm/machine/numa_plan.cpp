@@ -58,7 +58,9 @@ CpuTopology topology_of(const Config& config) {
   return CpuTopology::of_packages(packages);
 }
 
-Status check_host(const HostSystem& host, const Config& config) {
+}  // namespace
+
+Status check_places(const HostSystem& host, const Config& config) {
   for (std::size_t i = 0; i < config.nodes.size(); ++i) {
     if (config.nodes[i].host_node) {
       TRY(check_numa_node(host, *config.nodes[i].host_node, fmt::format("node.{}.host_node", i)));
@@ -69,8 +71,6 @@ Status check_host(const HostSystem& host, const Config& config) {
   }
   return {};
 }
-
-}  // namespace
 
 std::vector<std::vector<GuestRange>> cut_memory(const std::vector<GuestRange>& memory,
                                                 const std::vector<std::uint64_t>& sizes) {
@@ -96,7 +96,7 @@ std::vector<std::vector<GuestRange>> cut_memory(const std::vector<GuestRange>& m
 Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
                                   const std::vector<HostFunction>& functions,
                                   const GuestMemory& memory) {
-  TRY(check_host(host, config));
+  TRY(check_places(host, config));
   NumaPlan plan;
   plan.cpus_ = topology_of(config);
   plan.gpu_node_ = find_gpu_node(host, functions);

@@ -17,6 +17,9 @@
 
 namespace gpuvm {
 
+/// Errors: kConfig for a node or processor that the configuration names and the host does not have.
+Status check_places(const HostSystem& host, const Config& config);
+
 class NumaPlan {
  public:
   /// Errors: kConfig for a node or processor that the host does not have. `host` is only read now.

@@ -135,8 +135,8 @@ Result<std::unique_ptr<PassthroughFunction>> PciComplex::make_function(std::size
        .before_bus_master = options_.before_bus_master,
        .hide_function_reset = reset.is_hidden(),
        .after_reset = [&reset](
-                          GuestReset kind,
-                          std::chrono::milliseconds so_far) { return reset.after(kind, so_far); },
+                          const GuestReset& what,
+                          std::chrono::milliseconds so_far) { return reset.after(what, so_far); },
        .doorbells = &options_.doorbells,
        .peers = function.settings.p2p ? options_.devices.peer_host() : nullptr,
        .link = port.link});
@@ -283,8 +283,10 @@ void PciComplex::move_ecam(std::optional<GuestRange> to) {
     mappings.push_back({range, &ecam_});
   }
   if (const auto moved = options_.mmio.replace(old, mappings); !moved) {
-    log::warn("The guest cannot have its PCI configuration space at {:#x}: {}", to->base().value(),
-              moved.error().to_string());
+    if (ecam_limit_.allow()) {
+      log::warn("The guest cannot have its PCI configuration space at {:#x}: {}",
+                to->base().value(), moved.error().to_string());
+    }
     return;
   }
   ecam_at_ = to;

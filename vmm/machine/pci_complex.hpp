@@ -126,6 +126,7 @@ class PciComplex : public Inspectable {
   std::uint64_t memory64_wanted_ = 0;
   BarSpace bar_space_;
   mutable std::mutex ecam_mutex_;  ///< guards ecam_at_
+  log::RateLimit ecam_limit_;
   std::optional<GuestRange> ecam_at_;
   std::unique_ptr<HostBridge> host_bridge_;
   std::unique_ptr<Disks> disks_;

@@ -15,6 +15,7 @@
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/machine/link_probe.hpp"
 #include "vmm/machine/msix_preview.hpp"
+#include "vmm/machine/start_check.hpp"
 #include "vmm/machine/sysfs_function.hpp"
 
 namespace gpuvm {
@@ -28,9 +29,25 @@ struct Function {
 void describe_machine_itself(const Config& config, InspectNode& node) {
   node.field("cpus", std::uint64_t{config.machine.cpus});
   node.field("memory_mib", config.machine.memory >> 20);
-  node.field("boot", config.boot.mode == BootMode::kLinux ? "linux" : "efi-handover");
-  node.field("kernel", config.boot.kernel);
-  node.field("initrd", config.boot.initrd.value_or("none"));
+  const BootConfig& boot = config.boot;
+  node.field("boot", to_string(boot.mode));
+  if (boot.mode == BootMode::kUefi) {
+    node.field("firmware", boot.firmware.value_or(""));
+    node.field("vars", boot.vars.value_or(""));
+  }
+  node.field("kernel", boot.kernel.empty() ? "none: the firmware starts from a disk" : boot.kernel);
+  node.field("initrd", boot.initrd.value_or("none"));
+  for (std::size_t i = 0; i < config.disks.size(); ++i) {
+    const DiskConfig& disk = config.disks[i];
+    node.field(fmt::format("disk_{}", i), disk.path + (disk.read_only ? ", read-only" : ""));
+  }
+}
+
+/// What a start would be refused for, and what is well.
+void describe_checks(const std::vector<Finding>& findings, InspectNode& node) {
+  for (const Finding& finding : findings) {
+    node.field(finding.check, finding.outcome ? "ok" : finding.outcome.error().to_string());
+  }
 }
 
 std::string owner_text(const HostSystem& host, const Bdf& bdf) {
@@ -123,6 +140,7 @@ Status describe_patches(const HostSystem& host, const std::vector<Function>& fun
     options.link = options.link.value_or(PcieLink());
     options.multi_function = function.place.function == 0 && behind > 1;
     const auto config = function.sysfs->config();
+    options.no_function_reset = !function.sysfs->has_function_reset();
     options.hide_function_reset = hides_function_reset(
         find_reset_policy(load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
                           load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0)),
@@ -207,14 +225,22 @@ void describe_remote(const HostFunction& place, InspectNode& node) {
   node.field("server", "by vfio-user; it is asked when the guest starts");
 }
 
-}  // namespace
+Status check_has_reset(const ResetSet& set) {
+  if (!set.rungs.empty()) {
+    return {};
+  }
+  return fail(ErrorKind::kUnsafeDevice,
+              "No safe reset of {} is known; `gpuvm inspect` shows why under \"resets\"",
+              set.names());
+}
 
-Status preview_machine(const HostSystem& host, const Config& config, InspectNode& node) {
-  describe_machine_itself(config, node);
+/// The functions' part of preview_machine().
+Status describe_functions(const HostSystem& host, const std::vector<HostFunction>& places,
+                          std::vector<Finding>& findings, InspectNode& node) {
   std::vector<Function> functions;
   std::vector<PhysicalDevice*> devices;
   std::vector<FunctionResetOptions> options;
-  for (const HostFunction& place : TRY(resolve_functions(host, config.pci))) {
+  for (const HostFunction& place : places) {
     if (place.is_remote()) {
       describe_remote(place, node.child("functions").child(place.name()));
       continue;
@@ -223,6 +249,7 @@ Status preview_machine(const HostSystem& host, const Config& config, InspectNode
     devices.push_back(functions.back().sysfs.get());
     options.push_back(place.reset);
     describe_function(host, functions.back(), node.child("functions").child(place.name()));
+    findings.push_back({"opening " + place.name(), check_open_is_safe(host, place.host)});
   }
   if (functions.empty()) {
     return {};
@@ -234,8 +261,21 @@ Status preview_machine(const HostSystem& host, const Config& config, InspectNode
   plan.inspect(resets);
   for (const ResetSet& set : plan.sets()) {
     describe_set(host, set, resets.child(set.names()));
+    findings.push_back({"reset of " + set.names(), check_has_reset(set)});
   }
   return describe_ports(bus, functions, node.child("at_guest_bus_reset"));
+}
+
+}  // namespace
+
+Result<std::vector<Finding>> preview_machine(const HostSystem& host, const Config& config,
+                                             InspectNode& node) {
+  describe_machine_itself(config, node);
+  const auto places = TRY(resolve_functions(host, config.pci));
+  auto findings = check_start(host, config, places);
+  TRY(describe_functions(host, places, findings, node));
+  describe_checks(findings, node.child("checks"));
+  return findings;
 }
 
 }  // namespace gpuvm

@@ -4,13 +4,18 @@
 // placement, which needs the sizes that VFIO tells.
 #pragma once
 
+#include <vector>
+
 #include "vmm/base/inspect.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/host/host_check.hpp"
 #include "vmm/host/host_system.hpp"
 
 namespace gpuvm {
 
-/// Errors: kConfig for absent devices, kUnsafeDevice for one that does not answer.
-Status preview_machine(const HostSystem& host, const Config& config, InspectNode& node);
+/// Returns what a start would find, good and bad, in its order. Errors: kConfig for absent devices,
+/// kUnsafeDevice for one that does not answer.
+Result<std::vector<Finding>> preview_machine(const HostSystem& host, const Config& config,
+                                             InspectNode& node);
 
 }  // namespace gpuvm

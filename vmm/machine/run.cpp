@@ -92,14 +92,19 @@ Result<int> run_machine(const Config& config, const RunOptions& options) {
                                                        : machine_for_input->serial().receive(bytes);
                                           },
                                       .escape = [&loop] { loop.ask_for_end(kExitEscape); }}));
-  auto machine = TRY(Machine::create(
+  auto created = Machine::create(
       {.config = config,
        .console = *console,
        .requests = loop.requests(),
        .on_vcpu_event = [&loop](VcpuEvent event,
                                 const std::string& failure) { loop.vcpu_ended(event, failure); },
        .on_failure = [&loop](Error error) { loop.fail(std::move(error)); },
-       .events = events.get()}));
+       .is_unwanted = [&loop] { return loop.is_over(); },
+       .events = events.get()});
+  if (loop.is_over() && (created || created.error().kind() == ErrorKind::kUsage)) {
+    return loop.outcome();  // else what went wrong meanwhile is more than that somebody left
+  }
+  auto machine = TRY(std::move(created));
   auto device_events =
       TRY(DeviceEvents::create(loop.context(), machine->devices(), device_handlers(loop)));
   machine_for_input = machine.get();

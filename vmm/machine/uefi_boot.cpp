@@ -75,6 +75,17 @@ Result<std::unique_ptr<UefiBoot>> UefiBoot::open(const Config& config) {
   return boot;
 }
 
+Status UefiBoot::check(const Config& config) {
+  UefiBoot boot(config);
+  TRY(boot.open_code());
+  TRY(boot.open_files());
+  if (exists(*config.boot.vars)) {
+    return boot.open_variables();
+  }
+  TRY(boot.read_template());
+  return {};
+}
+
 UefiBoot::~UefiBoot() {
   if (rom_slot_ != 0) {
     slots_->unmap(rom_slot_);
@@ -87,25 +98,31 @@ Status UefiBoot::open_code() {
   return ovmf::check_code({path, code_});
 }
 
+/// What boot.vars is made from.
+Result<std::vector<std::byte>> UefiBoot::read_template() const {
+  const auto& path = config_.boot.vars_template;
+  if (!path) {
+    return fail(ErrorKind::kConfig,
+                "boot.vars: {} does not exist; make it, or name what to make it from, for instance "
+                "vars_template = \"/usr/share/OVMF/OVMF_VARS_4M.fd\"",
+                *config_.boot.vars);
+  }
+  auto bytes =
+      TRY_CONTEXT(read_file(*path, VarsFile::kLargest, ErrorKind::kConfig), "boot.vars_template");
+  const ovmf::FirmwareFile file{*path, bytes};
+  TRY(ovmf::check_variables(file, "boot.vars_template"));
+  TRY(ovmf::place({*config_.boot.firmware, code_}, file));
+  return bytes;
+}
+
 /// Last, because it may make a file.
 Status UefiBoot::open_variables() {
   const ovmf::FirmwareFile code{*config_.boot.firmware, code_};
   const auto& path = *config_.boot.vars;
-  const auto& template_path = config_.boot.vars_template;
   if (exists(path)) {
     variables_ = TRY_CONTEXT(VarsFile::open(path), "boot.vars");
-  } else if (!template_path) {
-    return fail(ErrorKind::kConfig,
-                "boot.vars: {} does not exist; make it, or name what to make it from, for instance "
-                "vars_template = \"/usr/share/OVMF/OVMF_VARS_4M.fd\"",
-                path);
   } else {
-    const auto bytes = TRY_CONTEXT(
-        read_file(*template_path, VarsFile::kLargest, ErrorKind::kConfig), "boot.vars_template");
-    const ovmf::FirmwareFile file{*template_path, bytes};
-    TRY(ovmf::check_variables(file, "boot.vars_template"));
-    TRY(ovmf::place(code, file));
-    variables_ = TRY_CONTEXT(VarsFile::create(path, bytes), "boot.vars");
+    variables_ = TRY_CONTEXT(VarsFile::create(path, TRY(read_template())), "boot.vars");
   }
   const ovmf::FirmwareFile file{path, variables_->contents()};
   TRY(ovmf::check_variables(file, "boot.vars"));

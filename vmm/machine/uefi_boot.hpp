@@ -27,6 +27,8 @@ class UefiBoot : public Inspectable {
   /// Opens, checks and locks the files; makes boot.vars from its template. config must outlive
   /// this. Errors: kConfig, with nothing written.
   static Result<std::unique_ptr<UefiBoot>> open(const Config& config);
+  /// What open() would say, without making a file. Errors: kConfig.
+  static Status check(const Config& config);
   ~UefiBoot() override;
 
   /// All of the flash: for the machine's address map.
@@ -63,6 +65,7 @@ class UefiBoot : public Inspectable {
   explicit UefiBoot(const Config& config) : config_(config) {}
   Status open_code();
   Status open_variables();
+  Result<std::vector<std::byte>> read_template() const;
   Status open_files();
   Status add_kernel();
   void add_machine_items(const GuestMemory& memory);

@@ -39,6 +39,37 @@ wait_guest 180
 expect "power off: status 0" test "$guest_status" = 0
 expect "power off: everything is as before" state_is "$before"
 
+# A wrong kernel is found before anything happens to a device.
+run_guest main --set boot.kernel=/etc/passwd --verbose
+expect "a kernel that is none: status 78" test "$guest_status" = 78
+expect_not "a kernel that is none: no device was touched" grep -E '0000:0[12]:00|functions are open' "$LOG"
+expect "a kernel that is none: everything is as before" state_is "$before"
+
+# A dry run says what the run would say, and nothing is touched.
+expect "a dry run is well" "$GPUVM" run --dry-run "$WORK/main.toml"
+expect "a dry run shows its checks" grep -q '^#     group of 0000:01:00.1: ok' "$WORK/expect"
+expect_not "a dry run of a wrong kernel is not" "$GPUVM" run --dry-run --set boot.kernel=/etc/passwd "$WORK/main.toml"
+expect "after dry runs everything is as before" state_is "$before"
+
+# While devices are reset nobody listens to signals; right after it they end the run, and the guest never starts.
+start_guest main --events "$WORK/main.events"
+until grep -q 'vfio-pci vfio-pci vfio-pci' <<<"$(drivers)"; do sleep 0.05; done
+kill -TERM "$guest"
+wait_guest 60
+expect "SIGTERM during the start: status 143" test "$guest_status" = 143
+expect_not "SIGTERM during the start: the guest never ran" grep -q '"to":"running"' "$WORK/main.events"
+expect "SIGTERM during the start: everything is as before" state_is "$before"
+
+# The terminal goes away.
+start_guest main
+wait_console WAITING 300
+kill -HUP "$guest"
+until grep -q 'Power button pressed' "$LOG"; do sleep 0.1; done
+type_line on
+wait_guest 180
+expect "SIGHUP: the guest may power off itself" test "$guest_status" = 0
+expect "SIGHUP: everything is as before" state_is "$before"
+
 # The guest has nothing that listens to its power button, so the first signal changes nothing.
 start_guest main
 wait_console WAITING 300

@@ -13,10 +13,7 @@ Status set_up_log(const LogArguments& arguments) {
   } else if (arguments.verbosity > 0) {
     log::set_level(arguments.verbosity == 1 ? log::Level::kDebug : log::Level::kTrace);
   }
-  if (!arguments.file.empty() && !log::set_file(arguments.file)) {
-    return fail(ErrorKind::kUsage, "Cannot write to the log file {}", arguments.file);
-  }
-  return {};
+  return arguments.file.empty() ? Status() : log::set_file(arguments.file);
 }
 
 Status print(const std::string& text) {

@@ -24,7 +24,7 @@ Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const s
 Result<int> reset_verb(const ResetArguments& arguments) {
   TRY(set_up_log(arguments.log));
   const HostSystem host;
-  const auto addresses = TRY(parse_addresses(arguments.addresses));
+  const auto addresses = TRY(parse_addresses(host, arguments.addresses));
   TRY(repair(host, TRY(slot_functions(host, addresses)), "gpuvm reset"));
   return 0;
 }

@@ -12,22 +12,21 @@
 #include "vmm/base/file.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
-#include "vmm/host/pci_device.hpp"
 #include "vmm/host/pci_rom.hpp"
 
 namespace gpuvm::cli {
 namespace {
 
-Result<std::vector<std::byte>> read_function(const Bdf& bdf) {
+Result<std::vector<std::byte>> read_function(const std::string& address) {
   const HostSystem host;
-  TRY(HostPciDevice::open(host, bdf));
-  return std::move(TRY(read_host_rom(host, bdf)).bytes);
+  const auto functions = TRY(parse_addresses(host, {address}));
+  return std::move(TRY(read_host_rom(host, functions.front())).bytes);
 }
 
 /// A PCI address, or else a file.
 Result<std::vector<std::byte>> read_source(const std::string& source) {
-  if (const auto bdf = Bdf::parse(source)) {
-    return read_function(*bdf);
+  if (Bdf::parse(source)) {
+    return read_function(source);
   }
   return read_file(source, OptionRom::kMaximumSize, ErrorKind::kConfig);
 }
@@ -93,12 +92,7 @@ Result<int> rom_show_verb(const RomArguments& arguments) {
 }
 
 Result<int> rom_dump_verb(const RomArguments& arguments) {
-  const auto bdf = Bdf::parse(arguments.source);
-  if (!bdf) {
-    return fail(ErrorKind::kUsage, "\"{}\" is no PCI address such as 0000:01:00.0",
-                arguments.source);
-  }
-  const auto bytes = TRY(read_function(*bdf));
+  const auto bytes = TRY(read_function(arguments.source));
   TRY(write_new_file(arguments.output, bytes));
   return 0;
 }

@@ -31,8 +31,11 @@ Result<int> run_verb(const RunArguments& arguments) {
   }
   const HostSystem host;
   InspectNode node("The machine, and what is done to its devices (as gpuvm inspect shows it)");
-  TRY(preview_machine(host, config, node));
+  const auto findings = TRY(preview_machine(host, config, node));
   TRY(print(to_toml(config) + "\n" + as_comment(node.to_text())));
+  for (const Finding& finding : findings) {
+    TRY(finding.outcome);  // what the run would end with
+  }
   return 0;
 }
 

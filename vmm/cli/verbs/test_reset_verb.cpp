@@ -101,7 +101,7 @@ class Report {
 Result<int> test_reset_verb(const TestResetArguments& arguments) {
   TRY(set_up_log(arguments.log));
   const HostSystem host;
-  const auto addresses = TRY(parse_addresses(arguments.addresses));
+  const auto addresses = TRY(parse_addresses(host, arguments.addresses));
   const auto functions = TRY(slot_functions(host, addresses));
   Report report(arguments.json);
   const bool is_safe =

@@ -8,6 +8,7 @@
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/host/driver_binding.hpp"
+#include "vmm/host/pci_device.hpp"
 
 namespace gpuvm::cli {
 namespace {
@@ -26,6 +27,22 @@ std::vector<Bdf> dirty_orphans(const HostSystem& host) {
   return dirty;
 }
 
+/// Keeps the first error, so that one stuck device does not keep the others.
+class FirstError {
+ public:
+  void add(Status status) {
+    if (!status && !first_) {
+      first_ = std::move(status).error();
+    } else if (!status) {
+      log::error("{}", status.error().to_string());  // the first is told at the end
+    }
+  }
+  Status take() { return first_ ? Status(*std::move(first_)) : Status(); }
+
+ private:
+  std::optional<Error> first_;
+};
+
 Status restore_one(const HostSystem& host, const Bdf& bdf, IfDirty if_dirty) {
   const bool had_record =
       TRY_CONTEXT(restore_binding(host, bdf, if_dirty), "Giving back " + bdf.to_string());
@@ -33,17 +50,42 @@ Status restore_one(const HostSystem& host, const Bdf& bdf, IfDirty if_dirty) {
                            had_record ? "is given back" : "was not taken by gpuvm"));
 }
 
-/// Tries all, so that one stuck device does not keep the others; returns the first error.
-Status restore_all(const HostSystem& host) {
-  std::optional<Error> first;
+void restore_all(const HostSystem& host, FirstError& errors) {
   for (auto& [bdf, outcome] : restore_bindings(host)) {
     if (outcome) {
-      TRY(print(bdf.to_string() + " is given back\n"));
-    } else if (!first) {
-      first = std::move(outcome).error().with_context("Giving back " + bdf.to_string());
+      errors.add(print(bdf.to_string() + " is given back\n"));
+    } else {
+      errors.add(std::move(outcome).error().with_context("Giving back " + bdf.to_string()));
     }
   }
-  return first ? Status(*std::move(first)) : Status();
+}
+
+/// Takes the first of `rest`, and what can only be repaired together with it: a slot for its hot
+/// reset, and an IOMMU group, which the host and VFIO cannot share.
+std::vector<Bdf> take_together(const HostSystem& host, std::vector<Bdf>& rest) {
+  const auto group = [&host](const Bdf& bdf) {
+    const auto device = HostPciDevice::open(host, bdf);
+    return device ? device->iommu_group() : std::nullopt;
+  };
+  const auto are_together = [&group](const Bdf& a, const Bdf& b) {
+    return a.same_slot(b) || (group(a) && group(a) == group(b));
+  };
+  std::vector<Bdf> taken{rest.front()};
+  rest.erase(rest.begin());
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    const Bdf one = taken[i];
+    const auto others = std::stable_partition(
+        rest.begin(), rest.end(), [&](const Bdf& bdf) { return !are_together(one, bdf); });
+    taken.insert(taken.end(), others, rest.end());
+    rest.erase(others, rest.end());
+  }
+  return taken;
+}
+
+void repair_all(const HostSystem& host, std::vector<Bdf> functions, FirstError& errors) {
+  while (!functions.empty()) {
+    errors.add(repair(host, take_together(host, functions), "gpuvm unbind"));
+  }
 }
 
 /// Dirty functions that were asked for, or that share a slot with one: a hot reset needs all.
@@ -59,26 +101,26 @@ std::vector<Bdf> to_repair(std::vector<Bdf> dirty, const std::vector<Bdf>& asked
 
 Result<int> unbind_verb(const UnbindArguments& arguments) {
   TRY(set_up_log(arguments.log));
-  const auto addresses = TRY(parse_addresses(arguments.addresses));
   const HostSystem host;
+  const auto addresses = TRY(parse_addresses(host, arguments.addresses));
   const auto dirty = dirty_orphans(host);
   const bool is_for_all = addresses.empty();
   const auto repaired = arguments.force ? std::vector<Bdf>()
                         : is_for_all    ? dirty
                                         : to_repair(dirty, addresses);
-  if (!repaired.empty()) {
-    TRY(repair(host, repaired, "gpuvm unbind"));
-  }
+  FirstError errors;
+  repair_all(host, repaired, errors);
   auto left = is_for_all && arguments.force ? dirty : addresses;
   std::erase_if(left, [&repaired](const Bdf& bdf) {
     return std::find(repaired.begin(), repaired.end(), bdf) != repaired.end();
   });
   for (const auto& bdf : left) {
-    TRY(restore_one(host, bdf, arguments.force ? IfDirty::kGiveBack : IfDirty::kRefuse));
+    errors.add(restore_one(host, bdf, arguments.force ? IfDirty::kGiveBack : IfDirty::kRefuse));
   }
   if (is_for_all) {
-    TRY(restore_all(host));
+    restore_all(host, errors);
   }
+  TRY(errors.take());
   return 0;
 }
 

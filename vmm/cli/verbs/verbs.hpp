@@ -89,8 +89,9 @@ Result<int> dump_fdt_verb(const DumpArguments& arguments);
 /// Checks a configuration, and nothing of the host.
 Result<int> validate_verb(const ValidateArguments& arguments);
 
-/// Errors: kUsage for text that is no PCI address.
-Result<std::vector<Bdf>> parse_addresses(const std::vector<std::string>& texts);
+/// Errors: kUsage for text that is no PCI address, kHost for a device that is not there.
+Result<std::vector<Bdf>> parse_addresses(const HostSystem& host,
+                                         const std::vector<std::string>& texts);
 /// Resets, checks and gives back; prints what became of each function. Errors: kUnsafeDevice where
 /// one is not well.
 Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const std::string& owner);

@@ -63,7 +63,7 @@ TEST(IommuGroup, WithoutIommuNamesBootArgumentAndBios) {
   const auto group = IommuGroup::of(host, bdf_of("0000:01:00.0"));
   ASSERT_FALSE(group);
   EXPECT_THAT(group.error().message(),
-              AllOf(HasSubstr("intel_iommu=on"), HasSubstr("amd_iommu=on"), HasSubstr("BIOS")));
+              AllOf(HasSubstr("intel_iommu=on"), HasSubstr("amd_iommu=off"), HasSubstr("BIOS")));
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/host/device_claim.hpp"
 
@@ -45,12 +47,14 @@ class PreviewTest : public testing::Test {
   }
   std::string preview() {
     InspectNode node("guest");
-    const Status status = preview_machine(host_, config_, node);
-    EXPECT_TRUE(status) << status.error().to_string();
+    auto findings = preview_machine(host_, config_, node);
+    EXPECT_TRUE(findings) << findings.error().to_string();
+    findings_ = std::move(findings).value();
     return node.to_text();
   }
   FakeHost host_;
   Config config_;
+  std::vector<Finding> findings_;  ///< of the last preview()
 };
 
 TEST_F(PreviewTest, ShowsThePolicyTheMethodAndWhatIsDoneWhen) {
@@ -68,6 +72,21 @@ TEST_F(PreviewTest, FunctionThatAStrangerSharesTheBusWithHasNoReset) {
   config_.pci[0].functions = {0};
   EXPECT_THAT(preview(), AllOf(HasSubstr("it would also reset 0000:01:00.1"),
                                HasSubstr("at_start: exit status 75")));
+  const auto found = std::find_if(findings_.begin(), findings_.end(), [](const Finding& finding) {
+    return finding.check == "reset of 0000:01:00.0";
+  });
+  ASSERT_NE(found, findings_.end());
+  ASSERT_FALSE(found->outcome);
+  EXPECT_EQ(found->outcome.error().kind(), ErrorKind::kUnsafeDevice);
+}
+
+TEST_F(PreviewTest, ShowsWhatTheFirmwareStartsFrom) {
+  config_.boot = {.mode = BootMode::kUefi, .vars = "/v.fd", .firmware = "/f.fd"};
+  config_.disks.push_back({.path = "/disk.img", .read_only = true});
+  EXPECT_THAT(preview(), AllOf(HasSubstr("boot: uefi"), HasSubstr("firmware: /f.fd"),
+                               HasSubstr("vars: /v.fd"), HasSubstr("disk_0: /disk.img, read-only"),
+                               HasSubstr("disks: disk.0: There is "),
+                               HasSubstr("boot files: boot.firmware: ")));
 }
 
 TEST_F(PreviewTest, CoherentMemoryShowsWhatItIsAndWhere) {

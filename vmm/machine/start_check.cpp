@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/start_check.hpp"
+
+#include <sys/stat.h>
+
+#include <iterator>
+
+#include "firmware/efi/efi_kernel.hpp"
+#include "firmware/linux/initrd_file.hpp"
+#include "vmm/kvm/cpuid.hpp"
+#include "vmm/machine/boot_loader.hpp"
+#include "vmm/machine/disks.hpp"
+#include "vmm/machine/numa_plan.hpp"
+#include "vmm/machine/uefi_boot.hpp"
+
+namespace gpuvm {
+namespace {
+
+std::uint64_t huge_page_size(HugePages pages) {
+  switch (pages) {
+    case HugePages::kOff:
+      return 0;
+    case HugePages::k2MiB:
+      return 2_MiB;
+    case HugePages::k1GiB:
+      return 1_GiB;
+  }
+  return 0;
+}
+
+/// The names alone: whether the CPU has the feature is nobody's trouble.
+Status check_cpu_names(const CpuConfig& cpu) {
+  std::vector<CpuidEntry> none;
+  TRY(hide_features(none, cpu.hide));
+  return show_hypervisor(none, {.hidden = cpu.hide_hypervisor,
+                                .hyperv_vendor_id = cpu.hyperv_vendor_id,
+                                .hyperv = cpu.hyperv});
+}
+
+Status check_boot_files(const Config& config) {
+  switch (config.boot.mode) {
+    case BootMode::kLinux:
+    case BootMode::kEfiHandover:
+      return check_kernel_files(config.boot);
+    case BootMode::kUefi:
+      return UefiBoot::check(config);
+  }
+  return {};
+}
+
+/// Its server is not asked: it serves one monitor, which is not this one.
+Status check_socket(const HostFunction& function) {
+  struct stat info {};
+  if (::stat(function.socket.c_str(), &info) != 0) {
+    return fail_errno(ErrorKind::kHost,
+                      "Cannot find the socket " + function.socket + "; start its server first");
+  }
+  if (!S_ISSOCK(info.st_mode)) {
+    return fail(ErrorKind::kHost, "{} is no socket; name the one of a vfio-user server",
+                function.socket);
+  }
+  return {};
+}
+
+}  // namespace
+
+HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functions) {
+  HostNeeds needs;
+  needs.memory = config.machine.memory;
+  needs.huge_page_size = huge_page_size(config.machine.huge_pages);
+  for (const auto& function : functions) {
+    if (!function.is_remote()) {
+      needs.devices.push_back(function.host);
+      if (!function.managed) {
+        needs.unmanaged.push_back(function.host);
+      }
+    }
+  }
+  return needs;
+}
+
+Status check_names(const HostSystem& host, const Config& config) {
+  TRY(check_cpu_names(config.cpu));
+  return check_places(host, config);
+}
+
+Status check_initrd(const BootConfig& boot) {
+  if (boot.initrd) {
+    TRY_CONTEXT(InitrdFile::open(*boot.initrd), "boot.initrd");
+  }
+  return {};
+}
+
+Status check_kernel_files(const BootConfig& boot) {
+  if (boot.mode == BootMode::kEfiHandover) {
+    TRY_CONTEXT(EfiKernel::load(boot.kernel), "boot.kernel");
+  } else {
+    TRY(read_kernel(boot));
+  }
+  return check_initrd(boot);
+}
+
+std::vector<Finding> check_start(const HostSystem& host, const Config& config,
+                                 const std::vector<HostFunction>& functions) {
+  std::vector<Finding> findings;
+  const auto disks = open_disks(config.disks);
+  findings.push_back({"disks", disks ? Status() : Status(disks.error())});
+  findings.push_back({"boot files", check_boot_files(config)});
+  findings.push_back({"names", check_names(host, config)});
+  auto of_host = check_host(host, needs_of(config, functions));
+  std::move(of_host.begin(), of_host.end(), std::back_inserter(findings));
+  for (const auto& function : functions) {
+    if (function.is_remote()) {
+      findings.push_back({"server of " + function.name(), check_socket(function)});
+    }
+  }
+  return findings;
+}
+
+}  // namespace gpuvm
