@@ -18,9 +18,10 @@ namespace gpuvm {
 
 class VariableFile {
  public:
-  /// `path` empty: variables last until the monitor ends. An absent file is made, as an empty store.
-  /// A damaged one is renamed to PATH.damaged (or .damaged-2 …) with a warning. Errors: kConfig (it
-  /// cannot be read or written, another guest has it, or the damaged one cannot be renamed).
+  /// `path` empty: variables last until the monitor ends. An absent file is made, as an empty
+  /// store. A damaged one is renamed to PATH.damaged (or .damaged-2 …) with a warning. Errors:
+  /// kConfig (it cannot be read or written, another guest has it, or the damaged one cannot be
+  /// renamed).
   static Result<std::unique_ptr<VariableFile>> open(std::string path);
 
   /// What the guest starts with.

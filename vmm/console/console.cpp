@@ -307,8 +307,9 @@ Result<std::unique_ptr<Console>> Console::create(boost::asio::io_context& contro
   std::vector<std::shared_ptr<Endpoint>> endpoints;
   for (auto& backend : backends) {
     const bool escape = backend.mode.has_value() && options.escape_key != 0;
-    log::info("Serial console on {}{}", backend.description,
-              escape ? "; " + key_name(options.escape_key) + " presses the power button" : std::string());
+    log::info(
+        "Serial console on {}{}", backend.description,
+        escape ? "; " + key_name(options.escape_key) + " presses the power button" : std::string());
     endpoints.push_back(
         std::make_shared<Endpoint>(control, std::move(backend), options, callbacks));
     endpoints.back()->start();

@@ -20,7 +20,7 @@ namespace gpuvm {
 struct HostNeeds {
   std::vector<Bdf> devices;    ///< every function to pass through
   std::vector<Bdf> unmanaged;  ///< of them: not to be bound by gpuvm, so they must be bound already
-  std::uint64_t memory = 0;          ///< bytes of guest RAM
+  std::uint64_t memory = 0;    ///< bytes of guest RAM
   std::uint64_t huge_page_size = 0;  ///< bytes; 0: ordinary pages
 };
 
