@@ -47,12 +47,13 @@ expect "a kernel that is none: everything is as before" state_is "$before"
 
 # A dry run says what the run would say, and nothing is touched.
 expect "a dry run is well" "$GPUVM" run --dry-run "$WORK/main.toml"
-expect "a dry run shows its checks" grep -q '^#     group of 0000:01:00.1: ok' "$WORK/expect"
+"$GPUVM" run --dry-run "$WORK/main.toml" >"$WORK/dry-run" || true
+expect "a dry run shows its checks" grep -q '^#     group of 0000:01:00.1: ok' "$WORK/dry-run"
 expect_not "a dry run of a wrong kernel is not" "$GPUVM" run --dry-run --set boot.kernel=/etc/passwd "$WORK/main.toml"
 expect "after dry runs everything is as before" state_is "$before"
 
 # While devices are reset nobody listens to signals; right after it they end the run, and the guest never starts.
-start_guest main --events "$WORK/main.events"
+start_guest main --events "$WORK/main.events" --set pci.0.reset_wait=10000
 until grep -q 'vfio-pci vfio-pci vfio-pci' <<<"$(drivers)"; do sleep 0.05; done
 kill -TERM "$guest"
 wait_guest 60
