@@ -21,6 +21,8 @@ std::uint32_t small_number(const HostSystem& host, const std::string& path) {
   return value && *value <= 255 ? static_cast<std::uint32_t>(*value) : 0;
 }
 
+constexpr std::uint32_t kWidestLink = 32;  // lanes; PCI Express Base 6.0, 7.5.3.8
+
 // Linux, include/linux/ioport.h: flags in the attribute "resource".
 constexpr std::uint64_t kResourceIo = 0x100;
 constexpr std::uint64_t kResourceMemory = 0x200;
@@ -104,6 +106,9 @@ bool HostPciDevice::is_boot_vga() const {
 PciLink HostPciDevice::link() const {
   PciLink link;
   link.width = small_number(*host_, pci_sysfs_path(bdf_, "current_link_width"));
+  if (link.width > kWidestLink) {
+    link.width = 0;  // all ones, of a function that sleeps in D3cold
+  }
   link.max_width = small_number(*host_, pci_sysfs_path(bdf_, "max_link_width"));
   if (auto speed = host_->read(pci_sysfs_path(bdf_, "current_link_speed"))) {
     link.speed = std::move(*speed);

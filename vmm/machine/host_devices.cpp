@@ -49,8 +49,13 @@ Result<std::uint8_t> place_function(TakenFunctions& taken, std::uint8_t port, st
   return number;
 }
 
-FunctionResetOptions reset_choice(const PciConfig& entry) {
-  FunctionResetOptions options;
+std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf) {
+  const auto device = HostPciDevice::open(host, bdf);
+  return device ? static_cast<std::uint8_t>(device->link().width) : std::uint8_t{0};
+}
+
+FunctionResetOptions reset_choice(const PciConfig& entry, std::uint8_t link_width = 0) {
+  FunctionResetOptions options{.method = {}, .settle = {}, .known = {}, .link_width = link_width};
   switch (entry.reset) {
     case ResetChoice::kAuto:
       break;
@@ -109,7 +114,7 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                            .port = port,
                            .function = number,
                            .managed = entry.managed,
-                           .reset = reset_choice(entry),
+                           .reset = reset_choice(entry, link_width_of(host, bdf)),
                            .settings = TRY(settings_of(host, entry, bdf))});
     }
   }

@@ -25,6 +25,10 @@ Result<Functions> read_functions(std::span<PhysicalDevice* const> devices,
       function.options = options[i];
     }
     function.before = function.options.known.value_or(function.before);
+    if (function.before.express != 0) {
+      function.before.link_width =
+          std::max(function.before.link_width, function.options.link_width);
+    }
     function.policy = &find_reset_policy(function.before.vendor, function.before.device);
     functions.push_back(function);
   }

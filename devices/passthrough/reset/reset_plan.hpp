@@ -34,6 +34,9 @@ struct FunctionResetOptions {
   std::optional<std::chrono::milliseconds> settle;
   /// How it looked while it was known to be well, from before a crash; nothing: as it looks now.
   std::optional<FunctionState> known;
+  /// Lanes of its link before anybody opened it: the kernel resets a function that is opened, by a
+  /// way that may leave the link narrow. 0: not known.
+  std::uint8_t link_width = 0;
 };
 
 /// One function of a set, as it was when the plan was made.

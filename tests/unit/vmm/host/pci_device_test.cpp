@@ -35,6 +35,8 @@ TEST(HostPciDevice, ReadsIdentityAndChangingState) {
   EXPECT_TRUE(device->is_boot_vga());
   EXPECT_EQ(device->power_state(), "D3cold");
   EXPECT_EQ(device->link().width, 8u);
+  host.file("/sys/bus/pci/devices/0000:01:00.0/current_link_width", "63\n");
+  EXPECT_EQ(device->link().width, 0u) << "asleep";
   EXPECT_EQ(device->link().speed, "2.5 GT/s PCIe");
   InspectNode node;
   device->inspect(node);

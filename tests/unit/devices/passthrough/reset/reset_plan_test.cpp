@@ -142,6 +142,18 @@ TEST_F(ResetPlanTest, WhatIsKnownFromBeforeACrashIsWhatADeviceMustBecome) {
   EXPECT_EQ(ResetPlan::create(host_, devices_, {}, known)->sets()[0].functions[0].before, well);
 }
 
+TEST_F(ResetPlanTest, LinkIsAsWideAsBeforeTheKernelOpenedIt) {
+  std::vector<FunctionResetOptions> options(2);
+  options[0].link_width = 16;
+  options[1].link_width = 4;
+  const auto made = ResetPlan::create(host_, devices_, {}, options).value();
+  EXPECT_EQ(made.sets()[0].functions[0].before.link_width, 16);
+  EXPECT_EQ(made.sets()[0].functions[1].before.link_width, 8) << "what it is now is more";
+  audio_.set16(0x34, 0);  // no capabilities, so no link
+  EXPECT_EQ(
+      ResetPlan::create(host_, devices_, {}, options)->sets()[0].functions[1].before.link_width, 0);
+}
+
 TEST(FunctionStateText, HostileLinesAreNoState) {
   for (const std::string text :
        {"", "1", "x", "1234 5678 30000", "-1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0",
