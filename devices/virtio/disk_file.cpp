@@ -73,16 +73,17 @@ Result<std::unique_ptr<DiskFile>> DiskFile::open(const Options& options) {
   }
   // O_EXCL on a block device: the kernel refuses one that is mounted or claimed (open(2)).
   const bool claim = S_ISBLK(status.st_mode) && !options.read_only;
+  const bool look = options.use == Use::kLook;
   // O_NONBLOCK: a FIFO does not block us here; it has no meaning for disks.
-  UniqueFd fd(::open(options.path.c_str(), (options.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-                                               O_NONBLOCK | (claim ? O_EXCL : 0)));
-  if (!fd) {
+  UniqueFd fd(::open(options.path.c_str(), (options.read_only || look ? O_RDONLY : O_RDWR) |
+                                               O_CLOEXEC | O_NONBLOCK | (claim ? O_EXCL : 0)));
+  if (!fd || (look && !options.read_only && ::access(options.path.c_str(), W_OK) != 0)) {
     return open_error(options.path, options.read_only, errno);
   }
   std::unique_ptr<DiskFile> disk(new DiskFile(options.path, std::move(fd)));
   disk->geometry_.read_only = options.read_only;
   TRY(disk->measure());
-  TRY(disk->lock());
+  TRY(disk->lock(look));
   TRY(disk->check_format());
   return disk;
 }
@@ -113,14 +114,15 @@ Status DiskFile::measure() {
   return {};
 }
 
-Status DiskFile::lock() const {
+Status DiskFile::lock(bool look) const {
   struct flock request {};
   request.l_type = geometry_.read_only ? F_RDLCK : F_WRLCK;
   request.l_whence = SEEK_SET;  // from 0, of length 0: all there is
-  if (::fcntl(fd_.get(), F_OFD_SETLK, &request) == 0) {
+  const int done = ::fcntl(fd_.get(), look ? F_OFD_GETLK : F_OFD_SETLK, &request);
+  if (done == 0 && (!look || request.l_type == F_UNLCK)) {
     return {};
   }
-  if (errno != EAGAIN && errno != EACCES) {
+  if (done != 0 && errno != EAGAIN && errno != EACCES) {
     return fail_errno(ErrorKind::kHost, "Cannot lock " + path_);
   }
   return fail(ErrorKind::kHost,

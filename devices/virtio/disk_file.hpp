@@ -15,9 +15,14 @@ namespace gpuvm {
 
 class DiskFile : public Disk {
  public:
+  enum class Use {
+    kGuest,
+    kLook,  ///< whether a guest could have it: nothing is locked, nothing opened for writing
+  };
   struct Options {
     std::string path;
     bool read_only = false;
+    Use use = Use::kGuest;
   };
   /// Opens and locks; writes nothing. Errors, each naming the file and the cure: kConfig (absent, a
   /// directory, an odd size, another format), kHost (no permission, in use).
@@ -36,7 +41,7 @@ class DiskFile : public Disk {
   DiskFile(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
   Status measure();
   Status check_format() const;
-  Status lock() const;
+  Status lock(bool look) const;
   Status transfer(Direction direction, std::uint64_t offset, std::span<const iovec> pieces) const;
   Status write_buffer_of_zeroes(std::uint64_t offset, std::uint64_t length) const;
 

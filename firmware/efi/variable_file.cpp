@@ -174,8 +174,15 @@ Status VariableFile::replace(std::span<const std::byte> block, unsigned rename_f
   }
   TRY(lock(fd.get(), path_));
   TRY(write_all(fd.get(), temporary, block));
-  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_.c_str(), rename_flags) != 0) {
-    return fail_errno(ErrorKind::kHost, fmt::format("Cannot rename {} to {}", temporary, path_));
+  int done = ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_.c_str(), rename_flags);
+  if (done != 0 && errno == EINVAL) {  // a file system that cannot refuse to replace
+    done = std::rename(temporary.c_str(), path_.c_str());
+  }
+  if (done != 0) {
+    auto error =
+        fail_errno(ErrorKind::kHost, fmt::format("Cannot rename {} to {}", temporary, path_));
+    ::unlink(temporary.c_str());
+    return error;
   }
   fd_ = std::move(fd);
   return {};

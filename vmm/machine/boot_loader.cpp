@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/boot_loader.hpp"
 
+#include <algorithm>
+
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/mc146818.hpp"
 #include "devices/platform/reset_port.hpp"
 #include "firmware/acpi/acpi_tables.hpp"
 #include "firmware/linux/linux_boot.hpp"
+#include "firmware/linux/linux_layout.hpp"
 #include "firmware/smbios/smbios.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/machine/layout.hpp"
@@ -135,9 +138,20 @@ Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& 
 
 }  // namespace
 
+Status check_command_line(const BootConfig& boot, std::uint64_t limit) {
+  if (boot.cmdline.size() <= limit) {
+    return {};
+  }
+  return fail(ErrorKind::kConfig,
+              "The command line has {} bytes, but the kernel {} takes at most {}; shorten it",
+              boot.cmdline.size(), boot.kernel, limit);
+}
+
 Result<LinuxImage> read_kernel(const BootConfig& boot) {
   auto kernel = TRY_CONTEXT(LinuxImage::load(boot.kernel), "boot.kernel");
   log::debug("Kernel {}: {}", kernel.path(), kernel.release());
+  TRY(check_command_line(
+      boot, std::min(kernel.command_line_max(), std::uint64_t{linux_layout::kCommandLineMax - 1})));
   return kernel;
 }
 

@@ -40,7 +40,11 @@ Result<AcpiBlobs> acpi_blobs(const Config& config, const GuestTables& tables);
 Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory,
                                  const CpuTopology& cpus);
 
-/// Reads and examines boot.kernel for mode "linux". Needs nothing of the machine. Errors: kConfig.
+/// Errors: kConfig where the kernel takes fewer than boot.cmdline's bytes.
+Status check_command_line(const BootConfig& boot, std::uint64_t limit);
+
+/// Reads and examines boot.kernel for mode "linux", and its command line. Needs nothing of the
+/// machine. Errors: kConfig.
 Result<LinuxImage> read_kernel(const BootConfig& boot);
 
 /// Writes tables and kernel into guest memory: `kernel` in mode "linux", what `efi` reads itself

@@ -55,10 +55,14 @@ struct ControlLoop::Impl {
 
   void wait_for_signal(ControlLoop& loop) {
     signals.async_wait([this, &loop](const boost::system::error_code& error, int number) {
-      if (!error) {
-        loop.ask_for_end(128 + number);
-        wait_for_signal(loop);
+      if (error) {
+        return;
       }
+      // A shell that its terminal leaves passes SIGHUP on, and the kernel sends one, too.
+      if (number != SIGHUP || !end_asked) {
+        loop.ask_for_end(128 + number);
+      }
+      wait_for_signal(loop);
     });
   }
 

@@ -5,12 +5,12 @@
 
 namespace gpuvm {
 
-Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs) {
+Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs, DiskFile::Use use) {
   DiskFiles files;
   for (const auto& config : configs) {
-    files.push_back(
-        TRY_CONTEXT(DiskFile::open({.path = config.path, .read_only = config.read_only}),
-                    fmt::format("disk.{}", files.size())));
+    files.push_back(TRY_CONTEXT(
+        DiskFile::open({.path = config.path, .read_only = config.read_only, .use = use}),
+        fmt::format("disk.{}", files.size())));
     log::debug("Disk {}: {}, {} bytes{}", files.size() - 1, config.path,
                files.back()->geometry().size, config.read_only ? ", read-only" : "");
   }

@@ -18,7 +18,8 @@ namespace gpuvm {
 using DiskFiles = std::vector<std::unique_ptr<DiskFile>>;
 
 /// Opens and locks all, before anything of the host is changed. Errors: those of DiskFile::open().
-Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs);
+Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs,
+                             DiskFile::Use use = DiskFile::Use::kGuest);
 
 class Disks : public Inspectable {
  public:

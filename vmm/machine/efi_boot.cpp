@@ -294,13 +294,6 @@ EfiBoot::EfiBoot(const Config& config, const GuestMemory& memory,
       on_failure_(std::move(on_failure)),
       variables_(std::move(variables)) {}
 
-Result<std::unique_ptr<EfiBoot>> EfiBoot::create(const Config& config, const GuestMemory& memory,
-                                                 std::function<void(Error)> on_failure) {
-  auto variables = TRY(VariableFile::open(config.boot.vars.value_or("")));
-  return std::unique_ptr<EfiBoot>(
-      new EfiBoot(config, memory, std::move(on_failure), std::move(variables)));
-}
-
 Result<CpuEntryState> EfiBoot::load(const Load& what) {
   Loader loader(memory_, what);
   const auto tree = TRY(load_parts(loader, variables_->block()));

@@ -42,10 +42,9 @@ class EfiBoot : public IoHandler, public Inspectable {
   };
 
   /// `config` and `memory` must outlive this. `on_failure`: from a vCPU thread, the kernel does not
-  /// start: kConfig where it is the kernel's fault, kInternal where it is the firmware's. Errors:
-  /// kConfig (the variable file).
-  static Result<std::unique_ptr<EfiBoot>> create(const Config& config, const GuestMemory& memory,
-                                                 std::function<void(Error)> on_failure);
+  /// start: kConfig where it is the kernel's fault, kInternal where it is the firmware's.
+  EfiBoot(const Config& config, const GuestMemory& memory, std::function<void(Error)> on_failure,
+          std::unique_ptr<VariableFile> variables);
 
   /// Puts firmware, kernel, initrd, ROMs and tree into memory. vCPUs are stopped. Errors: kConfig
   /// naming the file, what is wrong with it and the cure.
@@ -61,8 +60,6 @@ class EfiBoot : public IoHandler, public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  EfiBoot(const Config& config, const GuestMemory& memory, std::function<void(Error)> on_failure,
-          std::unique_ptr<VariableFile> variables);
   bool save_variables();
   bool take_report_byte(std::byte value);
 

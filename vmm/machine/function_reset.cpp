@@ -33,7 +33,7 @@ bool FunctionReset::after(const GuestReset& reset, std::chrono::milliseconds so_
   return certificate.is_safe();
 }
 
-// A guest that resets again and again must not flood the log; the certificates are whole. A
+// A guest that resets again and again must not flood the log; all certificates are passed on. A
 // function that is lost is news each time, and costs the guest a reset of the bus to repeat.
 void FunctionReset::report(bool is_power_up, const ResetCertificate& certificate) {
   if (options_.on_reset) {

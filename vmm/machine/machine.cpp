@@ -66,8 +66,8 @@ Result<std::unique_ptr<Machine>> Machine::create(Options options) {
   return machine;
 }
 
-/// First, so that a wrong name or file is told before anything happens to the host. UEFI firmware
-/// last, because it may make a file.
+/// First, so that a wrong name or file is told before anything happens to the host. Variables last,
+/// because that may make a file.
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(host_, config));
@@ -77,7 +77,9 @@ Status Machine::open_files() {
       kernel_ = TRY(read_kernel(config.boot));
       return check_initrd(config.boot);
     case BootMode::kEfiHandover:
-      return check_kernel_files(config.boot);
+      TRY(check_kernel_files(config.boot));
+      efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or("")));
+      return {};
     case BootMode::kUefi:
       uefi_ = TRY(UefiBoot::open(config));
   }
@@ -182,7 +184,8 @@ Status Machine::add_devices() {
                                     .battery = options_.config.machine.battery},
                                    ports_));
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
-    efi_ = TRY(EfiBoot::create(options_.config, *memory_, options_.on_failure));
+    efi_ = std::make_unique<EfiBoot>(options_.config, *memory_, options_.on_failure,
+                                     std::move(efi_variables_));
     TRY(ports_.add({*PortRange::create(EfiBoot::kPort, EfiBoot::kPortCount), efi_.get()}));
   }
   pci_ = TRY(

@@ -97,8 +97,9 @@ class Machine : public Inspectable {
   PortBus ports_{"I/O ports"};
   MmioBus mmio_{"MMIO"};
   std::unique_ptr<Platform> platform_;
-  std::unique_ptr<EfiBoot> efi_;    ///< null unless the boot mode is EFI handover
-  std::unique_ptr<UefiBoot> uefi_;  ///< null unless the boot mode is UEFI
+  std::unique_ptr<VariableFile> efi_variables_;  ///< until efi_ has it
+  std::unique_ptr<EfiBoot> efi_;                 ///< null unless the boot mode is EFI handover
+  std::unique_ptr<UefiBoot> uefi_;               ///< null unless the boot mode is UEFI
   std::unique_ptr<PciComplex> pci_;
   std::uint64_t reboots_ = 0;
   std::unique_ptr<VcpuThreads> threads_;

@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 
 #include <iterator>
+#include <optional>
 
 #include "firmware/efi/efi_kernel.hpp"
 #include "firmware/linux/initrd_file.hpp"
 #include "vmm/kvm/cpuid.hpp"
+#include "vmm/kvm/kvm_system.hpp"
 #include "vmm/machine/boot_loader.hpp"
 #include "vmm/machine/disks.hpp"
 #include "vmm/machine/numa_plan.hpp"
@@ -28,13 +30,22 @@ std::uint64_t huge_page_size(HugePages pages) {
   return 0;
 }
 
-/// The names alone: whether the CPU has the feature is nobody's trouble.
+/// Where there is none, that is told as a trouble of its own.
+std::optional<KvmSystem> open_kvm() {
+  auto kvm = KvmSystem::open();
+  return kvm ? std::optional(std::move(kvm).value()) : std::nullopt;
+}
+
+/// Names, and what KVM serves of them: whether the CPU has the feature is nobody's trouble.
 Status check_cpu_names(const CpuConfig& cpu) {
   std::vector<CpuidEntry> none;
   TRY(hide_features(none, cpu.hide));
-  return show_hypervisor(none, {.hidden = cpu.hide_hypervisor,
-                                .hyperv_vendor_id = cpu.hyperv_vendor_id,
-                                .hyperv = cpu.hyperv});
+  TRY(show_hypervisor(none, {.hidden = cpu.hide_hypervisor,
+                             .hyperv_vendor_id = cpu.hyperv_vendor_id,
+                             .hyperv = cpu.hyperv}));
+  const auto kvm = cpu.hyperv.empty() ? std::nullopt : open_kvm();
+  const auto offered = kvm ? TRY(kvm->supported_hyperv()) : std::vector<CpuidEntry>();
+  return offered.empty() ? Status() : check_hyperv(none, offered);
 }
 
 Status check_boot_files(const Config& config) {
@@ -93,7 +104,8 @@ Status check_initrd(const BootConfig& boot) {
 
 Status check_kernel_files(const BootConfig& boot) {
   if (boot.mode == BootMode::kEfiHandover) {
-    TRY_CONTEXT(EfiKernel::load(boot.kernel), "boot.kernel");
+    const auto kernel = TRY_CONTEXT(EfiKernel::load(boot.kernel), "boot.kernel");
+    TRY(check_command_line(boot, kernel.header().cmdline_size));
   } else {
     TRY(read_kernel(boot));
   }
@@ -103,10 +115,10 @@ Status check_kernel_files(const BootConfig& boot) {
 std::vector<Finding> check_start(const HostSystem& host, const Config& config,
                                  const std::vector<HostFunction>& functions) {
   std::vector<Finding> findings;
-  const auto disks = open_disks(config.disks);
+  findings.push_back({"names", check_names(host, config)});
+  const auto disks = open_disks(config.disks, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? Status() : Status(disks.error())});
   findings.push_back({"boot files", check_boot_files(config)});
-  findings.push_back({"names", check_names(host, config)});
   auto of_host = check_host(host, needs_of(config, functions));
   std::move(of_host.begin(), of_host.end(), std::back_inserter(findings));
   for (const auto& function : functions) {

@@ -18,14 +18,15 @@ namespace gpuvm {
 /// What the guest asks of its host; of `functions` those that are the host's.
 HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functions);
 
-/// Names of CPU features and enlightenments, host CPUs and NUMA nodes. Errors: kConfig.
+/// Names of CPU features and enlightenments, host CPUs and NUMA nodes. Errors: kConfig; kHost where
+/// KVM does not serve an enlightenment.
 Status check_names(const HostSystem& host, const Config& config);
 
 /// Errors: kConfig where there is an initrd that cannot be opened.
 Status check_initrd(const BootConfig& boot);
 
-/// Kernel, read and examined, and initrd of the modes in which gpuvm itself loads them. Errors:
-/// kConfig.
+/// Kernel, read and examined, with its command line, and initrd of the modes in which gpuvm itself
+/// loads them. Errors: kConfig.
 Status check_kernel_files(const BootConfig& boot);
 
 /// All of it, in the order in which a run meets it.

@@ -42,6 +42,10 @@ Result<std::unique_ptr<SysfsFunction>> SysfsFunction::open(const HostSystem& hos
   function->has_function_reset_ =
       std::any_of(methods.begin(), methods.end(),
                   [is_alone](const std::string& method) { return method != "bus" || is_alone; });
+  if (methods.empty() && !host.exists(pci_sysfs_path(bdf, "reset_method"))) {
+    // Kernels before 5.15 say only whether there is a way.
+    function->has_function_reset_ = host.exists(pci_sysfs_path(bdf, "reset"));
+  }
   return function;
 }
 

@@ -79,10 +79,17 @@ Status UefiBoot::check(const Config& config) {
   UefiBoot boot(config);
   TRY(boot.open_code());
   TRY(boot.open_files());
-  if (exists(*config.boot.vars)) {
-    return boot.open_variables();
+  const auto& path = *config.boot.vars;
+  if (!exists(path)) {
+    TRY(boot.read_template());
+    return {};
   }
-  TRY(boot.read_template());
+  // Not VarsFile::open(): its lock would be in the way of a run.
+  const auto bytes =
+      TRY_CONTEXT(read_file(path, VarsFile::kLargest, ErrorKind::kConfig), "boot.vars");
+  const ovmf::FirmwareFile file{path, bytes};
+  TRY(ovmf::check_variables(file, "boot.vars"));
+  TRY(ovmf::place({*config.boot.firmware, boot.code_}, file));
   return {};
 }
 

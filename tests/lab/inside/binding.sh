@@ -61,11 +61,12 @@ expect "SIGTERM during the start: status 143" test "$guest_status" = 143
 expect_not "SIGTERM during the start: the guest never ran" grep -q '"to":"running"' "$WORK/main.events"
 expect "SIGTERM during the start: everything is as before" state_is "$before"
 
-# The terminal goes away.
+# The terminal goes away: two signals, of the shell and of the kernel, are one wish.
 start_guest main
 wait_console WAITING 300
 kill -HUP "$guest"
 until grep -q 'Power button pressed' "$LOG"; do sleep 0.1; done
+kill -HUP "$guest"
 type_line on
 wait_guest 180
 expect "SIGHUP: the guest may power off itself" test "$guest_status" = 0

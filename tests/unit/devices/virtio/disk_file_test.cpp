@@ -155,6 +155,21 @@ TEST_F(DiskFileTest, WithoutPermission) {
   const Nobody nobody;  // where the test is not root, this changes nothing, and 0444 is enough
   expect_refused(path_, ErrorKind::kConfig, "or set readonly = true");
   EXPECT_NE(open(true), nullptr);
+  const auto look = DiskFile::open({path_, false, DiskFile::Use::kLook});
+  EXPECT_EQ(look.has_value(), ::geteuid() == 0) << "access(2) asks for the real user";
+}
+
+TEST_F(DiskFileTest, ALookLocksNothing) {
+  const DiskFile::Options look{path_, false, DiskFile::Use::kLook};
+  {
+    const auto looking = DiskFile::open(look);
+    ASSERT_TRUE(looking);
+    EXPECT_NE(open(false), nullptr) << "a guest can have it meanwhile";
+  }
+  const auto guest = open(false);
+  const auto looking = DiskFile::open(look);
+  ASSERT_FALSE(looking);
+  EXPECT_NE(looking.error().message().find("in use by another guest"), std::string::npos);
 }
 
 /// A disk as the guest has it.

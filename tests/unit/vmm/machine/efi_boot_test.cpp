@@ -24,9 +24,9 @@ class EfiBootTest : public testing::Test {
     directory_ = ::mkdtemp(name);
     config_.boot.kernel = directory_ + "/kernel";
     kernel_.write_to(config_.boot.kernel);
-    boot_ = EfiBoot::create(config_, memory_, [this](const Error& error) {
-              failures_.push_back(error);
-            }).value();
+    boot_ = std::make_unique<EfiBoot>(
+        config_, memory_, [this](const Error& error) { failures_.push_back(error); },
+        VariableFile::open("").value());
   }
   ~EfiBootTest() override { std::filesystem::remove_all(directory_); }
 

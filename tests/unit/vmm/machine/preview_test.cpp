@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/host/device_claim.hpp"
@@ -113,6 +114,17 @@ TEST_F(PreviewTest, RootBusHasNoHotResetAndAloneABusResetIsItsOwn) {
   EXPECT_THAT(preview(), HasSubstr("hot_reset: 0000:00:1f.0 is on a root bus"));
   add("0000:02:00.0", "0000:00:03.0/0000:02:00.0", "0x0c0330");
   config_.pci[0].host = bdf_of("0000:02:00.0");
+  EXPECT_THAT(preview(), HasSubstr("has_function_reset: true"));
+}
+
+// Linux before 5.15 has no attribute reset_method.
+TEST_F(PreviewTest, OldKernelSaysOnlyThatThereIsAReset) {
+  const std::string place = "/sys/devices/pci0000:00/0000:00:03.0/0000:02:00.0";
+  add("0000:02:00.0", "0000:00:03.0/0000:02:00.0", "0x0c0330");
+  std::filesystem::remove(host_.path(place + "/reset_method"));
+  config_.pci[0].host = bdf_of("0000:02:00.0");
+  EXPECT_THAT(preview(), HasSubstr("has_function_reset: false"));
+  host_.file(place + "/reset", "");
   EXPECT_THAT(preview(), HasSubstr("has_function_reset: true"));
 }
 
