@@ -178,10 +178,10 @@ lab_broker() {
   done
 }
 
-# What the CPU of a lab host that hangs is doing, for the run's folder.
+# What the CPUs of a lab host that hangs are doing, for the run's folder.
 lab_record_hang() {
   local line
-  printf 'info registers\ninfo lapic\ninfo pic\n' >&"$1"
+  printf 'info registers -a\ninfo lapic\ninfo pic\n' >&"$1"
   while IFS= read -r -t 2 line <&"$2"; do printf '%s\n' "$line"; done >"$LAB_RUN/hang.txt"
 }
 
@@ -268,9 +268,10 @@ lab_finish() {
     lab_die "QEMU's emulation aborted, as it does now and then under OVMF (docs/lab.md, traps); see $LAB_RUN/qemu.log" \
       $LAB_EXIT_EMULATION
   fi
-  # The line that says what happened stands before a page of registers.
-  grep -haE -m 3 'LAB-INIT-FAILED|Kernel panic|Oops|BUG:|rcu: .*stall|soft lockup' "$LAB_RUN/console.log" >&2 \
+  # The line that says what happened, and the page of registers and calls behind it.
+  grep -haE -A 30 'LAB-INIT-FAILED|Kernel panic|Oops|BUG:|rcu: .*stall|soft lockup' "$LAB_RUN/console.log" | head -n 40 >&2 \
     || tail -n 5 "$LAB_RUN/qemu.log" >&2 || true
+  [[ ! -e $LAB_RUN/hang.txt ]] || grep -aE '^(CPU#|RIP=)' "$LAB_RUN/hang.txt" >&2 || true
   if [[ $verdict == hang ]]; then
     lab_die "the lab host hung (no heartbeat for $LAB_HEARTBEAT_LIMIT s); see $LAB_RUN/console.log and hang.txt" $LAB_EXIT_DEAD
   fi
