@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/worst_error.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/host/driver_binding.hpp"
@@ -27,22 +28,6 @@ std::vector<Bdf> dirty_orphans(const HostSystem& host) {
   return dirty;
 }
 
-/// Keeps the first error, so that one stuck device does not keep the others.
-class FirstError {
- public:
-  void add(Status status) {
-    if (!status && !first_) {
-      first_ = std::move(status).error();
-    } else if (!status) {
-      log::error("{}", status.error().to_string());  // the first is told at the end
-    }
-  }
-  Status take() { return first_ ? Status(*std::move(first_)) : Status(); }
-
- private:
-  std::optional<Error> first_;
-};
-
 Status restore_one(const HostSystem& host, const Bdf& bdf, IfDirty if_dirty) {
   const bool had_record =
       TRY_CONTEXT(restore_binding(host, bdf, if_dirty), "Giving back " + bdf.to_string());
@@ -50,7 +35,7 @@ Status restore_one(const HostSystem& host, const Bdf& bdf, IfDirty if_dirty) {
                            had_record ? "is given back" : "was not taken by gpuvm"));
 }
 
-void restore_all(const HostSystem& host, FirstError& errors) {
+void restore_all(const HostSystem& host, WorstError& errors) {
   for (auto& [bdf, outcome] : restore_bindings(host)) {
     if (outcome) {
       errors.add(print(bdf.to_string() + " is given back\n"));
@@ -82,7 +67,7 @@ std::vector<Bdf> take_together(const HostSystem& host, std::vector<Bdf>& rest) {
   return taken;
 }
 
-void repair_all(const HostSystem& host, std::vector<Bdf> functions, FirstError& errors) {
+void repair_all(const HostSystem& host, std::vector<Bdf> functions, WorstError& errors) {
   while (!functions.empty()) {
     errors.add(repair(host, take_together(host, functions), "gpuvm unbind"));
   }
@@ -108,7 +93,7 @@ Result<int> unbind_verb(const UnbindArguments& arguments) {
   const auto repaired = arguments.force ? std::vector<Bdf>()
                         : is_for_all    ? dirty
                                         : to_repair(dirty, addresses);
-  FirstError errors;
+  WorstError errors;
   repair_all(host, repaired, errors);
   auto left = is_for_all && arguments.force ? dirty : addresses;
   std::erase_if(left, [&repaired](const Bdf& bdf) {
