@@ -28,7 +28,7 @@ VirtualConfig::VirtualConfig(std::span<const std::byte> config, ConfigPatch patc
       physical_decode_(physical_decode),
       power_(
           find_capability(config, static_cast<std::uint8_t>(pci::CapabilityId::kPowerManagement))),
-      bars_(std::move(bars)) {
+      bars_(bars) {
   const auto express =
       find_capability(config, static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress));
   if (express != 0) {

@@ -24,7 +24,7 @@ namespace gpuvm {
 class VarsFile : public FlashStore {
  public:
   /// Larger files are no variable stores.
-  static constexpr std::uint64_t kLargest = 16 * 1024 * 1024;
+  static constexpr std::uint64_t kLargest = 16ULL * 1024 * 1024;
 
   /// The file as it is: read whole, nothing written. Errors: kConfig (absent, no regular file,
   /// read-only, too large, in use by another guest).

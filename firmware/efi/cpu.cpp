@@ -131,7 +131,7 @@ gpuvm_efi_common:
 
 void load_descriptor_tables() {
   for (unsigned i = 0; i < kExceptions; ++i) {
-    const auto target = reinterpret_cast<std::uint64_t>(gpuvm_efi_gates) + i * 16;
+    const auto target = reinterpret_cast<std::uint64_t>(gpuvm_efi_gates) + i * 16ULL;
     idt[i] = {.offset_low = static_cast<std::uint16_t>(target),
               .selector = kCodeSelector,
               .type = kInterruptGate,

@@ -79,6 +79,7 @@ char* strrchr(const char* text, int value) {
 // libfdt comes compiled with a stack protector; its canary is at offset 0x28 of segment FS, whose
 // base is 0 here.
 void gpuvm_efi_stack_smashed();
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming): the compiler's name
 __attribute__((noreturn)) void __stack_chk_fail() {
   gpuvm_efi_stack_smashed();
   for (;;) {

@@ -41,7 +41,7 @@ class Node {
     return size == 4 || size == 8 ? load_cells(data, size / 4) : 0;
   }
   /// A pair of two-cell numbers.
-  Region region(const char* name, std::uint32_t index = 0) const {
+  Region region(const char* name, std::size_t index = 0) const {
     std::uint32_t size = 0;
     const void* data = property(name, size);
     if (data == nullptr || size < (index + 1) * 16) {

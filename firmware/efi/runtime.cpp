@@ -13,7 +13,7 @@ alignas(8) std::uint8_t gpuvm_efi_variables[VariableStore::kBlockSize];
 namespace {
 
 constexpr std::uint32_t kFirmwareRevision = 1;
-const Char16 kVendor[] = u"gpuvm EFI";
+constexpr Char16 kVendor[] = u"gpuvm EFI";
 
 /// Raw, so that it is not part of the firmware's file.
 alignas(RuntimeState) std::uint8_t runtime_storage[sizeof(RuntimeState)];

@@ -36,6 +36,7 @@ struct RuntimeState {
 };
 
 /// The variable store's block; the image's header tells the monitor where it is.
+// NOLINTNEXTLINE(bugprone-dynamic-static-initializers): zeros
 extern "C" std::uint8_t gpuvm_efi_variables[VariableStore::kBlockSize];
 
 RuntimeState& runtime();

@@ -14,7 +14,7 @@ namespace gpuvm::efi {
 extern "C" const ImageHeader image_base;
 
 /// UEFI asks for 128 KiB (2.3.4); the kernel's stub stays on it until its own code starts.
-constexpr std::size_t kStackSize = 192 * 1024;
+constexpr std::size_t kStackSize = 192ULL * 1024;
 extern "C" {
 __attribute__((section(".bss.boot"), aligned(16))) std::uint8_t gpuvm_efi_stack[kStackSize];
 }

@@ -223,7 +223,7 @@ struct PciIo {
   std::uint64_t rom_size;
   void* rom_image;
 };
-static_assert(sizeof(PciIo) == 20 * 8);
+static_assert(sizeof(PciIo) == 20 * sizeof(void*));
 
 struct MemoryAttributeProtocol {
   EfiStatus(GPUVM_EFIAPI* get)(MemoryAttributeProtocol* self, std::uint64_t base,

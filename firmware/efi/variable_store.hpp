@@ -18,9 +18,9 @@ std::uint32_t crc32(const void* data, std::uint64_t size, std::uint32_t start = 
 
 class VariableStore {
  public:
-  static constexpr std::uint64_t kBlockSize = 64 * 1024;
+  static constexpr std::uint64_t kBlockSize = 64ULL * 1024;
   /// Of one variable's name and data together.
-  static constexpr std::uint64_t kLargest = 32 * 1024;
+  static constexpr std::uint64_t kLargest = 32ULL * 1024;
 
   /// Over a block of kBlockSize bytes, whose contents stay as they are.
   explicit VariableStore(void* block) : block_(static_cast<std::uint8_t*>(block)) {}

@@ -208,6 +208,7 @@ std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char*
     return std::nullopt;
   }
   std::vector<std::string> owned;
+  owned.reserve(all.size());
   for (const CLI::App* verb : all) {
     owned.push_back(verb->get_name());
   }

@@ -288,7 +288,7 @@ void Console::Endpoint::handle(EndpointOutput::Progress progress) {
 
 Result<std::unique_ptr<Console>> Console::create(boost::asio::io_context& control,
                                                  const ConsoleOptions& options,
-                                                 ConsoleCallbacks callbacks) {
+                                                 const ConsoleCallbacks& callbacks) {
   const bool off =
       std::find(options.serial.begin(), options.serial.end(), "off") != options.serial.end();
   if (off && options.serial.size() > 1) {

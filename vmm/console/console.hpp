@@ -55,7 +55,7 @@ class Console : public ConsoleSink, public Inspectable {
   /// Errors: kConfig and kHost, naming the place.
   static Result<std::unique_ptr<Console>> create(boost::asio::io_context& control,
                                                  const ConsoleOptions& options,
-                                                 ConsoleCallbacks callbacks);
+                                                 const ConsoleCallbacks& callbacks);
   /// Restores the terminal and removes the socket. On the control thread or with none running; no
   /// vCPU may write any more. Flush before, where the end of the output matters.
   ~Console() override;

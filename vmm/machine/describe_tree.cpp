@@ -151,6 +151,7 @@ Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
   const auto functions = TRY(resolve_functions(host, config.pci));
   auto ports = TRY(describe_ports(host, functions));
   std::vector<PortRequest> requests;
+  requests.reserve(ports.size());
   for (const auto& [number, port] : ports) {
     requests.push_back(port.request);
   }

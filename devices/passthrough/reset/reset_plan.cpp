@@ -63,7 +63,7 @@ std::string policy_obstacle(ResetSet& set, ResetMethod method) {
     if (allows(*function.policy, method)) {
       continue;
     }
-    const std::string reason =
+    std::string reason =
         fmt::format("not for {} ({}): {} (source: {})", function.device->name(),
                     function.policy->name, function.policy->reason, function.policy->source);
     if (set.chosen != method) {
@@ -92,7 +92,7 @@ std::string strangers(std::span<const HotResetMember> members,
 }
 
 std::string hot_reset_obstacle(ResetSet& set, std::span<PhysicalDevice* const> devices) {
-  const std::string obstacle = policy_obstacle(set, ResetMethod::kHotReset);
+  std::string obstacle = policy_obstacle(set, ResetMethod::kHotReset);
   if (!obstacle.empty()) {
     return obstacle;
   }
@@ -109,7 +109,7 @@ std::string hot_reset_obstacle(ResetSet& set, std::span<PhysicalDevice* const> d
 // A function without a reset of its own is tolerated beside one that has it (the audio function of
 // a GPU), but not as the only one, and never when it is the display controller itself.
 std::string function_reset_obstacle(ResetSet& set) {
-  const std::string obstacle = policy_obstacle(set, ResetMethod::kFunctionReset);
+  std::string obstacle = policy_obstacle(set, ResetMethod::kFunctionReset);
   if (!obstacle.empty()) {
     return obstacle;
   }

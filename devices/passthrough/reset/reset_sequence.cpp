@@ -225,6 +225,7 @@ std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& pla
     }));
   }
   std::vector<ResetCertificate> certificates;
+  certificates.reserve(running.size());
   for (auto& set : running) {
     certificates.push_back(set.get());
   }

@@ -8,6 +8,7 @@ namespace gpuvm {
 Result<std::unique_ptr<VfioUserHost>> VfioUserHost::open(const std::vector<std::string>& sockets,
                                                          const VfioUserDevice::Options& options) {
   std::vector<std::unique_ptr<VfioUserDevice>> devices;
+  devices.reserve(sockets.size());
   for (const std::string& socket : sockets) {
     devices.push_back(TRY(VfioUserDevice::connect(socket, options)));
   }
