@@ -74,6 +74,9 @@ class PhysicalDevice {
   /// True once the function has left for good: it will never answer again. Any thread.
   virtual bool is_gone() const { return false; }
   virtual const RegionInfo& region(RegionIndex index) const = 0;
+  /// The size of a region as the device says now, where region() is what it said once. Errors:
+  /// kHost.
+  virtual Result<std::uint64_t> ask_region_size(RegionIndex index) { return region(index).size; }
   /// Regions behind kVga, which one vendor's devices have: those with a type. region() and map()
   /// take them, read() and write() need not.
   virtual std::vector<RegionIndex> specific_regions() const { return {}; }

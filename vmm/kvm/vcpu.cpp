@@ -93,8 +93,9 @@ VcpuEvent Vcpu::run(PortBus& ports, MmioBus& mmio) {
       if (errno == EAGAIN) {  // an application processor that was not started yet
         continue;
       }
-      fail_run(errno);
-      return VcpuEvent::kFailed;
+      const int error_number = errno;
+      fail_run(error_number);
+      return error_number == EFAULT ? VcpuEvent::kMemoryGone : VcpuEvent::kFailed;
     }
     VcpuEvent event{};
     if (!dispatch(ports, mmio, event)) {

@@ -25,6 +25,7 @@ namespace gpuvm {
 enum class VcpuEvent {
   kInterrupted,  ///< kick() was called
   kShutdown,     ///< triple fault: the guest wants, or suffers, a reset
+  kMemoryGone,   ///< it touched a mapping of a device that has left; failure() tells which vCPU
   kFailed,       ///< KVM cannot go on; failure() tells why
 };
 
@@ -46,7 +47,7 @@ class Vcpu : public Inspectable {
   /// Makes run() return kInterrupted soon, also when it is called later. The thread must be
   /// signalled besides (pthread_kill), so that it leaves KVM_RUN. Any thread.
   void kick();
-  /// After kFailed. Only from this vCPU's thread or after it has ended.
+  /// After kMemoryGone or kFailed. Only from this vCPU's thread or after it has ended.
   const std::string& failure() const { return failure_; }
 
   /// Exits that reached user space.

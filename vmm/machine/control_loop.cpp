@@ -102,10 +102,11 @@ void ControlLoop::vcpu_ended(VcpuEvent event, const std::string& failure) {
   Impl* impl = impl_.get();
   if (event == VcpuEvent::kShutdown) {
     impl->post_reset("triple fault");
-  } else {
-    asio::post(impl->context,
-               [impl, failure] { impl->finish(Error(ErrorKind::kInternal, failure)); });
+    return;
   }
+  const auto kind =
+      event == VcpuEvent::kMemoryGone ? ErrorKind::kUnsafeDevice : ErrorKind::kInternal;
+  asio::post(impl->context, [impl, kind, failure] { impl->finish(Error(kind, failure)); });
 }
 
 void ControlLoop::fail(Error error) {
@@ -130,6 +131,12 @@ void ControlLoop::ask_for_end(int status_if_forced) {
       ask_for_end(status_if_forced);
     }
   });
+}
+
+void ControlLoop::ask_once_for_end(int status_if_forced) {
+  if (!impl_->end_asked) {
+    ask_for_end(status_if_forced);
+  }
 }
 
 bool ControlLoop::is_over() {

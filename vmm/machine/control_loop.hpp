@@ -43,6 +43,9 @@ class ControlLoop {
   /// The user wants the guest to end: the first call presses the power button, the second ends it.
   /// Control thread.
   void ask_for_end(int status_if_forced);
+  /// As the first call of ask_for_end(), and nothing where there was one: for hosts, which ask for
+  /// each function of a device by itself, and have no say in how long the guest may take.
+  void ask_once_for_end(int status_if_forced);
 
   /// Before run(): whether a signal or the escape key broke off the start; outcome() has the exit
   /// status then. Control thread.

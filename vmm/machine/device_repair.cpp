@@ -37,6 +37,7 @@ Result<std::unique_ptr<HostDevices>> take_devices(const HostSystem& host,
   for (const Bdf& bdf : addresses) {
     HostFunction function;
     function.host = bdf;
+    function.reset.link_width = link_width_of(host, bdf);
     functions.push_back(function);
   }
   return HostDevices::create(host, std::move(functions), std::move(claims));
@@ -55,6 +56,12 @@ Status make_busy(PhysicalDevice& device, const EventFd& event) {
   TRY(device.read(RegionIndex::kConfig, kCommandOffset, command));
   store_le(command, load_le(command) | kCommandMemoryAndMaster);
   return device.write(RegionIndex::kConfig, kCommandOffset, command);
+}
+
+/// A failure that the certificates tell of; any other, such as a mark that could not be written,
+/// says nothing of the devices.
+bool is_verdict(const DeviceReset& reset, const Status& failure) {
+  return failure.error().kind() == ErrorKind::kUnsafeDevice && !reset.certificates().empty();
 }
 
 class Trial {
@@ -107,13 +114,14 @@ Result<TrialCycle> Trial::run(unsigned number) {
     TRY(devices_.reopen());
   }
   DeviceReset reset(devices_);
-  TRY(reset.plan());  // while they are well
+  TRY(reset.plan());         // while they are well
+  TRY(reset.mark_in_use());  // from here on a crash leaves them dirty
   TRY(prepare());
   devices_.remember(states_);
   if (auto status = reset.run(ResetReason::kRepair); status) {
     TRY(look(cycle));
-  } else if (reset.certificates().empty()) {
-    return std::move(status).error();  // none was reset: no verdict on the hardware
+  } else if (!is_verdict(reset, status)) {
+    return std::move(status).error();
   }
   cycle.certificates = reset.certificates();
   return cycle;
@@ -145,7 +153,7 @@ Result<std::vector<ResetCertificate>> repair_devices(const HostSystem& host,
                                                      const std::string& owner) {
   const auto devices = TRY(take_devices(host, functions, owner));
   DeviceReset reset(*devices);
-  if (auto status = reset.run(ResetReason::kRepair); !status && reset.certificates().empty()) {
+  if (auto status = reset.run(ResetReason::kRepair); !status && !is_verdict(reset, status)) {
     return std::move(status).error();
   }
   return reset.certificates();

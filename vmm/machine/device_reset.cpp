@@ -108,7 +108,7 @@ Status DeviceReset::run(ResetReason reason) {
   ++runs_;
   for (const auto& certificate : last_) {
     TRY(note(reason, certificate));
-    if (certificate.is_safe()) {
+    if (certificate.is_safe() && certificate.is_escalated) {
       plan_->prefer(certificate.functions, certificate.method);
     }
     if (certificate.is_safe()) {

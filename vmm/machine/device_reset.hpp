@@ -33,6 +33,8 @@ class DeviceReset : public Inspectable {
   /// Makes the plan, while the devices are well; run() does it where nobody has. Errors:
   /// kUnsafeDevice, kConfig.
   Status plan();
+  /// After plan(): marks every device as dirty, which run() does too. Errors: kHost.
+  Status mark_in_use();
   /// Resets and verifies every device; does nothing without devices. Errors: kUnsafeDevice; the
   /// devices that it names are marked as dirty.
   Status run(ResetReason reason);
@@ -44,7 +46,6 @@ class DeviceReset : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  Status mark_in_use();
   Status note(ResetReason reason, const ResetCertificate& certificate);
   Status mark_clean(const ResetCertificate& certificate);
 

@@ -49,11 +49,6 @@ Result<std::uint8_t> place_function(TakenFunctions& taken, std::uint8_t port, st
   return number;
 }
 
-std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf) {
-  const auto device = HostPciDevice::open(host, bdf);
-  return device ? static_cast<std::uint8_t>(device->link().width) : std::uint8_t{0};
-}
-
 FunctionResetOptions reset_choice(const PciConfig& entry, std::uint8_t link_width = 0) {
   FunctionResetOptions options{.method = {}, .settle = {}, .known = {}, .link_width = link_width};
   switch (entry.reset) {
@@ -77,9 +72,15 @@ FunctionResetOptions reset_choice(const PciConfig& entry, std::uint8_t link_widt
 
 }  // namespace
 
+std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf) {
+  const auto device = HostPciDevice::open(host, bdf);
+  return device ? static_cast<std::uint8_t>(device->link().width) : std::uint8_t{0};
+}
+
 Status check_open_is_safe(const HostSystem& host, const Bdf& bdf) {
   const auto device = TRY(HostPciDevice::open(host, bdf));
-  const auto& policy = find_reset_policy(device.ids().vendor, device.ids().device);
+  const auto& policy =
+      find_reset_policy(device.ids().vendor, device.ids().device, device.ids().class_code);
   return check_kernel_reset_methods(bdf.to_string(), policy, device.reset_methods(),
                                     device.slot_functions().size() > 1);
 }

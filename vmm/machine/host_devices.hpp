@@ -48,6 +48,9 @@ std::vector<std::string> sockets_of(const std::vector<HostFunction>& functions);
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries);
 
+/// Lanes of its link now, from sysfs; 0: not known.
+std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf);
+
 /// The kernel resets a function when VFIO opens it; on some hardware that must not happen the
 /// kernel's way. Errors: kUnsafeDevice with the command that cures it.
 Status check_open_is_safe(const HostSystem& host, const Bdf& bdf);

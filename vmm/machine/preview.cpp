@@ -143,7 +143,8 @@ Status describe_patches(const HostSystem& host, const std::vector<Function>& fun
     options.no_function_reset = !function.sysfs->has_function_reset();
     options.hide_function_reset = hides_function_reset(
         find_reset_policy(load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
-                          load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0)),
+                          load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0),
+                          load_at<std::uint32_t>(config, pci::kRevisionId).value_or(0) >> 8),
         function.place.reset.method);
     if (const auto clique = function.place.settings.gpudirect_clique) {
       options.extra = TRY(gpudirect_capability(config, *clique));

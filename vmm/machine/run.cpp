@@ -2,8 +2,10 @@
 #include "vmm/machine/run.hpp"
 
 #include <fstream>
+#include <initializer_list>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/worst_error.hpp"
 #include "vmm/console/console.hpp"
 #include "vmm/machine/control_loop.hpp"
 #include "vmm/machine/device_events.hpp"
@@ -54,16 +56,23 @@ Status write_inspect_file(const std::string& path, const Machine& machine) {
   return {};
 }
 
-/// What is wrong first is what the user hears; what follows from it goes to the log.
-Result<int> first_error(Result<int> outcome, Status status) {
-  if (status) {
-    return outcome;
+/// What went wrong in the run and in its end, as one outcome.
+Result<int> worst_of(Result<int> outcome, std::initializer_list<Status> ends) {
+  WorstError errors;
+  if (!outcome) {
+    errors.add(outcome.error());
   }
-  if (outcome) {
-    return std::move(status).error();
+  for (const Status& end : ends) {
+    errors.add(end);
   }
-  log::error("{}", status.error().to_string());
+  TRY(errors.take());
   return outcome;
+}
+
+/// From power on to the guest's end.
+Result<int> run_guest(Machine& machine, ControlLoop& loop) {
+  TRY(machine.power_on());
+  return loop.run(machine);
 }
 
 DeviceEvents::Handlers device_handlers(ControlLoop& loop) {
@@ -71,7 +80,7 @@ DeviceEvents::Handlers device_handlers(ControlLoop& loop) {
           .on_request =
               [&loop](const std::string& function) {
                 log::warn("The host wants {} back: the guest is to end", function);
-                loop.ask_for_end(exit_status(ErrorKind::kHost));
+                loop.ask_once_for_end(exit_status(ErrorKind::kHost));
               }};
 }
 
@@ -110,10 +119,10 @@ Result<int> run_machine(const Config& config, const RunOptions& options) {
   machine_for_input = machine.get();
   machine->serial().set_input_ready([&console] { console->resume_input(); });
   console->resume_input();
-  TRY(machine->power_on());
-  auto outcome = loop.run(*machine);
-  outcome = first_error(std::move(outcome), machine->stop());
-  outcome = first_error(std::move(outcome), write_inspect_file(options.inspect_file, *machine));
+  auto outcome = run_guest(*machine, loop);
+  Status stopped = machine->stop();
+  outcome = worst_of(std::move(outcome),
+                     {std::move(stopped), write_inspect_file(options.inspect_file, *machine)});
   console->flush(kFlushLimit);
   machine_for_input = nullptr;
   device_events.reset();

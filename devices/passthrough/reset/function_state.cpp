@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "devices/passthrough/reset/resizable_bars.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/log.hpp"
 
@@ -159,7 +160,7 @@ void compare_identity(const FunctionState& now, const FunctionState& known, Faul
       now.msix != known.msix || now.express != known.express) {
     faults.emplace_back("capabilities are not where they were");
   }
-  if (now.region_sizes != known.region_sizes) {
+  if (now.region_sizes != known.region_sizes || now.bar_size_codes != known.bar_size_codes) {
     faults.emplace_back("sizes of its BARs are not what they were");
   }
 }
@@ -285,8 +286,9 @@ Result<FunctionState> read_function_state(PhysicalDevice& device) {
   TRY(find_capabilities(device, state));
   TRY(read_capabilities(device, state));
   for (std::size_t i = 0; i < state.region_sizes.size(); ++i) {
-    state.region_sizes.at(i) = device.region(static_cast<RegionIndex>(i)).size;
+    state.region_sizes.at(i) = TRY(device.ask_region_size(static_cast<RegionIndex>(i)));
   }
+  state.bar_size_codes = TRY(read_bar_size_codes(device));
   return state;
 }
 

@@ -43,6 +43,7 @@ struct FunctionState {
   std::uint8_t link_speed = 0;  ///< code of the Link Status register; 0: no link
   std::uint8_t link_width = 0;
   std::array<std::uint64_t, 7> region_sizes{};  ///< BARs and ROM
+  std::uint64_t bar_size_codes = 0;             ///< see read_bar_size_codes()
 
   bool has_flr = false;        ///< offers a function level reset (Express or Advanced Features)
   bool no_soft_reset = false;  ///< keeps its state from D3hot to D0: no power management reset

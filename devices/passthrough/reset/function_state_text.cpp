@@ -8,9 +8,9 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::size_t kNumbers = 13 + std::tuple_size_v<decltype(FunctionState::region_sizes)>;
+constexpr std::size_t kNumbers = 14 + std::tuple_size_v<decltype(FunctionState::region_sizes)>;
 using Numbers = std::array<std::uint64_t, kNumbers>;
-constexpr std::size_t kFirstRegion = 13;
+constexpr std::size_t kFirstRegion = 14;
 
 template <class T>
 bool take(T& field, std::uint64_t number) {
@@ -39,9 +39,9 @@ std::optional<Numbers> parse_numbers(std::string_view text) {
 
 std::string to_text(const FunctionState& s) {
   std::string text = fmt::format(
-      "{:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x}", s.vendor, s.device,
+      "{:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x} {:x}", s.vendor, s.device,
       s.class_code, s.header_type, s.first_capability, s.power_management, s.msi, s.msix, s.express,
-      s.link_speed, s.link_width, unsigned{s.has_flr}, unsigned{s.no_soft_reset});
+      s.link_speed, s.link_width, unsigned{s.has_flr}, unsigned{s.no_soft_reset}, s.bar_size_codes);
   for (const std::uint64_t size : s.region_sizes) {
     text += fmt::format(" {:x}", size);
   }
@@ -60,7 +60,7 @@ std::optional<FunctionState> parse_function_state(std::string_view text) {
                     take(s.power_management, n[5]) && take(s.msi, n[6]) && take(s.msix, n[7]) &&
                     take(s.express, n[8]) && take(s.link_speed, n[9]) &&
                     take(s.link_width, n[10]) && take(s.has_flr, n[11]) &&
-                    take(s.no_soft_reset, n[12]);
+                    take(s.no_soft_reset, n[12]) && take(s.bar_size_codes, n[13]);
   for (std::size_t i = 0; i < s.region_sizes.size(); ++i) {
     s.region_sizes.at(i) = n.at(kFirstRegion + i);
   }

@@ -29,7 +29,8 @@ Result<Functions> read_functions(std::span<PhysicalDevice* const> devices,
       function.before.link_width =
           std::max(function.before.link_width, function.options.link_width);
     }
-    function.policy = &find_reset_policy(function.before.vendor, function.before.device);
+    function.policy = &find_reset_policy(function.before.vendor, function.before.device,
+                                         function.before.class_code);
     functions.push_back(function);
   }
   return functions;
@@ -106,10 +107,27 @@ std::string hot_reset_obstacle(ResetSet& set, std::span<PhysicalDevice* const> d
   return {};
 }
 
+std::string stale_after_function_reset(const ResetSet& set) {
+  for (const PlannedFunction& function : set.functions) {
+    const ResetPolicy& policy = *function.policy;
+    const bool is_for_want_of_better =
+        !set.hot_reset_obstacle.empty() || set.chosen == ResetMethod::kFunctionReset;
+    if (!policy.function_reset_suffices && !is_for_want_of_better) {
+      return fmt::format("not in place of a hot reset for {} ({}): {} (source: {})",
+                         function.device->name(), policy.name, policy.reason, policy.source);
+    }
+  }
+  return {};
+}
+
 // A function without a reset of its own is tolerated beside one that has it (the audio function of
 // a GPU), but not as the only one, and never when it is the display controller itself.
 std::string function_reset_obstacle(ResetSet& set) {
   std::string obstacle = policy_obstacle(set, ResetMethod::kFunctionReset);
+  if (!obstacle.empty()) {
+    return obstacle;
+  }
+  obstacle = stale_after_function_reset(set);
   if (!obstacle.empty()) {
     return obstacle;
   }
@@ -160,7 +178,23 @@ void choose_rungs(ResetSet& set, const ResetOptions& options) {
   }
 }
 
-/// Moves the first function and all that a hot reset of it covers from `rest` into a set.
+bool is_in_slot_of(const PhysicalDevice& one, const PhysicalDevice& other) {
+  const auto a = Bdf::parse(one.name());
+  const auto b = Bdf::parse(other.name());
+  return a && b && a->same_slot(*b);
+}
+
+/// Whether one of them is a display controller in the slot of `device`.
+bool has_display_in_slot(const Functions& functions, const PhysicalDevice& device) {
+  return std::any_of(
+      functions.begin(), functions.end(), [&device](const PlannedFunction& function) {
+        return function.before.is_display() && is_in_slot_of(device, *function.device);
+      });
+}
+
+/// Moves the first function and all that a hot reset of it covers from `rest` into a set. Where the
+/// host offers no hot reset, as for cards that vendor-reset looks after, a GPU and what is in its
+/// slot are a set all the same: its audio function has no reset of its own, and needs none.
 Result<ResetSet> take_set(PhysicalHost& host, Functions& rest,
                           std::span<PhysicalDevice* const> devices) {
   ResetSet set;
@@ -173,8 +207,10 @@ Result<ResetSet> take_set(PhysicalHost& host, Functions& rest,
   } else {
     set.hot_members = *std::move(members);
   }
-  const auto belongs = [&set, &first](const PlannedFunction& function) {
-    return function.device == &first || covers(set.hot_members, *function.device);
+  const bool is_gpu_slot = set.hot_members.empty() && has_display_in_slot(rest, first);
+  const auto belongs = [&](const PlannedFunction& function) {
+    return function.device == &first || covers(set.hot_members, *function.device) ||
+           (is_gpu_slot && is_in_slot_of(first, *function.device));
   };
   std::copy_if(rest.begin(), rest.end(), std::back_inserter(set.functions), belongs);
   rest.erase(std::remove_if(rest.begin(), rest.end(), belongs), rest.end());

@@ -24,8 +24,7 @@ enum class ResetMethod {
 };
 std::string_view to_string(ResetMethod method);
 
-/// A 32-bit register that tells after a reset whether the chip is well. Read only from functions
-/// of class 03 (display): the same device id range holds audio functions too.
+/// A 32-bit register that tells after a reset whether the chip is well.
 struct RegisterCheck {
   RegionIndex region;
   std::uint32_t offset;
@@ -51,12 +50,23 @@ struct ResetPolicy {
   std::span<const RegisterCheck> checks;
   std::string_view reason;
   std::string_view source;
+  /// A function reset may stand in for a hot reset that failed; else only where there is none.
+  bool function_reset_suffices = true;
+
+  /// GPU vendors give numbers of one range to GPUs and to the audio and USB functions beside them.
+  bool is_for_gpus() const { return vendor == 0x10de || vendor == 0x1002; }
+  /// Whether the row is about this device; rows for GPUs are about display controllers and
+  /// processing accelerators. `class_code` has 24 bits.
+  bool concerns(std::uint16_t of_vendor, std::uint16_t of_device, std::uint32_t class_code) const;
 };
 
-/// Every row; the first that matches wins.
+/// Every row; the first that concerns a device wins.
 std::span<const ResetPolicy> reset_policies();
-/// The row of a device, or the default row.
-const ResetPolicy& find_reset_policy(std::uint16_t vendor, std::uint16_t device);
+/// What holds for a device without a row.
+const ResetPolicy& default_reset_policy();
+/// The row of a device, or the default.
+const ResetPolicy& find_reset_policy(std::uint16_t vendor, std::uint16_t device,
+                                     std::uint32_t class_code);
 
 /// FLR must not be offered to a guest: a function reset is known to lose the device, or the user
 /// forbids every reset. `chosen`: by the user, who may also insist on it, but on nothing else by a

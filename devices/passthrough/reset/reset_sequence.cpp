@@ -22,6 +22,7 @@ struct Attempt {
   std::vector<std::string> oddities;  ///< worth telling, no fault
   bool is_partial = false;
   bool has_lost_function = false;  ///< one does not answer any more
+  bool has_begun = true;           ///< the host did not refuse the reset as a whole
 };
 
 std::vector<std::string> names_of(const ResetSet& set) {
@@ -55,6 +56,7 @@ class SetReset {
   const ResetClock& clock_;
   std::string history_;  ///< of failed attempts
   bool has_lost_function_ = false;
+  bool is_escalated_ = false;
 };
 
 void SetReset::quiesce_all(Attempt& attempt) {
@@ -111,6 +113,7 @@ Attempt SetReset::attempt(ResetMethod method) {
   } else if (method == ResetMethod::kHotReset) {
     const Status status = host_.hot_reset(*set_.functions.front().device);
     if (!status) {
+      attempt.has_begun = false;
       attempt.faults.push_back(status.error().to_string());
     }
   }
@@ -130,6 +133,7 @@ ResetCertificate SetReset::certify(ResetMethod method, milliseconds start,
   certificate.names = names_of(set_);
   certificate.method = method;
   certificate.duration = clock_.now() - start;
+  certificate.is_escalated = is_escalated_;
   certificate.verdict = attempt.is_partial             ? ResetVerdict::kPartial
                         : method == ResetMethod::kNone ? ResetVerdict::kUnreset
                                                        : ResetVerdict::kVerified;
@@ -181,6 +185,7 @@ ResetCertificate SetReset::run() {
       return certify(method, start, result);
     }
     has_lost_function_ = result.has_lost_function;
+    is_escalated_ = is_escalated_ || result.has_begun;
     std::string faults;
     for (const std::string& fault : result.faults) {
       add_sentence(faults, fault);

@@ -32,6 +32,10 @@ struct ResetCertificate {
   /// the host must do.
   std::string text;
 
+  /// Resets that were tried before this one did not help; one that the host refused to begin, for
+  /// instance because a device was busy, does not count.
+  bool is_escalated = false;
+
   bool is_safe() const { return verdict != ResetVerdict::kFailed; }
   void inspect(InspectNode& node) const;
 };

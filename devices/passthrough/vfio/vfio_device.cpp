@@ -127,6 +127,11 @@ Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t i
   return std::optional(TRY(vfio::parse_region_info(*answer)));
 }
 
+Result<std::uint64_t> VfioDevice::ask_region_size(RegionIndex index) {
+  const auto region = TRY(ask_region(static_cast<std::uint32_t>(index)));
+  return region ? region->info.size : std::uint64_t{0};
+}
+
 Status VfioDevice::load_region(std::uint32_t index) {
   if (auto region = TRY(ask_region(index))) {
     regions_[index] = {std::move(region->info), region->file_offset};

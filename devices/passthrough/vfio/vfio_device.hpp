@@ -30,6 +30,7 @@ class VfioDevice final : public PhysicalDevice {
 
   const std::string& name() const override { return name_; }
   const RegionInfo& region(RegionIndex index) const override;
+  Result<std::uint64_t> ask_region_size(RegionIndex index) override;
   std::vector<RegionIndex> specific_regions() const override;
   Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override;
   Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "vmm/base/bytes.hpp"
@@ -90,8 +91,38 @@ Status Connection::take(Message message) {
   pending.reply = {std::move(message.payload), std::move(message.fds)};
   pending.is_done = true;
   pending_.erase(found);
+  if (pending.limit > options_.timeout) {
+    give_more_time_to_others();
+  }
   changed_.notify_all();
   return {};
+}
+
+/// Those that waited behind a reset: the server may only now have come to them.
+void Connection::give_more_time_to_others() {
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& [id, other] : pending_) {
+    other->deadline = std::max(other->deadline, now + other->limit);
+  }
+}
+
+/// False if the answer did not come in time.
+bool Connection::wait_for(std::unique_lock<std::mutex>& lock, const Pending& pending) {
+  for (;;) {
+    if (pending.is_done || is_lost_) {
+      return true;
+    }
+    auto deadline = pending.deadline;
+    for (const auto& [id, other] : pending_) {
+      if (other->limit > options_.timeout) {
+        deadline = std::max(deadline, other->deadline);
+      }
+    }
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return false;
+    }
+    changed_.wait_until(lock, deadline);
+  }
 }
 
 Status Connection::refuse_command(const Header& header) {
@@ -153,7 +184,11 @@ Result<Connection::Reply> Connection::call(Command command, std::span<const std:
                                            std::chrono::milliseconds timeout, int& refusal) {
   refusal = 0;
   const auto limit = timeout.count() == 0 ? options_.timeout : timeout;
-  Pending pending{.command = command, .expect = expect, .reply = {}};
+  Pending pending{.command = command,
+                  .expect = expect,
+                  .reply = {},
+                  .limit = limit,
+                  .deadline = std::chrono::steady_clock::now() + limit};
   const std::uint16_t id = TRY(enter(pending));
   const auto sent = send({.id = id,
                           .command = static_cast<std::uint16_t>(command),
@@ -165,7 +200,7 @@ Result<Connection::Reply> Connection::call(Command command, std::span<const std:
     lose(sent.error().to_string());
   }
   std::unique_lock lock(mutex_);
-  const bool is_over = changed_.wait_for(lock, limit, [&] { return pending.is_done || is_lost_; });
+  const bool is_over = wait_for(lock, pending);
   if (!pending.is_done) {
     pending_.erase(id);
   }

@@ -45,8 +45,9 @@ class Connection {
 
   const ServerLimits& limits() const { return limits_; }
 
-  /// Sends and waits for the answer, at most `timeout` (0: the usual one). Errors: kHost; the
-  /// server refused (then refusal() tells its errno), or it has gone. Any thread.
+  /// Sends and waits for the answer, at most `timeout` (0: the usual one), or longer while the
+  /// server is busy with a command that may take longer: many do one thing at a time. Errors:
+  /// kHost; the server refused (then refusal() tells its errno), or it has gone. Any thread.
   Result<Reply> call(Command command, std::span<const std::byte> payload, std::span<const int> fds,
                      Expect expect, std::chrono::milliseconds timeout = {});
   /// As call(); the errno value of a refusal is in `refusal`, 0 otherwise.
@@ -67,6 +68,8 @@ class Connection {
     std::uint32_t flags = 0;
     std::uint32_t error = 0;
     Reply reply;
+    std::chrono::milliseconds limit{0};
+    std::chrono::steady_clock::time_point deadline = {};
   };
 
   Connection(MessageSocket socket, Options options);
@@ -76,6 +79,8 @@ class Connection {
   Status refuse_command(const Header& header);
   Status send(const Header& header, std::span<const std::byte> payload, std::span<const int> fds);
   Result<std::uint16_t> enter(Pending& pending);
+  bool wait_for(std::unique_lock<std::mutex>& lock, const Pending& pending);
+  void give_more_time_to_others();
   Result<Reply> finish(Pending& pending, int& refusal) const;
 
   const Options options_;

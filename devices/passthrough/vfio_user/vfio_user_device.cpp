@@ -164,6 +164,18 @@ Result<vfio_user::Connection::Reply> VfioUserDevice::ask_region(RegionIndex inde
                            options_.timeout, refusal);
 }
 
+Result<std::uint64_t> VfioUserDevice::ask_region_size(RegionIndex index) {
+  int refusal = 0;
+  const auto reply = ask_region(index, kRegionRoom, refusal);
+  if (!reply && refusal == EINVAL) {
+    return std::uint64_t{0};
+  }
+  if (!reply) {
+    return reply.error();
+  }
+  return TRY(trust(vfio_user::parse_region(reply->payload, index))).info.size;
+}
+
 Status VfioUserDevice::load_region(RegionIndex index) {
   int refusal = 0;
   auto reply = ask_region(index, kRegionRoom, refusal);

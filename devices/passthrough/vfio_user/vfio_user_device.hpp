@@ -50,6 +50,7 @@ class VfioUserDevice final : public PhysicalDevice {
   const std::string& name() const override { return name_; }
   bool is_gone() const override { return connection_ == nullptr || connection_->is_lost(); }
   const RegionInfo& region(RegionIndex index) const override;
+  Result<std::uint64_t> ask_region_size(RegionIndex index) override;
   std::vector<RegionIndex> specific_regions() const override;
   Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override;
   /// A write that begins a function level reset returns when the function is ready again.

@@ -53,6 +53,16 @@ class FakeResetDevice : public PhysicalDevice {
     set16(kMsix + 2, 0x8003);
   }
 
+  /// Extended configuration space with a Resizable BAR capability behind another one.
+  void make_resizable(std::uint16_t size_code) {
+    regions.at(7).size = config.size();
+    set16(0x100, 0x0001);
+    set16(0x102, 0x1401);  // next: 0x140
+    set16(0x140, 0x0015);
+    set16(0x142, 0x0001);
+    set16(0x148, static_cast<std::uint16_t>(size_code << 8 | 1 << 5));
+  }
+
   const std::string& name() const override { return name_; }
   const RegionInfo& region(RegionIndex index) const override {
     return regions.at(static_cast<std::size_t>(index));
@@ -112,7 +122,7 @@ class FakeResetDevice : public PhysicalDevice {
     return on_function_reset ? on_function_reset() : Status();
   }
 
-  std::array<std::byte, 256> config{};
+  std::array<std::byte, 4096> config{};
   std::array<RegionInfo, 9> regions;
   std::map<std::uint64_t, std::uint32_t> registers;
   bool can_function_reset = true;

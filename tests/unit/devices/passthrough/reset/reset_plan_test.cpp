@@ -80,6 +80,18 @@ TEST_F(ResetPlanTest, PoliciesDecideTheOrder) {
   EXPECT_THAT(plan().check().error().message(), HasSubstr("virtual function"));
 }
 
+TEST_F(ResetPlanTest, FunctionResetThatKeepsStaleStateIsForWantOfBetterOnly) {
+  set_gpu(0x10de, 0x2330);  // H100
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kHot));
+  EXPECT_THAT(plan().sets()[0].function_reset_obstacle, HasSubstr("stale firmware state"));
+  std::vector<FunctionResetOptions> choices(2);
+  choices[0].method = kFunction;
+  EXPECT_THAT(ResetPlan::create(host_, devices_, {}, choices)->sets()[0].rungs,
+              ElementsAre(kFunction));
+  devices_ = {&gpu_};  // a hot reset would hit a stranger
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction));
+}
+
 TEST_F(ResetPlanTest, ConfigurationChoosesButCannotAllow) {
   ResetOptions options;
   options.only = kFunction;
@@ -155,13 +167,18 @@ TEST_F(ResetPlanTest, LinkIsAsWideAsBeforeTheKernelOpenedIt) {
 }
 
 TEST(FunctionStateText, HostileLinesAreNoState) {
-  for (const std::string text :
-       {"", "1", "x", "1234 5678 30000", "-1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0",
-        "10000 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0", "1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0",
-        "1 0 0 0 0 0 0 0 0 0 0 2 0 0 0 0 0 0 0 0"}) {
+  std::string rest;
+  for (int i = 0; i < 9; ++i) {
+    rest += " 0";
+  }
+  const std::string good = "1 0 0 0 0 0 0 0 0 0 0 1" + rest;  // 21 numbers
+  EXPECT_TRUE(parse_function_state(good));
+  EXPECT_TRUE(parse_function_state("1 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 0 ffffffffffffffff"));
+  for (const std::string& text :
+       {std::string(), std::string("1"), std::string("x"), "-" + good, "1000" + good, good + " 0",
+        good.substr(0, good.size() - 2), "1 0 0 0 0 0 0 0 0 0 0 2" + rest}) {
     EXPECT_FALSE(parse_function_state(text)) << text;
   }
-  EXPECT_TRUE(parse_function_state("1 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 ffffffffffffffff"));
 }
 
 TEST_F(ResetPlanTest, FunctionLevelResetAndSoftResetBitsAreRead) {

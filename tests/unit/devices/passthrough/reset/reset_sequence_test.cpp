@@ -177,6 +177,7 @@ TEST_F(ResetSequenceTest, NothingUnverifiedIsEverCalledASuccess) {
       {"capabilities", [](FakeResetDevice& d) { d.set16(0x06, 0); }, "capabilities"},
       {"chain", [](FakeResetDevice& d) { d.set16(0x60, 0x0010); }, "capabilities"},
       {"BAR", [](FakeResetDevice& d) { d.regions.at(0).size /= 2; }, "sizes of its BARs"},
+      {"resizable BAR", [](FakeResetDevice& d) { d.make_resizable(7); }, "sizes of its BARs"},
       {"link width", [](FakeResetDevice& d) { d.set16(0x60 + 0x12, 0x0013); }, "link width is x1"},
       {"link speed", [](FakeResetDevice& d) { d.set16(0x60 + 0x12, 0x0081); },
        "link speed is generation 1"},
@@ -185,6 +186,7 @@ TEST_F(ResetSequenceTest, NothingUnverifiedIsEverCalledASuccess) {
       {"MSI", [](FakeResetDevice& d) { d.set16(0x52, 1); }, "MSI is still on"},
       {"MSI-X", [](FakeResetDevice& d) { d.set16(0x92, 0x8000); }, "MSI-X is still on"},
   };
+  gpu_.make_resizable(8);
   ResetOptions options;
   options.only = ResetMethod::kHotReset;
   for (const Damage& damage : damages) {
@@ -250,13 +252,6 @@ TEST_F(ResetSequenceTest, DecodeThatTheResetBroughtBackIsSwitchedOff) {
 
 TEST_F(ResetSequenceTest, PartialWhereAFunctionHasNoResetOfItsOwn) {
   audio_.can_function_reset = false;
-  host_.sets.clear();
-  // Without hot reset the functions are sets of their own: the audio function has none at all.
-  const ResetPlan split = plan();
-  ASSERT_EQ(split.sets().size(), 2u);
-  EXPECT_THAT(split.check().error().to_string(), HasSubstr(kAudio));
-  // As one set, forced to function resets.
-  host_.sets = {{member(kGpu), member(kAudio)}};
   ResetOptions options;
   options.only = ResetMethod::kFunctionReset;
   const auto result = run(plan(options));
@@ -264,6 +259,38 @@ TEST_F(ResetSequenceTest, PartialWhereAFunctionHasNoResetOfItsOwn) {
   EXPECT_EQ(result->front().verdict, ResetVerdict::kPartial);
   EXPECT_THAT(result->front().text, HasSubstr(kAudio + " has no reset of its own"));
   EXPECT_THAT(resets(), ElementsAre(kGpu + " function reset"));
+}
+
+// vendor-reset tells the kernel that such a card has no bus reset, and VFIO then offers none.
+TEST_F(ResetSequenceTest, GpuAndAudioFunctionAreOneSetWithoutAHotReset) {
+  host_.sets.clear();
+  audio_.can_function_reset = false;
+  const ResetPlan made = plan();
+  ASSERT_EQ(made.sets().size(), 1u);
+  EXPECT_TRUE(made.check());
+  const auto result = run(made);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->front().verdict, ResetVerdict::kPartial);
+  EXPECT_THAT(resets(), ElementsAre(kGpu + " function reset"));
+  // Any two functions are no GPU with what belongs to it.
+  gpu_.set16(0x0a, 0x0200);
+  EXPECT_EQ(plan().sets().size(), 2u);
+  EXPECT_THAT(plan().check().error().to_string(), HasSubstr(kAudio));
+}
+
+TEST_F(ResetSequenceTest, ResetThatTheHostRefusedIsTriedFirstAgain) {
+  const ResetPlan made = plan();
+  host_.on_hot_reset = [] { return Status(fail(ErrorKind::kHost, "Busy ten times")); };
+  EXPECT_FALSE(run(made)->front().is_escalated);
+  host_.on_hot_reset = [this] {
+    gpu_.set16(0x60 + 0x12, 0x0013);
+    return Status();
+  };
+  gpu_.on_function_reset = [this] {
+    gpu_.set16(0x60 + 0x12, 0x0083);
+    return Status();
+  };
+  EXPECT_TRUE(run(made)->front().is_escalated);
 }
 
 TEST_F(ResetSequenceTest, StuckPowerStateIsToldWhenTheResetCuresIt) {

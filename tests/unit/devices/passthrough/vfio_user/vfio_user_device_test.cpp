@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <future>
+#include <thread>
 
 #include "devices/passthrough/vfio_user/vfio_user_host.hpp"
 #include "tests/unit/devices/passthrough/vfio_user/scripted_server.hpp"
@@ -202,6 +204,33 @@ TEST_F(VfioUser, MemoryIsGivenAsAFile) {
   ASSERT_TRUE(device_->unmap_dma(Iova(0x100000), 0x2000));
   EXPECT_EQ(server_.take_last(Command::kDmaUnmap).payload.size(), 24U);
   EXPECT_FALSE(device_->map_dma(Iova(0), {.bytes = memory->bytes()}));
+}
+
+// Many servers do one thing at a time.
+TEST_F(VfioUser, AccessWaitsAsLongAsTheResetThatKeepsTheServerBusy) {
+  options_ = {.timeout = milliseconds(1000), .reset_timeout = milliseconds(60000)};
+  std::promise<void> is_busy;
+  server_.on(Command::kDeviceReset, [&](const Message& message) {
+    is_busy.set_value();
+    std::this_thread::sleep_for(options_.timeout + options_.timeout / 2);
+    server_.behave(message);
+  });
+  open();
+  auto reset = std::async(std::launch::async, [this] { return device_->slot_reset(); });
+  is_busy.get_future().wait();
+  std::array<std::byte, 4> ids{};
+  EXPECT_TRUE(device_->read(RegionIndex::kConfig, 0, ids));
+  EXPECT_TRUE(reset.get());
+  EXPECT_FALSE(device_->is_gone());
+}
+
+TEST_F(VfioUser, SizeOfARegionIsAskedAnew) {
+  open();
+  EXPECT_EQ(device_->ask_region_size(RegionIndex::kBar0).value(), 0x10000U);
+  EXPECT_EQ(device_->ask_region_size(RegionIndex::kBar1).value(), 0U);
+  server_.bar0.resize(0x2000);
+  EXPECT_EQ(device_->ask_region_size(RegionIndex::kBar0).value(), 0x2000U);
+  EXPECT_EQ(device_->region(RegionIndex::kBar0).size, 0x10000U);
 }
 
 // The slot's reset is the protocol's; a function's is a write of Device Control.
