@@ -8,6 +8,8 @@ namespace gpuvm {
 namespace {
 
 constexpr RegionArea kNvidiaMirror{.offset = 0x88000, .size = 0x1000};
+/// In the mirror: where drivers acknowledge an MSI, beside the capability's id.
+constexpr RegionArea kNvidiaMsiRearm{.offset = 0x704, .size = 4};
 constexpr RegionArea kNvidiaLowMirror{.offset = 0x1800, .size = 0x100};
 constexpr RegionArea kAtiMirror{.offset = 0x4000, .size = 0x1000};
 
@@ -57,7 +59,7 @@ FunctionOverlays::FunctionOverlays(const Options& options) : quirks_(options.qui
 }
 
 void FunctionOverlays::add_quirk(const Options& options, const QuirkPolicy& policy) {
-  const auto mirror = [&](RegionArea area, WriteRelays* relays) {
+  const auto mirror = [&](RegionArea area, WriteRelays* relays, std::vector<RegionArea> forwarded) {
     owned_.push_back(std::make_unique<ConfigMirror>(
         ConfigMirror::Options{.device = options.device,
                               .bar = policy.bar,
@@ -69,7 +71,7 @@ void FunctionOverlays::add_quirk(const Options& options, const QuirkPolicy& poli
                                       relays->note(offset, in);
                                     }
                                   },
-                              .writes_reach_hardware = relays != nullptr}));
+                              .forwarded = std::move(forwarded)}));
   };
   const auto window = [&](std::unique_ptr<ConfigWindow> made) {
     windows_.push_back(made.get());
@@ -78,13 +80,13 @@ void FunctionOverlays::add_quirk(const Options& options, const QuirkPolicy& poli
   switch (policy.kind) {
     case QuirkKind::kNvidiaMirror:
       relays_ = std::make_unique<WriteRelays>(options.device, policy.bar, options.doorbells);
-      mirror(kNvidiaMirror, relays_.get());  // the MSI re-arm is a write there
+      mirror(kNvidiaMirror, relays_.get(), {{options.msi_capability, 2}, kNvidiaMsiRearm});
       break;
     case QuirkKind::kNvidiaLowMirror:
-      mirror(kNvidiaLowMirror, nullptr);
+      mirror(kNvidiaLowMirror, nullptr, {});
       break;
     case QuirkKind::kAtiMirror:
-      mirror(kAtiMirror, nullptr);
+      mirror(kAtiMirror, nullptr, {});
       break;
     case QuirkKind::kNvidiaWindow:
       window(nvidia_window(options.device, options.config));

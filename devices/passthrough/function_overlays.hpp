@@ -25,8 +25,9 @@ class FunctionOverlays : public Inspectable {
     std::mutex& mutex;  ///< the function's, which guards msix
     Msix* msix;         ///< nullptr without MSI-X
     std::vector<QuirkKind> quirks;
-    ConfigAccess config;             ///< takes the function's lock
-    Doorbells* doorbells = nullptr;  ///< for writes that the kernel can repeat; nullptr: none
+    std::uint16_t msi_capability = 0;  ///< its offset; 0: none
+    ConfigAccess config;               ///< takes the function's lock
+    Doorbells* doorbells = nullptr;    ///< for writes that the kernel can repeat; nullptr: none
   };
   explicit FunctionOverlays(const Options& options);
 

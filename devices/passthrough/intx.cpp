@@ -9,11 +9,18 @@ namespace gpuvm {
 Status IntxLine::connect_device(const Wires& wires) {
   const int trigger = wires.trigger.fd();
   TRY(device_.set_irq_fds(IrqType::kIntx, 0, {&trigger, 1}));
-  TRY(device_.set_intx_unmask_fd(wires.resample.fd()));
+  return masked_ ? device_.set_intx_masked(true) : device_.set_intx_unmask_fd(wires.resample.fd());
+}
+
+// While the line is masked the end of an interrupt must not unmask it: KVM signals the resample
+// events of all that share a pin, whoever raised it.
+Status IntxLine::mask_device(const Wires& wires) {
   if (masked_) {
-    TRY(device_.set_intx_masked(true));
+    TRY(device_.set_intx_unmask_fd(-1));
+    return device_.set_intx_masked(true);
   }
-  return {};
+  TRY(device_.set_intx_unmask_fd(wires.resample.fd()));
+  return device_.set_intx_masked(false);
 }
 
 Status IntxLine::enable() {
@@ -47,7 +54,7 @@ Status IntxLine::set_masked(bool masked) {
     return {};
   }
   masked_ = masked;
-  return wires_ ? device_.set_intx_masked(masked) : Status();
+  return wires_ ? mask_device(*wires_) : Status();
 }
 
 void IntxLine::inspect(InspectNode& node) const {

@@ -37,6 +37,7 @@ class IntxLine : public Inspectable {
     EventFd resample;
   };
   Status connect_device(const Wires& wires);
+  Status mask_device(const Wires& wires);
 
   PhysicalDevice& device_;
   InterruptPins& pins_;

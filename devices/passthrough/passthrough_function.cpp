@@ -66,13 +66,15 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options
   auto mutex = std::make_unique<std::mutex>();
   auto interrupts = std::make_unique<FunctionInterrupts>(plan.interrupts(options));
   auto relay = std::make_unique<ConfigRelay>();
-  auto overlays =
-      std::make_unique<FunctionOverlays>(FunctionOverlays::Options{.device = options.device,
-                                                                   .mutex = *mutex,
-                                                                   .msix = interrupts->msix(),
-                                                                   .quirks = options.quirks,
-                                                                   .config = relay->access(),
-                                                                   .doorbells = options.doorbells});
+  auto overlays = std::make_unique<FunctionOverlays>(FunctionOverlays::Options{
+      .device = options.device,
+      .mutex = *mutex,
+      .msix = interrupts->msix(),
+      .quirks = options.quirks,
+      .msi_capability =
+          find_capability(plan.config, static_cast<std::uint8_t>(pci::CapabilityId::kMsi)),
+      .config = relay->access(),
+      .doorbells = options.doorbells});
   auto bars = TRY(FunctionBars::create(plan.bars(options, *overlays)));
   const auto decode = bars->physical_decode();
   VirtualConfig registers(plan.config, std::move(plan.patch), TRY(bars->make_registers()), decode);

@@ -97,7 +97,7 @@ class PhysicalDevice {
   virtual Status set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) = 0;
   /// Disables the type altogether.
   virtual Status disable_irqs(IrqType type) = 0;
-  /// INTx only: eventfd whose signal unmasks the line (KVM's resample).
+  /// INTx only: eventfd whose signal unmasks the line (KVM's resample); -1: none any more.
   virtual Status set_intx_unmask_fd(int fd) = 0;
   virtual Status set_intx_masked(bool masked) = 0;
 

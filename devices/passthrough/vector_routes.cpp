@@ -54,6 +54,12 @@ Status VectorRoutes::grow(std::uint32_t vector) {
     active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(before), active_.end());
     TRY(connect_device(static_cast<std::uint32_t>(before)));
   }
+  // What came meanwhile is lost: drivers can bear an interrupt too many, and not one too few.
+  for (std::size_t i = 0; i < before; ++i) {
+    if (active_[i].route) {
+      active_[i].event.signal();
+    }
+  }
   return status;
 }
 

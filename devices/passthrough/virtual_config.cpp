@@ -2,6 +2,8 @@
 // VirtualConfig: see the header.
 #include "devices/passthrough/virtual_config.hpp"
 
+#include <utility>
+
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
@@ -105,7 +107,12 @@ VirtualConfig::Effect VirtualConfig::write_bar(std::uint16_t offset, std::uint32
                                                std::uint32_t mask) {
   const auto before = bars_.read(offset);
   bars_.write(offset, value, mask);
-  return Effect{.decode_changed = bars_.read(offset) != before && !looks_like_sizing(offset)};
+  const bool is_changed = bars_.read(offset) != before;
+  if (looks_like_sizing(offset)) {
+    state_.has_unsettled_bar = state_.has_unsettled_bar || is_changed;
+    return {};
+  }
+  return Effect{.decode_changed = std::exchange(state_.has_unsettled_bar, false) || is_changed};
 }
 
 bool VirtualConfig::looks_like_sizing(std::uint16_t offset) const {

@@ -20,7 +20,8 @@ class VirtualConfig : public Inspectable {
   struct State {
     std::uint16_t command = 0;  ///< only kVirtualCommand
     std::uint8_t interrupt_line = 0;
-    std::uint8_t power_state = 0;  ///< 0: D0, 3: D3hot
+    std::uint8_t power_state = 0;    ///< 0: D0, 3: D3hot
+    bool has_unsettled_bar = false;  ///< a write that looked like sizing has moved nothing yet
   };
 
   /// What a write asks for.

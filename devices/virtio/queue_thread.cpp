@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <system_error>
 
 namespace gpuvm {
 namespace {
@@ -24,17 +25,22 @@ Result<std::unique_ptr<QueueThread>> QueueThread::create(Options options) {
   return std::unique_ptr<QueueThread>(new QueueThread(std::move(options), std::move(stop)));
 }
 
-void QueueThread::start() {
+Status QueueThread::start() {
   if (started()) {
-    return;
+    return {};
   }
-  thread_ = std::thread([this] {
-    sigset_t signals;
-    sigfillset(&signals);
-    pthread_sigmask(SIG_SETMASK, &signals, nullptr);  // signals are the control thread's
-    pthread_setname_np(pthread_self(), options_.name.c_str());
-    run();
-  });
+  try {
+    thread_ = std::thread([this] {
+      sigset_t signals;
+      sigfillset(&signals);
+      pthread_sigmask(SIG_SETMASK, &signals, nullptr);  // signals are the control thread's
+      pthread_setname_np(pthread_self(), options_.name.c_str());
+      run();
+    });
+  } catch (const std::system_error& error) {
+    return fail(ErrorKind::kHost, "Cannot start the thread {}: {}", options_.name, error.what());
+  }
+  return {};
 }
 
 void QueueThread::stop() {

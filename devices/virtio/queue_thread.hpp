@@ -30,7 +30,8 @@ class QueueThread {
   QueueThread& operator=(const QueueThread&) = delete;
 
   /// Serves every queue once, then those whose doorbells ring. Does nothing when started.
-  void start();
+  /// Errors: kHost: this process may have no more threads.
+  Status start();
   /// Returns when serve() has, and is not called any more. Does nothing when stopped.
   void stop();
   bool started() const { return thread_.joinable(); }

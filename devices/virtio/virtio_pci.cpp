@@ -167,7 +167,9 @@ void VirtioPci::follow_registers() {
     return;
   }
   options_.device.start(registers_.features());
-  thread_->start();
+  if (const auto status = thread_->start(); !status) {
+    declare_broken(status.error());
+  }
 }
 
 Status VirtioPci::make_rings() {

@@ -186,7 +186,10 @@ Status check_pinning(const PinningRights& rights, std::uint64_t bytes) {
 
 Status check_kernel_release(std::string_view release) {
   for (const std::string_view bad : kBadReleases) {
-    if (release == bad || release.starts_with(std::string(bad) + "-")) {
+    const bool is_longer = release.size() > bad.size();
+    const bool is_other_number =
+        is_longer && release[bad.size()] >= '0' && release[bad.size()] <= '9';
+    if (release.starts_with(bad) && !is_other_number) {
       return fail(ErrorKind::kHost,
                   "Linux {} cannot reset a GPU together with its other functions (a fault of this "
                   "release, repaired in the next): update the host's kernel",
@@ -194,6 +197,20 @@ Status check_kernel_release(std::string_view release) {
     }
   }
   return {};
+}
+
+/// The kernel's version with its stable number. Debian's release names ("6.1.0-49-amd64") have
+/// none; its /proc/version ends with the version of the package ("Debian 6.1.174-1 (2026-06-01)").
+std::string kernel_release(const HostSystem& host) {
+  constexpr std::string_view kDebian = " Debian ";
+  const auto version = host.read("/proc/version");
+  if (const auto at = version ? version->rfind(kDebian) : std::string::npos;
+      at != std::string::npos) {
+    const std::string package = version->substr(at + kDebian.size());
+    return package.substr(0, package.find(' '));
+  }
+  const auto release = host.read("/proc/sys/kernel/osrelease");
+  return release ? *release : "";
 }
 
 std::vector<Finding> check_host(const HostSystem& host, const HostNeeds& needs) {
@@ -204,8 +221,7 @@ std::vector<Finding> check_host(const HostSystem& host, const HostNeeds& needs) 
     return findings;
   }
   findings.push_back({"iommu", check_iommu(host)});
-  const auto release = host.read("/proc/sys/kernel/osrelease");
-  findings.push_back({"kernel", check_kernel_release(release ? *release : "")});
+  findings.push_back({"kernel", check_kernel_release(kernel_release(host))});
   findings.push_back(
       {"memory lock", check_pinning(PinningRights::of_this_process(host), needs.memory)});
   for (const Bdf& bdf : needs.devices) {

@@ -213,8 +213,11 @@ std::vector<CpuidEntry> guest_cpuid(std::span<const CpuidEntry> supported, std::
 unsigned physical_address_bits(std::span<const CpuidEntry> entries) {
   for (const auto& entry : entries) {
     if (entry.leaf == 0x80000008) {
-      // Guest physical bits (23:16) apply to nested paging; 0 means the same as 7:0.
-      return entry[Reg::kEax] & 0xff;
+      // KVM tells in bits 23:16 what its page tables can map where that is less (AMD64 Architecture
+      // Programmer's Manual 3, E.4.7: guest physical address size); 0 means the same as 7:0.
+      const unsigned bits = entry[Reg::kEax] & 0xff;
+      const unsigned mappable = entry[Reg::kEax] >> 16 & 0xff;
+      return mappable == 0 ? bits : std::min(bits, mappable);
     }
   }
   return 36;

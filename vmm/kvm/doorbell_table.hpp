@@ -16,6 +16,11 @@ class DoorbellTable : public Doorbells, public Inspectable {
  public:
   /// Binds to a VM that has none and adds all known ones. Call while no vCPU runs.
   Status attach(int vm_fd);
+  /// The VM is about to go; until the next attach() nothing reaches one.
+  void detach() {
+    const std::lock_guard lock(mutex_);
+    vm_fd_ = -1;
+  }
 
   Status connect(GuestAddress at, unsigned size, int event_fd) override;
   Status connect_value(GuestAddress at, unsigned size, std::uint64_t value, int event_fd) override;

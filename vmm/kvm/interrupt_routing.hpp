@@ -18,6 +18,11 @@ class InterruptRouting : public MsiController, public InterruptPins, public Insp
 
   /// Binds to a VM with a fresh irqchip. Routes and pins must have been disconnected before.
   Status attach(int vm_fd);
+  /// The VM is about to go; until the next attach() nothing reaches one.
+  void detach() {
+    const std::lock_guard lock(mutex_);
+    vm_fd_ = -1;
+  }
 
   Result<Gsi> connect(int event_fd, MsiMessage message) override;
   Status update(Gsi route, MsiMessage message) override;

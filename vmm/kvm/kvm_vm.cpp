@@ -34,6 +34,9 @@ Result<std::unique_ptr<KvmVm>> KvmVm::create(const KvmSystem& system, KvmVmOptio
 Status KvmVm::rebuild() {
   vcpus_.clear();
   vfio_link_.reset();
+  slots_.detach();
+  interrupts_.detach();
+  doorbells_.detach();
   vm_.reset();
   vm_ = TRY(system_.create_vm());
   TRY(create_chips());

@@ -19,6 +19,11 @@ class MemorySlotTable : public MemorySlots, public Inspectable {
 
   /// Binds to a VM that has no slots and adds all known ones. Call while no vCPU runs.
   Status attach(int vm_fd);
+  /// The VM is about to go; until the next attach() nothing reaches one.
+  void detach() {
+    const std::lock_guard lock(mutex_);
+    vm_fd_ = -1;
+  }
 
   Result<SlotId> map(GuestAddress at, std::span<std::byte> host, SlotAccess access) override;
   void unmap(SlotId slot) override;

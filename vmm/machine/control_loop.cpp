@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/control_loop.hpp"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 #include "vmm/base/asio.hpp"
 #include "vmm/base/log.hpp"
@@ -34,8 +39,13 @@ struct ControlLoop::Impl {
   /// vCPUs stop: what it wished in a former life is void.
   void post_reset(const char* why) {
     asio::post(context, [this, why, wished_in = life.load()] {
-      if (machine != nullptr && !result && wished_in == life) {
+      if (machine == nullptr || result || wished_in != life) {
+        return;
+      }
+      if (!rebooting) {
         handle_reset(why);
+      } else if (*rebooting != wished_in) {
+        next_reset = why;  // the next life is on already
       }
     });
   }
@@ -44,13 +54,57 @@ struct ControlLoop::Impl {
     log::info("The guest resets ({})", why);
     if (on_reboot == RebootAction::kExit) {
       finish(kExitGuestReset);
-      return;
+    } else if (end_asked) {
+      log::info("It was asked to end, and is not started again");
+      finish(status_if_forced);
+    } else {
+      begin_reboot();
     }
-    machine->stop_vcpus();
-    ++life;  // before the next life, whose guest may reset at once
-    if (auto status = machine->reboot(); !status) {
-      finish(std::move(status).error().with_context("Guest reset"));
+  }
+
+  /// On a thread of its own: a reset of the devices may take minutes, and signals and the console
+  /// are served meanwhile.
+  void begin_reboot() {
+    rebooting = life.load();
+    const auto reboot = [this] {
+      machine->stop_vcpus();
+      ++life;  // before the next life, whose guest may reset at once
+      asio::post(context, [this, status = machine->reboot()] { end_reboot(status); });
+    };
+    try {
+      worker = std::thread([reboot] {
+        pthread_setname_np(pthread_self(), "reboot");
+        reboot();
+      });
+    } catch (const std::system_error&) {  // no more threads for this process
+      reboot();
     }
+  }
+
+  void end_reboot(const Status& status) {
+    wait_for_worker();
+    rebooting.reset();
+    const char* const why = std::exchange(next_reset, nullptr);
+    if (!status) {
+      finish(Error(status.error()).with_context("Guest reset"));
+    } else if (end_asked) {
+      finish(status_if_forced);
+    } else if (why != nullptr) {
+      handle_reset(why);
+    }
+  }
+
+  void wait_for_worker() {
+    if (worker.joinable()) {
+      worker.join();
+    }
+  }
+
+  /// While devices are reset there is no guest to ask, and nothing to end before that is done.
+  void ask_while_rebooting(int status) {
+    log::info("The guest ends when the reset of its devices is done");
+    end_asked = true;
+    status_if_forced = status;
   }
 
   void wait_for_signal(ControlLoop& loop) {
@@ -72,7 +126,11 @@ struct ControlLoop::Impl {
   asio::steady_timer grace;
   Machine* machine = nullptr;
   bool end_asked = false;
-  std::atomic<std::uint64_t> life{0};  ///< reboots so far
+  int status_if_forced = 0;                ///< of who asked
+  std::atomic<std::uint64_t> life{0};      ///< reboots so far
+  std::optional<std::uint64_t> rebooting;  ///< the life that ended; while `worker` is at work
+  const char* next_reset = nullptr;        ///< wish of the life that begins; nullptr: none
+  std::thread worker;                      ///< has the machine to itself meanwhile
   std::optional<Result<int>> result;
 };
 
@@ -106,7 +164,11 @@ void ControlLoop::vcpu_ended(VcpuEvent event, const std::string& failure) {
   }
   const auto kind =
       event == VcpuEvent::kMemoryGone ? ErrorKind::kUnsafeDevice : ErrorKind::kInternal;
-  asio::post(impl->context, [impl, kind, failure] { impl->finish(Error(kind, failure)); });
+  asio::post(impl->context, [impl, kind, failure, failed_in = impl->life.load()] {
+    if (failed_in == impl->life) {  // else it was of a guest that has reset since
+      impl->finish(Error(kind, failure));
+    }
+  });
 }
 
 void ControlLoop::fail(Error error) {
@@ -115,6 +177,10 @@ void ControlLoop::fail(Error error) {
 }
 
 void ControlLoop::ask_for_end(int status_if_forced) {
+  if (impl_->rebooting) {
+    impl_->ask_while_rebooting(status_if_forced);
+    return;
+  }
   if (impl_->machine == nullptr || impl_->end_asked) {
     log::warn("{}", impl_->machine == nullptr ? "The start is broken off"
                                               : "Ending the guest without its consent");
@@ -122,6 +188,7 @@ void ControlLoop::ask_for_end(int status_if_forced) {
     return;
   }
   impl_->end_asked = true;
+  impl_->status_if_forced = status_if_forced;
   log::info("Power button pressed; the guest has {} s to power off (ask again to end it now)",
             kPowerOffGrace.count());
   impl_->machine->power().press_power_button();
@@ -154,6 +221,7 @@ Result<int> ControlLoop::run(Machine& machine) {
   if (!impl_->result) {
     impl_->context.run();
   }
+  impl_->wait_for_worker();  // something else has ended the guest
   impl_->machine = nullptr;
   return outcome();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ControlLoop: the control thread's decisions while a guest runs: what follows a reset, a
 // power-off, a signal or a failure. One io_context; everything that changes the machine happens on
-// it.
+// it, or, for a reboot, on a thread that has the machine until it is done.
 #pragma once
 
 #include <chrono>

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "devices/passthrough/reset/reset_policy.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/host/pci_device.hpp"
 
 namespace gpuvm {
@@ -85,6 +86,23 @@ Status check_open_is_safe(const HostSystem& host, const Bdf& bdf) {
                                     device.slot_functions().size() > 1);
 }
 
+std::string open_advice(const HostSystem& host, const Bdf& bdf) {
+  const std::string parameter = "/sys/module/vfio_pci/parameters/disable_idle_d3";
+  const auto device = HostPciDevice::open(host, bdf);
+  const auto value = host.read(parameter);
+  if (!device || !value || !value->starts_with("N")) {
+    return {};
+  }
+  const auto& policy =
+      find_reset_policy(device->ids().vendor, device->ids().device, device->ids().class_code);
+  return policy.sleeps_badly
+             ? fmt::format(
+                   "{} ({}) may not wake from the power state into which vfio-pci puts it while no "
+                   "guest has it (source: {}). As root: `echo Y > {}`",
+                   bdf.to_string(), policy.name, policy.source, parameter)
+             : std::string();
+}
+
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries) {
   std::vector<HostFunction> functions;
@@ -161,6 +179,9 @@ Status HostDevices::bind() {
       continue;
     }
     TRY(check_open_is_safe(host_, function.host));
+    if (const auto advice = open_advice(host_, function.host); !advice.empty()) {
+      log::warn("{}", advice);
+    }
     if (function.managed) {
       managed.push_back(function.host);
     }

@@ -55,6 +55,9 @@ std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf);
 /// kernel's way. Errors: kUnsafeDevice with the command that cures it.
 Status check_open_is_safe(const HostSystem& host, const Bdf& bdf);
 
+/// What the user should know before such a function is opened; empty: nothing.
+std::string open_advice(const HostSystem& host, const Bdf& bdf);
+
 class HostDevices : public Inspectable {
  public:
   /// Binds and opens; all or nothing. `host` must outlive this. Errors: kConfig, kHost.

@@ -295,8 +295,7 @@ Status Machine::load_and_start() {
   }
   TRY(pci_->start());
   TRY(enter(LifecycleState::kRunning));
-  threads_->start(vm_->vcpus());
-  return {};
+  return threads_->start(vm_->vcpus());
 }
 
 Status Machine::power_on() {

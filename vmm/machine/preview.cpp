@@ -72,6 +72,9 @@ void describe_function(const HostSystem& host, const Function& function, Inspect
   }
   const Status opening = check_open_is_safe(host, function.place.host);
   node.field("opening", opening ? "safe" : opening.error().to_string());
+  if (const auto advice = open_advice(host, function.place.host); !advice.empty()) {
+    node.field("advice", advice);
+  }
 }
 
 /// Those that the device could have, on or off.

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <system_error>
 
 #include "vmm/base/log.hpp"
 
@@ -26,11 +27,14 @@ void install_kick_handler() {
   sigaction(kick_signal(), &action, nullptr);
 }
 
-/// Signals for the process (SIGTERM …) are the control thread's business.
+/// Signals for the process (SIGTERM …) are the control thread's business. SIGBUS is not one of
+/// them: KVM sends it to a vCPU that touches a page of the host with a memory error, and would try
+/// again for ever if it were blocked. It ends the process; the next start repairs the devices.
 void block_other_signals() {
   sigset_t signals;
   sigfillset(&signals);
   sigdelset(&signals, kick_signal());
+  sigdelset(&signals, SIGBUS);
   pthread_sigmask(SIG_SETMASK, &signals, nullptr);
 }
 
@@ -58,21 +62,32 @@ VcpuThreads::VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event, std::v
   install_kick_handler();
 }
 
-void VcpuThreads::start(std::span<const std::unique_ptr<Vcpu>> vcpus) {
+Status VcpuThreads::start(std::span<const std::unique_ptr<Vcpu>> vcpus) {
   stop();
   for (const auto& vcpu : vcpus) {
     vcpus_.push_back(vcpu.get());
-    threads_.emplace_back([this, cpu = vcpu.get()] {
-      block_other_signals();
-      if (cpu->index() < pin_.size()) {
-        pin_to(pin_[cpu->index()], cpu->index());
-      }
-      pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", cpu->index()).c_str());
-      const VcpuEvent event = cpu->run(ports_, mmio_);
-      if (event != VcpuEvent::kInterrupted) {
-        on_event_(event, cpu->failure());
-      }
-    });
+    try {
+      threads_.emplace_back([this, cpu = vcpu.get()] { run(*cpu); });
+    } catch (const std::system_error& error) {
+      vcpus_.pop_back();
+      stop();
+      return fail(ErrorKind::kHost,
+                  "Cannot start the thread of vCPU {}: {} (`ulimit -u`, or pids.max of the cgroup)",
+                  vcpu->index(), error.what());
+    }
+  }
+  return {};
+}
+
+void VcpuThreads::run(Vcpu& vcpu) {
+  block_other_signals();
+  if (vcpu.index() < pin_.size()) {
+    pin_to(pin_[vcpu.index()], vcpu.index());
+  }
+  pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", vcpu.index()).c_str());
+  const VcpuEvent event = vcpu.run(ports_, mmio_);
+  if (event != VcpuEvent::kInterrupted) {
+    on_event_(event, vcpu.failure());
   }
 }
 

@@ -25,13 +25,16 @@ class VcpuThreads {
   VcpuThreads(const VcpuThreads&) = delete;
   VcpuThreads& operator=(const VcpuThreads&) = delete;
 
-  /// Starts all vCPUs; they must outlive the threads. Control thread.
-  void start(std::span<const std::unique_ptr<Vcpu>> vcpus);
+  /// Starts all vCPUs, or none; they must outlive the threads. Control thread. Errors: kHost: this
+  /// process may have no more threads.
+  Status start(std::span<const std::unique_ptr<Vcpu>> vcpus);
   /// No guest code runs after this returns. Control thread; does nothing when stopped.
   void stop();
   bool running() const { return !threads_.empty(); }
 
  private:
+  void run(Vcpu& vcpu);
+
   PortBus& ports_;
   MmioBus& mmio_;
   OnEvent on_event_;

@@ -62,7 +62,11 @@ IoStatus ConfigMirror::overlay_write(std::uint64_t offset, std::span<const std::
   }
   const auto at = offset - options_.area.offset;
   write_config_bytes(options_.config, at, in);
-  if (!options_.writes_reach_hardware || at < kHeaderSize) {
+  const bool is_forwarded = std::any_of(
+      options_.forwarded.begin(), options_.forwarded.end(), [&](const RegionArea& area) {
+        return at >= area.offset && at + in.size() <= area.offset + area.size;
+      });
+  if (!is_forwarded) {
     return IoStatus::kOk;
   }
   if (!options_.device.write(bar_region(options_.bar), offset, in)) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ConfigMirror: a part of a BAR that shows the function's own configuration space. A driver that
 // reads a BAR's address there must find the guest's, not the host's, so the part is answered from
-// the virtual configuration space. Writes to it count as configuration writes; those that the
-// configuration space does not have (vendors' registers behind the mirror, such as NVIDIA's MSI
-// re-arm at 0x88704) go on to the BAR. Facts: QEMU, hw/vfio/pci-quirks.c, the NVIDIA BAR 0 and ATI
+// the virtual configuration space. Writes to it count as configuration writes; those that mean
+// something else in a mirror (NVIDIA's acknowledgement of an MSI, at the id of the capability or at
+// 0x88704) go on to the BAR. Facts: QEMU, hw/vfio/pci-quirks.c, the NVIDIA BAR 0 and ATI
 // BAR 2 quirks. Missing: mirrors whose offsets are not configuration space's.
 #pragma once
 
@@ -29,9 +29,10 @@ class ConfigMirror final : public BarOverlay {
     ConfigAccess config;
     /// Told of every write that goes on to the BAR; may be empty.
     std::function<void(std::uint64_t offset, std::span<const std::byte> in)> on_write = {};
-    /// Writes to registers of the header's first 64 bytes stay with the virtual configuration
-    /// space; all others go to the BAR too: hardware decides what they mean.
-    bool writes_reach_hardware;
+    /// Parts of the configuration space, without overlaps; writes that lie in one go to the BAR
+    /// too. All others end in the virtual configuration space: what it lets the device do must not
+    /// happen a second time behind its back.
+    std::vector<RegionArea> forwarded = {};
   };
   explicit ConfigMirror(Options options) : options_(std::move(options)) {}
 

@@ -52,6 +52,8 @@ struct ResetPolicy {
   std::string_view source;
   /// A function reset may stand in for a hot reset that failed; else only where there is none.
   bool function_reset_suffices = true;
+  /// It may not wake from the D3cold into which vfio-pci puts devices that nobody has opened.
+  bool sleeps_badly = false;
 
   /// GPU vendors give numbers of one range to GPUs and to the audio and USB functions beside them.
   bool is_for_gpus() const { return vendor == 0x10de || vendor == 0x1002; }

@@ -71,9 +71,20 @@ constexpr ResetPolicy vendor_reset_row(std::uint16_t first, std::uint16_t last,
 
 /// A row for AMD GPUs that the kernel resets well by itself.
 constexpr ResetPolicy rdna_row(std::uint16_t first, std::uint16_t last, std::string_view name,
-                               std::string_view reason, std::string_view source) {
-  return {kAmd, first, last,        name,   kFunction, true, true, milliseconds(500),
-          "",   "",    kVegaChecks, reason, source};
+                               std::string_view source) {
+  return {kAmd,      first, last,        name,
+          kFunction, true,  true,        milliseconds(500),
+          "",        "",    kVegaChecks, "the kernel's own choice works; keep it out of D3",
+          source};
+}
+
+/// As rdna_row(), for those that were seen to stay in D3cold.
+constexpr ResetPolicy sleepy_row(std::uint16_t first, std::uint16_t last, std::string_view name,
+                                 std::string_view source) {
+  ResetPolicy row = rdna_row(first, last, name, source);
+  row.reason = "the kernel's own choice, with vfio_pci.disable_idle_d3=1";
+  row.sleeps_badly = true;
+  return row;
 }
 
 /// A row for AMD accelerators that no reset of the physical function brings back.
@@ -171,14 +182,10 @@ constexpr std::array<ResetPolicy, 34> kPolicies{{
     vendor_reset_row(0x7340, 0x734f, "AMD Navi 14", kVegaChecks),
     vendor_reset_row(0x7360, 0x7362, "AMD Navi 12", kVegaChecks),
     vendor_reset_row(0x738c, 0x738e, "AMD MI100", kVegaChecks),
-    rdna_row(0x73a0, 0x73ff, "AMD RDNA 2", "the kernel's own choice works; keep it out of D3",
-             "gnif/vendor-reset#35"),
-    rdna_row(0x7420, 0x743f, "AMD RDNA 2 (Navi 24)",
-             "the kernel's own choice works; keep it out of D3", "gnif/vendor-reset#35"),
-    rdna_row(0x7440, 0x749f, "AMD RDNA 3",
-             "the kernel's own choice, with vfio_pci.disable_idle_d3=1", "gnif/vendor-reset#97"),
-    rdna_row(0x7550, 0x759f, "AMD RDNA 4",
-             "the kernel's own choice, with vfio_pci.disable_idle_d3=1", "vm-curator#63"),
+    rdna_row(0x73a0, 0x73ff, "AMD RDNA 2", "gnif/vendor-reset#35"),
+    rdna_row(0x7420, 0x743f, "AMD RDNA 2 (Navi 24)", "gnif/vendor-reset#35"),
+    sleepy_row(0x7440, 0x749f, "AMD RDNA 3", "gnif/vendor-reset#97"),
+    sleepy_row(0x7550, 0x759f, "AMD RDNA 4", "vm-curator#63"),
     never_row(0x74a0, 0x74a9, "AMD MI300"),
     never_row(0x75a0, 0x75a3, "AMD MI350"),
     no_flr_row(kAmdChipset, 0x1487, 0x1487, "AMD Starship/Matisse audio"),

@@ -2,8 +2,8 @@
 #include "devices/passthrough/reset/reset_sequence.hpp"
 
 #include <algorithm>
-
 #include <future>
+#include <system_error>
 
 #include "vmm/base/log.hpp"
 
@@ -225,9 +225,14 @@ std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& pla
   // The sets are independent, and most of a reset is waiting: all at once.
   std::vector<std::future<ResetCertificate>> running;
   for (const ResetSet& set : plan.sets()) {
-    running.push_back(std::async(clock.policy, [&host, &set, &plan, &clock] {
+    const auto reset = [&host, &set, &plan, &clock] {
       return SetReset(host, set, plan, clock).run();
-    }));
+    };
+    try {
+      running.push_back(std::async(clock.policy, reset));
+    } catch (const std::system_error&) {  // no more threads for this process: one after the other
+      running.push_back(std::async(std::launch::deferred, reset));
+    }
   }
   std::vector<ResetCertificate> certificates;
   certificates.reserve(running.size());

@@ -98,7 +98,7 @@ Status VfioUserDevice::disable_irqs(IrqType type) {
 
 Status VfioUserDevice::set_intx_unmask_fd(int fd) {
   return set_irqs(IrqType::kIntx, vfio_user::kIrqDataEventFd | vfio_user::kIrqActionUnmask, 0, 1,
-                  {&fd, 1});
+                  fd >= 0 ? std::span<const int>(&fd, 1) : std::span<const int>());
 }
 
 Status VfioUserDevice::set_intx_masked(bool masked) {

@@ -18,6 +18,11 @@ stop_server() {
   wait "$server" 2>/dev/null || true
 }
 logged() { grep -q -- "$1" "$LOG"; }
+# wait_log TEXT SECONDS: until gpuvm has said it, or the time is up.
+wait_log() {
+  local end=$((SECONDS + $2))
+  until logged "$1" || ((SECONDS >= end)); do sleep 0.1; done
+}
 vram_has() { [[ $(tail -c +$(($1 + 1)) "$VRAM" | head -c "${#2}") == "$2" ]]; }
 vram_word() { od -An -tx4 -j $(($1)) -N 4 "$VRAM" | tr -d ' '; }
 
@@ -188,7 +193,25 @@ expect "the stop knew it" logged "Reset at stop: $SOCKET: hot reset, verified"
 expect "the function reset was tried once" test "$(grep -c "function reset of $SOCKET was not enough" "$LOG")" = 1
 stop_server
 
-# 6. NVLink2 memory: a device-specific region as the guest's memory.
+# 6. A reset at a reboot that takes 20 s: who wants gpuvm to end is heard meanwhile.
+make_guest slow 'echo GUEST-REBOOTS; reboot -f' <<END
+[[pci]]
+socket = "$SOCKET"
+END
+start_server --fault not-ready=20000 --good-resets 1
+start_guest slow
+wait_log 'The guest resets' 120
+kill -TERM "$guest"
+wait_log 'The guest ends when the reset of its devices is done' 15
+expect "SIGTERM during a reset at a reboot is heard at once" logged 'The guest ends when the reset of its devices is done'
+expect_not "the reset was not over then" logged "Reset at reboot: $SOCKET"
+wait_guest 100
+expect "and ends gpuvm after the reset, status 143" test "$guest_status" = 143
+expect "which was verified" logged "Reset at reboot: $SOCKET: hot reset, verified"
+expect "the guest did not come back" test "$(grep -ac '^GUEST-REBOOTS' "$CONSOLE")" = 1
+stop_server
+
+# 7. NVLink2 memory: a device-specific region as the guest's memory.
 make_guest nvlink "
 where=\$(sed -n 's/^ *\([0-9a-f]*\)-.*Soft Reserved/\1/p' /proc/iomem)
 echo \"NVLINK \$(sed -n 's/^ *\([0-9a-f]*-[0-9a-f]*\) : Soft Reserved/\1/p' /proc/iomem) possible \$(cat /sys/devices/system/node/possible)\"

@@ -149,8 +149,8 @@ class FakePhysicalDevice : public PhysicalDevice {
     irq_fds.erase(type);
     return {};
   }
-  Status set_intx_unmask_fd(int) override {
-    history.emplace_back("unmask fd");
+  Status set_intx_unmask_fd(int fd) override {
+    history.emplace_back(fd >= 0 ? "unmask fd" : "no unmask fd");
     return {};
   }
   Status set_intx_masked(bool masked) override {

@@ -186,6 +186,18 @@ TEST_F(QuirksTest, MsiAcknowledgementReachesTheHardware) {
   EXPECT_EQ(gpu->config_read(0x68) & 0xff, 5U) << "the id is read-only";
 }
 
+// What the virtual configuration space has done, or refused, must not reach the registers behind
+// VFIO's back: a function level reset, an MSI's address, a power state.
+TEST_F(QuirksTest, OtherWritesToTheMirrorDoNotGoThroughTheBar) {
+  const auto gpu = make_nvidia({QuirkKind::kNvidiaMirror});
+  for (const std::uint64_t offset : {0x4UL, 0x60UL, 0x64UL, 0x6aUL, 0x6cUL, 0x70UL, 0x80UL, 0x100UL,
+                                     0x700UL, 0x708UL, 0xffcUL}) {
+    const auto before = nvidia_.bar_bytes(0, 0x88000 + offset, 4);
+    store(kBar0 + 0x88000 + offset, 0xa5a5);
+    EXPECT_EQ(nvidia_.bar_bytes(0, 0x88000 + offset, 4), before) << std::hex << offset;
+  }
+}
+
 TEST_F(QuirksTest, TheKernelTakesOverARepeatedRearm) {
   const auto gpu = make_nvidia({QuirkKind::kNvidiaMirror});
   for (int i = 0; i < 9; ++i) {

@@ -110,9 +110,31 @@ TEST(HostCheck, CapabilityIsReadFromProc) {
 TEST(HostCheck, KernelsWithBrokenSlotResetAreNamed) {
   EXPECT_FALSE(check_kernel_release("6.14.2"));
   EXPECT_FALSE(check_kernel_release("6.12.23-amd64"));
+  EXPECT_FALSE(check_kernel_release("6.12.23+deb13-amd64"));
   EXPECT_TRUE(check_kernel_release("6.14.20"));
   EXPECT_TRUE(check_kernel_release("6.12.24-amd64"));
   EXPECT_TRUE(check_kernel_release(""));
+}
+
+// Debian's releases are named after their first version: the package's version tells.
+TEST(HostCheck, KernelOfDebianIsKnownByItsPackage) {
+  const auto is_well = [](const std::string& version) {
+    FakeHost host;
+    host.file("/proc/sys/kernel/osrelease", "6.12.0-20-amd64\n");
+    host.file("/proc/version",
+              "Linux version 6.12.0-20-amd64 (debian-kernel@lists.debian.org) " + version + "\n");
+    HostNeeds needs;
+    needs.devices = {bdf_of("0000:01:00.0")};
+    for (const Finding& finding : check_host(host, needs)) {
+      if (finding.check == "kernel") {
+        return finding.outcome.has_value();
+      }
+    }
+    return false;
+  };
+  EXPECT_FALSE(is_well("#1 SMP PREEMPT_DYNAMIC Debian 6.12.23-1 (2025-04-10)"));
+  EXPECT_TRUE(is_well("#1 SMP PREEMPT_DYNAMIC Debian 6.12.24-1 (2025-04-20)"));
+  EXPECT_TRUE(is_well("#1 SMP PREEMPT_DYNAMIC"));
 }
 
 TEST(HostCheck, RequireHostYieldsTheFirstFailure) {

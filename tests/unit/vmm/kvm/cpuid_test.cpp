@@ -227,6 +227,14 @@ TEST(Cpuid, UnknownFeatureNamesTheNearest) {
 TEST(Cpuid, PhysicalBitsComeFromTheLeaf) {
   EXPECT_EQ(physical_address_bits(host()), 0x28U);
   EXPECT_EQ(physical_address_bits({}), 36U);
+  // Page tables of four levels under a processor with more bits.
+  auto entries = host();
+  for (auto& entry : entries) {
+    if (entry.leaf == 0x80000008) {
+      entry[Reg::kEax] = 0x00303034;
+    }
+  }
+  EXPECT_EQ(physical_address_bits(entries), 48U);
 }
 
 TEST(CpuFeatures, NamesAreUniqueAndDependenciesKnown) {

@@ -43,6 +43,7 @@ class PreviewTest : public testing::Test {
     host_.file(real + "/reset_method", "bus\n");
     std::string config(256, '\0');
     config.replace(0, 4, "\xde\x10\x8b\x12");
+    config[0x0b] = static_cast<char>(std::stoul(class_code, nullptr, 16) >> 16);
     host_.file(real + "/config", config);
     host_.link("/sys/bus/pci/devices/" + bdf, "../../../devices/pci0000:00/" + place);
   }
