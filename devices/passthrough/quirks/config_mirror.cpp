@@ -8,11 +8,6 @@
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
-namespace {
-
-constexpr std::uint64_t kHeaderSize = 0x40;
-
-}  // namespace
 
 void read_config_bytes(const ConfigAccess& config, std::uint64_t offset, std::span<std::byte> out) {
   for (std::size_t i = 0; i < out.size();) {
