@@ -133,22 +133,13 @@ check_dmesg
 
 # ---- What cannot be.
 
-# refused WHAT TEXT OPTION…: the first guest, changed, must not start.
-refused() {
-  local what=$1 text=$2 status=0
-  shift 2
-  "$GPUVM" run -q "$WORK/memory.toml" "$@" 2>"$WORK/refused" </dev/null || status=$?
-  cat "$WORK/refused"
-  expect "$what: status 78" test "$status" = 78
-  expect "$what: the reason" grep -q "$text" "$WORK/refused"
-}
-refused "memory that is no BAR" 'coherent_memory.bar = 1' --set 'pci.0.host="0000:05:00.0"' \
+refuses_to_run memory "memory that is no BAR" 'coherent_memory.bar = 1' --set 'pci.0.host="0000:05:00.0"' \
   --set 'pci.0.coherent_memory={bar=1}'
-refused "an address below 4 GiB" 'below 4 GiB' --set 'pci.0.host="0000:01:00.0"' \
+refuses_to_run memory "an address below 4 GiB" 'below 4 GiB' --set 'pci.0.host="0000:01:00.0"' \
   --set 'pci.0.coherent_memory={ bar = 0, place = "host" }'
-refused "registers in place of memory" 'is no memory, but a page of registers' --set 'pci.0.host="0000:05:00.0"' \
+refuses_to_run memory "registers in place of memory" 'is no memory, but a page of registers' --set 'pci.0.host="0000:05:00.0"' \
   --set 'pci.0.coherent_memory={ region = "nvlink2-atsd" }'
-refused "a region that the device does not have" 'it has none' --set 'pci.0.host="0000:05:00.0"' \
+refuses_to_run memory "a region that the device does not have" 'it has none' --set 'pci.0.host="0000:05:00.0"' \
   --set 'pci.0.coherent_memory={ region = "nvlink2-ram" }'
 expect "the host's drivers are back and nothing is left" state_is "$before"
 finish

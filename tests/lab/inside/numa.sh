@@ -76,19 +76,11 @@ expect "without nodes the guest's memory is on the GPU's" test "$(pages_on 1)" =
 type_line go
 wait_guest 60
 
-refused() {
-  local what=$1 text=$2 status=0
-  shift 2
-  "$GPUVM" run -q "$WORK/plain.toml" "$@" 2>"$WORK/refused" </dev/null || status=$?
-  cat "$WORK/refused"
-  expect "$what: status 78" test "$status" = 78
-  expect "$what: the reason" grep -q "$text" "$WORK/refused"
-}
-refused "a node that the host does not have" 'node.0.host_node = 7: this host has no such NUMA node; it has 0-1' \
+refuses_to_run plain "a node that the host does not have" 'node.0.host_node = 7: this host has no such NUMA node; it has 0-1' \
   --set 'node.0.cpus=[0]' --set 'node.0.memory="1GiB"' --set node.0.host_node=7
-refused "memory that does not add up" 'must add up to it' --set 'node.0.cpus=[0]' --set 'node.0.memory="512MiB"'
-refused "a vCPU that is not there" 'node.0.cpus' --set 'node.0.cpus=[1]' --set 'node.0.memory="1GiB"'
-refused "a processor that the host does not have" 'machine.pin = 9' --set 'machine.pin=[9]'
+refuses_to_run plain "memory that does not add up" 'must add up to it' --set 'node.0.cpus=[0]' --set 'node.0.memory="512MiB"'
+refuses_to_run plain "a vCPU that is not there" 'node.0.cpus' --set 'node.0.cpus=[1]' --set 'node.0.memory="1GiB"'
+refuses_to_run plain "a processor that the host does not have" 'machine.pin = 9' --set 'machine.pin=[9]'
 
 expect "the host's drivers are back and nothing is left" state_is "$before"
 finish

@@ -84,6 +84,17 @@ start_guest() {
   guest=$!
 }
 
+# refuses_to_run NAME WHAT TEXT OPTION…: the guest NAME, changed by the options, must not start: status 78, and TEXT in the
+# message. WHAT is wrong with it is for the check's name.
+refuses_to_run() {
+  local name=$1 what=$2 text=$3 status=0
+  shift 3
+  "$GPUVM" run -q "$WORK/$name.toml" "$@" 2>"$WORK/refused" </dev/null || status=$?
+  cat "$WORK/refused"
+  expect "$what: status 78" test "$status" = 78
+  expect "$what: the reason" grep -q "$text" "$WORK/refused"
+}
+
 said_times() { (($(grep -ac -- "$1" "$CONSOLE") >= $2)); }
 
 # wait_console TEXT SECONDS [TIMES]: until the guest has printed TEXT in so many lines; fails when the guest ends first or
