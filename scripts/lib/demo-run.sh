@@ -5,6 +5,8 @@
 # Usage: demo-run.sh GPUVM KERNEL INITRD OUT BDF…
 set -euo pipefail
 
+. "$(dirname "$0")/read-line.sh"
+
 KVM_STATS=/sys/kernel/debug/kvm
 gpuvm=$1 kernel=$2 initrd=$3 out=$4
 shift 4
@@ -47,7 +49,7 @@ kvm_count() { cat "$KVM_STATS/$1" 2>/dev/null || echo 0; }
 follow() {
   local line end=$((SECONDS + $2))
   while ((SECONDS < end)); do
-    if ! IFS= read -r -t 2 line <&"$console"; then
+    if ! read_line "$console" 2; then
       kill -0 "$guest" 2>/dev/null || return 1
       continue
     fi

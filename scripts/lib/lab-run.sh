@@ -161,12 +161,9 @@ lab_broker() {
   local verb name device error
   exec 5<>"$LAB_RUN/qmp.in" 6<>"$LAB_RUN/qmp.out" 7<>"$LAB_RUN/control.in" 8<>"$LAB_RUN/control.out"
   lab_qmp '{"execute":"qmp_capabilities"}'
-  while :; do
-    # The time limit is there to notice that the main script was killed.
-    if ! read -r -t 5 verb name device <&8; then
-      kill -0 $$ 2>/dev/null || exit 0
-      continue
-    fi
+  # Without a time limit: one that runs out in the middle of a request would take away what was read of it. The watchdog ends
+  # this when QEMU has ended.
+  while read -r verb name device <&8; do
     if [[ $verb != screenshot || ! $name =~ ^[A-Za-z0-9._-]+\.(png|ppm)$ || ! $device =~ ^[a-z0-9]+$ ]]; then
       printf 'bad request\n' >&7
       continue
@@ -185,10 +182,10 @@ lab_record_hang() {
   while IFS= read -r -t 2 line <&"$2"; do printf '%s\n' "$line"; done >"$LAB_RUN/hang.txt"
 }
 
-# Ends QEMU, and says why in the file verdict, when the time is up or the lab host's heart has stopped. And pokes the lab host
-# once a second through a port that it reads: when QEMU's emulation of SVM changes its interrupt flags (svm_helper.c, without
-# the lock that the timer's thread holds) it can lose the timer's interrupt, and a host that waits for its timer then waits
-# for ever, unless another interrupt comes.
+# lab_watchdog QEMU BROKER: ends QEMU, and says why in the file verdict, when the time is up, the lab host's heart has stopped, or
+# the main script was killed; then the broker. And pokes the lab host once a second through a port that it reads: when QEMU's
+# emulation of SVM changes its interrupt flags (svm_helper.c, without the lock that the timer's thread holds) it can lose the
+# timer's interrupt, and a host that waits for its timer then waits for ever, unless another interrupt comes.
 lab_watchdog() {
   local started=$SECONDS beat=$SECONDS size=0 now pause poke monitor_in monitor_out
   exec {pause}<> <(:) {poke}<>"$LAB_RUN/poke.in" {monitor_in}<>"$LAB_RUN/monitor.in" {monitor_out}<>"$LAB_RUN/monitor.out"
@@ -207,7 +204,7 @@ lab_watchdog() {
       break
     fi
   done
-  kill -KILL "$1" 2>/dev/null || true
+  kill -KILL "$1" "$2" 2>/dev/null || true
 }
 
 lab_stop_all() {
@@ -236,7 +233,7 @@ lab_run_qemu() {
   tail_pid=$!
   lab_broker >/dev/null 2>"$LAB_RUN/broker.log" </dev/null &
   lab_helper_pids=("$tail_pid" $!)
-  lab_watchdog "$lab_qemu_pid" >/dev/null 2>&1 </dev/null &
+  lab_watchdog "$lab_qemu_pid" $! >/dev/null 2>&1 </dev/null &
   lab_helper_pids+=($!)
   wait "$lab_qemu_pid" 2>/dev/null || true
   lab_qemu_pid=

@@ -4,6 +4,8 @@
 # how many VM exits that cost, counted as peer-qemu.sh counts them for QEMU. Runs in the lab host (scripts/lab), as root.
 set -euo pipefail
 
+. "$(dirname "$0")/read-line.sh"
+
 KVM_STATS=/sys/kernel/debug/kvm
 COUNTERS=(exits irq_exits io_exits mmio_exits halt_exits insn_emulation)
 
@@ -93,7 +95,7 @@ stop_guest() {
 wait_for() {
   local line end=$((SECONDS + $2))
   while ((SECONDS < end)); do
-    if ! IFS= read -r -t 5 line <&"$lines"; then
+    if ! read_line "$lines" 5; then
       kill -0 "$guest" 2>/dev/null || return 1
       continue
     fi

@@ -4,6 +4,8 @@
 # guest took to its init and how many VM exits that cost. Runs in the lab host (scripts/lab), as root.
 set -euo pipefail
 
+. "$(dirname "$0")/read-line.sh"
+
 KVM_STATS=/sys/kernel/debug/kvm
 PEER_COUNTERS=(exits irq_exits io_exits mmio_exits halt_exits insn_emulation)
 
@@ -106,7 +108,7 @@ stop_qemu() {
 wait_for() {
   local line end=$((SECONDS + $2))
   while ((SECONDS < end)); do
-    if ! IFS= read -r -t 5 line <&"$lines"; then
+    if ! read_line "$lines" 5; then
       kill -0 "$qemu" 2>/dev/null || return 1
       continue
     fi
