@@ -211,6 +211,7 @@ std::uint32_t PassthroughFunction::config_read(std::uint16_t offset) {
 
 void PassthroughFunction::config_write(std::uint16_t offset, std::uint32_t value,
                                        std::uint32_t mask) {
+  const bool is_allowed = may_reach_memory(offset, value & mask);
   std::unique_lock lock(*mutex_);
   if (presence_ != Presence::kPresent || offset >= pci::kConfigSize || offset % 4 != 0) {
     return;
@@ -224,12 +225,13 @@ void PassthroughFunction::config_write(std::uint16_t offset, std::uint32_t value
   } else if (effect.power_state) {
     change_power_state(lock, offset, effect);
   } else {
-    carry_out(offset, effect);
+    carry_out(offset, effect, is_allowed);
   }
 }
 
-void PassthroughFunction::carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect) {
-  if (effect.mask != 0 && may_reach_memory(offset, effect)) {
+void PassthroughFunction::carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect,
+                                    bool reaches_hardware) {
+  if (effect.mask != 0 && reaches_hardware) {
     write_hardware(offset, effect.value, effect.mask);
   }
   if (effect.interrupt_disable_changed) {
@@ -240,10 +242,8 @@ void PassthroughFunction::carry_out(std::uint16_t offset, const VirtualConfig::E
   }
 }
 
-bool PassthroughFunction::may_reach_memory(std::uint16_t offset,
-                                           const VirtualConfig::Effect& effect) {
-  const bool enables =
-      offset == pci::kCommand && (effect.value & effect.mask & pci::kCommandBusMaster) != 0;
+bool PassthroughFunction::may_reach_memory(std::uint16_t offset, std::uint32_t set_bits) const {
+  const bool enables = offset == pci::kCommand && (set_bits & pci::kCommandBusMaster) != 0;
   return !enables || !before_bus_master_ || before_bus_master_();
 }
 

@@ -139,12 +139,13 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   void become_reset();
   void become_lost();
   Status stop_hardware();
-  void carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect);
+  void carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect, bool reaches_hardware);
   void change_power_state(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
                           const VirtualConfig::Effect& effect);
   void run_function_reset(std::unique_lock<std::mutex>& lock);
-  /// False for a write that makes the device a bus master when the machine forbids it.
-  bool may_reach_memory(std::uint16_t offset, const VirtualConfig::Effect& effect);
+  /// False for a write that makes the device a bus master when the machine forbids it. It may wait:
+  /// without the lock, so that other vCPUs get their answers meanwhile.
+  bool may_reach_memory(std::uint16_t offset, std::uint32_t set_bits) const;
   /// Runs `work` without the lock, which may take a minute; meanwhile the function does not answer.
   /// `reset`: that is one, and is looked at afterwards. False: the function is lost.
   bool run_slowly(std::unique_lock<std::mutex>& lock, const std::function<Status()>& work,

@@ -250,7 +250,7 @@ TEST_F(Guest, AFunctionThatIsDirtyAfterItsResetStaysAway) {
 
 // As long as one vCPU waits for its reset the others find nothing there, and go on.
 TEST_F(Guest, OtherThreadsGoOnDuringASlowReset) {
-  start({"--fault", "not-ready=1000"});
+  start({"--fault", "not-ready=3000"});
   std::atomic<bool> is_done{false};
   std::thread vcpu([&] {
     initiate_flr();

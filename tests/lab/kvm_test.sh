@@ -10,4 +10,5 @@ for preset in ci dev; do
   [[ ! -x $program ]] || break
 done
 [[ -x $program ]] || { echo "kvm_tests is missing; build it: cmake --preset dev && cmake --build --preset dev --target kvm_tests" >&2; exit 1; }
-scripts/lab --devices none --timeout 240 -- env GPUVM_KVM_TESTS_MUST_RUN=1 "$program" --gtest_brief=1
+. tests/lab/lib/run_lab.sh
+run_lab "$(mktemp)" --devices none --timeout 240 -- env GPUVM_KVM_TESTS_MUST_RUN=1 "$program" --gtest_brief=1

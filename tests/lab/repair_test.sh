@@ -9,4 +9,4 @@ fresh_out
 # A GPU of two functions, each with a register that shows a reset. (QEMU resets the VGA function of "gpu" with the whole machine
 # only; the second display controller is a device like any other.)
 export LAB_QEMU_EXTRA='-set device.gpu2.multifunction=on -device intel-hda,id=gpu2-audio,bus=rp.gpu2,addr=0.1'
-inside gpu,usb,nvme,gpu2 repair.sh --timeout 600
+inside gpu,usb,nvme,gpu2 repair.sh

@@ -12,4 +12,4 @@ LAB_EFI_INITRD=$(image_for 6.12 efivarfs)
 LAB_PROBE=$OUT/probe
 export LAB_EFI_INITRD LAB_PROBE
 scripts/lib/probe-kernel.sh "$LAB_GUEST_KERNEL" "$LAB_PROBE"
-inside "${UEFI_DEVICES:-gpu,usb,bar=16G}" uefi.sh --timeout $((900 + 20 * ${LAB_UEFI_KILLS:-0}))
+inside "${UEFI_DEVICES:-gpu,usb,bar=16G}" uefi.sh --timeout $((1500 + 20 * ${LAB_UEFI_KILLS:-0}))

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <exception>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -29,6 +30,7 @@ struct ControlLoop::Impl {
   }
 
   void finish(Result<int> outcome) {
+    is_unwanted = true;
     if (!result) {
       result.emplace(std::move(outcome));
     }
@@ -69,7 +71,7 @@ struct ControlLoop::Impl {
     const auto reboot = [this] {
       machine->stop_vcpus();
       ++life;  // before the next life, whose guest may reset at once
-      asio::post(context, [this, status = machine->reboot()] { end_reboot(status); });
+      asio::post(context, [this, status = reboot_machine()] { end_reboot(status); });
     };
     try {
       worker = std::thread([reboot] {
@@ -78,6 +80,16 @@ struct ControlLoop::Impl {
       });
     } catch (const std::system_error&) {  // no more threads for this process
       reboot();
+    }
+  }
+
+  /// An exception (no memory for the kernel's file) must not leave the thread: devices would be
+  /// left as they are.
+  Status reboot_machine() {
+    try {
+      return machine->reboot([this] { return is_unwanted.load(); });
+    } catch (const std::exception& error) {
+      return gpuvm::fail(ErrorKind::kInternal, "{}", error.what());
     }
   }
 
@@ -105,6 +117,7 @@ struct ControlLoop::Impl {
     log::info("The guest ends when the reset of its devices is done");
     end_asked = true;
     status_if_forced = status;
+    is_unwanted = true;
   }
 
   void wait_for_signal(ControlLoop& loop) {
@@ -127,6 +140,7 @@ struct ControlLoop::Impl {
   Machine* machine = nullptr;
   bool end_asked = false;
   int status_if_forced = 0;                ///< of who asked
+  std::atomic<bool> is_unwanted{false};    ///< what comes after a reboot
   std::atomic<std::uint64_t> life{0};      ///< reboots so far
   std::optional<std::uint64_t> rebooting;  ///< the life that ended; while `worker` is at work
   const char* next_reset = nullptr;        ///< wish of the life that begins; nullptr: none
@@ -165,7 +179,8 @@ void ControlLoop::vcpu_ended(VcpuEvent event, const std::string& failure) {
   const auto kind =
       event == VcpuEvent::kMemoryGone ? ErrorKind::kUnsafeDevice : ErrorKind::kInternal;
   asio::post(impl->context, [impl, kind, failure, failed_in = impl->life.load()] {
-    if (failed_in == impl->life) {  // else it was of a guest that has reset since
+    // Else it was of a guest that has reset since, or is about to be reset.
+    if (failed_in == impl->life && impl->rebooting != failed_in) {
       impl->finish(Error(kind, failure));
     }
   });
@@ -216,13 +231,22 @@ Result<int> ControlLoop::outcome() {
 }
 
 Result<int> ControlLoop::run(Machine& machine) {
-  impl_->machine = &machine;
-  auto work = asio::make_work_guard(impl_->context);
-  if (!impl_->result) {
-    impl_->context.run();
+  /// The machine is its caller's again, also where something else has ended the guest.
+  struct Turn {
+    Impl& impl;
+    ~Turn() {
+      impl.wait_for_worker();
+      impl.machine = nullptr;
+    }
+  };
+  {
+    const Turn turn{*impl_};
+    impl_->machine = &machine;
+    auto work = asio::make_work_guard(impl_->context);
+    if (!impl_->result) {
+      impl_->context.run();
+    }
   }
-  impl_->wait_for_worker();  // something else has ended the guest
-  impl_->machine = nullptr;
   return outcome();
 }
 

@@ -66,20 +66,30 @@ void DeviceEvents::wait(Watch& watch) {
                         });
 }
 
+namespace {
+
+/// What the connection to it ended with. Reading returns at once: it has left.
+std::string reason_of_leave(PhysicalDevice& device) {
+  std::array<std::byte, 2> vendor{};
+  const auto answer = device.read(RegionIndex::kConfig, 0, vendor);
+  return answer ? device.name() + " does not say why" : answer.error().to_string();
+}
+
+}  // namespace
+
 void DeviceEvents::handle(const Watch& watch) const {
   if (watch.type == IrqType::kRequest) {
     handlers_.on_request(watch.device.name());
     return;
   }
-  std::array<std::byte, 2> vendor{};
-  const auto answer = watch.device.read(RegionIndex::kConfig, 0, vendor);
   handlers_.on_error(
-      answer ? fail(ErrorKind::kUnsafeDevice,
-                    "{} has reported an error from which it cannot recover by itself; `dmesg` may "
-                    "say which",
-                    watch.device.name())
-             : fail(ErrorKind::kUnsafeDevice, "A device of the guest has left: {}",
-                    answer.error().to_string()));
+      watch.device.is_gone()
+          ? fail(ErrorKind::kUnsafeDevice, "A device of the guest has left: {}",
+                 reason_of_leave(watch.device))
+          : fail(ErrorKind::kUnsafeDevice,
+                 "{} has reported an error from which it cannot recover by itself; `dmesg` may "
+                 "say which",
+                 watch.device.name()));
 }
 
 }  // namespace gpuvm

@@ -76,6 +76,7 @@ class Trial {
   struct Marked {
     std::string function;
     ResetWitness witness;
+    FunctionState state;  ///< of the function while it was well
   };
   HostDevices& devices_;
   std::vector<FunctionState> states_;  ///< before the first cycle
@@ -92,7 +93,7 @@ Status Trial::prepare() {
     }
     TRY(make_busy(*device, event));
     if (auto witness = ResetWitness::find(*device, state); witness && TRY(witness->mark())) {
-      marked_.push_back({device->name(), *witness});
+      marked_.push_back({device->name(), *witness, state});
     }
   }
   return {};
@@ -100,8 +101,13 @@ Status Trial::prepare() {
 
 Status Trial::look(TrialCycle& cycle) {
   for (Marked& marked : marked_) {
-    cycle.registers.push_back(
-        {marked.function, std::string(marked.witness.name()), TRY(marked.witness.is_cleared())});
+    const std::string name(marked.witness.name());
+    auto is_cleared = marked.witness.is_cleared();
+    if (!is_cleared || !*is_cleared) {  // the reset as such was well, and took the mark away
+      TRY(devices_.claims().mark_dirty(marked.function, "a reset did not reach its " + name,
+                                       to_text(marked.state)));
+    }
+    cycle.registers.push_back({marked.function, name, TRY(std::move(is_cleared))});
   }
   return {};
 }

@@ -2,12 +2,24 @@
 #include "vmm/machine/device_reset.hpp"
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/worst_error.hpp"
 
 namespace gpuvm {
 namespace {
 
 bool ends_use(ResetReason reason) {
   return reason == ResetReason::kStop || reason == ResetReason::kRepair;
+}
+
+Result<FunctionState> read_when_ready(PhysicalDevice& device) {
+  const auto clock = ResetClock::real();
+  if (!wait_until_ready(device, clock, std::chrono::milliseconds(0))) {
+    constexpr auto kLimit = ResetOptions{}.ready_timeout;
+    log::info("{} does not answer yet; waiting up to {} s", device.name(),
+              std::chrono::duration_cast<std::chrono::seconds>(kLimit).count());
+    TRY(wait_until_ready(device, clock, kLimit));
+  }
+  return read_function_state(device);
 }
 
 }  // namespace
@@ -37,11 +49,15 @@ std::vector<FunctionResetOptions> reset_options(HostDevices& devices) {
   return options;
 }
 
-/// A function that does not even answer is dirty, whoever had it before.
+/// The host has just reset them, as VFIO's open does: one may need its time. One that does not
+/// answer at all is dirty, whoever had it before; how it looked when it was well stays known.
 Status DeviceReset::plan() {
+  DeviceClaims& claims = devices_.claims();
   for (PhysicalDevice* const device : devices_.devices()) {
-    if (const auto state = read_function_state(*device); !state) {
-      TRY(devices_.claims().mark_dirty(device->name(), state.error().to_string(), ""));
+    if (const auto state = read_when_ready(*device); !state) {
+      const auto known = claims.known(device->name());
+      TRY(claims.mark_dirty(device->name(), state.error().to_string(),
+                            known ? to_text(*known) : ""));
     }
   }
   plan_.emplace(
@@ -103,11 +119,12 @@ Status DeviceReset::run(ResetReason reason) {
   if (!plan_) {
     TRY(plan());
   }
-  TRY(mark_in_use());
+  WorstError errors;  // a mark that cannot be written keeps no device from its reset
+  errors.add(mark_in_use());
   last_ = reset_all(devices_.host(), *plan_);
   ++runs_;
   for (const auto& certificate : last_) {
-    TRY(note(reason, certificate));
+    errors.add(note(reason, certificate));
     if (certificate.is_safe() && certificate.is_escalated) {
       plan_->prefer(certificate.functions, certificate.method);
     }
@@ -117,7 +134,8 @@ Status DeviceReset::run(ResetReason reason) {
                 certificate.duration.count());
     }
   }
-  return check_all_safe(last_);
+  errors.add(check_all_safe(last_));
+  return errors.take();
 }
 
 void DeviceReset::inspect(InspectNode& node) const {

@@ -4,10 +4,10 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <future>
 #include <thread>
 #include <utility>
 
+#include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/machine/boot_loader.hpp"
@@ -128,13 +128,13 @@ Status Machine::add_memory() {
 
 /// A reset is waiting more than work: the VM is made meanwhile.
 Status Machine::reset_devices_and_add_vm() {
-  auto reset = std::async(std::launch::async, [this] { return reset_->run(ResetReason::kStart); });
+  auto reset = start_async(std::launch::async, [this] { return reset_->run(ResetReason::kStart); });
   auto vm = add_vm();
   TRY(reset.get());
   TRY(std::move(vm));
   if (!devices_->empty()) {
     preparation_ = std::make_unique<MemoryPreparation>(*memory_, *devices_, options_.on_failure);
-    preparation_->start();
+    TRY(preparation_->start());
   }
   return {};
 }
@@ -293,6 +293,7 @@ Status Machine::load_and_start() {
   if (!uefi_) {  // otherwise the first vCPU starts as KVM made it: at the reset vector
     TRY(load_guest_memory());
   }
+  devices_are_used_ = true;
   TRY(pci_->start());
   TRY(enter(LifecycleState::kRunning));
   return threads_->start(vm_->vcpus());
@@ -309,7 +310,7 @@ void Machine::stop_vcpus() {
   }
 }
 
-Status Machine::reboot() {
+Status Machine::reboot(const std::function<bool()>& is_unwanted) {
   TRY(enter(LifecycleState::kRebooting));
   stop_vcpus();
   ++reboots_;
@@ -318,6 +319,10 @@ Status Machine::reboot() {
   }
   pci_->quiesce();
   TRY(fail_with(reset_->run(ResetReason::kReboot)));
+  devices_are_used_ = false;
+  if (is_unwanted()) {
+    return {};
+  }
   TRY(fail_with(vm_->rebuild()));
   platform_->reset();
   if (uefi_) {
@@ -333,19 +338,18 @@ Status Machine::stop() {
   }
   stop_vcpus();
   if (preparation_) {
-    preparation_->wait();
+    preparation_->break_off();
   }
   if (pci_) {
     pci_->quiesce();
   }
   const bool was_failed = lifecycle_.state() == LifecycleState::kFailed;
-  const bool never_ran = lifecycle_.state() == LifecycleState::kCreated;
   if (!was_failed) {
     TRY(enter(LifecycleState::kStopping));
   }
-  auto outcome = !reset_     ? Status()
-                 : never_ran ? reset_->release()
-                             : reset_->run(ResetReason::kStop);
+  auto outcome = !reset_             ? Status()
+                 : devices_are_used_ ? reset_->run(ResetReason::kStop)
+                                     : reset_->release();
   if (!was_failed) {
     TRY(enter(LifecycleState::kStopped));
   }

@@ -50,8 +50,8 @@ class Machine : public Inspectable {
   /// Afterwards the guest asks for nothing more. Once or more often.
   void stop_vcpus();
   /// What a reset button does: CPUs, devices and memory contents start over; memory stays pinned,
-  /// files stay open.
-  Status reboot();
+  /// files stay open. is_unwanted: asked when the devices are reset; if so, no guest is started.
+  Status reboot(const std::function<bool()>& is_unwanted);
   /// Stops the guest and leaves its devices quiet. Errors: kUnsafeDevice where one does not come
   /// back.
   Status stop();
@@ -82,6 +82,7 @@ class Machine : public Inspectable {
   Options options_;
   Lifecycle lifecycle_;
   bool is_stopped_ = false;          ///< whatever came of it
+  bool devices_are_used_ = false;    ///< by a guest, since they were last reset
   log::RateLimit guest_resets_{20};  ///< of events: more a second than hardware can do
   HostSystem host_;
   DiskFiles disk_files_;

@@ -2,28 +2,13 @@
 #include "vmm/machine/memory_preparation.hpp"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
+
+#include <system_error>
 
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
-namespace {
-
-/// Idle priority: the guest's CPUs come first where the host has too few processors for both. On
-/// Linux of one thread. A host without the policy only loses that order.
-void yield_to_guest(pthread_t thread) {
-  const sched_param none{};
-  pthread_setschedparam(thread, SCHED_IDLE, &none);
-}
-
-/// Ordinary priority again.
-void hurry(pthread_t thread) {
-  const sched_param none{};
-  pthread_setschedparam(thread, SCHED_OTHER, &none);
-}
-
-}  // namespace
 
 MemoryPreparation::MemoryPreparation(GuestMemory& memory, HostDevices& devices,
                                      std::function<void(Error)> on_failure)
@@ -35,41 +20,57 @@ MemoryPreparation::~MemoryPreparation() {
   }
 }
 
-void MemoryPreparation::start() {
-  thread_ = std::thread([this] {
-    sigset_t signals;
-    sigfillset(&signals);
-    pthread_sigmask(SIG_SETMASK, &signals, nullptr);  // signals are the control thread's
-    pthread_setname_np(pthread_self(), "memory");
-    yield_to_guest(pthread_self());
-    work();
-  });
+Status MemoryPreparation::start() {
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    finish(false);  // nobody waits for what will not come
+    return fail(ErrorKind::kHost, "No thread can be made for the guest's memory: {}", error.what());
+  }
+  return {};
 }
 
-void MemoryPreparation::work() {
-  auto status = memory_.prefault();
-  if (status) {
-    status = devices_.map_memory(memory_);
-  }
-  const bool failed = !status;
-  if (failed) {
+void MemoryPreparation::run() {
+  sigset_t signals;
+  sigfillset(&signals);
+  pthread_sigmask(SIG_SETMASK, &signals, nullptr);  // signals are the control thread's
+  pthread_setname_np(pthread_self(), "memory");
+  threads_.begin();
+  auto status = prepare();
+  threads_.end();
+  const bool done = status.has_value();
+  if (!done && !is_unwanted_) {
     on_failure_(std::move(status).error());
-  } else {
-    log::debug("Guest memory is mapped for {} functions", devices_.functions().size());
   }
+  finish(done);
+}
+
+Status MemoryPreparation::prepare() {
+  TRY(memory_.prefault({.on_begin = [this] { threads_.begin(); },
+                        .on_end = [this] { threads_.end(); },
+                        .is_unwanted = [this] { return is_unwanted_.load(); }}));
+  TRY(devices_.map_memory(memory_));
+  log::debug("Guest memory is mapped for {} functions", devices_.functions().size());
+  return {};
+}
+
+void MemoryPreparation::finish(bool is_mapped) {
   const std::lock_guard lock(mutex_);
-  done_ = true;
-  failed_ = failed;
+  is_done_ = true;
+  is_mapped_ = is_mapped;
   changed_.notify_all();
 }
 
 bool MemoryPreparation::wait() {
+  threads_.hurry();
   std::unique_lock lock(mutex_);
-  if (!done_ && thread_.joinable()) {
-    hurry(thread_.native_handle());  // somebody waits now
-  }
-  changed_.wait(lock, [this] { return done_; });
-  return !failed_;
+  changed_.wait(lock, [this] { return is_done_; });
+  return is_mapped_;
+}
+
+void MemoryPreparation::break_off() {
+  is_unwanted_ = true;
+  wait();
 }
 
 }  // namespace gpuvm

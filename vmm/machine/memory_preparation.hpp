@@ -4,11 +4,13 @@
 // before the guest enables it as a bus master: that one register write waits here.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <thread>
 
+#include "vmm/machine/background_threads.hpp"
 #include "vmm/machine/host_devices.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -27,21 +29,28 @@ class MemoryPreparation {
 
   /// Starts the work; once, after the devices were reset (no stray DMA of a former owner). Control
   /// thread.
-  void start();
+  /// Errors: kHost; wait() is false then.
+  Status start();
   /// Blocks until the work is done; false if it failed, and the devices must not reach memory. Any
   /// thread.
   bool wait();
+  /// Nobody will want the memory any more: like wait(), but what has not begun is left out.
+  void break_off();
 
  private:
-  void work();
+  void run();
+  Status prepare();
+  void finish(bool is_mapped);
 
   GuestMemory& memory_;
   HostDevices& devices_;
   std::function<void(Error)> on_failure_;
-  std::mutex mutex_;  ///< guards done_ and failed_
+  BackgroundThreads threads_;
+  std::atomic<bool> is_unwanted_{false};
+  std::mutex mutex_;  ///< guards what comes before the thread
   std::condition_variable changed_;
-  bool done_ = false;
-  bool failed_ = false;
+  bool is_done_ = false;
+  bool is_mapped_ = false;
   std::thread thread_;
 };
 

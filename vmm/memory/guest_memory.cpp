@@ -12,7 +12,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "vmm/base/log.hpp"
@@ -121,6 +123,31 @@ int prefault_chunk(std::byte* data, std::size_t size, bool collapse) {
   return populate(data, size);
 }
 
+/// Calls `work` on this thread and on as many more as there may be.
+void work_in_parallel(unsigned threads, const PrefaultHooks& hooks,
+                      const std::function<void()>& work) {
+  const auto help = [&] {
+    if (hooks.on_begin) {
+      hooks.on_begin();
+    }
+    work();
+    if (hooks.on_end) {
+      hooks.on_end();
+    }
+  };
+  std::vector<std::thread> helpers;
+  try {
+    for (unsigned i = 1; i < threads; ++i) {
+      helpers.emplace_back(help);
+    }
+  } catch (const std::system_error&) {  // no more threads for this process: fewer do it, too
+  }
+  work();
+  for (auto& helper : helpers) {
+    helper.join();
+  }
+}
+
 }  // namespace
 
 Result<GuestMemory> GuestMemory::create(const GuestMemoryOptions& options) {
@@ -175,32 +202,29 @@ Status GuestMemory::place_on_node(GuestRange range, unsigned host_node, NodePoli
   return {};
 }
 
-Status GuestMemory::prefault() {
+Status GuestMemory::prefault(const PrefaultHooks& hooks) {
   const bool collapse = options_.huge_pages == HugePages::kOff && !prefers_huge_pages_;
   std::atomic<std::uint64_t> next{0};
   std::atomic<int> error{0};
-  const auto work = [&] {
-    for (;;) {
+  work_in_parallel(options_.prefault_threads, hooks, [&] {
+    while (error == 0) {
       const std::uint64_t offset = next.fetch_add(kPrefaultChunk);
-      if (offset >= options_.size || error != 0) {
+      if (offset >= options_.size) {
         return;
       }
       const std::uint64_t size = std::min(kPrefaultChunk, options_.size - offset);
-      if (const int failed = prefault_chunk(mapping_.data() + offset, size, collapse)) {
+      const bool is_unwanted = hooks.is_unwanted && hooks.is_unwanted();
+      if (const int failed =
+              is_unwanted ? ECANCELED : prefault_chunk(mapping_.data() + offset, size, collapse)) {
         error = failed;
       }
     }
-  };
-  std::vector<std::thread> helpers;
-  for (unsigned i = 1; i < options_.prefault_threads; ++i) {
-    helpers.emplace_back(work);
-  }
-  work();
-  for (auto& helper : helpers) {
-    helper.join();
-  }
+  });
   if (error == 0) {
     return {};
+  }
+  if (error == ECANCELED) {
+    return fail(ErrorKind::kUsage, "The guest's memory is not wanted any more");
   }
   if (options_.huge_pages != HugePages::kOff) {
     return no_huge_pages(options_);

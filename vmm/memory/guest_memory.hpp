@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -26,6 +27,13 @@ enum class HugePages {
 enum class NodePolicy {
   kPrefer,  ///< this node while it has memory
   kBind,    ///< this node only
+};
+
+/// What prefault() asks and tells meanwhile, from any of its threads.
+struct PrefaultHooks {
+  std::function<void()> on_begin;     ///< on each helper thread, as it begins
+  std::function<void()> on_end;       ///< and before it ends
+  std::function<bool()> is_unwanted;  ///< true: break off
 };
 
 struct GuestMemoryOptions {
@@ -58,8 +66,8 @@ class GuestMemory {
   Status place_on_node(GuestRange range, unsigned host_node, NodePolicy policy);
 
   /// Gives every page its memory now, in parallel, so that pinning and running need not fault.
-  /// Errors: kHost.
-  Status prefault();
+  /// Errors: kHost; kUsage if it was broken off.
+  Status prefault(const PrefaultHooks& hooks = {});
 
   const std::vector<Region>& regions() const { return regions_; }
   std::uint64_t size() const { return options_.size; }

@@ -20,11 +20,12 @@ Result<Functions> read_functions(std::span<PhysicalDevice* const> devices,
   for (std::size_t i = 0; i < devices.size(); ++i) {
     PlannedFunction function;
     function.device = devices[i];
-    function.before = TRY(read_function_state(*devices[i]));
     if (i < options.size()) {
       function.options = options[i];
     }
-    function.before = function.options.known.value_or(function.before);
+    // One that does not answer now gets its reset all the same if it is known how it should look.
+    function.before =
+        function.options.known ? *function.options.known : TRY(read_function_state(*devices[i]));
     if (function.before.express != 0) {
       function.before.link_width =
           std::max(function.before.link_width, function.options.link_width);

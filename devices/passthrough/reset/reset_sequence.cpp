@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <future>
-#include <system_error>
 
+#include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
@@ -225,14 +225,9 @@ std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& pla
   // The sets are independent, and most of a reset is waiting: all at once.
   std::vector<std::future<ResetCertificate>> running;
   for (const ResetSet& set : plan.sets()) {
-    const auto reset = [&host, &set, &plan, &clock] {
+    running.push_back(start_async(clock.policy, [&host, &set, &plan, &clock] {
       return SetReset(host, set, plan, clock).run();
-    };
-    try {
-      running.push_back(std::async(clock.policy, reset));
-    } catch (const std::system_error&) {  // no more threads for this process: one after the other
-      running.push_back(std::async(std::launch::deferred, reset));
-    }
+    }));
   }
   std::vector<ResetCertificate> certificates;
   certificates.reserve(running.size());

@@ -148,7 +148,15 @@ managed = false
 END
 run_guest asleep
 expect "managed = false: status 0" test "$guest_status" = 0
-expect "an idle function that vfio-pci keeps sleeps" grep -qx 'D3hot' "/sys/bus/pci/devices/$NVME/power_state"
+# The kernel puts it to sleep some time after its last user has closed it.
+sleeps() {
+  local end=$((SECONDS + 30))
+  until grep -qx D3hot "/sys/bus/pci/devices/$1/power_state"; do
+    ((SECONDS < end)) || { cat "/sys/bus/pci/devices/$1/power_state"; return 1; }
+    sleep 0.1
+  done
+}
+expect "an idle function that vfio-pci keeps sleeps" sleeps "$NVME"
 expect "no mark is left" test ! -e "/run/gpuvm/$NVME.state"
 
 # The acceptance test for a card.

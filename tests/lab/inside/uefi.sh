@@ -67,8 +67,7 @@ path = \"$WORK/vars/disk.img\""
   start_guest disk
   wait_console GUEST-INIT-REACHED 120
   CONFIG=disk STATUS=69 refused "a disk of another guest" 'disk.img is in use by another guest'
-  kill "$guest"
-  wait_guest 60
+  end_guest
 }
 
 # ---- Guests
@@ -221,8 +220,7 @@ exits_to_kernel() {
   wait_console KERNEL-ENTERED 150
   exits=$(($(<$stats/exits) - $(<$stats/irq_exits) - before))
   awk -v name="$1" -v a="$started" -v b="$EPOCHREALTIME" -v n="$exits" 'BEGIN { printf "%s: %.1f s, %d exits to the kernel\n", name, b - a, n }'
-  kill "$guest"
-  wait_guest 60
+  end_guest
 }
 
 test_large_bar_costs() {

@@ -26,8 +26,7 @@ show() {
   wait_console KERNEL-ENTERED 200
   lab-screenshot "$name.ppm" "$device"
   lab-screenshot "$name.png" "$device"
-  kill "$guest"
-  wait_guest 60
+  end_guest
   cp "$WORK/$name.firmware.log" "$LAB_OUT"
 }
 

@@ -17,12 +17,6 @@ stop_server() {
   kill "$server" 2>/dev/null || true
   wait "$server" 2>/dev/null || true
 }
-logged() { grep -q -- "$1" "$LOG"; }
-# wait_log TEXT SECONDS: until gpuvm has said it, or the time is up.
-wait_log() {
-  local end=$((SECONDS + $2))
-  until logged "$1" || ((SECONDS >= end)); do sleep 0.1; done
-}
 vram_has() { [[ $(tail -c +$(($1 + 1)) "$VRAM" | head -c "${#2}") == "$2" ]]; }
 vram_word() { od -An -tx4 -j $(($1)) -N 4 "$VRAM" | tr -d ' '; }
 
@@ -208,6 +202,7 @@ expect_not "the reset was not over then" logged "Reset at reboot: $SOCKET"
 wait_guest 100
 expect "and ends gpuvm after the reset, status 143" test "$guest_status" = 143
 expect "which was verified" logged "Reset at reboot: $SOCKET: hot reset, verified"
+expect_not "no guest had it since, and it was not reset again" logged "Reset at stop"
 expect "the guest did not come back" test "$(grep -ac '^GUEST-REBOOTS' "$CONSOLE")" = 1
 stop_server
 

@@ -4,6 +4,7 @@
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 cd "$REPO" || exit 1
+. tests/lab/lib/run_lab.sh
 LAB_TEST_NAME=$(basename "$0" .sh)
 # Exported as LAB_*: scripts/lab hands these on to what runs inside.
 export LAB_GPUVM=${LAB_GPUVM:-$REPO/build/release/gpuvm}
@@ -33,18 +34,9 @@ fresh_out() {
   mkdir -p "$OUT"
 }
 
-# inside DEVICES SCRIPT [LAB OPTION…]: runs tests/lab/inside/SCRIPT in a lab host with these devices. A lab host that hangs
-# in its own boot, which emulation does now and then (see docs/lab.md), is started once more; one that hangs later is not. So is
-# one whose emulation aborts under OVMF (status 126).
+# inside DEVICES SCRIPT [LAB OPTION…]: runs tests/lab/inside/SCRIPT in a lab host with these devices.
 inside() {
-  local devices=$1 script=$2 status=0
+  local devices=$1 script=$2
   shift 2
-  set -- scripts/lab --devices "$devices" --out "$OUT" --timeout 900 "$@" -- "tests/lab/inside/$script"
-  "$@" | tee "$OUT/output" || status=$?
-  if ((status == 126)) || { ((status == 125)) && [[ ! -s $OUT/output ]]; }; then
-    echo "The lab host did not start, or QEMU's emulation of it aborted; once more."
-    status=0
-    "$@" | tee "$OUT/output" || status=$?
-  fi
-  return "$status"
+  run_lab "$OUT/output" --devices "$devices" --out "$OUT" --timeout 900 "$@" -- "tests/lab/inside/$script"
 }

@@ -65,6 +65,7 @@ class FakePhysicalDevice : public PhysicalDevice {
     return bytes;
   }
   void set_gone(bool gone) { gone_ = gone; }
+  bool is_gone() const override { return gone_; }
   /// Called at each configuration write before it takes effect.
   std::function<void(std::uint64_t offset, std::uint64_t value)> on_config_write;
 

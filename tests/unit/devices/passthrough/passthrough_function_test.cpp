@@ -33,6 +33,27 @@ TEST_F(PassthroughFunctionTest, NothingIsMappedBeforeDecode) {
   EXPECT_EQ(slots_.slots.size(), 3U);  // lazy
 }
 
+// Guest memory that is not yet mapped for DMA: one vCPU waits, the others go on.
+TEST_F(PassthroughFunctionTest, BusMasteringThatWaitsKeepsNobodyFromReading) {
+  std::unique_ptr<PassthroughFunction> gpu;
+  std::uint32_t read_meanwhile = 0;
+  bool is_allowed = false;
+  auto wanted = options(gpu_);
+  wanted.before_bus_master = [&] {
+    read_meanwhile = gpu->config_read(0);  // hangs where the function is locked
+    return is_allowed;
+  };
+  gpu = started(std::move(wanted));
+  command(*gpu, 2);
+  EXPECT_EQ(read_meanwhile, 0U) << "asked for no more than bus mastering";
+  command(*gpu, 6);
+  EXPECT_EQ(read_meanwhile, gpu->config_read(0));
+  EXPECT_EQ(gpu_.config_dword(4) & 4, 0U);
+  is_allowed = true;
+  command(*gpu, 6);
+  EXPECT_EQ(gpu_.config_dword(4) & 4, 4U);
+}
+
 TEST_F(PassthroughFunctionTest, LinuxSizingMovesNothing) {
   const auto gpu = make_placed_gpu();
   command(*gpu, 7);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <limits>
 
 #include "vmm/base/units.hpp"
@@ -132,6 +133,23 @@ TEST(GuestMemory, PrefaultGivesEveryPageItsMemory) {
   auto out = four(0);
   ASSERT_TRUE(memory->read(GuestAddress(0), out));
   EXPECT_EQ(out, four(9)) << "what was written before must stay";
+}
+
+TEST(GuestMemory, PrefaultTellsOfItsHelpersAndCanBeBrokenOff) {
+  auto memory = GuestMemory::create({.size = 258_MiB, .low_limit = 4_MiB, .prefault_threads = 3});
+  ASSERT_TRUE(memory);
+  std::atomic<int> begun{0};
+  std::atomic<int> ended{0};
+  const auto status = memory->prefault({.on_begin = [&begun] { ++begun; },
+                                        .on_end = [&ended] { ++ended; },
+                                        .is_unwanted = [] { return true; }});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind(), ErrorKind::kUsage);
+  EXPECT_EQ(begun, 2) << "the caller is no helper";
+  EXPECT_EQ(ended, 2);
+  struct stat info {};
+  ASSERT_EQ(::fstat(memory->fd(), &info), 0);
+  EXPECT_EQ(info.st_blocks, 0);
 }
 
 }  // namespace

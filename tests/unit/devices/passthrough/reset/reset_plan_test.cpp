@@ -48,6 +48,17 @@ TEST_F(ResetPlanTest, UnknownDeviceGetsAHotResetFirst) {
   EXPECT_THAT(history_, IsEmpty());
 }
 
+TEST_F(ResetPlanTest, DeviceThatDoesNotAnswerIsPlannedForIfItsLooksAreKnown) {
+  const FunctionState known = read_function_state(gpu_).value();
+  gpu_.is_gone = true;
+  EXPECT_FALSE(ResetPlan::create(host_, devices_, {}));
+  const std::vector<FunctionResetOptions> options{{.known = known}, {}};
+  const auto made = ResetPlan::create(host_, devices_, {}, options);
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ(made->sets()[0].functions[0].before, known);
+  EXPECT_THAT(made->sets()[0].rungs, ElementsAre(kHot, kFunction));
+}
+
 TEST_F(ResetPlanTest, HotResetThatCoversAStrangerIsNotUsed) {
   devices_ = {&gpu_};
   const ResetPlan made = plan();

@@ -33,7 +33,8 @@ status_is() {
 
 is_png() { [[ $(head -c 4 "$1" | od -An -c | tr -d ' ') == '211PNG' ]]; }
 
-none_left() { ! pgrep -f "qemu-system-x86_64 -name gpuvm-lab.*$1" >/dev/null; }
+# Of those that wrote here.
+none_left() { ! pgrep -f "qemu-system-x86_64 -name gpuvm-lab.*$work" >/dev/null; }
 
 # Asked inside the lab host; prints NAME=VALUE lines.
 facts_in_lab() {
@@ -107,7 +108,7 @@ check_facts
 for kernel in "${@:-6.12}"; do
   check_guest "$kernel"
 done
-check 'nothing is left running' none_left "$repo"
+check 'nothing is left running' none_left
 if ((failures)); then
   printf '%d checks failed\n' "$failures"
   exit 1

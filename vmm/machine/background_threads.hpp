@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// BackgroundThreads: threads of a long work that run where the guest's CPUs leave processors idle,
+// until somebody waits for the work. sched(7), SCHED_IDLE.
+#pragma once
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <mutex>
+#include <vector>
+
+namespace gpuvm {
+
+class BackgroundThreads {
+ public:
+  /// As long as nobody waits, threads have idle priority; but not where the kernel would not let
+  /// them come back from it (no CAP_SYS_NICE, as in containers, and RLIMIT_NICE below 20).
+  BackgroundThreads();
+  BackgroundThreads(const BackgroundThreads&) = delete;
+  BackgroundThreads& operator=(const BackgroundThreads&) = delete;
+
+  /// The calling thread takes part in the work.
+  void begin();
+  /// The calling thread does so no more; before it ends.
+  void end();
+  /// Somebody waits: the priority that this process has for all of them, now and later. Any thread.
+  void hurry();
+
+ private:
+  int policy_ = SCHED_OTHER;  ///< of who made this
+  sched_param parameters_{};
+  bool may_come_back_ = false;
+  std::mutex mutex_;  ///< guards what follows
+  std::vector<pthread_t> threads_;
+  bool is_hurried_ = false;
+};
+
+}  // namespace gpuvm
