@@ -11,4 +11,6 @@ for preset in ci dev; do
 done
 [[ -x $program ]] || { echo "kvm_tests is missing; build it: cmake --preset dev && cmake --build --preset dev --target kvm_tests" >&2; exit 1; }
 . tests/lab/lib/run_lab.sh
-run_lab "$(mktemp)" --devices none --timeout 240 -- env GPUVM_KVM_TESTS_MUST_RUN=1 "$program" --gtest_brief=1
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+run_lab "$output" --devices none --timeout 240 -- env GPUVM_KVM_TESTS_MUST_RUN=1 "$program" --gtest_brief=1
