@@ -113,11 +113,23 @@ lab_add_ports() {
     -chardev "pipe,id=control,path=$run/control"
     -chardev "file,id=output,path=$run/output.log" -chardev "file,id=status,path=$run/status"
     -chardev "file,id=heartbeat,path=$run/heartbeat" -chardev "file,id=kmsg,path=$run/kmsg.log"
-    -chardev "pipe,id=poke,path=$run/poke" -chardev "pipe,id=monitor,path=$run/monitor" -mon chardev=monitor,mode=readline
+    -chardev "pipe,id=monitor,path=$run/monitor" -mon chardev=monitor,mode=readline
     -device virtio-serial-pci,id=ports,bus=pcie.0,addr=0x18)
-  for port in output status control heartbeat poke kmsg; do
+  for port in output status control heartbeat kmsg; do
     QEMU_ARGS+=(-device "virtserialport,bus=ports.0,chardev=$port,name=lab.$port")
   done
+  for port in $(lab_poke_ports); do
+    # A device for each: its interrupt goes to one CPU.
+    QEMU_ARGS+=(-chardev "pipe,id=$port,path=$run/$port"
+      -device "virtio-serial-pci,id=$port.device,bus=pcie.0,addr=0x10.${port#poke},multifunction=on"
+      -device "virtserialport,bus=$port.device.0,chardev=$port,name=lab.$port")
+  done
+}
+
+# Ports by which the lab host's CPUs are poked, see lab_watchdog: the first eight, as many as a slot has functions.
+lab_poke_ports() {
+  local cpu
+  for ((cpu = 0; cpu < LAB_CPUS && cpu < 8; cpu++)); do echo "poke$cpu"; done
 }
 
 lab_make_qemu_args() {
@@ -183,15 +195,22 @@ lab_record_hang() {
 }
 
 # lab_watchdog QEMU BROKER: ends QEMU, and says why in the file verdict, when the time is up, the lab host's heart has stopped, or
-# the main script was killed; then the broker. And pokes the lab host once a second through a port that it reads: when QEMU's
-# emulation of SVM changes its interrupt flags (svm_helper.c, without the lock that the timer's thread holds) it can lose the
-# timer's interrupt, and a host that waits for its timer then waits for ever, unless another interrupt comes.
+# the main script was killed; then the broker. And pokes each CPU of the lab host once a second, with the interrupt of a port of its
+# own: when QEMU's emulation of SVM changes its interrupt flags (svm_helper.c, without the lock that the timer's thread holds) it can
+# lose an interrupt, and who waits for that CPU then waits for ever, unless another interrupt comes.
 lab_watchdog() {
-  local started=$SECONDS silence=0 size=0 now pause poke monitor_in monitor_out
-  exec {pause}<> <(:) {poke}<>"$LAB_RUN/poke.in" {monitor_in}<>"$LAB_RUN/monitor.in" {monitor_out}<>"$LAB_RUN/monitor.out"
+  local started=$SECONDS silence=0 size=0 now pause port poke monitor_in monitor_out
+  local -a pokes=()
+  exec {pause}<> <(:) {monitor_in}<>"$LAB_RUN/monitor.in" {monitor_out}<>"$LAB_RUN/monitor.out"
+  for port in $(lab_poke_ports); do
+    exec {poke}<>"$LAB_RUN/$port.in"
+    pokes+=("$poke")
+  done
   while kill -0 "$1" 2>/dev/null; do
     read -r -t 1 <&$pause || true
-    printf . >&"$poke"
+    for poke in "${pokes[@]}"; do
+      printf . >&"$poke"
+    done
     now=$(stat -c %s "$LAB_RUN/heartbeat")
     # Looks are counted, not seconds: where this whole machine stands still, nobody hangs.
     silence=$((now == size ? silence + 1 : 0))
@@ -216,13 +235,15 @@ lab_stop_all() {
   done
   lab_qemu_pid=
   lab_helper_pids=()
-  rm -f "${LAB_RUN:?}"/{qmp,control,poke,monitor}.{in,out}
+  rm -f "${LAB_RUN:?}"/{qmp,control,monitor,poke?}.{in,out}
 }
 
 # Runs QEMU to its end; what COMMAND prints appears on standard output meanwhile.
 lab_run_qemu() {
-  local tail_pid
-  mkfifo "$LAB_RUN"/{qmp,control,poke,monitor}.{in,out}
+  local tail_pid port
+  for port in qmp control monitor $(lab_poke_ports); do
+    mkfifo "$LAB_RUN/$port".{in,out}
+  done
   trap lab_stop_all EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
