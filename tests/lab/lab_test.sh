@@ -46,6 +46,7 @@ echo "groups=$(($(ls /sys/kernel/iommu_groups | wc -l) > 5))"
 echo "gpu_group=$(ls $gpu/iommu_group/devices | tr '\n' ' ')"
 echo "usb_group=$(ls /sys/bus/pci/devices/0000:02:00.0/iommu_group/devices | tr '\n' ' ')"
 echo "gpu_reset=$(cat $gpu/reset_method)"
+echo "cx16=$(grep -c cx16 /proc/cpuinfo)"
 echo "keeper=$(pidof keeper >/dev/null && echo yes)"
 echo "variables=$LAB $LAB_ECHO $PWD"
 echo to-standard-error >/dev/stderr
@@ -73,7 +74,7 @@ check_facts() {
   check 'exit status 7' status_is 7 env LAB_ECHO=passed "$lab" --devices gpu,usb --out "$work/out" \
     --screenshot "$work/copy.png" -- bash -c "$(facts_in_lab)"$'\nexit 7'
   for fact in kvm=yes vfio=yes groups=1 'gpu_group=0000:01:00.0 0000:01:00.1 ' 'usb_group=0000:02:00.0 ' gpu_reset=bus \
-    keeper=yes halves=ok "variables=1 passed $PWD" to-standard-error; do
+    cx16=0 keeper=yes halves=ok "variables=1 passed $PWD" to-standard-error; do
     check "$fact" contains "$fact" "$work/output"
   done
   check 'LAB_OUT survives' contains survives "$work/out/result"
