@@ -2,12 +2,12 @@
 #include "devices/virtio/queue_thread.hpp"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <system_error>
+
+#include "vmm/base/background_thread.hpp"
 
 namespace gpuvm {
 namespace {
@@ -31,10 +31,7 @@ Status QueueThread::start() {
   }
   try {
     thread_ = std::thread([this] {
-      sigset_t signals;
-      sigfillset(&signals);
-      pthread_sigmask(SIG_SETMASK, &signals, nullptr);  // signals are the control thread's
-      pthread_setname_np(pthread_self(), options_.name.c_str());
+      enter_background_thread(options_.name);
       run();
     });
   } catch (const std::system_error& error) {

@@ -4,7 +4,6 @@
 
 #include <future>
 #include <system_error>
-#include <utility>
 
 namespace gpuvm {
 

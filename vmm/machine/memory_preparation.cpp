@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/memory_preparation.hpp"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <system_error>
 
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
@@ -31,10 +29,7 @@ Status MemoryPreparation::start() {
 }
 
 void MemoryPreparation::run() {
-  sigset_t signals;
-  sigfillset(&signals);
-  pthread_sigmask(SIG_SETMASK, &signals, nullptr);  // signals are the control thread's
-  pthread_setname_np(pthread_self(), "memory");
+  enter_background_thread("memory");
   threads_.begin();
   auto status = prepare();
   threads_.end();

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/passthrough/vfio_user/connection.hpp"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <cerrno>
 
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/log.hpp"
 
@@ -46,10 +44,7 @@ Status Connection::negotiate() {
 }
 
 void Connection::read_messages() {
-  sigset_t signals;
-  sigfillset(&signals);
-  pthread_sigmask(SIG_SETMASK, &signals, nullptr);  // signals are the control thread's
-  pthread_setname_np(pthread_self(), "vfio-user");
+  enter_background_thread("vfio-user");
   for (;;) {
     auto message = socket_.receive();
     if (!message) {
