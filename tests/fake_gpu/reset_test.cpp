@@ -195,7 +195,7 @@ TEST_P(Resets, EndAsTheyMust) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMisbehaviour, Resets, ::testing::ValuesIn(kCases),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST(ResetPlans, ADeadFunctionGetsNone) {
   const FakeGpuProcess gpu({"--fault", "dead"});

@@ -153,7 +153,7 @@ TEST_F(BarMappingTest, AccessesOfEveryWidthAndAlignment) {
   const auto bar = make(256);
   ASSERT_TRUE(bar->map(0xe0000000));
   for (std::uint64_t offset = 0; offset <= 248; ++offset) {
-    for (const std::size_t size : {1, 2, 4, 8}) {
+    for (const std::size_t size : {1U, 2U, 4U, 8U}) {
       const auto value = 0x0123456789abcdef + offset;
       const auto expected = size == 8 ? value : value & ((1ULL << size * 8) - 1);
       write(0xe0000000 + offset, value, size);

@@ -146,8 +146,8 @@ TEST_P(ConfigDumps, HiddenCapabilitiesReadZeroAndDropWrites) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Real, ConfigDumps, ::testing::ValuesIn(dumps()), [](const auto& info) {
-  std::string name = info.param.name;
+INSTANTIATE_TEST_SUITE_P(Real, ConfigDumps, ::testing::ValuesIn(dumps()), [](const auto& test) {
+  std::string name = test.param.name;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

@@ -147,7 +147,7 @@ TEST_F(InterruptsTest, TableAtEveryOffsetAndWidth) {
   make();
   control(kMsixAt, kMsixEnable);
   for (std::uint64_t offset = 0; offset <= 8 * 16 + 8; ++offset) {
-    for (const std::size_t size : {1, 2, 4, 8}) {
+    for (const std::size_t size : {1U, 2U, 4U, 8U}) {
       table(offset, ~0ULL, size);
       table_read(offset, size);
     }

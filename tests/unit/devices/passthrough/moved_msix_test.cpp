@@ -125,7 +125,7 @@ TEST_F(MovedMsixTest, WhatIsBesideTheTableIsNothing) {
   const auto xhci = make(in_bar(4));
   ASSERT_TRUE(xhci->bars().set_power_on_address(4, kNew));
   xhci->config_write(4, 6, 0xffff);
-  for (const std::uint64_t at : {0x88, 0x100, 0xffc}) {
+  for (const std::uint64_t at : {0x88U, 0x100U, 0xffcU}) {
     store(kNew + at, 0x1234);
     EXPECT_EQ(load(kNew + at), ~0U) << at;
   }

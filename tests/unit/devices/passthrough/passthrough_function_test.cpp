@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
 #include "tests/unit/devices/passthrough/passthrough_function_fixture.hpp"
@@ -214,7 +215,7 @@ TEST_F(PassthroughFunctionTest, MsixTableIsEmulatedTheRestOfItsPageForwarded) {
 TEST_F(PassthroughFunctionTest, GoneDeviceReadsOnes) {
   const auto gpu = make_placed_gpu();
   gpu_.set_gone(true);
-  for (const std::uint16_t offset : {0, 4, 8, 0x3c, 0x100, 0xffc}) {
+  for (const std::uint16_t offset : std::to_array<std::uint16_t>({0, 4, 8, 0x3c, 0x100, 0xffc})) {
     EXPECT_EQ(gpu->config_read(offset), 0xffffffffU) << offset;
   }
   command(*gpu, 7);

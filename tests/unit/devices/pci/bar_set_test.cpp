@@ -223,7 +223,7 @@ TEST(BarSet, RandomWritesKeepTheInvariants) {
     for (unsigned lane = 0; lane < 4; ++lane) {
       mask |= random() % 2 != 0 ? 0xffU << (8 * lane) : 0;
     }
-    set.write(offset, random() % 4 == 0 ? kAll : random(), mask);
+    set.write(offset, random() % 4 == 0 ? kAll : static_cast<std::uint32_t>(random()), mask);
     ASSERT_EQ(set.read(0x10) & 0x00ffffff, 0U);
     ASSERT_EQ(set.read(0x14) & 0x0fffffff, 0xcU);
     ASSERT_EQ(set.read(0x24) & 0x7f, 1U);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "devices/pci/root_port.hpp"
@@ -55,7 +56,7 @@ TEST(PciAcpi, RoutesTheDevicesInUseAndNoOthers) {
     return aml::package({aml::integer(std::uint64_t{device} << 16 | 0xffff), aml::integer(pin),
                          aml::integer(0), aml::integer(gsi)});
   };
-  for (const std::uint8_t device : {0, 2, 3}) {
+  for (const std::uint8_t device : std::to_array<std::uint8_t>({0, 2, 3})) {
     for (unsigned pin = 0; pin < 4; ++pin) {
       EXPECT_TRUE(contains(terms, entry(device, pin, intx_gsi(device, pin).value())));
     }

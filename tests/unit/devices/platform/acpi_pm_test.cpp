@@ -166,7 +166,7 @@ TEST_F(AcpiPmTest, EveryOffsetAndWidth) {
     }
   }
   EXPECT_EQ(pm.read(~std::uint64_t{0}, std::span(buffer).first(1)), IoStatus::kInvalidSize);
-  EXPECT_EQ(read(2, 2) & ~(kPm1Timer | kPm1Global | kPm1PowerButton | kPm1Rtc), 0u);
+  EXPECT_EQ(read(2, 2) & ~unsigned(kPm1Timer | kPm1Global | kPm1PowerButton | kPm1Rtc), 0u);
   EXPECT_EQ(read(6, 2), 0u);
 }
 

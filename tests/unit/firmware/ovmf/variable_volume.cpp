@@ -100,8 +100,8 @@ void append_variable(std::vector<std::byte>& out, const std::string& name,
 
 std::vector<std::byte> empty_volume(std::uint64_t size) {
   std::vector<std::byte> out(16);  // zero vector
-  for (const unsigned byte : {0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27,
-                              0x47, 0x07, 0x5b, 0x4f, 0x50}) {
+  for (const int byte : {0x8d, 0x2b, 0xf1, 0xff, 0x96, 0x76, 0x8b, 0x4c, 0xa9, 0x85, 0x27, 0x47,
+                         0x07, 0x5b, 0x4f, 0x50}) {
     out.push_back(static_cast<std::byte>(byte));
   }
   append_bytes(out, size);
@@ -119,8 +119,8 @@ std::vector<std::byte> empty_volume(std::uint64_t size) {
     sum = static_cast<std::uint16_t>(sum + load_le(std::span(out).subspan(at, 2)));
   }
   store_le(std::span(out).subspan(50, 2), static_cast<std::uint16_t>(-sum));
-  for (const unsigned byte : {0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43, 0xa1, 0x80, 0x2e,
-                              0x14, 0x4e, 0xc3, 0x77, 0x92}) {
+  for (const int byte : {0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43, 0xa1, 0x80, 0x2e, 0x14,
+                         0x4e, 0xc3, 0x77, 0x92}) {
     out.push_back(static_cast<std::byte>(byte));
   }
   append_bytes(out, static_cast<std::uint32_t>(kStoreSize - kVolumeHeader));
@@ -143,7 +143,8 @@ std::optional<Variables> recover(std::vector<std::byte> volume) {
     return std::nullopt;
   }
   Variables variables;
-  for (const std::uint8_t state : {kAdded & kInDeletion, int{kAdded}}) {  // newer ones win
+  for (const unsigned state :
+       {unsigned{kAdded & kInDeletion}, unsigned{kAdded}}) {  // newer ones win
     for (const auto& found : *all) {
       if (found.header.state == state) {
         variables[name_of(volume, found)] =

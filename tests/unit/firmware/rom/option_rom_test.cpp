@@ -129,7 +129,7 @@ TEST(RomFit, DeviceIdIsCorrectedWithTheChecksum) {
   const auto before = legacy_and_efi();
   std::size_t different = 0;
   for (std::size_t i = 0; i < rom.size(); ++i) {
-    different += rom[i] == before[i] ? 0 : 1;
+    different += rom[i] == before[i] ? 0U : 1U;
   }
   EXPECT_EQ(different, 2U + 1 + 2);
 }

@@ -46,13 +46,21 @@ serial = ["stdio", "pty", "file:log/serial", "socket:/run/serial"]
 )");
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "desk-1.test_a");
-  EXPECT_EQ(config->machine, (MachineConfig{64, 4_GiB, HugePages::k1GiB, RebootAction::kExit}));
+  EXPECT_EQ(config->machine, (MachineConfig{.cpus = 64,
+                                            .memory = 4_GiB,
+                                            .huge_pages = HugePages::k1GiB,
+                                            .on_reboot = RebootAction::kExit}));
   EXPECT_EQ(config->cpu.hide, (std::vector<std::string>{"avx512f", "la57"}));
-  EXPECT_EQ(config->boot, (BootConfig{BootMode::kLinux, "/boot/vmlinuz", "/guests/images/initrd",
-                                      "console=ttyS0 quiet"}));
+  EXPECT_EQ(config->boot, (BootConfig{.mode = BootMode::kLinux,
+                                      .kernel = "/boot/vmlinuz",
+                                      .initrd = "/guests/images/initrd",
+                                      .cmdline = "console=ttyS0 quiet"}));
   ASSERT_EQ(config->pci.size(), 2U);
-  EXPECT_EQ(config->pci[0], (PciConfig{Bdf{0, 1, 0, 0}, {0, 1}, false, std::uint8_t{7}}));
-  EXPECT_EQ(config->pci[1], (PciConfig{Bdf{0, 0x0a, 0x1f, 7}, {}, true, 0}));
+  EXPECT_EQ(config->pci[0],
+            (PciConfig{.host = Bdf{0, 1, 0, 0}, .functions = {0, 1}, .managed = false, .port = 7}));
+  EXPECT_EQ(
+      config->pci[1],
+      (PciConfig{.host = Bdf{0, 0x0a, 0x1f, 7}, .functions = {}, .managed = true, .port = 0}));
   using Kind = SerialTarget::Kind;
   EXPECT_EQ(config->console.serial, (std::vector<SerialTarget>{{Kind::kStdio, ""},
                                                                {Kind::kPty, ""},

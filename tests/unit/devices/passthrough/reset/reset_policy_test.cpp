@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace gpuvm {
 namespace {
 
@@ -57,7 +59,7 @@ TEST(ResetPolicy, KnownDevices) {
 // NVIDIA's audio and USB functions have numbers among those of its GPUs: 10f7 and 1ad6 are
 // Turing's, which would be Kepler to Pascal otherwise.
 TEST(ResetPolicy, FunctionsBesideAGpuAreNoGpus) {
-  for (const std::uint16_t device : {0x10f7, 0x1aef, 0x22ba}) {
+  for (const std::uint16_t device : std::to_array<std::uint16_t>({0x10f7, 0x1aef, 0x22ba})) {
     EXPECT_EQ(&find_reset_policy(0x10de, device, kAudio), &default_reset_policy());
   }
   EXPECT_EQ(&find_reset_policy(0x10de, 0x1ad6, 0x0c0330), &default_reset_policy());

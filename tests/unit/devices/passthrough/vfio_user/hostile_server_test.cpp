@@ -155,9 +155,9 @@ TEST_P(Liar, IsFoundOutAndNothingIsLeftBehind) {
 INSTANTIATE_TEST_SUITE_P(EveryStep, Liar,
                          ::testing::Combine(::testing::ValuesIn(kSteps),
                                             ::testing::ValuesIn(kLies)),
-                         [](const ::testing::TestParamInfo<Liar::ParamType>& info) {
-                           return std::string(vfio_user::to_string(std::get<0>(info.param))) + "_" +
-                                  std::get<1>(info.param).name;
+                         [](const ::testing::TestParamInfo<Liar::ParamType>& test) {
+                           return std::string(vfio_user::to_string(std::get<0>(test.param))) + "_" +
+                                  std::get<1>(test.param).name;
                          });
 
 class Hostile : public ::testing::Test {
