@@ -257,6 +257,7 @@ lab_run_qemu() {
   tail -c +1 -s 0.1 --pid="$lab_qemu_pid" -f "$LAB_RUN/output.log" 2>/dev/null &
   tail_pid=$!
   lab_broker >/dev/null 2>"$LAB_RUN/broker.log" </dev/null &
+  disown $! # or the shell reports that the watchdog has killed it
   lab_helper_pids=("$tail_pid" $!)
   lab_watchdog "$lab_qemu_pid" $! >/dev/null 2>&1 </dev/null &
   lab_helper_pids+=($!)
