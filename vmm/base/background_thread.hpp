@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every thread beside the control thread and the vCPUs does first.
+// What a thread that lasts does first: of a queue, a connection, memory. Their helpers inherit it.
 #pragma once
 
 #include <string>
