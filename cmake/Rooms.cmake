@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # One static library per folder ("room"), explicit links, one unit-test binary per room.
 
-# A good part of what a compiler does here is to read the standard library and GoogleTest. Tests have them precompiled, and so
-# have the rooms with GPUVM_PRECOMPILED_HEADERS, in the sanitizers' builds: the others notice an #include that is missing.
+# Most of what a compiler does here is to read headers: the standard library, fmt, GoogleTest. So they are precompiled, and with
+# GPUVM_UNITY the files of a room are compiled a few at a time as one: names in anonymous namespaces differ within a room, and each
+# test file has a namespace of its own. The preset "tidy" does neither, and so notices an #include that is missing.
 set(GPUVM_COMMON_HEADERS
-  <algorithm> <array> <chrono> <cstdint> <functional> <map> <memory> <mutex> <optional> <span> <string> <string_view> <vector>
-  <fmt/format.h>)
+  <algorithm> <array> <atomic> <chrono> <condition_variable> <cstdint> <cstring> <functional> <map> <memory> <mutex> <optional>
+  <set> <span> <string> <string_view> <thread> <utility> <variant> <vector> <fmt/format.h>)
+
+# gpuvm_compile_fast(TARGET HEADER_TARGET): headers from HEADER_TARGET, and several files at a time where that is wanted.
+function(gpuvm_compile_fast NAME HEADER_TARGET)
+  if(GPUVM_PRECOMPILED_HEADERS)
+    target_precompile_headers(${NAME} REUSE_FROM ${HEADER_TARGET})
+  endif()
+  if(GPUVM_UNITY)
+    set_target_properties(${NAME} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${GPUVM_UNITY_BATCH})
+  endif()
+endfunction()
+set(GPUVM_UNITY_BATCH 16)
+
+# Targets that exist for their precompiled headers; others reuse them.
 if(GPUVM_PRECOMPILED_HEADERS)
   add_library(gpuvm_room_headers STATIC ${PROJECT_SOURCE_DIR}/cmake/headers.cpp)
   target_link_libraries(gpuvm_room_headers PRIVATE fmt::fmt gpuvm_warnings)
@@ -19,9 +33,7 @@ function(gpuvm_room NAME)
   add_library(gpuvm_${NAME} STATIC ${ROOM_SOURCES})
   target_include_directories(gpuvm_${NAME} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(gpuvm_${NAME} PUBLIC ${ROOM_LINKS} PRIVATE gpuvm_warnings ${ROOM_PRIVATE})
-  if(GPUVM_PRECOMPILED_HEADERS)
-    target_precompile_headers(gpuvm_${NAME} REUSE_FROM gpuvm_room_headers)
-  endif()
+  gpuvm_compile_fast(gpuvm_${NAME} gpuvm_room_headers)
 endfunction()
 
 # What the sanitizer builds build and run: unit tests and fuzz corpora.
@@ -29,23 +41,38 @@ add_custom_target(sanitized_tests)
 
 # Tests are compiled once and run once: optimizing them takes longer than it saves. They say of an aggregate what they are about.
 set(GPUVM_TEST_OPTIONS -O0 -U_FORTIFY_SOURCE -Wno-missing-field-initializers)
-if(GPUVM_DEVELOPER_MODE)
+if(GPUVM_DEVELOPER_MODE AND GPUVM_PRECOMPILED_HEADERS)
   add_executable(test_headers ${PROJECT_SOURCE_DIR}/cmake/headers.cpp)
   target_compile_options(test_headers PRIVATE ${GPUVM_TEST_OPTIONS})
   target_link_libraries(test_headers PRIVATE fmt::fmt gpuvm_warnings GTest::gtest_main)
   target_precompile_headers(test_headers PRIVATE ${GPUVM_COMMON_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
 endif()
 
+# gpuvm_gtest_program(NAME SOURCES a_test.cpp … LINKS gpuvm_room …): a GoogleTest binary.
+function(gpuvm_gtest_program NAME)
+  cmake_parse_arguments(TEST "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${NAME} ${TEST_SOURCES})
+  target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${NAME} PRIVATE ${TEST_LINKS} gpuvm_warnings GTest::gtest)
+  target_compile_options(${NAME} PRIVATE ${GPUVM_TEST_OPTIONS})
+  gpuvm_compile_fast(${NAME} test_headers)
+endfunction()
+
 # gpuvm_unit_test(NAME SOURCES a_test.cpp … LINKS gpuvm_room …): a GoogleTest binary unit_NAME, CTest label "unit".
 function(gpuvm_unit_test NAME)
   cmake_parse_arguments(TEST "" "" "SOURCES;LINKS" ${ARGN})
-  add_executable(unit_${NAME} ${TEST_SOURCES})
-  target_include_directories(unit_${NAME} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_link_libraries(unit_${NAME} PRIVATE ${TEST_LINKS} gpuvm_fixtures gpuvm_warnings GTest::gtest_main)
-  target_compile_options(unit_${NAME} PRIVATE ${GPUVM_TEST_OPTIONS})
-  target_precompile_headers(unit_${NAME} REUSE_FROM test_headers)
+  gpuvm_gtest_program(unit_${NAME} SOURCES ${TEST_SOURCES} LINKS ${TEST_LINKS} gpuvm_fixtures GTest::gtest_main)
   add_test(NAME unit_${NAME} COMMAND unit_${NAME} --gtest_brief=1)
   # For what hangs; a busy machine with a sanitizer may be slow.
   set_tests_properties(unit_${NAME} PROPERTIES LABELS unit TIMEOUT 300)
   add_dependencies(sanitized_tests unit_${NAME})
+endfunction()
+
+# gpuvm_test_program(NAME SOURCES a.cpp … LINKS gpuvm_room …): a program that a test runs, without GoogleTest.
+function(gpuvm_test_program NAME)
+  cmake_parse_arguments(PROGRAM "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${NAME} ${PROGRAM_SOURCES})
+  target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${NAME} PRIVATE ${PROGRAM_LINKS} gpuvm_warnings)
+  gpuvm_compile_fast(${NAME} gpuvm_room_headers)
 endfunction()

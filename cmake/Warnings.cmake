@@ -6,6 +6,9 @@ target_compile_options(gpuvm_warnings INTERFACE
   -Wnon-virtual-dtor -Woverloaded-virtual -Wdouble-promotion -Wformat=2 -Wimplicit-fallthrough -Wextra-semi
   $<$<BOOL:${GPUVM_WERROR}>:-Werror>)
 
+# For libraries, too, of which none is shared: all files have the same options, and share precompiled headers.
+add_compile_options(-fPIE)
+add_link_options(-pie)
 add_compile_options(-fstack-protector-strong)
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

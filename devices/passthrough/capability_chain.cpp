@@ -15,15 +15,12 @@ namespace {
 constexpr std::uint16_t kStatusDword = pci::kCommand;
 constexpr std::uint32_t kStatusCapabilities = std::uint32_t{pci::kStatusCapabilities} << 16;
 constexpr std::uint16_t kFirstStandard = 0x40;
-constexpr std::uint16_t kFirstExtended = pci::kExtendedCapabilities;
-constexpr std::size_t kStandardSize = pci::kLegacyConfigSize;
-constexpr std::size_t kExtendedSize = pci::kConfigSize;
-
-std::uint32_t dword_at(std::span<const std::byte> config, std::uint16_t offset) {
-  return load_at<std::uint32_t>(config, offset).value_or(0);
-}
 
 }  // namespace
+
+std::uint32_t config_dword(std::span<const std::byte> config, std::uint16_t offset) {
+  return load_at<std::uint32_t>(config, offset).value_or(0);
+}
 
 std::uint16_t capability_room(std::uint16_t offset, std::uint16_t size,
                               std::span<const CapabilityHeader> all, std::size_t end) {
@@ -39,16 +36,17 @@ std::uint16_t capability_room(std::uint16_t offset, std::uint16_t size,
 std::vector<CapabilityHeader> standard_capabilities(std::span<const std::byte> config) {
   std::vector<CapabilityHeader> found;
   if (config.size() < kFirstStandard ||
-      (dword_at(config, kStatusDword) & kStatusCapabilities) == 0) {
+      (config_dword(config, kStatusDword) & kStatusCapabilities) == 0) {
     return found;
   }
-  const auto standard = config.first(std::min(config.size(), kStandardSize));
-  std::bitset<kStandardSize / 4> seen;
-  auto offset = static_cast<std::uint16_t>(dword_at(standard, pci::kCapabilitiesPointer) & 0xfcU);
+  const auto standard = config.first(std::min<std::size_t>(config.size(), pci::kLegacyConfigSize));
+  std::bitset<pci::kLegacyConfigSize / 4> seen;
+  auto offset =
+      static_cast<std::uint16_t>(config_dword(standard, pci::kCapabilitiesPointer) & 0xfcU);
   while (offset >= kFirstStandard && std::size_t{offset} + 4 <= standard.size() &&
          !seen[offset / 4]) {
     seen.set(offset / 4);
-    const auto header = dword_at(standard, offset);
+    const auto header = config_dword(standard, offset);
     found.push_back({.id = static_cast<std::uint16_t>(header & 0xffU), .offset = offset});
     offset = static_cast<std::uint16_t>((header >> 8) & 0xfcU);
   }
@@ -57,12 +55,13 @@ std::vector<CapabilityHeader> standard_capabilities(std::span<const std::byte> c
 
 std::vector<CapabilityHeader> extended_capabilities(std::span<const std::byte> config) {
   std::vector<CapabilityHeader> found;
-  std::bitset<kExtendedSize / 4> seen;
-  const auto size = std::min(config.size(), kExtendedSize);
-  std::uint16_t offset = kFirstExtended;
-  while (offset >= kFirstExtended && std::size_t{offset} + 4 <= size && !seen[offset / 4]) {
+  std::bitset<pci::kConfigSize / 4> seen;
+  const auto size = std::min<std::size_t>(config.size(), pci::kConfigSize);
+  std::uint16_t offset = pci::kExtendedCapabilities;
+  while (offset >= pci::kExtendedCapabilities && std::size_t{offset} + 4 <= size &&
+         !seen[offset / 4]) {
     seen.set(offset / 4);
-    const auto header = dword_at(config, offset);
+    const auto header = config_dword(config, offset);
     if (header == 0 || header == ~0U) {
       break;  // 7.6.3: no extended capabilities, or nothing there at all
     }

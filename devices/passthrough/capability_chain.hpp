@@ -16,6 +16,9 @@ struct CapabilityHeader {
   std::uint16_t offset;
 };
 
+/// The dword at offset; 0 past the end.
+std::uint32_t config_dword(std::span<const std::byte> config, std::uint16_t offset);
+
 /// PCI Local Bus 3.0, 6.7: the standard capabilities in chain order. Stops at a loop or a bad
 /// pointer.
 std::vector<CapabilityHeader> standard_capabilities(std::span<const std::byte> config);

@@ -21,9 +21,6 @@ constexpr std::uint16_t kClassDword = 0x08;  // revision in its low byte
 constexpr std::uint16_t kSubsystemDword = 0x2c;
 constexpr std::uint16_t kInterruptDword = pci::kInterruptLine;
 constexpr std::uint32_t kInterruptPin = 0xff00;
-constexpr std::uint16_t kFirstExtended = pci::kExtendedCapabilities;
-constexpr std::size_t kStandardSize = pci::kLegacyConfigSize;
-constexpr std::size_t kExtendedSize = pci::kConfigSize;
 
 constexpr auto kIdPower = static_cast<std::uint16_t>(pci::CapabilityId::kPowerManagement);
 constexpr auto kIdMsi = static_cast<std::uint16_t>(pci::CapabilityId::kMsi);
@@ -31,17 +28,12 @@ constexpr auto kIdMsix = static_cast<std::uint16_t>(pci::CapabilityId::kMsix);
 constexpr auto kIdPciExpress = static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress);
 constexpr std::uint8_t kIdAdvancedFeatures = 0x13;
 constexpr std::uint16_t kMsiSize = 0x18;
-constexpr std::uint16_t kMsixSize = 0x0c;
 
 constexpr std::uint32_t kStandardNext = 0xff00;
 constexpr std::uint32_t kExtendedNext = 0xfff00000;
 constexpr const char* kStandardChain = "PCI 3.0, 6.7";
 constexpr const char* kExtendedChain = "7.6.3";
 constexpr const char* kConfiguration = "the guest's configuration";
-
-std::uint32_t dword_at(std::span<const std::byte> config, std::uint16_t offset) {
-  return load_at<std::uint32_t>(config, offset).value_or(0);
-}
 
 bool contains(const std::vector<ConfigArea>& areas, std::uint16_t offset) {
   return std::any_of(areas.begin(), areas.end(), [offset](const ConfigArea& area) {
@@ -136,7 +128,7 @@ void ConfigPatch::add_function_reset_rows(Config config, const Options& options)
                                  : "FLR hidden: the host has no function reset for this device";
   // A capability in the last dword has no such register: what follows is not its.
   const auto express = find_capability(config, kIdPciExpress);
-  if (express != 0 && express + 8U <= kStandardSize) {
+  if (express != 0 && express + 8U <= pci::kLegacyConfigSize) {
     add(static_cast<std::uint16_t>(express + 4), 1U << 28, 0, reason, "7.5.3.3; docs/reset.md");
   }
   if (const auto features = find_capability(config, kIdAdvancedFeatures); features != 0) {
@@ -158,7 +150,7 @@ bool ConfigPatch::show_standard(Config config, const CapabilityHeader& capabilit
   const bool undeliverable = (capability.id == kIdMsi && options.hide_msi) ||
                              (capability.id == kIdMsix && options.hide_msix);
   if (undeliverable) {
-    hide(capability, std::min(room, capability.id == kIdMsi ? kMsiSize : kMsixSize), policy,
+    hide(capability, std::min(room, capability.id == kIdMsi ? kMsiSize : pci::kMsixSize), policy,
          "the host cannot deliver it");
     return false;
   }
@@ -178,7 +170,7 @@ bool ConfigPatch::show_standard(Config config, const CapabilityHeader& capabilit
 
 void ConfigPatch::add_standard(Config config, const Options& options) {
   const auto all = standard_capabilities(config);
-  const auto pointer = dword_at(config, pci::kCapabilitiesPointer) & 0xffU;
+  const auto pointer = config_dword(config, pci::kCapabilitiesPointer) & 0xffU;
   std::optional<std::uint16_t> previous;
   std::string reason = "capability chain";
   // Gives the last visible capability (or the header) the next visible one.
@@ -187,14 +179,15 @@ void ConfigPatch::add_standard(Config config, const Options& options) {
       if (pointer != next) {
         add(pci::kCapabilitiesPointer, 0xff, next, reason + ", first link", kStandardChain);
       }
-    } else if (((dword_at(config, *previous) & kStandardNext) >> 8) != next) {
+    } else if (((config_dword(config, *previous) & kStandardNext) >> 8) != next) {
       add(*previous, kStandardNext, std::uint32_t{next} << 8, reason + ", next link",
           kStandardChain);
     }
     reason = "capability chain";
   };
   for (const auto& capability : all) {
-    const auto room = capability_room(capability.offset, kStandardSize, all, kStandardSize);
+    const auto room =
+        capability_room(capability.offset, pci::kLegacyConfigSize, all, pci::kLegacyConfigSize);
     if (!show_standard(config, capability, room, options)) {
       reason = hidden_.back().reason;
       continue;
@@ -260,7 +253,7 @@ void ConfigPatch::add_extended(Config config) {
   std::optional<std::uint16_t> previous;
   std::string reason = "extended capability chain";
   const auto link = [&](std::uint16_t next) {
-    if (previous && ((dword_at(config, *previous) & kExtendedNext) >> 20) != next) {
+    if (previous && ((config_dword(config, *previous) & kExtendedNext) >> 20) != next) {
       add(*previous, kExtendedNext, std::uint32_t{next} << 20, reason + ", next link",
           kExtendedChain);
     }
@@ -268,15 +261,15 @@ void ConfigPatch::add_extended(Config config) {
   };
   bool first_hidden = false;
   for (const auto& capability : all) {
-    const auto room = capability_room(capability.offset, kExtendedSize, all, kExtendedSize);
+    const auto room = capability_room(capability.offset, pci::kConfigSize, all, pci::kConfigSize);
     if (!show_extended(config, capability, room)) {
       reason = hidden_.back().reason;
-      first_hidden = first_hidden || capability.offset == kFirstExtended;
+      first_hidden = first_hidden || capability.offset == pci::kExtendedCapabilities;
       continue;
     }
     if (!previous && first_hidden) {
       // The chain always starts at 0x100: a Null capability (id 0) stands there.
-      add(kFirstExtended, ~0U, std::uint32_t{capability.offset} << 20,
+      add(pci::kExtendedCapabilities, ~0U, std::uint32_t{capability.offset} << 20,
           "Null capability in place of a hidden first one", kExtendedChain);
     } else {
       link(capability.offset);

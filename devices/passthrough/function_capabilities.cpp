@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::uint16_t kHeaderSize = 0x40;
 constexpr std::uint8_t kHeaderTypeMask = 0x7f;
-constexpr std::uint32_t kMsixSize = 12;  // 7.7.2
 constexpr auto kMsiId = static_cast<std::uint8_t>(pci::CapabilityId::kMsi);
 constexpr auto kMsixId = static_cast<std::uint8_t>(pci::CapabilityId::kMsix);
 
@@ -56,7 +55,7 @@ std::optional<MsiCapability> find_msi(PhysicalDevice& device, std::span<const st
 
 std::optional<MsixLayout> announced_msix(std::span<const std::byte> config) {
   const auto offset = find_capability(config, kMsixId);
-  if (offset == 0 || offset + kMsixSize > pci::kLegacyConfigSize) {
+  if (offset == 0 || std::uint32_t{offset} + pci::kMsixSize > pci::kLegacyConfigSize) {
     return std::nullopt;
   }
   return MsixLayout::parse(offset, load_at<std::uint16_t>(config, offset + 2U).value_or(0),

@@ -3,12 +3,6 @@
 #include "devices/passthrough/function_interrupts.hpp"
 
 namespace gpuvm {
-namespace {
-
-constexpr std::uint16_t kMsixSize = 12;
-
-}  // namespace
-
 FunctionInterrupts::FunctionInterrupts(const Options& options)
     : device_(options.device), intx_(options.device, options.pins, options.intx_pin) {
   if (options.msi) {
@@ -132,7 +126,7 @@ bool FunctionInterrupts::config_write(std::uint16_t offset, std::uint32_t value,
       msix_->refresh();
     }
   }
-  return offset >= base && offset - base < kMsixSize;
+  return offset >= base && offset - base < pci::kMsixSize;
 }
 
 std::string_view FunctionInterrupts::mode_name(Mode mode) {

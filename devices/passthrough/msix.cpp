@@ -11,10 +11,6 @@ namespace {
 constexpr std::uint32_t kFunctionMask = 1U << 30;  // Message Control bit 14
 constexpr std::uint64_t kEntrySize = 16;
 
-bool inside(std::uint64_t base, std::uint64_t size, std::uint64_t at, std::uint64_t length) {
-  return at >= base && at - base < size && length <= size - (at - base);
-}
-
 }  // namespace
 
 std::optional<RegionArea> trapped_pages(const MsixLayout& layout, unsigned bar) {
@@ -45,12 +41,12 @@ bool Msix::touches(unsigned bar, std::uint64_t offset, std::uint64_t length) con
 IoStatus Msix::read(unsigned bar, std::uint64_t offset, std::span<std::byte> out) const {
   const auto& layout = capability_.layout();
   if (bar == layout.table_bar &&
-      inside(layout.table_offset, layout.table_size(), offset, out.size())) {
+      is_inside(layout.table_offset, layout.table_size(), offset, out.size())) {
     capability_.read_table(offset - layout.table_offset, out);
     return IoStatus::kOk;
   }
   if (bar == layout.pending_bar &&
-      inside(layout.pending_offset, layout.pending_size(), offset, out.size())) {
+      is_inside(layout.pending_offset, layout.pending_size(), offset, out.size())) {
     read_pending(offset - layout.pending_offset, out);
     return IoStatus::kOk;
   }
@@ -60,7 +56,7 @@ IoStatus Msix::read(unsigned bar, std::uint64_t offset, std::span<std::byte> out
 IoStatus Msix::write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in) {
   const auto& layout = capability_.layout();
   if (bar == layout.table_bar &&
-      inside(layout.table_offset, layout.table_size(), offset, in.size())) {
+      is_inside(layout.table_offset, layout.table_size(), offset, in.size())) {
     const auto at = offset - layout.table_offset;
     capability_.write_table(at, in);
     for (auto i = at / kEntrySize; i <= (at + in.size() - 1) / kEntrySize; ++i) {
@@ -71,7 +67,7 @@ IoStatus Msix::write(unsigned bar, std::uint64_t offset, std::span<const std::by
   }
   // 7.7.2.6: software should never write the pending bits; ignored.
   return bar == layout.pending_bar &&
-                 inside(layout.pending_offset, layout.pending_size(), offset, in.size())
+                 is_inside(layout.pending_offset, layout.pending_size(), offset, in.size())
              ? IoStatus::kOk
              : IoStatus::kUnaligned;
 }

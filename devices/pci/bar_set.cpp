@@ -9,8 +9,6 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::uint64_t kSpace32 = std::uint64_t{1} << 32;
-
 struct SizeLimits {
   std::uint64_t least;
   std::uint64_t most;
@@ -19,7 +17,7 @@ struct SizeLimits {
 SizeLimits size_limits(BarKind kind) {
   switch (kind) {
     case BarKind::kMemory32:
-      return {pci::kMinMemoryBar, kSpace32 / 2};
+      return {pci::kMinMemoryBar, pci::kMemorySpace32 / 2};
     case BarKind::kMemory64:
       return {pci::kMinMemoryBar, std::uint64_t{1} << 63};
     case BarKind::kIo:
@@ -55,7 +53,7 @@ std::uint64_t last_address(BarKind kind) {
     case BarKind::kRom:
       break;
   }
-  return kSpace32 - 1;
+  return pci::kMemorySpace32 - 1;
 }
 
 constexpr std::uint32_t low_half(std::uint64_t value) {

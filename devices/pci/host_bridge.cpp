@@ -7,7 +7,7 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::uint32_t kEnable = 1;
+constexpr std::uint32_t kEcamEnable = 1;
 constexpr std::uint32_t kBaseAndLength = 0xfc000007;  ///< base (the lower half), length, enable
 constexpr std::uint32_t kBaseHigh = 0xf;              ///< bits 35:32
 
@@ -62,7 +62,7 @@ void HostBridge::set_ecam_listener(std::function<void(std::optional<GuestRange>)
 std::optional<GuestRange> HostBridge::ecam() const {
   const std::uint32_t low = space_.read(kEcamBaseRegister);
   const std::uint32_t length = low >> 1 & 3;
-  if ((low & kEnable) == 0 || length == 3) {
+  if ((low & kEcamEnable) == 0 || length == 3) {
     return std::nullopt;
   }
   const std::uint64_t size = 256_MiB >> length;

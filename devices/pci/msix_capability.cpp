@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "vmm/base/bytes.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -14,10 +16,6 @@ constexpr std::uint64_t kEntrySize = 16;
 
 bool overlap(std::uint64_t a, std::uint64_t a_size, std::uint64_t b, std::uint64_t b_size) {
   return a < b + b_size && b < a + a_size;
-}
-
-bool inside(std::uint64_t base, std::uint64_t size, std::uint64_t at, std::uint64_t length) {
-  return at >= base && at - base < size && length <= size - (at - base);
 }
 
 }  // namespace
@@ -59,7 +57,7 @@ bool MsixCapability::write_header(std::uint32_t value, std::uint32_t mask) {
 
 void MsixCapability::read_table(std::uint64_t offset, std::span<std::byte> out) const {
   const auto bytes = std::as_bytes(std::span(state_.table));
-  if (!inside(0, bytes.size(), offset, out.size())) {
+  if (!is_inside(0, bytes.size(), offset, out.size())) {
     std::fill(out.begin(), out.end(), std::byte{0xff});
     return;
   }
@@ -70,7 +68,7 @@ void MsixCapability::read_table(std::uint64_t offset, std::span<std::byte> out) 
 void MsixCapability::write_table(std::uint64_t offset, std::span<const std::byte> in) {
   static_assert(sizeof(Entry) == kEntrySize);
   const auto bytes = std::as_writable_bytes(std::span(state_.table));
-  if (in.empty() || !inside(0, bytes.size(), offset, in.size())) {
+  if (in.empty() || !is_inside(0, bytes.size(), offset, in.size())) {
     return;
   }
   std::copy(in.begin(), in.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));

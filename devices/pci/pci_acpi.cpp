@@ -47,14 +47,13 @@ aml::Term osc_method() {
 }
 
 aml::Term memory_descriptor(GuestRange range, aml::Usage usage) {
-  constexpr std::uint64_t kSpace32 = std::uint64_t{1} << 32;
   const std::uint64_t first = range.base().value();
   const std::uint64_t last = range.last().value();
   aml::MemoryWindow window;
   window.usage = usage;
-  return last < kSpace32 ? aml::dword_memory(static_cast<std::uint32_t>(first),
-                                             static_cast<std::uint32_t>(last), window)
-                         : aml::qword_memory(first, last, window);
+  return last < pci::kMemorySpace32 ? aml::dword_memory(static_cast<std::uint32_t>(first),
+                                                        static_cast<std::uint32_t>(last), window)
+                                    : aml::qword_memory(first, last, window);
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ constexpr std::uint32_t kBarMemory64 = 2 << 1;
 constexpr std::uint32_t kBarPrefetchable = 1 << 3;
 constexpr std::uint32_t kRomEnable = 1 << 0;
 constexpr std::uint64_t kMinMemoryBar = 16;
+constexpr std::uint64_t kMemorySpace32 = std::uint64_t{1} << 32;  ///< what 32-bit addresses reach
 constexpr std::uint64_t kMinIoBar = 4;
 constexpr std::uint64_t kMaxIoBar = 1 << 16;  ///< x86's whole space (256 on a strict device)
 constexpr std::uint64_t kMinRom = 2048;       ///< lowest writable address bit is 11
@@ -102,6 +103,9 @@ enum class CapabilityId : std::uint8_t {
   kPciExpress = 0x10,
   kMsix = 0x11,
 };
+
+// MSI-X capability, 7.7.2.
+constexpr std::uint16_t kMsixSize = 0x0c;
 
 // PCI Power Management capability, 7.5.2.
 constexpr std::uint16_t kPowerCapabilities = 0x02;

@@ -10,7 +10,6 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::uint64_t kSpace32 = std::uint64_t{1} << 32;
 constexpr std::uint64_t kPortSpace = std::uint64_t{1} << 16;
 
 bool valid_width(std::uint8_t width) {
@@ -168,7 +167,7 @@ Status RootPort::set_power_on_setup(const BridgeSetup& setup) {
   const bool buses_ok =
       setup.secondary <= setup.subordinate && (setup.secondary != 0 || setup.subordinate == 0);
   if (!buses_ok || !fits(setup.io, pci::kIoWindowGranularity, kPortSpace) ||
-      !fits(setup.memory, pci::kMemoryWindowGranularity, kSpace32) ||
+      !fits(setup.memory, pci::kMemoryWindowGranularity, pci::kMemorySpace32) ||
       !fits(setup.prefetchable, pci::kMemoryWindowGranularity, ~std::uint64_t{0})) {
     return fail(ErrorKind::kInternal, "Invalid bus numbers or windows for root port {}",
                 config_.name);

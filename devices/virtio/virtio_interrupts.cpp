@@ -5,14 +5,9 @@
 
 #include <algorithm>
 
+#include "vmm/base/bytes.hpp"
+
 namespace gpuvm {
-namespace {
-
-bool inside(std::uint64_t base, std::uint64_t size, std::uint64_t at, std::uint64_t length) {
-  return at >= base && at - base < size && length <= size - (at - base);
-}
-
-}  // namespace
 
 VirtioInterrupts::VirtioInterrupts(Options options)
     : options_(std::move(options)), capability_(options_.msix) {
@@ -145,11 +140,11 @@ bool VirtioInterrupts::pending(std::size_t index) const {
 IoStatus VirtioInterrupts::read(std::uint64_t offset, std::span<std::byte> out) const {
   const std::lock_guard lock(mutex_);
   const auto& layout = options_.msix;
-  if (inside(layout.table_offset, layout.table_size(), offset, out.size())) {
+  if (is_inside(layout.table_offset, layout.table_size(), offset, out.size())) {
     capability_.read_table(offset - layout.table_offset, out);
     return IoStatus::kOk;
   }
-  if (!inside(layout.pending_offset, layout.pending_size(), offset, out.size())) {
+  if (!is_inside(layout.pending_offset, layout.pending_size(), offset, out.size())) {
     return IoStatus::kUnaligned;
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -165,7 +160,7 @@ IoStatus VirtioInterrupts::read(std::uint64_t offset, std::span<std::byte> out) 
 IoStatus VirtioInterrupts::write(std::uint64_t offset, std::span<const std::byte> in) {
   const std::lock_guard lock(mutex_);
   const auto& layout = options_.msix;
-  if (inside(layout.table_offset, layout.table_size(), offset, in.size())) {
+  if (is_inside(layout.table_offset, layout.table_size(), offset, in.size())) {
     constexpr std::uint64_t kEntry = sizeof(MsixCapability::Entry);
     const std::uint64_t at = offset - layout.table_offset;
     capability_.write_table(at, in);
@@ -175,7 +170,7 @@ IoStatus VirtioInterrupts::write(std::uint64_t offset, std::span<const std::byte
     return IoStatus::kOk;
   }
   // PCI Express Base 6.0, 7.7.2.6: software should never write the pending bits; ignored.
-  return inside(layout.pending_offset, layout.pending_size(), offset, in.size())
+  return is_inside(layout.pending_offset, layout.pending_size(), offset, in.size())
              ? IoStatus::kOk
              : IoStatus::kUnaligned;
 }

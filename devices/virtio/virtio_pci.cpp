@@ -21,10 +21,6 @@ CommonConfig::Offer offer_of(const VirtioDevice::Identity& identity) {
           .vectors = static_cast<std::uint16_t>(identity.queues + 1)};
 }
 
-bool inside(std::uint64_t base, std::uint64_t size, std::uint64_t at, std::size_t length) {
-  return at >= base && at - base < size && length <= size - (at - base);
-}
-
 }  // namespace
 
 VirtioPci::VirtioPci(const Options& options, const VirtioPciConfig& config)
@@ -185,7 +181,7 @@ Status VirtioPci::make_rings() {
 
 IoStatus VirtioPci::read(std::uint64_t offset, std::span<std::byte> out) {
   const auto& identity = options_.device.identity();
-  if (inside(virtio_bar::kCommon, virtio::kCommonSize, offset, out.size())) {
+  if (is_inside(virtio_bar::kCommon, virtio::kCommonSize, offset, out.size())) {
     const std::lock_guard lock(mutex_);
     const auto status = registers_.read(offset - virtio_bar::kCommon, out);
     if (offset == virtio_bar::kCommon + virtio::kDeviceStatus && status == IoStatus::kOk &&
@@ -194,11 +190,11 @@ IoStatus VirtioPci::read(std::uint64_t offset, std::span<std::byte> out) {
     }
     return status;
   }
-  if (inside(virtio_bar::kIsr, 1, offset, out.size())) {
+  if (is_inside(virtio_bar::kIsr, 1, offset, out.size())) {
     out[0] = static_cast<std::byte>(interrupts_->take_isr());
     return IoStatus::kOk;
   }
-  if (inside(virtio_bar::kDevice, identity.config_size, offset, out.size())) {
+  if (is_inside(virtio_bar::kDevice, identity.config_size, offset, out.size())) {
     options_.device.read_config(offset - virtio_bar::kDevice, out);
     return IoStatus::kOk;
   }
@@ -209,7 +205,7 @@ IoStatus VirtioPci::read(std::uint64_t offset, std::span<std::byte> out) {
 }
 
 IoStatus VirtioPci::write(std::uint64_t offset, std::span<const std::byte> in) {
-  if (inside(virtio_bar::kCommon, virtio::kCommonSize, offset, in.size())) {
+  if (is_inside(virtio_bar::kCommon, virtio::kCommonSize, offset, in.size())) {
     return write_common(offset - virtio_bar::kCommon, in);
   }
   const std::uint64_t queue = (offset - virtio_bar::kNotify) / virtio_bar::kNotifyMultiplier;

@@ -8,7 +8,6 @@ namespace gpuvm {
 namespace {
 
 constexpr std::uint16_t kMostQueues = 64;
-constexpr std::uint16_t kMsixSize = 12;  // PCI Express Base 6.0, 7.7.2
 constexpr std::uint8_t kInterruptPinA = 1;
 
 }  // namespace
@@ -43,7 +42,7 @@ Result<VirtioPciConfig> VirtioPciConfig::create(const VirtioDevice::Identity& id
 
 /// A vector for each queue and one for changes of the configuration (4.1.5.1.2).
 Status VirtioPciConfig::add_msix(std::uint16_t vectors) {
-  const auto at = TRY(space_.add_capability(pci::CapabilityId::kMsix, kMsixSize));
+  const auto at = TRY(space_.add_capability(pci::CapabilityId::kMsix, pci::kMsixSize));
   const auto control = static_cast<std::uint16_t>(vectors - 1);
   constexpr auto kTable = static_cast<std::uint32_t>(virtio_bar::kMsixTable | virtio_bar::kBar);
   constexpr auto kPending = static_cast<std::uint32_t>(virtio_bar::kMsixPending | virtio_bar::kBar);

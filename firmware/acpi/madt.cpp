@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint8_t kNmiLint = 1;
 
-void append_processor(aml::Bytes& out, std::uint32_t uid, std::uint32_t apic_id) {
+void append_local_apic(aml::Bytes& out, std::uint32_t uid, std::uint32_t apic_id) {
   if (apic_id < kFirstX2apicId) {  // then the uid is below it, too (AcpiInput::apic_ids)
     append_bytes(out, MadtLocalApic{MadtType::kLocalApic, sizeof(MadtLocalApic),
                                     static_cast<std::uint8_t>(uid),
@@ -48,7 +48,7 @@ aml::Bytes madt_table(const AcpiInput& input) {
   append_bytes(body, static_cast<std::uint32_t>(input.local_apic.value()));
   append_bytes(body, input.has_8259 ? kMadtPcatCompatible : 0U);
   for (std::uint32_t uid = 0; uid < input.apic_ids.size(); ++uid) {
-    append_processor(body, uid, input.apic_ids[uid]);
+    append_local_apic(body, uid, input.apic_ids[uid]);
   }
   append_bytes(body, MadtIoApic{MadtType::kIoApic, sizeof(MadtIoApic), input.io_apic_id, 0,
                                 static_cast<std::uint32_t>(input.io_apic.value()), 0});

@@ -11,7 +11,7 @@ namespace {
 /// A picosecond number for one step of SLIT distance, which is relative: 10 stand for 100 ns.
 constexpr std::uint64_t kPicosecondsPerStep = 10'000;
 
-void append_processor(aml::Bytes& out, std::uint32_t apic_id, std::uint32_t domain) {
+void append_affinity(aml::Bytes& out, std::uint32_t apic_id, std::uint32_t domain) {
   if (apic_id >= kFirstX2apicId) {
     append_bytes(out, SratX2apic{.type = SratType::kX2apic,
                                  .length = sizeof(SratX2apic),
@@ -128,7 +128,7 @@ aml::Bytes srat_table(const AcpiInput& input) {
   aml::Bytes body;
   append_bytes(body, SratBody{.reserved0 = 1, .reserved1 = 0});
   for (std::size_t i = 0; i < input.apic_ids.size(); ++i) {
-    append_processor(body, input.apic_ids[i], numa.cpu_domains[i]);
+    append_affinity(body, input.apic_ids[i], numa.cpu_domains[i]);
   }
   for (const AcpiNumaMemory& memory : numa.memory) {
     append_memory(body, memory);

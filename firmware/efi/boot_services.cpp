@@ -14,10 +14,6 @@ namespace {
 constexpr std::uint64_t kTplApplication = 4;
 constexpr std::uint64_t kPausesPerMicrosecond = 20;  // roughly: nothing here depends on the time
 
-EfiStatus GPUVM_EFIAPI unsupported() {
-  return EfiStatus::kUnsupported;
-}
-
 std::uint64_t GPUVM_EFIAPI raise_tpl(std::uint64_t) {
   return kTplApplication;  // there are no events that a level could hold back
 }

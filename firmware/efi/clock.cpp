@@ -20,7 +20,7 @@ constexpr std::uint8_t kUpdateInProgress = 0x80;
 constexpr std::uint8_t kBinary = 0x04;
 constexpr std::uint8_t kHours24 = 0x02;
 constexpr std::uint8_t kAfternoon = 0x80;
-constexpr unsigned kPatience = 1'000'000;
+constexpr unsigned kUpdatePatience = 1'000'000;
 
 std::uint8_t read_register(std::uint16_t port, std::uint8_t index) {
   write_port8(port, index);
@@ -33,7 +33,7 @@ struct Raw {
 };
 
 Raw read_raw(std::uint16_t port) {
-  for (unsigned i = 0; i < kPatience; ++i) {
+  for (unsigned i = 0; i < kUpdatePatience; ++i) {
     if ((read_register(port, kRegisterA) & kUpdateInProgress) == 0) {
       break;
     }

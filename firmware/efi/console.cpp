@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint16_t kLineStatus = 5;
 constexpr std::uint8_t kTransmitterEmpty = 0x20;
-constexpr unsigned kPatience = 100'000;  // polls; then the character is dropped
+constexpr unsigned kSendPatience = 100'000;  // polls; then the character is dropped
 constexpr std::uint64_t kColumns = 80;
 constexpr std::uint64_t kRows = 25;
 
@@ -48,10 +48,6 @@ EfiStatus GPUVM_EFIAPI set_mode(TextOutput*, std::uint64_t mode) {
   return mode == 0 ? EfiStatus::kSuccess : EfiStatus::kUnsupported;
 }
 
-EfiStatus GPUVM_EFIAPI unsupported() {
-  return EfiStatus::kUnsupported;
-}
-
 }  // namespace
 
 void Console::open(std::uint16_t port) {
@@ -73,7 +69,7 @@ void Console::put(char character) {
     return;
   }
   const auto status = static_cast<std::uint16_t>(port_ + kLineStatus);
-  for (unsigned i = 0; i < kPatience && (read_port8(status) & kTransmitterEmpty) == 0; ++i) {
+  for (unsigned i = 0; i < kSendPatience && (read_port8(status) & kTransmitterEmpty) == 0; ++i) {
   }
   write_port8(port_, static_cast<std::uint8_t>(character));
 }

@@ -10,8 +10,6 @@
 namespace gpuvm::efi {
 namespace {
 
-constexpr std::uint64_t kFourGiB = std::uint64_t{1} << 32;
-
 // boot_params, Documentation/arch/x86/zero-page.rst and boot.rst.
 constexpr std::size_t kBootParamsPages = 1;
 constexpr std::size_t kSetupHeader = 0x1f1;

@@ -6,7 +6,6 @@
 namespace gpuvm::efi {
 namespace {
 
-constexpr std::uint64_t kFourGiB = std::uint64_t{1} << 32;
 constexpr std::uint64_t kMaxPages = std::uint64_t{1} << (64 - kEfiPageShift);
 
 std::uint64_t end_of(const MemoryDescriptor& entry) {

@@ -16,7 +16,6 @@ constexpr std::uint64_t kNoExecute = std::uint64_t{1} << 63;
 constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
 constexpr std::uint64_t kEntries = 512;
 constexpr std::uint64_t kKnown = kMemoryReadProtect | kMemoryReadOnly | kMemoryExecuteProtect;
-constexpr std::uint64_t kFourGiB = std::uint64_t{1} << 32;
 
 /// Bytes that an entry of this level covers: 1 for 4 KiB pages, 2 for 2 MiB, 3 for 1 GiB, 4.
 constexpr std::uint64_t coverage(unsigned level) {

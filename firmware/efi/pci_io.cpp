@@ -15,10 +15,6 @@ PciIoDevice& device_of(PciIo* self) {
   return *reinterpret_cast<PciIoDevice*>(self);
 }
 
-EfiStatus GPUVM_EFIAPI unsupported() {
-  return EfiStatus::kUnsupported;
-}
-
 template <class T>
 void access(std::uint64_t from, std::uint64_t to) {
   *reinterpret_cast<volatile T*>(to) = *reinterpret_cast<const volatile T*>(from);

@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::uint64_t kOptionalPointer = 1;  // 8.4.2: a null pointer may stay null
 
-EfiStatus GPUVM_EFIAPI unsupported() {
-  return EfiStatus::kUnsupported;
-}
-
 EfiStatus GPUVM_EFIAPI get_time(Time* time, TimeCapabilities* capabilities) {
   if (time == nullptr) {
     return EfiStatus::kInvalidParameter;

@@ -21,8 +21,6 @@ __attribute__((section(".bss.boot"), aligned(16))) std::uint8_t gpuvm_efi_stack[
 
 namespace {
 
-constexpr std::uint64_t kFourGiB = std::uint64_t{1} << 32;
-
 /// Pages of the firmware itself and of the tree that it was given.
 const char* describe_memory(const void* tree, std::uint64_t tree_size) {
   const Region firmware_pages[] = {

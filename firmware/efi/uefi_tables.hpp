@@ -11,6 +11,9 @@
 namespace gpuvm::efi {
 
 using Unsupported = EfiStatus(GPUVM_EFIAPI*)();
+inline EfiStatus GPUVM_EFIAPI unsupported() {
+  return EfiStatus::kUnsupported;
+}
 
 struct BootServices {
   TableHeader header;

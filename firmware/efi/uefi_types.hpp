@@ -50,6 +50,7 @@ using Char16 = char16_t;
 using Handle = void*;
 
 constexpr std::uint64_t kEfiPageSize = 4096;
+constexpr std::uint64_t kFourGiB = std::uint64_t{1} << 32;
 constexpr unsigned kEfiPageShift = 12;
 
 /// 7.2.1, table 7.6.

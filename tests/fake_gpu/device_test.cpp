@@ -17,7 +17,7 @@
 #include "tests/unit/devices/passthrough/function_test.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::fake_gpu {
+namespace gpuvm::fake_gpu::device_test {
 namespace {
 
 constexpr std::uint64_t kRegisters = 0xe0000000;
@@ -303,4 +303,4 @@ TEST_F(Guest, ACrashOfTheServerIsASurpriseRemoval) {
 }
 
 }  // namespace
-}  // namespace gpuvm::fake_gpu
+}  // namespace gpuvm::fake_gpu::device_test

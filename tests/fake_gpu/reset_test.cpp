@@ -13,7 +13,7 @@
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm::fake_gpu {
+namespace gpuvm::fake_gpu::reset_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -232,4 +232,4 @@ TEST(ResetPlans, WhatACrashLeftBehindIsCleared) {
 }
 
 }  // namespace
-}  // namespace gpuvm::fake_gpu
+}  // namespace gpuvm::fake_gpu::reset_test

@@ -6,7 +6,7 @@
 
 #include "tests/kvm/kvm_fixture.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::cpuid_test {
 namespace {
 
 using Registers = std::array<std::uint32_t, 4>;  ///< EAX, EBX, ECX, EDX
@@ -158,4 +158,4 @@ TEST_F(CpuidInGuest, TopologyOfTwoPackages) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::cpuid_test

@@ -4,7 +4,7 @@
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::doorbells_test {
 namespace {
 
 using Accesses = std::vector<std::string>;
@@ -79,4 +79,4 @@ TEST_F(DoorbellTest, ARebuiltVmHasThem) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::doorbells_test

@@ -4,7 +4,7 @@
 // KVM_EXIT_MMIO).
 #include "tests/kvm/kvm_fixture.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::exits_test {
 namespace {
 
 using Accesses = std::vector<std::string>;
@@ -120,4 +120,4 @@ TEST_F(Exits, WhatNothingAnswersReadsAsOnes) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::exits_test

@@ -5,7 +5,7 @@
 #include "tests/kvm/kvm_fixture.hpp"
 #include "vmm/base/event_fd.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::interrupts_test {
 namespace {
 
 using Reports = std::vector<std::uint32_t>;
@@ -143,4 +143,4 @@ TEST_F(Interrupts, LevelOfAnEmulatedDeviceHoldsUntilItFalls) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::interrupts_test

@@ -3,7 +3,7 @@
 #include "tests/kvm/kvm_fixture.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::life_test {
 namespace {
 
 using Reports = std::vector<std::uint32_t>;
@@ -84,4 +84,4 @@ TEST_F(Life, RebuiltVmKeepsItsMemoryAndStartsAtTheResetVector) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::life_test

@@ -3,7 +3,7 @@
 #include "tests/kvm/kvm_fixture.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::slots_test {
 namespace {
 
 using Accesses = std::vector<std::string>;
@@ -117,4 +117,4 @@ TEST_F(Slots, NumbersAreUsedAgain) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::slots_test

@@ -44,6 +44,12 @@ std::optional<T> load_at(std::span<const std::byte> bytes, std::size_t offset) {
   return value;
 }
 
+/// Whether [at, at + length) lies in [base, base + size); no sum wraps.
+constexpr bool is_inside(std::uint64_t base, std::uint64_t size, std::uint64_t at,
+                         std::uint64_t length) {
+  return at >= base && at - base < size && length <= size - (at - base);
+}
+
 /// Appends the object representation of a trivially copyable value to a byte container.
 template <class Container, class T>
 void append_bytes(Container& out, const T& value) {

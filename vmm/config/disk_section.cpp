@@ -8,9 +8,9 @@
 namespace gpuvm::config {
 namespace {
 
-constexpr std::size_t kMost = 8;  ///< as many slots as the machine keeps for them
+constexpr std::size_t kMostDisks = 8;  ///< as many slots as the machine keeps for them
 
-Result<DiskConfig> read_entry(TableReader entry) {
+Result<DiskConfig> read_disk(TableReader entry) {
   DiskConfig disk;
   disk.path = TRY(entry.optional_path("path")).value_or("");
   disk.read_only = TRY(entry.boolean("readonly", disk.read_only));
@@ -39,10 +39,11 @@ Status check_conflict(const TableReader& entry, const DiskConfig& later, const D
 Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entries) {
   std::vector<DiskConfig> all;
   for (const auto& entry : entries) {
-    if (all.size() == kMost) {
-      return entry.wrong("path", fmt::format("is one too many: at most {} are accepted", kMost));
+    if (all.size() == kMostDisks) {
+      return entry.wrong("path",
+                         fmt::format("is one too many: at most {} are accepted", kMostDisks));
     }
-    all.push_back(TRY(read_entry(entry)));
+    all.push_back(TRY(read_disk(entry)));
     for (std::size_t i = 0; i + 1 < all.size(); ++i) {
       TRY(check_conflict(entry, all.back(), all[i], i));
     }

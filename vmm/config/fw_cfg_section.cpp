@@ -8,7 +8,7 @@
 namespace gpuvm::config {
 namespace {
 
-constexpr std::size_t kEntries = 32;
+constexpr std::size_t kMostFiles = 32;
 constexpr std::size_t kLongestName = 55;  ///< the device's directory has room for no more
 constexpr std::string_view kPrefix = "opt/";
 constexpr std::string_view kString = "string:";
@@ -35,7 +35,7 @@ Status read_value(const TableReader& entry, std::string_view value, FwCfgConfig&
   return {};
 }
 
-Result<FwCfgConfig> read_entry(TableReader entry) {
+Result<FwCfgConfig> read_fw_cfg(TableReader entry) {
   FwCfgConfig item;
   const auto name = TRY(entry.optional_string("name", kNameRule));
   const auto value = TRY(entry.optional_string("value", kValueRule));
@@ -59,11 +59,11 @@ Result<FwCfgConfig> read_entry(TableReader entry) {
 Result<std::vector<FwCfgConfig>> read_fw_cfg(const std::vector<TableReader>& entries) {
   std::vector<FwCfgConfig> all;
   for (const auto& entry : entries) {
-    if (all.size() == kEntries) {
+    if (all.size() == kMostFiles) {
       return entry.wrong("name",
-                         fmt::format("is one item too many: there is room for {}", kEntries));
+                         fmt::format("is one item too many: there is room for {}", kMostFiles));
     }
-    auto item = TRY(read_entry(entry));
+    auto item = TRY(read_fw_cfg(entry));
     const auto same = [&item](const FwCfgConfig& other) { return other.name == item.name; };
     if (std::any_of(all.begin(), all.end(), same)) {
       return entry.wrong("name", fmt::format("\"{}\" is there already", item.name));

@@ -13,7 +13,7 @@ namespace gpuvm::config {
 namespace {
 
 constexpr std::size_t kPorts = 8;
-constexpr std::size_t kEntries =
+constexpr std::size_t kMostFunctions =
     32;  ///< more than any host has slots for, less than a hostile file
 constexpr unsigned kFunctions = 8;
 constexpr std::int64_t kLongestWait = 60000;  ///< ms
@@ -23,7 +23,7 @@ Result<Bdf> read_host(TableReader& entry) {
   constexpr std::string_view kRule = "a PCI address such as \"0000:01:00.0\" (see lspci -D)";
   const auto text = TRY(entry.optional_string("host", kRule));
   if (!text) {
-    return Bdf{};  // reported by read_entry(), after unknown keys
+    return Bdf{};  // reported by read_function(), after unknown keys
   }
   const auto bdf = Bdf::parse(*text);
   if (!bdf) {
@@ -189,7 +189,7 @@ Result<std::vector<std::string>> read_quirks(TableReader& entry) {
   return names;
 }
 
-Result<PciConfig> read_entry(TableReader entry) {
+Result<PciConfig> read_function(TableReader entry) {
   PciConfig pci;
   pci.host = TRY(read_host(entry));
   pci.functions = TRY(read_functions(entry));
@@ -271,10 +271,11 @@ Status check_conflict(const TableReader& entry, const PciConfig& later, const Pc
 Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries) {
   std::vector<PciConfig> all;
   for (const auto& entry : entries) {
-    if (all.size() == kEntries) {
-      return entry.wrong("host", fmt::format("is one too many: at most {} are accepted", kEntries));
+    if (all.size() == kMostFunctions) {
+      return entry.wrong("host",
+                         fmt::format("is one too many: at most {} are accepted", kMostFunctions));
     }
-    all.push_back(TRY(read_entry(entry)));
+    all.push_back(TRY(read_function(entry)));
     for (std::size_t i = 0; i + 1 < all.size(); ++i) {
       TRY(check_conflict(entry, all.back(), all[i], i));
     }

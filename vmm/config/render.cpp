@@ -11,7 +11,7 @@ namespace gpuvm {
 namespace {
 
 /// A basic string of TOML 1.0. Values hold no control characters, so two escapes are enough.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -24,7 +24,7 @@ std::string quoted(std::string_view text) {
 
 std::string quoted_list(const std::vector<std::string>& texts) {
   std::vector<std::string> items(texts.size());
-  std::transform(texts.begin(), texts.end(), items.begin(), quoted);
+  std::transform(texts.begin(), texts.end(), items.begin(), in_quotes);
   return fmt::format("[{}]", fmt::join(items, ", "));
 }
 
@@ -63,12 +63,12 @@ std::string boot_text(const BootConfig& boot) {
       fmt::format("\n[boot]\nmode = \"{}\"\n", config::name_of(config::kBootModeNames, boot.mode));
   const auto path = [&out](std::string_view key, const std::optional<std::string>& value) {
     if (value) {
-      out += fmt::format("{} = {}\n", key, quoted(*value));
+      out += fmt::format("{} = {}\n", key, in_quotes(*value));
     }
   };
   path("kernel", boot.kernel.empty() ? std::nullopt : std::optional(boot.kernel));
   path("initrd", boot.initrd);
-  out += fmt::format("cmdline = {}\n", quoted(boot.cmdline));
+  out += fmt::format("cmdline = {}\n", in_quotes(boot.cmdline));
   path("vars", boot.vars);
   path("firmware", boot.firmware);
   path("vars_template", boot.vars_template);
@@ -77,8 +77,9 @@ std::string boot_text(const BootConfig& boot) {
 }
 
 std::string fw_cfg_text(const FwCfgConfig& item) {
-  return fmt::format("\n[[fw_cfg]]\nname = {}\nvalue = {}\n", quoted(item.name),
-                     quoted(item.file ? "file:" + *item.file : "string:" + item.text.value_or("")));
+  return fmt::format(
+      "\n[[fw_cfg]]\nname = {}\nvalue = {}\n", in_quotes(item.name),
+      in_quotes(item.file ? "file:" + *item.file : "string:" + item.text.value_or("")));
 }
 
 std::string host_text(const PciConfig& pci) {
@@ -92,7 +93,7 @@ std::string rom_text(const PciRomConfig& rom) {
   const std::string value = rom.mode == PciRomMode::kFile  ? rom.path
                             : rom.mode == PciRomMode::kOff ? "off"
                                                            : "auto";
-  return fmt::format("rom = {}\nrom_check = \"{}\"\n", quoted(value),
+  return fmt::format("rom = {}\nrom_check = \"{}\"\n", in_quotes(value),
                      config::name_of(config::kRomCheckNames, rom.strict ? 1 : 0));
 }
 
@@ -102,8 +103,9 @@ std::string id_text(std::string_view key, const std::optional<Id>& id, int digit
 }
 
 std::string pci_text(const PciConfig& pci) {
-  std::string out = "\n[[pci]]\n" +
-                    (pci.socket.empty() ? host_text(pci) : "socket = " + quoted(pci.socket) + "\n");
+  std::string out =
+      "\n[[pci]]\n" +
+      (pci.socket.empty() ? host_text(pci) : "socket = " + in_quotes(pci.socket) + "\n");
   out += fmt::format("port = {}\nreset = \"{}\"\n", pci.port,
                      config::name_of(config::kResetChoiceNames, pci.reset));
   if (pci.reset_wait) {
@@ -125,7 +127,7 @@ std::string pci_text(const PciConfig& pci) {
     const auto& memory = *pci.coherent_memory;
     out += fmt::format(
         "coherent_memory = {{ {}{} }}\n",
-        memory.bar ? fmt::format("bar = {}", *memory.bar) : "region = " + quoted(memory.region),
+        memory.bar ? fmt::format("bar = {}", *memory.bar) : "region = " + in_quotes(memory.region),
         memory.at_host_address ? ", place = \"host\"" : "");
   }
   if (pci.socket.empty()) {
@@ -143,7 +145,7 @@ std::string node_text(const NodeConfig& node) {
 }
 
 std::string disk_text(const DiskConfig& disk) {
-  return fmt::format("\n[[disk]]\npath = {}\nreadonly = {}\nboot = {}\n", quoted(disk.path),
+  return fmt::format("\n[[disk]]\npath = {}\nreadonly = {}\nboot = {}\n", in_quotes(disk.path),
                      disk.read_only, disk.boot);
 }
 
@@ -163,12 +165,12 @@ std::string_view to_string(BootMode mode) {
 }
 
 std::string to_toml(const Config& config) {
-  std::string out = fmt::format("name = {}\n", quoted(config.name));
+  std::string out = fmt::format("name = {}\n", in_quotes(config.name));
   out += machine_text(config.machine);
   out +=
       fmt::format("\n[cpu]\nhide = {}\nhide_hypervisor = {}\nhyperv_vendor_id = {}\nhyperv = {}\n",
                   quoted_list(config.cpu.hide), config.cpu.hide_hypervisor,
-                  quoted(config.cpu.hyperv_vendor_id), quoted_list(config.cpu.hyperv));
+                  in_quotes(config.cpu.hyperv_vendor_id), quoted_list(config.cpu.hyperv));
   out += boot_text(config.boot);
   for (const auto& pci : config.pci) {
     out += pci_text(pci);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// toml++ itself is compiled into this file, see tomlpp.hpp.
-#define TOML_IMPLEMENTATION
+// TableReader: see the header.
 #include "vmm/config/toml_reader.hpp"
 
 #include <algorithm>

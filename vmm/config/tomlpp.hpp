@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Internal to this room: the only way to include toml++ (3.3), so that all files agree on its
-// options. It is compiled into toml_reader.cpp rather than linked, because the shared library
-// throws.
+// options. It is compiled into tomlpp.cpp rather than linked: the packaged library throws, allows
+// 256 nested values (with a table for each of 200 dots in each, destroyed recursively, more than a
+// stack holds), and what is mended below is not mended in it.
 #pragma once
+
+#include <cstdint>
 
 #define TOML_HEADER_ONLY 0         // the code itself is where TOML_IMPLEMENTATION is defined
 #define TOML_EXCEPTIONS 0          // a parse error is a value

@@ -4,14 +4,10 @@
 #include <sstream>
 
 namespace gpuvm {
-namespace {
-
-constexpr std::string_view kLastLine = "end";
-
-}  // namespace
+namespace {}  // namespace
 
 std::string BindingRecord::to_text() const {
-  return fmt::format("driver={}\ndriver_override={}\n{}\n", driver, driver_override, kLastLine);
+  return fmt::format("driver={}\ndriver_override={}\n{}\n", driver, driver_override, kStateEnd);
 }
 
 std::optional<BindingRecord> BindingRecord::parse(std::string_view text) {
@@ -31,7 +27,7 @@ std::optional<BindingRecord> BindingRecord::parse(std::string_view text) {
     } else if (key == "driver_override") {
       record.driver_override = value;
     }
-    if (line == kLastLine) {
+    if (line == kStateEnd) {
       is_complete = true;
       break;  // what follows is the rest of an older text
     }

@@ -14,7 +14,6 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::string_view kLastLine = "end";
 constexpr std::string_view kCutShort = "its record in /run/gpuvm is damaged";
 constexpr std::size_t kMaximumReason = 1024;
 
@@ -45,7 +44,7 @@ Error busy_error(const HostSystem& host, const Bdf& bdf) {
 
 std::string DeviceRecord::to_text() const {
   return fmt::format("owner={}\npid={}\ndirty={}\nlooks={}\n{}\n", one_line(owner), pid,
-                     one_line(dirty), one_line(looks), kLastLine);
+                     one_line(dirty), one_line(looks), kStateEnd);
 }
 
 DeviceRecord DeviceRecord::parse(std::string_view text) {
@@ -55,7 +54,7 @@ DeviceRecord DeviceRecord::parse(std::string_view text) {
   }
   std::istringstream lines{std::string(text)};
   for (std::string line; std::getline(lines, line);) {
-    if (line == kLastLine) {
+    if (line == kStateEnd) {
       return record;  // what follows is the rest of an older text
     }
     const auto equals = std::min(line.find('='), line.size());

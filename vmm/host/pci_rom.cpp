@@ -15,7 +15,7 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::size_t kMaximumSize = std::size_t{16} << 20;
+constexpr std::size_t kLargestRom = std::size_t{16} << 20;
 constexpr std::size_t kChunk = 65536;
 constexpr std::string_view kVfct = "/sys/firmware/acpi/tables/VFCT";
 
@@ -26,7 +26,7 @@ Result<std::vector<std::byte>> read_to_end(const std::string& path) {
     return fail_errno(ErrorKind::kHost, "Cannot open " + path);
   }
   std::vector<std::byte> bytes;
-  while (bytes.size() <= kMaximumSize) {
+  while (bytes.size() <= kLargestRom) {
     const auto before = bytes.size();
     bytes.resize(before + kChunk);
     const ssize_t got = ::read(fd.get(), bytes.data() + before, kChunk);
@@ -40,7 +40,7 @@ Result<std::vector<std::byte>> read_to_end(const std::string& path) {
       return fail_errno(ErrorKind::kHost, "Cannot read " + path);
     }
   }
-  return fail(ErrorKind::kHost, "{} has more than {} bytes", path, kMaximumSize);
+  return fail(ErrorKind::kHost, "{} has more than {} bytes", path, kLargestRom);
 }
 
 /// An attribute that is 1 while this lives.

@@ -13,7 +13,7 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::size_t kMaximumSize = 4096;
+constexpr std::size_t kLongestState = 4096;
 
 // Another process may have removed the file between our open and our lock.
 bool is_still_at(int fd, const std::string& path) {
@@ -67,7 +67,7 @@ Result<StateFile> StateFile::claim(const HostSystem& host, std::string_view name
 }
 
 Result<std::string> StateFile::read() const {
-  std::string text(kMaximumSize, '\0');
+  std::string text(kLongestState, '\0');
   const ssize_t got = ::pread(fd_.get(), text.data(), text.size(), 0);
   if (got < 0) {
     return fail_errno(ErrorKind::kHost, "Cannot read " + path_);

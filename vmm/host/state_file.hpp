@@ -15,6 +15,8 @@
 namespace gpuvm {
 
 constexpr std::string_view kStateDirectory = "/run/gpuvm";
+/// The last line of a whole file: one without it was cut short by a crash.
+constexpr std::string_view kStateEnd = "end";
 
 /// Whether this process may have files there.
 bool may_write_state(const HostSystem& host);

@@ -13,10 +13,6 @@ namespace {
 
 using Reg = CpuidRegister;
 
-constexpr std::uint32_t bit(unsigned number) {
-  return std::uint32_t{1} << number;
-}
-
 CpuidEntry* find(std::vector<CpuidEntry>& entries, std::uint32_t leaf, std::uint32_t subleaf) {
   for (auto& entry : entries) {
     if (entry.leaf == leaf && (!entry.indexed || entry.subleaf == subleaf)) {
@@ -37,12 +33,13 @@ struct FixedBits {
 };
 
 constexpr std::array kFixedBits = {
-    FixedBits{1, 0, Reg::kEcx, bit(3), 0, "MONITOR/MWAIT: idle must reach the host"},
-    FixedBits{1, 0, Reg::kEcx, bit(2) | bit(15), 0, "debug store, PDCM: no PMU in the guest"},
-    FixedBits{1, 0, Reg::kEcx, 0, bit(24), "TSC deadline timer of the in-kernel APIC"},
-    FixedBits{1, 0, Reg::kEcx, 0, bit(21), "x2APIC of the in-kernel APIC"},
-    FixedBits{1, 0, Reg::kEdx, bit(21), 0, "debug store: no PMU in the guest"},
-    FixedBits{6, 0, Reg::kEax, ~std::uint32_t{0}, bit(2),
+    FixedBits{1, 0, Reg::kEcx, cpuid_bit(3), 0, "MONITOR/MWAIT: idle must reach the host"},
+    FixedBits{1, 0, Reg::kEcx, cpuid_bit(2) | cpuid_bit(15), 0,
+              "debug store, PDCM: no PMU in the guest"},
+    FixedBits{1, 0, Reg::kEcx, 0, cpuid_bit(24), "TSC deadline timer of the in-kernel APIC"},
+    FixedBits{1, 0, Reg::kEcx, 0, cpuid_bit(21), "x2APIC of the in-kernel APIC"},
+    FixedBits{1, 0, Reg::kEdx, cpuid_bit(21), 0, "debug store: no PMU in the guest"},
+    FixedBits{6, 0, Reg::kEax, ~std::uint32_t{0}, cpuid_bit(2),
               "no thermal sensors; APIC timer always runs"},
     FixedBits{6, 0, Reg::kEbx, ~std::uint32_t{0}, 0, "no thermal thresholds"},
     FixedBits{6, 0, Reg::kEcx, ~std::uint32_t{0}, 0, "no APERF/MPERF"},
@@ -50,9 +47,10 @@ constexpr std::array kFixedBits = {
     FixedBits{0xa, 0, Reg::kEbx, ~std::uint32_t{0}, 0, "no PMU in the guest"},
     FixedBits{0xa, 0, Reg::kEcx, ~std::uint32_t{0}, 0, "no PMU in the guest"},
     FixedBits{0xa, 0, Reg::kEdx, ~std::uint32_t{0}, 0, "no PMU in the guest"},
-    FixedBits{0x80000001, 0, Reg::kEcx, bit(2), 0, "SVM: no nested guests"},
-    FixedBits{0x80000001, 0, Reg::kEcx, bit(23) | bit(24) | bit(28), 0, "no PMU in the guest"},
-    FixedBits{1, 0, Reg::kEcx, bit(5), 0, "VMX: no nested guests"},
+    FixedBits{0x80000001, 0, Reg::kEcx, cpuid_bit(2), 0, "SVM: no nested guests"},
+    FixedBits{0x80000001, 0, Reg::kEcx, cpuid_bit(23) | cpuid_bit(24) | cpuid_bit(28), 0,
+              "no PMU in the guest"},
+    FixedBits{1, 0, Reg::kEcx, cpuid_bit(5), 0, "VMX: no nested guests"},
 };
 
 /// Features that guest_cpuid() shows or hides by what the machine is.
@@ -65,16 +63,12 @@ constexpr std::array kNotHidden = {
     NotHidden{"ht", "it says that there is more than one CPU; set machine.cpus = 1"},
 };
 
-bool is_hypervisor_leaf(const CpuidEntry& entry) {
-  return entry.leaf >> 28 == 4;
-}
-
 /// Leaf 1 ECX bit 31: leaves from 0x40000000 are there.
 void set_hypervisor_bit(std::vector<CpuidEntry>& entries) {
   const bool present = std::any_of(entries.begin(), entries.end(), is_hypervisor_leaf);
   if (auto* entry = find(entries, 1, 0)) {
     auto& ecx = (*entry)[Reg::kEcx];
-    ecx = present ? ecx | bit(31) : ecx & ~bit(31);
+    ecx = present ? ecx | cpuid_bit(31) : ecx & ~cpuid_bit(31);
   }
 }
 
@@ -84,7 +78,7 @@ void set_basic_topology(CpuidEntry& entry, std::uint32_t cpu, const CpuTopology&
   auto& ebx = entry[Reg::kEbx];
   ebx = (ebx & 0x0000ffff) | (topology.apic_id(cpu) << 24) | (std::min(count, 255U) << 16);
   auto& edx = entry[Reg::kEdx];
-  edx = count > 1 ? edx | bit(28) : edx & ~bit(28);
+  edx = count > 1 ? edx | cpuid_bit(28) : edx & ~cpuid_bit(28);
 }
 
 /// Leaf 4 (Intel) and 0x8000001d (AMD): level 3 is shared by all vCPUs of a package, lower levels
@@ -129,7 +123,7 @@ void hide_one(std::vector<CpuidEntry>& entries, std::string_view name) {
     for (unsigned i = 0; i < word.names.size(); ++i) {
       auto* entry = word.names.at(i) == name ? find(entries, word.leaf, word.subleaf) : nullptr;
       if (entry != nullptr) {
-        (*entry)[word.where] &= ~bit(i);
+        (*entry)[word.where] &= ~cpuid_bit(i);
       }
     }
   }

@@ -34,6 +34,16 @@ struct CpuidEntry {
   }
 };
 
+/// A register's bit.
+constexpr std::uint32_t cpuid_bit(unsigned number) {
+  return std::uint32_t{1} << number;
+}
+
+/// Whether the hypervisor says it, rather than the processor: leaves 0x40000000 to 0x4fffffff.
+inline bool is_hypervisor_leaf(const CpuidEntry& entry) {
+  return entry.leaf >> 28 == 4;
+}
+
 /// Clears what means nothing good in a guest and sets what KVM emulates, whatever the host has.
 void fix_features(std::vector<CpuidEntry>& entries);
 

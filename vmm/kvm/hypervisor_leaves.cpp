@@ -19,10 +19,6 @@ constexpr std::uint32_t kSecondRange = 0x40000100;
 constexpr std::uint32_t kPrivilegeLeaf = kFirstLeaf + 3;
 constexpr std::uint32_t kHintLeaf = kFirstLeaf + 4;
 
-constexpr std::uint32_t bit(unsigned number) {
-  return std::uint32_t{1} << number;
-}
-
 /// What an enlightenment shows: 0x40000003 EAX and EDX, 0x40000004 EAX.
 struct Enlightenment {
   const char* name;
@@ -32,24 +28,20 @@ struct Enlightenment {
 };
 
 constexpr Enlightenment kEnlightenments[] = {
-    {"relaxed", 0, 0, bit(5)},             // no watchdogs in the guest
-    {"vapic", bit(4), 0, bit(3)},          // EOI, ICR and TPR as MSRs
-    {"spinlocks", 0, 0, 0},                // EBX of 0x40000004, below
-    {"vpindex", bit(6), 0, 0},             // the processor's index
-    {"runtime", bit(0), 0, 0},             // time a processor has run
-    {"time", bit(1) | bit(9), 0, 0},       // reference counter and TSC page
-    {"frequencies", bit(11), bit(8), 0},   // of TSC and APIC
-    {"tlbflush", 0, 0, bit(2) | bit(11)},  // remote TLB flushes by hypercall
-    {"ipi", 0, 0, bit(10) | bit(11)},      // interrupts to many processors by hypercall
+    {"relaxed", 0, 0, cpuid_bit(5)},                   // no watchdogs in the guest
+    {"vapic", cpuid_bit(4), 0, cpuid_bit(3)},          // EOI, ICR and TPR as MSRs
+    {"spinlocks", 0, 0, 0},                            // EBX of 0x40000004, below
+    {"vpindex", cpuid_bit(6), 0, 0},                   // the processor's index
+    {"runtime", cpuid_bit(0), 0, 0},                   // time a processor has run
+    {"time", cpuid_bit(1) | cpuid_bit(9), 0, 0},       // reference counter and TSC page
+    {"frequencies", cpuid_bit(11), cpuid_bit(8), 0},   // of TSC and APIC
+    {"tlbflush", 0, 0, cpuid_bit(2) | cpuid_bit(11)},  // remote TLB flushes by hypercall
+    {"ipi", 0, 0, cpuid_bit(10) | cpuid_bit(11)},      // interrupts to many processors by hypercall
 };
 constexpr std::uint32_t kSpinlockRetries = 0x1fff;
 constexpr std::uint32_t kNeverSpinNotify = ~std::uint32_t{0};
 
-bool is_hypervisor_leaf(const CpuidEntry& entry) {
-  return entry.leaf >> 28 == 4;
-}
-
-Result<const Enlightenment*> find(std::string_view name) {
+Result<const Enlightenment*> find_enlightenment(std::string_view name) {
   std::string names;
   for (const auto& row : kEnlightenments) {
     if (row.name == name) {
@@ -68,9 +60,10 @@ std::vector<CpuidEntry> hyperv_leaves(std::string_view vendor_id) {
   std::copy_n(vendor_id.begin(), std::min(vendor_id.size(), id.size()), id.begin());
   std::array<std::uint32_t, 3> signature{};
   std::memcpy(signature.data(), id.data(), id.size());
-  constexpr std::uint32_t kInterface = 0x31237648;        // "Hv#1"
-  constexpr std::uint32_t kPrivileges = bit(5) | bit(6);  // hypercall and VP index registers
-  constexpr std::uint32_t kRelaxedTiming = bit(5);        // watchdogs of the guest off
+  constexpr std::uint32_t kInterface = 0x31237648;  // "Hv#1"
+  constexpr std::uint32_t kPrivileges =
+      cpuid_bit(5) | cpuid_bit(6);                        // hypercall and VP index registers
+  constexpr std::uint32_t kRelaxedTiming = cpuid_bit(5);  // watchdogs of the guest off
   constexpr std::uint32_t kProcessors = 64;
   return {{kFirstLeaf, 0, false, {kFirstLeaf + 5, signature[0], signature[1], signature[2]}},
           {kFirstLeaf + 1, 0, false, {kInterface, 0, 0, 0}},
@@ -82,7 +75,7 @@ std::vector<CpuidEntry> hyperv_leaves(std::string_view vendor_id) {
 
 Status add_enlightenments(std::vector<CpuidEntry>& leaves, std::span<const std::string> names) {
   for (const auto& name : names) {
-    const auto* row = TRY(find(name));
+    const auto* row = TRY(find_enlightenment(name));
     for (auto& leaf : leaves) {
       if (leaf.leaf == kPrivilegeLeaf) {
         leaf[Reg::kEax] |= row->privileges;

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "devices/passthrough/reset/resizable_bars.hpp"
+#include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/log.hpp"
 
@@ -15,13 +16,11 @@ using std::chrono::milliseconds;
 using Faults = std::vector<std::string>;
 
 constexpr std::uint64_t kVendorOffset = 0x00;
-constexpr std::uint64_t kCommandOffset = 0x04;
 constexpr std::uint64_t kStatusOffset = 0x06;
 constexpr std::uint64_t kClassOffset = 0x08;  // and the revision: no function's is all ones
 constexpr std::uint64_t kHeaderTypeOffset = 0x0e;
 constexpr std::uint64_t kCapabilitiesOffset = 0x34;
 constexpr std::uint16_t kStatusHasCapabilities = 1 << 4;
-constexpr std::uint16_t kCommandMemory = 1 << 1;
 constexpr std::uint16_t kCommandDecode = 0x7;            // I/O, memory, bus master
 constexpr std::uint16_t kCommandInterruptOff = 1 << 10;  // INTx disable
 
@@ -195,7 +194,7 @@ void check_power_state(PhysicalDevice& device, const FunctionState& known, Fault
 
 void check_quiet(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
   note(faults,
-       expect_clear(device, kCommandOffset, kCommandDecode, "decode or bus mastering is still on"));
+       expect_clear(device, pci::kCommand, kCommandDecode, "decode or bus mastering is still on"));
   if (known.msi != 0) {
     note(faults, expect_clear(device, known.msi + kMessageControl, kMsiEnable, "MSI is still on"));
   }
@@ -221,17 +220,17 @@ Status check_register(PhysicalDevice& device, const RegisterCheck& check) {
 
 // Memory decode is on for these reads only.
 void check_registers(PhysicalDevice& device, const ResetPolicy& policy, Faults& faults) {
-  const auto command = read_config<std::uint16_t>(device, kCommandOffset);
+  const auto command = read_config<std::uint16_t>(device, pci::kCommand);
   if (!command) {
     faults.push_back(command.error().to_string());
     return;
   }
-  note(faults,
-       write_config(device, kCommandOffset, static_cast<std::uint16_t>(*command | kCommandMemory)));
+  note(faults, write_config(device, pci::kCommand,
+                            static_cast<std::uint16_t>(*command | pci::kCommandMemory)));
   for (const RegisterCheck& check : policy.checks) {
     note(faults, check_register(device, check));
   }
-  note(faults, write_config(device, kCommandOffset, *command));
+  note(faults, write_config(device, pci::kCommand, *command));
 }
 
 }  // namespace
@@ -351,7 +350,7 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, millise
 }
 
 Status stop_decoding(PhysicalDevice& device) {
-  return clear_config_bits(device, kCommandOffset, kCommandDecode | kCommandInterruptOff);
+  return clear_config_bits(device, pci::kCommand, kCommandDecode | kCommandInterruptOff);
 }
 
 std::vector<std::string> find_faults(PhysicalDevice& device, const FunctionState& known,

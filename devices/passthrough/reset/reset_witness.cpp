@@ -4,13 +4,11 @@
 #include <algorithm>
 #include <array>
 
+#include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
 namespace {
-
-constexpr std::uint64_t kCommandOffset = 0x04;
-constexpr std::uint16_t kCommandMemory = 1 << 1;
 
 constexpr std::array<WitnessRow, 4> kRows{{
     {0x0c0330, 0, 0, RegionIndex::kBar0, 0x14, true, 0x0000a5a4, "DNCTRL", "xHCI 1.2, 5.4.4"},
@@ -31,10 +29,10 @@ bool matches(const WitnessRow& row, const FunctionState& state) {
 
 Result<std::uint16_t> switch_memory_decode_on(PhysicalDevice& device) {
   std::array<std::byte, 2> bytes{};
-  TRY(device.read(RegionIndex::kConfig, kCommandOffset, bytes));
+  TRY(device.read(RegionIndex::kConfig, pci::kCommand, bytes));
   const auto before = static_cast<std::uint16_t>(load_le(bytes));
-  store_le(bytes, before | kCommandMemory);
-  TRY(device.write(RegionIndex::kConfig, kCommandOffset, bytes));
+  store_le(bytes, before | pci::kCommandMemory);
+  TRY(device.write(RegionIndex::kConfig, pci::kCommand, bytes));
   return before;
 }
 
@@ -74,7 +72,7 @@ Result<bool> ResetWitness::is_cleared() {
   const auto value = read();
   std::array<std::byte, 2> bytes{};
   store_le(bytes, before);
-  TRY(device_->write(RegionIndex::kConfig, kCommandOffset, bytes));
+  TRY(device_->write(RegionIndex::kConfig, pci::kCommand, bytes));
   return TRY(value) != row_->value;
 }
 

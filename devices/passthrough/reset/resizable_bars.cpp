@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t kExtendedConfig = 0x100;
 constexpr std::uint64_t kConfigEnd = 0x1000;
-constexpr unsigned kMaxCapabilities = (kConfigEnd - kExtendedConfig) / 8;  // of 8 bytes at least
+constexpr unsigned kMostExtended = (kConfigEnd - kExtendedConfig) / 8;  // of 8 bytes at least
 constexpr std::uint32_t kResizableBar = 0x15;
 constexpr std::uint64_t kFirstControl = 8;
 constexpr std::uint64_t kEntrySize = 8;
@@ -26,7 +26,7 @@ Result<std::uint32_t> read_dword(PhysicalDevice& device, std::uint64_t offset) {
 /// 0: there is none.
 Result<std::uint64_t> find_resizable_bars(PhysicalDevice& device) {
   std::uint64_t offset = kExtendedConfig;
-  for (unsigned step = 0; step < kMaxCapabilities; ++step) {
+  for (unsigned step = 0; step < kMostExtended; ++step) {
     const auto header = TRY(read_dword(device, offset));
     if (header == 0 || header == 0xffffffff) {
       break;

@@ -19,6 +19,7 @@ static std::ostream& operator<<(std::ostream& out, const RegionArea& area) {
   return out << std::hex << area.offset << "+" << area.size;
 }
 
+namespace bar_mapping_test {
 namespace {
 
 using test::FakeMemorySlots;
@@ -346,4 +347,5 @@ TEST(RomWindow, IdsBecomeThoseThatTheGuestSees) {
 }
 
 }  // namespace
+}  // namespace bar_mapping_test
 }  // namespace gpuvm

@@ -8,7 +8,7 @@
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/passthrough/function_test.hpp"
 
-namespace gpuvm {
+namespace gpuvm::coherent_memory_test {
 namespace {
 
 constexpr GuestAddress kPlace(0x2'8000'0000);
@@ -91,4 +91,4 @@ TEST_F(CoherentMemoryTest, RefusesWhatIsNoMemory) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::coherent_memory_test

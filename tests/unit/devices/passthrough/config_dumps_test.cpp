@@ -12,7 +12,7 @@
 #include "tests/fixtures/config_space/config_dump.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::config_dumps_test {
 namespace {
 
 using Ids = std::vector<std::uint16_t>;
@@ -183,4 +183,4 @@ TEST(GpuDirectDumps, WhereItsPlaceIs) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::config_dumps_test

@@ -7,7 +7,7 @@
 #include "devices/passthrough/gpudirect.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 
-namespace gpuvm {
+namespace gpuvm::config_patch_test {
 namespace {
 
 using test::ConfigBuilder;
@@ -269,4 +269,4 @@ TEST(GpuDirect, PlacesThatAreTaken) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::config_patch_test

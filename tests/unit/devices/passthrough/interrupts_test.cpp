@@ -6,7 +6,7 @@
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/passthrough/fake_physical_device.hpp"
 
-namespace gpuvm {
+namespace gpuvm::interrupts_test {
 namespace {
 
 using test::History;
@@ -246,4 +246,4 @@ TEST_F(InterruptsTest, FailureToEnableIsSurvived) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::interrupts_test

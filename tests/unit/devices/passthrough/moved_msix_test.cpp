@@ -8,7 +8,7 @@
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/passthrough/function_test.hpp"
 
-namespace gpuvm {
+namespace gpuvm::moved_msix_test {
 namespace {
 
 using test::FakePhysicalDevice;
@@ -238,4 +238,4 @@ TEST_F(MovedMsixTest, ACapabilityThatIsCutOffIsNone) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::moved_msix_test

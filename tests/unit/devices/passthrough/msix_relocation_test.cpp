@@ -10,7 +10,7 @@
 
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::msix_relocation_test {
 namespace {
 
 using testing::AllOf;
@@ -192,4 +192,4 @@ TEST_F(MsixPlanTest, InspectShowsBothPlaces) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::msix_relocation_test

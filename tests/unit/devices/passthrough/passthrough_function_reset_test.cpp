@@ -8,7 +8,7 @@
 
 #include "tests/unit/devices/passthrough/passthrough_function_fixture.hpp"
 
-namespace gpuvm {
+namespace gpuvm::passthrough_function_reset_test {
 namespace {
 
 using PassthroughFunctionResetTest = test::PassthroughFunctionTest;
@@ -305,4 +305,4 @@ TEST_F(PassthroughFunctionResetTest, ResetAfterPhysicalResetIsPowerOn) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::passthrough_function_reset_test

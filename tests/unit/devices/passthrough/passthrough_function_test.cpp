@@ -11,7 +11,7 @@
 
 #include "tests/unit/devices/passthrough/passthrough_function_fixture.hpp"
 
-namespace gpuvm {
+namespace gpuvm::passthrough_function_test {
 namespace {
 
 using test::FakePhysicalDevice;
@@ -323,4 +323,4 @@ TEST_F(PassthroughFunctionTest, ImpossibleBarsAreTheHostsFault) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::passthrough_function_test

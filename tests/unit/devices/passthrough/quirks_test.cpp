@@ -8,7 +8,7 @@
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/passthrough/function_test.hpp"
 
-namespace gpuvm {
+namespace gpuvm::quirks_test {
 namespace {
 
 using test::FakePhysicalDevice;
@@ -331,4 +331,4 @@ TEST_F(QuirksTest, APeerMappingThatIsRefusedIsLeftOut) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::quirks_test

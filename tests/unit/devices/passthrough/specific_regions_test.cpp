@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace gpuvm {
+namespace gpuvm::specific_regions_test {
 namespace {
 
 using testing::HasSubstr;
@@ -36,4 +36,4 @@ TEST(SpecificRegions, OtherTextIsRefusedWithWhatThereIs) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::specific_regions_test

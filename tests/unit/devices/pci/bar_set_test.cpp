@@ -7,7 +7,7 @@
 
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::bar_set_test {
 namespace {
 
 constexpr std::uint32_t kAll = 0xffffffff;
@@ -236,4 +236,4 @@ TEST(BarSet, RandomWritesKeepTheInvariants) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::bar_set_test

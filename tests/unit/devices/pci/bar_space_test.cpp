@@ -6,7 +6,7 @@
 
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::bar_space_test {
 namespace {
 
 constexpr std::uint64_t kMiB = 1_MiB;
@@ -209,4 +209,4 @@ TEST_F(BarSpaceTest, InspectShowsWhatIsRefused) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::bar_space_test

@@ -5,7 +5,7 @@
 
 #include <set>
 
-namespace gpuvm {
+namespace gpuvm::config_space_test {
 namespace {
 
 TEST(ConfigSpace, StartsEmpty) {
@@ -121,4 +121,4 @@ TEST(ConfigSpace, LinksExtendedCapabilities) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::config_space_test

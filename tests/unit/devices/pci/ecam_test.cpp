@@ -11,7 +11,7 @@
 #include "tests/unit/devices/pci/fake_function.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::ecam_test {
 namespace {
 
 class FakePort : public IoHandler {
@@ -268,4 +268,4 @@ TEST_F(ConfigAccess, CountsExits) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::ecam_test

@@ -12,7 +12,7 @@
 #include "firmware/acpi/aml_resource.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::pci_acpi_test {
 namespace {
 
 PciAcpiConfig config() {
@@ -94,4 +94,4 @@ TEST(PciAcpi, RootPortNode) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::pci_acpi_test

@@ -8,7 +8,7 @@
 
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::pci_windows_test {
 namespace {
 
 constexpr BarDescription memory32(std::uint64_t size, bool prefetchable = false) {
@@ -200,4 +200,4 @@ TEST(PlaceBars, RandomRequestsKeepTheInvariants) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::pci_windows_test

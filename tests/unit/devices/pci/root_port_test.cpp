@@ -11,7 +11,7 @@
 #include "tests/unit/devices/pci/fake_function.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::root_port_test {
 namespace {
 
 class CountingListener : public SecondaryBusListener {
@@ -357,4 +357,4 @@ TEST(LpcBridge, SaysThatTheAcpiPortsAreThere) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::root_port_test

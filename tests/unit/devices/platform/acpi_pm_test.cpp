@@ -9,7 +9,7 @@
 #include "fakes.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::acpi_pm_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -180,4 +180,4 @@ TEST_F(AcpiPmTest, S5PackageHasTheSleepType) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::acpi_pm_test

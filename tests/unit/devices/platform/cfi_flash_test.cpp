@@ -13,7 +13,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::cfi_flash_test {
 namespace {
 
 struct FakeStore : FlashStore {
@@ -163,4 +163,4 @@ TEST(FlashDevice, IsMemoryUntilItsStatusIsAskedFor) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::cfi_flash_test

@@ -7,7 +7,7 @@
 
 #include "fakes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::debug_ports_test {
 namespace {
 
 TEST(PostCodePort, KeepsTheLastCode) {
@@ -33,4 +33,4 @@ TEST(PostCodePort, RefusesWideWrites) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::debug_ports_test

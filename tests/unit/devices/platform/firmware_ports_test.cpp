@@ -9,7 +9,7 @@
 
 #include "tests/unit/devices/platform/fakes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::firmware_ports_test {
 namespace {
 
 TEST(DebugConsolePort, WritesLinesToItsFile) {
@@ -49,4 +49,4 @@ TEST(KeyboardResetPort, OnlyThePulseResets) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::firmware_ports_test

@@ -13,7 +13,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::fw_cfg_test {
 namespace {
 
 class FwCfgTest : public testing::Test {
@@ -216,4 +216,4 @@ TEST_F(FwCfgTest, FilesOfTheHost) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::fw_cfg_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace gpuvm {
+namespace gpuvm::mc146818_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -232,4 +232,4 @@ TEST_F(Mc146818Test, HostileTimesGiveSomeTime) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::mc146818_test

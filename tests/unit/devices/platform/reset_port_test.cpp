@@ -7,7 +7,7 @@
 
 #include "fakes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::reset_port_test {
 namespace {
 
 struct ResetPortTest : testing::Test {
@@ -64,4 +64,4 @@ TEST_F(ResetPortTest, HostileAccesses) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::reset_port_test

@@ -7,7 +7,7 @@
 
 #include "fakes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::rtc_cmos_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -116,4 +116,4 @@ TEST_F(RtcCmosTest, WithoutATimerNoInterruptIsPromised) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::rtc_cmos_test

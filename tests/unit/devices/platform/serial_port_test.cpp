@@ -5,7 +5,7 @@
 
 #include "fakes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::serial_port_test {
 namespace {
 
 using namespace uart;
@@ -121,4 +121,4 @@ TEST_F(SerialPortTest, AcpiNamesPortsAndInterrupt) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::serial_port_test

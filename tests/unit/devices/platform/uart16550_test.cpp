@@ -6,7 +6,7 @@
 
 #include "fakes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::uart16550_test {
 namespace {
 
 using namespace uart;
@@ -309,4 +309,4 @@ TEST(Uart16550, HostileRegistersAreHarmless) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::uart16550_test

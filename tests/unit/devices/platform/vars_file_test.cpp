@@ -14,7 +14,7 @@
 
 #include "tests/unit/firmware/ovmf/variable_volume.hpp"
 
-namespace gpuvm {
+namespace gpuvm::vars_file_test {
 namespace {
 
 using testing_ovmf::Variables;
@@ -224,4 +224,4 @@ TEST(FlashFaults, EverySingleWriteLeavesASoundStore) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::vars_file_test

@@ -12,7 +12,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::block_device_test {
 namespace {
 
 using virtio_block::RangeSegment;
@@ -287,4 +287,4 @@ TEST_F(BlockDeviceTest, ARequestWithoutHeaderOrStatusIsNone) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::block_device_test

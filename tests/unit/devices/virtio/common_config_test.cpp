@@ -8,7 +8,7 @@
 
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::common_config_test {
 namespace {
 
 using virtio::kStatusAcknowledge;
@@ -243,4 +243,4 @@ TEST_F(CommonConfigTest, OtherAccessesAreRefused) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::common_config_test

@@ -16,7 +16,7 @@
 #include "devices/virtio/block_device.hpp"
 #include "tests/unit/devices/virtio/fakes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::disk_file_test {
 namespace {
 
 class DiskFileTest : public ::testing::Test {
@@ -238,4 +238,4 @@ TEST_F(DiskFileTest, AGuestCannotWriteAReadOnlyFile) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::disk_file_test

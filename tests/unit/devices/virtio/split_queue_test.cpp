@@ -8,7 +8,7 @@
 
 #include "tests/unit/devices/virtio/ring_driver.hpp"
 
-namespace gpuvm {
+namespace gpuvm::split_queue_test {
 namespace {
 
 using test::RingDriver;
@@ -320,4 +320,4 @@ TEST(GuestBuffer, TakesAcrossPieces) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::split_queue_test

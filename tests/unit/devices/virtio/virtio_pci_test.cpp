@@ -10,7 +10,7 @@
 
 #include "tests/unit/devices/virtio/fakes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::virtio_pci_test {
 namespace {
 
 using test::FunctionDriver;
@@ -375,4 +375,4 @@ TEST_F(VirtioPciTest, TheMachinesResetForgetsEverythingButThePlace) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::virtio_pci_test

@@ -13,7 +13,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::acpi_rom_test {
 namespace {
 
 constexpr GuestAddress kData(0x7ff0'0000);
@@ -148,4 +148,4 @@ TEST(AcpiRom, RefusesNoImageAndNoPlace) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::acpi_rom_test

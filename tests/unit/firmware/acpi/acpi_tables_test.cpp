@@ -12,7 +12,7 @@
 #include "firmware/acpi/acpi_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::acpi_tables_test {
 namespace {
 
 /// A copy: members of packed structures are not aligned, so nothing may refer to them.
@@ -340,4 +340,4 @@ TEST(AcpiBlobs, RefusesWhatCannotBeLinked) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::acpi_tables_test

@@ -6,7 +6,7 @@
 
 #include <initializer_list>
 
-namespace gpuvm::aml {
+namespace gpuvm::aml::aml_resource_test {
 namespace {
 
 Bytes bytes(std::initializer_list<unsigned> values) {
@@ -68,4 +68,4 @@ TEST(AmlResource, TemplatesEndWithATag) {  // 6.4.2.9: checksum 0 counts as good
 }
 
 }  // namespace
-}  // namespace gpuvm::aml
+}  // namespace gpuvm::aml::aml_resource_test

@@ -7,7 +7,7 @@
 #include <initializer_list>
 #include <string>
 
-namespace gpuvm::aml {
+namespace gpuvm::aml::aml_test {
 namespace {
 
 Bytes bytes(std::initializer_list<unsigned> values) {
@@ -166,4 +166,4 @@ TEST(Aml, Operators) {  // 20.2.5.4
 }
 
 }  // namespace
-}  // namespace gpuvm::aml
+}  // namespace gpuvm::aml::aml_test

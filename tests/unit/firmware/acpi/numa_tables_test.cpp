@@ -5,7 +5,7 @@
 #include "firmware/acpi/acpi_tables.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::numa_tables_test {
 namespace {
 
 AcpiInput two_nodes() {
@@ -43,4 +43,4 @@ TEST(NumaTables, RefuseGaps) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::numa_tables_test

@@ -10,7 +10,7 @@
 #include "firmware/efi/text.hpp"
 #include "tests/unit/firmware/efi/fake_guest.hpp"
 
-namespace gpuvm::efi {
+namespace gpuvm::efi::boot_services_test {
 namespace {
 
 constexpr Guid kAbsent = {0x12345678, 1, 2, {3}};
@@ -268,4 +268,4 @@ TEST_F(BootServicesTest, EventsAreUnsupported) {
 }
 
 }  // namespace
-}  // namespace gpuvm::efi
+}  // namespace gpuvm::efi::boot_services_test

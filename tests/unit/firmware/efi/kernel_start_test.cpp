@@ -12,7 +12,7 @@
 #include "firmware/efi/memory_setup.hpp"
 #include "tests/unit/firmware/efi/fake_guest.hpp"
 
-namespace gpuvm::efi {
+namespace gpuvm::efi::kernel_start_test {
 namespace {
 
 /// What the stub below saw.
@@ -207,4 +207,4 @@ TEST_F(MemorySetupTest, RamThatOverlapsIsRefused) {
 }
 
 }  // namespace
-}  // namespace gpuvm::efi
+}  // namespace gpuvm::efi::kernel_start_test

@@ -14,7 +14,7 @@
 #include "firmware/efi/variable_store.hpp"
 #include "tests/unit/firmware/efi/kernel_bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::loader_test {
 namespace {
 
 Result<EfiKernel> parse(const KernelBytes& kernel) {
@@ -247,4 +247,4 @@ TEST_F(VariableFileTest, OneThatCannotBeWrittenIsToldAtTheStart) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::loader_test

@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-namespace gpuvm::efi {
+namespace gpuvm::efi::memory_map_test {
 namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
@@ -268,4 +268,4 @@ TEST_P(MemoryMapFuzz, AgreesWithAMapOfPages) {
 INSTANTIATE_TEST_SUITE_P(Seeds, MemoryMapFuzz, testing::Range(0U, 20U));
 
 }  // namespace
-}  // namespace gpuvm::efi
+}  // namespace gpuvm::efi::memory_map_test

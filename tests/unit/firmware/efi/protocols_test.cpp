@@ -7,7 +7,7 @@
 
 #include "tests/unit/firmware/efi/fake_guest.hpp"
 
-namespace gpuvm::efi {
+namespace gpuvm::efi::protocols_test {
 namespace {
 
 TEST(Chacha20, BlockOfTheRfc) {  // RFC 8439, 2.3.2
@@ -170,4 +170,4 @@ TEST_P(PagingTest, RefusesWhatItCannotDo) {
 INSTANTIATE_TEST_SUITE_P(PageSizes, PagingTest, testing::Bool());
 
 }  // namespace
-}  // namespace gpuvm::efi
+}  // namespace gpuvm::efi::protocols_test

@@ -8,7 +8,7 @@
 #include "firmware/efi/runtime_services.hpp"
 #include "tests/unit/firmware/efi/fake_guest.hpp"
 
-namespace gpuvm::efi {
+namespace gpuvm::efi::runtime_test {
 namespace {
 
 constexpr Guid kVendor = {1, 2, 3, {4}};
@@ -154,4 +154,4 @@ TEST_F(RuntimeTest, SetVirtualAddressMapMovesThePointers) {
 }
 
 }  // namespace
-}  // namespace gpuvm::efi
+}  // namespace gpuvm::efi::runtime_test

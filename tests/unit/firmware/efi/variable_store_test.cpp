@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace gpuvm::efi {
+namespace gpuvm::efi::variable_store_test {
 namespace {
 
 constexpr Guid kVendor = {1, 2, 3, {4}};
@@ -190,4 +190,4 @@ TEST_F(VariableStoreTest, ManyOperationsAgreeWithAMap) {
 }
 
 }  // namespace
-}  // namespace gpuvm::efi
+}  // namespace gpuvm::efi::variable_store_test

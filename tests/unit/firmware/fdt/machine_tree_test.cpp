@@ -12,7 +12,7 @@
 
 #include "firmware/efi/machine_description.hpp"
 
-namespace gpuvm {
+namespace gpuvm::machine_tree_test {
 namespace {
 
 GuestRange range(std::uint64_t base, std::uint64_t size) {
@@ -183,4 +183,4 @@ TEST(PrintTree, RefusesWhatIsNoTree) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::machine_tree_test

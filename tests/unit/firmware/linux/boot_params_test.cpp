@@ -10,7 +10,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::boot_params_test {
 namespace {
 
 template <class T>
@@ -109,4 +109,4 @@ TEST(SetupDataList, IsLinkedAndAligned) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::boot_params_test

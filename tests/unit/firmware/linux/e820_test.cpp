@@ -6,7 +6,7 @@
 
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::e820_test {
 namespace {
 
 GuestRange range(std::uint64_t base, std::uint64_t size) {
@@ -66,4 +66,4 @@ TEST(E820, OverlappingReservationsAreABug) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::e820_test

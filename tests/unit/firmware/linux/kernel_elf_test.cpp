@@ -8,7 +8,7 @@
 
 #include "tests/unit/firmware/linux/kernel_builder.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::kernel_elf_test {
 namespace {
 
 /// The error of a small kernel after a change to its first program header.
@@ -116,4 +116,4 @@ TEST(KernelElf, EveryTruncationIsAnError) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::kernel_elf_test

@@ -14,7 +14,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::linux_boot_test {
 namespace {
 
 /// A file that goes with the test.
@@ -274,4 +274,4 @@ TEST(PlaceHigh, GoesBelowEveryObstacle) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::linux_boot_test

@@ -11,7 +11,7 @@
 #include "tests/unit/firmware/linux/kernel_builder.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::linux_image_test {
 namespace {
 
 Result<LinuxImage> parse(Bytes file) {
@@ -188,4 +188,4 @@ TEST(LinuxImage, InspectSaysWhatItIs) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::linux_image_test

@@ -12,7 +12,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::ovmf {
+namespace gpuvm::ovmf::firmware_volume_test {
 namespace {
 
 std::vector<std::byte> code_volume(std::size_t size) {
@@ -113,4 +113,4 @@ TEST(FirmwareVolume, KnowsDebiansFiles) {
 }
 
 }  // namespace
-}  // namespace gpuvm::ovmf
+}  // namespace gpuvm::ovmf::firmware_volume_test

@@ -10,7 +10,7 @@
 #include "firmware/acpi/acpi_tables.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm::ovmf {
+namespace gpuvm::ovmf::table_loader_test {
 namespace {
 
 struct File {
@@ -121,4 +121,4 @@ TEST(TableLoader, DataAreAFileOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace gpuvm::ovmf
+}  // namespace gpuvm::ovmf::table_loader_test

@@ -7,7 +7,7 @@
 #include "firmware/rom/rom_fit.hpp"
 #include "tests/unit/firmware/rom/rom_builder.hpp"
 
-namespace gpuvm {
+namespace gpuvm::option_rom_test {
 namespace {
 
 using test::rom_image;
@@ -167,4 +167,4 @@ TEST(RomFit, StrictRefuses) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::option_rom_test

@@ -11,7 +11,7 @@
 #include "firmware/smbios/smbios_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::smbios_test {
 namespace {
 
 /// A copy: members of packed structures are not aligned, so nothing may refer to them.
@@ -241,4 +241,4 @@ TEST(Smbios, RefusesWrongInput) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::smbios_test

@@ -8,7 +8,7 @@
 #include <initializer_list>
 #include <string>
 
-namespace gpuvm {
+namespace gpuvm::uuid_test {
 namespace {
 
 std::string sha1_hex(std::string_view text) {
@@ -46,4 +46,4 @@ TEST(Uuid, OfMachinesIsStable) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::uuid_test

@@ -5,7 +5,7 @@
 
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::address_test {
 namespace {
 
 constexpr std::uint64_t kLast = ~std::uint64_t{0};
@@ -61,4 +61,4 @@ TEST(Units, Alignment) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::address_test

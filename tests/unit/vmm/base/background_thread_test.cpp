@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-namespace gpuvm {
+namespace gpuvm::background_thread_test {
 namespace {
 
 std::string name_in_thread(const std::string& name) {
@@ -41,4 +41,4 @@ TEST(BackgroundThread, TakesNoSignal) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::background_thread_test

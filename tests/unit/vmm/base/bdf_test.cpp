@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace gpuvm {
+namespace gpuvm::bdf_test {
 namespace {
 
 TEST(Bdf, ParsesBothForms) {
@@ -52,4 +52,4 @@ TEST(Bdf, SlotAndDevfn) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::bdf_test

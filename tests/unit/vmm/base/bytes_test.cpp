@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-namespace gpuvm {
+namespace gpuvm::bytes_test {
 namespace {
 
 std::vector<std::byte> bytes_of(std::initializer_list<int> values) {
@@ -53,4 +53,4 @@ TEST(Bytes, Append) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::bytes_test

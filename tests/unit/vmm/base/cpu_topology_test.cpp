@@ -6,7 +6,7 @@
 #include <numeric>
 #include <set>
 
-namespace gpuvm {
+namespace gpuvm::cpu_topology_test {
 namespace {
 
 std::vector<std::uint32_t> ids(const CpuTopology& topology) {
@@ -95,4 +95,4 @@ TEST(CpuTopology, IdsAreOfOneVcpuEach) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::cpu_topology_test

@@ -13,7 +13,7 @@
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/unique_fd.hpp"
 
-namespace gpuvm {
+namespace gpuvm::file_test {
 namespace {
 
 class FileTest : public testing::Test {
@@ -124,4 +124,4 @@ TEST(EventFd, SignalsAddUpAndDrainOnce) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::file_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace gpuvm {
+namespace gpuvm::inspect_test {
 namespace {
 
 TEST(Inspect, TextAndJsonKeepOrder) {
@@ -51,4 +51,4 @@ TEST(Inspect, Get) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::inspect_test

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace gpuvm {
+namespace gpuvm::log_test {
 namespace {
 
 // A window may end while a test runs, so up to two bursts may pass, and never more.
@@ -52,4 +52,4 @@ TEST(Log, FileThatCannotBeOpened) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::log_test

@@ -10,7 +10,7 @@
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::mapped_region_test {
 namespace {
 
 /// mincore(2) fails with ENOMEM where nothing is mapped.
@@ -100,4 +100,4 @@ TEST(MappedRegion, AssignmentReleasesTheOldMapping) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::mapped_region_test

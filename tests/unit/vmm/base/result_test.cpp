@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <memory>
 
-namespace gpuvm {
+namespace gpuvm::result_test {
 namespace {
 
 Result<int> half(int number) {
@@ -78,4 +78,4 @@ TEST(Result, ExitStatuses) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::result_test

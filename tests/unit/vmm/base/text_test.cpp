@@ -6,7 +6,7 @@
 #include <array>
 #include <string>
 
-namespace gpuvm {
+namespace gpuvm::text_test {
 namespace {
 
 TEST(Text, EditDistance) {
@@ -32,4 +32,4 @@ TEST(Text, NearestName) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::text_test

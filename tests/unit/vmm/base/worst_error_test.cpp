@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace gpuvm {
+namespace gpuvm::worst_error_test {
 namespace {
 
 TEST(WorstErrorTest, IsNoneWhenAllWentWell) {
@@ -34,4 +34,4 @@ TEST(WorstErrorTest, IsTheUnsafeDeviceWhateverCameBefore) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::worst_error_test

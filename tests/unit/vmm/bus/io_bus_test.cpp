@@ -10,7 +10,7 @@
 
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::io_bus_test {
 namespace {
 
 struct Access {
@@ -204,4 +204,4 @@ TEST(IoBus, Inspect) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::io_bus_test

@@ -4,7 +4,7 @@
 
 #include "tests/unit/vmm/config/config_test_support.hpp"
 
-namespace gpuvm {
+namespace gpuvm::config_test {
 namespace {
 
 TEST(Config, SmallestHasDefaults) {
@@ -396,4 +396,4 @@ TEST(CpuSection, HypervisorIsShownAsTheUserLikes) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::config_test

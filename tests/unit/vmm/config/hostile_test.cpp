@@ -9,7 +9,7 @@
 
 #include "tests/unit/vmm/config/config_test_support.hpp"
 
-namespace gpuvm {
+namespace gpuvm::hostile_test {
 namespace {
 
 std::string repeat(std::string_view text, std::size_t count) {
@@ -109,4 +109,4 @@ TEST_F(HostileFile, PathsStartAtTheFile) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::hostile_test

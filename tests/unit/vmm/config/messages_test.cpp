@@ -2,7 +2,7 @@
 // Messages name the thing, the place and the cure.
 #include "tests/unit/vmm/config/config_test_support.hpp"
 
-namespace gpuvm {
+namespace gpuvm::messages_test {
 namespace {
 
 Result<Config> parse_pci(const std::string& keys) {
@@ -154,4 +154,4 @@ TEST(Messages, ASocketHasAPathThatLinuxTakes) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::messages_test

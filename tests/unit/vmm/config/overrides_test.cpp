@@ -2,7 +2,7 @@
 // --set key=value.
 #include "tests/unit/vmm/config/config_test_support.hpp"
 
-namespace gpuvm {
+namespace gpuvm::overrides_test {
 namespace {
 
 TEST(Overrides, ReplaceAndAdd) {
@@ -82,4 +82,4 @@ TEST(Overrides, MalformedIsWrongUsage) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::overrides_test

@@ -9,7 +9,7 @@
 #include "tests/fixtures/source_file.hpp"
 #include "tests/unit/vmm/config/config_test_support.hpp"
 
-namespace gpuvm {
+namespace gpuvm::reference_test {
 namespace {
 
 std::string config_path(const std::string& name) {
@@ -239,4 +239,4 @@ TEST(ToToml, NamesEveryKey) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::reference_test

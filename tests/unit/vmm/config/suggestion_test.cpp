@@ -11,7 +11,7 @@
 #include "tests/unit/vmm/config/config_test_support.hpp"
 #include "vmm/config/foreign_names.hpp"
 
-namespace gpuvm {
+namespace gpuvm::suggestion_test {
 namespace {
 
 const std::set<std::string> kSections = {"[machine]", "[cpu]",    "[boot]",   "[console]",
@@ -168,4 +168,4 @@ TEST(ForeignNames, AreNoKeysAndThereOnce) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::suggestion_test

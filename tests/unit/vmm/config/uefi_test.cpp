@@ -4,7 +4,7 @@
 
 #include "tests/unit/vmm/config/config_test_support.hpp"
 
-namespace gpuvm {
+namespace gpuvm::uefi_test {
 namespace {
 
 Result<Config> parse_uefi(const std::string& boot, const std::string& rest = "") {
@@ -73,4 +73,4 @@ TEST(FwCfgItems, WhatIsWrongWithThem) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::uefi_test

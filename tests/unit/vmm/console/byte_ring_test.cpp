@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace gpuvm {
+namespace gpuvm::byte_ring_test {
 namespace {
 
 std::size_t push(ByteRing& ring, std::string_view text) {
@@ -44,4 +44,4 @@ TEST(ByteRing, ForgetsTheOldest) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::byte_ring_test

@@ -14,7 +14,7 @@
 
 #include "tests/unit/vmm/console/console_fixture.hpp"
 
-namespace gpuvm {
+namespace gpuvm::console_places_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -125,4 +125,4 @@ TEST_F(ConsolePlacesTest, StaleSocketIsReplacedOthersAreNot) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::console_places_test

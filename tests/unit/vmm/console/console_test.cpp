@@ -18,7 +18,7 @@
 
 #include "tests/unit/vmm/console/console_fixture.hpp"
 
-namespace gpuvm {
+namespace gpuvm::console_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -285,4 +285,4 @@ TEST_F(TerminalTest, EscapeWorksWhileTheGuestTakesNothing) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::console_test

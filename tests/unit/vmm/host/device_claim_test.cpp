@@ -8,7 +8,7 @@
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/host/driver_binding.hpp"
 
-namespace gpuvm {
+namespace gpuvm::device_claim_test {
 namespace {
 
 using testing::AllOf;
@@ -110,4 +110,4 @@ TEST_F(DeviceClaimTest, FunctionThatALivingOwnerHasIsNotRestored) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::device_claim_test

@@ -8,7 +8,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 
-namespace gpuvm {
+namespace gpuvm::driver_binding_test {
 namespace {
 
 using testing::ElementsAre;
@@ -221,4 +221,4 @@ TEST(BindingRecord, RoundTripsAndRefusesCutOrHostileText) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::driver_binding_test

@@ -8,7 +8,7 @@
 #include "vmm/base/units.hpp"
 #include "vmm/host/device_use.hpp"
 
-namespace gpuvm {
+namespace gpuvm::host_check_test {
 namespace {
 
 using testing::AllOf;
@@ -189,4 +189,4 @@ TEST(DeviceUse, FindsHoldersOfNvidiaNodes) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::host_check_test

@@ -6,7 +6,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 
-namespace gpuvm {
+namespace gpuvm::host_system_test {
 namespace {
 
 TEST(HostSystem, ReadsNumbersInBothBases) {
@@ -43,4 +43,4 @@ TEST(HostSystem, WriteFailsWhereTheAttributeIsAbsent) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::host_system_test

@@ -6,7 +6,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 
-namespace gpuvm {
+namespace gpuvm::iommu_group_test {
 namespace {
 
 using testing::AllOf;
@@ -67,4 +67,4 @@ TEST(IommuGroup, WithoutIommuNamesBootArgumentAndBios) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::iommu_group_test

@@ -5,7 +5,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 
-namespace gpuvm {
+namespace gpuvm::numa_test {
 namespace {
 
 using Numbers = std::vector<unsigned>;
@@ -49,4 +49,4 @@ TEST(Numa, ChecksNameKeyAndCure) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::numa_test

@@ -6,7 +6,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 
-namespace gpuvm {
+namespace gpuvm::pci_device_test {
 namespace {
 
 using testing::ElementsAre;
@@ -71,4 +71,4 @@ TEST(HostPciDevice, ListsTheFunctionsOfItsSlotOnly) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::pci_device_test

@@ -7,7 +7,7 @@
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::pci_rom_test {
 namespace {
 
 constexpr Bdf kGpu{0, 1, 0, 0};
@@ -83,4 +83,4 @@ TEST(PciRom, HostileVfct) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::pci_rom_test

@@ -11,7 +11,7 @@
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/host/device_claim.hpp"
 
-namespace gpuvm {
+namespace gpuvm::socket_claim_test {
 namespace {
 
 using testing::AllOf;
@@ -75,4 +75,4 @@ TEST_F(SocketClaimTest, WhatIsNotThereIsNobodys) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::socket_claim_test

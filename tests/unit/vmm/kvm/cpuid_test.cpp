@@ -7,7 +7,7 @@
 
 #include "vmm/kvm/cpu_features.hpp"
 
-namespace gpuvm {
+namespace gpuvm::cpuid_test {
 namespace {
 
 using Reg = CpuidRegister;
@@ -253,4 +253,4 @@ TEST(CpuFeatures, NamesAreUniqueAndDependenciesKnown) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::cpuid_test

@@ -9,7 +9,7 @@
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/passthrough/function_test.hpp"
 
-namespace gpuvm {
+namespace gpuvm::acpi_roms_test {
 namespace {
 
 class AcpiRomsTest : public test::FunctionTest {
@@ -90,4 +90,4 @@ TEST_F(AcpiRomsTest, WithoutARomOnlyTheInsistentHearOfIt) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::acpi_roms_test

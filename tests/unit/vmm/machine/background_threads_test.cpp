@@ -9,7 +9,7 @@
 #include <future>
 #include <thread>
 
-namespace gpuvm {
+namespace gpuvm::background_threads_test {
 namespace {
 
 int policy_of(pthread_t thread) {
@@ -92,4 +92,4 @@ TEST_F(BackgroundThreadsTest, TheCallerKeepsItsPriority) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::background_threads_test

@@ -8,7 +8,7 @@
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::describe_tree_test {
 namespace {
 
 using testing::HasSubstr;
@@ -113,4 +113,4 @@ TEST_F(DescribeTreeTest, ResourcesThatMakeNoSenseAreAnError) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::describe_tree_test

@@ -8,7 +8,7 @@
 #include "tests/unit/devices/passthrough/fake_physical_device.hpp"
 #include "vmm/base/asio.hpp"
 
-namespace gpuvm {
+namespace gpuvm::device_events_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -87,4 +87,4 @@ TEST_F(Events, ADeviceThatRefusesIsAnError) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::device_events_test

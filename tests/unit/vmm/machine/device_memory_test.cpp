@@ -8,7 +8,7 @@
 #include "vmm/base/units.hpp"
 #include "vmm/machine/pci_plan.hpp"
 
-namespace gpuvm {
+namespace gpuvm::device_memory_test {
 namespace {
 
 using testing::AllOf;
@@ -86,4 +86,4 @@ TEST_F(DeviceMemoryTest, BarsTakeTheUppermostGapWithRoom) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::device_memory_test

@@ -12,7 +12,7 @@
 #include "tests/unit/firmware/efi/kernel_bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::efi_boot_test {
 namespace {
 
 using testing::HasSubstr;
@@ -139,4 +139,4 @@ TEST_F(EfiBootTest, ACommandLineThatIsTooLongIsRefused) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::efi_boot_test

@@ -8,7 +8,7 @@
 
 #include <fstream>
 
-namespace gpuvm {
+namespace gpuvm::event_log_test {
 namespace {
 
 using testing::HasSubstr;
@@ -68,4 +68,4 @@ TEST_F(EventLogTest, PipeThatNobodyReadsDoesNotStopTheMachine) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::event_log_test

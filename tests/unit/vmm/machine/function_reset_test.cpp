@@ -6,7 +6,7 @@
 
 #include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
 
-namespace gpuvm {
+namespace gpuvm::function_reset_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -96,4 +96,4 @@ TEST_F(FunctionResetTest, FlrIsHiddenWhereItLosesTheDevice) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::function_reset_test

@@ -16,7 +16,7 @@
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/machine/host_devices.hpp"
 
-namespace gpuvm {
+namespace gpuvm::function_settings_test {
 namespace {
 
 using testing::AllOf;
@@ -176,4 +176,4 @@ TEST_F(FunctionSettingsTest, IdsOfABridge) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::function_settings_test

@@ -6,7 +6,7 @@
 #include <array>
 #include <string_view>
 
-namespace gpuvm {
+namespace gpuvm::lifecycle_test {
 namespace {
 
 using State = LifecycleState;
@@ -72,4 +72,4 @@ TEST(Lifecycle, EveryStateHasAName) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::lifecycle_test

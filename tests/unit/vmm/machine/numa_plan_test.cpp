@@ -7,7 +7,7 @@
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::numa_plan_test {
 namespace {
 
 GuestRange range(std::uint64_t base, std::uint64_t size) {
@@ -138,4 +138,4 @@ TEST_F(NumaPlanTest, RefusesWhatTheHostDoesNotHave) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::numa_plan_test

@@ -6,7 +6,7 @@
 
 #include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
 
-namespace gpuvm {
+namespace gpuvm::physical_hosts_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -78,4 +78,4 @@ TEST(PhysicalHosts, MemoryGoesToAll) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::physical_hosts_test

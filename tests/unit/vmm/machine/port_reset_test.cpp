@@ -12,7 +12,7 @@
 #include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::port_reset_test {
 namespace {
 
 class PortResetTest : public test::FunctionTest {
@@ -164,4 +164,4 @@ TEST_F(PortResetTest, DeviceThatDoesNotComeBackIsGoneUntilTheNextReset) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::port_reset_test

@@ -11,7 +11,7 @@
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/host/device_claim.hpp"
 
-namespace gpuvm {
+namespace gpuvm::preview_test {
 namespace {
 
 using testing::AllOf;
@@ -159,4 +159,4 @@ TEST_F(PreviewTest, WithoutRootItSaysThatCapabilitiesAreHidden) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::preview_test

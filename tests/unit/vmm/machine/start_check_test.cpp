@@ -11,7 +11,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 
-namespace gpuvm {
+namespace gpuvm::start_check_test {
 namespace {
 
 using testing::HasSubstr;
@@ -98,4 +98,4 @@ TEST_F(StartCheckTest, EveryFunctionIsBoundAsItsOwnEntrySays) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::start_check_test

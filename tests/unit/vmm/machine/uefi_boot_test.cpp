@@ -12,7 +12,7 @@
 #include "tests/unit/firmware/ovmf/variable_volume.hpp"
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm {
+namespace gpuvm::uefi_boot_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -169,4 +169,4 @@ TEST_F(UefiBootTest, TheFirmwareFindsItsThings) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::uefi_boot_test

@@ -13,7 +13,7 @@
 
 #include "vmm/base/units.hpp"
 
-namespace gpuvm {
+namespace gpuvm::guest_memory_test {
 namespace {
 
 std::array<std::byte, 4> four(int value) {
@@ -153,4 +153,4 @@ TEST(GuestMemory, PrefaultTellsOfItsHelpersAndCanBeBrokenOff) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::guest_memory_test

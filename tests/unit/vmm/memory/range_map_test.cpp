@@ -7,7 +7,7 @@
 #include <map>
 #include <random>
 
-namespace gpuvm {
+namespace gpuvm::range_map_test {
 namespace {
 
 constexpr std::uint64_t kLast = ~std::uint64_t{0};
@@ -103,4 +103,4 @@ TEST(RangeMap, AgreesWithAModel) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::range_map_test

@@ -6,7 +6,7 @@
 
 #include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
 
-namespace gpuvm {
+namespace gpuvm::guest_reset_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -103,4 +103,4 @@ TEST_F(GuestResetTest, AfterD3hotOnlyIdentityAndPowerStateCount) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::guest_reset_test

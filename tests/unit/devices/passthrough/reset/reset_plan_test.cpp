@@ -6,7 +6,7 @@
 
 #include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
 
-namespace gpuvm {
+namespace gpuvm::reset_plan_test {
 namespace {
 
 using testing::AllOf;
@@ -239,4 +239,4 @@ TEST_F(ResetPlanTest, ShowsItself) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::reset_plan_test

@@ -6,7 +6,7 @@
 
 #include <array>
 
-namespace gpuvm {
+namespace gpuvm::reset_policy_test {
 namespace {
 
 using testing::AllOf;
@@ -137,4 +137,4 @@ TEST(ResetPolicy, OnlyWhoInsistsOnAForbiddenFunctionResetShowsItToTheGuest) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::reset_policy_test

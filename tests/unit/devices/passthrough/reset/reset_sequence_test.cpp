@@ -6,7 +6,7 @@
 
 #include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
 
-namespace gpuvm {
+namespace gpuvm::reset_sequence_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -392,4 +392,4 @@ TEST_F(NvidiaResetTest, ChipThatReadsAllOnesIsRefused) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::reset_sequence_test

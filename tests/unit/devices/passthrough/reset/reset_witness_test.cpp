@@ -5,7 +5,7 @@
 
 #include "tests/unit/devices/passthrough/reset/fake_reset_device.hpp"
 
-namespace gpuvm {
+namespace gpuvm::reset_witness_test {
 namespace {
 
 class ResetWitnessTest : public testing::Test {
@@ -46,4 +46,4 @@ TEST_F(ResetWitnessTest, NoneForAnUnknownClass) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::reset_witness_test

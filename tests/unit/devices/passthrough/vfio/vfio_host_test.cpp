@@ -8,7 +8,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 
-namespace gpuvm {
+namespace gpuvm::vfio_host_test {
 namespace {
 
 using testing::HasSubstr;
@@ -30,4 +30,4 @@ TEST(VfioHost, NamesWhatIsMissingBeforeOpening) {
 }
 
 }  // namespace
-}  // namespace gpuvm
+}  // namespace gpuvm::vfio_host_test

@@ -8,7 +8,7 @@
 
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm::vfio {
+namespace gpuvm::vfio::vfio_io_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -116,4 +116,4 @@ TEST(VfioVectors, AsManyAreEnabledAsTheKernelHas) {
 }
 
 }  // namespace
-}  // namespace gpuvm::vfio
+}  // namespace gpuvm::vfio::vfio_io_test

@@ -8,7 +8,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::vfio {
+namespace gpuvm::vfio::vfio_parse_test {
 namespace {
 
 using testing::HasSubstr;
@@ -210,4 +210,4 @@ TEST(VfioHotReset, ArgumentHoldsEveryGroup) {
 }
 
 }  // namespace
-}  // namespace gpuvm::vfio
+}  // namespace gpuvm::vfio::vfio_parse_test

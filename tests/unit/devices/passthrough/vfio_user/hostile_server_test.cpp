@@ -14,7 +14,7 @@
 #include "tests/unit/devices/passthrough/vfio_user/scripted_server.hpp"
 #include "vmm/base/event_fd.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::hostile_server_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -362,4 +362,4 @@ TEST_F(Hostile, ADeviceWithoutAConfigurationSpaceIsRefused) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::hostile_server_test

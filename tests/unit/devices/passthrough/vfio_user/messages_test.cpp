@@ -8,7 +8,7 @@
 
 #include "vmm/base/bytes.hpp"
 
-namespace gpuvm::vfio_user {
+namespace gpuvm::vfio_user::messages_test {
 namespace {
 
 /// Little-endian numbers one behind the other.
@@ -262,4 +262,4 @@ TEST(VfioUserMessages, RegionAccesses) {
 }
 
 }  // namespace
-}  // namespace gpuvm::vfio_user
+}  // namespace gpuvm::vfio_user::messages_test

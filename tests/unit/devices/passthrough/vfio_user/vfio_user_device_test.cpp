@@ -14,7 +14,7 @@
 #include "tests/unit/devices/passthrough/vfio_user/scripted_server.hpp"
 #include "vmm/base/event_fd.hpp"
 
-namespace gpuvm::test {
+namespace gpuvm::test::vfio_user_device_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -329,4 +329,4 @@ TEST_F(VfioUser, SocketsThatNobodyServesAreNamed) {
 }
 
 }  // namespace
-}  // namespace gpuvm::test
+}  // namespace gpuvm::test::vfio_user_device_test
