@@ -8,6 +8,7 @@ LAB_TABLE=tests/lab/plan.tsv
 LAB_TIMES=$GPUVM_LOG/lab-times.tsv
 # --within: what still runs so many seconds after the limit is ended: half a minute before 8 minutes are over.
 LAB_LATEST=450
+LAB_GRACE=10 # seconds for it to end by itself
 declare -A lab_names=()
 lab_timer='' slowness=100
 
@@ -37,7 +38,7 @@ await_test() {
   fi
 }
 
-# First they are asked, so that a lab host is shut down as it should be; ten seconds later they are killed.
+# First they are asked, so that a lab host is shut down as it should be; LAB_GRACE seconds later they are killed.
 end_tests() {
   local pid tries
   local -a groups=()
@@ -45,7 +46,7 @@ end_tests() {
     [[ " $* " != *" ${lab_names[$pid]} "* ]] || groups+=("$pid")
   done
   signal_groups TERM
-  for ((tries = 0; tries < 100; tries++)); do
+  for ((tries = 0; tries < LAB_GRACE * 10; tries++)); do
     signal_groups 0 || break
     sleep 0.1
   done
