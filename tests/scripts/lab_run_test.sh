@@ -33,7 +33,7 @@ run_lab
 keep_times
 print_totals
 END_OF_RUN
-  bash run >out 2>err
+  timeout 300 bash run >out 2>err
 }
 
 # all_gone COUNT: so many processes of tests have been there, and none is left. (One that nobody has waited for is gone, too.)

@@ -79,10 +79,12 @@ start_test() {
   took=$((seconds[$1] * factor / 100))
   ((class[$1] == 0)) || took=$((took * wrong / 100))
   [[ $1 != "$hangs" ]] || took=1000000
-  [[ $1 != "$fails" ]] || took=1
+  ! fails_at_once "$1" || took=1
   ends[$1]=$((clock + took))
   started+=("$1")
 }
+
+fails_at_once() { [[ $core_fails == yes ]] && ((class[$1] == 0)); }
 
 await_test() {
   local name
@@ -94,7 +96,7 @@ await_test() {
     clock=$((clock > latest ? clock : latest)) latest=0 ended=''
   else
     clock=${ends[$ended]}
-    [[ $ended != "$fails" ]] || status=1
+    ! fails_at_once "$ended" || status=1
     unset "ends[$ended]"
   fi
 }
@@ -110,7 +112,7 @@ report_skip() { not_run+=("$1"); }
 
 # simulate BEGIN LIMIT GUESS [NAME=VALUE]…: the lab begins at BEGIN; seconds all.
 simulate() {
-  clock=$1 latest=$(($2 + 450)) slow=100 slow_from=0 wrong=100 hangs='' fails='' started=() at_limit=() not_run=()
+  clock=$1 latest=$(($2 + 450)) slow=100 slow_from=0 wrong=100 hangs='' core_fails=no started=() at_limit=() not_run=()
   local limit=$2 guess=$3
   local -A ends=()
   (($2 > 0)) || latest=0
@@ -157,8 +159,9 @@ test_special_cases() {
   simulate 500 3000 100 hangs=efi
   holds "a test hangs" 3480
   expect "a test hangs: it is ended, and alone" same "${at_limit[*]}" efi
-  simulate 500 3000 400 slow=400 fails=kvm
-  holds "a test of the core fails at once: that is no fast machine" 3000
+  simulate 2500 3000 400 slow=400 core_fails=yes
+  holds "the core fails at once: that is no fast machine" 3000
+  expect "the core fails at once: none had to be ended" same "${#at_limit[@]}" 0
   simulate 5000 0 100 slow=1000
   expect "no limit: all run" same "${#started[@]}" "$(lab_tests | wc -l)"
   expect "no limit: the longest first" same "${started[0]}" "$(plan_longest_first <"$TABLE" | head -n 1 | cut -f 2)"
