@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Counts tests that have ended and says how: single commands, and CTest's suites. Sourced by scripts/test.
+
+passed=0 failed=0 skipped=0
+declare -a failures=()
+
+# verdict NAME STATUS [SECONDS [REASON]]: 77 is a skip, which must say why. Times are told from a second on. A failure without a
+# reason tells its status.
+verdict() {
+  local time=''
+  ((${3:-0} == 0)) || time=", $3 s"
+  case $2 in
+    0) passed=$((passed + 1)) && printf '  ok       %s%s\n' "$1" "$time" ;;
+    77) skipped=$((skipped + 1)) && printf '  skipped  %s: %s\n' "$1" "${4:-no reason given}" ;;
+    *) failed=$((failed + 1)) && failures+=("$1") && printf '  FAILED   %s (%s)%s\n' "$1" "${4:-status $2}" "$time" ;;
+  esac
+}
+
+# skip_reason STATUS LOG: what a test that was skipped said of it.
+skip_reason() {
+  (($1 != 77)) || grep -i 'skip' "$2" | tail -n 1 || true
+}
+
+# check NAME COMMAND…: one test that is a command; its output is shown when it fails.
+check() {
+  local name=$1 log=$GPUVM_LOG/test-${1//[^A-Za-z0-9_.-]/_}.log status=0 began=$SECONDS
+  shift
+  mkdir -p "$GPUVM_LOG"
+  "$@" >"$log" 2>&1 </dev/null || status=$?
+  ((status == 0 || status == 77)) || tail -n 60 "$log"
+  verdict "$name" "$status" $((SECONDS - began)) "$(skip_reason "$status" "$log")"
+}
+
+# Runs the CTest suite of a preset and counts its tests one by one: run_ctest PRESET LABELS [NAMES].
+run_ctest() {
+  local preset=$1 labels=$2 name state seconds junit
+  begin_cost "tests of $preset"
+  stage "tests of build/$preset ($labels)"
+  junit=$GPUVM_LOG/ctest-$preset.xml
+  (cd "build/$preset" && ctest -L "$labels" -R "${3:-.}" -j2 --output-on-failure --output-junit "$junit" \
+    >"$GPUVM_LOG/ctest-$preset.log" 2>&1 </dev/null) || tail -n 60 "$GPUVM_LOG/ctest-$preset.log"
+  [[ -s $junit ]] || die "ctest wrote no results for $preset; see $GPUVM_LOG/ctest-$preset.log"
+  while read -r name seconds state; do
+    case $state in
+      run) verdict "$preset/$name" 0 "$seconds" ;;
+      notrun | disabled) verdict "$preset/$name" 77 0 "a tool or device it needs is missing" ;;
+      *) verdict "$preset/$name" 1 "$seconds" ;;
+    esac
+  done < <(sed -n -e 's/ time="[^"]*e-[0-9]*"/ time="0"/' -e 's/.*<testcase name="\([^"]*\)".* time="\([0-9]*\)[^"]*" status="\([a-z]*\)".*/\1 \2 \3/p' "$junit")
+}
+
+# The last lines of the script: its status is whether all went well.
+print_totals() {
+  ((failed == 0)) || printf 'Failed: %s\n' "${failures[*]}"
+  printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+  ((failed == 0 && passed > 0))
+}
