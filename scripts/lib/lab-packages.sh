@@ -11,6 +11,7 @@ LAB_NEEDS=(
   depmod=kmod
   cpio=cpio
   xz=xz-utils
+  zstd=zstd
   lspci=pciutils
   cc=gcc
   make=make

@@ -80,7 +80,7 @@ lab_choose_accel() {
 }
 
 lab_add_machine() {
-  local append="console=ttyS0 panic=-1 oops=panic quiet iommu=pt no_timer_check"
+  local append="console=ttyS0 panic=-1 oops=panic quiet iommu=pt no_timer_check cryptomgr.notests"
   QEMU_ARGS+=(-name gpuvm-lab -nodefaults -no-user-config -display none -no-reboot -M q35,kernel-irqchip=split)
   if [[ $LAB_ACCEL == kvm ]]; then
     QEMU_ARGS+=(-accel kvm -cpu host)
@@ -94,8 +94,7 @@ lab_add_machine() {
     QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on,aw-bits=39)
     append+=" intel_iommu=on"
   fi
-  QEMU_ARGS+=(-smp "$LAB_CPUS" -m "$LAB_MEMORY" -kernel "$(lab_kernel_image 6.12)" -initrd "$LAB_INITRAMFS"
-    -append "$append")
+  QEMU_ARGS+=(-smp "$LAB_CPUS" -m "$LAB_MEMORY" -kernel "$(lab_kernel_elf 6.12)" -initrd "$LAB_INITRAMFS" -append "$append")
 }
 
 lab_add_share() {
