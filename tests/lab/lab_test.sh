@@ -64,8 +64,8 @@ END
 
 check_plain_runs() {
   check 'exit status 0' status_is 0 "$lab" --devices none -- true
-  check 'timeout gives 124' status_is 124 "$lab" --devices none --timeout 15 -- sleep 100
-  check 'the timeout is explained' contains 'stopped after 15 s' "$work/errors"
+  check 'timeout gives 124' status_is 124 "$lab" --devices none --timeout 8 -- sleep 100
+  check 'the timeout is explained' contains 'stopped after 8 s' "$work/errors"
   check 'a wrong call gives 2' status_is 2 "$lab" --devices nonsense -- true
 }
 
