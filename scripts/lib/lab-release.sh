@@ -12,7 +12,7 @@ LAB_QEMU_PLUGIN=$LAB_CACHE/tools/lab-qemu-plugin.so
 lab_mirror() {
   # shellcheck disable=SC2016 # apt's own variables
   apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' 'Codename: bookworm' \
-    | awk '$2 == "main" { print $1; exit }'
+    | awk '$2 == "main" && !found++ { print $1 }'
 }
 
 # lab_open_release RELEASE DIR: fills LAB_RELEASE_APT with options that make apt see only that release, keep everything in DIR and
