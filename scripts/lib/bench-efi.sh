@@ -12,9 +12,6 @@ runs=$1 memory=$2 gpuvm=$3 kernel=$4 probe=$5 initrd=$6
 shift 6
 functions=("$@")
 
-# With less OVMF in an emulated lab host makes QEMU abort: it writes CR8 while a virtual interrupt is pending. For OVMF only.
-TIMER=/sys/module/kvm/parameters/min_timer_period_us
-
 to_init() {
   measure "$1-init" "$2" "$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --kernel "$kernel" --initrd "$initrd" --memory "$memory" \
     --mode "$3" "${functions[@]}"
@@ -26,12 +23,8 @@ to_entry() {
 }
 
 ovmf_to_entry() {
-  local before
-  before=$(<"$TIMER")
-  echo 200000 >"$TIMER"
   measure ovmf-entry "$1" "$here/peer-qemu.sh" --kernel "$probe" --initrd "$initrd" --firmware /usr/share/ovmf/OVMF.fd \
     --memory "$memory" --until KERNEL-ENTERED "${functions[@]}"
-  echo "$before" >"$TIMER"
 }
 
 touch_memory

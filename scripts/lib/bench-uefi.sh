@@ -16,9 +16,6 @@ code=/usr/share/OVMF/OVMF_CODE_4M.fd
 template=/usr/share/OVMF/OVMF_VARS_4M.fd
 vars=$(mktemp -d)
 
-# With less OVMF in an emulated lab host makes QEMU abort: it writes CR8 while a virtual interrupt is pending.
-echo 500000 >/sys/module/kvm/parameters/min_timer_period_us
-
 # ovmf MONITOR NAME VARS BDF…
 ovmf() {
   local monitor=$1 name=$2 store=$3

@@ -9,9 +9,9 @@ LAB_CALLER_PATH=$PATH
 # depmod, modprobe and lspci live where an ordinary user's PATH does not look.
 PATH=$PATH:/usr/sbin:/sbin
 LAB_SELF=${0##*/}
-# A command that fails unexpectedly ends the script: say which.
+# A command that fails unexpectedly ends the script: say which. (A subshell has said so itself, or has said better what is wrong.)
 set -E
-trap 'printf "%s: failed at %s:%s: %s\n" "$LAB_SELF" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
+trap '[[ $BASH_COMMAND == "("* ]] || printf "%s: failed at %s:%s: %s\n" "$LAB_SELF" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 lab_die() {
   printf '%s: %s\n' "$LAB_SELF" "$1" >&2

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Debian kernels, unpacked under build/lab/kernels/NAME (vmlinuz, config, release, lib/modules/RELEASE), never
+# Debian kernels, unpacked under build/lab/kernels/NAME (vmlinuz, vmlinux, config, release, lib/modules/RELEASE), never
 # installed. Sourced, never run.
 
 LAB_KERNELS=(6.12 6.1 6.12-cloud)
@@ -19,9 +19,32 @@ lab_kernel_real_package() {
   apt-cache depends "$1" 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }'
 }
 
+# lab_kernel_payload BZIMAGE: its compressed kernel (Linux, Documentation/arch/x86/boot.rst: setup_sects at 0x1f1, payload_offset at
+# 0x248, payload_length at 0x24c; the last four bytes of the payload are its size when unpacked).
+lab_kernel_payload() {
+  local sectors offset length
+  sectors=$(od -An -tu1 -j 497 -N 1 "$1")
+  offset=$(od -An -tu4 -j 584 -N 4 "$1")
+  length=$(od -An -tu4 -j 588 -N 4 "$1")
+  tail -c +$(((sectors + 1) * 512 + offset + 1)) "$1" | head -c $((length - 4)) || true # head ends tail
+}
+
+# lab_unpack_kernel BZIMAGE ELF: the kernel in it.
+lab_unpack_kernel() {
+  lab_kernel_payload "$1" >"$2.payload"
+  case $(head -c 4 "$2.payload" | od -An -tx1 | tr -d ' ') in
+    28b52ffd) zstd -dcq "$2.payload" >"$2" ;;
+    fd377a58) xz -dc "$2.payload" >"$2" ;;
+    1f8b*) gzip -dc "$2.payload" >"$2" ;;
+    *) lab_die "$1 is compressed in an unknown way" 1 ;;
+  esac
+  rm "$2.payload"
+  [[ $(head -c 4 "$2" | tail -c 3) == ELF ]] || lab_die "there is no ELF file in $1" 1
+}
+
 lab_get_kernel() {
   local name=$1 meta real tmp release
-  [[ -e $LAB_CACHE/kernels/$name/release ]] && return 0
+  [[ -e $LAB_CACHE/kernels/$name/vmlinux ]] && return 0
   meta=$(lab_kernel_package "$name")
   real=$(lab_kernel_real_package "$meta")
   if [[ -z $real ]]; then
@@ -39,6 +62,7 @@ lab_get_kernel() {
   mv "$tmp/deb/boot/config-$release" "$tmp/kernel/config"
   # Without modules.dep every modprobe, here and in the images, silently loads nothing.
   depmod -b "$tmp/kernel" "$release"
+  lab_unpack_kernel "$tmp/kernel/vmlinuz" "$tmp/kernel/vmlinux"
   printf '%s\n' "$release" >"$tmp/kernel/release"
   mkdir -p "$LAB_CACHE/kernels"
   rm -rf "${LAB_CACHE:?}/kernels/$name"
@@ -47,6 +71,9 @@ lab_get_kernel() {
 }
 
 lab_kernel_image() { printf '%s\n' "$LAB_CACHE/kernels/$1/vmlinuz"; }
+
+# Starts without a real-mode part and a decompressor, which take more than a second under emulation.
+lab_kernel_elf() { printf '%s\n' "$LAB_CACHE/kernels/$1/vmlinux"; }
 
 lab_kernel_release() { cat "$LAB_CACHE/kernels/$1/release"; }
 

@@ -11,6 +11,7 @@ LAB_NEEDS=(
   depmod=kmod
   cpio=cpio
   xz=xz-utils
+  zstd=zstd
   lspci=pciutils
   cc=gcc
   make=make
@@ -78,31 +79,5 @@ lab_get_busybox() {
   lab_unpack_package busybox-static "$tmp"
   mkdir -p "$LAB_CACHE/tools"
   mv "$tmp/bin/busybox" "$LAB_CACHE/tools/busybox"
-  rm -rf "$tmp"
-}
-
-# The firmware of another Debian release, from the mirror that apt uses for this one; unpacked as $LAB_CACHE/ovmf/RELEASE. Fails
-# where there is none.
-lab_get_ovmf() {
-  local release=$1 tmp mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  local -a apt
-  [[ -e $LAB_CACHE/ovmf/$release/OVMF_CODE_4M.fd ]] && return 0
-  # shellcheck disable=SC2016 # apt's own variables
-  mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' \
-    | awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
-  [[ -n $mirror && -e $keyring ]] || return 1
-  lab_stage "fetching ovmf of $release"
-  tmp=$(lab_tmp_dir)
-  mkdir -p "$tmp"/{lists,cache/archives}/partial
-  printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$mirror" "$release" >"$tmp/sources.list"
-  apt=(-o "Dir::Etc::SourceList=$tmp/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$tmp/lists"
-    -o "Dir::Cache=$tmp/cache")
-  if ! { lab_apt "${apt[@]}" update && (cd "$tmp" && lab_apt "${apt[@]}" download ovmf); }; then
-    rm -rf "$tmp"
-    return 1
-  fi
-  dpkg -x "$tmp"/ovmf_*.deb "$tmp/deb"
-  mkdir -p "$LAB_CACHE/ovmf"
-  mv -T "$tmp/deb/usr/share/OVMF" "$LAB_CACHE/ovmf/$release"
   rm -rf "$tmp"
 }

@@ -11,7 +11,6 @@ LAB_RUNS_KEPT=6
 LAB_HEARTBEAT_LIMIT=120 # looks, one a second, without a heartbeat: the lab host hangs; it beats every 5 s
 LAB_EXIT_TIMEOUT=124
 LAB_EXIT_DEAD=125
-LAB_EXIT_EMULATION=126
 lab_qemu_pid=
 lab_helper_pids=()
 
@@ -81,24 +80,21 @@ lab_choose_accel() {
 }
 
 lab_add_machine() {
-  local append="console=ttyS0 panic=-1 oops=panic quiet iommu=pt no_timer_check" cpu=EPYC,+svm,+npt
-  # QEMU's emulation of CMPXCHG16B leaves rubbish in the flags (docs/lab.md). Linux does without the instruction, but its driver of
-  # AMD's IOMMU does not.
-  [[ $LAB_IOMMU == amd ]] || cpu+=,-cx16
+  local append="console=ttyS0 panic=-1 oops=panic quiet iommu=pt no_timer_check cryptomgr.notests"
   QEMU_ARGS+=(-name gpuvm-lab -nodefaults -no-user-config -display none -no-reboot -M q35,kernel-irqchip=split)
   if [[ $LAB_ACCEL == kvm ]]; then
     QEMU_ARGS+=(-accel kvm -cpu host)
   else
-    QEMU_ARGS+=(-accel "tcg,thread=multi,tb-size=${LAB_CALLER_ENV_LAB_TB_SIZE:-512}" -cpu "$cpu")
+    QEMU_ARGS+=(-accel "tcg,thread=multi,tb-size=${LAB_CALLER_ENV_LAB_TB_SIZE:-512}" -cpu EPYC,+svm,+npt
+      -plugin "$(lab_qemu_path "$LAB_QEMU_PLUGIN")")
   fi
   if [[ $LAB_IOMMU == amd ]]; then
     QEMU_ARGS+=(-device amd-iommu,intremap=on)
   else
-    QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on)
+    QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on,aw-bits=39)
     append+=" intel_iommu=on"
   fi
-  QEMU_ARGS+=(-smp "$LAB_CPUS" -m "$LAB_MEMORY" -kernel "$(lab_kernel_image 6.12)" -initrd "$LAB_INITRAMFS"
-    -append "$append")
+  QEMU_ARGS+=(-smp "$LAB_CPUS" -m "$LAB_MEMORY" -kernel "$(lab_kernel_elf 6.12)" -initrd "$LAB_INITRAMFS" -append "$append")
 }
 
 lab_add_share() {
@@ -121,18 +117,6 @@ lab_add_ports() {
   for port in output status control heartbeat kmsg; do
     QEMU_ARGS+=(-device "virtserialport,bus=ports.0,chardev=$port,name=lab.$port")
   done
-  for port in $(lab_poke_ports); do
-    # A device for each: its interrupt goes to one CPU.
-    QEMU_ARGS+=(-chardev "pipe,id=$port,path=$run/$port"
-      -device "virtio-serial-pci,id=$port.device,bus=pcie.0,addr=0x10.${port#poke},multifunction=on"
-      -device "virtserialport,bus=$port.device.0,chardev=$port,name=lab.$port")
-  done
-}
-
-# Ports by which the lab host's CPUs are poked, see lab_watchdog: the first eight, as many as a slot has functions.
-lab_poke_ports() {
-  local cpu
-  for ((cpu = 0; cpu < LAB_CPUS && cpu < 8; cpu++)); do echo "poke$cpu"; done
 }
 
 lab_make_qemu_args() {
@@ -198,22 +182,12 @@ lab_record_hang() {
 }
 
 # lab_watchdog QEMU BROKER: ends QEMU, and says why in the file verdict, when the time is up, the lab host's heart has stopped, or
-# the main script was killed; then the broker. And pokes each CPU of the lab host once a second, with the interrupt of a port of its
-# own: when QEMU's emulation of SVM changes its interrupt flags (svm_helper.c, without the lock that the timer's thread holds) it can
-# lose an interrupt, and who waits for that CPU then waits for ever, unless another interrupt comes.
+# the main script was killed; then the broker.
 lab_watchdog() {
-  local started=$SECONDS silence=0 size=0 now pause port poke monitor_in monitor_out
-  local -a pokes=()
+  local started=$SECONDS silence=0 size=0 now pause monitor_in monitor_out
   exec {pause}<> <(:) {monitor_in}<>"$LAB_RUN/monitor.in" {monitor_out}<>"$LAB_RUN/monitor.out"
-  for port in $(lab_poke_ports); do
-    exec {poke}<>"$LAB_RUN/$port.in"
-    pokes+=("$poke")
-  done
   while kill -0 "$1" 2>/dev/null; do
     read -r -t 1 <&$pause || true
-    for poke in "${pokes[@]}"; do
-      printf . >&"$poke"
-    done
     now=$(stat -c %s "$LAB_RUN/heartbeat")
     # Looks are counted, not seconds: where this whole machine stands still, nobody hangs.
     silence=$((now == size ? silence + 1 : 0))
@@ -238,13 +212,13 @@ lab_stop_all() {
   done
   lab_qemu_pid=
   lab_helper_pids=()
-  rm -f "${LAB_RUN:?}"/{qmp,control,monitor,poke?}.{in,out}
+  rm -f "${LAB_RUN:?}"/{qmp,control,monitor}.{in,out}
 }
 
 # Runs QEMU to its end; what COMMAND prints appears on standard output meanwhile.
 lab_run_qemu() {
   local tail_pid port
-  for port in qmp control monitor $(lab_poke_ports); do
+  for port in qmp control monitor; do
     mkfifo "$LAB_RUN/$port".{in,out}
   done
   trap lab_stop_all EXIT
@@ -252,7 +226,7 @@ lab_run_qemu() {
   trap 'exit 143' TERM
   trap 'exit 129' HUP
   # QEMU dies with this script even if that is killed with -9.
-  setpriv --pdeathsig KILL qemu-system-x86_64 "${QEMU_ARGS[@]}" </dev/null >"$LAB_RUN/qemu.log" 2>&1 &
+  setpriv --pdeathsig KILL "$LAB_QEMU" "${QEMU_ARGS[@]}" </dev/null >"$LAB_RUN/qemu.log" 2>&1 &
   lab_qemu_pid=$!
   tail -c +1 -s 0.1 --pid="$lab_qemu_pid" -f "$LAB_RUN/output.log" 2>/dev/null &
   tail_pid=$!
@@ -286,10 +260,6 @@ lab_finish() {
   fi
   if [[ $verdict == timeout ]]; then
     lab_die "stopped after $LAB_TIMEOUT s (--timeout); the lab host's kernel log is $LAB_RUN/kmsg.log" $LAB_EXIT_TIMEOUT
-  fi
-  if grep -q 'tcg_handle_interrupt: assertion failed' "$LAB_RUN/qemu.log"; then
-    lab_die "QEMU's emulation aborted, as it does now and then under OVMF (docs/lab.md, traps); see $LAB_RUN/qemu.log" \
-      $LAB_EXIT_EMULATION
   fi
   # The line that says what happened, and the page of registers and calls behind it.
   grep -haE -A 30 'LAB-INIT-FAILED|Kernel panic|Oops|BUG:|rcu: .*stall|soft lockup' "$LAB_RUN/console.log" | head -n 40 >&2 \

@@ -10,9 +10,9 @@ LIMIT=6500
 
 use_kernel 6.12
 fresh_out
-run_lab "$OUT/result" --devices gpu,usb --out "$OUT" --timeout 300 -- scripts/lib/measure-gpuvm.sh --gpuvm "$LAB_GPUVM" \
+scripts/lab --devices gpu,usb --out "$OUT" --timeout 300 -- scripts/lib/measure-gpuvm.sh --gpuvm "$LAB_GPUVM" \
   --kernel "$LAB_GUEST_KERNEL" --initrd "$LAB_GUEST_INITRD" --console "$OUT/console" \
-  0000:01:00.0 0000:01:00.1 0000:02:00.0
+  0000:01:00.0 0000:01:00.1 0000:02:00.0 | tee "$OUT/result"
 exits=$(sed -n 's/^net_exits=//p' "$OUT/result")
 [[ $exits =~ ^[1-9][0-9]*$ ]] || { echo "NOT OK: no exits were counted"; exit 1; }
 if ((exits > LIMIT)); then

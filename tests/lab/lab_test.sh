@@ -7,7 +7,6 @@ set -euo pipefail
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 lab=$repo/scripts/lab
 cd "$repo"
-. tests/lab/lib/run_lab.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
@@ -36,7 +35,7 @@ status_is() {
 is_png() { [[ $(head -c 4 "$1" | od -An -c | tr -d ' ') == '211PNG' ]]; }
 
 # Of those that wrote here.
-none_left() { ! pgrep -f "qemu-system-x86_64 -name gpuvm-lab.*$work" >/dev/null; }
+none_left() { ! pgrep -f -- "-name gpuvm-lab.*$work" >/dev/null; }
 
 # Asked inside the lab host; prints NAME=VALUE lines.
 facts_in_lab() {
@@ -48,8 +47,6 @@ echo "groups=$(($(ls /sys/kernel/iommu_groups | wc -l) > 5))"
 echo "gpu_group=$(ls $gpu/iommu_group/devices | tr '\n' ' ')"
 echo "usb_group=$(ls /sys/bus/pci/devices/0000:02:00.0/iommu_group/devices | tr '\n' ' ')"
 echo "gpu_reset=$(cat $gpu/reset_method)"
-# Under emulation: a processor that KVM gives the lab host may have the instruction.
-dmesg | grep -q 'Hypervisor detected: KVM' && echo cx16=0 || echo "cx16=$(grep -c cx16 /proc/cpuinfo)"
 echo "keeper=$(pidof keeper >/dev/null && echo yes)"
 echo "variables=$LAB $LAB_ECHO $PWD"
 echo to-standard-error >/dev/stderr
@@ -67,8 +64,8 @@ END
 
 check_plain_runs() {
   check 'exit status 0' status_is 0 "$lab" --devices none -- true
-  check 'timeout gives 124' status_is 124 "$lab" --devices none --timeout 15 -- sleep 100
-  check 'the timeout is explained' contains 'stopped after 15 s' "$work/errors"
+  check 'timeout gives 124' status_is 124 "$lab" --devices none --timeout 8 -- sleep 100
+  check 'the timeout is explained' contains 'stopped after 8 s' "$work/errors"
   check 'a wrong call gives 2' status_is 2 "$lab" --devices nonsense -- true
 }
 
@@ -77,7 +74,7 @@ check_facts() {
   check 'exit status 7' status_is 7 env LAB_ECHO=passed "$lab" --devices gpu,usb --out "$work/out" \
     --screenshot "$work/copy.png" -- bash -c "$(facts_in_lab)"$'\nexit 7'
   for fact in kvm=yes vfio=yes groups=1 'gpu_group=0000:01:00.0 0000:01:00.1 ' 'usb_group=0000:02:00.0 ' gpu_reset=bus \
-    cx16=0 keeper=yes halves=ok "variables=1 passed $PWD" to-standard-error; do
+    keeper=yes halves=ok "variables=1 passed $PWD" to-standard-error; do
     check "$fact" contains "$fact" "$work/output"
   done
   check 'LAB_OUT survives' contains survives "$work/out/result"
@@ -85,31 +82,15 @@ check_facts() {
   check '--screenshot copies it' is_png "$work/copy.png"
 }
 
-# Asked inside a lab host with two CPUs: each has interrupts of a port of its own.
-pokes_in_lab() {
-  cat <<'END'
-count() {
-  local port irq
-  for port in /sys/class/virtio-ports/*; do
-    [[ $(<"$port/name") == "lab.poke$1" ]] || continue
-    for irq in "$port"/device/../msi_irqs/*; do
-      awk -v irq="${irq##*/}:" -v column=$(($1 + 2)) '$1 == irq { print $column }' /proc/interrupts
-    done
-  done | awk '{ sum += $1 } END { print sum + 0 }'
-}
-for cpu in 0 1; do before[cpu]=$(count $cpu); done
-sleep 5
-for cpu in 0 1; do echo "poked$cpu=$(($(count $cpu) - before[cpu] >= 2))"; done
-END
+check_two_cpus() {
+  check 'a lab host with two CPUs' status_is 0 "$lab" --cpus 2 --devices none -- bash -c 'echo "cpus=$(nproc)"'
+  check 'cpus=2' contains cpus=2 "$work/output"
 }
 
-check_pokes() {
-  local fact
-  # With two CPUs the emulation now and then runs an instruction that the booting kernel has patched by half.
-  check 'a lab host with two CPUs' status_is 0 run_lab "$work/printed" --cpus 2 --devices none --out "$work/two" -- bash -c "$(pokes_in_lab)"
-  for fact in poked0=1 poked1=1; do
-    check "$fact" contains "$fact" "$work/output"
-  done
+# The emulator once lost interrupts: without the plugin of scripts/lib/lab-qemu-plugin.c the lab host hangs in the first seconds.
+check_interrupts() {
+  cc -static -O1 -Wall -Wextra -Werror -pthread -o "$work/window_storm" tests/lab/host/window_storm.c
+  check 'no interrupt is lost' status_is 0 "$lab" --devices none --timeout 60 -- "$work/window_storm" 10
 }
 
 # Runs a guest under QEMU in the lab; it reports what drives its devices, and what the stick's sector 5 says.
@@ -135,7 +116,8 @@ lspci -n -s 11.0; exit 3'
 
 check_plain_runs
 check_facts
-check_pokes
+check_two_cpus
+check_interrupts
 for kernel in "${@:-6.12}"; do
   check_guest "$kernel"
 done

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "$0")/../lib/inside.sh"
 
-# As in lib/uefi.sh: OVMF under emulation.
-echo 500000 >/sys/module/kvm/parameters/min_timer_period_us
 export GUEST_INITRD=$LAB_PLAIN_INITRD
 before=$(host_state)
 

@@ -8,6 +8,8 @@ WORK=$(mktemp -d)
 # Consoles are written byte by byte, for which the shared $LAB_OUT is slow: they get there at the end.
 trap 'cp -f "$WORK"/*.{console,log,events,toml,inspect.json} "$LAB_OUT" 2>/dev/null || true' EXIT
 declare -i checks=0 failed_checks=0
+# A pipe that nothing comes from.
+exec {nothing}<> <(:)
 
 # expect DESCRIPTION COMMAND…: one check; a failure is shown and makes finish() fail.
 expect() {
@@ -95,6 +97,18 @@ refuses_to_run() {
   expect "$what: the reason" grep -q "$text" "$WORK/refused"
 }
 
+# Every program that a waiting test starts takes time from the guest: these start none.
+pause() { read -r -t "$1" <&"$nothing" || true; }
+
+# await_change FILE: until FILE is newer than $WORK/looked, the guest has ended, or a second is over.
+await_change() {
+  local tries
+  for ((tries = 0; tries < 20; tries++)); do
+    [[ ! $1 -nt $WORK/looked ]] && kill -0 "$guest" 2>/dev/null || return 0
+    pause 0.05
+  done
+}
+
 said_times() { (($(grep -ac -- "$1" "$CONSOLE") >= $2)); }
 
 # has_printed: asked when a time limit is over; whether the guest has printed anything since the last time, or the wait's begin.
@@ -112,7 +126,7 @@ console_size=0
 wait_console() {
   local end=$((SECONDS + $2)) times=${3:-1}
   console_size=$(stat -c %s "$CONSOLE")
-  while ! said_times "$1" "$times"; do
+  while : >"$WORK/looked" && ! said_times "$1" "$times"; do
     if ! kill -0 "$guest" 2>/dev/null; then
       said_times "$1" "$times" && return 0
       printf 'the guest ended before it printed %s\n' "$1"
@@ -126,7 +140,7 @@ wait_console() {
       tail -n 20 "$LOG" "$CONSOLE"
       return 1
     fi
-    sleep 0.1
+    await_change "$CONSOLE"
   done
 }
 
@@ -146,7 +160,7 @@ wait_guest() {
       guest_status=124
       return 0
     fi
-    sleep 0.05
+    pause 0.05
   done
   wait "$guest" || guest_status=$?
 }
@@ -156,14 +170,14 @@ logged() { grep -q -- "$1" "$LOG"; }
 # wait_log TEXT SECONDS: until gpuvm has said it; fails when gpuvm ends first or the time is up.
 wait_log() {
   local end=$((SECONDS + $2))
-  until logged "$1"; do
+  until : >"$WORK/looked" && logged "$1"; do
     if ((SECONDS >= end)) || ! kill -0 "$guest" 2>/dev/null; then
       logged "$1" && return 0
       printf 'gpuvm has not said: %s\n' "$1"
       tail -n 20 "$LOG"
       return 1
     fi
-    sleep 0.1
+    await_change "$LOG"
   done
 }
 
@@ -218,7 +232,7 @@ load_host_drivers() {
   until [[ $(driver_of 0000:01:00.1) == snd_hda_intel && $(driver_of 0000:02:00.0) == xhci_hcd ]]; do
     tries=$((tries + 1))
     ((tries < 100)) || { echo "the lab host's drivers do not bind"; return 1; }
-    sleep 0.1
+    pause 0.1
   done
 }
 

@@ -4,7 +4,6 @@
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 cd "$REPO" || exit 1
-. tests/lab/lib/run_lab.sh
 LAB_TEST_NAME=$(basename "$0" .sh)
 # Exported as LAB_*: scripts/lab hands these on to what runs inside.
 export LAB_GPUVM=${LAB_GPUVM:-$REPO/build/release/gpuvm}
@@ -34,9 +33,9 @@ fresh_out() {
   mkdir -p "$OUT"
 }
 
-# inside DEVICES SCRIPT [LAB OPTION…]: runs tests/lab/inside/SCRIPT in a lab host with these devices.
+# inside DEVICES SCRIPT [LAB OPTION…]: runs tests/lab/inside/SCRIPT in a lab host with these devices; what it prints is in $OUT/output, too.
 inside() {
   local devices=$1 script=$2
   shift 2
-  run_lab "$OUT/output" --devices "$devices" --out "$OUT" --timeout 900 "$@" -- "tests/lab/inside/$script"
+  scripts/lab --devices "$devices" --out "$OUT" --timeout 900 "$@" -- "tests/lab/inside/$script" | tee "$OUT/output"
 }

@@ -2,11 +2,6 @@
 # shellcheck shell=bash disable=SC2034
 # What the lab tests of boot.mode = "uefi" share, after inside.sh: the firmware's files and the options that choose them. Sourced.
 
-# When OVMF's timer comes again before it has served the last one, the lab's emulated processor writes CR8 while an interrupt is
-# pending, which QEMU's emulation answers with an abort (docs/lab.md). On a busy machine that takes longer than the 0.2 s that do
-# elsewhere.
-echo 500000 >/sys/module/kvm/parameters/min_timer_period_us
-
 FIRMWARE=${LAB_OVMF:-/usr/share/OVMF}/OVMF_CODE_4M.fd
 TEMPLATE=${LAB_OVMF:-/usr/share/OVMF}/OVMF_VARS_4M.fd
 VARS=$WORK/vars/guest.vars
