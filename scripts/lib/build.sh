@@ -59,8 +59,9 @@ install_packages() {
   fi
 }
 
-# Where there is a ccache, it serves every checkout of the repository, whatever its folder is called.
-export CCACHE_BASEDIR=$GPUVM_REPO CCACHE_NOHASHDIR=1
+# Where there is a ccache, it serves every checkout of the repository, whatever its folder is called; and with precompiled headers it
+# must be told not to mind what they hide from it.
+export CCACHE_BASEDIR=$GPUVM_REPO CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
 
 # build_preset PRESET [TARGET…]
 build_preset() {
