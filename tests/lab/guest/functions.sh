@@ -37,7 +37,8 @@ show_dmesg() {
 
 # Reads the stick's first MiB past the page cache.
 show_stick() {
-  until_true 60 test -b /dev/sda || echo "NO-STICK: $(dmesg | tail -n 5)"
+  # The node is there before it can be opened.
+  until_true 60 dd if=/dev/sda of=/dev/null bs=512 count=1 || echo "NO-STICK: $(dmesg | tail -n 5)"
   dd if=/dev/sda bs=64k count=16 iflag=direct 2>/tmp/dd-said >/tmp/stick || echo "STICK-ERROR $(cat /tmp/dd-said)"
   echo "STICK-MD5 $(md5sum </tmp/stick | cut -d' ' -f1) of $(stat -c %s /tmp/stick) bytes"
 }
