@@ -17,7 +17,6 @@ namespace {
 // The dwords that hold the registers of PCI Express Base 6.0, 7.5.1.1.
 constexpr std::uint16_t kHeaderTypeDword = pci::kCacheLineSize;
 constexpr std::uint32_t kMultiFunction = std::uint32_t{pci::kHeaderTypeMultiFunction} << 16;
-constexpr std::uint16_t kClassDword = 0x08;  // revision in its low byte
 constexpr std::uint16_t kSubsystemDword = 0x2c;
 constexpr std::uint16_t kInterruptDword = pci::kInterruptLine;
 constexpr std::uint32_t kInterruptPin = 0xff00;
@@ -107,7 +106,7 @@ void ConfigPatch::add_identity_rows(const IdentityOverrides& identity) {
   const Row rows[] = {
       {pci::kVendorId, 0, 0xffff, identity.vendor, "vendor id"},
       {pci::kVendorId, 16, 0xffff, identity.device, "device id"},
-      {kClassDword, 8, 0xffffff, identity.class_code, "class code"},
+      {pci::kClassDword, 8, 0xffffff, identity.class_code, "class code"},
       {kSubsystemDword, 0, 0xffff, identity.subsystem_vendor, "subsystem vendor id"},
       {kSubsystemDword, 16, 0xffff, identity.subsystem_device, "subsystem id"},
   };

@@ -12,7 +12,6 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::uint16_t kHeaderSize = 0x40;
 constexpr std::uint8_t kHeaderTypeMask = 0x7f;
 constexpr auto kMsiId = static_cast<std::uint8_t>(pci::CapabilityId::kMsi);
 constexpr auto kMsixId = static_cast<std::uint8_t>(pci::CapabilityId::kMsix);
@@ -26,7 +25,7 @@ Result<std::vector<std::byte>> read_physical_config(PhysicalDevice& device) {
   for (std::uint64_t offset = 0; offset < size; offset += 4) {
     const std::span<std::byte> dword(config.data() + offset, 4);
     if (auto status = device.read(RegionIndex::kConfig, offset, dword); !status) {
-      if (offset < kHeaderSize) {
+      if (offset < pci::kHeaderSize) {
         return std::move(status).error();
       }
       store_le(dword, 0);

@@ -12,8 +12,6 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::uint16_t kHeaderSize = 0x40;
-constexpr std::uint16_t kClassDword = 0x08;  // 7.5.1.1.6; the revision in its low byte
 /// Command bits that come from the host's firmware, such as error reporting.
 constexpr std::uint32_t kFirmwareCommand =
     ~std::uint32_t{pci::kCommandBusMaster | VirtualConfig::kVirtualCommand};
@@ -101,7 +99,7 @@ PassthroughFunction::~PassthroughFunction() {
 Status PassthroughFunction::prepare_hardware(std::uint32_t kept) {
   // vfio-pci makes up the ids and bits of the Command register, the class is the hardware's.
   std::array<std::byte, 4> class_dword{};
-  TRY(device_.read(RegionIndex::kConfig, kClassDword, class_dword));
+  TRY(device_.read(RegionIndex::kConfig, pci::kClassDword, class_dword));
   if (load_le(class_dword) == pci::kAllOnes) {
     return fail(ErrorKind::kHost, "Device {} does not answer", device_.name());
   }
@@ -203,7 +201,7 @@ std::uint32_t PassthroughFunction::config_read(std::uint16_t offset) {
   const auto hardware = read_hardware(offset);
   // No dword of the header may be all ones: the device is gone, and nothing of ours makes up for
   // it.
-  if (!hardware || (*hardware == pci::kAllOnes && offset < kHeaderSize)) {
+  if (!hardware || (*hardware == pci::kAllOnes && offset < pci::kHeaderSize)) {
     return pci::kAllOnes;
   }
   return interrupts_->config_read(offset, config_.read(offset, *hardware));

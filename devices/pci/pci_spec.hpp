@@ -22,6 +22,7 @@ constexpr std::uint16_t kDeviceId = 0x02;
 constexpr std::uint16_t kCommand = 0x04;
 constexpr std::uint16_t kStatus = 0x06;
 constexpr std::uint16_t kRevisionId = 0x08;
+constexpr std::uint16_t kClassDword = 0x08;  ///< the class code over the revision
 constexpr std::uint16_t kClassCode = 0x09;  ///< 3 bytes: interface, subclass, base class
 constexpr std::uint16_t kCacheLineSize = 0x0c;
 constexpr std::uint16_t kLatencyTimer = 0x0d;
@@ -31,6 +32,7 @@ constexpr std::uint16_t kBar0 = 0x10;
 constexpr std::uint16_t kCapabilitiesPointer = 0x34;
 constexpr std::uint16_t kInterruptLine = 0x3c;
 constexpr std::uint16_t kInterruptPin = 0x3d;
+constexpr std::uint16_t kHeaderSize = 0x40;
 
 // Type 0 header, 7.5.1.2.
 constexpr std::uint16_t kSubsystemVendorId = 0x2c;

@@ -63,6 +63,12 @@ install_packages() {
 # must be told not to mind what they hide from it.
 export CCACHE_BASEDIR=$GPUVM_REPO CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
 
+# configure_preset PRESET [OPTION…]. CMake forgets all settings when the compiler of an older build folder was another one: then twice.
+configure_preset() {
+  quietly "configure-$1" cmake --preset "$@"
+  ! grep -q 'require your cache to be deleted' "$GPUVM_LOG/configure-$1.log" || quietly "configure-$1" cmake --preset "$@"
+}
+
 # build_preset PRESET [TARGET…]
 build_preset() {
   local preset=$1
@@ -70,6 +76,6 @@ build_preset() {
   local launcher=()
   command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   (cd "$GPUVM_REPO" \
-    && quietly "configure-$preset" cmake --preset "$preset" "${launcher[@]}" \
+    && configure_preset "$preset" "${launcher[@]}" \
     && quietly "build-$preset" cmake --build --preset "$preset" ${1:+--target "$@"})
 }

@@ -11,7 +11,7 @@ LAB_QEMU_PLUGIN=$LAB_CACHE/tools/lab-qemu-plugin.so
 # Where apt finds this release.
 lab_mirror() {
   # shellcheck disable=SC2016 # apt's own variables
-  apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' 'Codename: bookworm' \
+  apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' 'Codename: bookworm' \
     | awk '$2 == "main" && !found++ { print $1 }'
 }
 
@@ -29,7 +29,7 @@ lab_open_release() {
   : >"$dir/status"
   printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$mirror" "$release" >"$dir/sources.list"
   LAB_RELEASE_APT=(-o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null -o Acquire::Languages=none
+    -o APT::Default-Release= -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null -o Acquire::Languages=none
     -o "Dir::State::Lists=$dir/lists" -o "Dir::State::Status=$dir/status" -o "Dir::Cache=$dir/cache" -o Debug::NoLocking=true)
   lab_apt "${LAB_RELEASE_APT[@]}" update
 }
@@ -44,9 +44,10 @@ lab_get_ovmf() {
     rm -rf "$tmp"
     return 1
   fi
-  dpkg -x "$tmp"/ovmf_*.deb "$tmp/deb"
-  mkdir -p "$LAB_CACHE/ovmf"
-  mv -T "$tmp/deb/usr/share/OVMF" "$LAB_CACHE/ovmf/$release"
+  # One by one: whoever calls this in a condition has switched set -e off.
+  dpkg -x "$tmp"/ovmf_*.deb "$tmp/deb" || return 1
+  mkdir -p "$LAB_CACHE/ovmf" || return 1
+  mv -T "$tmp/deb/usr/share/OVMF" "$LAB_CACHE/ovmf/$release" || return 1
   rm -rf "$tmp"
 }
 

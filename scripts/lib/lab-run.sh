@@ -91,7 +91,7 @@ lab_add_machine() {
   if [[ $LAB_IOMMU == amd ]]; then
     QEMU_ARGS+=(-device amd-iommu,intremap=on)
   else
-    QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on,aw-bits=39)
+    QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on,aw-bits=48)
     append+=" intel_iommu=on"
   fi
   QEMU_ARGS+=(-smp "$LAB_CPUS" -m "$LAB_MEMORY" -kernel "$(lab_kernel_elf 6.12)" -initrd "$LAB_INITRAMFS" -append "$append")

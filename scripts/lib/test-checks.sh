@@ -12,13 +12,26 @@ check_shell() {
 
 # <linux/kvm.h>, <linux/vfio.h> and Asio have one room each.
 check_rooms() {
-  ! git grep -nE '#include <linux/kvm\.h>' -- '*.cpp' '*.hpp' ':!vmm/kvm' ':!tests/kvm' \
-    && ! git grep -nE '#include <linux/vfio\.h>' -- '*.cpp' '*.hpp' ':!devices/passthrough/vfio' ':!tests/unit/devices/passthrough/vfio' \
-    && ! git grep -nE '#include <boost/asio\.hpp>' -- '*.cpp' '*.hpp' ':!vmm/base/asio.hpp'
+  included_nowhere_but 'linux/kvm\.h' ':!vmm/kvm' ':!tests/kvm' \
+    && included_nowhere_but 'linux/vfio\.h' ':!devices/passthrough/vfio' ':!tests/unit/devices/passthrough/vfio' \
+    && included_nowhere_but 'boost/asio\.hpp' ':!vmm/base/asio.hpp'
+}
+
+# included_nowhere_but HEADER ROOM…: git says 1 where it found nothing, and something else where it could not look.
+included_nowhere_but() {
+  local header=$1 status=0
+  shift
+  git grep -nE "#include <$header>" -- '*.cpp' '*.hpp' "$@" || status=$?
+  ((status == 1))
 }
 
 check_spdx() {
-  ! git ls-files '*.cpp' '*.hpp' '*.sh' '*.cmake' 'CMakeLists.txt' 'scripts/*' | xargs grep -L 'SPDX-License-Identifier: Apache-2.0' | grep .
+  local files file status=0
+  files=$(git ls-files '*.cpp' '*.hpp' '*.sh' '*.cmake' 'CMakeLists.txt' 'scripts/*') || return 1
+  while read -r file; do
+    grep -q 'SPDX-License-Identifier: Apache-2.0' "$file" || { echo "$file has no licence line" && status=1; }
+  done <<<"$files"
+  return "$status"
 }
 
 run_static_checks() {

@@ -45,7 +45,7 @@ begin_cost() {
 # The fixed piece of work: an interpreter at work in some MiB of memory, which is more like a compiler or an emulator than a checksum,
 # for which some processors have instructions. Perl is on every Debian system.
 speed_work() {
-  perl -e 'my ($x, %h) = (1); for (1 .. 7_000_000) { $x = ($x * 69069 + 1) & 0xffffffff; $h{$x & 0xffff} += $x >> 16 }'
+  LC_ALL=C perl -e 'my ($x, %h) = (1); for (1 .. 7_000_000) { $x = ($x * 69069 + 1) & 0xffffffff; $h{$x & 0xffff} += $x >> 16 }'
 }
 
 # measure_speed WHEN: takes about a second.

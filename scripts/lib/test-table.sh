@@ -23,7 +23,7 @@ table_speed() {
 # check_table TABLE: says what is wrong with it.
 check_table() {
   local complaints
-  complaints=$(complain_of_rows "$1"; complain_of_rooms "$1"; complain_of_tests "$1"; complain_of_turns "$1")
+  complaints=$(complain_of_rows "$1"; complain_of_rooms "$1"; complain_of_tests "$1"; complain_of_turns "$1"; complain_of_balance "$1")
   printf '%s\n' "$complaints"
   [[ -z $complaints ]]
 }
@@ -62,6 +62,20 @@ complain_of_turns() {
   done | sort -u | comm -13 - <(table_names "$1") | sed "s|^|$1: no turn runs |"
 }
 
+# The turns take alike long: by the table's seconds none more than a third longer than another.
+complain_of_balance() {
+  awk -F '\t' -v OFS='\t' '
+    !/^#/ && $2 ~ /^[0-3]$/ { sum[$2] += $3 }
+    END {
+      for (turn = 0; turn < 4; turn++) {
+        if (turn == 0 || sum[turn] < least) least = sum[turn]
+        if (sum[turn] > most) most = sum[turn]
+      }
+      if (most * 3 > least * 4)
+        print FILENAME ": the turns 0 to 3 take " sum[0] + 0 ", " sum[1] + 0 ", " sum[2] + 0 ", " sum[3] + 0 " s; move a test to a short one"
+    }' "$1"
+}
+
 # write_times TABLE TIMES: puts what a whole run measured into the table. TIMES, which scripts/test writes, has a line "NAME SECONDS"
 # for each test that passed, "speed MILLISECONDS", and at the end "end".
 write_times() {
@@ -72,6 +86,7 @@ write_times() {
     /^# speed: / { print "# speed: " speed " ms"; next }
     !/^#/ && ($1 in took) { $3 = took[$1] }
     { print }' "$times" "$table")
-  printf '%s\n' "$rows" >"$table"
+  printf '%s\n' "$rows" >"$table.new"
+  mv "$table.new" "$table"
   grep -v '^#' "$table" | cut -f 1 | grep -vxFf <(cut -f 1 "$times") | sed 's/.*/not in this run, keeps its seconds: &/' || true
 }

@@ -2,14 +2,15 @@
 # shellcheck shell=bash disable=SC2034
 # What the commit says about a run: its turn, and what has changed. Sourced by scripts/test.
 
-# find_turn [TURN]: sets turn, and turn_because for people to read. Four commits in a row have four turns. Where nobody knows how many
+# find_turn [TURN]: sets turn, and turn_because for people to read. Four commits in a row have four turns; what a merge brings along
+# counts as one. Where nobody knows how many
 # commits there are, it is turn 0.
 find_turn() {
   local commits
   if [[ -n ${1:-} ]]; then
     turn=$1 turn_because='--turn'
-  elif [[ $(git rev-parse --is-shallow-repository 2>/dev/null) == false ]] && commits=$(git rev-list --count HEAD 2>/dev/null); then
-    turn=$((commits % 4)) turn_because="$commits commits"
+  elif [[ $(git rev-parse --is-shallow-repository 2>/dev/null) == false ]] && commits=$(git rev-list --count --first-parent HEAD 2>/dev/null); then
+    turn=$((commits % 4)) turn_because="$commits commits, merged ones not counted"
   else
     turn=0 turn_because='not a whole git clone, so nobody can count its commits; --turn N chooses'
   fi
@@ -22,6 +23,7 @@ changed_files() {
   {
     git log -n 10 --format= --name-only
     git diff --name-only HEAD
+    git ls-files --others --exclude-standard
   } | sort -u
 }
 
