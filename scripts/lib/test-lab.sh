@@ -119,6 +119,7 @@ guess_slowness() {
 }
 
 prepare_lab() {
+  export LAB_GPUVM=$GPUVM_REPO/build/ci/gpuvm # for the lab's tests, too
   begin_cost 'preparing the lab'
   stage "lab: kernels and guest images"
   quietly lab-prepare tests/lab/lib/prepare.sh || die "the lab cannot be prepared"
@@ -127,7 +128,6 @@ prepare_lab() {
 # Two at a time: each lab host has one CPU. The variables of scripts/test say which: only, minutes, turn.
 run_lab() {
   local limit=$((${minutes:-0} * 60)) latest
-  export LAB_GPUVM=$GPUVM_REPO/build/ci/gpuvm
   begin_cost lab
   trap end_lab EXIT
   trap 'exit 130' INT
