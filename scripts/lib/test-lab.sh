@@ -20,7 +20,7 @@ look_at_clock() {
 
 start_test() {
   stage "lab: tests/lab/$1_test.sh${minutes:+ (${PLAN_CLASSES[class[$1]]}; about $(plan_here "${seconds[$1]}" "$slowness") s)}"
-  setsid "tests/lab/$1_test.sh" >"$GPUVM_LOG/test-$1_test.log" 2>&1 </dev/null 9>&- &
+  LAB_SLOWNESS=$slowness setsid "tests/lab/$1_test.sh" >"$GPUVM_LOG/test-$1_test.log" 2>&1 </dev/null 9>&- &
   lab_names[$!]=$1
 }
 
