@@ -3,7 +3,8 @@
 # What comes from another Debian release than this machine's, unpacked beside the system: the lab's own QEMU, and firmware for tests.
 # It is fetched from the mirror that apt uses for this release. Sourced by scripts/lab.
 
-# QEMU 7.2 of Debian 12 loses interrupts and leaves rubbish in flags when it emulates a VFIO host; 10.0 of Debian 13 does not.
+# QEMU 7.2 of Debian 12 loses interrupts and leaves rubbish in flags when it emulates a VFIO host; 10.0 of Debian 13 does not, with
+# the plugin that is built below.
 LAB_QEMU_RELEASE=trixie
 LAB_QEMU=$LAB_CACHE/qemu/$LAB_QEMU_RELEASE/qemu
 LAB_QEMU_PLUGIN=$LAB_CACHE/tools/lab-qemu-plugin.so
