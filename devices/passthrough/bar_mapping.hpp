@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "devices/passthrough/peer_windows.hpp"
-#include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/trapped_region.hpp"
 #include "devices/pci/bar_space.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/bus/io_bus.hpp"
 #include "vmm/bus/memory_slots.hpp"
 

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-#include "devices/passthrough/physical_device.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/bus/memory_slots.hpp"
 

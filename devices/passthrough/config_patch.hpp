@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "devices/passthrough/capability_chain.hpp"
 #include "devices/passthrough/capability_policy.hpp"
 #include "devices/passthrough/express_patch.hpp"
+#include "devices/pci/capability_chain.hpp"
 #include "devices/pci/msix_capability.hpp"
 #include "devices/pci/pcie_link.hpp"
 #include "vmm/base/inspect.hpp"

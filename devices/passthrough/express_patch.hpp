@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "devices/passthrough/capability_chain.hpp"
+#include "devices/pci/capability_chain.hpp"
 #include "devices/pci/pcie_link.hpp"
 
 namespace gpuvm {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the configuration space of a physical function says when the guest starts: all of it, and
-// the interrupts that the function can raise (PCI Express Base 6.0, 7.7.1 and 7.7.2) as far as the
+// What the configuration space of a physical function says of interrupts when the guest starts:
+// those that the function can raise (PCI Express Base 6.0, 7.7.1 and 7.7.2) as far as the
 // host can deliver them.
 #pragma once
 
@@ -11,14 +11,10 @@
 
 #include "devices/passthrough/msi.hpp"
 #include "devices/passthrough/msix_relocation.hpp"
-#include "devices/passthrough/physical_device.hpp"
 #include "devices/pci/msix_capability.hpp"
+#include "devices/physical/physical_device.hpp"
 
 namespace gpuvm {
-
-/// The whole configuration space, by dwords: what cannot be read past the header is zero. Errors:
-/// kHost (no answer), kConfig (a bridge).
-Result<std::vector<std::byte>> read_physical_config(PhysicalDevice& device);
 
 /// Nothing also where the host offers no vector.
 std::optional<MsiCapability> find_msi(PhysicalDevice& device, std::span<const std::byte> config);

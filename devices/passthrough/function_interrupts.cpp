@@ -2,7 +2,10 @@
 // FunctionInterrupts: see the header.
 #include "devices/passthrough/function_interrupts.hpp"
 
+#include "devices/pci/pci_spec.hpp"
+
 namespace gpuvm {
+
 FunctionInterrupts::FunctionInterrupts(const Options& options)
     : device_(options.device), intx_(options.device, options.pins, options.intx_pin) {
   if (options.msi) {

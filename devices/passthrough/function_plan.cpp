@@ -7,6 +7,7 @@
 #include "devices/passthrough/function_capabilities.hpp"
 #include "devices/passthrough/gpudirect.hpp"
 #include "devices/pci/pci_spec.hpp"
+#include "devices/physical/config_reader.hpp"
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm {

@@ -6,7 +6,7 @@
 
 #include <optional>
 
-#include "devices/passthrough/physical_device.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/bus/interrupts.hpp"

@@ -8,10 +8,10 @@
 #include <span>
 #include <vector>
 
-#include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/trapped_region.hpp"
 #include "devices/passthrough/vector_routes.hpp"
 #include "devices/pci/msix_capability.hpp"
+#include "devices/physical/physical_device.hpp"
 
 namespace gpuvm {
 

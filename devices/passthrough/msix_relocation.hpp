@@ -12,9 +12,9 @@
 #include <optional>
 #include <string>
 
-#include "devices/passthrough/physical_device.hpp"
 #include "devices/pci/bar_set.hpp"
 #include "devices/pci/msix_capability.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/base/inspect.hpp"
 
 namespace gpuvm {

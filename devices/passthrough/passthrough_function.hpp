@@ -19,10 +19,10 @@
 #include "devices/passthrough/function_interrupts.hpp"
 #include "devices/passthrough/function_overlays.hpp"
 #include "devices/passthrough/msix_relocation.hpp"
-#include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/virtual_config.hpp"
 #include "devices/pci/bar_space.hpp"
 #include "devices/pci/pci_function.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/bus/io_bus.hpp"
 

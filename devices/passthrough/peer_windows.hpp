@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "devices/passthrough/physical_device.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 

@@ -13,8 +13,8 @@
 #include <span>
 #include <vector>
 
-#include "devices/passthrough/physical_device.hpp"
 #include "devices/pci/bar_space.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "firmware/rom/rom_fit.hpp"
 #include "vmm/base/mapped_region.hpp"
 #include "vmm/base/units.hpp"

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "devices/passthrough/physical_device.hpp"
+#include "devices/physical/physical_device.hpp"
 
 namespace gpuvm {
 

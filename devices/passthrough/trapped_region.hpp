@@ -8,7 +8,7 @@
 #include <string>
 
 #include "devices/passthrough/hot_offsets.hpp"
-#include "devices/passthrough/physical_device.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/bus/io_handler.hpp"

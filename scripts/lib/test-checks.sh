@@ -13,7 +13,7 @@ check_shell() {
 # <linux/kvm.h>, <linux/vfio.h> and Asio have one room each.
 check_rooms() {
   included_nowhere_but 'linux/kvm\.h' ':!vmm/kvm' ':!tests/kvm' \
-    && included_nowhere_but 'linux/vfio\.h' ':!devices/passthrough/vfio' ':!tests/unit/devices/passthrough/vfio' \
+    && included_nowhere_but 'linux/vfio\.h' ':!devices/physical/vfio' ':!tests/unit/devices/physical/vfio' \
     && included_nowhere_but 'boost/asio\.hpp' ':!vmm/base/asio.hpp'
 }
 

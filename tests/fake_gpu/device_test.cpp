@@ -10,8 +10,8 @@
 #include <optional>
 #include <thread>
 
-#include "devices/passthrough/reset/guest_reset.hpp"
-#include "devices/passthrough/vfio_user/vfio_user_host.hpp"
+#include "devices/physical/reset/guest_reset.hpp"
+#include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "tests/fake_gpu/fake_gpu_process.hpp"
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
 #include "tests/unit/devices/passthrough/function_test.hpp"

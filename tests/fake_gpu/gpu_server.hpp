@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "devices/passthrough/vfio_user/message_socket.hpp"
+#include "devices/physical/vfio_user/message_socket.hpp"
 #include "tests/fake_gpu/fake_gpu.hpp"
 
 namespace gpuvm::fake_gpu {

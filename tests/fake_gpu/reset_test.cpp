@@ -7,8 +7,8 @@
 
 #include <optional>
 
-#include "devices/passthrough/reset/reset_sequence.hpp"
-#include "devices/passthrough/vfio_user/vfio_user_host.hpp"
+#include "devices/physical/reset/reset_sequence.hpp"
+#include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "tests/fake_gpu/fake_gpu_process.hpp"
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
 #include "vmm/base/bytes.hpp"

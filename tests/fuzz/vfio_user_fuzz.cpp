@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "devices/passthrough/vfio_user/vfio_user_device.hpp"
+#include "devices/physical/vfio_user/vfio_user_device.hpp"
 
 namespace {
 

@@ -5,8 +5,8 @@
 #include <fstream>
 #include <string>
 
-#include "devices/passthrough/vfio_user/vfio_user_device.hpp"
-#include "tests/unit/devices/passthrough/vfio_user/scripted_server.hpp"
+#include "devices/physical/vfio_user/vfio_user_device.hpp"
+#include "tests/unit/devices/physical/vfio_user/scripted_server.hpp"
 
 namespace {
 

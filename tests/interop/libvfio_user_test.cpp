@@ -14,8 +14,8 @@
 #include <filesystem>
 #include <thread>
 
-#include "devices/passthrough/reset/reset_sequence.hpp"
-#include "devices/passthrough/vfio_user/vfio_user_host.hpp"
+#include "devices/physical/reset/reset_sequence.hpp"
+#include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/units.hpp"

@@ -2,7 +2,7 @@
 // lab_vfio_probe [--die] BDF…: takes functions from the host, opens them through VFIO, prints what
 // it finds, resets them as a guest's start would, maps memory for DMA, and gives the functions
 // back. With --die it ends by SIGKILL while it has them; `lab_vfio_probe --restore` then gives back
-// what a dead run left. A trial of vmm/host, devices/passthrough/vfio and devices/passthrough/reset
+// what a dead run left. A trial of vmm/host, devices/physical/vfio and devices/physical/reset
 // against a real kernel, meant for the lab host; it needs root. Exits with 1 if anything is not as
 // it should be.
 
@@ -10,8 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "devices/passthrough/reset/reset_sequence.hpp"
-#include "devices/passthrough/vfio/vfio_host.hpp"
+#include "devices/physical/reset/reset_sequence.hpp"
+#include "devices/physical/vfio/vfio_host.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/units.hpp"

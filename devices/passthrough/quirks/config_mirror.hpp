@@ -9,8 +9,8 @@
 
 #include <functional>
 
-#include "devices/passthrough/physical_device.hpp"
 #include "devices/passthrough/trapped_region.hpp"
+#include "devices/physical/physical_device.hpp"
 
 namespace gpuvm {
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "devices/passthrough/physical_device.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/base/result.hpp"
 
 namespace gpuvm {

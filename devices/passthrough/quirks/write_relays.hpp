@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "devices/passthrough/bar_mapping.hpp"
-#include "devices/passthrough/physical_device.hpp"
+#include "devices/physical/physical_device.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/bus/doorbells.hpp"
 

@@ -2,7 +2,7 @@
 // gpuvm dump: what a guest would be given, in a form that other tools read.
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
-#include "vmm/machine/describe_tree.hpp"
+#include "vmm/machine/preview/describe_tree.hpp"
 
 namespace gpuvm::cli {
 

@@ -3,7 +3,7 @@
 // devices.
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
-#include "vmm/machine/preview.hpp"
+#include "vmm/machine/preview/preview.hpp"
 
 namespace gpuvm::cli {
 

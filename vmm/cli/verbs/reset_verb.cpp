@@ -2,7 +2,7 @@
 // gpuvm reset: makes devices that a guest left dirty fit again.
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/host/pci_device.hpp"
-#include "vmm/machine/device_repair.hpp"
+#include "vmm/machine/devices/device_repair.hpp"
 
 namespace gpuvm::cli {
 

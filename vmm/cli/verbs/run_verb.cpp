@@ -4,8 +4,8 @@
 
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
-#include "vmm/machine/preview.hpp"
-#include "vmm/machine/run.hpp"
+#include "vmm/machine/preview/preview.hpp"
+#include "vmm/machine/run/run.hpp"
 
 namespace gpuvm::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "vmm/cli/verbs/verbs.hpp"
-#include "vmm/machine/device_repair.hpp"
+#include "vmm/machine/devices/device_repair.hpp"
 
 namespace gpuvm::cli {
 namespace {

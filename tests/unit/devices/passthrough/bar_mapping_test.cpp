@@ -6,7 +6,7 @@
 
 #include "devices/passthrough/rom.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/devices/physical/fake_physical_device.hpp"
 #include "tests/unit/firmware/rom/rom_builder.hpp"
 #include "vmm/base/units.hpp"
 

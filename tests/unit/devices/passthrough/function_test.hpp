@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "devices/passthrough/passthrough_function.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/devices/physical/fake_physical_device.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm::test {

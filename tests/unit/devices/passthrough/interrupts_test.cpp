@@ -4,7 +4,7 @@
 
 #include "devices/passthrough/function_interrupts.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
-#include "tests/unit/devices/passthrough/fake_physical_device.hpp"
+#include "tests/unit/devices/physical/fake_physical_device.hpp"
 
 namespace gpuvm::interrupts_test {
 namespace {

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/physical/reset/function_state.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "devices/pci/pci_spec.hpp"
+#include "devices/physical/config_reader.hpp"
+#include "devices/physical/reset/resizable_bars.hpp"
+#include "vmm/base/bytes.hpp"
+#include "vmm/base/log.hpp"
+
+namespace gpuvm {
+namespace {
+
+using std::chrono::milliseconds;
+using Faults = std::vector<std::string>;
+
+constexpr std::uint64_t kVendorOffset = 0x00;
+constexpr std::uint64_t kStatusOffset = 0x06;
+constexpr std::uint64_t kClassOffset = 0x08;  // and the revision: no function's is all ones
+constexpr std::uint64_t kHeaderTypeOffset = 0x0e;
+constexpr std::uint64_t kCapabilitiesOffset = 0x34;
+constexpr std::uint16_t kStatusHasCapabilities = 1 << 4;
+constexpr std::uint16_t kCommandDecode = 0x7;            // I/O, memory, bus master
+constexpr std::uint16_t kCommandInterruptOff = 1 << 10;  // INTx disable
+
+constexpr std::uint32_t kNoClass = 0xffffffff;
+constexpr std::uint8_t kCapabilityPower = 0x01;
+constexpr std::uint8_t kCapabilityMsi = 0x05;
+constexpr std::uint8_t kCapabilityExpress = 0x10;
+constexpr std::uint8_t kCapabilityMsix = 0x11;
+constexpr std::uint8_t kCapabilityAdvanced = 0x13;
+constexpr unsigned kMaxCapabilities = 48;  // 192 bytes of dwords hold no more
+
+constexpr std::uint64_t kPowerControl = 4;  // PMCSR
+constexpr std::uint16_t kPowerStateMask = 3;
+constexpr std::uint16_t kNoSoftReset = 1 << 3;
+constexpr std::uint64_t kMessageControl = 2;
+constexpr std::uint16_t kMsiEnable = 1 << 0;
+constexpr std::uint16_t kMsixEnable = 1 << 15;
+constexpr std::uint64_t kDeviceCapabilities = 4;
+constexpr std::uint32_t kExpressFlr = 1U << 28;
+constexpr std::uint64_t kAdvancedCapabilities = 3;
+constexpr std::uint8_t kAdvancedFlr = 1 << 1;
+constexpr std::uint64_t kLinkStatus = 0x12;
+// PCI Power Management 1.2, table 5-6: a function needs 10 ms from D3hot to D0.
+constexpr milliseconds kPowerUpTime{10};
+
+void note(Faults& faults, const Status& status) {
+  if (!status) {
+    faults.push_back(status.error().to_string());
+  }
+}
+
+Status find_capabilities(PhysicalDevice& device, FunctionState& state) {
+  const auto status = TRY(read_config<std::uint16_t>(device, kStatusOffset));
+  if ((status & kStatusHasCapabilities) == 0) {
+    return {};
+  }
+  state.first_capability = TRY(read_config<std::uint8_t>(device, kCapabilitiesOffset));
+  std::uint8_t offset = state.first_capability & 0xfc;
+  for (unsigned step = 0; offset >= 0x40 && step < kMaxCapabilities; ++step) {
+    const auto header = TRY(read_config<std::uint16_t>(device, offset));
+    switch (header & 0xff) {
+      case kCapabilityPower:
+        state.power_management = offset;
+        break;
+      case kCapabilityMsi:
+        state.msi = offset;
+        break;
+      case kCapabilityMsix:
+        state.msix = offset;
+        break;
+      case kCapabilityExpress:
+        state.express = offset;
+        break;
+      case kCapabilityAdvanced:
+        state.has_flr = (TRY(read_config<std::uint8_t>(device, offset + kAdvancedCapabilities)) &
+                         kAdvancedFlr) != 0;
+        break;
+      default:
+        break;
+    }
+    offset = static_cast<std::uint8_t>(header >> 8 & 0xfc);
+  }
+  return {};
+}
+
+Status clear_config_bits(PhysicalDevice& device, std::uint64_t offset, std::uint16_t bits) {
+  const auto value = TRY(read_config<std::uint16_t>(device, offset));
+  // A function that does not answer reads as all ones: nothing to clear.
+  if (value == 0xffff || (value & bits) == 0) {
+    return {};
+  }
+  return write_config(device, offset, static_cast<std::uint16_t>(value & ~bits));
+}
+
+// disable_irqs() stops the host's side; the enable bits that a guest wrote are cleared as well.
+void stop_interrupts(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
+  for (const IrqType type : {IrqType::kMsix, IrqType::kMsi, IrqType::kIntx}) {
+    if (device.irq(type).count != 0) {
+      note(faults, device.disable_irqs(type));
+    }
+  }
+  if (known.msix != 0) {
+    note(faults, clear_config_bits(device, known.msix + kMessageControl, kMsixEnable));
+  }
+  if (known.msi != 0) {
+    note(faults, clear_config_bits(device, known.msi + kMessageControl, kMsiEnable));
+  }
+}
+
+Status power_up(PhysicalDevice& device, const FunctionState& known, const ResetClock& clock) {
+  if (known.power_management == 0) {
+    return {};
+  }
+  const std::uint64_t offset = known.power_management + kPowerControl;
+  const auto before = TRY(read_config<std::uint16_t>(device, offset));
+  if ((before & kPowerStateMask) == 0) {
+    return {};
+  }
+  TRY(write_config(device, offset, static_cast<std::uint16_t>(before & ~kPowerStateMask)));
+  clock.sleep(kPowerUpTime);
+  const auto after = TRY(read_config<std::uint16_t>(device, offset));
+  if ((after & kPowerStateMask) != 0) {
+    return fail(ErrorKind::kUnsafeDevice, "{} is stuck in power state D{}", device.name(),
+                after & kPowerStateMask);
+  }
+  return {};
+}
+
+void compare_identity(const FunctionState& now, const FunctionState& known, Faults& faults) {
+  if (now.vendor != known.vendor || now.device != known.device ||
+      now.class_code != known.class_code) {
+    faults.push_back(
+        fmt::format("is {:04x}:{:04x} class {:06x}, but was {:04x}:{:04x} class {:06x}", now.vendor,
+                    now.device, now.class_code, known.vendor, known.device, known.class_code));
+  }
+  if (now.header_type != known.header_type) {
+    faults.push_back(
+        fmt::format("header type is {:#x}, but was {:#x}", now.header_type, known.header_type));
+  }
+  if (now.first_capability != known.first_capability ||
+      now.power_management != known.power_management || now.msi != known.msi ||
+      now.msix != known.msix || now.express != known.express) {
+    faults.emplace_back("capabilities are not where they were");
+  }
+  if (now.region_sizes != known.region_sizes || now.bar_size_codes != known.bar_size_codes) {
+    faults.emplace_back("sizes of its BARs are not what they were");
+  }
+}
+
+// Faster than before is well: links rest at a low speed while a GPU idles.
+void compare_link(const FunctionState& now, const FunctionState& known, Faults& faults) {
+  if (now.link_speed < known.link_speed) {
+    faults.push_back(
+        fmt::format("link speed is generation {}, but was {}", now.link_speed, known.link_speed));
+  }
+  if (now.link_width < known.link_width) {
+    faults.push_back(
+        fmt::format("link width is x{}, but was x{}", now.link_width, known.link_width));
+  }
+}
+
+Status expect_clear(PhysicalDevice& device, std::uint64_t offset, std::uint16_t bits,
+                    std::string_view what) {
+  const auto value = TRY(read_config<std::uint16_t>(device, offset));
+  if ((value & bits) != 0) {
+    return fail(ErrorKind::kUnsafeDevice, "{} (reads {:#06x})", what, value);
+  }
+  return {};
+}
+
+void check_power_state(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
+  if (known.power_management != 0) {
+    note(faults, expect_clear(device, known.power_management + kPowerControl, kPowerStateMask,
+                              "power state is not D0"));
+  }
+}
+
+void check_quiet(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
+  note(faults,
+       expect_clear(device, pci::kCommand, kCommandDecode, "decode or bus mastering is still on"));
+  if (known.msi != 0) {
+    note(faults, expect_clear(device, known.msi + kMessageControl, kMsiEnable, "MSI is still on"));
+  }
+  if (known.msix != 0) {
+    note(faults,
+         expect_clear(device, known.msix + kMessageControl, kMsixEnable, "MSI-X is still on"));
+  }
+}
+
+Status check_register(PhysicalDevice& device, const RegisterCheck& check) {
+  const RegionInfo& region = device.region(check.region);
+  if (!region.readable || region.size < std::uint64_t{check.offset} + sizeof(std::uint32_t)) {
+    return fail(ErrorKind::kUnsafeDevice, "register of its {} is out of reach", check.meaning);
+  }
+  std::array<std::byte, sizeof(std::uint32_t)> bytes{};
+  TRY(device.read(check.region, check.offset, bytes));
+  const auto value = static_cast<std::uint32_t>(load_le(bytes));
+  if ((value == check.value) != check.must_equal) {
+    return fail(ErrorKind::kUnsafeDevice, "{} reads {:#010x}", check.meaning, value);
+  }
+  return {};
+}
+
+// Memory decode is on for these reads only.
+void check_registers(PhysicalDevice& device, const ResetPolicy& policy, Faults& faults) {
+  const auto command = read_config<std::uint16_t>(device, pci::kCommand);
+  if (!command) {
+    faults.push_back(command.error().to_string());
+    return;
+  }
+  note(faults, write_config(device, pci::kCommand,
+                            static_cast<std::uint16_t>(*command | pci::kCommandMemory)));
+  for (const RegisterCheck& check : policy.checks) {
+    note(faults, check_register(device, check));
+  }
+  note(faults, write_config(device, pci::kCommand, *command));
+}
+
+}  // namespace
+
+ResetClock ResetClock::real() {
+  return {[] {
+            return std::chrono::duration_cast<milliseconds>(
+                std::chrono::steady_clock::now().time_since_epoch());
+          },
+          [](milliseconds time) { std::this_thread::sleep_for(time); }, std::launch::async};
+}
+
+namespace {
+
+Status read_capabilities(PhysicalDevice& device, FunctionState& state) {
+  if (state.power_management != 0) {
+    const auto control =
+        TRY(read_config<std::uint16_t>(device, state.power_management + kPowerControl));
+    state.no_soft_reset = (control & kNoSoftReset) != 0;
+  }
+  if (state.express != 0) {
+    const auto link = TRY(read_config<std::uint16_t>(device, state.express + kLinkStatus));
+    state.link_speed = static_cast<std::uint8_t>(link & 0xf);
+    state.link_width = static_cast<std::uint8_t>(link >> 4 & 0x3f);
+    const auto offers =
+        TRY(read_config<std::uint32_t>(device, state.express + kDeviceCapabilities));
+    state.has_flr = state.has_flr || (offers & kExpressFlr) != 0;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<FunctionState> read_function_state(PhysicalDevice& device) {
+  FunctionState state;
+  const auto ids = TRY(read_config<std::uint32_t>(device, kVendorOffset));
+  state.vendor = static_cast<std::uint16_t>(ids);
+  state.device = static_cast<std::uint16_t>(ids >> 16);
+  if (state.vendor == 0xffff || state.vendor == 0x0001 || state.vendor == 0) {
+    return fail(ErrorKind::kUnsafeDevice,
+                "{} does not answer (its vendor id reads {:04x}): switch the host off and on again",
+                device.name(), state.vendor);
+  }
+  const auto class_dword = TRY(read_config<std::uint32_t>(device, kClassOffset));
+  if (class_dword == kNoClass) {
+    return fail(ErrorKind::kUnsafeDevice,
+                "{} does not answer (its class reads {:08x}): switch the host off and on again",
+                device.name(), class_dword);
+  }
+  state.class_code = class_dword >> 8;
+  state.header_type = TRY(read_config<std::uint8_t>(device, kHeaderTypeOffset));
+  TRY(find_capabilities(device, state));
+  TRY(read_capabilities(device, state));
+  for (std::size_t i = 0; i < state.region_sizes.size(); ++i) {
+    state.region_sizes.at(i) = TRY(device.ask_region_size(static_cast<RegionIndex>(i)));
+  }
+  state.bar_size_codes = TRY(read_bar_size_codes(device));
+  return state;
+}
+
+std::vector<std::string> quiesce(PhysicalDevice& device, const FunctionState& known,
+                                 const ResetClock& clock) {
+  Faults faults;
+  stop_interrupts(device, known, faults);
+  note(faults, power_up(device, known, clock));
+  note(faults, stop_decoding(device));
+  return faults;
+}
+
+namespace {
+
+/// What says that the function is not ready; empty: it is. vfio-pci answers reads of vendor and
+/// device id from its own copy (Linux, drivers/vfio/pci/vfio_pci_config.c, ALL_VIRT), so they are
+/// well even where the device is dead; a vfio-user server's may read 0001.
+std::string not_ready_sign(PhysicalDevice& device) {
+  const auto vendor = read_config<std::uint16_t>(device, kVendorOffset);
+  if (!vendor) {
+    return vendor.error().to_string();
+  }
+  if (*vendor == 0xffff || *vendor == 0x0001) {
+    return fmt::format("its vendor id reads {:04x}", *vendor);
+  }
+  const auto class_dword = read_config<std::uint32_t>(device, kClassOffset);
+  if (!class_dword) {
+    return class_dword.error().to_string();
+  }
+  return *class_dword == kNoClass ? fmt::format("its class reads {:08x}", *class_dword) : "";
+}
+
+}  // namespace
+
+Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, milliseconds timeout,
+                        std::optional<milliseconds> since) {
+  constexpr milliseconds kFirstPause{10};
+  constexpr milliseconds kLongestPause{250};
+  const milliseconds start = since.value_or(clock.now());
+  milliseconds pause = kFirstPause;
+  std::string last;
+  // Bounded also where the clock stands still.
+  const auto max_polls = timeout / kFirstPause + 2;
+  for (auto poll = max_polls; poll > 0; --poll) {
+    last = not_ready_sign(device);
+    if (last.empty()) {
+      return {};
+    }
+    if (device.is_gone()) {
+      return fail(ErrorKind::kUnsafeDevice, "{} has gone for good", device.name());
+    }
+    if (clock.now() - start >= timeout) {
+      break;
+    }
+    clock.sleep(pause);
+    pause = std::min(pause * 2, kLongestPause);
+  }
+  return fail(ErrorKind::kUnsafeDevice, "{} did not answer within {} s ({})", device.name(),
+              std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), last);
+}
+
+Status stop_decoding(PhysicalDevice& device) {
+  return clear_config_bits(device, pci::kCommand, kCommandDecode | kCommandInterruptOff);
+}
+
+std::vector<std::string> find_faults(PhysicalDevice& device, const FunctionState& known,
+                                     const ResetPolicy& policy, const CheckScope& scope) {
+  const auto now = read_function_state(device);
+  if (!now) {
+    return {now.error().to_string()};
+  }
+  Faults faults;
+  compare_identity(*now, known, faults);
+  if (scope.link) {
+    compare_link(*now, known, faults);
+  }
+  if (scope.registers && faults.empty() && known.is_display() && !policy.checks.empty()) {
+    check_registers(device, policy, faults);
+  }
+  check_power_state(device, known, faults);
+  if (scope.quiet) {
+    check_quiet(device, known, faults);
+  }
+  for (std::string& fault : faults) {
+    fault.insert(0, device.name() + ": ");
+  }
+  return faults;
+}
+
+}  // namespace gpuvm

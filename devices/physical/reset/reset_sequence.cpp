@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/physical/reset/reset_sequence.hpp"
+
+#include <algorithm>
+#include <future>
+
+#include "vmm/base/async.hpp"
+#include "vmm/base/log.hpp"
+
+namespace gpuvm {
+namespace {
+
+using std::chrono::milliseconds;
+
+void add_sentence(std::string& text, const std::string& sentence) {
+  text += (text.empty() ? "" : "; ") + sentence;
+}
+
+/// One attempt with one method, and what it found.
+struct Attempt {
+  std::vector<std::string> faults;    ///< empty: success
+  std::vector<std::string> oddities;  ///< worth telling, no fault
+  bool is_partial = false;
+  bool has_lost_function = false;  ///< one does not answer any more
+  bool has_begun = true;           ///< the host did not refuse the reset as a whole
+};
+
+std::vector<std::string> names_of(const ResetSet& set) {
+  std::vector<std::string> names;
+  for (const PlannedFunction& function : set.functions) {
+    names.push_back(function.device->name());
+  }
+  return names;
+}
+
+class SetReset {
+ public:
+  SetReset(PhysicalHost& host, const ResetSet& set, const ResetPlan& plan, const ResetClock& clock)
+      : host_(host), set_(set), plan_(plan), clock_(clock) {}
+
+  ResetCertificate run();
+
+ private:
+  Attempt attempt(ResetMethod method);
+  void quiesce_all(Attempt& attempt);
+  void reset_functions(Attempt& attempt);
+  void wait_for_all(Attempt& attempt);
+  void check_all(Attempt& attempt);
+  ResetCertificate certify(ResetMethod method, milliseconds start, const Attempt& attempt) const;
+  ResetCertificate refuse(milliseconds start, std::string text) const;
+  std::string failure() const;
+
+  PhysicalHost& host_;
+  const ResetSet& set_;
+  const ResetPlan& plan_;
+  const ResetClock& clock_;
+  std::string history_;  ///< of failed attempts
+  bool has_lost_function_ = false;
+  bool is_escalated_ = false;
+};
+
+void SetReset::quiesce_all(Attempt& attempt) {
+  for (const PlannedFunction& function : set_.functions) {
+    for (std::string& oddity : quiesce(*function.device, function.before, clock_)) {
+      attempt.oddities.push_back(std::move(oddity));
+    }
+  }
+}
+
+void SetReset::reset_functions(Attempt& attempt) {
+  for (const PlannedFunction& function : set_.functions) {
+    if (!function.device->has_function_reset()) {
+      attempt.is_partial = true;
+      attempt.oddities.push_back(function.device->name() + " has no reset of its own");
+      continue;
+    }
+    const Status status = function.device->function_reset();
+    if (!status) {
+      attempt.faults.push_back(status.error().to_string());
+    }
+  }
+}
+
+void SetReset::wait_for_all(Attempt& attempt) {
+  const milliseconds since = clock_.now();  // one deadline: they were reset together
+  for (const PlannedFunction& function : set_.functions) {
+    const Status ready =
+        wait_until_ready(*function.device, clock_, plan_.options().ready_timeout, since);
+    if (!ready) {
+      attempt.has_lost_function = true;
+      attempt.faults.push_back(ready.error().to_string());
+    }
+  }
+}
+
+void SetReset::check_all(Attempt& attempt) {
+  for (const PlannedFunction& function : set_.functions) {
+    const Status stopped = stop_decoding(*function.device);
+    if (!stopped) {
+      attempt.faults.push_back(stopped.error().to_string());
+    }
+    for (std::string& fault : find_faults(*function.device, function.before, *function.policy)) {
+      attempt.faults.push_back(std::move(fault));
+    }
+  }
+}
+
+Attempt SetReset::attempt(ResetMethod method) {
+  Attempt attempt;
+  quiesce_all(attempt);
+  if (method == ResetMethod::kFunctionReset) {
+    reset_functions(attempt);
+  } else if (method == ResetMethod::kHotReset) {
+    const Status status = host_.hot_reset(*set_.functions.front().device);
+    if (!status) {
+      attempt.has_begun = false;
+      attempt.faults.push_back(status.error().to_string());
+    }
+  }
+  // Also after a reset that failed: the next method must not meet a device that is half awake.
+  wait_for_all(attempt);
+  if (attempt.faults.empty()) {
+    clock_.sleep(set_.settle);
+    check_all(attempt);
+  }
+  return attempt;
+}
+
+ResetCertificate SetReset::certify(ResetMethod method, milliseconds start,
+                                   const Attempt& attempt) const {
+  ResetCertificate certificate;
+  certificate.functions = set_.names();
+  certificate.names = names_of(set_);
+  certificate.method = method;
+  certificate.duration = clock_.now() - start;
+  certificate.is_escalated = is_escalated_;
+  certificate.verdict = attempt.is_partial             ? ResetVerdict::kPartial
+                        : method == ResetMethod::kNone ? ResetVerdict::kUnreset
+                                                       : ResetVerdict::kVerified;
+  certificate.text = fmt::format("{} of {} in {} ms, {}", to_string(method), set_.names(),
+                                 certificate.duration.count(), to_string(certificate.verdict));
+  for (const std::string& oddity : attempt.oddities) {
+    add_sentence(certificate.text, oddity);
+  }
+  if (!history_.empty()) {
+    add_sentence(certificate.text, "before that: " + history_);
+  }
+  return certificate;
+}
+
+ResetCertificate SetReset::refuse(milliseconds start, std::string text) const {
+  ResetCertificate certificate;
+  certificate.functions = set_.names();
+  certificate.names = names_of(set_);
+  certificate.method = set_.rungs.empty() ? ResetMethod::kNone : set_.rungs.back();
+  certificate.duration = clock_.now() - start;
+  certificate.verdict = ResetVerdict::kFailed;
+  certificate.text = std::move(text);
+  return certificate;
+}
+
+std::string SetReset::failure() const {
+  const bool has_gone =
+      std::any_of(set_.functions.begin(), set_.functions.end(),
+                  [](const PlannedFunction& function) { return function.device->is_gone(); });
+  const std::string_view cure =
+      has_gone ? "Start again what served it"
+      : has_lost_function_
+          ? "Switch the host off and on again; a warm reboot may not be enough"
+          : "Reboot the host; if it happens again, switch the host off and on again";
+  return fmt::format("{} did not come back from its reset: {}. {}", set_.names(), history_, cure);
+}
+
+ResetCertificate SetReset::run() {
+  const milliseconds start = clock_.now();
+  if (set_.rungs.empty()) {
+    // What can be done without a reset is done all the same: no DMA, no interrupts.
+    Attempt nothing;
+    quiesce_all(nothing);
+    return refuse(start, no_reset_error(set_).to_string());
+  }
+  for (const ResetMethod method : set_.rungs) {
+    const Attempt result = attempt(method);
+    if (result.faults.empty()) {
+      return certify(method, start, result);
+    }
+    has_lost_function_ = result.has_lost_function;
+    is_escalated_ = is_escalated_ || result.has_begun;
+    std::string faults;
+    for (const std::string& fault : result.faults) {
+      add_sentence(faults, fault);
+    }
+    add_sentence(history_, std::string(to_string(method)) + ": " + faults);
+    log::warn("{} of {} was not enough: {}", to_string(method), set_.names(), faults);
+  }
+  return refuse(start, failure());
+}
+
+}  // namespace
+
+std::string_view to_string(ResetVerdict verdict) {
+  switch (verdict) {
+    case ResetVerdict::kVerified:
+      return "verified";
+    case ResetVerdict::kPartial:
+      return "partly reset and verified";
+    case ResetVerdict::kUnreset:
+      return "not reset, but checked";
+    case ResetVerdict::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+void ResetCertificate::inspect(InspectNode& node) const {
+  node.field("functions", functions);
+  node.field("method", to_string(method));
+  node.field("verdict", to_string(verdict));
+  node.field("duration_ms", static_cast<std::uint64_t>(duration.count()));
+  node.field("text", text);
+}
+
+std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& plan,
+                                        const ResetClock& clock) {
+  // The sets are independent, and most of a reset is waiting: all at once.
+  std::vector<std::future<ResetCertificate>> running;
+  for (const ResetSet& set : plan.sets()) {
+    running.push_back(start_async(clock.policy, [&host, &set, &plan, &clock] {
+      return SetReset(host, set, plan, clock).run();
+    }));
+  }
+  std::vector<ResetCertificate> certificates;
+  certificates.reserve(running.size());
+  for (auto& set : running) {
+    certificates.push_back(set.get());
+  }
+  return certificates;
+}
+
+Status check_all_safe(std::span<const ResetCertificate> certificates) {
+  std::string refusals;
+  for (const ResetCertificate& certificate : certificates) {
+    if (!certificate.is_safe()) {
+      refusals += (refusals.empty() ? "" : ". Also: ") + certificate.text;
+    }
+  }
+  return refusals.empty() ? Status() : Status(Error(ErrorKind::kUnsafeDevice, refusals));
+}
+
+Result<std::vector<ResetCertificate>> run_reset(PhysicalHost& host, const ResetPlan& plan,
+                                                const ResetClock& clock) {
+  auto certificates = reset_all(host, plan, clock);
+  TRY(check_all_safe(certificates));
+  return certificates;
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reset of a guest's functions: quiesce all, reset, wait, check; the next method where the
+// check fails; an honest refusal where none is left. The same sequence at start, at a guest's
+// reboot and at the stop. Missing: removing and rescanning the device, power cycling the slot.
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "devices/physical/reset/reset_plan.hpp"
+
+namespace gpuvm {
+
+enum class ResetVerdict {
+  kVerified,  ///< every function was reset and checked
+  kPartial,   ///< every function was checked, but some have no reset of their own
+  kUnreset,   ///< checked, but not reset, because the configuration says so
+  kFailed,    ///< not safe to use
+};
+std::string_view to_string(ResetVerdict verdict);
+
+/// What one reset did.
+struct ResetCertificate {
+  std::string functions;                        ///< "0000:01:00.0, 0000:01:00.1"
+  std::vector<std::string> names;               ///< the same, one by one
+  ResetMethod method = ResetMethod::kHotReset;  ///< of a failure: the last that was tried
+  std::chrono::milliseconds duration{0};
+  ResetVerdict verdict = ResetVerdict::kVerified;
+  /// One sentence, with what was tried before and what was odd; of a failure what is wrong and what
+  /// the host must do.
+  std::string text;
+
+  /// Resets that were tried before this one did not help; one that the host refused to begin, for
+  /// instance because a device was busy, does not count.
+  bool is_escalated = false;
+
+  bool is_safe() const { return verdict != ResetVerdict::kFailed; }
+  void inspect(InspectNode& node) const;
+};
+
+/// Resets every set of the plan; afterwards decode, bus mastering and interrupts of all functions
+/// are off. Before: vCPUs stopped or the functions made unreachable for them, BARs away from the
+/// guest (a mapped BAR faults during the reset). Takes 0.1 s to minutes: on a vCPU thread only
+/// where its guest asked for a reset, and with no lock held. All sets are tried even if one fails.
+/// Errors: kUnsafeDevice saying what was tried, what is wrong and what the host must do: the guest
+/// must not go on with these devices.
+Result<std::vector<ResetCertificate>> run_reset(PhysicalHost& host, const ResetPlan& plan,
+                                                const ResetClock& clock = ResetClock::real());
+
+/// The same, with a certificate for each set, in the plan's order, of those that failed too.
+std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& plan,
+                                        const ResetClock& clock = ResetClock::real());
+/// Errors: kUnsafeDevice with the text of every failure among them.
+Status check_all_safe(std::span<const ResetCertificate> certificates);
+
+}  // namespace gpuvm

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/physical/vfio/vfio_device.hpp"
+
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "devices/physical/vfio/vfio_io.hpp"
+#include "devices/physical/vfio/vfio_parse.hpp"
+#include "vmm/base/bytes.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/base/units.hpp"
+
+namespace gpuvm {
+
+// The numbers of PhysicalDevice are VFIO's own.
+static_assert(static_cast<std::uint32_t>(RegionIndex::kBar5) == VFIO_PCI_BAR5_REGION_INDEX);
+static_assert(static_cast<std::uint32_t>(RegionIndex::kRom) == VFIO_PCI_ROM_REGION_INDEX);
+static_assert(static_cast<std::uint32_t>(RegionIndex::kConfig) == VFIO_PCI_CONFIG_REGION_INDEX);
+static_assert(static_cast<std::uint32_t>(RegionIndex::kVga) == VFIO_PCI_VGA_REGION_INDEX);
+static_assert(VfioDevice::kRegionCount == VFIO_PCI_NUM_REGIONS);
+static_assert(static_cast<std::uint32_t>(IrqType::kIntx) == VFIO_PCI_INTX_IRQ_INDEX);
+static_assert(static_cast<std::uint32_t>(IrqType::kMsix) == VFIO_PCI_MSIX_IRQ_INDEX);
+static_assert(static_cast<std::uint32_t>(IrqType::kRequest) == VFIO_PCI_REQ_IRQ_INDEX);
+static_assert(VfioDevice::kIrqTypeCount == VFIO_PCI_NUM_IRQS);
+
+namespace {
+
+bool fits(const RegionInfo& info, std::uint64_t offset, std::uint64_t size) {
+  return size <= info.size && offset <= info.size - size;
+}
+
+bool may_map(const RegionInfo& info, const RegionArea& area) {
+  if (!info.mappable || area.size == 0 || !fits(info, area.offset, area.size)) {
+    return false;
+  }
+  if (info.sparse_areas.empty()) {
+    return true;
+  }
+  return std::any_of(info.sparse_areas.begin(), info.sparse_areas.end(),
+                     [&area](const RegionArea& allowed) {
+                       return area.offset >= allowed.offset && area.size <= allowed.size &&
+                              area.offset - allowed.offset <= allowed.size - area.size;
+                     });
+}
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& value) {
+  return std::as_bytes(std::span<const T, 1>(&value, 1));
+}
+
+}  // namespace
+
+VfioDevice::VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd)
+    : bdf_(bdf), group_(group), fd_(std::move(fd)), name_(bdf.to_string()) {}
+
+Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const Bdf& bdf, std::uint32_t group,
+                                                       UniqueFd fd) {
+  std::unique_ptr<VfioDevice> device(new VfioDevice(bdf, group, std::move(fd)));
+  TRY_CONTEXT(device->load_info(), "Opening " + device->name());
+  return device;
+}
+
+Status VfioDevice::load_info() {
+  vfio_device_info info{};
+  info.argsz = sizeof info;
+  const int result = vfio::call_ioctl(fd_.get(), VFIO_DEVICE_GET_INFO, &info);
+  if (result < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot ask VFIO about " + name_, -result);
+  }
+  if ((info.flags & VFIO_DEVICE_FLAGS_PCI) == 0) {
+    return fail(ErrorKind::kHost, "VFIO says that {} is not a PCI function", name_);
+  }
+  has_function_reset_ = (info.flags & VFIO_DEVICE_FLAGS_RESET) != 0;
+  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_regions, kRegionCount); ++i) {
+    TRY(load_region(i));
+  }
+  load_specific_regions(info.num_regions);
+  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_irqs, kIrqTypeCount); ++i) {
+    TRY(load_irq(i));
+  }
+  return {};
+}
+
+/// Regions behind those of PCI, which belong to a vendor's devices.
+void VfioDevice::load_specific_regions(std::uint32_t count) {
+  constexpr std::uint32_t kMost = 32;
+  for (std::uint32_t i = kRegionCount; i < std::min(count, kMost); ++i) {
+    regions_.emplace_back();
+    if (const auto loaded = load_region(i); !loaded) {
+      log::debug("{}", loaded.error().to_string());  // most guests need none of them
+    }
+  }
+}
+
+std::vector<RegionIndex> VfioDevice::specific_regions() const {
+  std::vector<RegionIndex> found;
+  for (std::size_t i = kRegionCount; i < regions_.size(); ++i) {
+    if (regions_[i].info.type && regions_[i].info.size != 0) {
+      found.push_back(static_cast<RegionIndex>(i));
+    }
+  }
+  return found;
+}
+
+Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t index) const {
+  vfio_region_info seed{};
+  seed.index = index;
+  int error = 0;
+  const auto answer = vfio::call_sized(
+      [&](std::span<std::byte> argument) {
+        error = -vfio::call_ioctl(fd_.get(), VFIO_DEVICE_GET_REGION_INFO, argument.data());
+        return error;
+      },
+      bytes_of(seed), fmt::format("Cannot ask VFIO about region {} of {}", index, name_));
+  // A function without legacy VGA has no VGA region, and says so by EINVAL.
+  if (!answer && error == EINVAL) {
+    return std::optional<vfio::ParsedRegion>();
+  }
+  if (!answer) {
+    return answer.error();
+  }
+  return std::optional(TRY(vfio::parse_region_info(*answer)));
+}
+
+Result<std::uint64_t> VfioDevice::ask_region_size(RegionIndex index) {
+  const auto region = TRY(ask_region(static_cast<std::uint32_t>(index)));
+  return region ? region->info.size : std::uint64_t{0};
+}
+
+Status VfioDevice::load_region(std::uint32_t index) {
+  if (auto region = TRY(ask_region(index))) {
+    regions_[index] = {std::move(region->info), region->file_offset};
+  }
+  return {};
+}
+
+Status VfioDevice::load_irq(std::uint32_t index) {
+  vfio_irq_info info{};
+  info.argsz = sizeof info;
+  info.index = index;
+  const int result = vfio::call_ioctl(fd_.get(), VFIO_DEVICE_GET_IRQ_INFO, &info);
+  if (result == -EINVAL) {
+    return {};  // for instance the error interrupt of a conventional PCI function
+  }
+  if (result < 0) {
+    return fail_errno(ErrorKind::kHost,
+                      fmt::format("Cannot ask VFIO about interrupt type {} of {}", index, name_),
+                      -result);
+  }
+  constexpr std::uint32_t kMsixMaximum = 2048;  // PCI Express Base 6.0, 7.7.2.2
+  irqs_[index].info.count = std::min(info.count, kMsixMaximum);
+  irqs_[index].info.maskable = (info.flags & VFIO_IRQ_INFO_MASKABLE) != 0;
+  return {};
+}
+
+const RegionInfo& VfioDevice::region(RegionIndex index) const {
+  return regions_.at(static_cast<std::size_t>(index)).info;
+}
+
+IrqInfo VfioDevice::irq(IrqType type) const {
+  return irqs_.at(static_cast<std::size_t>(type)).info;
+}
+
+Error VfioDevice::access_error(const char* verb, RegionIndex index, std::uint64_t offset,
+                               int error) const {
+  return fail_errno(ErrorKind::kHost,
+                    fmt::format("Cannot {} region {} of {} at offset {:#x} (has the device gone?)",
+                                verb, static_cast<std::uint32_t>(index), name_, offset),
+                    error);
+}
+
+Status VfioDevice::read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) {
+  const Region& region = regions_.at(static_cast<std::size_t>(index));
+  if (!region.info.readable || !fits(region.info, offset, out.size())) {
+    return access_error("read", index, offset, EINVAL);
+  }
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = ::pread(fd_.get(), out.data() + done, out.size() - done,
+                                static_cast<off_t>(region.file_offset + offset + done));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      return access_error("read", index, offset, got == 0 ? EIO : errno);
+    }
+    done += static_cast<std::size_t>(got);
+  }
+  return {};
+}
+
+Status VfioDevice::write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) {
+  const Region& region = regions_.at(static_cast<std::size_t>(index));
+  if (!region.info.writable || !fits(region.info, offset, in.size())) {
+    return access_error("write", index, offset, EINVAL);
+  }
+  std::size_t done = 0;
+  while (done < in.size()) {
+    const ssize_t put = ::pwrite(fd_.get(), in.data() + done, in.size() - done,
+                                 static_cast<off_t>(region.file_offset + offset + done));
+    if (put < 0 && errno == EINTR) {
+      continue;
+    }
+    if (put <= 0) {
+      return access_error("write", index, offset, put == 0 ? EIO : errno);
+    }
+    done += static_cast<std::size_t>(put);
+  }
+  return {};
+}
+
+Status VfioDevice::write_on_event(RegionIndex index, std::uint64_t offset, unsigned size,
+                                  std::uint64_t value, int event_fd) {
+  const Region& region = regions_.at(static_cast<std::size_t>(index));
+  if (!region.info.writable || !fits(region.info, offset, size)) {
+    return access_error("write", index, offset, EINVAL);
+  }
+  vfio_device_ioeventfd request{};
+  request.argsz = sizeof request;
+  request.flags = size;  // VFIO_DEVICE_IOEVENTFD_8 to _64 are the numbers of bytes
+  request.offset = region.file_offset + offset;
+  request.data = value;
+  request.fd = event_fd;
+  const int result = vfio::call_ioctl(fd_.get(), VFIO_DEVICE_IOEVENTFD, &request);
+  if (result < 0) {
+    return fail_errno(
+        ErrorKind::kHost,
+        fmt::format("Cannot let events write to BAR {} of {}", static_cast<unsigned>(index), name_),
+        -result);
+  }
+  return {};
+}
+
+Result<MappedRegion> VfioDevice::map(RegionIndex index, RegionArea area, std::uint64_t alignment) {
+  const Region& region = regions_.at(static_cast<std::size_t>(index));
+  if (!may_map(region.info, area)) {
+    return fail(ErrorKind::kHost, "Region {} of {} cannot be mapped at {:#x}, {:#x} bytes",
+                static_cast<std::uint32_t>(index), name_, area.offset, area.size);
+  }
+  MapRequest request;
+  request.fd = fd_.get();
+  request.offset = region.file_offset + area.offset;
+  request.size = area.size;
+  request.alignment = alignment;
+  request.writable = region.info.writable;
+  return TRY_CONTEXT(
+      MappedRegion::create(request),
+      fmt::format("Mapping region {} of {}", static_cast<std::uint32_t>(index), name_));
+}
+
+Status VfioDevice::set_irqs(std::span<const std::byte> argument, const char* what) {
+  const int result = vfio::call_ioctl(fd_.get(), VFIO_DEVICE_SET_IRQS, argument.data());
+  if (result < 0) {
+    return fail_errno(ErrorKind::kHost, fmt::format("Cannot {} of {}", what, name_), -result);
+  }
+  if (result > 0) {
+    return fail(ErrorKind::kHost, "Cannot {} of {}: the kernel has {} vectors only", what, name_,
+                result);
+  }
+  return {};
+}
+
+void VfioDevice::tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled) {
+  Irq& irq = irqs_.at(static_cast<std::size_t>(type));
+  if (enabled < wanted && !irq.is_short) {
+    log::warn(
+        "{}: The host has {} interrupt vectors for it in place of {}: those behind them stay "
+        "silent",
+        name_, enabled, wanted);
+    irq.is_short = true;
+  }
+}
+
+Status VfioDevice::set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) {
+  Irq& irq = irqs_.at(static_cast<std::size_t>(type));
+  if (fds.empty() || fds.size() > irq.info.count || start > irq.info.count - fds.size()) {
+    return fail(ErrorKind::kInternal, "Vectors {} to {} of {} do not exist: it has {}", start,
+                start + fds.size(), name_, irq.info.count);
+  }
+  // The kernel counts from vector 0.
+  const int enabled = vfio::enable_as_many(
+      [this, type, start, fds](int count) {
+        const auto some = fds.first(static_cast<std::size_t>(count) - start);
+        return vfio::call_ioctl(
+            fd_.get(), VFIO_DEVICE_SET_IRQS,
+            vfio::build_irq_set(type, vfio::IrqAction::kTrigger, start, 0, some).data());
+      },
+      static_cast<int>(start + fds.size()), static_cast<int>(start + 1));
+  if (enabled < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot connect the interrupts of " + name_, -enabled);
+  }
+  tell_missing_vectors(type, start + fds.size(), static_cast<std::size_t>(enabled));
+  irq.is_enabled = true;
+  return {};
+}
+
+Status VfioDevice::disable_irqs(IrqType type) {
+  Irq& irq = irqs_.at(static_cast<std::size_t>(type));
+  // The kernel refuses to disable a type that is not enabled.
+  if (!irq.is_enabled) {
+    return {};
+  }
+  TRY(set_irqs(vfio::build_irq_set(type, vfio::IrqAction::kTrigger, 0, 0, {}),
+               "disconnect the interrupts"));
+  irq.is_enabled = false;
+  return {};
+}
+
+Status VfioDevice::set_intx_unmask_fd(int fd) {
+  return set_irqs(vfio::build_irq_set(IrqType::kIntx, vfio::IrqAction::kUnmask, 0, 1,
+                                      std::span<const int>(&fd, 1)),
+                  "connect the unmask event of INTx");
+}
+
+Status VfioDevice::set_intx_masked(bool masked) {
+  const auto action = masked ? vfio::IrqAction::kMask : vfio::IrqAction::kUnmask;
+  return set_irqs(vfio::build_irq_set(IrqType::kIntx, action, 0, 1, {}),
+                  masked ? "mask INTx" : "unmask INTx");
+}
+
+Status VfioDevice::function_reset() {
+  const auto pause = [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); };
+  const int error = vfio::retry_while_busy(
+      [this] { return -vfio::call_ioctl(fd_.get(), VFIO_DEVICE_RESET, 0); }, pause);
+  if (error != 0) {
+    return fail_errno(ErrorKind::kHost, "Function reset of " + name_ + " failed", error);
+  }
+  return {};
+}
+
+}  // namespace gpuvm

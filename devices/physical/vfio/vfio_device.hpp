@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// VfioDevice: one PCI function behind the kernel's vfio-pci (Linux, include/uapi/linux/vfio.h,
+// "DEVICE" ioctls). Missing: migration, low-power features, use of device-specific regions.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "devices/physical/physical_device.hpp"
+#include "devices/physical/vfio/vfio_parse.hpp"
+#include "vmm/base/bdf.hpp"
+#include "vmm/base/unique_fd.hpp"
+
+namespace gpuvm {
+
+class VfioDevice final : public PhysicalDevice {
+ public:
+  static constexpr std::size_t kRegionCount = 9;
+  static constexpr std::size_t kIrqTypeCount = 5;
+
+  /// Asks an opened device file for its regions and interrupts. Errors: kHost.
+  static Result<std::unique_ptr<VfioDevice>> create(const Bdf& bdf, std::uint32_t group,
+                                                    UniqueFd fd);
+
+  const Bdf& bdf() const { return bdf_; }
+  std::uint32_t group() const { return group_; }
+  int fd() const { return fd_.get(); }
+
+  const std::string& name() const override { return name_; }
+  const RegionInfo& region(RegionIndex index) const override;
+  Result<std::uint64_t> ask_region_size(RegionIndex index) override;
+  std::vector<RegionIndex> specific_regions() const override;
+  Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override;
+  Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override;
+  Status write_on_event(RegionIndex index, std::uint64_t offset, unsigned size, std::uint64_t value,
+                        int event_fd) override;
+  Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) override;
+  IrqInfo irq(IrqType type) const override;
+  Status set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) override;
+  Status disable_irqs(IrqType type) override;
+  Status set_intx_unmask_fd(int fd) override;
+  Status set_intx_masked(bool masked) override;
+  bool has_function_reset() const override { return has_function_reset_; }
+  Status function_reset() override;
+
+ private:
+  struct Region {
+    RegionInfo info;
+    std::uint64_t file_offset = 0;
+  };
+  struct Irq {
+    IrqInfo info;
+    bool is_enabled = false;
+    bool is_short = false;  ///< that the host has fewer vectors than asked for was said
+  };
+  VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd);
+  Status load_info();
+  Status load_region(std::uint32_t index);
+  /// Nothing where the function has no such region.
+  Result<std::optional<vfio::ParsedRegion>> ask_region(std::uint32_t index) const;
+  void load_specific_regions(std::uint32_t count);
+  Status load_irq(std::uint32_t index);
+  Status set_irqs(std::span<const std::byte> argument, const char* what);
+  void tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled);
+  Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;
+
+  Bdf bdf_;
+  std::uint32_t group_;
+  UniqueFd fd_;
+  std::string name_;
+  /// Device-specific ones are behind those of PCI.
+  std::vector<Region> regions_ = std::vector<Region>(kRegionCount);
+  std::array<Irq, kIrqTypeCount> irqs_;
+  bool has_function_reset_ = false;
+};
+
+}  // namespace gpuvm

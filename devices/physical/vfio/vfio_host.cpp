@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/physical/vfio/vfio_host.hpp"
+
+#include <fcntl.h>
+#include <linux/vfio.h>
+
+#include <cerrno>
+#include <set>
+#include <thread>
+
+#include "devices/physical/vfio/vfio_io.hpp"
+#include "devices/physical/vfio/vfio_parse.hpp"
+#include "vmm/base/bytes.hpp"
+#include "vmm/base/units.hpp"
+#include "vmm/host/driver_binding.hpp"
+#include "vmm/host/host_check.hpp"
+#include "vmm/host/iommu_group.hpp"
+#include "vmm/host/pci_device.hpp"
+
+namespace gpuvm {
+namespace {
+
+Error not_viable_error(std::uint32_t group) {
+  return fail(ErrorKind::kHost,
+              "IOMMU group {} is not viable: the host drives another function of it; `ls "
+              "/sys/kernel/iommu_groups/{}/devices` lists them: add them to the configuration, set "
+              "functions = \"all\", or bind them to vfio-pci",
+              group, group);
+}
+
+Error map_error(int error, Iova at, std::uint64_t size) {
+  const std::string what =
+      fmt::format("Cannot give devices {:#x} bytes of guest memory at {:#x}", size, at.value());
+  switch (error) {
+    case ENOMEM:
+      return fail(ErrorKind::kHost,
+                  "{}: not enough memory may be locked; raise `ulimit -l` or LimitMEMLOCK= of the "
+                  "systemd unit to the guest's memory, or run as root",
+                  what);
+    case ENOSPC:
+      return fail(ErrorKind::kHost,
+                  "{}: all mappings of the container are used up; raise dma_entry_limit of the "
+                  "module vfio_iommu_type1",
+                  what);
+    case EEXIST:
+      return fail(ErrorKind::kInternal, "{}: something is mapped there already", what);
+    default:
+      return fail_errno(ErrorKind::kHost, what, error);
+  }
+}
+
+Result<std::uint32_t> group_of(const HostSystem& host, const Bdf& bdf) {
+  const IommuGroup group = TRY(IommuGroup::of(host, bdf));
+  const HostPciDevice device = TRY(HostPciDevice::open(host, bdf));
+  const auto driver = device.driver();
+  if (!driver || !is_vfio_driver(*driver)) {
+    return fail(
+        ErrorKind::kHost,
+        "{} is bound to {} and not to vfio-pci: bind it at boot, or let gpuvm bind it (managed = "
+        "true)",
+        bdf.to_string(), driver ? *driver : "no driver");
+  }
+  return group.number();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<VfioHost>> VfioHost::open(const std::vector<Bdf>& functions,
+                                                 const HostSystem& host) {
+  std::unique_ptr<VfioHost> self(new VfioHost());
+  std::vector<std::uint32_t> groups;
+  groups.reserve(functions.size());
+  for (const Bdf& bdf : functions) {
+    groups.push_back(TRY(group_of(host, bdf)));
+  }
+  TRY(self->open_container(host));
+  for (const std::uint32_t group : std::set<std::uint32_t>(groups.begin(), groups.end())) {
+    TRY(self->add_group(host, group));
+  }
+  if (!functions.empty()) {
+    TRY(self->set_iommu());
+    TRY(self->load_iommu_info());
+  }
+  for (std::size_t i = 0; i < functions.size(); ++i) {
+    TRY(self->add_device(functions[i], groups[i]));
+  }
+  return self;
+}
+
+Status VfioHost::open_container(const HostSystem& host) {
+  container_ = UniqueFd(::open(host.path("/dev/vfio/vfio").c_str(), O_RDWR | O_CLOEXEC));
+  if (!container_) {
+    return fail_errno(ErrorKind::kHost,
+                      "Cannot open /dev/vfio/vfio (load the module with `modprobe vfio-pci`, and "
+                      "run as root or as the owner of /dev/vfio)");
+  }
+  const int version = vfio::call_ioctl(container_.get(), VFIO_GET_API_VERSION, 0);
+  if (version != VFIO_API_VERSION) {
+    return fail(ErrorKind::kHost, "The kernel's VFIO speaks version {}, not {}", version,
+                VFIO_API_VERSION);
+  }
+  if (vfio::call_ioctl(container_.get(), VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU) <= 0) {
+    return fail(ErrorKind::kHost,
+                "The kernel's VFIO has no type1 v2 IOMMU: load the module vfio_iommu_type1");
+  }
+  return {};
+}
+
+Status VfioHost::add_group(const HostSystem& host, std::uint32_t number) {
+  const std::string path = host.path(fmt::format("/dev/vfio/{}", number));
+  UniqueFd group(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!group && errno == EBUSY) {
+    return group_busy_error(host, number);
+  }
+  if (!group) {
+    return fail_errno(ErrorKind::kHost, "Cannot open " + path + " (run as root or as its owner)");
+  }
+  vfio_group_status status{};
+  status.argsz = sizeof status;
+  const int asked = vfio::call_ioctl(group.get(), VFIO_GROUP_GET_STATUS, &status);
+  if (asked < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot ask about " + path, -asked);
+  }
+  if ((status.flags & VFIO_GROUP_FLAGS_VIABLE) == 0) {
+    return not_viable_error(number);
+  }
+  const int container = container_.get();
+  const int attached = vfio::call_ioctl(group.get(), VFIO_GROUP_SET_CONTAINER, &container);
+  if (attached == -EPERM) {
+    return not_viable_error(number);
+  }
+  if (attached < 0) {
+    return fail_errno(ErrorKind::kHost, fmt::format("Cannot attach IOMMU group {}", number),
+                      -attached);
+  }
+  groups_.emplace(number, std::move(group));
+  return {};
+}
+
+Status VfioHost::set_iommu() {
+  const int result = vfio::call_ioctl(container_.get(), VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
+  if (result == -EPERM) {
+    return fail(ErrorKind::kHost,
+                "The host's IOMMU cannot isolate interrupts, so the kernel refuses passthrough: "
+                "switch on interrupt remapping (x2APIC) in the BIOS, or, accepting that a guest "
+                "can disturb the host, set allow_unsafe_interrupts=1 of vfio_iommu_type1");
+  }
+  if (result < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot set up the IOMMU for the guest", -result);
+  }
+  return {};
+}
+
+Status VfioHost::load_iommu_info() {
+  vfio_iommu_type1_info seed{};
+  const auto answer = TRY(vfio::call_sized(
+      [this](std::span<std::byte> argument) {
+        return -vfio::call_ioctl(container_.get(), VFIO_IOMMU_GET_INFO, argument.data());
+      },
+      std::as_bytes(std::span<const vfio_iommu_type1_info, 1>(&seed, 1)),
+      "Cannot ask VFIO about the IOMMU"));
+  iova_ranges_ = TRY(vfio::parse_iommu_info(answer)).ranges;
+  return {};
+}
+
+Status VfioHost::add_device(const Bdf& bdf, std::uint32_t group) {
+  const std::string name = bdf.to_string();
+  const int fd = vfio::call_ioctl(groups_.at(group).get(), VFIO_GROUP_GET_DEVICE_FD, name.c_str());
+  switch (fd) {
+    case -ENODEV:
+      return fail(ErrorKind::kHost,
+                  "VFIO does not know {} in IOMMU group {}: bind it to vfio-pci first", name,
+                  group);
+    case -EBUSY:
+      return fail(ErrorKind::kHost, "{} is in use by another process: stop that guest first", name);
+    default:
+      break;
+  }
+  if (fd < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot open " + name + " (`dmesg | tail` may say why)",
+                      -fd);
+  }
+  devices_.push_back(TRY(VfioDevice::create(bdf, group, UniqueFd(fd))));
+  return {};
+}
+
+std::vector<PhysicalDevice*> VfioHost::devices() const {
+  std::vector<PhysicalDevice*> pointers;
+  for (const auto& device : devices_) {
+    pointers.push_back(device.get());
+  }
+  return pointers;
+}
+
+std::vector<int> VfioHost::group_fds() const {
+  std::vector<int> fds;
+  for (const auto& [number, fd] : groups_) {
+    fds.push_back(fd.get());
+  }
+  return fds;
+}
+
+Result<VfioDevice*> VfioHost::find(const PhysicalDevice& device) const {
+  for (const auto& ours : devices_) {
+    if (ours.get() == &device) {
+      return ours.get();
+    }
+  }
+  return fail(ErrorKind::kInternal, "{} does not belong to this VFIO container", device.name());
+}
+
+Status VfioHost::map_dma(Iova at, const DmaMemory& memory) {
+  const std::uint64_t size = memory.bytes.size();
+  if (size == 0 || !is_aligned(at.value() | size, kPageSize)) {
+    return fail(ErrorKind::kInternal, "DMA mapping at {:#x} of {:#x} bytes is not whole pages",
+                at.value(), size);
+  }
+  TRY(vfio::check_iova(iova_ranges_, at, size));
+  vfio_iommu_type1_dma_map request{};
+  request.argsz = sizeof request;
+  request.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+  // SAFETY: the kernel pins these pages; the caller keeps the mapping until unmap_dma or our end.
+  request.vaddr = reinterpret_cast<std::uintptr_t>(memory.bytes.data());
+  request.iova = at.value();
+  request.size = size;
+  const int result = vfio::call_ioctl(container_.get(), VFIO_IOMMU_MAP_DMA, &request);
+  if (result < 0) {
+    return map_error(-result, at, size);
+  }
+  return {};
+}
+
+Status VfioHost::unmap_dma(Iova at, std::uint64_t size) {
+  vfio_iommu_type1_dma_unmap request{};
+  request.argsz = sizeof request;
+  request.iova = at.value();
+  request.size = size;
+  const int result = vfio::call_ioctl(container_.get(), VFIO_IOMMU_UNMAP_DMA, &request);
+  if (result < 0) {
+    return fail_errno(
+        ErrorKind::kHost,
+        fmt::format("Cannot take {:#x} bytes of memory at {:#x} from devices", size, at.value()),
+        -result);
+  }
+  // The kernel says how much it unmapped; a part only would leave a device access to the rest.
+  if (request.size != size) {
+    return fail(ErrorKind::kInternal, "Only {:#x} of {:#x} bytes at {:#x} were unmapped",
+                request.size, size, at.value());
+  }
+  return {};
+}
+
+Result<std::vector<HotResetMember>> VfioHost::hot_reset_set(PhysicalDevice& device) {
+  const VfioDevice* const ours = TRY(find(device));
+  // Room for 256 functions: older kernels do not say how much they need.
+  std::vector<std::byte> seed(sizeof(vfio_pci_hot_reset_info) +
+                              256 * sizeof(vfio_pci_dependent_device));
+  const auto answer = TRY(vfio::call_sized(
+      [ours](std::span<std::byte> argument) {
+        return -vfio::call_ioctl(ours->fd(), VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, argument.data());
+      },
+      seed, "The kernel offers no hot reset of " + device.name()));
+  return vfio::parse_hot_reset_info(answer);
+}
+
+Status VfioHost::hot_reset(PhysicalDevice& device) {
+  const VfioDevice* const ours = TRY(find(device));
+  std::set<std::uint32_t> numbers;
+  for (const HotResetMember& member : TRY(hot_reset_set(device))) {
+    if (!groups_.contains(member.group)) {
+      return fail(ErrorKind::kHost,
+                  "A hot reset of {} would also reset {} (IOMMU group {}), which is not ours: add "
+                  "it to the configuration or set functions = \"all\"",
+                  device.name(), member.bdf.to_string(), member.group);
+    }
+    numbers.insert(member.group);
+  }
+  std::vector<int> fds;
+  fds.reserve(numbers.size());
+  for (const std::uint32_t number : numbers) {
+    fds.push_back(groups_.at(number).get());
+  }
+  const auto argument = vfio::build_hot_reset(fds);
+  const int error = vfio::retry_while_busy(
+      [&] { return -vfio::call_ioctl(ours->fd(), VFIO_DEVICE_PCI_HOT_RESET, argument.data()); },
+      [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); });
+  if (error == EINVAL) {
+    return fail(ErrorKind::kHost,
+                "Hot reset of {} was refused: every function of its slot must be bound to "
+                "vfio-pci; set functions = \"all\"",
+                device.name());
+  }
+  if (error != 0) {
+    return fail_errno(ErrorKind::kHost, "Hot reset of " + device.name() + " failed", error);
+  }
+  return {};
+}
+
+}  // namespace gpuvm

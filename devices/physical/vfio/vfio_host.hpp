@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// VfioHost: one VFIO container (type1 v2 IOMMU) with the groups of all functions of a guest
+// (Linux, Documentation/driver-api/vfio.rst). Missing: iommufd and the per-device character files
+// (kernel 6.6), VFIO without an IOMMU, VF tokens.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "devices/physical/physical_device.hpp"
+#include "devices/physical/vfio/vfio_device.hpp"
+#include "vmm/base/unique_fd.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm {
+
+/// Control thread only, but for hot resets, DMA mappings and the devices' own region accesses: any
+/// thread.
+/// Destroy it after every mapping
+/// of a device's region, after the VM that holds the groups, and before the DriverBinding.
+class VfioHost final : public PhysicalHost {
+ public:
+  /// Opens functions that are bound to a VFIO driver. The kernel resets each one as it is opened.
+  /// Errors: kConfig (absent), kHost naming the group, who holds it and the cure.
+  static Result<std::unique_ptr<VfioHost>> open(const std::vector<Bdf>& functions,
+                                                const HostSystem& host = HostSystem());
+
+  /// In the order of open().
+  std::size_t device_count() const { return devices_.size(); }
+  VfioDevice& device(std::size_t index) { return *devices_.at(index); }
+  /// For the reset sequence.
+  std::vector<PhysicalDevice*> devices() const;
+  /// For KVM's VFIO device (KVM_DEV_VFIO_FILE_ADD); they stay ours.
+  std::vector<int> group_fds() const;
+  /// IOVAs that may be mapped; empty where the kernel does not say.
+  std::span<const IovaRange> iova_ranges() const { return iova_ranges_; }
+
+  Status map_dma(Iova at, const DmaMemory& memory) override;
+  Status unmap_dma(Iova at, std::uint64_t size) override;
+  Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
+  Status hot_reset(PhysicalDevice& device) override;
+
+ private:
+  VfioHost() = default;
+  Status open_container(const HostSystem& host);
+  Status add_group(const HostSystem& host, std::uint32_t number);
+  Status set_iommu();
+  Status add_device(const Bdf& bdf, std::uint32_t group);
+  Status load_iommu_info();
+  Result<VfioDevice*> find(const PhysicalDevice& device) const;
+
+  // Destroyed in reverse: devices, groups, container.
+  UniqueFd container_;
+  std::map<std::uint32_t, UniqueFd> groups_;
+  std::vector<std::unique_ptr<VfioDevice>> devices_;
+  std::vector<IovaRange> iova_ranges_;
+};
+
+}  // namespace gpuvm

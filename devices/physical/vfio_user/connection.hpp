@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connection: commands to one vfio-user server and their answers. A thread of its own reads what
+// comes, so that several threads may have commands under way and a server that leaves is noticed at
+// once. A server that breaks the protocol, or takes too long, is gone for good: no answer of it
+// would be worth anything. Missing: reconnecting; commands from the server (DMA by messages) are
+// refused, since it gets all memory as files; a second socket for those (twin_socket).
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "devices/physical/vfio_user/message_socket.hpp"
+
+namespace gpuvm::vfio_user {
+
+class Connection {
+ public:
+  struct Options {
+    std::string name;                          ///< of the server, for messages: its socket's path
+    std::chrono::milliseconds timeout{10000};  ///< for an answer
+    /// Called once when the server has gone, from any thread, with no lock held.
+    std::function<void()> on_lost;
+  };
+  struct Reply {
+    Bytes payload;
+    std::vector<UniqueFd> fds;
+  };
+  /// What a command may be answered with; anything else breaks the protocol.
+  struct Expect {
+    std::size_t payload = 0;  ///< at most, bytes
+    std::size_t fds = 0;      ///< at most
+  };
+
+  /// Agrees on the version. Errors: kHost.
+  static Result<std::unique_ptr<Connection>> create(MessageSocket socket, Options options);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  const ServerLimits& limits() const { return limits_; }
+
+  /// Sends and waits for the answer, at most `timeout` (0: the usual one), or longer while the
+  /// server is busy with a command that may take longer: many do one thing at a time. Errors:
+  /// kHost; the server refused (then refusal() tells its errno), or it has gone. Any thread.
+  Result<Reply> call(Command command, std::span<const std::byte> payload, std::span<const int> fds,
+                     Expect expect, std::chrono::milliseconds timeout = {});
+  /// As call(); the errno value of a refusal is in `refusal`, 0 otherwise.
+  Result<Reply> call(Command command, std::span<const std::byte> payload, std::span<const int> fds,
+                     Expect expect, std::chrono::milliseconds timeout, int& refusal);
+
+  /// Any thread.
+  bool is_lost() const;
+  Error lost_error() const;
+  /// For what a parser found wrong with an answer: the server is gone from here on.
+  void lose(const std::string& reason);
+
+ private:
+  struct Pending {
+    Command command;
+    Expect expect;
+    bool is_done = false;
+    std::uint32_t flags = 0;
+    std::uint32_t error = 0;
+    Reply reply;
+    std::chrono::milliseconds limit{0};
+    std::chrono::steady_clock::time_point deadline = {};
+  };
+
+  Connection(MessageSocket socket, Options options);
+  Status negotiate();
+  void read_messages();
+  Status take(Message message);
+  Status refuse_command(const Header& header);
+  Status send(const Header& header, std::span<const std::byte> payload, std::span<const int> fds);
+  Result<std::uint16_t> enter(Pending& pending);
+  bool wait_for(std::unique_lock<std::mutex>& lock, const Pending& pending);
+  void give_more_time_to_others();
+  Result<Reply> finish(Pending& pending, int& refusal) const;
+
+  const Options options_;
+  MessageSocket socket_;
+  ServerLimits limits_;
+  std::mutex send_mutex_;     ///< keeps messages whole
+  mutable std::mutex mutex_;  ///< guards what follows
+  std::condition_variable changed_;
+  std::map<std::uint16_t, Pending*> pending_;
+  std::uint16_t next_id_ = 1;
+  bool is_lost_ = false;
+  std::string reason_;
+  std::thread reader_;
+};
+
+}  // namespace gpuvm::vfio_user

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/physical/vfio_user/message_socket.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "vmm/base/bytes.hpp"
+
+namespace gpuvm::vfio_user {
+namespace {
+
+/// More than we send with any message (see ServerLimits).
+constexpr std::size_t kMaxSentFds = 16;
+
+template <std::size_t N>
+struct ControlBuffer {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(N * sizeof(int))> bytes{};
+};
+
+/// Takes the descriptors out of received ancillary data; all of them, so that none leaks.
+std::vector<UniqueFd> take_fds(msghdr& message) {
+  std::vector<UniqueFd> fds;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+      continue;
+    }
+    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      // SAFETY: the kernel wrote `count` descriptors behind the header.
+      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+  return fds;
+}
+
+void attach_fds(msghdr& message, ControlBuffer<kMaxSentFds>& control, std::span<const int> fds) {
+  message.msg_control = control.bytes.data();
+  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+  cmsghdr* const part = CMSG_FIRSTHDR(&message);
+  part->cmsg_level = SOL_SOCKET;
+  part->cmsg_type = SCM_RIGHTS;
+  part->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(part), fds.data(), fds.size_bytes());
+}
+
+Error closed_error(int error) {
+  if (error == 0 || error == ECONNRESET || error == EPIPE) {
+    return fail(ErrorKind::kHost, "it closed the connection");
+  }
+  if (error == EAGAIN || error == EWOULDBLOCK) {
+    return fail(ErrorKind::kHost, "it does not read what is sent to it");
+  }
+  return fail_errno(ErrorKind::kHost, "the connection broke", error);
+}
+
+}  // namespace
+
+Result<MessageSocket> MessageSocket::connect(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return fail(ErrorKind::kConfig, "The path of a socket has 1 to {} characters: {}",
+                sizeof address.sun_path - 1, path);
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) {
+    return fail_errno(ErrorKind::kHost, "Cannot create a socket");
+  }
+  // SAFETY: sockaddr_un is what AF_UNIX's address is.
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return fail_errno(
+        ErrorKind::kHost,
+        fmt::format("Cannot reach a vfio-user server at {} (start it first, and let this user "
+                    "write to its socket)",
+                    path));
+  }
+  return MessageSocket(std::move(fd));
+}
+
+Status MessageSocket::set_send_timeout(std::chrono::milliseconds time) {
+  const timeval limit{.tv_sec = time.count() / 1000, .tv_usec = time.count() % 1000 * 1000};
+  if (::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot limit the time of a socket");
+  }
+  return {};
+}
+
+Status MessageSocket::send(Header header, std::span<const std::byte> payload,
+                           std::span<const int> fds) {
+  if (fds.size() > kMaxSentFds || payload.size() > kMaxPayload) {
+    return fail(ErrorKind::kInternal, "A vfio-user message is too long");
+  }
+  header.size = static_cast<std::uint32_t>(sizeof header + payload.size());
+  Bytes bytes;
+  append_bytes(bytes, header);
+  bytes.insert(bytes.end(), payload.begin(), payload.end());
+  ControlBuffer<kMaxSentFds> control;
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    iovec rest{.iov_base = bytes.data() + done, .iov_len = bytes.size() - done};
+    msghdr message{};
+    message.msg_iov = &rest;
+    message.msg_iovlen = 1;
+    if (done == 0 && !fds.empty()) {
+      attach_fds(message, control, fds);
+    }
+    const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) {
+      continue;
+    }
+    if (sent < 0) {
+      return closed_error(errno);
+    }
+    done += static_cast<std::size_t>(sent);
+  }
+  return {};
+}
+
+/// Descriptors come with the first bytes of their message.
+Result<Header> MessageSocket::receive_header(std::vector<UniqueFd>& fds) {
+  Header header{};
+  std::size_t done = 0;
+  while (done < sizeof header) {
+    // SAFETY: `done` is less than the size of the header.
+    iovec rest{.iov_base = reinterpret_cast<std::byte*>(&header) + done,
+               .iov_len = sizeof header - done};
+    ControlBuffer<kMaxReceivedFds> control;
+    msghdr message{};
+    message.msg_iov = &rest;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.bytes.size();
+    const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      return closed_error(got < 0 ? errno : 0);
+    }
+    auto more = take_fds(message);
+    fds.insert(fds.end(), std::make_move_iterator(more.begin()),
+               std::make_move_iterator(more.end()));
+    if ((message.msg_flags & MSG_CTRUNC) != 0 || fds.size() > kMaxReceivedFds) {
+      return fail(ErrorKind::kHost, "it sent more than {} file descriptors with a message",
+                  kMaxReceivedFds);
+    }
+    done += static_cast<std::size_t>(got);
+  }
+  return header;
+}
+
+Status MessageSocket::receive_bytes(std::span<std::byte> out) {
+  while (!out.empty()) {
+    // Without room for ancillary data the kernel closes descriptors that come here.
+    const ssize_t got = ::recv(fd_.get(), out.data(), out.size(), 0);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      return closed_error(got < 0 ? errno : 0);
+    }
+    out = out.subspan(static_cast<std::size_t>(got));
+  }
+  return {};
+}
+
+Result<Message> MessageSocket::receive() {
+  Message message;
+  message.header = TRY(receive_header(message.fds));
+  if (message.header.size < sizeof(Header) || message.header.size > sizeof(Header) + kMaxPayload) {
+    return fail(ErrorKind::kHost, "it sent a message of {} bytes", message.header.size);
+  }
+  message.payload.resize(message.header.size - sizeof(Header));
+  TRY(receive_bytes(message.payload));
+  return message;
+}
+
+void MessageSocket::shut_down() const {
+  ::shutdown(fd_.get(), SHUT_RDWR);
+}
+
+}  // namespace gpuvm::vfio_user

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/memory/background_threads.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <future>
+#include <thread>
+
+namespace gpuvm::background_threads_test {
+namespace {
+
+int policy_of(pthread_t thread) {
+  int policy = -1;
+  sched_param parameters{};
+  pthread_getschedparam(thread, &policy, &parameters);
+  return policy;
+}
+
+/// Whether the kernel lets this process raise a priority that it has lowered; asked of a child, in
+/// another way than the code does.
+bool may_raise_priority() {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool may =
+        ::setpriority(PRIO_PROCESS, 0, 19) == 0 && ::setpriority(PRIO_PROCESS, 0, 0) == 0;
+    ::_exit(may ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status == 0;
+}
+
+/// A thread that takes part until it is told to go.
+class Worker {
+ public:
+  explicit Worker(BackgroundThreads& threads)
+      : thread_([this, &threads] {
+          threads.begin();
+          begun_.set_value();
+          go_.get_future().wait();
+          threads.end();
+        }) {
+    begun_.get_future().wait();
+  }
+  ~Worker() {
+    go_.set_value();
+    thread_.join();
+  }
+  int policy() { return policy_of(thread_.native_handle()); }
+
+ private:
+  std::promise<void> begun_;
+  std::promise<void> go_;
+  std::thread thread_;
+};
+
+class BackgroundThreadsTest : public testing::Test {
+ protected:
+  /// Without the right to raise a priority nothing is lowered.
+  const int lowered_ = may_raise_priority() ? SCHED_IDLE : SCHED_OTHER;
+  BackgroundThreads threads_;
+};
+
+TEST_F(BackgroundThreadsTest, AreIdleUntilSomebodyWaits) {
+  Worker first(threads_);
+  Worker second(threads_);
+  EXPECT_EQ(first.policy(), lowered_);
+  EXPECT_EQ(second.policy(), lowered_);
+  threads_.hurry();
+  EXPECT_EQ(first.policy(), SCHED_OTHER);
+  EXPECT_EQ(second.policy(), SCHED_OTHER);
+}
+
+TEST_F(BackgroundThreadsTest, WhoComesLaterHurriesToo) {
+  threads_.hurry();
+  Worker late(threads_);
+  EXPECT_EQ(late.policy(), SCHED_OTHER);
+}
+
+TEST_F(BackgroundThreadsTest, WhoHasLeftIsForgotten) {
+  { Worker gone(threads_); }
+  threads_.hurry();
+  Worker late(threads_);
+  EXPECT_EQ(late.policy(), SCHED_OTHER);
+}
+
+TEST_F(BackgroundThreadsTest, TheCallerKeepsItsPriority) {
+  EXPECT_EQ(policy_of(pthread_self()), SCHED_OTHER);
+}
+
+}  // namespace
+}  // namespace gpuvm::background_threads_test

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a start is refused for before a device is touched.
+#include "vmm/machine/preview/start_check.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/vmm/host/fake_host.hpp"
+
+namespace gpuvm::start_check_test {
+namespace {
+
+using testing::HasSubstr;
+
+class StartCheckTest : public testing::Test {
+ protected:
+  StartCheckTest() {
+    std::string pattern = testing::TempDir() + "gpuvm-start-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+    config_.boot.kernel = folder_ + "/vmlinuz";
+  }
+  ~StartCheckTest() override { std::filesystem::remove_all(folder_); }
+
+  /// The text of a finding; "" where all is well.
+  std::string finding(std::string_view check, std::vector<HostFunction> functions = {}) {
+    for (const auto& each : check_start(host_, config_, functions)) {
+      if (each.check == check) {
+        return each.outcome ? "" : each.outcome.error().to_string();
+      }
+    }
+    return "no such check";
+  }
+
+  FakeHost host_;
+  Config config_;
+  std::string folder_;
+};
+
+TEST_F(StartCheckTest, KernelAndInitrdAreLookedAt) {
+  EXPECT_THAT(finding("boot files"), HasSubstr("boot.kernel: "));
+  std::ofstream(config_.boot.kernel) << "no kernel";
+  EXPECT_THAT(finding("boot files"), HasSubstr("is not a Linux kernel"));
+  config_.boot.mode = BootMode::kEfiHandover;
+  EXPECT_THAT(finding("boot files"), HasSubstr("is not a Linux kernel"));
+  config_.boot.initrd = folder_ + "/none";
+  EXPECT_THAT(check_initrd(config_.boot).error().to_string(),
+              HasSubstr("boot.initrd: Cannot open the initrd "));
+}
+
+TEST_F(StartCheckTest, UefiFilesAreLookedAtAndNoneIsMade) {
+  config_.boot = {.mode = BootMode::kUefi,
+                  .vars = folder_ + "/guest.vars",
+                  .firmware = folder_ + "/none.fd",
+                  .vars_template = folder_ + "/none.vars"};
+  EXPECT_THAT(finding("boot files"), HasSubstr("boot.firmware: "));
+  EXPECT_FALSE(std::filesystem::exists(*config_.boot.vars));
+}
+
+TEST_F(StartCheckTest, DisksAndNames) {
+  EXPECT_EQ(finding("disks"), "");
+  EXPECT_EQ(finding("names"), "");
+  config_.disks.push_back({.path = folder_ + "/none.img"});
+  EXPECT_THAT(finding("disks"), HasSubstr("disk.0: There is no "));
+  host_.file("/sys/devices/system/cpu/online", "0-3\n");
+  config_.machine.pin = {4};
+  EXPECT_THAT(finding("names"), HasSubstr("machine.pin"));
+  config_.cpu.hyperv = {"relaxd"};
+  EXPECT_THAT(finding("names"), HasSubstr("cpu.hyperv"));
+  config_.cpu.hide = {"xsav"};
+  EXPECT_THAT(finding("names"), HasSubstr("\"xsave\""));
+}
+
+TEST_F(StartCheckTest, SocketOfAServer) {
+  HostFunction function;
+  function.socket = folder_ + "/gpu.sock";
+  const std::string check = "server of " + function.socket;
+  EXPECT_THAT(finding(check, {function}), HasSubstr("start its server first"));
+  std::ofstream(function.socket) << "x";
+  EXPECT_THAT(finding(check, {function}), HasSubstr("is no socket"));
+}
+
+TEST_F(StartCheckTest, EveryFunctionIsBoundAsItsOwnEntrySays) {
+  host_.add_device("0000:01:00.0", "0x030000", 13, "nouveau");
+  host_.add_device("0000:02:00.0", "0x020000", 14, "vfio-pci");
+  HostFunction gpu;
+  gpu.host = bdf_of("0000:01:00.0");
+  HostFunction network;
+  network.host = bdf_of("0000:02:00.0");
+  network.managed = false;
+  EXPECT_EQ(finding("device 0000:01:00.0", {gpu, network}), "");
+  EXPECT_EQ(finding("device 0000:02:00.0", {gpu, network}), "");
+  gpu.managed = false;
+  EXPECT_THAT(finding("device 0000:01:00.0", {gpu, network}), HasSubstr("managed = true"));
+}
+
+}  // namespace
+}  // namespace gpuvm::start_check_test

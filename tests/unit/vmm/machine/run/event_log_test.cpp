@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/run/event_log.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace gpuvm::event_log_test {
+namespace {
+
+using testing::HasSubstr;
+using testing::MatchesRegex;
+
+class EventLogTest : public testing::Test {
+ protected:
+  EventLogTest() : path_(testing::TempDir() + "gpuvm-events-" + std::to_string(::getpid())) {
+    ::unlink(path_.c_str());
+  }
+  ~EventLogTest() override { ::unlink(path_.c_str()); }
+  std::vector<std::string> lines() const {
+    std::vector<std::string> all;
+    std::ifstream file(path_);
+    for (std::string line; std::getline(file, line);) {
+      all.push_back(line);
+    }
+    return all;
+  }
+  const std::string path_;
+};
+
+TEST_F(EventLogTest, EachEventIsALineOfJson) {
+  const auto log = EventLog::open(path_, "main").value();
+  log->state("running", "stopping", {.memory_slots = 6, .heap_bytes = 271840});
+  ResetCertificate certificate;
+  certificate.functions = "0000:01:00.0, 0000:01:00.1";
+  certificate.duration = std::chrono::milliseconds(131);
+  certificate.text = "two\nlines and a \"quote\"";
+  log->reset("stop", certificate);
+  const auto all = lines();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_THAT(all[0],
+              MatchesRegex("\\{\"time\":\"20[0-9T:.-]+Z\",\"guest\":\"main\",\"event\":"
+                           "\"state\",\"from\":\"running\",\"to\":\"stopping\",\"memory_slots\":6,"
+                           "\"heap_bytes\":271840\\}"));
+  EXPECT_THAT(all[1], HasSubstr("\"reason\":\"stop\",\"functions\":\"0000:01:00.0, 0000:01:00.1\","
+                                "\"method\":\"hot reset\",\"verdict\":\"verified\","
+                                "\"duration_ms\":131"));
+}
+
+TEST_F(EventLogTest, AppendsToWhatAnEarlierRunWrote) {
+  EventLog::open(path_, "main").value()->state("a", "b", {});
+  EventLog::open(path_, "main").value()->state("b", "c", {});
+  EXPECT_EQ(lines().size(), 2u);
+}
+
+TEST_F(EventLogTest, PlaceThatCannotBeWrittenIsRefused) {
+  const auto log = EventLog::open("/dev/null/x", "main");
+  ASSERT_FALSE(log);
+  EXPECT_EQ(log.error().kind(), ErrorKind::kUsage);
+}
+
+TEST_F(EventLogTest, PipeThatNobodyReadsDoesNotStopTheMachine) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_FALSE(EventLog::open(path_, "main"));
+}
+
+}  // namespace
+}  // namespace gpuvm::event_log_test

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/boot/platform.hpp"
+
+namespace gpuvm {
+namespace {
+
+RtcCmos::Options clock_options(const GuestMemory& memory) {
+  RtcCmos::Options options;
+  options.memory.below_4g = memory.regions().front().range.size();
+  options.memory.above_4g = memory.size() - options.memory.below_4g;
+  return options;
+}
+
+}  // namespace
+
+Platform::Platform(const Options& options)
+    : serial_(options.sink, options.pins),
+      clock_(clock_options(options.memory), options.pins),
+      power_(options.requests, options.pins, {}, options.s5_type),
+      reset_port_(options.requests) {
+  if (options.battery) {
+    battery_.emplace();
+  }
+}
+
+std::vector<const AcpiSource*> Platform::acpi_sources() const {
+  std::vector<const AcpiSource*> sources = {&power_, &serial_, &clock_};
+  if (battery_) {
+    sources.push_back(&*battery_);
+  }
+  return sources;
+}
+
+Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortBus& ports) {
+  std::unique_ptr<Platform> platform(new Platform(options));
+  const auto add = [&ports](IoPort base, std::uint64_t count, IoHandler& handler) {
+    return ports.add({*PortRange::create(base, count), &handler});
+  };
+  TRY(add(kCom1Base, SerialPort::kPortCount, platform->serial_));
+  TRY(add(kRtcBase, RtcCmos::kPortCount, platform->clock_));
+  TRY(add(kAcpiPmBase, AcpiPm::kPortCount, platform->power_));
+  TRY(add(kPostCodePort, 1, platform->post_code_));
+  return platform;
+}
+
+void Platform::reset() {
+  serial_.reset();
+  clock_.reset();
+  power_.reset();
+  reset_port_.reset();
+  post_code_.reset();
+}
+
+void Platform::inspect(InspectNode& node) const {
+  serial_.inspect(node.child("serial"));
+  clock_.inspect(node.child("clock"));
+  power_.inspect(node.child("power"));
+  reset_port_.inspect(node.child("reset_port"));
+  post_code_.inspect(node.child("post_code"));
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/devices/device_claims.hpp"
+
+#include <algorithm>
+
+#include "vmm/base/log.hpp"
+
+namespace gpuvm {
+
+Result<DeviceClaims> DeviceClaims::take(const HostSystem& host, const std::vector<Bdf>& functions,
+                                        std::string owner,
+                                        const std::vector<std::string>& sockets) {
+  DeviceClaims claims;
+  claims.owner_ = std::move(owner);
+  for (const Bdf& bdf : functions) {
+    claims.claims_.push_back(TRY(DeviceClaim::take(host, bdf, claims.owner_)));
+    const DeviceClaim& claim = claims.claims_.back();
+    if (claim.is_dirty()) {
+      log::warn("{} was left dirty ({}): it is repaired first, by a reset and a check",
+                bdf.to_string(), claim.left_behind().dirty);
+    }
+  }
+  for (const std::string& socket : sockets) {
+    claims.sockets_.push_back(TRY(SocketClaim::take(host, socket, claims.owner_)));
+  }
+  return claims;
+}
+
+DeviceClaim* DeviceClaims::find(std::string_view name) {
+  const auto found = std::find_if(claims_.begin(), claims_.end(), [name](const DeviceClaim& claim) {
+    return claim.bdf().to_string() == name;
+  });
+  return found == claims_.end() ? nullptr : &*found;
+}
+
+std::optional<FunctionState> DeviceClaims::known(std::string_view name) const {
+  for (const DeviceClaim& claim : claims_) {
+    if (claim.bdf().to_string() == name && !claim.left_behind().dirty.empty()) {
+      return parse_function_state(claim.left_behind().looks);
+    }
+  }
+  return std::nullopt;
+}
+
+Status DeviceClaims::mark_dirty(std::string_view name, std::string_view reason,
+                                std::string_view looks) {
+  DeviceClaim* const claim = find(name);
+  return claim == nullptr ? Status() : claim->mark_dirty(reason, looks);
+}
+
+Status DeviceClaims::mark_clean(std::string_view name) {
+  DeviceClaim* const claim = find(name);
+  return claim == nullptr ? Status() : claim->mark_clean();
+}
+
+std::vector<Bdf> DeviceClaims::dirty() const {
+  std::vector<Bdf> functions;
+  for (const DeviceClaim& claim : claims_) {
+    if (claim.is_dirty()) {
+      functions.push_back(claim.bdf());
+    }
+  }
+  return functions;
+}
+
+}  // namespace gpuvm

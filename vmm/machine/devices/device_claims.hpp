@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeviceClaims: the claims (vmm/host/device_claim.hpp) of all functions that a guest or a verb of
+// gpuvm owns, by the names that the reset sequence uses.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "devices/physical/reset/reset_plan.hpp"
+#include "vmm/host/device_claim.hpp"
+#include "vmm/host/socket_claim.hpp"
+
+namespace gpuvm {
+
+/// Control thread only.
+class DeviceClaims {
+ public:
+  /// All or none; says which were left dirty. `sockets`: of vfio-user servers, which are locked but
+  /// never dirty. `owner`: "guest main". Errors: kHost, where another gpuvm has one, with its
+  /// owner.
+  static Result<DeviceClaims> take(const HostSystem& host, const std::vector<Bdf>& functions,
+                                   std::string owner, const std::vector<std::string>& sockets = {});
+  /// Of functions that are in nobody's hands but ours.
+  DeviceClaims() = default;
+
+  const std::string& owner() const { return owner_; }
+  /// How the function looked before a crash; nothing: it was not left dirty, or nobody knows.
+  std::optional<FunctionState> known(std::string_view name) const;
+  /// From now on, and after our death, the function needs a verified reset. Errors: kHost.
+  Status mark_dirty(std::string_view name, std::string_view reason, std::string_view looks);
+  Status mark_clean(std::string_view name);
+  std::vector<Bdf> dirty() const;
+
+ private:
+  DeviceClaim* find(std::string_view name);
+
+  std::string owner_;
+  std::vector<DeviceClaim> claims_;
+  std::vector<SocketClaim> sockets_;
+};
+
+}  // namespace gpuvm

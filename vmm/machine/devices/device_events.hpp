@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeviceEvents: what the host has to say about a running guest's functions: an error that ends
+// their use (VFIO's error interrupt: an uncorrectable PCI Express error, or a vfio-user server that
+// has gone), and the wish to have them back (VFIO's request interrupt: somebody unbinds the driver,
+// or the device leaves).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "devices/physical/physical_device.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace gpuvm {
+
+/// Control thread only. Destroy it before the devices.
+class DeviceEvents {
+ public:
+  struct Handlers {
+    /// The guest must not go on with this function.
+    std::function<void(Error)> on_error;
+    /// The host wants this function back; called once.
+    std::function<void(const std::string& function)> on_request;
+  };
+  /// Connects both interrupts of every function that has them; the handlers run on `context`.
+  /// Errors: kHost.
+  static Result<std::unique_ptr<DeviceEvents>> create(boost::asio::io_context& context,
+                                                      const std::vector<PhysicalDevice*>& devices,
+                                                      Handlers handlers);
+  ~DeviceEvents();
+  DeviceEvents(const DeviceEvents&) = delete;
+  DeviceEvents& operator=(const DeviceEvents&) = delete;
+
+ private:
+  struct Watch;
+  explicit DeviceEvents(Handlers handlers);
+  Status watch(boost::asio::io_context& context, PhysicalDevice& device, IrqType type);
+  void wait(Watch& watch);
+  void handle(const Watch& watch) const;
+
+  const Handlers handlers_;
+  std::vector<std::unique_ptr<Watch>> watches_;
+};
+
+}  // namespace gpuvm

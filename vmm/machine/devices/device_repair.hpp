@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Resets of devices that no guest has: `gpuvm reset` repairs them, `gpuvm test-reset` finds out
+// whether a card can be reset at all. Both take the functions from their host drivers and give them
+// back, unless they stay dirty.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "devices/physical/reset/reset_sequence.hpp"
+#include "vmm/base/bdf.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm {
+
+/// All functions of the slots of these addresses, sorted: what a hot reset of a slot covers.
+/// Errors: kConfig for an address without a function.
+Result<std::vector<Bdf>> slot_functions(const HostSystem& host, const std::vector<Bdf>& addresses);
+
+/// Takes, resets, checks and gives back, with a certificate for each set. What failed stays dirty
+/// with vfio-pci. `owner` names the caller to others who want the devices. Errors: kConfig, kHost,
+/// kUnsafeDevice (a function does not even answer).
+Result<std::vector<ResetCertificate>> repair_devices(const HostSystem& host,
+                                                     const std::vector<Bdf>& functions,
+                                                     const std::string& owner);
+
+/// One cycle of a trial: open, make dirty, reset, check, close.
+struct TrialCycle {
+  unsigned number = 0;  ///< from 1
+  std::vector<ResetCertificate> certificates;
+  struct Register {
+    std::string function;
+    std::string name;
+    bool is_cleared = false;  ///< else the reset did not reach it
+  };
+  std::vector<Register> registers;  ///< that were written before and looked at after the reset
+  bool is_safe() const;
+};
+
+/// Runs cycles until one fails; each is told of as it ends. True: all were safe. Errors: as
+/// repair_devices().
+Result<bool> run_reset_trial(const HostSystem& host, const std::vector<Bdf>& functions,
+                             unsigned cycles,
+                             const std::function<void(const TrialCycle&)>& on_cycle);
+
+}  // namespace gpuvm

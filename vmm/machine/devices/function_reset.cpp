@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/devices/function_reset.hpp"
+
+#include "vmm/machine/devices/device_reset.hpp"
+
+namespace gpuvm {
+
+Result<std::unique_ptr<FunctionReset>> FunctionReset::create(HostDevices& devices,
+                                                             std::size_t index, OnReset on_reset) {
+  PhysicalDevice* const device = &devices.device(index);
+  const auto options = reset_options(devices);
+  auto plan = TRY(ResetPlan::create(devices.host(), {&device, 1}, {}, {&options.at(index), 1}));
+  return std::make_unique<FunctionReset>(
+      Options{.name = device->name(), .plan = std::move(plan), .on_reset = std::move(on_reset)});
+}
+
+bool FunctionReset::is_hidden() const {
+  return hides_function_reset(*function().policy, function().options.method);
+}
+
+bool FunctionReset::after(const GuestReset& reset, std::chrono::milliseconds so_far) {
+  const bool is_power_up = reset.kind == GuestReset::Kind::kPowerUp;
+  if (is_power_up && function().before.no_soft_reset) {
+    return true;
+  }
+  const auto certificate =
+      check_guest_reset(options_.plan, set(), function(),
+                        is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset,
+                        so_far, options_.clock, reset.refusal);
+  resets_.fetch_add(1, std::memory_order_relaxed);
+  failures_.fetch_add(certificate.is_safe() ? 0 : 1, std::memory_order_relaxed);
+  report(is_power_up, certificate);
+  return certificate.is_safe();
+}
+
+// A guest that resets again and again must not flood the log; all certificates are passed on. A
+// function that is lost is news each time, and costs the guest a reset of the bus to repeat.
+void FunctionReset::report(bool is_power_up, const ResetCertificate& certificate) {
+  if (options_.on_reset) {
+    options_.on_reset(is_power_up ? "guest power up" : "guest function reset", certificate);
+  }
+  if (!certificate.is_safe()) {
+    log::error("{}: The guest reset the function, and it is gone until the next reset: {}",
+               options_.name, certificate.text);
+  } else if (limit_.allow()) {
+    log::info("{}: The guest reset the function: {}", options_.name, certificate.text);
+  }
+}
+
+void FunctionReset::inspect(InspectNode& node) const {
+  node.field("resets", resets_.load(std::memory_order_relaxed));
+  node.field("failures", failures_.load(std::memory_order_relaxed));
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// PhysicalHosts: the kinds of hosts that a guest's functions come from (kernel VFIO, vfio-user
+// servers) as one: memory goes to all of them, a reset to the one that has the function.
+#pragma once
+
+#include <vector>
+
+#include "devices/physical/physical_device.hpp"
+
+namespace gpuvm {
+
+class PhysicalHosts final : public PhysicalHost {
+ public:
+  /// `host` and its devices must outlive this.
+  void add(PhysicalHost& host, const std::vector<PhysicalDevice*>& devices);
+  void clear() { entries_.clear(); }
+
+  /// Of all hosts, in the order of add().
+  std::vector<PhysicalDevice*> devices() const;
+
+  Status map_dma(Iova at, const DmaMemory& memory) override;
+  Status unmap_dma(Iova at, std::uint64_t size) override;
+  Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
+  Status hot_reset(PhysicalDevice& device) override;
+
+ private:
+  struct Entry {
+    PhysicalHost* host;
+    std::vector<PhysicalDevice*> devices;
+  };
+  Result<PhysicalHost*> host_of(const PhysicalDevice& device) const;
+
+  std::vector<Entry> entries_;
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/memory/background_threads.hpp"
+
+#include <system_error>
+#include <thread>
+
+namespace gpuvm {
+namespace {
+
+bool set(pthread_t thread, int policy, const sched_param& parameters) {
+  return pthread_setschedparam(thread, policy, &parameters) == 0;
+}
+
+bool set_idle(pthread_t thread) {
+  return set(thread, SCHED_IDLE, {});
+}
+
+/// Tried rather than read from rights and limits: in a user namespace those say more than is so.
+bool may_return_from_idle(int policy, const sched_param& parameters) {
+  bool may = false;
+  try {
+    std::thread([&] {
+      may = set_idle(pthread_self()) && set(pthread_self(), policy, parameters);
+    }).join();
+  } catch (const std::system_error&) {  // no more threads for this process
+  }
+  return may;
+}
+
+}  // namespace
+
+BackgroundThreads::BackgroundThreads() {
+  pthread_getschedparam(pthread_self(), &policy_, &parameters_);
+  may_come_back_ = may_return_from_idle(policy_, parameters_);
+}
+
+void BackgroundThreads::begin() {
+  const std::lock_guard lock(mutex_);
+  threads_.push_back(pthread_self());
+  if (is_hurried_) {
+    set(pthread_self(), policy_, parameters_);  // a child of an idle thread is idle
+  } else if (may_come_back_) {
+    set_idle(pthread_self());
+  }
+}
+
+void BackgroundThreads::end() {
+  const std::lock_guard lock(mutex_);
+  std::erase(threads_, pthread_self());
+}
+
+void BackgroundThreads::hurry() {
+  const std::lock_guard lock(mutex_);
+  is_hurried_ = true;
+  for (const pthread_t thread : threads_) {
+    set(thread, policy_, parameters_);
+  }
+}
+
+}  // namespace gpuvm

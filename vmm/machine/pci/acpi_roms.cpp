@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/pci/acpi_roms.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "devices/pci/pci_spec.hpp"
+#include "vmm/base/log.hpp"
+
+namespace gpuvm {
+namespace {
+
+constexpr std::uint16_t kVendorAmd = 0x1002;
+constexpr std::uint16_t k3dController = 0x0302;
+constexpr std::uint16_t kOtherDisplay = 0x0380;
+
+constexpr std::array<AcpiRomPolicy, 2> kPolicies = {{
+    {std::nullopt, k3dController,
+     "a GPU without a screen of its own, whose ROM a laptop's firmware keeps",
+     "Linux, drivers/gpu/drm/nouveau/nvkm/subdev/bios/shadow.c: ACPI before the ROM BAR"},
+    {kVendorAmd, kOtherDisplay,
+     "AMD's GPUs without a screen call themselves so, and their driver reads the VFCT",
+     "Linux, drivers/gpu/drm/amd/amdgpu/amdgpu_bios.c: VFCT before the ROM BAR"},
+}};
+
+// Dwords of configuration space (PCI Local Bus 3.0, 6.1).
+constexpr std::uint16_t kIds = 0x00;
+constexpr std::uint16_t kClass = 0x08;
+constexpr std::uint16_t kSubsystem = 0x2c;
+
+std::uint16_t low(std::uint32_t value) {
+  return static_cast<std::uint16_t>(value & 0xffff);
+}
+std::uint16_t high(std::uint32_t value) {
+  return static_cast<std::uint16_t>(value >> 16);
+}
+
+}  // namespace
+
+const AcpiRomPolicy* find_acpi_rom_policy(std::uint16_t vendor, std::uint32_t class_code) {
+  const auto found =
+      std::find_if(kPolicies.begin(), kPolicies.end(), [&](const AcpiRomPolicy& policy) {
+        return policy.vendor.value_or(vendor) == vendor && policy.device_class == class_code >> 8;
+      });
+  return found == kPolicies.end() ? nullptr : &*found;
+}
+
+Status AcpiRoms::add(PciAcpiRomMode mode, RootPort& port, std::uint8_t devfn,
+                     PassthroughFunction& function) {
+  const std::uint32_t class_code = function.config_read(kClass) >> 8;
+  const auto* policy = find_acpi_rom_policy(low(function.config_read(kIds)), class_code);
+  if (mode == PciAcpiRomMode::kOff || (mode == PciAcpiRomMode::kAuto && policy == nullptr)) {
+    return {};
+  }
+  const auto image = function.rom_image();
+  if (image.empty() && mode == PciAcpiRomMode::kOn) {
+    return fail(ErrorKind::kConfig,
+                "{}: acpi_rom is \"on\", but there is no option ROM: name a file with rom",
+                function.name());
+  }
+  if (image.empty()) {
+    log::info("{}: ACPI has no option ROM to hand out; pci.rom can name a file", function.name());
+    return {};
+  }
+  log::info("{}: ACPI hands out its option ROM of {} bytes: {}", function.name(), image.size(),
+            policy == nullptr ? "as configured" : policy->reason);
+  entries_.push_back({.port = &port, .devfn = devfn, .function = &function, .image = image});
+  return {};
+}
+
+std::vector<AcpiRom> AcpiRoms::describe() const {
+  std::vector<AcpiRom> roms;
+  for (const Entry& entry : entries_) {
+    const std::uint32_t ids = entry.function->config_read(kIds);
+    const std::uint32_t subsystem = entry.function->config_read(kSubsystem);
+    const std::uint32_t buses = entry.port->config_read(pci::kPrimaryBus);
+    roms.push_back(
+        {.port_path = entry.port->acpi_path(),
+         .bus = static_cast<std::uint8_t>(buses >> 8),  // the secondary one
+         .devfn = entry.devfn,
+         .vendor = low(ids),
+         .device = high(ids),
+         .subsystem_vendor = low(subsystem),
+         .subsystem_device = high(subsystem),
+         .revision = static_cast<std::uint8_t>(entry.function->config_read(kClass) & 0xff),
+         .image = entry.image});
+  }
+  return roms;
+}
+
+}  // namespace gpuvm

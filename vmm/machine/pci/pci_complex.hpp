@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// PciComplex: the guest's PCI Express hierarchy: host bridge, ECAM, configuration ports, disks,
+// root ports and, behind them, the passed-through functions, with BARs and bridge windows placed as
+// firmware would.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "devices/passthrough/passthrough_function.hpp"
+#include "devices/pci/bar_space.hpp"
+#include "devices/pci/config_ports.hpp"
+#include "devices/pci/ecam.hpp"
+#include "devices/pci/host_bridge.hpp"
+#include "devices/pci/lpc_bridge.hpp"
+#include "devices/pci/pci_acpi.hpp"
+#include "devices/pci/pci_topology.hpp"
+#include "devices/pci/pci_windows.hpp"
+#include "devices/pci/root_port.hpp"
+#include "firmware/fdt/machine_tree.hpp"
+#include "vmm/bus/interrupts.hpp"
+#include "vmm/bus/memory_slots.hpp"
+#include "vmm/machine/devices/function_reset.hpp"
+#include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/machine/devices/port_reset.hpp"
+#include "vmm/machine/memory/numa_plan.hpp"
+#include "vmm/machine/pci/acpi_roms.hpp"
+#include "vmm/machine/pci/disks.hpp"
+#include "vmm/machine/pci/firmware_functions.hpp"
+#include "vmm/memory/guest_memory.hpp"
+
+namespace gpuvm {
+
+class PciComplex : public Inspectable {
+ public:
+  /// All references must outlive this.
+  struct Options {
+    HostDevices& devices;
+    const NumaPlan& numa;
+    const DiskFiles& disks;
+    const GuestMemory& memory;
+    unsigned physical_address_bits;
+    bool config_ports;  ///< 0xcf8 and 0xcfc exist
+    /// Asked before a device may reach memory; false: it must not.
+    std::function<bool()> before_bus_master;
+    IoHandler& reset_port;
+    /// Set where a UEFI firmware image enumerates the devices: its flash. Then the ECAM goes where
+    /// the firmware wants it, there is an LPC bridge, and all of the address space that the
+    /// firmware may use is the guest's to assign.
+    std::optional<GuestRange> firmware_flash;
+    MemorySlots& slots;
+    MmioBus& mmio;
+    PortBus& ports;
+    MsiController& msi;
+    InterruptPins& pins;
+    Doorbells& doorbells;
+    /// Told of every reset of a bus or of one function that the guest asks for, on its vCPU's
+    /// thread; may be empty.
+    std::function<void(std::string_view reason, const ResetCertificate&)> on_guest_reset;
+  };
+  /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
+  static Result<std::unique_ptr<PciComplex>> create(const Options& options);
+
+  std::vector<const AcpiSource*> acpi_sources() const;
+  /// The option ROMs that ACPI hands out, with their functions where they are now. Any thread.
+  std::vector<AcpiRom> acpi_roms() const { return acpi_roms_.describe(); }
+  /// Memory of functions that is the guest's, in the order of the functions.
+  const std::vector<GuestRange>& device_memory() const { return device_memory_; }
+  /// GPUs that are near to a NUMA node, where they are now. Any thread.
+  std::vector<AcpiNumaInitiator> initiators() const;
+  /// Buses 0 to buses() - 1 exist.
+  unsigned buses() const { return buses_; }
+  /// Where the ECAM is now; nothing: disabled. Any thread.
+  std::optional<GuestRange> ecam() const;
+  /// Bytes of 64-bit address space that firmware should provide for all BARs.
+  std::uint64_t memory64_wanted() const { return memory64_wanted_; }
+  /// Describes the ECAM and the windows anew as they are now, to acpi_sources().
+  void describe();
+  /// ECAM and windows as a device tree has them; no functions.
+  TreePci tree() const;
+  /// The passed-through functions at their power-on addresses, with the images of their option
+  /// ROMs. vCPUs are stopped.
+  std::vector<FirmwareFunction> firmware_functions();
+
+  /// The guest may start: interrupts connected.
+  Status start();
+  /// Before a physical reset: nothing of the devices is reachable by the guest. vCPUs are stopped.
+  void quiesce();
+  /// After a physical reset: everything as at power-on. vCPUs are stopped.
+  Status reset();
+  void inspect(InspectNode& node) const override;
+
+ private:
+  struct Port {
+    std::uint8_t number = 0;
+    /// By function number. Functions refer to these.
+    std::vector<std::pair<std::uint8_t, std::unique_ptr<FunctionReset>>> function_resets;
+    std::vector<std::pair<std::uint8_t, std::unique_ptr<PassthroughFunction>>> functions;
+    std::unique_ptr<PortReset> reset;  ///< refers to functions; absent behind an empty port
+    std::unique_ptr<RootPort> bridge;  ///< refers to functions and reset
+  };
+  explicit PciComplex(const Options& options);
+  Status add_disks();
+  Status add_ports();
+  Status add_functions(Port& port);
+  Result<std::unique_ptr<PassthroughFunction>> make_function(std::size_t index,
+                                                             const RootPortConfig& port,
+                                                             bool multi_function,
+                                                             FunctionReset& reset);
+  Status add_acpi_roms(Port& port);
+  Status add_reset(Port& port);
+  Status place_memory();
+  Status place();
+  Status connect_buses();
+  void move_ecam(std::optional<GuestRange> to);
+  std::vector<GuestRange> memory_windows() const;
+  std::vector<PortRange> io_windows() const;
+
+  Options options_;
+  const unsigned buses_;
+  const std::optional<std::uint32_t> node_;  ///< that all functions are near to
+  GuestRange aperture64_;
+  std::vector<GuestRange> device_memory_;
+  std::uint64_t memory64_wanted_ = 0;
+  BarSpace bar_space_;
+  mutable std::mutex ecam_mutex_;  ///< guards ecam_at_
+  log::RateLimit ecam_limit_;
+  std::optional<GuestRange> ecam_at_;
+  std::unique_ptr<HostBridge> host_bridge_;
+  std::unique_ptr<Disks> disks_;
+  std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
+  std::vector<Port> ports_;
+  AcpiRoms acpi_roms_;  ///< refers to ports_
+  PciTopology topology_;
+  Ecam ecam_;
+  ConfigPorts config_ports_;
+  std::unique_ptr<PciAcpi> acpi_;
+};
+
+}  // namespace gpuvm

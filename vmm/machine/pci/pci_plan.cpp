@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/pci/pci_plan.hpp"
+
+#include <algorithm>
+
+#include "vmm/base/units.hpp"
+#include "vmm/machine/memory/layout.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// Offered even when no BAR needs it, for guests that move BARs up.
+constexpr std::uint64_t kLeastAperture64 = 32_GiB;
+
+/// Largest power of two that divides addresses of all requests.
+std::uint64_t largest_bar(std::span<const PortRequest> requests) {
+  std::uint64_t largest = 1_GiB;
+  for (const auto& port : requests) {
+    for (const auto& bar : port.bars) {
+      largest = std::max(largest, bar.description.size);
+    }
+  }
+  return largest;
+}
+
+/// Aligned so that the largest BAR fits; as high as there is room, for guests look for more above.
+Result<GuestRange> choose_aperture64(std::span<const GuestRange> free,
+                                     std::span<const PortRequest> requests) {
+  const std::uint64_t wanted = memory64_wanted(requests);
+  const std::uint64_t least = std::max(wanted, 1_GiB);
+  for (std::size_t i = free.size(); i-- > 0;) {
+    const std::uint64_t base = align_up(free[i].base().value(), largest_bar(requests));
+    const std::uint64_t end = free[i].last().value() + 1;
+    if (base < end && end - base >= least) {
+      return *GuestRange::create(GuestAddress(base),
+                                 std::min(std::max(wanted, kLeastAperture64), end - base));
+    }
+  }
+  return fail(ErrorKind::kConfig,
+              "The devices' 64-bit BARs need {} GiB of address space above the guest's memory, but "
+              "its CPUs do not address so much; give it less memory or fewer devices",
+              least >> 30);
+}
+
+}  // namespace
+
+Result<PciPlan> plan_pci(std::span<const GuestRange> free, std::span<const PortRequest> ports) {
+  const auto aperture64 = TRY(choose_aperture64(free, ports));
+  PciApertures apertures;
+  apertures.memory32 = GuestRange::create(layout::kMmio32Base, layout::kMmio32Size);
+  apertures.memory64 = aperture64;
+  apertures.io = PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize);
+  return PciPlan{.aperture64 = aperture64, .placements = TRY(place_bars(apertures, ports))};
+}
+
+TreePci tree_without_functions(const GuestRange& aperture64, unsigned buses) {
+  return {
+      .ecam = *GuestRange::create(layout::kEcamBase, layout::kEcamSize),
+      .buses = buses,
+      .memory_windows = {*GuestRange::create(layout::kMmio32Base, layout::kMmio32Size), aperture64},
+      .functions = {}};
+}
+
+}  // namespace gpuvm

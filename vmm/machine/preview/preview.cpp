@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/preview/preview.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "devices/passthrough/config_patch.hpp"
+#include "devices/passthrough/gpudirect.hpp"
+#include "devices/pci/pci_spec.hpp"
+#include "devices/physical/reset/reset_plan.hpp"
+#include "devices/physical/reset/reset_policy.hpp"
+#include "vmm/base/bytes.hpp"
+#include "vmm/host/device_claim.hpp"
+#include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/machine/devices/link_probe.hpp"
+#include "vmm/machine/devices/msix_preview.hpp"
+#include "vmm/machine/preview/start_check.hpp"
+#include "vmm/machine/preview/sysfs_function.hpp"
+
+namespace gpuvm {
+namespace {
+
+struct Function {
+  HostFunction place;
+  std::unique_ptr<SysfsFunction> sysfs;  ///< its reads change nothing
+};
+
+void describe_machine_itself(const Config& config, InspectNode& node) {
+  node.field("cpus", std::uint64_t{config.machine.cpus});
+  node.field("memory_mib", config.machine.memory >> 20);
+  const BootConfig& boot = config.boot;
+  node.field("boot", to_string(boot.mode));
+  if (boot.mode == BootMode::kUefi) {
+    node.field("firmware", boot.firmware.value_or(""));
+    node.field("vars", boot.vars.value_or(""));
+  }
+  node.field("kernel", boot.kernel.empty() ? "none: the firmware starts from a disk" : boot.kernel);
+  node.field("initrd", boot.initrd.value_or("none"));
+  for (std::size_t i = 0; i < config.disks.size(); ++i) {
+    const DiskConfig& disk = config.disks[i];
+    node.field(fmt::format("disk_{}", i), disk.path + (disk.read_only ? ", read-only" : ""));
+  }
+}
+
+/// What a start would be refused for, and what is well.
+void describe_checks(const std::vector<Finding>& findings, InspectNode& node) {
+  for (const Finding& finding : findings) {
+    node.field(finding.check, finding.outcome ? "ok" : finding.outcome.error().to_string());
+  }
+}
+
+std::string owner_text(const HostSystem& host, const Bdf& bdf) {
+  const auto record = read_device_record(host, bdf);
+  if (!record) {
+    return "nobody";
+  }
+  return record->dirty.empty() ? fmt::format("{} (pid {})", record->owner, record->pid)
+                               : fmt::format("{} (pid {}), and dirty after it: {}", record->owner,
+                                             record->pid, record->dirty);
+}
+
+void describe_function(const HostSystem& host, const Function& function, InspectNode& node) {
+  const HostPciDevice& device = function.sysfs->device();
+  node.field("guest_address", fmt::format("root port {}, function {}", function.place.port,
+                                          function.place.function));
+  device.inspect(node);
+  node.field("managed", function.place.managed);
+  node.field("owner", owner_text(host, function.place.host));
+  if (!function.sysfs->shows_capabilities()) {
+    node.field("capabilities", "hidden without root: what follows of FLR and links may be wrong");
+  }
+  const Status opening = check_open_is_safe(host, function.place.host);
+  node.field("opening", opening ? "safe" : opening.error().to_string());
+  if (const auto advice = open_advice(host, function.place.host); !advice.empty()) {
+    node.field("advice", advice);
+  }
+}
+
+/// Those that the device could have, on or off.
+void describe_quirks(std::span<const std::byte> config, const std::vector<QuirkKind>& on,
+                     InspectNode& node) {
+  for (const auto kind : possible_quirks(config)) {
+    const auto& policy = policy_of(kind);
+    auto& child = node.child(policy.name);
+    child.field("on", std::find(on.begin(), on.end(), kind) != on.end());
+    child.field("needed_by", policy.needed_by);
+    child.field("cost", policy.cost);
+    child.field("source", policy.source);
+  }
+}
+
+/// Where the guest will find the MSI-X table; where nothing was asked for, what "auto" would do.
+Result<std::optional<MsixLayout>> describe_msix(const HostSystem& host, const Function& function,
+                                                InspectNode& node) {
+  const auto& settings = function.place.settings;
+  const auto& device = function.sysfs->device();
+  const auto plan =
+      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent.bar));
+  if (!plan || !plan->hardware) {
+    return std::optional<MsixLayout>();
+  }
+  auto& child = node.child("msix_relocation");
+  plan->inspect(child);
+  if (settings.msix_relocation.mode == MsixRelocation::Mode::kOff) {
+    const MsixRelocation automatic{.mode = MsixRelocation::Mode::kAuto};
+    const auto would = TRY(preview_msix(host, device, automatic, settings.coherent.bar));
+    child.field("with_auto", fmt::format("{} ({})", would->effect, would->reason));
+  }
+  return plan->home ? plan->shown : std::nullopt;
+}
+
+void describe_coherent(const HostFunction& function, InspectNode& node) {
+  const auto& settings = function.settings;
+  if (settings.coherent.is_there()) {
+    auto& child = node.child(function.name()).child("coherent_memory");
+    child.field("source", settings.coherent.to_string());
+    child.field("place", settings.coherent_at
+                             ? fmt::format("the host's, {:#x}", settings.coherent_at->value())
+                             : "above the guest's memory");
+  }
+}
+
+/// How the guest's view of configuration space differs from the hardware's, and why.
+Status describe_patches(const HostSystem& host, const std::vector<Function>& functions,
+                        InspectNode& node) {
+  for (const Function& function : functions) {
+    describe_coherent(function.place, node);
+    if (!function.sysfs->shows_capabilities()) {
+      continue;
+    }
+    ConfigPatch::Options options;
+    options.identity = function.place.settings.identity;
+    std::size_t behind = 0;
+    for (const Function& other : functions) {
+      if (other.place.port == function.place.port) {
+        ++behind;
+        if (other.place.function == 0) {
+          options.link = probe_link(*other.sysfs);
+        }
+      }
+    }
+    options.link = options.link.value_or(PcieLink());
+    options.multi_function = function.place.function == 0 && behind > 1;
+    const auto config = function.sysfs->config();
+    options.no_function_reset = !function.sysfs->has_function_reset();
+    options.hide_function_reset = hides_function_reset(
+        find_reset_policy(load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
+                          load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0),
+                          load_at<std::uint32_t>(config, pci::kRevisionId).value_or(0) >> 8),
+        function.place.reset.method);
+    if (const auto clique = function.place.settings.gpudirect_clique) {
+      options.extra = TRY(gpudirect_capability(config, *clique));
+    }
+    auto& child = node.child(function.place.name());
+    describe_quirks(config, function.place.settings.quirks, child.child("quirks"));
+    options.moved_msix = TRY(describe_msix(host, function, child));
+    ConfigPatch::create(config, options).inspect(child.child("configuration_patch"));
+  }
+  return {};
+}
+
+std::string owners_of_hot_reset(const HostSystem& host, const ResetSet& set) {
+  std::string text;
+  for (const HotResetMember& member : set.hot_members) {
+    bool is_ours = false;
+    for (const PlannedFunction& function : set.functions) {
+      is_ours = is_ours || function.device->name() == member.name();
+    }
+    const auto driver = host.link_name(pci_sysfs_path(member.bdf, "driver"));
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", member.name(),
+                        is_ours ? "the guest's" : driver.value_or("no driver"));
+  }
+  return text;
+}
+
+std::string method_text(const ResetSet& set) {
+  std::string text;
+  for (const ResetMethod method : set.rungs) {
+    text += (text.empty() ? "" : "; where its check fails, ") + std::string(to_string(method));
+  }
+  return text;
+}
+
+void describe_set(const HostSystem& host, const ResetSet& set, InspectNode& node) {
+  node.field("hot_reset_owners", owners_of_hot_reset(host, set));
+  if (set.rungs.empty()) {
+    node.field("at_start", "exit status 75: no safe reset is known");
+    return;
+  }
+  const std::string method = method_text(set);
+  node.field("at_start", fmt::format("{}; rest {} ms; check; where that fails, exit status 75",
+                                     method, set.settle.count()));
+  node.field("at_guest_reboot", "the same; memory stays pinned, files stay open");
+  node.field("at_stop",
+             "the same; then back to the host driver, unless it fails: then it stays "
+             "with vfio-pci, marked as dirty");
+  node.field("after_a_crash",
+             "dirty: the next run, gpuvm reset or gpuvm unbind begin with the same");
+}
+
+/// What a guest's reset of the bus behind each port becomes.
+Status describe_ports(SysfsHost& bus, std::vector<Function>& functions, InspectNode& node) {
+  for (std::uint8_t port = 0; port < 8; ++port) {
+    std::vector<PhysicalDevice*> devices;
+    std::vector<FunctionResetOptions> options;
+    for (Function& function : functions) {
+      if (function.place.port == port) {
+        devices.push_back(function.sysfs.get());
+        options.push_back(function.place.reset);
+      }
+    }
+    if (devices.empty()) {
+      continue;
+    }
+    const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
+    for (const ResetSet& set : plan.sets()) {
+      node.child(fmt::format("root port {}", port))
+          .field(set.names(),
+                 set.rungs.empty() ? "gone until the guest reboots" : method_text(set));
+    }
+  }
+  return {};
+}
+
+/// What it is and how it is reset, its server alone knows.
+void describe_remote(const HostFunction& place, InspectNode& node) {
+  node.field("guest_address", fmt::format("root port {}, function {}", place.port, place.function));
+  node.field("server", "by vfio-user; it is asked when the guest starts");
+}
+
+Status check_has_reset(const ResetSet& set) {
+  if (!set.rungs.empty()) {
+    return {};
+  }
+  return fail(ErrorKind::kUnsafeDevice,
+              "No safe reset of {} is known; `gpuvm inspect` shows why under \"resets\"",
+              set.names());
+}
+
+/// The functions' part of preview_machine().
+Status describe_functions(const HostSystem& host, const std::vector<HostFunction>& places,
+                          std::vector<Finding>& findings, InspectNode& node) {
+  std::vector<Function> functions;
+  std::vector<PhysicalDevice*> devices;
+  std::vector<FunctionResetOptions> options;
+  for (const HostFunction& place : places) {
+    if (place.is_remote()) {
+      describe_remote(place, node.child("functions").child(place.name()));
+      continue;
+    }
+    functions.push_back({place, TRY(SysfsFunction::open(host, place.host))});
+    devices.push_back(functions.back().sysfs.get());
+    options.push_back(place.reset);
+    describe_function(host, functions.back(), node.child("functions").child(place.name()));
+    findings.push_back({"opening " + place.name(), check_open_is_safe(host, place.host)});
+  }
+  if (functions.empty()) {
+    return {};
+  }
+  TRY(describe_patches(host, functions, node.child("functions")));
+  SysfsHost bus(host);
+  const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
+  InspectNode& resets = node.child("resets");
+  plan.inspect(resets);
+  for (const ResetSet& set : plan.sets()) {
+    describe_set(host, set, resets.child(set.names()));
+    findings.push_back({"reset of " + set.names(), check_has_reset(set)});
+  }
+  return describe_ports(bus, functions, node.child("at_guest_bus_reset"));
+}
+
+}  // namespace
+
+Result<std::vector<Finding>> preview_machine(const HostSystem& host, const Config& config,
+                                             InspectNode& node) {
+  describe_machine_itself(config, node);
+  const auto places = TRY(resolve_functions(host, config.pci));
+  auto findings = check_start(host, config, places);
+  TRY(describe_functions(host, places, findings, node));
+  describe_checks(findings, node.child("checks"));
+  return findings;
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/run/vcpu_threads.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <system_error>
+
+#include "vmm/base/log.hpp"
+
+namespace gpuvm {
+namespace {
+
+int kick_signal() {
+  return SIGRTMIN;
+}
+
+/// The signal's only work is to make KVM_RUN return; it needs a handler or it would end the
+/// process.
+void install_kick_handler() {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  sigaction(kick_signal(), &action, nullptr);
+}
+
+/// Signals for the process (SIGTERM …) are the control thread's business. SIGBUS is not one of
+/// them: KVM sends it to a vCPU that touches a page of the host with a memory error, and would try
+/// again for ever if it were blocked. It ends the process; the next start repairs the devices.
+void block_other_signals() {
+  sigset_t signals;
+  sigfillset(&signals);
+  sigdelset(&signals, kick_signal());
+  sigdelset(&signals, SIGBUS);
+  pthread_sigmask(SIG_SETMASK, &signals, nullptr);
+}
+
+/// The calling thread. The processor was there when the machine was made; one that has gone since
+/// costs speed only.
+void pin_to(unsigned host_cpu, unsigned vcpu) {
+  const std::size_t size = CPU_ALLOC_SIZE(host_cpu + 1);
+  cpu_set_t* set = CPU_ALLOC(host_cpu + 1);
+  if (set == nullptr) {
+    return;
+  }
+  CPU_ZERO_S(size, set);
+  CPU_SET_S(host_cpu, size, set);
+  if (const int error = pthread_setaffinity_np(pthread_self(), size, set); error != 0) {
+    log::warn("vCPU {} cannot run on the host's CPU {} alone: {}", vcpu, host_cpu,
+              std::strerror(error));
+  }
+  CPU_FREE(set);
+}
+
+}  // namespace
+
+VcpuThreads::VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event, std::vector<unsigned> pin)
+    : ports_(ports), mmio_(mmio), on_event_(std::move(on_event)), pin_(std::move(pin)) {
+  install_kick_handler();
+}
+
+Status VcpuThreads::start(std::span<const std::unique_ptr<Vcpu>> vcpus) {
+  stop();
+  for (const auto& vcpu : vcpus) {
+    vcpus_.push_back(vcpu.get());
+    try {
+      threads_.emplace_back([this, cpu = vcpu.get()] { run(*cpu); });
+    } catch (const std::system_error& error) {
+      vcpus_.pop_back();
+      stop();
+      return fail(ErrorKind::kHost,
+                  "Cannot start the thread of vCPU {}: {} (`ulimit -u`, or pids.max of the cgroup)",
+                  vcpu->index(), error.what());
+    }
+  }
+  return {};
+}
+
+void VcpuThreads::run(Vcpu& vcpu) {
+  block_other_signals();
+  if (vcpu.index() < pin_.size()) {
+    pin_to(pin_[vcpu.index()], vcpu.index());
+  }
+  pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", vcpu.index()).c_str());
+  const VcpuEvent event = vcpu.run(ports_, mmio_);
+  if (event != VcpuEvent::kInterrupted) {
+    on_event_(event, vcpu.failure());
+  }
+}
+
+void VcpuThreads::stop() {
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    vcpus_[i]->kick();
+    pthread_kill(threads_[i].native_handle(), kick_signal());
+  }
+  for (auto& thread : threads_) {
+    thread.join();
+  }
+  threads_.clear();
+  vcpus_.clear();
+}
+
+}  // namespace gpuvm
