@@ -5,6 +5,9 @@ target_compile_options(gpuvm_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wold-style-cast -Wcast-qual -Wcast-align
   -Wnon-virtual-dtor -Woverloaded-virtual -Wdouble-promotion -Wformat=2 -Wimplicit-fallthrough -Wextra-semi
   $<$<BOOL:${GPUVM_WERROR}>:-Werror>)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(gpuvm_warnings INTERFACE -Wthread-safety -Werror=thread-safety)  # vmm/base/mutex.hpp
+endif()
 
 # For libraries, too, of which none is shared: all files have the same options, and share precompiled headers.
 add_compile_options(-fPIE)
