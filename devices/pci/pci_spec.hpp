@@ -180,8 +180,6 @@ constexpr std::uint32_t kDevice2AtomicComplete128 = 1 << 9;
 
 // Extended capability header, 7.6.3.
 constexpr std::uint16_t kExtendedCapabilities = 0x100;
-constexpr unsigned kExtendedVersionShift = 16;
-constexpr unsigned kExtendedNextShift = 20;
 
 // Configuration mechanism 1, PCI 3.0 3.2.2.3.2.
 constexpr std::uint16_t kConfigAddressPort = 0xcf8;
