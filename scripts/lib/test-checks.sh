@@ -26,6 +26,25 @@ included_nowhere_but() {
   ((status == 1))
 }
 
+# Keys of inspect trees and of JSON are snake_case: the text that field, child and hex are called with, or its pattern. (AML has
+# fields with names of its own.)
+check_keys() {
+  git ls-files -z 'vmm/*.?pp' 'devices/*.?pp' 'firmware/*.?pp' ':!firmware/acpi' | wrong_keys
+}
+
+# wrong_keys: reads names of files that end in NUL, prints each key that is no snake_case and where it is, and then fails. What a
+# pattern puts in may be a name of a thing, also two with a dot or a colon between, as in a device's address.
+wrong_keys() {
+  perl -n0e '
+    chomp; $file = $_; open my $in, "<", $file or die "$file: $!"; local $/; $text = <$in>;
+    while ($text =~ /(?:\.|->|\b)(?:field|child|hex|show)\(\s*(fmt::format\(\s*)?"((?:[^"\\]|\\.)*)"/g) {
+      my ($pattern, $key, $line) = ($1, $2, 1 + substr($text, 0, $-[2]) =~ tr/\n//);
+      my $plain = $pattern ? $key =~ s/\{[^}]*\}(?:[.:](?=[0-9{]))?|^[0-9]+:(?=\{)/0/gr : $key;
+      next if $plain =~ /^[a-z0-9]+(_[a-z0-9]+)*$/;
+      print "$file:$line: the key \"$key\" is not in snake_case\n"; $wrong = 1 }
+    END { exit($wrong // 0) }'
+}
+
 check_spdx() {
   local files file status=0
   files=$(git ls-files '*.cpp' '*.hpp' '*.sh' '*.cmake' 'CMakeLists.txt' 'scripts/*') || return 1
@@ -43,6 +62,7 @@ run_static_checks() {
   check rooms check_rooms
   check rooms_test tests/scripts/rooms_test.sh
   check keys check_keys
+  check keys_test tests/scripts/keys_test.sh
   check spdx check_spdx
   check plan check_table tests/lab/plan.tsv
   check plan_test tests/scripts/plan_test.sh

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host ends that a serial console can have: opened here, moved by console.cpp.
+// The host's ends of a serial console (terminal, pty, file, socket): opening them. Console moves
+// the bytes.
 #pragma once
 
 #include <unistd.h>
