@@ -69,8 +69,7 @@ Result<std::unique_ptr<PciComplex>> PciComplex::create(const Options& options) {
   if (options.firmware_flash) {
     complex->lpc_bridge_ = std::make_unique<LpcBridge>(kAcpiPmBase);
     TRY(complex->topology_.add(LpcBridge::kDevfn, *complex->lpc_bridge_));
-    complex->host_bridge_->set_ecam_listener(
-        [raw = complex.get()](std::optional<GuestRange> to) { raw->move_ecam(to); });
+    complex->host_bridge_->set_ecam_listener([raw = complex.get()] { raw->follow_ecam(); });
   }
   TRY(complex->add_ports());
   TRY(complex->place());
@@ -214,8 +213,7 @@ Status PciComplex::add_reset(Port& port) {
                                                      .functions = std::move(functions),
                                                      .clock = ResetClock::real(),
                                                      .on_reset = options_.on_guest_reset});
-  port.bridge->set_listener(port.reset.get());
-  return {};
+  return port.bridge->set_listener(port.reset.get());
 }
 
 Status PciComplex::place() {
@@ -271,8 +269,9 @@ std::optional<GuestRange> PciComplex::ecam() const {
 }
 
 /// The guest's firmware wrote PCIEXBAR, or it got its power-on value back.
-void PciComplex::move_ecam(std::optional<GuestRange> to) {
+void PciComplex::follow_ecam() {
   const std::lock_guard lock(ecam_mutex_);
+  const auto to = host_bridge_->ecam();
   std::vector<GuestAddress> old;
   if (ecam_at_) {
     old.push_back(ecam_at_->base());

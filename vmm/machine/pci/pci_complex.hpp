@@ -114,7 +114,7 @@ class PciComplex : public Inspectable {
   Status place_memory();
   Status place();
   Status connect_buses();
-  void move_ecam(std::optional<GuestRange> to);
+  void follow_ecam();
   std::vector<GuestRange> memory_windows() const;
   std::vector<PortRange> io_windows() const;
 
