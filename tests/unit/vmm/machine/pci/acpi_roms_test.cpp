@@ -26,9 +26,9 @@ class AcpiRomsTest : public test::FunctionTest {
 
   Status add(PciAcpiRomMode mode, IdentityOverrides identity = {}, bool has_rom = true) {
     auto wanted = options(device_, device_.name());
-    wanted.rom.hidden = !has_rom;
-    wanted.identity = identity;
-    function_ = PassthroughFunction::create(std::move(wanted)).value();
+    wanted.view.rom.hidden = !has_rom;
+    wanted.view.identity = identity;
+    function_ = create(std::move(wanted)).value();
     return roms_.add(mode, *port_, 1, *function_);
   }
 
