@@ -41,12 +41,12 @@ BarDescriptions bars_for_guest(const FunctionFacts& facts, const FunctionView& v
 
 Result<FunctionPlan> FunctionPlan::create(const std::string& name, const FunctionFacts& facts,
                                           const FunctionView& view, const FunctionPlace& place) {
-  auto msix = TRY(place_msix(name, facts, view));
   std::optional<ExtraCapability> extra;
-  if (view.gpudirect_clique) {
-    extra = TRY(gpudirect_capability(facts.config, *view.gpudirect_clique));
+  if (view.gpudirect_clique && facts.config.size() >= pci::kLegacyConfigSize) {
+    extra = TRY_CONTEXT(gpudirect_capability(facts.config, *view.gpudirect_clique), name);
   }
-  TRY(check_quirks(facts.config, view.quirks));
+  TRY_CONTEXT(check_quirks(facts.config, view.quirks), "pci.quirks of " + name);
+  auto msix = TRY(place_msix(name, facts, view));
   auto patch =
       ConfigPatch::create(facts.config, {.multi_function = place.multi_function,
                                          .hide_msi = !facts.msi,
