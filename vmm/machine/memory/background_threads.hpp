@@ -6,8 +6,9 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <mutex>
 #include <vector>
+
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
 
@@ -30,9 +31,9 @@ class BackgroundThreads {
   int policy_ = SCHED_OTHER;  ///< of who made this
   sched_param parameters_{};
   bool may_come_back_ = false;
-  std::mutex mutex_;  ///< guards what follows
-  std::vector<pthread_t> threads_;
-  bool is_hurried_ = false;
+  Mutex mutex_;
+  std::vector<pthread_t> threads_ GPUVM_GUARDED_BY(mutex_);
+  bool is_hurried_ GPUVM_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gpuvm

@@ -91,8 +91,9 @@ Status Machine::take_devices() {
   TRY(check_kvm(host_));
   auto functions = TRY(resolve_functions(host_, config.pci));
   return_orphans(host_, functions);
-  auto claims = TRY(DeviceClaims::take(host_, addresses_of(functions), "the guest " + config.name,
-                                       sockets_of(functions)));
+  auto claims =
+      TRY(DeviceClaims::take(host_, addresses_of(pointers_to(functions)),
+                             "the guest " + config.name, sockets_of(pointers_to(functions))));
   TRY(require_host(host_, needs_of(config, functions)));
   devices_ = TRY(HostDevices::create(host_, std::move(functions), std::move(claims)));
   reset_ = std::make_unique<DeviceReset>(
@@ -111,9 +112,9 @@ Status Machine::add_memory() {
   memory.low_limit = layout::kLowRamLimit;
   memory.huge_pages = options_.config.machine.huge_pages;
   memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
-  const auto& functions = devices_->functions();
+  const auto functions = devices_->host_functions();
   memory.is_shared = std::any_of(functions.begin(), functions.end(),
-                                 [](const auto& function) { return function.is_remote(); });
+                                 [](const auto* function) { return function->is_remote(); });
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
   // Before the devices are reset; whether the CPUs address it is known later.
   TRY(place_device_memory(*memory_, TRY(device_memory_of(host_, functions)), 64));
@@ -198,12 +199,12 @@ Status Machine::add_devices() {
                           .before_bus_master = [this] { return preparation_->wait(); },
                           .reset_port = platform_->reset_port(),
                           .firmware_flash = uefi_ ? std::optional(uefi_->flash()) : std::nullopt,
-                          .slots = vm_->slots(),
-                          .mmio = mmio_,
-                          .ports = ports_,
-                          .msi = vm_->interrupts(),
-                          .pins = vm_->interrupts(),
-                          .doorbells = vm_->doorbells(),
+                          .bus = {.slots = vm_->slots(),
+                                  .mmio = mmio_,
+                                  .ports = ports_,
+                                  .msi = vm_->interrupts(),
+                                  .pins = vm_->interrupts(),
+                                  .doorbells = vm_->doorbells()},
                           .on_guest_reset =
                               [this](std::string_view reason, const ResetCertificate& certificate) {
                                 if (options_.events != nullptr && guest_resets_.allow()) {

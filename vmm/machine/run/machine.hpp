@@ -60,7 +60,7 @@ class Machine : public Inspectable {
   AcpiPm& power() { return platform_->power(); }
   LifecycleState state() const { return lifecycle_.state(); }
   /// The guest's functions, for what the host has to say about them.
-  const std::vector<PhysicalDevice*>& devices() const { return devices_->devices(); }
+  std::vector<PhysicalDevice*> devices() const { return devices_->devices(); }
   void inspect(InspectNode& node) const override;
 
  private:
