@@ -6,10 +6,16 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "devices/virtio/virtio_pci.hpp"
@@ -20,6 +26,38 @@ namespace gpuvm::test {
 
 /// How long a test waits for another thread before it fails.
 constexpr int kPatienceMs = 20000;
+
+/// A thread of which a test must know that it waits for something.
+class Sleeper {
+ public:
+  explicit Sleeper(std::function<void()> work)
+      : thread_([this, work = std::move(work)] {
+          id_.store(static_cast<int>(::gettid()));
+          work();
+        }) {}
+  ~Sleeper() { join(); }
+  /// Returns once the thread sleeps in the kernel (proc(5), the state in /proc/PID/stat).
+  void wait_asleep() {
+    while (state() != 'S') {
+      std::this_thread::yield();
+    }
+  }
+  void join() {
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+  }
+
+ private:
+  char state() const {
+    std::string line;
+    std::getline(std::ifstream(fmt::format("/proc/self/task/{}/stat", id_.load())), line);
+    const auto end = line.rfind(')');
+    return end == std::string::npos ? '?' : line.at(end + 2);
+  }
+  std::atomic<int> id_{0};
+  std::thread thread_;
+};
 
 class FakeMsiRoutes : public MsiController {
  public:

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <future>
 #include <thread>
 
 #include "tests/unit/devices/virtio/fakes.hpp"
@@ -195,6 +196,33 @@ TEST_F(VirtioPciTest, AResetWaitsForTheRequestInFlight) {
   driver_->kick();
   EXPECT_EQ(driver_->read(driver_->common() + virtio::kQueueEnable, 2), 0U);
   EXPECT_EQ(device_.left(), 1U);
+}
+
+// Only the vCPU that asks for the reset waits for the disk; the others go on.
+TEST_F(VirtioPciTest, WhileAResetWaitsOtherVcpusReachTheFunction) {
+  driver_->bring_up();
+  device_.hold(true);
+  offer_copy(0, 7);
+  driver_->kick();
+  ASSERT_TRUE(device_.wait_entered(1));
+  test::Sleeper resetting([this] { driver_->set_status(0); });
+  resetting.wait_asleep();
+  auto others = std::async(std::launch::async, [this] {
+    driver_->config(pci::kCommand);
+    InspectNode node;
+    function_->inspect(node);
+    driver_->read(virtio_bar::kDevice, 4);
+    driver_->write(driver_->common() + virtio::kDeviceFeatureSelect, 4, 1);
+    return driver_->status();
+  });
+  const bool answered = others.wait_for(std::chrono::milliseconds(test::kPatienceMs)) ==
+                        std::future_status::ready;
+  EXPECT_TRUE(answered);
+  EXPECT_EQ(device_.left(), 0U);
+  device_.hold(false);
+  EXPECT_EQ(others.get(), answered ? 0x0f : 0);  // 4.1.4.3.1: 0 only once the reset is done
+  resetting.join();
+  EXPECT_EQ(driver_->status(), 0U);
 }
 
 TEST_F(VirtioPciTest, AfterAResetTheDriverCanStartAgain) {
