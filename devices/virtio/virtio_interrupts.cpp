@@ -16,6 +16,7 @@ VirtioInterrupts::VirtioInterrupts(Options options)
 
 Result<std::unique_ptr<VirtioInterrupts>> VirtioInterrupts::create(Options options) {
   std::unique_ptr<VirtioInterrupts> interrupts(new VirtioInterrupts(std::move(options)));
+  const MutexLock lock(interrupts->mutex_);
   for (std::uint32_t i = 0; i < interrupts->options_.msix.vectors; ++i) {
     interrupts->vectors_.push_back(Vector{.event = TRY(EventFd::create())});
   }
@@ -23,12 +24,20 @@ Result<std::unique_ptr<VirtioInterrupts>> VirtioInterrupts::create(Options optio
 }
 
 void VirtioInterrupts::queue_used(std::size_t queue) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   raise(state_.queue_vectors[queue], virtio::kIsrQueue);
 }
 
+std::optional<int> VirtioInterrupts::queue_event(std::size_t queue) const {
+  const MutexLock lock(mutex_);
+  const auto vector = state_.queue_vectors[queue];
+  return capability_.enabled() && vector < vectors_.size()
+             ? std::optional(vectors_[vector].event.fd())
+             : std::nullopt;
+}
+
 void VirtioInterrupts::config_changed() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   state_.isr |= virtio::kIsrConfig;  // 4.1.4.5.1: whether or not MSI-X is enabled
   raise(state_.config_vector, virtio::kIsrConfig);
 }
@@ -52,36 +61,36 @@ void VirtioInterrupts::drive_pin() {
 }
 
 std::uint8_t VirtioInterrupts::take_isr() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto isr = std::exchange(state_.isr, std::uint8_t{0});
   drive_pin();
   return isr;
 }
 
 bool VirtioInterrupts::intx_pending() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return state_.isr != 0 && !capability_.enabled();
 }
 
 void VirtioInterrupts::set_intx_disabled(bool disabled) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   state_.intx_disabled = disabled;
   drive_pin();
 }
 
 void VirtioInterrupts::set_vectors(std::uint16_t config, std::span<const std::uint16_t> queues) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   state_.config_vector = config;
   state_.queue_vectors.assign(queues.begin(), queues.end());
 }
 
 std::uint32_t VirtioInterrupts::read_header(std::uint32_t constant) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return capability_.read_header(constant);
 }
 
 void VirtioInterrupts::write_header(std::uint32_t value, std::uint32_t mask) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const bool was_enabled = capability_.enabled();
   if (!capability_.write_header(value, mask)) {
     return;
@@ -138,7 +147,7 @@ bool VirtioInterrupts::pending(std::size_t index) const {
 }
 
 IoStatus VirtioInterrupts::read(std::uint64_t offset, std::span<std::byte> out) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto& layout = options_.msix;
   if (is_inside(layout.table_offset, layout.table_size(), offset, out.size())) {
     capability_.read_table(offset - layout.table_offset, out);
@@ -158,7 +167,7 @@ IoStatus VirtioInterrupts::read(std::uint64_t offset, std::span<std::byte> out) 
 }
 
 IoStatus VirtioInterrupts::write(std::uint64_t offset, std::span<const std::byte> in) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto& layout = options_.msix;
   if (is_inside(layout.table_offset, layout.table_size(), offset, in.size())) {
     constexpr std::uint64_t kEntry = sizeof(MsixCapability::Entry);
@@ -176,7 +185,7 @@ IoStatus VirtioInterrupts::write(std::uint64_t offset, std::span<const std::byte
 }
 
 void VirtioInterrupts::reset_events() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const bool intx_disabled = state_.intx_disabled;
   state_ = State{.intx_disabled = intx_disabled, .queue_vectors = {}};
   state_.queue_vectors.assign(options_.queues, virtio::kNoVector);
@@ -185,7 +194,7 @@ void VirtioInterrupts::reset_events() {
 
 void VirtioInterrupts::reset() {
   reset_events();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (auto& vector : vectors_) {
     disconnect(vector);
     vector.event.drain();
@@ -195,8 +204,8 @@ void VirtioInterrupts::reset() {
 }
 
 void VirtioInterrupts::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
-  node.field("in use", capability_.enabled() ? "MSI-X" : "INTx");
+  const MutexLock lock(mutex_);
+  node.field("in_use", capability_.enabled() ? "MSI-X" : "INTx");
   node.field("raised", raised_);
   node.hex("isr", state_.isr);
   const auto routed = std::count_if(vectors_.begin(), vectors_.end(),

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +17,7 @@
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/interrupts.hpp"
 #include "vmm/bus/io_handler.hpp"
 
@@ -41,6 +41,10 @@ class VirtioInterrupts : public Inspectable {
   VirtioInterrupts& operator=(const VirtioInterrupts&) = delete;
 
   void queue_used(std::size_t queue);
+  /// The eventfd that is the queue's interrupt as long as vectors and MSI-X stay as they are, for
+  /// who cannot call queue_used(): signalling one that is out of use loses the interrupt. Nothing
+  /// without MSI-X and without a vector.
+  std::optional<int> queue_event(std::size_t queue) const;
   void config_changed();
 
   /// The ISR status, which reading clears.
@@ -84,20 +88,20 @@ class VirtioInterrupts : public Inspectable {
   };
 
   explicit VirtioInterrupts(Options options);
-  void raise(std::uint16_t vector, std::uint8_t isr_bit);
-  void drive_pin();
-  void connect(std::size_t vector);
-  void disconnect(Vector& vector);
-  bool pending(std::size_t vector) const;
+  void raise(std::uint16_t vector, std::uint8_t isr_bit) GPUVM_REQUIRES(mutex_);
+  void drive_pin() GPUVM_REQUIRES(mutex_);
+  void connect(std::size_t vector) GPUVM_REQUIRES(mutex_);
+  void disconnect(Vector& vector) GPUVM_REQUIRES(mutex_);
+  bool pending(std::size_t vector) const GPUVM_REQUIRES(mutex_);
 
   const Options options_;
-  mutable std::mutex mutex_;  ///< guards all below
-  MsixCapability capability_;
-  State state_;
-  std::vector<Vector> vectors_;
-  bool pin_high_ = false;
-  std::uint64_t raised_ = 0;
-  log::RateLimit limit_;
+  mutable Mutex mutex_;
+  MsixCapability capability_ GPUVM_GUARDED_BY(mutex_);
+  State state_ GPUVM_GUARDED_BY(mutex_);
+  std::vector<Vector> vectors_ GPUVM_GUARDED_BY(mutex_);
+  bool pin_high_ GPUVM_GUARDED_BY(mutex_) = false;
+  std::uint64_t raised_ GPUVM_GUARDED_BY(mutex_) = 0;
+  log::RateLimit limit_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm
