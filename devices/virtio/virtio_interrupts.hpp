@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // VirtioInterrupts: how a virtio device on PCI tells its driver of used buffers and of changes: an
 // MSI-X vector for each event while MSI-X is enabled, else the ISR status and INTx (VIRTIO 1.2,
-// 4.1.4.5, 4.1.5.1.2, 4.1.5.3, 4.1.5.4). Each vector is an eventfd that the kernel turns into a
-// message. A masked vector is disconnected from the controller, so that its eventfd holds the
-// signal: that is the pending bit.
+// 4.1.4.5, 4.1.5.1.2, 4.1.5.3, 4.1.5.4). Each vector is an MsiVector.
 #pragma once
 
 #include <memory>
@@ -12,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "devices/pci/msi_vector.hpp"
 #include "devices/pci/msix_capability.hpp"
 #include "devices/virtio/virtio_pci_spec.hpp"
-#include "vmm/base/event_fd.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/mutex.hpp"
@@ -81,24 +79,16 @@ class VirtioInterrupts : public Inspectable {
     std::uint16_t config_vector = virtio::kNoVector;
     std::vector<std::uint16_t> queue_vectors;
   };
-  struct Vector {
-    EventFd event;
-    std::optional<MsiMessage> message = {};  ///< as connected
-    std::optional<Gsi> route = {};
-  };
-
   explicit VirtioInterrupts(Options options);
   void raise(std::uint16_t vector, std::uint8_t isr_bit) GPUVM_REQUIRES(mutex_);
   void drive_pin() GPUVM_REQUIRES(mutex_);
-  void connect(std::size_t vector) GPUVM_REQUIRES(mutex_);
-  void disconnect(Vector& vector) GPUVM_REQUIRES(mutex_);
-  bool pending(std::size_t vector) const GPUVM_REQUIRES(mutex_);
+  void connect(std::uint32_t vector) GPUVM_REQUIRES(mutex_);
 
   const Options options_;
   mutable Mutex mutex_;
   MsixCapability capability_ GPUVM_GUARDED_BY(mutex_);
   State state_ GPUVM_GUARDED_BY(mutex_);
-  std::vector<Vector> vectors_ GPUVM_GUARDED_BY(mutex_);
+  std::vector<MsiVector> vectors_ GPUVM_GUARDED_BY(mutex_);
   bool pin_high_ GPUVM_GUARDED_BY(mutex_) = false;
   std::uint64_t raised_ GPUVM_GUARDED_BY(mutex_) = 0;
   log::RateLimit limit_ GPUVM_GUARDED_BY(mutex_);

@@ -287,14 +287,11 @@ void VirtioPci::config_changed() {
 
 /// 2.1.2: the driver hears of it by a change of the configuration.
 void VirtioPci::declare_broken(const Error& error) {
-  {
-    const MutexLock lock(broken_mutex_);
-    if (limit_.allow()) {
-      log::warn("{}: {}, and the device waits for its reset: {}", options_.device.name(),
-                error.kind() == ErrorKind::kGuest ? "The guest's driver broke the rules"
-                                                  : "The queues cannot be served",
-                error.to_string());
-    }
+  if (limit_.allow()) {
+    log::warn("{}: {}, and the device waits for its reset: {}", options_.device.name(),
+              error.kind() == ErrorKind::kGuest ? "The guest's driver broke the rules"
+                                                : "The queues cannot be served",
+              error.to_string());
   }
   broken_.store(true, std::memory_order_relaxed);
   interrupts_->config_changed();

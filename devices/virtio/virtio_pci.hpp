@@ -94,8 +94,7 @@ class VirtioPci : public EmulatedFunction, public IoHandler {
   std::unique_ptr<VirtioBar> bar_;
   std::atomic<bool> broken_{false};  ///< DEVICE_NEEDS_RESET (2.1.2)
   std::atomic<std::uint64_t> doorbell_exits_{0};
-  Mutex broken_mutex_;
-  log::RateLimit limit_ GPUVM_GUARDED_BY(broken_mutex_);
+  log::RateLimit limit_;
   std::unique_ptr<VirtioQueues> queues_;  ///< first to go: uses all the others
 };
 

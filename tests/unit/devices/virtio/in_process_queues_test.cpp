@@ -139,9 +139,9 @@ TEST(InProcessQueues, APauseWaitsForTheRequestInFlightAndLosesNothing) {
 TEST(InProcessQueues, ManyPausesLoseNothing) {
   test::CopyDevice device;
   Running guest(device);
-  std::atomic<bool> done{false};
   std::thread control([&] {
-    while (!done) {
+    for (unsigned request = 1; request <= 500; ++request) {
+      EXPECT_TRUE(device.wait_entered(request));
       guest.function->pause();
       guest.function->resume();
     }
@@ -150,7 +150,6 @@ TEST(InProcessQueues, ManyPausesLoseNothing) {
     guest.offer(static_cast<std::uint16_t>(i % 4 * 2));
     EXPECT_TRUE(guest.driver.wait_used(static_cast<std::uint16_t>(i + 1))) << i;
   }
-  done = true;
   control.join();
   EXPECT_EQ(device.left(), 500U);
 }
