@@ -20,6 +20,7 @@ enum class ErrorKind {
   kUsage,         ///< wrong command line: 64
   kHost,          ///< this host cannot do it (no KVM, no IOMMU, device busy): 69
   kInternal,      ///< a bug in gpuvm: 70
+  kGuest,         ///< the guest broke a device's rules: the device's to bear, and no end of gpuvm
   kUnsafeDevice,  ///< a device did not come back from its reset: 75
   kConfig,        ///< wrong configuration or wrong file named by it: 78
 };
@@ -32,6 +33,7 @@ constexpr int exit_status(ErrorKind kind) {
     case ErrorKind::kHost:
       return 69;
     case ErrorKind::kInternal:
+    case ErrorKind::kGuest:  // never leaves a device
       return 70;
     case ErrorKind::kUnsafeDevice:
       return 75;

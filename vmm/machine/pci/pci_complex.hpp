@@ -84,6 +84,10 @@ class PciComplex : public Inspectable {
 
   /// The guest may start: interrupts connected.
   Status start();
+  /// Returns when no emulated function works for the guest any more; see EmulatedFunction::pause().
+  /// vCPUs are stopped. Passed-through functions go on.
+  void pause();
+  void resume();
   /// Before a physical reset: nothing of the devices is reachable by the guest. vCPUs are stopped.
   void quiesce();
   /// After a physical reset: everything as at power-on. vCPUs are stopped.
@@ -112,7 +116,7 @@ class PciComplex : public Inspectable {
     std::unique_ptr<RootPort> bridge;  ///< refers to functions and reset
   };
   PciComplex(const Options& options, const std::vector<PlannedPort>& ports);
-  Status add_disks();
+  Status add_root_bus_devices();
   Status add_port(const PlannedPort& plan);
   Status add_functions(Port& port);
   Status show_function(OwnedFunction& function, const FunctionFacts& facts,
@@ -140,7 +144,7 @@ class PciComplex : public Inspectable {
   log::RateLimit ecam_limit_;
   std::optional<GuestRange> ecam_at_ GPUVM_GUARDED_BY(ecam_mutex_);
   std::unique_ptr<HostBridge> host_bridge_;
-  std::unique_ptr<Disks> disks_;
+  std::unique_ptr<RootBusDevices> root_bus_;
   std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
   std::vector<Port> ports_;
   AcpiRoms acpi_roms_;  ///< refers to ports_
