@@ -70,7 +70,6 @@ Result<std::unique_ptr<PciComplex>> PciComplex::create(const Options& options) {
   }
   TRY(complex->place());
   TRY(complex->connect_buses());
-  complex->describe();
   return complex;
 }
 
@@ -278,7 +277,7 @@ std::vector<FirmwareFunction> PciComplex::firmware_functions() {
 }
 
 std::vector<const AcpiSource*> PciComplex::acpi_sources() const {
-  std::vector<const AcpiSource*> sources = {acpi_.get()};
+  std::vector<const AcpiSource*> sources;
   for (const auto& port : ports_) {
     sources.push_back(port.bridge.get());
   }

@@ -61,6 +61,7 @@ class PciComplex : public Inspectable {
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);
 
+  /// The root ports.
   std::vector<const AcpiSource*> acpi_sources() const;
   /// The option ROMs that ACPI hands out, with their functions where they are now. Any thread.
   std::vector<AcpiRom> acpi_roms() const { return acpi_roms_.describe(); }
@@ -74,8 +75,8 @@ class PciComplex : public Inspectable {
   std::optional<GuestRange> ecam() const;
   /// Bytes of 64-bit address space that firmware should provide for all BARs.
   std::uint64_t memory64_wanted() const { return memory64_wanted_; }
-  /// Describes the ECAM and the windows anew as they are now, to acpi_sources().
-  void describe();
+  /// The ECAM and the windows as they are now. Any thread.
+  std::unique_ptr<const AcpiSource> describe() const;
   /// ECAM and windows as a device tree has them; no functions.
   TreePci tree() const;
   /// The passed-through functions at their power-on addresses, with the images of their option
@@ -151,7 +152,6 @@ class PciComplex : public Inspectable {
   PciTopology topology_;
   Ecam ecam_;
   ConfigPorts config_ports_;
-  std::unique_ptr<PciAcpi> acpi_;
 };
 
 }  // namespace gpuvm
