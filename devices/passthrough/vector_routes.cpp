@@ -108,7 +108,7 @@ void VectorRoutes::complain(std::uint32_t vector, const Error& error) {
 
 void VectorRoutes::inspect(InspectNode& node) const {
   node.field("vectors", std::uint64_t{vectors_});
-  node.field("connected to the device", std::uint64_t{active_.size()});
+  node.field("connected_to_device", std::uint64_t{active_.size()});
   node.field("failures", failures_);
   std::uint64_t routed = 0;
   for (const auto& vector : active_) {

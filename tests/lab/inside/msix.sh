@@ -59,7 +59,7 @@ check_guest() {
   expect "$name: they are on the disk outside" test "$(head -c $((16 << 20)) "$LAB_OUT/nvme.img" | md5sum | cut -d' ' -f1)" = "$md5"
   expect "$name: its interrupts came" said_more NVME-INTERRUPTS 16
   expect "$name: MSI-X is on" guest_said '^MSIX 1b36:0010 .*MSI-X: Enable+'
-  expect "$name: the hardware's table is in BAR 0" inspected '"hardware.s table": *"BAR 0 at 0x2000"'
+  expect "$name: the hardware's table is in BAR 0" inspected '"hardware_table": *"BAR 0 at 0x2000"'
   check_dmesg
 }
 
