@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Msix: see the header.
 #include "devices/passthrough/msix.hpp"
 
 #include "vmm/base/bytes.hpp"

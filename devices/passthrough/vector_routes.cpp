@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// VectorRoutes: see the header.
 #include "devices/passthrough/vector_routes.hpp"
 
 #include <algorithm>
