@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// BarSpace: see the header.
 #include "devices/pci/bar_space.hpp"
 
 #include <algorithm>

@@ -112,7 +112,7 @@ void KvmVm::inspect(InspectNode& node) const {
   doorbells_.inspect(node.child("doorbells"));
   const MutexLock lock(vcpus_mutex_);
   for (const auto& vcpu : vcpus_) {
-    vcpu->inspect(node.child(fmt::format("vcpu-{}", vcpu->index())));
+    vcpu->inspect(node.child(fmt::format("vcpu_{}", vcpu->index())));
   }
 }
 

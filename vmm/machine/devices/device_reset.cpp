@@ -38,13 +38,18 @@ std::string_view to_string(ResetReason reason) {
   return "unknown";
 }
 
+FunctionResetOptions reset_options(HostDevices& devices, const OwnedFunction& function) {
+  auto options = function.host().reset;
+  if (!options.known) {
+    options.known = devices.claims().known(function.name());
+  }
+  return options;
+}
+
 std::vector<FunctionResetOptions> reset_options(HostDevices& devices) {
   std::vector<FunctionResetOptions> options;
-  for (const HostFunction& function : devices.functions()) {
-    options.push_back(function.reset);
-    if (!options.back().known) {
-      options.back().known = devices.claims().known(function.name());
-    }
+  for (const auto& function : devices.functions()) {
+    options.push_back(reset_options(devices, *function));
   }
   return options;
 }

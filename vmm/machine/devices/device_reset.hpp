@@ -56,7 +56,9 @@ class DeviceReset : public Inspectable {
   std::uint64_t runs_ = 0;
 };
 
-/// What the configuration and the time before a crash say about these functions, for a plan.
+/// What the configuration and the time before a crash say about a function, for a plan.
+FunctionResetOptions reset_options(HostDevices& devices, const OwnedFunction& function);
+/// Of all, in their order.
 std::vector<FunctionResetOptions> reset_options(HostDevices& devices);
 
 }  // namespace gpuvm

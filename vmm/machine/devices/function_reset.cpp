@@ -6,10 +6,11 @@
 namespace gpuvm {
 
 Result<std::unique_ptr<FunctionReset>> FunctionReset::create(HostDevices& devices,
-                                                             std::size_t index, OnReset on_reset) {
-  PhysicalDevice* const device = &devices.device(index);
-  const auto options = reset_options(devices);
-  auto plan = TRY(ResetPlan::create(devices.host(), {&device, 1}, {}, {&options.at(index), 1}));
+                                                             const OwnedFunction& owned,
+                                                             OnReset on_reset) {
+  PhysicalDevice* const device = &owned.device();
+  const auto options = reset_options(devices, owned);
+  auto plan = TRY(ResetPlan::create(devices.host(), {&device, 1}, {}, {&options, 1}));
   return std::make_unique<FunctionReset>(
       Options{.name = device->name(), .plan = std::move(plan), .on_reset = std::move(on_reset)});
 }

@@ -56,7 +56,7 @@ class PortResetTest : public test::FunctionTest {
   }
 
   std::unique_ptr<PassthroughFunction> make(test::FakePhysicalDevice& device) {
-    return PassthroughFunction::create(options(device, device.name())).value();
+    return create(options(device, device.name())).value();
   }
 
   void bridge_control(bool in_reset) {
