@@ -9,6 +9,7 @@
 
 #include "devices/pci/pci_acpi.hpp"
 #include "tests/unit/devices/virtio/fakes.hpp"
+#include "vmm/base/bytes.hpp"
 #include "vmm/machine/pci/disks.hpp"
 
 namespace gpuvm::root_bus_devices_test {
@@ -24,7 +25,9 @@ class TrivialFunction : public EmulatedFunction {
     EXPECT_TRUE(bars_.define(0, {.kind = BarKind::kMemory32, .size = bar_size}));
   }
   std::string_view name() const override { return name_; }
-  std::uint32_t config_read(std::uint16_t) override { return 0x1234'5678; }
+  std::uint32_t config_read(std::uint16_t offset) override {
+    return BarSet::owns(offset) ? bars_.read(offset) : 0x1234'5678;
+  }
   void config_write(std::uint16_t, std::uint32_t, std::uint32_t) override {}
   BarSet& bars() override { return bars_; }
   void quiesce() override { history_.push_back("quiesce " + name_); }
@@ -38,6 +41,19 @@ class TrivialFunction : public EmulatedFunction {
   History& history_;
   BarSet bars_;
 };
+
+/// The function's name as the topology shows it.
+std::string name_at(const PciTopology& topology, std::string_view address) {
+  InspectNode node;
+  topology.inspect(node);
+  return std::string(node.get(address));
+}
+
+std::uint64_t read(const PciTopology& topology, std::uint8_t slot, std::uint16_t offset) {
+  std::array<std::byte, 4> bytes{};
+  topology.read({.bus = 0, .devfn = static_cast<std::uint8_t>(slot * 8)}, offset, bytes);
+  return load_le(bytes);
+}
 
 class RootBusDevicesTest : public ::testing::Test {
  protected:
@@ -71,8 +87,8 @@ TEST_F(RootBusDevicesTest, AreInTheirSlotsWhateverTheOrder) {
   PciTopology topology;
   ASSERT_TRUE((*devices)->add_to(topology));
   EXPECT_EQ(topology.root_devices(), (std::vector<std::uint8_t>{0x11, 0x12}));
-  EXPECT_EQ(topology.find({.bus = 0, .devfn = 0x11 * 8})->name(), "a");
-  EXPECT_EQ(topology.find({.bus = 0, .devfn = 0x12 * 8})->name(), "b");
+  EXPECT_EQ(name_at(topology, "00:11.0"), "a");
+  EXPECT_EQ(name_at(topology, "00:12.0"), "b");
   EXPECT_EQ(pins_, (std::vector<Gsi>{intx_gsi(0x11, 0), intx_gsi(0x12, 0)}));
 }
 
@@ -88,12 +104,8 @@ TEST_F(RootBusDevicesTest, BarsArePlacedInTheOrderOfTheirRequests) {
   ASSERT_TRUE((*devices)->place({.addresses = {0x80000000, 0x80002000}, .io = {}}));
   PciTopology topology;
   ASSERT_TRUE((*devices)->add_to(topology));
-  const auto bar_of = [&topology](std::uint8_t slot) {
-    auto* const function = topology.find({.bus = 0, .devfn = static_cast<std::uint8_t>(slot * 8)});
-    return dynamic_cast<EmulatedFunction*>(function)->bars().read(pci::kBar0);
-  };
-  EXPECT_EQ(bar_of(0x11), 0x80000000U);
-  EXPECT_EQ(bar_of(0x12), 0x80002000U);
+  EXPECT_EQ(read(topology, 0x11, pci::kBar0), 0x80000000U);
+  EXPECT_EQ(read(topology, 0x12, pci::kBar0), 0x80002000U);
 }
 
 TEST_F(RootBusDevicesTest, WhatIsAskedOfThemIsAskedOfAll) {
@@ -135,9 +147,9 @@ TEST_F(RootBusDevicesTest, DisksAreWhereTheyAlwaysWere) {
   PciTopology topology;
   ASSERT_TRUE((*devices)->add_to(topology));
   EXPECT_EQ(topology.root_devices(), (std::vector<std::uint8_t>{0x10, 0x11, 0x18}));
-  EXPECT_EQ(topology.find({.bus = 0, .devfn = 0x80})->name(), "disk-0");
-  EXPECT_EQ(topology.find({.bus = 0, .devfn = 0x88})->name(), "disk-1");
-  EXPECT_EQ(topology.find({.bus = 0, .devfn = 0x80})->config_read(0), 0x10421af4U);
+  EXPECT_EQ(name_at(topology, "00:10.0"), "disk-0");
+  EXPECT_EQ(name_at(topology, "00:11.0"), "disk-1");
+  EXPECT_EQ(read(topology, 0x10, 0), 0x10421af4U);
   InspectNode node;
   (*devices)->inspect(node);
   EXPECT_EQ(node.child("disk-0").child("device").get("read_only"), "true");
