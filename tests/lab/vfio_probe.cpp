@@ -46,7 +46,7 @@ Status print_host_view(const HostSystem& host, const std::vector<Bdf>& functions
 void print_device(const VfioDevice& device) {
   say("{}: group {}, function reset {}", device.name(), device.group(),
       device.has_function_reset() ? "yes" : "no");
-  for (std::size_t i = 0; i < VfioDevice::kRegionCount; ++i) {
+  for (std::size_t i = 0; i < RegionTable::kPciRegions; ++i) {
     const RegionInfo& region = device.region(static_cast<RegionIndex>(i));
     if (region.size != 0) {
       say("  region {}: {:#x} bytes{}{}{}{}, {} sparse areas", i, region.size,

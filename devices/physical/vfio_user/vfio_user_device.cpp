@@ -36,10 +36,6 @@ Bytes bytes_of(const T& value) {
   return bytes;
 }
 
-bool fits(const RegionInfo& info, std::uint64_t offset, std::uint64_t size) {
-  return size <= info.size && offset <= info.size - size;
-}
-
 std::uint64_t mapped_end(const RegionInfo& info) {
   std::uint64_t end = info.sparse_areas.empty() ? info.size : 0;
   for (const RegionArea& area : info.sparse_areas) {
@@ -67,22 +63,10 @@ Status check_file(int fd, const vfio_user::ParsedRegion& region) {
   return {};
 }
 
-bool may_map(const RegionInfo& info, const RegionArea& area) {
-  if (!info.mappable || area.size == 0 || !fits(info, area.offset, area.size)) {
-    return false;
-  }
-  return info.sparse_areas.empty() ||
-         std::any_of(info.sparse_areas.begin(), info.sparse_areas.end(),
-                     [&area](const RegionArea& allowed) {
-                       return area.offset >= allowed.offset && area.size <= allowed.size &&
-                              area.offset - allowed.offset <= allowed.size - area.size;
-                     });
-}
-
 }  // namespace
 
 VfioUserDevice::VfioUserDevice(std::string name, const Options& options)
-    : name_(std::move(name)), options_(options) {}
+    : name_(std::move(name)), options_(options), regions_(name_) {}
 
 Result<std::unique_ptr<VfioUserDevice>> VfioUserDevice::connect(const std::string& path,
                                                                 const Options& options) {
@@ -122,10 +106,9 @@ Status VfioUserDevice::load_info() {
   const auto reply = TRY(connection_->call(Command::kDeviceGetInfo, request, {},
                                            {.payload = sizeof(vfio_user::DeviceInfo)}));
   summary_ = TRY(vfio_user::parse_device_info(reply.payload));
-  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(summary_.regions, kRegionCount); ++i) {
+  for (std::uint32_t i = 0; i < RegionTable::bounded(summary_.regions); ++i) {
     TRY(load_region(static_cast<RegionIndex>(i)));
   }
-  TRY(load_specific_regions());
   const auto& config = region(RegionIndex::kConfig);
   if (!config.readable || !config.writable) {
     return fail(ErrorKind::kHost, "The vfio-user server has no configuration space to offer");
@@ -134,26 +117,6 @@ Status VfioUserDevice::load_info() {
     TRY(load_irq(static_cast<IrqType>(i)));
   }
   return find_function_reset();
-}
-
-/// Regions behind those of PCI.
-Status VfioUserDevice::load_specific_regions() {
-  constexpr std::uint32_t kMost = 32;
-  for (std::uint32_t i = kRegionCount; i < std::min(summary_.regions, kMost); ++i) {
-    regions_.emplace_back();
-    TRY(load_region(static_cast<RegionIndex>(i)));
-  }
-  return {};
-}
-
-std::vector<RegionIndex> VfioUserDevice::specific_regions() const {
-  std::vector<RegionIndex> found;
-  for (std::size_t i = kRegionCount; i < regions_.size(); ++i) {
-    if (regions_[i].info.type && regions_[i].info.size != 0) {
-      found.push_back(static_cast<RegionIndex>(i));
-    }
-  }
-  return found;
 }
 
 Result<vfio_user::Connection::Reply> VfioUserDevice::ask_region(RegionIndex index,
@@ -202,13 +165,10 @@ Status VfioUserDevice::load_region(RegionIndex index) {
     }
     TRY(check_file(reply->fds.front().get(), parsed));
   }
-  Region& region = regions_.at(static_cast<std::size_t>(index));
-  region.info = std::move(parsed.info);
-  region.file_offset = parsed.file_offset;
-  if (region.info.mappable && region.info.size != 0) {
-    region.file = std::move(reply->fds.front());
-  }
-  return {};
+  const bool has_file = parsed.info.mappable && parsed.info.size != 0;
+  return regions_.set(index, std::move(parsed.info),
+                      {.file_offset = parsed.file_offset,
+                       .file = has_file ? std::move(reply->fds.front()) : UniqueFd()});
 }
 
 Status VfioUserDevice::load_irq(IrqType type) {
@@ -239,23 +199,8 @@ Status VfioUserDevice::find_function_reset() {
   return {};
 }
 
-const RegionInfo& VfioUserDevice::region(RegionIndex index) const {
-  return regions_.at(static_cast<std::size_t>(index)).info;
-}
-
-Status VfioUserDevice::check_access(const char* verb, RegionIndex index, std::uint64_t offset,
-                                    std::size_t size) const {
-  const RegionInfo& info = region(index);
-  const bool is_allowed = *verb == 'r' ? info.readable : info.writable;
-  if (!is_allowed || !fits(info, offset, size)) {
-    return fail(ErrorKind::kHost, "Cannot {} {} bytes of region {} of {} at offset {:#x}", verb,
-                size, static_cast<std::uint32_t>(index), name_, offset);
-  }
-  return {};
-}
-
 Status VfioUserDevice::read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) {
-  TRY(check_access("read", index, offset, out.size()));
+  TRY(regions_.locate_read(index, offset, out.size()));
   while (!out.empty()) {
     const auto piece =
         out.first(std::min<std::size_t>(out.size(), connection_->limits().transfer_size));
@@ -279,7 +224,7 @@ Status VfioUserDevice::read_piece(RegionIndex index, std::uint64_t offset,
 
 Status VfioUserDevice::write(RegionIndex index, std::uint64_t offset,
                              std::span<const std::byte> in) {
-  TRY(check_access("write", index, offset, in.size()));
+  TRY(regions_.locate_write(index, offset, in.size()));
   const bool resets = begins_function_reset(index, offset, in);
   while (!in.empty()) {
     const auto piece =
@@ -300,24 +245,6 @@ Status VfioUserDevice::write_piece(RegionIndex index, std::uint64_t offset,
   const auto reply = TRY(
       connection_->call(Command::kRegionWrite, request, {}, {.payload = sizeof asked}, timeout));
   return trust(vfio_user::parse_region_write(reply.payload, asked));
-}
-
-Result<MappedRegion> VfioUserDevice::map(RegionIndex index, RegionArea area,
-                                         std::uint64_t alignment) {
-  const Region& region = regions_.at(static_cast<std::size_t>(index));
-  if (!may_map(region.info, area)) {
-    return fail(ErrorKind::kHost, "Region {} of {} cannot be mapped at {:#x}, {:#x} bytes",
-                static_cast<std::uint32_t>(index), name_, area.offset, area.size);
-  }
-  MapRequest request;
-  request.fd = region.file.get();
-  request.offset = region.file_offset + area.offset;
-  request.size = area.size;
-  request.alignment = alignment;
-  request.writable = region.info.writable;
-  return TRY_CONTEXT(
-      MappedRegion::create(request),
-      fmt::format("Mapping region {} of {}", static_cast<std::uint32_t>(index), name_));
 }
 
 // A write of Device Control's upper byte, alone or with its neighbours.
