@@ -11,6 +11,7 @@
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "tests/fake_gpu/fake_gpu_process.hpp"
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
+#include "tests/fixtures/run_reset.hpp"
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm::fake_gpu::reset_test {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "devices/pci/pci_spec.hpp"
 #include "devices/physical/vfio/vfio_io.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bytes.hpp"
@@ -123,8 +124,7 @@ Status VfioDevice::load_irq(std::uint32_t index) {
                       fmt::format("Cannot ask VFIO about interrupt type {} of {}", index, name_),
                       -result);
   }
-  constexpr std::uint32_t kMsixMaximum = 2048;  // PCI Express Base 6.0, 7.7.2.2
-  irqs_[index].info.count = std::min(info.count, kMsixMaximum);
+  irqs_[index].info.count = std::min(info.count, pci::kMaxMsixVectors);
   irqs_[index].info.maskable = (info.flags & VFIO_IRQ_INFO_MASKABLE) != 0;
   return {};
 }

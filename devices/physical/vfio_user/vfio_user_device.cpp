@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "devices/pci/capability_chain.hpp"
+#include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
@@ -21,11 +22,8 @@ using vfio_user::Command;
 /// Room for the answer about a region: some sixty areas at once, at most about four thousand.
 constexpr std::uint32_t kRegionRoom = 1024;
 constexpr std::uint32_t kMaxRegionRoom = 64 * 1024;
-// PCI Express Base 6.0, 7.5.3.3 and 7.5.3.4.
-constexpr std::uint8_t kExpressId = 0x10;
-constexpr std::uint32_t kCapableOfReset = 1U << 28;
-constexpr std::uint16_t kInitiateReset = 1U << 15;
-// 6.6.2: a function needs not answer for so long after a function level reset.
+// PCI Express Base 6.0, 6.6.2: a function needs not answer for so long after a function level
+// reset.
 constexpr milliseconds kResetTime{100};
 constexpr milliseconds kReadyPause{20};
 
@@ -189,12 +187,15 @@ Status VfioUserDevice::load_irq(IrqType type) {
 }
 
 Status VfioUserDevice::find_function_reset() {
-  std::array<std::byte, 256> config{};
+  std::array<std::byte, pci::kLegacyConfigSize> config{};
   TRY(read(RegionIndex::kConfig, 0, config));
-  const std::uint16_t express = find_capability(config, kExpressId);
-  const auto offers = load_at<std::uint32_t>(config, std::size_t{express} + 4).value_or(0);
-  if (express != 0 && (offers & kCapableOfReset) != 0 && express + 10U <= config.size()) {
-    device_control_ = express + 8U;
+  const std::size_t express =
+      find_capability(config, static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress));
+  const auto offers =
+      load_at<std::uint32_t>(config, express + pci::kExpressDeviceCapabilities).value_or(0);
+  const std::uint64_t control = express + pci::kExpressDeviceControl;
+  if (express != 0 && (offers & pci::kDeviceResetCapable) != 0 && control + 2 <= config.size()) {
+    device_control_ = control;
   }
   return {};
 }
@@ -253,7 +254,8 @@ bool VfioUserDevice::begins_function_reset(RegionIndex index, std::uint64_t offs
   const std::uint64_t upper = device_control_ + 1;
   return index == RegionIndex::kConfig && device_control_ != 0 && offset <= upper &&
          upper - offset < in.size() &&
-         (std::to_integer<unsigned>(in[upper - offset]) & kInitiateReset >> 8) != 0;
+         (std::to_integer<unsigned>(in[upper - offset]) & pci::kDeviceControlInitiateReset >> 8) !=
+             0;
 }
 
 Status VfioUserDevice::wait_until_ready() {
@@ -263,7 +265,7 @@ Status VfioUserDevice::wait_until_ready() {
     std::array<std::byte, 2> vendor{};
     TRY(read(RegionIndex::kConfig, 0, vendor));
     const auto id = load_le(vendor);
-    if (id != 0xffff && id != 0x0001) {
+    if (id != pci::kNoVendor && id != pci::kVendorNotReady) {
       return {};
     }
     if (std::chrono::steady_clock::now() - start >= options_.reset_timeout) {
@@ -281,7 +283,7 @@ Status VfioUserDevice::function_reset() {
   }
   std::array<std::byte, 2> control{};
   TRY(read(RegionIndex::kConfig, device_control_, control));
-  store_le(control, load_le(control) | kInitiateReset);
+  store_le(control, load_le(control) | pci::kDeviceControlInitiateReset);
   TRY_CONTEXT(write_piece(RegionIndex::kConfig, device_control_, control, options_.reset_timeout),
               "Function reset");
   std::this_thread::sleep_for(kResetTime);

@@ -213,12 +213,6 @@ Status HostDevices::reopen() {
   return open();
 }
 
-void HostDevices::remember(const std::vector<FunctionState>& states) {
-  for (std::size_t i = 0; i < functions_.size() && i < states.size(); ++i) {
-    functions_[i].reset.known = states[i];
-  }
-}
-
 Status HostDevices::map_memory(const GuestMemory& memory) {
   for (const auto& region : memory.regions()) {
     TRY_CONTEXT(hosts_.map_dma(

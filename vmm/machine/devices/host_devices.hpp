@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "devices/physical/reset/reset_book.hpp"
 #include "devices/physical/vfio/vfio_host.hpp"
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "vmm/base/inspect.hpp"
@@ -75,10 +76,11 @@ class HostDevices : public Inspectable {
   /// ours.
   PhysicalHost* peer_host() { return vfio_.get(); }
   DeviceClaims& claims() { return claims_; }
-  /// Closes the devices and opens them again; every reference to one is void.
+  /// What all who reset the functions know of their resets; DeviceReset::plan() enters them.
+  ResetBook& reset_book() { return reset_book_; }
+  /// Closes the devices and opens them again; every reference to one is void. The book keeps what
+  /// it knows of them.
   Status reopen();
-  /// How they looked while they were well, for later plans.
-  void remember(const std::vector<FunctionState>& states);
   std::vector<int> group_fds() const { return vfio_ ? vfio_->group_fds() : std::vector<int>{}; }
 
   /// Lets the devices reach guest memory, at its guest addresses; pins it. Once, kept across
@@ -100,6 +102,7 @@ class HostDevices : public Inspectable {
   std::unique_ptr<VfioHost> vfio_;        ///< null where the host has none of them
   std::unique_ptr<VfioUserHost> remote_;  ///< null where no server has one
   PhysicalHosts hosts_;
+  ResetBook reset_book_{hosts_};
   std::vector<PhysicalDevice*> devices_;
 };
 

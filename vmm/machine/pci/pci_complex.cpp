@@ -7,7 +7,6 @@
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/reset_port.hpp"
 #include "vmm/base/log.hpp"
-#include "vmm/machine/devices/device_reset.hpp"
 #include "vmm/machine/devices/link_probe.hpp"
 #include "vmm/machine/memory/device_memory.hpp"
 #include "vmm/machine/memory/layout.hpp"
@@ -191,12 +190,9 @@ Status PciComplex::add_acpi_roms(Port& port) {
 /// A guest's reset of the bus behind the port becomes one of the devices.
 Status PciComplex::add_reset(Port& port) {
   std::vector<PhysicalDevice*> devices;
-  std::vector<FunctionResetOptions> reset;
-  const auto all_options = reset_options(options_.devices);
   for (std::size_t i = 0; i < options_.devices.functions().size(); ++i) {
     if (options_.devices.functions()[i].port == port.number) {
       devices.push_back(&options_.devices.device(i));
-      reset.push_back(all_options[i]);
     }
   }
   if (devices.empty()) {
@@ -206,11 +202,11 @@ Status PciComplex::add_reset(Port& port) {
   for (const auto& [number, function] : port.functions) {
     functions.push_back(function.get());
   }
-  auto plan = TRY(ResetPlan::create(options_.devices.host(), devices, {}, reset));
+  ResetBook& book = options_.devices.reset_book();
   port.reset =
       std::make_unique<PortReset>(PortReset::Options{.name = std::string(port.bridge->name()),
-                                                     .host = options_.devices.host(),
-                                                     .plan = std::move(plan),
+                                                     .book = book,
+                                                     .plan = TRY(book.plan(devices)),
                                                      .functions = std::move(functions),
                                                      .clock = ResetClock::real(),
                                                      .on_reset = options_.on_guest_reset});
