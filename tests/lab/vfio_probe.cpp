@@ -106,9 +106,6 @@ Status try_interrupts(VfioDevice& device) {
 }
 
 Status try_dma(VfioHost& vfio) {
-  for (const IovaRange& range : vfio.iova_ranges()) {
-    say("usable IOVAs: {:#x} to {:#x}", range.base().value(), range.last().value());
-  }
   MapRequest request;
   request.size = 16_MiB;
   request.shared = false;

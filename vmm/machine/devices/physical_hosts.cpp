@@ -6,10 +6,17 @@
 namespace gpuvm {
 
 void PhysicalHosts::add(PhysicalHost& host, const std::vector<PhysicalDevice*>& devices) {
+  const MutexLock lock(mutex_);
   entries_.push_back({&host, devices});
 }
 
+void PhysicalHosts::clear() {
+  const MutexLock lock(mutex_);
+  entries_.clear();
+}
+
 std::vector<PhysicalDevice*> PhysicalHosts::devices() const {
+  const MutexLock lock(mutex_);
   std::vector<PhysicalDevice*> all;
   for (const Entry& entry : entries_) {
     all.insert(all.end(), entry.devices.begin(), entry.devices.end());
@@ -17,21 +24,32 @@ std::vector<PhysicalDevice*> PhysicalHosts::devices() const {
   return all;
 }
 
-Status PhysicalHosts::map_dma(Iova at, const DmaMemory& memory) {
+std::vector<PhysicalHost*> PhysicalHosts::hosts() const {
+  const MutexLock lock(mutex_);
+  std::vector<PhysicalHost*> all;
+  all.reserve(entries_.size());
   for (const Entry& entry : entries_) {
-    TRY(entry.host->map_dma(at, memory));
+    all.push_back(entry.host);
+  }
+  return all;
+}
+
+Status PhysicalHosts::map_dma(Iova at, const DmaMemory& memory) {
+  for (PhysicalHost* const host : hosts()) {
+    TRY(host->map_dma(at, memory));
   }
   return {};
 }
 
 Status PhysicalHosts::unmap_dma(Iova at, std::uint64_t size) {
-  for (const Entry& entry : entries_) {
-    TRY(entry.host->unmap_dma(at, size));
+  for (PhysicalHost* const host : hosts()) {
+    TRY(host->unmap_dma(at, size));
   }
   return {};
 }
 
 Result<PhysicalHost*> PhysicalHosts::host_of(const PhysicalDevice& device) const {
+  const MutexLock lock(mutex_);
   for (const Entry& entry : entries_) {
     if (std::find(entry.devices.begin(), entry.devices.end(), &device) != entry.devices.end()) {
       return entry.host;
