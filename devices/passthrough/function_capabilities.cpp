@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a function's configuration space says: see the header.
 #include "devices/passthrough/function_capabilities.hpp"
 
 #include <algorithm>

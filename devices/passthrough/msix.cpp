@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Msix: see the header.
 #include "devices/passthrough/msix.hpp"
 
 #include "vmm/base/bytes.hpp"
@@ -88,11 +87,11 @@ void Msix::inspect(InspectNode& node) const {
   node.field("table", fmt::format("{} entries in BAR {} at {:#x}", layout.vectors, layout.table_bar,
                                   layout.table_offset));
   if (moved_from_) {
-    node.field("hardware's table",
+    node.field("hardware_table",
                fmt::format("BAR {} at {:#x}", moved_from_->table_bar, moved_from_->table_offset));
   }
   node.field("enabled", capability_.enabled());
-  node.field("function masked", (capability_.read_header(0) & kFunctionMask) != 0);
+  node.field("function_masked", (capability_.read_header(0) & kFunctionMask) != 0);
   routes_.inspect(node);
 }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// PassthroughFunction: see the header.
 #include "devices/passthrough/passthrough_function.hpp"
 
 #include <algorithm>
@@ -373,7 +372,7 @@ void PassthroughFunction::bus_reset_end(bool alive) {
 void PassthroughFunction::inspect(InspectNode& node) const {
   const std::lock_guard lock(*mutex_);
   node.field("device", device_.name());
-  node.field("configuration failures", failures_.load(std::memory_order_relaxed));
+  node.field("configuration_failures", failures_.load(std::memory_order_relaxed));
   node.field("unresponsive", presence_ != Presence::kPresent);
   node.field("lost", presence_ == Presence::kLost);
   config_.inspect(node.child("configuration"));

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// VectorRoutes: see the header.
 #include "devices/passthrough/vector_routes.hpp"
 
 #include <poll.h>
@@ -137,7 +136,7 @@ void VectorRoutes::complain(std::uint32_t vector, const Error& error) {
 
 void VectorRoutes::inspect(InspectNode& node) const {
   node.field("vectors", std::uint64_t{vectors_});
-  node.field("connected to the device", std::uint64_t{active_.size()});
+  node.field("connected_to_device", std::uint64_t{active_.size()});
   node.field("failures", failures_);
   std::uint64_t routed = 0;
   for (const auto& vector : active_) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// BarSpace: see the header.
 #include "devices/pci/bar_space.hpp"
 
 #include <algorithm>
@@ -194,16 +193,16 @@ std::uint64_t BarSpace::refused() const {
 
 void BarSpace::inspect(InspectNode& node) const {
   const std::lock_guard lock(mutex_);
-  node.field("refused placements", refused_);
+  node.field("refused_placements", refused_);
   for (const auto& record : records_) {
     auto& child = node.child(record.window->name());
     child.hex("size", record.window->size());
     if (record.mapped) {
-      child.hex("mapped at", *record.mapped);
+      child.hex("mapped_at", *record.mapped);
       child.field("stale", !record.live());
     }
     if (record.wanted && !record.live()) {
-      child.hex("refused at", *record.wanted);
+      child.hex("refused_at", *record.wanted);
     }
   }
   for (const auto& forbidden : forbidden_) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// MsixLayout, MsixCapability: see the header.
 #include "devices/pci/msix_capability.hpp"
 
 #include <algorithm>

@@ -4,31 +4,32 @@
 #include <algorithm>
 #include <limits>
 
+#include "vmm/base/bytes.hpp"
+
 namespace gpuvm {
 namespace {
 
 constexpr std::uint64_t kMostFileOffset =
     static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
-bool is_inside_area(const RegionArea& inner, const RegionArea& outer) {
-  return inner.offset >= outer.offset &&
-         is_inside({.offset = inner.offset - outer.offset, .size = inner.size}, outer.size);
+bool is_inside(const RegionArea& inner, const RegionArea& outer) {
+  return gpuvm::is_inside(outer.offset, outer.size, inner.offset, inner.size);
+}
+
+/// Of a region, or of what file offsets reach.
+RegionArea whole(std::uint64_t size) {
+  return {.offset = 0, .size = size};
 }
 
 }  // namespace
 
-// No sum of offset and size: it might be too large for its type.
-bool is_inside(const RegionArea& area, std::uint64_t size) {
-  return area.size <= size && area.offset <= size - area.size;
-}
-
 bool may_map(const RegionInfo& info, const RegionArea& area) {
-  if (!info.mappable || area.size == 0 || !is_inside(area, info.size)) {
+  if (!info.mappable || area.size == 0 || !is_inside(area, whole(info.size))) {
     return false;
   }
   return info.sparse_areas.empty() ||
          std::any_of(info.sparse_areas.begin(), info.sparse_areas.end(),
-                     [&area](const RegionArea& allowed) { return is_inside_area(area, allowed); });
+                     [&area](const RegionArea& allowed) { return is_inside(area, allowed); });
 }
 
 RegionTable::RegionTable(std::string name, int shared_file)
@@ -40,12 +41,12 @@ Status RegionTable::set(RegionIndex index, RegionInfo info, Place place) {
     return fail(ErrorKind::kHost, "{} has a region {}, which is more than {} regions", name_,
                 number, kMostRegions);
   }
-  if (!is_inside({.offset = place.file_offset, .size = info.size}, kMostFileOffset)) {
+  if (!is_inside({.offset = place.file_offset, .size = info.size}, whole(kMostFileOffset))) {
     return fail(ErrorKind::kHost, "Region {} of {} has {:#x} bytes at {:#x} of its file", number,
                 name_, info.size, place.file_offset);
   }
   for (const RegionArea& area : info.sparse_areas) {
-    if (!is_inside(area, info.size)) {
+    if (!is_inside(area, whole(info.size))) {
       return fail(ErrorKind::kHost,
                   "Region {} of {} has {:#x} bytes, but an area of {:#x} at {:#x}", number, name_,
                   info.size, area.size, area.offset);
@@ -81,7 +82,7 @@ std::vector<RegionIndex> RegionTable::specific() const {
 Result<std::uint64_t> RegionTable::locate(const char* verb, bool is_allowed, RegionIndex index,
                                           std::uint64_t offset, std::uint64_t size) const {
   const Region& region = find(index);
-  if (!is_allowed || !is_inside({.offset = offset, .size = size}, region.info.size)) {
+  if (!is_allowed || !is_inside({.offset = offset, .size = size}, whole(region.info.size))) {
     return fail(ErrorKind::kHost, "Cannot {} {} bytes of region {} of {} at offset {:#x}", verb,
                 size, static_cast<std::uint32_t>(index), name_, offset);
   }

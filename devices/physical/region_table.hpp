@@ -71,9 +71,6 @@ class RegionTable {
   std::vector<Region> regions_ = std::vector<Region>(kPciRegions);
 };
 
-/// Whether all bytes of the area are inside a region of `size` bytes.
-bool is_inside(const RegionArea& area, std::uint64_t size);
-
 /// Whether the area may be mapped: it has bytes, and is inside the region and one of its areas.
 bool may_map(const RegionInfo& info, const RegionArea& area);
 

@@ -206,12 +206,12 @@ void BlockDevice::inspect(InspectNode& node) const {
     node.field(key, counter.load(std::memory_order_relaxed));
   };
   node.field("size", disk_.geometry().size);
-  node.field("read-only", disk_.geometry().read_only);
+  node.field("read_only", disk_.geometry().read_only);
   field("reads", counters_.reads);
   field("writes", counters_.writes);
   field("flushes", counters_.flushes);
-  field("bytes read", counters_.bytes_read);
-  field("bytes written", counters_.bytes_written);
+  field("bytes_read", counters_.bytes_read);
+  field("bytes_written", counters_.bytes_written);
   field("errors", counters_.errors);
 }
 

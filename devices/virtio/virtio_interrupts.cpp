@@ -196,7 +196,7 @@ void VirtioInterrupts::reset() {
 
 void VirtioInterrupts::inspect(InspectNode& node) const {
   const std::lock_guard lock(mutex_);
-  node.field("in use", capability_.enabled() ? "MSI-X" : "INTx");
+  node.field("in_use", capability_.enabled() ? "MSI-X" : "INTx");
   node.field("raised", raised_);
   node.hex("isr", state_.isr);
   const auto routed = std::count_if(vectors_.begin(), vectors_.end(),

@@ -289,9 +289,9 @@ void VirtioPci::declare_broken(const Error& error) {
 void VirtioPci::inspect(InspectNode& node) const {
   const std::lock_guard lock(mutex_);
   node.field("running", thread_->started());
-  node.field("needs reset", broken_.load(std::memory_order_relaxed));
+  node.field("needs_reset", broken_.load(std::memory_order_relaxed));
   node.field("requests", requests_.load(std::memory_order_relaxed));
-  node.field("doorbells that exited", doorbell_exits_.load(std::memory_order_relaxed));
+  node.field("doorbells_that_exited", doorbell_exits_.load(std::memory_order_relaxed));
   registers_.inspect(node.child("registers"));
   interrupts_->inspect(node.child("interrupts"));
   options_.device.inspect(node.child("device"));

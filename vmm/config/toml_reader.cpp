@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// TableReader: see the header.
 #include "vmm/config/toml_reader.hpp"
 
 #include <algorithm>

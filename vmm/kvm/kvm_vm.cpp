@@ -105,7 +105,7 @@ void KvmVm::inspect(InspectNode& node) const {
   interrupts_.inspect(node.child("interrupts"));
   doorbells_.inspect(node.child("doorbells"));
   for (const auto& vcpu : vcpus_) {
-    vcpu->inspect(node.child(fmt::format("vcpu-{}", vcpu->index())));
+    vcpu->inspect(node.child(fmt::format("vcpu_{}", vcpu->index())));
   }
 }
 

@@ -82,7 +82,7 @@ void MemorySlotTable::inspect(InspectNode& node) const {
   node.field("count", std::uint64_t{slots_.size()});
   node.field("changes", changes());
   for (const auto& [id, slot] : slots_) {
-    auto& child = node.child(fmt::format("slot-{}", id));
+    auto& child = node.child(fmt::format("slot_{}", id));
     child.hex("address", slot.range.base().value());
     child.hex("size", slot.range.size());
     child.field("read_only", slot.access == SlotAccess::kReadOnly);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// WriteRelays: see the header.
 #include "devices/passthrough/quirks/write_relays.hpp"
 
 #include <algorithm>
@@ -82,7 +81,7 @@ void WriteRelays::bar_moved(std::optional<std::uint64_t> at) {
 void WriteRelays::inspect(InspectNode& node) const {
   const std::lock_guard lock(mutex_);
   for (const auto& relay : relays_) {
-    node.hex(fmt::format("relayed {:#x}", relay.offset), relay.value);
+    node.hex(fmt::format("relayed_{:#x}", relay.offset), relay.value);
   }
 }
 

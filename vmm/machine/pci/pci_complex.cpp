@@ -359,10 +359,10 @@ void PciComplex::inspect(InspectNode& node) const {
       port.reset->inspect(child.child("bus_reset"));
     }
     for (const auto& [number, function] : port.functions) {
-      function->inspect(child.child(fmt::format("function-{}", number)));
+      function->inspect(child.child(fmt::format("function_{}", number)));
     }
     for (const auto& [number, reset] : port.function_resets) {
-      reset->inspect(child.child(fmt::format("function-{}", number)).child("guest_resets"));
+      reset->inspect(child.child(fmt::format("function_{}", number)).child("guest_resets"));
     }
   }
 }

@@ -46,7 +46,9 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
 /// What a start would be refused for, and what is well.
 void describe_checks(const std::vector<Finding>& findings, InspectNode& node) {
   for (const Finding& finding : findings) {
-    node.field(finding.check, finding.outcome ? "ok" : finding.outcome.error().to_string());
+    InspectNode& at = finding.of.empty() ? node : node.child(finding.check);
+    at.field(finding.of.empty() ? finding.check : finding.of,
+             finding.outcome ? "ok" : finding.outcome.error().to_string());
   }
 }
 
@@ -215,7 +217,7 @@ Status describe_ports(SysfsHost& bus, std::vector<Function>& functions, InspectN
     }
     const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
     for (const ResetSet& set : plan.sets()) {
-      node.child(fmt::format("root port {}", port))
+      node.child(fmt::format("root_port_{}", port))
           .field(set.names(),
                  set.rungs.empty() ? "gone until the guest reboots" : method_text(set));
     }
@@ -253,7 +255,7 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
     devices.push_back(functions.back().sysfs.get());
     options.push_back(place.reset);
     describe_function(host, functions.back(), node.child("functions").child(place.name()));
-    findings.push_back({"opening " + place.name(), check_open_is_safe(host, place.host)});
+    findings.push_back({"opening", check_open_is_safe(host, place.host), place.name()});
   }
   if (functions.empty()) {
     return {};
@@ -265,7 +267,7 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
   plan.inspect(resets);
   for (const ResetSet& set : plan.sets()) {
     describe_set(host, set, resets.child(set.names()));
-    findings.push_back({"reset of " + set.names(), check_has_reset(set)});
+    findings.push_back({"reset", check_has_reset(set), set.names()});
   }
   return describe_ports(bus, functions, node.child("at_guest_bus_reset"));
 }

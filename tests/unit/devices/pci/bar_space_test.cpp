@@ -204,8 +204,8 @@ TEST_F(BarSpaceTest, InspectShowsWhatIsRefused) {
   put(a_, 0xfee00000);
   InspectNode node;
   space_.inspect(node);
-  EXPECT_EQ(node.get("refused placements"), "1");
-  EXPECT_EQ(node.child("a").get("refused at"), "0xfee00000");
+  EXPECT_EQ(node.get("refused_placements"), "1");
+  EXPECT_EQ(node.child("a").get("refused_at"), "0xfee00000");
 }
 
 }  // namespace

@@ -130,7 +130,7 @@ TEST_F(VirtioPciTest, ARequestIsServedWithoutAnExitForItsDoorbell) {
   InspectNode node;
   function_->inspect(node);
   EXPECT_EQ(node.get("requests"), "1");
-  EXPECT_EQ(node.get("doorbells that exited"), "0");
+  EXPECT_EQ(node.get("doorbells_that_exited"), "0");
 }
 
 TEST_F(VirtioPciTest, ManyRequestsInOrder) {
