@@ -42,7 +42,7 @@ Result<std::vector<FunctionResetOptions>> ResetBook::options_of(
 
 Result<ResetPlan> ResetBook::plan(std::span<PhysicalDevice* const> devices) const {
   const auto options = TRY(options_of(devices));
-  return ResetPlan::create(host_, devices, {}, options);
+  return ResetPlan::create(host_, devices, options_, options);
 }
 
 ResetPlan ResetBook::current(const ResetPlan& plan) const {

@@ -22,8 +22,9 @@ namespace gpuvm {
 /// device or the host is asked or reset.
 class ResetBook : public Inspectable {
  public:
-  /// `host` has all functions of the book and must outlive it.
-  explicit ResetBook(PhysicalHost& host) : host_(host) {}
+  /// `host` has all functions of the book and must outlive it. `options` are those of its plans.
+  explicit ResetBook(PhysicalHost& host, const ResetOptions& options = {})
+      : host_(host), options_(options) {}
 
   /// Enters a function, while it is well: reads how it looks, unless `options.known` says it. Of
   /// one that is in the book already everything stays as it is. Errors: kUnsafeDevice: it does not
@@ -60,6 +61,7 @@ class ResetBook : public Inspectable {
       std::span<PhysicalDevice* const> devices) const;
 
   PhysicalHost& host_;
+  const ResetOptions options_;
   mutable Mutex mutex_;
   std::map<std::string, Entry> entries_ GPUVM_GUARDED_BY(mutex_);  ///< by name
 };
