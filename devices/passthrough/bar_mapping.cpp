@@ -209,7 +209,7 @@ void BarMapping::inspect(InspectNode& node) const {
   for (const auto& direct : direct_) {
     direct_bytes += direct.host.size();
   }
-  node.hex("without exits", direct_bytes);
+  node.hex("without_exits", direct_bytes);
   peers_.inspect(node);
   for (const auto area : layout_.trapped) {
     node.child("trapped").hex(fmt::format("{:#x}", area.offset), area.size);

@@ -152,13 +152,13 @@ void FunctionBars::update(std::span<const BarPlacement> placements) {
 
 void FunctionBars::inspect(InspectNode& node) const {
   for (const auto& bar : bars_) {
-    bar.mapping->inspect(node.child(bar_name(bar.number)));
+    bar.mapping->inspect(node.child(fmt::format("bar_{}", bar.number)));
   }
   if (rom_) {
-    rom_->inspect(node.child("ROM"));
+    rom_->inspect(node.child("rom"));
   }
   if (coherent_) {
-    coherent_->inspect(node.child("coherent memory"));
+    coherent_->inspect(node.child("coherent_memory"));
   }
 }
 

@@ -147,13 +147,13 @@ std::string_view FunctionInterrupts::mode_name(Mode mode) {
 }
 
 void FunctionInterrupts::inspect(InspectNode& node) const {
-  node.field("in use", mode_name(mode_));
-  intx_.inspect(node.child("INTx"));
+  node.field("in_use", mode_name(mode_));
+  intx_.inspect(node.child("intx"));
   if (msi_) {
-    msi_->inspect(node.child("MSI"));
+    msi_->inspect(node.child("msi"));
   }
   if (msix_) {
-    msix_->inspect(node.child("MSI-X"));
+    msix_->inspect(node.child("msix"));
   }
 }
 

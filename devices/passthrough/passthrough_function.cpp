@@ -40,13 +40,15 @@ Status PassthroughFunction::build(const Options& options, const FunctionFacts& f
     log::info("{}: MSI-X table {}: {}; effect: {}", name_,
               msix.home ? "relocated" : "not relocated", msix.reason, msix.effect);
   }
-  interrupts_ = std::make_unique<FunctionInterrupts>(
-      FunctionInterrupts::Options{.device = device_,
-                                  .bus = options.bus,
-                                  .intx_pin = options.intx_pin,
-                                  .msi = facts.msi,
-                                  .msix = msix.shown,
-                                  .moved_msix = msix.home ? msix.hardware : std::nullopt});
+  interrupts_ = std::make_unique<FunctionInterrupts>(FunctionInterrupts::Options{
+      .device = device_,
+      .bus = options.bus,
+      .intx_pin = options.intx_pin,
+      .msi = facts.msi ? std::optional(MsiCapability(facts.msi->offset, facts.msi->control,
+                                                     facts.msi->vectors))
+                       : std::nullopt,
+      .msix = msix.shown,
+      .moved_msix = msix.home ? msix.hardware : std::nullopt});
   overlays_ = std::make_unique<FunctionOverlays>(FunctionOverlays::Options{
       .device = device_,
       .mutex = mutex_,
@@ -360,7 +362,7 @@ void PassthroughFunction::bus_reset_end(bool alive) {
 void PassthroughFunction::inspect(InspectNode& node) const {
   const MutexLock lock(mutex_);
   node.field("device", device_.name());
-  node.field("configuration failures", failures_.load(std::memory_order_relaxed));
+  node.field("configuration_failures", failures_.load(std::memory_order_relaxed));
   node.field("unresponsive", presence_ != Presence::kPresent);
   node.field("lost", presence_ == Presence::kLost);
   config_->inspect(node.child("configuration"));

@@ -75,10 +75,10 @@ IoStatus TrappedRegion::write(std::uint64_t offset, std::span<const std::byte> i
 }
 
 void TrappedRegion::inspect(InspectNode& node) const {
-  node.field("trapped accesses", hot_offsets_.total());
+  node.field("trapped_accesses", hot_offsets_.total());
   node.field("errors", errors_.load(std::memory_order_relaxed));
   for (const auto& hit : hot_offsets_.top(kShownOffsets)) {
-    auto& child = node.child("top offenders").child(fmt::format("{:#x}", hit.offset));
+    auto& child = node.child("top_offenders").child(fmt::format("{:#x}", hit.offset));
     child.field("reads", hit.reads);
     child.field("writes", hit.writes);
     child.field("uncertain", hit.error);

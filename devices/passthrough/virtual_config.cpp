@@ -158,9 +158,9 @@ void VirtualConfig::function_reset() {
 }
 
 void VirtualConfig::inspect(InspectNode& node) const {
-  node.hex("virtual command", state_.command);
-  node.hex("always on in the hardware", physical_decode_);
-  node.field("power state", std::uint64_t{state_.power_state});
+  node.hex("virtual_command", state_.command);
+  node.hex("always_on_in_the_hardware", physical_decode_);
+  node.field("power_state", std::uint64_t{state_.power_state});
   for (unsigned bar = 0; bar < BarSet::kCount; ++bar) {
     if (bars_.description(bar)) {
       node.hex(bar_name(bar), bars_.address(bar));

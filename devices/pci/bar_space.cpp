@@ -180,13 +180,6 @@ void BarSpace::refuse(Record& record, std::string_view reason) {
   }
 }
 
-std::optional<std::uint64_t> BarSpace::mapped_at(const BarWindow& window) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(records_.begin(), records_.end(),
-                                  [&](const Record& r) { return r.window == &window; });
-  return found == records_.end() ? std::nullopt : found->mapped;
-}
-
 std::uint64_t BarSpace::refused() const {
   const std::lock_guard lock(mutex_);
   return refused_;

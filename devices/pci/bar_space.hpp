@@ -71,8 +71,6 @@ class BarSpace : public Inspectable {
   /// Unmaps everything. vCPUs are stopped.
   void reset();
 
-  /// Where the window is mapped now. Any thread.
-  std::optional<std::uint64_t> mapped_at(const BarWindow& window) const;
   /// Placements refused since the start.
   std::uint64_t refused() const;
   void inspect(InspectNode& node) const override;

@@ -116,17 +116,6 @@ std::optional<GuestRange> RootPort::prefetchable_window() const {
              : GuestRange::create(GuestAddress(base), limit - base + pci::kMemoryWindowGranularity);
 }
 
-bool RootPort::forwards(GuestRange range) {
-  const std::lock_guard lock(mutex_);
-  if ((space_.read(pci::kCommand, 2) & pci::kCommandMemory) == 0) {
-    return false;
-  }
-  const auto holds = [&](const std::optional<GuestRange>& window) {
-    return window && window->contains(range.base(), range.size());
-  };
-  return holds(memory_window()) || holds(prefetchable_window());
-}
-
 void RootPort::reset() {
   const std::lock_guard lock(mutex_);
   space_.reset();

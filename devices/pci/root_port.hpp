@@ -10,7 +10,7 @@
 // same reason.
 //
 // Missing: hot-plug, AER, ACS, DPC, ARI forwarding, ASPM, VGA forwarding; bus master enable and
-// D3hot do not stop traffic; windows are not checked against BARs (forwards() lets others do it).
+// D3hot do not stop traffic; windows are not checked against BARs.
 #pragma once
 
 #include <array>
@@ -93,8 +93,6 @@ class RootPort : public PciFunction, public Resettable, public Inspectable, publ
   /// The function that answers configuration requests for (bus, devfn), or nullptr: the bus is not
   /// the secondary one, the link is down (reset, disabled) or nothing is there.
   PciFunction* route(std::uint8_t bus, std::uint8_t devfn) const;
-  /// True if the range lies in an open memory window and Command enables memory.
-  bool forwards(GuestRange range);
 
   /// Back to the power-on setup. What is attached survives, and so does the listener, which is not
   /// told: the machine resets the devices itself.

@@ -83,7 +83,7 @@ void WriteRelays::bar_moved(std::optional<std::uint64_t> at) {
 void WriteRelays::inspect(InspectNode& node) const {
   const MutexLock lock(mutex_);
   for (const auto& relay : relays_) {
-    node.hex(fmt::format("relayed {:#x}", relay.offset), relay.value);
+    node.hex(fmt::format("relayed_{:#x}", relay.offset), relay.value);
   }
 }
 

@@ -77,8 +77,8 @@ test_new_bars() {
   expect "the log says what moved" grep -q "$USB: MSI-X table relocated: other registers may share" "$LOG"
   # 16 KiB each, of which 12 KiB were direct before.
   expect "both devices' registers are without exits" \
-    inspected '"BAR 0": *{"kind": *"memory", *"size": *"0x4000", *"without exits": *"0x4000"' 2
-  expect "and nothing of them was trapped" inspected '"BAR 0": *{[^{}]*"without exits": *"0x4000"[^{}]*"trapped accesses": *0[,}]' 2
+    inspected '"bar_0": *{"kind": *"memory", *"size": *"0x4000", *"without_exits": *"0x4000"' 2
+  expect "and nothing of them was trapped" inspected '"bar_0": *{[^{}]*"without_exits": *"0x4000"[^{}]*"trapped_accesses": *0[,}]' 2
 }
 
 test_doubled_bar() {
@@ -86,7 +86,7 @@ test_doubled_bar() {
   expect "the guest sees the NVMe table behind BAR 0" guest_said '^MSIX 1b36:0010 Vector table: BAR=0 offset=00004000'
   expect "BAR 0 is twice as large" guest_said '^MSIX 1b36:0010 Region 0: Memory at .*\[size=32K\]'
   expect "its registers are without exits" \
-    inspected '"BAR 0": *{"kind": *"memory", *"size": *"0x8000", *"without exits": *"0x4000"'
+    inspected '"bar_0": *{"kind": *"memory", *"size": *"0x8000", *"without_exits": *"0x4000"'
 }
 
 test_inspect() {

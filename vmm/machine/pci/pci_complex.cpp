@@ -325,13 +325,13 @@ void PciComplex::inspect(InspectNode& node) const {
   bar_space_.inspect(node.child("bars"));
   disks_->inspect(node.child("disks"));
   for (const auto& port : ports_) {
-    auto& child = node.child(port.bridge->name());
+    auto& child = node.child(fmt::format("port_{}", port.plan.number));
     port.bridge->inspect(child);
     if (port.reset) {
       port.reset->inspect(child.child("bus_reset"));
     }
     for (auto* function : port.functions) {
-      auto& of_function = child.child(fmt::format("function-{}", function->host().function));
+      auto& of_function = child.child(fmt::format("function_{}", function->host().function));
       function->guest().inspect(of_function);
       function->reset().inspect(of_function.child("guest_resets"));
     }

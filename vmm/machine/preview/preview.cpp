@@ -208,7 +208,7 @@ Status describe_ports(SysfsHost& bus, std::vector<Function>& functions, InspectN
     }
     const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
     for (const ResetSet& set : plan.sets()) {
-      node.child(fmt::format("root port {}", port))
+      node.child(fmt::format("root_port_{}", port))
           .field(set.names(),
                  set.rungs.empty() ? "gone until the guest reboots" : method_text(set));
     }

@@ -217,7 +217,7 @@ TEST_F(BarMappingTest, HottestOffsetsAreShown) {
   EXPECT_EQ(bar->hot_offsets().total(), 600U);
   InspectNode node;
   bar->inspect(node);
-  EXPECT_NE(node.child("top offenders").child("0x88").get("reads"), "");
+  EXPECT_NE(node.child("top_offenders").child("0x88").get("reads"), "");
 }
 
 TEST(HotOffsets, NeverUndercountsAndStaysBounded) {

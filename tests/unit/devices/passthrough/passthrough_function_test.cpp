@@ -295,7 +295,7 @@ TEST_F(PassthroughFunctionTest, InspectShowsPatchBarsAndInterrupts) {
   InspectNode node;
   gpu->inspect(node);
   const auto text = node.to_text();
-  for (const char* expected : {"Resizable BAR", "INTx", "without exits", "virtual command"}) {
+  for (const char* expected : {"Resizable BAR", "intx", "without_exits", "virtual_command"}) {
     EXPECT_NE(text.find(expected), std::string::npos) << expected;
   }
 }
