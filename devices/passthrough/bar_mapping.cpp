@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// BarMapping: see the header.
 #include "devices/passthrough/bar_mapping.hpp"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConfigPatch: see the header.
 #include "devices/passthrough/config_patch.hpp"
 
 #include <fmt/core.h>

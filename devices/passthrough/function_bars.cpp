@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionBars: see the header.
 #include "devices/passthrough/function_bars.hpp"
 
 #include <algorithm>
@@ -152,7 +151,7 @@ void FunctionBars::update(std::span<const BarPlacement> placements) {
 
 void FunctionBars::inspect(InspectNode& node) const {
   for (const auto& bar : bars_) {
-    bar.mapping->inspect(node.child(fmt::format("bar_{}", bar.number)));
+    bar.mapping->inspect(node.child(bar_key(bar.number)));
   }
   if (rom_) {
     rom_->inspect(node.child("rom"));

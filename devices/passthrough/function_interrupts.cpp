@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionInterrupts: see the header.
 #include "devices/passthrough/function_interrupts.hpp"
 
 #include "devices/pci/pci_spec.hpp"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionPlan: see the header.
 #include "devices/passthrough/function_plan.hpp"
 
 #include "devices/passthrough/gpudirect.hpp"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// HotOffsets: see the header.
 #include "devices/passthrough/hot_offsets.hpp"
 
 #include <algorithm>

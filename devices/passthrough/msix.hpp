@@ -42,8 +42,6 @@ class Msix : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  void read_pending(std::uint64_t offset, std::span<std::byte> out) const;
-
   MsixCapability capability_;
   const std::optional<MsixLayout> moved_from_;
   VectorRoutes routes_;

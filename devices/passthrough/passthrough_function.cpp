@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// PassthroughFunction: see the header.
 #include "devices/passthrough/passthrough_function.hpp"
 
 #include <algorithm>

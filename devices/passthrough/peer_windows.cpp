@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// PeerWindows: see the header.
 #include "devices/passthrough/peer_windows.hpp"
 
 #include <numeric>

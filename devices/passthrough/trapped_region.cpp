@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// TrappedRegion: see the header.
 #include "devices/passthrough/trapped_region.hpp"
 
 #include <algorithm>

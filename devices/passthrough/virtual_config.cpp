@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtualConfig: see the header.
 #include "devices/passthrough/virtual_config.hpp"
 
 #include <utility>
@@ -159,11 +158,11 @@ void VirtualConfig::function_reset() {
 
 void VirtualConfig::inspect(InspectNode& node) const {
   node.hex("virtual_command", state_.command);
-  node.hex("always_on_in_the_hardware", physical_decode_);
+  node.hex("always_on_in_hardware", physical_decode_);
   node.field("power_state", std::uint64_t{state_.power_state});
   for (unsigned bar = 0; bar < BarSet::kCount; ++bar) {
     if (bars_.description(bar)) {
-      node.hex(bar_name(bar), bars_.address(bar));
+      node.hex(bar_key(bar), bars_.address(bar));
     }
   }
   patch_.inspect(node.child("patch"));

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capability chains: see the header.
 #include "devices/pci/capability_chain.hpp"
 
 #include <algorithm>

@@ -33,7 +33,8 @@ Status print_host_view(const HostSystem& host, const std::vector<Bdf>& functions
   needs.devices = functions;
   needs.memory = 64_MiB;
   for (const Finding& finding : check_host(host, needs)) {
-    say("check {}: {}", finding.check, finding.outcome ? "ok" : finding.outcome.error().message());
+    say("check {}{}{}: {}", finding.check, finding.of.empty() ? "" : " of ", finding.of,
+        finding.outcome ? "ok" : finding.outcome.error().message());
   }
   for (const Bdf& bdf : functions) {
     InspectNode node(bdf.to_string());

@@ -127,6 +127,23 @@ Status give_back(const HostSystem& host, const Bdf& bdf, const BindingRecord& re
   return {};
 }
 
+/// Gives a function back as its record on disk says. False if there is none.
+Result<bool> give_back_as_recorded(const HostSystem& host, const Bdf& bdf) {
+  if (!host.exists(record_path(bdf))) {
+    return false;
+  }
+  BindingFile file = TRY(BindingFile::claim(host, bdf));
+  if (!file.record()) {
+    file.remove();
+    return false;
+  }
+  if (host.exists(pci_sysfs_path(bdf))) {
+    TRY_CONTEXT(give_back(host, bdf, *file.record()), "Giving back " + bdf.to_string());
+  }
+  file.remove();
+  return true;
+}
+
 }  // namespace
 
 bool is_vfio_driver(std::string_view driver) {
@@ -223,20 +240,10 @@ Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf, IfDirty if_
                 "gives it back",
                 bdf.to_string(), claim.left_behind().dirty, bdf.to_string());
   }
+  const bool gave_back = TRY(give_back_as_recorded(host, bdf));
+  // Last: what could not be given back is as dirty as before.
   TRY(claim.mark_clean());
-  if (!host.exists(record_path(bdf))) {
-    return false;
-  }
-  BindingFile file = TRY(BindingFile::claim(host, bdf));
-  if (!file.record()) {
-    file.remove();
-    return false;
-  }
-  if (host.exists(pci_sysfs_path(bdf))) {
-    TRY_CONTEXT(give_back(host, bdf, *file.record()), "Giving back " + bdf.to_string());
-  }
-  file.remove();
-  return true;
+  return gave_back;
 }
 
 std::vector<RestoredBinding> restore_bindings(const HostSystem& host) {

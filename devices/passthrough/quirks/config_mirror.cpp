@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConfigMirror: see the header.
 #include "devices/passthrough/quirks/config_mirror.hpp"
 
 #include <algorithm>

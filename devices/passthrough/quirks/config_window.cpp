@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConfigWindow: see the header.
 #include "devices/passthrough/quirks/config_window.hpp"
 
 #include <algorithm>

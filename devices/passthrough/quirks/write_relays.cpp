@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// WriteRelays: see the header.
 #include "devices/passthrough/quirks/write_relays.hpp"
 
 #include <algorithm>

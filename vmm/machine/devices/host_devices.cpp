@@ -142,11 +142,13 @@ void HostDevices::remember(const std::vector<FunctionState>& states) {
   }
 }
 
-Status HostDevices::map_memory(const GuestMemory& memory) {
+Status HostDevices::map_memory(const GuestMemory& memory,
+                               const std::function<bool()>& is_unwanted) {
   for (const auto& region : memory.regions()) {
-    TRY_CONTEXT(hosts_.map_dma(
+    TRY_CONTEXT(hosts_.map_in_steps(
                     Iova(region.range.base().value()),
-                    {.bytes = region.host, .fd = memory.fd(), .file_offset = region.file_offset}),
+                    {.bytes = region.host, .fd = memory.fd(), .file_offset = region.file_offset},
+                    is_unwanted),
                 "Mapping guest memory for the devices");
   }
   return {};

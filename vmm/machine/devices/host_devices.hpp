@@ -71,8 +71,9 @@ class HostDevices : public Inspectable {
   std::vector<int> group_fds() const { return vfio_ ? vfio_->group_fds : std::vector<int>{}; }
 
   /// Lets the devices reach guest memory, at its guest addresses; pins it. Once, kept across
-  /// reboots.
-  Status map_memory(const GuestMemory& memory);
+  /// reboots. `is_unwanted` is asked between steps of at most 1 GiB. Errors: kHost; kCancelled
+  /// where it was unwanted.
+  Status map_memory(const GuestMemory& memory, const std::function<bool()>& is_unwanted);
   void inspect(InspectNode& node) const override;
 
  private:

@@ -21,11 +21,11 @@ class BackgroundThreads {
   BackgroundThreads& operator=(const BackgroundThreads&) = delete;
 
   /// The calling thread takes part in the work.
-  void begin();
+  void begin() GPUVM_EXCLUDES(mutex_);
   /// The calling thread does so no more; before it ends.
-  void end();
+  void end() GPUVM_EXCLUDES(mutex_);
   /// Somebody waits: the priority that this process has for all of them, now and later. Any thread.
-  void hurry();
+  void hurry() GPUVM_EXCLUDES(mutex_);
 
  private:
   int policy_ = SCHED_OTHER;  ///< of who made this

@@ -59,31 +59,30 @@ Result<std::unique_ptr<PciComplex>> PciComplex::create(const Options& options) {
   const auto ports = plan_ports(options.devices.host_functions());
   std::unique_ptr<PciComplex> complex(new PciComplex(options, ports));
   TRY(complex->topology_.add(0, *complex->host_bridge_));
-  TRY(complex->add_disks());
+  TRY(complex->add_root_bus_devices());
   if (options.firmware_flash) {
     complex->lpc_bridge_ = std::make_unique<LpcBridge>(kAcpiPmBase);
     TRY(complex->topology_.add(LpcBridge::kDevfn, *complex->lpc_bridge_));
-    complex->host_bridge_->set_ecam_listener(
-        [raw = complex.get()](std::optional<GuestRange> to) { raw->move_ecam(to); });
+    complex->host_bridge_->set_ecam_listener([raw = complex.get()] { raw->follow_ecam(); });
   }
   for (const auto& port : ports) {
     TRY_CONTEXT(complex->add_port(port), fmt::format("Root port {}", port.number));
   }
   TRY(complex->place());
   TRY(complex->connect_buses());
-  complex->describe();
   return complex;
 }
 
-Status PciComplex::add_disks() {
-  disks_ = TRY(Disks::create({.files = options_.disks,
-                              .memory = options_.memory,
-                              .mmio = options_.bus.mmio,
-                              .doorbells = options_.bus.doorbells,
-                              .msi = options_.bus.msi,
-                              .pins = options_.bus.pins,
-                              .bar_space = bar_space_}));
-  return disks_->add_to(topology_);
+/// What gpuvm emulates on bus 0: another device is another line here.
+Status PciComplex::add_root_bus_devices() {
+  auto devices = disk_devices(options_.disks);
+  root_bus_ = TRY(RootBusDevices::create(std::move(devices), {.memory = options_.memory,
+                                                              .mmio = options_.bus.mmio,
+                                                              .doorbells = options_.bus.doorbells,
+                                                              .msi = options_.bus.msi,
+                                                              .pins = options_.bus.pins,
+                                                              .bar_space = bar_space_}));
+  return root_bus_->add_to(topology_);
 }
 
 Status PciComplex::add_port(const PlannedPort& plan) {
@@ -184,8 +183,7 @@ Status PciComplex::add_reset(Port& port) {
                                                      .functions = std::move(functions),
                                                      .clock = ResetClock::real(),
                                                      .on_reset = options_.on_guest_reset});
-  port.bridge->set_listener(port.reset.get());
-  return {};
+  return port.bridge->set_listener(port.reset.get());
 }
 
 Status PciComplex::place() {
@@ -198,13 +196,13 @@ Status PciComplex::place() {
     }
     requests.push_back(std::move(request));
   }
-  requests.push_back(disks_->request());
+  requests.push_back(root_bus_->request());
   memory64_wanted_ = gpuvm::memory64_wanted(requests);
   const auto plan = TRY(
       plan_pci(free_above_memory(options_.memory, device_memory_, options_.physical_address_bits),
                requests));
   aperture64_ = plan.aperture64;
-  TRY(disks_->place(plan.placements.back()));
+  TRY(root_bus_->place(plan.placements.back()));
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     TRY(place_port(ports_[i], plan.placements[i]));
   }
@@ -238,8 +236,9 @@ std::optional<GuestRange> PciComplex::ecam() const {
 }
 
 /// The guest's firmware wrote PCIEXBAR, or it got its power-on value back.
-void PciComplex::move_ecam(std::optional<GuestRange> to) {
+void PciComplex::follow_ecam() {
   const MutexLock lock(ecam_mutex_);
+  const auto to = host_bridge_->ecam();
   std::vector<GuestAddress> old;
   if (ecam_at_) {
     old.push_back(ecam_at_->base());
@@ -278,7 +277,7 @@ std::vector<FirmwareFunction> PciComplex::firmware_functions() {
 }
 
 std::vector<const AcpiSource*> PciComplex::acpi_sources() const {
-  std::vector<const AcpiSource*> sources = {acpi_.get()};
+  std::vector<const AcpiSource*> sources;
   for (const auto& port : ports_) {
     sources.push_back(port.bridge.get());
   }
@@ -294,8 +293,16 @@ Status PciComplex::start() {
   return {};
 }
 
+void PciComplex::pause() {
+  root_bus_->pause();
+}
+
+void PciComplex::resume() {
+  root_bus_->resume();
+}
+
 void PciComplex::quiesce() {
-  disks_->quiesce();
+  root_bus_->quiesce();
   for (auto& port : ports_) {
     for (auto* function : port.functions) {
       function->guest().quiesce();
@@ -305,7 +312,7 @@ void PciComplex::quiesce() {
 
 Status PciComplex::reset() {
   host_bridge_->reset();
-  disks_->reset();
+  root_bus_->reset();
   if (lpc_bridge_) {
     lpc_bridge_->reset();
   }
@@ -323,7 +330,7 @@ void PciComplex::inspect(InspectNode& node) const {
   ecam_.inspect(node.child("ecam"));
   config_ports_.inspect(node.child("config_ports"));
   bar_space_.inspect(node.child("bars"));
-  disks_->inspect(node.child("disks"));
+  root_bus_->inspect(node.child("root_bus"));
   for (const auto& port : ports_) {
     auto& child = node.child(fmt::format("port_{}", port.plan.number));
     port.bridge->inspect(child);

@@ -61,6 +61,7 @@ class PciComplex : public Inspectable {
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);
 
+  /// The root ports.
   std::vector<const AcpiSource*> acpi_sources() const;
   /// The option ROMs that ACPI hands out, with their functions where they are now. Any thread.
   std::vector<AcpiRom> acpi_roms() const { return acpi_roms_.describe(); }
@@ -74,8 +75,8 @@ class PciComplex : public Inspectable {
   std::optional<GuestRange> ecam() const;
   /// Bytes of 64-bit address space that firmware should provide for all BARs.
   std::uint64_t memory64_wanted() const { return memory64_wanted_; }
-  /// Describes the ECAM and the windows anew as they are now, to acpi_sources().
-  void describe();
+  /// The ECAM and the windows as they are now. Any thread.
+  std::unique_ptr<const AcpiSource> describe() const;
   /// ECAM and windows as a device tree has them; no functions.
   TreePci tree() const;
   /// The passed-through functions at their power-on addresses, with the images of their option
@@ -84,6 +85,10 @@ class PciComplex : public Inspectable {
 
   /// The guest may start: interrupts connected.
   Status start();
+  /// Returns when no emulated function works for the guest any more; see EmulatedFunction::pause().
+  /// vCPUs are stopped. Passed-through functions go on.
+  void pause();
+  void resume();
   /// Before a physical reset: nothing of the devices is reachable by the guest. vCPUs are stopped.
   void quiesce();
   /// After a physical reset: everything as at power-on. vCPUs are stopped.
@@ -112,7 +117,7 @@ class PciComplex : public Inspectable {
     std::unique_ptr<RootPort> bridge;  ///< refers to functions and reset
   };
   PciComplex(const Options& options, const std::vector<PlannedPort>& ports);
-  Status add_disks();
+  Status add_root_bus_devices();
   Status add_port(const PlannedPort& plan);
   Status add_functions(Port& port);
   Status show_function(OwnedFunction& function, const FunctionFacts& facts,
@@ -124,7 +129,7 @@ class PciComplex : public Inspectable {
   Status place();
   Status place_port(Port& port, const PortPlacement& placement);
   Status connect_buses();
-  void move_ecam(std::optional<GuestRange> to);
+  void follow_ecam();
   std::vector<GuestRange> memory_windows() const;
   std::vector<PortRange> io_windows() const;
 
@@ -140,14 +145,13 @@ class PciComplex : public Inspectable {
   log::RateLimit ecam_limit_;
   std::optional<GuestRange> ecam_at_ GPUVM_GUARDED_BY(ecam_mutex_);
   std::unique_ptr<HostBridge> host_bridge_;
-  std::unique_ptr<Disks> disks_;
+  std::unique_ptr<RootBusDevices> root_bus_;
   std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
   std::vector<Port> ports_;
   AcpiRoms acpi_roms_;  ///< refers to ports_
   PciTopology topology_;
   Ecam ecam_;
   ConfigPorts config_ports_;
-  std::unique_ptr<PciAcpi> acpi_;
 };
 
 }  // namespace gpuvm

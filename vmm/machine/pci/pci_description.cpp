@@ -90,9 +90,9 @@ std::vector<PortRange> PciComplex::io_windows() const {
           *PortRange::create(IoPort(kAfter), 0x10000 - kAfter)};
 }
 
-void PciComplex::describe() {
+std::unique_ptr<const AcpiSource> PciComplex::describe() const {
   // 0xcf8 to 0xcff lie between the two windows.
-  acpi_ = std::make_unique<PciAcpi>(PciAcpiConfig{
+  return std::make_unique<PciAcpi>(PciAcpiConfig{
       .ecam = ecam().value_or(*GuestRange::create(layout::kEcamBase, layout::kEcamSize)),
       .buses = buses_,
       .io_windows = io_windows(),

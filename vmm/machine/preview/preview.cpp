@@ -45,7 +45,9 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
 /// What a start would be refused for, and what is well.
 void describe_checks(const std::vector<Finding>& findings, InspectNode& node) {
   for (const Finding& finding : findings) {
-    node.field(finding.check, finding.outcome ? "ok" : finding.outcome.error().to_string());
+    InspectNode& at = finding.of.empty() ? node : node.child(finding.check);
+    at.field(finding.of.empty() ? finding.check : finding.of,
+             finding.outcome ? "ok" : finding.outcome.error().to_string());
   }
 }
 
@@ -248,7 +250,7 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
     devices.push_back(functions.back().sysfs.get());
     options.push_back(place.reset);
     describe_function(host, functions.back(), node.child("functions").child(place.name()));
-    findings.push_back({"opening " + place.name(), check_open_is_safe(host, place.host)});
+    findings.push_back({"opening", check_open_is_safe(host, place.host), place.name()});
   }
   if (functions.empty()) {
     return {};
@@ -260,7 +262,7 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
   plan.inspect(resets);
   for (const ResetSet& set : plan.sets()) {
     describe_set(host, set, resets.child(set.names()));
-    findings.push_back({"reset of " + set.names(), check_has_reset(set)});
+    findings.push_back({"reset", check_has_reset(set), set.names()});
   }
   return describe_ports(bus, functions, node.child("at_guest_bus_reset"));
 }

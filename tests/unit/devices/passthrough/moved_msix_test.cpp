@@ -192,8 +192,8 @@ TEST_F(MovedMsixTest, AutoTakesTheFirstFreeNumber) {
   xhci->inspect(node);
   const auto& msix = node.child("interrupts").child("msix");
   EXPECT_EQ(msix.get("table"), "8 entries in BAR 2 at 0x0");
-  EXPECT_EQ(msix.get("hardware's table"), "BAR 0 at 0x1000");
-  EXPECT_EQ(node.child("bars").child("bar_0").get("without_exits"), "0x2000");
+  EXPECT_EQ(msix.get("hardware_table"), "BAR 0 at 0x1000");
+  EXPECT_EQ(node.child("bars").child("bar0").get("without_exits"), "0x2000");
 }
 
 TEST_F(MovedMsixTest, AutoLeavesWhatTheHostKeeps) {

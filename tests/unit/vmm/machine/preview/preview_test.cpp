@@ -75,7 +75,7 @@ TEST_F(PreviewTest, FunctionThatAStrangerSharesTheBusWithHasNoReset) {
   EXPECT_THAT(preview(), AllOf(HasSubstr("it would also reset 0000:01:00.1"),
                                HasSubstr("at_start: exit status 75")));
   const auto found = std::find_if(findings_.begin(), findings_.end(), [](const Finding& finding) {
-    return finding.check == "reset of 0000:01:00.0";
+    return finding.check == "reset" && finding.of == "0000:01:00.0";
   });
   ASSERT_NE(found, findings_.end());
   ASSERT_FALSE(found->outcome);
@@ -88,7 +88,7 @@ TEST_F(PreviewTest, ShowsWhatTheFirmwareStartsFrom) {
   EXPECT_THAT(preview(), AllOf(HasSubstr("boot: uefi"), HasSubstr("firmware: /f.fd"),
                                HasSubstr("vars: /v.fd"), HasSubstr("disk_0: /disk.img, read-only"),
                                HasSubstr("disks: disk.0: There is "),
-                               HasSubstr("boot files: boot.firmware: ")));
+                               HasSubstr("boot_files: boot.firmware: ")));
 }
 
 TEST_F(PreviewTest, CoherentMemoryShowsWhatItIsAndWhere) {
