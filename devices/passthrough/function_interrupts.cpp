@@ -6,13 +6,13 @@
 namespace gpuvm {
 
 FunctionInterrupts::FunctionInterrupts(const Options& options)
-    : device_(options.device), intx_(options.device, options.pins, options.intx_pin) {
+    : device_(options.device), intx_(options.device, options.bus.pins, options.intx_pin) {
   if (options.msi) {
-    msi_ = std::make_unique<Msi>(*options.msi, options.device, options.controller);
+    msi_ = std::make_unique<Msi>(*options.msi, options.device, options.bus.msi);
   }
   if (options.msix) {
-    msix_ = std::make_unique<Msix>(*options.msix, options.device, options.controller,
-                                   options.moved_msix);
+    msix_ =
+        std::make_unique<Msix>(*options.msix, options.device, options.bus.msi, options.moved_msix);
   }
 }
 

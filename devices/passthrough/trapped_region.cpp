@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "vmm/base/bytes.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -25,10 +27,6 @@ std::size_t TrappedRegion::piece_size(std::uint64_t offset, std::size_t left) {
   return std::min(largest, aligned);
 }
 
-bool TrappedRegion::inside(std::uint64_t offset, std::uint64_t length) const {
-  return offset <= size_ && length <= size_ - offset;
-}
-
 IoStatus TrappedRegion::fail_access(const Error& error) {
   errors_.fetch_add(1, std::memory_order_relaxed);
   if (limit_.allow()) {
@@ -42,7 +40,7 @@ IoStatus TrappedRegion::read(std::uint64_t offset, std::span<std::byte> out) {
   if (overlay_ != nullptr && overlay_->touches(offset, out.size())) {
     return overlay_->overlay_read(offset, out);
   }
-  if (!inside(offset, out.size())) {
+  if (!is_inside(0, size_, offset, out.size())) {
     return IoStatus::kInvalidRegister;  // a BAR is a power of two, the region behind it may be less
   }
   while (!out.empty()) {
@@ -61,7 +59,7 @@ IoStatus TrappedRegion::write(std::uint64_t offset, std::span<const std::byte> i
   if (overlay_ != nullptr && overlay_->touches(offset, in.size())) {
     return overlay_->overlay_write(offset, in);
   }
-  if (!inside(offset, in.size())) {
+  if (!is_inside(0, size_, offset, in.size())) {
     return IoStatus::kInvalidRegister;
   }
   while (!in.empty()) {

@@ -36,7 +36,7 @@ void BarSpace::unmap(Record& record) {
 }
 
 void BarSpace::update(std::span<const Placement> placements) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& placement : placements) {
     auto& record = record_of(*placement.window);
     if (record.wanted != placement.at) {
@@ -47,27 +47,32 @@ void BarSpace::update(std::span<const Placement> placements) {
   settle();
 }
 
-void BarSpace::withdraw(std::span<BarWindow* const> windows) {
-  const std::lock_guard lock(mutex_);
+void BarSpace::withdraw_now(std::span<BarWindow* const> windows) {
   for (auto* window : windows) {
     auto& record = record_of(*window);
     unmap(record);
     record.wanted.reset();
     record.refused.reset();
   }
+}
+
+void BarSpace::withdraw(std::span<BarWindow* const> windows) {
+  const MutexLock lock(mutex_);
+  withdraw_now(windows);
   settle();
 }
 
 void BarSpace::remove(std::span<BarWindow* const> windows) {
-  withdraw(windows);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
+  withdraw_now(windows);
   std::erase_if(records_, [&](const Record& record) {
     return std::find(windows.begin(), windows.end(), record.window) != windows.end();
   });
+  settle();
 }
 
 void BarSpace::set_forbidden(std::string_view what, std::optional<GuestRange> range) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(forbidden_, [what](const Forbidden& entry) { return entry.what == what; });
   if (range) {
     forbidden_.push_back({*range, std::string(what)});
@@ -80,15 +85,6 @@ void BarSpace::set_forbidden(std::string_view what, std::optional<GuestRange> ra
     }
   }
   settle();
-}
-
-void BarSpace::reset() {
-  const std::lock_guard lock(mutex_);
-  for (auto& record : records_) {
-    unmap(record);
-    record.wanted.reset();
-    record.refused.reset();
-  }
 }
 
 // Blockers are only live windows (mapped where they are wanted), and those do not move here: one
@@ -179,20 +175,13 @@ void BarSpace::refuse(Record& record, std::string_view reason) {
   }
 }
 
-std::optional<std::uint64_t> BarSpace::mapped_at(const BarWindow& window) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(records_.begin(), records_.end(),
-                                  [&](const Record& r) { return r.window == &window; });
-  return found == records_.end() ? std::nullopt : found->mapped;
-}
-
 std::uint64_t BarSpace::refused() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return refused_;
 }
 
 void BarSpace::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.field("refused_placements", refused_);
   for (const auto& record : records_) {
     auto& child = node.child(record.window->name());

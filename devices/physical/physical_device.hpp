@@ -137,6 +137,9 @@ class PhysicalHost {
   virtual ~PhysicalHost() = default;
   /// Gives devices access to memory at iova. Errors: kHost (limits, reserved ranges) with the cure.
   virtual Status map_dma(Iova at, const DmaMemory& memory) = 0;
+  /// Bytes after which who maps much should look whether it is still wanted: one map_dma() of more
+  /// takes long.
+  virtual std::uint64_t map_step() const { return ~std::uint64_t{0}; }
   virtual Status unmap_dma(Iova at, std::uint64_t size) = 0;
   /// The functions that a hot (secondary bus) reset of this one covers; an error where the host
   /// offers none.

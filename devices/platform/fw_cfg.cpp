@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "vmm/base/bytes.hpp"
 
@@ -57,7 +58,11 @@ FwCfg::FwCfg(const GuestMemory& memory) : memory_(memory) {
 }
 
 void FwCfg::add(std::uint16_t key, std::unique_ptr<FwCfgItem> item) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
+  set(key, std::move(item));
+}
+
+void FwCfg::set(std::uint16_t key, std::unique_ptr<FwCfgItem> item) {
   items_[key] = std::move(item);
 }
 
@@ -72,12 +77,16 @@ void FwCfg::add_number(std::uint16_t key, std::uint64_t value, unsigned size) {
 }
 
 Status FwCfg::add_file(const std::string& name, std::unique_ptr<FwCfgItem> item) {
+  const MutexLock lock(mutex_);
+  return set_file(name, std::move(item));
+}
+
+Status FwCfg::set_file(const std::string& name, std::unique_ptr<FwCfgItem> item) {
   if (name.empty() || name.size() > fw_cfg::kLongestName) {
     return fail(ErrorKind::kInternal, "fw_cfg cannot have a file of the name \"{}\"", name);
   }
-  const std::lock_guard lock(mutex_);
   const auto next = static_cast<std::uint16_t>(fw_cfg::kFirstFile + files_.size());
-  add(files_.try_emplace(name, next).first->second, std::move(item));
+  set(files_.try_emplace(name, next).first->second, std::move(item));
   return {};
 }
 
@@ -100,12 +109,21 @@ std::vector<std::byte> FwCfg::directory() const {
   return out;
 }
 
+/// Before select(), without the lock: making tables takes locks of other devices.
+void FwCfg::prepare(std::uint16_t key) {
+  if (key != fw_cfg::kDirectory || !before_directory_) {
+    return;
+  }
+  auto files = before_directory_();
+  const MutexLock lock(mutex_);
+  for (File& file : files) {
+    (void)set_file(file.name, std::make_unique<Bytes>(std::move(file.bytes)));
+  }
+}
+
 void FwCfg::select(std::uint16_t key) {
   if (key == fw_cfg::kDirectory) {
-    if (before_directory_) {
-      before_directory_();
-    }
-    add(fw_cfg::kDirectory, directory());
+    set(fw_cfg::kDirectory, std::make_unique<Bytes>(directory()));
   }
   state_.selected = key;
   state_.offset = 0;
@@ -132,7 +150,7 @@ bool FwCfg::read_next(std::span<std::byte> out) {
 }
 
 IoStatus FwCfg::read(std::uint64_t offset, std::span<std::byte> out) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (offset == kDataOffset && out.size() == 1) {
     return read_next(out) ? IoStatus::kOk : IoStatus::kNoResponse;
   }
@@ -146,22 +164,31 @@ IoStatus FwCfg::read(std::uint64_t offset, std::span<std::byte> out) {
 }
 
 IoStatus FwCfg::write(std::uint64_t offset, std::span<const std::byte> in) {
-  const std::lock_guard lock(mutex_);
   if (offset == 0 && in.size() == 2) {
-    select(static_cast<std::uint16_t>(load_le(in)));
+    const auto key = static_cast<std::uint16_t>(load_le(in));
+    prepare(key);
+    const MutexLock lock(mutex_);
+    select(key);
     return IoStatus::kOk;
   }
-  if (offset == kDmaHighOffset && in.size() == 4) {
-    state_.dma_address_high = static_cast<std::uint32_t>(load_be(in));
-    return IoStatus::kOk;
+  if ((offset != kDmaHighOffset && offset != kDmaLowOffset) || in.size() != 4) {
+    return IoStatus::kInvalidRegister;
   }
-  if (offset == kDmaLowOffset && in.size() == 4) {
-    const std::uint64_t high = state_.dma_address_high;
-    state_.dma_address_high = 0;
-    run_dma(GuestAddress(high << 32 | load_be(in)));
-    return IoStatus::kOk;
+  if (const auto descriptor = write_dma_address(offset, static_cast<std::uint32_t>(load_be(in)))) {
+    run_dma(*descriptor);
   }
-  return IoStatus::kInvalidRegister;
+  return IoStatus::kOk;
+}
+
+/// The low half, written last, makes it whole.
+std::optional<GuestAddress> FwCfg::write_dma_address(std::uint64_t offset, std::uint32_t value) {
+  const MutexLock lock(mutex_);
+  if (offset == kDmaHighOffset) {
+    state_.dma_address_high = value;
+    return std::nullopt;
+  }
+  const std::uint64_t high = std::exchange(state_.dma_address_high, 0);
+  return GuestAddress(high << 32 | value);
 }
 
 /// Reads the descriptor once; its control word is written last, as the sign of the end.
@@ -185,8 +212,14 @@ void FwCfg::run_dma(GuestAddress descriptor) {
 
 /// The new control word: 0, or kDmaError.
 std::uint32_t FwCfg::run_command(std::uint32_t control, std::uint32_t length, GuestAddress target) {
-  if ((control & fw_cfg::kDmaSelect) != 0) {
-    select(static_cast<std::uint16_t>(control >> 16));
+  const auto key = static_cast<std::uint16_t>(control >> 16);
+  const bool selects = (control & fw_cfg::kDmaSelect) != 0;
+  if (selects) {
+    prepare(key);
+  }
+  const MutexLock lock(mutex_);
+  if (selects) {
+    select(key);
   }
   if ((control & fw_cfg::kDmaRead) != 0) {
     if (length == 0) {
@@ -207,12 +240,12 @@ std::uint32_t FwCfg::run_command(std::uint32_t control, std::uint32_t length, Gu
 }
 
 void FwCfg::reset() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   state_ = State{};
 }
 
 void FwCfg::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.hex("selected", state_.selected);
   auto& files = node.child("files");
   for (const auto& [name, key] : files_) {

@@ -11,12 +11,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/bus/io_handler.hpp"
 #include "vmm/bus/lifecycle.hpp"
@@ -70,23 +71,30 @@ class FwCfg : public IoHandler, public Resettable, public Inspectable {
   /// From kPort up: selector (2 bytes), data (the second of them), DMA address (8 at offset 4).
   static constexpr std::uint64_t kPortCount = 12;
 
+  struct File {
+    std::string name;  ///< as add_file() takes it, others are left out
+    std::vector<std::byte> bytes;
+  };
+
   /// memory must outlive this.
   explicit FwCfg(const GuestMemory& memory);
 
-  // Items are added before vCPUs run or from before_directory(); a key or name that is there is
-  // replaced.
-  void add(std::uint16_t key, std::unique_ptr<FwCfgItem> item);
-  void add(std::uint16_t key, std::vector<std::byte> bytes);
+  // A key or name that is there is replaced. Any thread.
+  void add(std::uint16_t key, std::unique_ptr<FwCfgItem> item) GPUVM_EXCLUDES(mutex_);
+  void add(std::uint16_t key, std::vector<std::byte> bytes) GPUVM_EXCLUDES(mutex_);
   /// A number of 2 or 4 bytes, little-endian.
   void add_number(std::uint16_t key, std::uint64_t value, unsigned size);
   /// Errors: kInternal for a name that is empty or too long.
-  Status add_file(const std::string& name, std::unique_ptr<FwCfgItem> item);
+  Status add_file(const std::string& name, std::unique_ptr<FwCfgItem> item) GPUVM_EXCLUDES(mutex_);
   Status add_file(const std::string& name, std::vector<std::byte> bytes);
 
   /// Called whenever the guest asks for the directory, which it does before it reads a file: time
-  /// to make contents that depend on what the guest did. It may call add_file(). From a vCPU
-  /// thread, with the device's lock held.
-  void set_before_directory(std::function<void()> action) { before_directory_ = std::move(action); }
+  /// to make contents that depend on what the guest did. What it returns is added, all at once.
+  /// From a vCPU's thread, or several at once; the device answers others meanwhile. Set before
+  /// vCPUs run.
+  void set_before_directory(std::function<std::vector<File>()> make) {
+    before_directory_ = std::move(make);
+  }
 
   std::string_view name() const override { return "fw_cfg"; }
   IoStatus read(std::uint64_t offset, std::span<std::byte> out) override;
@@ -102,22 +110,29 @@ class FwCfg : public IoHandler, public Resettable, public Inspectable {
     std::uint32_t dma_address_high = 0;
   };
 
-  void select(std::uint16_t key);
-  const FwCfgItem* selected() const;
-  std::vector<std::byte> directory() const;
+  void prepare(std::uint16_t key) GPUVM_EXCLUDES(mutex_);
+  void set(std::uint16_t key, std::unique_ptr<FwCfgItem> item) GPUVM_REQUIRES(mutex_);
+  Status set_file(const std::string& name, std::unique_ptr<FwCfgItem> item) GPUVM_REQUIRES(mutex_);
+  void select(std::uint16_t key) GPUVM_REQUIRES(mutex_);
+  const FwCfgItem* selected() const GPUVM_REQUIRES(mutex_);
+  std::vector<std::byte> directory() const GPUVM_REQUIRES(mutex_);
   /// The next bytes; zeros past the item's end. False: the item cannot be read.
-  bool read_next(std::span<std::byte> out);
-  void run_dma(GuestAddress descriptor);
-  std::uint32_t run_command(std::uint32_t control, std::uint32_t length, GuestAddress target);
+  bool read_next(std::span<std::byte> out) GPUVM_REQUIRES(mutex_);
+  std::optional<GuestAddress> write_dma_address(std::uint64_t offset, std::uint32_t value)
+      GPUVM_EXCLUDES(mutex_);
+  void run_dma(GuestAddress descriptor) GPUVM_EXCLUDES(mutex_);
+  std::uint32_t run_command(std::uint32_t control, std::uint32_t length, GuestAddress target)
+      GPUVM_EXCLUDES(mutex_);
 
   const GuestMemory& memory_;
-  std::function<void()> before_directory_;
+  std::function<std::vector<File>()> before_directory_;
   log::RateLimit limit_;
-  mutable std::recursive_mutex mutex_;  ///< guards what follows; before_directory_ adds files
-  std::map<std::uint16_t, std::unique_ptr<FwCfgItem>> items_;
-  std::map<std::string, std::uint16_t> files_;
-  State state_;
-  std::map<std::uint16_t, std::uint64_t> selections_;  ///< how often the guest selected an item
+  mutable Mutex mutex_;  ///< not held while before_directory_ runs
+  std::map<std::uint16_t, std::unique_ptr<FwCfgItem>> items_ GPUVM_GUARDED_BY(mutex_);
+  std::map<std::string, std::uint16_t> files_ GPUVM_GUARDED_BY(mutex_);
+  State state_ GPUVM_GUARDED_BY(mutex_);
+  /// How often the guest selected an item.
+  std::map<std::uint16_t, std::uint64_t> selections_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

@@ -19,7 +19,10 @@ namespace gpuvm {
 enum class ErrorKind {
   kUsage,         ///< wrong command line: 64
   kHost,          ///< this host cannot do it (no KVM, no IOMMU, device busy): 69
+  kWrongState,    ///< asked of a guest that is doing something else; ends no process by itself: 69
+  kCancelled,     ///< broken off because nobody wants it any more; who broke it off knows: 70
   kInternal,      ///< a bug in gpuvm: 70
+  kGuest,         ///< the guest broke a device's rules: the device's to bear, and no end of gpuvm
   kUnsafeDevice,  ///< a device did not come back from its reset: 75
   kConfig,        ///< wrong configuration or wrong file named by it: 78
 };
@@ -30,8 +33,11 @@ constexpr int exit_status(ErrorKind kind) {
     case ErrorKind::kUsage:
       return 64;
     case ErrorKind::kHost:
+    case ErrorKind::kWrongState:
       return 69;
+    case ErrorKind::kCancelled:
     case ErrorKind::kInternal:
+    case ErrorKind::kGuest:  // never leaves a device
       return 70;
     case ErrorKind::kUnsafeDevice:
       return 75;

@@ -81,6 +81,22 @@ void Vcpu::kick() {
   std::atomic_ref<__u8>(run_->immediate_exit).store(1, std::memory_order_release);
 }
 
+void Vcpu::clear_kick() {
+  std::atomic_ref<__u8>(run_->immediate_exit).store(0, std::memory_order_release);
+}
+
+/// Linux Documentation/virt/kvm/api.rst, KVM_KVMCLOCK_CTRL: the guest's soft lockup detector then
+/// leaves the gap out. EINVAL: the guest has no kvmclock.
+Status Vcpu::tell_of_pause() {
+  if (::ioctl(fd_.get(), KVM_KVMCLOCK_CTRL, 0) != 0 && errno != EINVAL) {
+    return fail_errno(ErrorKind::kHost, fmt::format("vCPU {} cannot be told of its pause", index_));
+  }
+  return {};
+}
+
+/// An access that a handler below has answered is finished by the next KVM_RUN, which with
+/// immediate_exit does nothing else (api.rst, "kvm_run", after the exit reasons): so it is when
+/// this returns.
 VcpuEvent Vcpu::run(PortBus& ports, MmioBus& mmio) {
   for (;;) {
     if (::ioctl(fd_.get(), KVM_RUN, 0) != 0) {

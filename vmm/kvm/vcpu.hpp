@@ -10,48 +10,35 @@
 #include <span>
 #include <string>
 
-#include "firmware/linux/cpu_entry_state.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/mapped_region.hpp"
 #include "vmm/base/unique_fd.hpp"
-#include "vmm/bus/io_bus.hpp"
 #include "vmm/kvm/cpuid.hpp"
+#include "vmm/kvm/virtual_cpu.hpp"
 
 struct kvm_run;
 
 namespace gpuvm {
 
-/// Why run() came back.
-enum class VcpuEvent {
-  kInterrupted,  ///< kick() was called
-  kShutdown,     ///< triple fault: the guest wants, or suffers, a reset
-  kMemoryGone,   ///< it touched a mapping of a device that has left; failure() tells which vCPU
-  kFailed,       ///< KVM cannot go on; failure() tells why
-};
-
-class Vcpu : public Inspectable {
+class Vcpu : public VirtualCpu, public Inspectable {
  public:
   /// `apic_id`: KVM's own number for it, from which its local APIC has its id; 0 is the boot CPU's.
   static Result<std::unique_ptr<Vcpu>> create(int vm_fd, std::uint32_t index, std::uint32_t apic_id,
                                               std::size_t run_area_size);
 
-  std::uint32_t index() const { return index_; }
+  std::uint32_t index() const override { return index_; }
   Status set_cpuid(std::span<const CpuidEntry> entries);
   /// Machine check banks for show only (IA32_MCG_CAP). After set_cpuid().
   Status limit_machine_check_banks();
-  /// Puts the boot CPU where the loader wants it. Other vCPUs wait for the guest's INIT and SIPI.
-  Status set_entry_state(const CpuEntryState& state);
 
-  /// Runs the guest. Only from this vCPU's thread.
-  VcpuEvent run(PortBus& ports, MmioBus& mmio);
-  /// Makes run() return kInterrupted soon, also when it is called later. The thread must be
-  /// signalled besides (pthread_kill), so that it leaves KVM_RUN. Any thread.
-  void kick();
-  /// After kMemoryGone or kFailed. Only from this vCPU's thread or after it has ended.
-  const std::string& failure() const { return failure_; }
+  Status set_entry_state(const CpuEntryState& state) override;
+  VcpuEvent run(PortBus& ports, MmioBus& mmio) override;
+  void kick() override;
+  void clear_kick() override;
+  /// KVM_KVMCLOCK_CTRL; success for a guest that does not use kvmclock.
+  Status tell_of_pause() override;
+  const std::string& failure() const override { return failure_; }
 
-  /// Exits that reached user space.
-  std::uint64_t user_exits() const { return port_exits_ + mmio_exits_; }
   void inspect(InspectNode& node) const override;
 
  private:

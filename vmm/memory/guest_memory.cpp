@@ -224,7 +224,7 @@ Status GuestMemory::prefault(const PrefaultHooks& hooks) {
     return {};
   }
   if (error == ECANCELED) {
-    return fail(ErrorKind::kUsage, "The guest's memory is not wanted any more");
+    return fail(ErrorKind::kCancelled, "The guest's memory is not wanted any more");
   }
   if (options_.huge_pages != HugePages::kOff) {
     return no_huge_pages(options_);

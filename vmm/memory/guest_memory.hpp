@@ -66,7 +66,7 @@ class GuestMemory {
   Status place_on_node(GuestRange range, unsigned host_node, NodePolicy policy);
 
   /// Gives every page its memory now, in parallel, so that pinning and running need not fault.
-  /// Errors: kHost; kUsage if it was broken off.
+  /// Errors: kHost; kCancelled if it was broken off.
   Status prefault(const PrefaultHooks& hooks = {});
 
   const std::vector<Region>& regions() const { return regions_; }

@@ -11,6 +11,7 @@
 #include "devices/physical/physical_device.hpp"
 #include "devices/physical/vfio/vfio_device.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/base/units.hpp"
 #include "vmm/host/host_system.hpp"
 
 namespace gpuvm {
@@ -35,6 +36,9 @@ class VfioHost final : public PhysicalHost {
   std::vector<int> group_fds() const;
 
   Status map_dma(Iova at, const DmaMemory& memory) override;
+  /// The kernel pins page by page, half a second a GiB where they are small; of this size the IOMMU
+  /// still has its largest pages.
+  std::uint64_t map_step() const override { return 1_GiB; }
   Status unmap_dma(Iova at, std::uint64_t size) override;
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
   Status hot_reset(PhysicalDevice& device) override;

@@ -26,8 +26,9 @@ Result<int> run_verb(const RunArguments& arguments) {
   TRY(set_up_log(arguments.log));
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
   if (!arguments.dry_run) {
-    return run_machine(config, RunOptions{.inspect_file = arguments.inspect_file,
-                                          .event_file = arguments.event_file});
+    auto result = run_machine(config, RunOptions{.inspect_file = arguments.inspect_file,
+                                                 .event_file = arguments.event_file});
+    return result.error ? Result<int>(*std::move(result.error)) : Result<int>(result.exit_status);
   }
   const HostSystem host;
   InspectNode node("The machine, and what is done to its devices (as gpuvm inspect shows it)");

@@ -3,6 +3,7 @@
 // `[boot] mode`.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "firmware/acpi/acpi_blobs.hpp"
@@ -23,14 +24,15 @@ namespace gpuvm {
 /// What the tables say of the machine besides its configuration.
 struct GuestTables {
   CpuTopology cpus = CpuTopology::one_package(1);
-  std::vector<const AcpiSource*> acpi_sources;  ///< in the order of the DSDT
-  std::vector<AcpiRom> acpi_roms = {};          ///< that ACPI hands out
-  std::vector<GuestRange> device_memory = {};   ///< soft reserved
-  std::optional<AcpiNuma> numa = {};            ///< absent: no NUMA
-  unsigned buses = 1;                           ///< PCI buses from 0 up
-  GuestAddress ecam = layout::kEcamBase;        ///< where the guest sees it
-  TreePci pci;                                  ///< for EFI firmware, without its functions
-  std::vector<FirmwareFunction> functions;      ///< passed through
+  std::shared_ptr<const AcpiSource> described = {};  ///< one of those that follow; made for this
+  std::vector<const AcpiSource*> acpi_sources;       ///< in the order of the DSDT
+  std::vector<AcpiRom> acpi_roms = {};               ///< that ACPI hands out
+  std::vector<GuestRange> device_memory = {};        ///< soft reserved
+  std::optional<AcpiNuma> numa = {};                 ///< absent: no NUMA
+  unsigned buses = 1;                                ///< PCI buses from 0 up
+  GuestAddress ecam = layout::kEcamBase;             ///< where the guest sees it
+  TreePci pci;                                       ///< for EFI firmware, without its functions
+  std::vector<FirmwareFunction> functions;           ///< passed through
 };
 
 /// The ACPI tables, for a firmware that places them.

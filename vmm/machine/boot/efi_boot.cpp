@@ -21,6 +21,7 @@
 #include "firmware/linux/linux_layout.hpp"
 #include "firmware/linux/setup_header.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/machine/memory/layout.hpp"
 
 namespace gpuvm {
@@ -194,12 +195,7 @@ Status Loader::load_kernel() {
                   .setup_header = {header.begin(), header.end()}};
   log::info("The kernel {} starts by {}", kernel.path(),
             tree_.kernel.handover ? "the EFI handover protocol" : "its PE entry");
-  const std::uint64_t limit = kernel.header().cmdline_size;
-  if (what_.config.boot.cmdline.size() > limit) {
-    return fail(ErrorKind::kConfig,
-                "The command line has {} bytes, but the kernel {} takes at most {}; shorten it",
-                what_.config.boot.cmdline.size(), kernel.path(), limit);
-  }
+  TRY(check_command_line(what_.config.boot, kernel.header().cmdline_size));
   tree_.command_line = what_.config.boot.cmdline;
   return {};
 }
@@ -300,7 +296,8 @@ Result<CpuEntryState> EfiBoot::load(const Load& what) {
   Loader loader(memory_, what);
   const auto tree = TRY(load_parts(loader, variables_->block()));
   const std::lock_guard lock(mutex_);
-  report_.reset();  // of a former life
+  failed_ = false;  // this and a report: of a former life
+  report_.reset();
   reason_.clear();
   return loader.enter_with(tree);
 }

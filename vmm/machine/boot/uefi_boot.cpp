@@ -212,7 +212,7 @@ Status UefiBoot::add_boot_order() {
   std::string first;
   std::string others;
   for (std::size_t i = 0; i < config_.disks.size(); ++i) {
-    const std::string line = fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0\n", Disks::kFirstSlot + i);
+    const std::string line = fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0\n", kFirstDiskSlot + i);
     (config_.disks[i].boot ? first : others) += line;
   }
   if (first.empty()) {
@@ -263,25 +263,30 @@ Status UefiBoot::describe(Facts facts) {
     TRY(fw_cfg_->add_file(name, std::make_unique<FwCfgFile>(file)));
   }
   acpi_ = std::move(facts.acpi);
-  add_acpi();
-  fw_cfg_->set_before_directory([this] { add_acpi(); });
+  for (FwCfg::File& file : acpi_files()) {
+    TRY(fw_cfg_->add_file(file.name, std::move(file.bytes)));
+  }
+  fw_cfg_->set_before_directory([this] { return acpi_files(); });
   return {};
 }
 
-/// The tables name addresses that the firmware chooses, and it asks for them after it has.
-void UefiBoot::add_acpi() {
+/// The tables name addresses that the firmware chooses, and it asks for them after it has. From a
+/// vCPU's thread.
+std::vector<FwCfg::File> UefiBoot::acpi_files() const {
   auto blobs = acpi_();
   if (!blobs) {
     log::error("{}", blobs.error().to_string());
-    return;
+    return {};
   }
   auto loader = ovmf::table_loader(*blobs);
-  (void)fw_cfg_->add_file(std::string(ovmf::kLoaderFile), std::move(loader));
-  (void)fw_cfg_->add_file(std::string(ovmf::kRsdpFile), std::move(blobs->rsdp));
-  (void)fw_cfg_->add_file(std::string(ovmf::kTablesFile), std::move(blobs->tables));
+  std::vector<FwCfg::File> files;
+  files.push_back({std::string(ovmf::kLoaderFile), std::move(loader)});
+  files.push_back({std::string(ovmf::kRsdpFile), std::move(blobs->rsdp)});
+  files.push_back({std::string(ovmf::kTablesFile), std::move(blobs->tables)});
   if (!blobs->data.empty()) {
-    (void)fw_cfg_->add_file(std::string(ovmf::kDataFile), std::move(blobs->data));
+    files.push_back({std::string(ovmf::kDataFile), std::move(blobs->data)});
   }
+  return files;
 }
 
 void UefiBoot::reset() {

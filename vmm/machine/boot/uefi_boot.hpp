@@ -70,7 +70,7 @@ class UefiBoot : public Inspectable {
   Status add_kernel();
   void add_machine_items(const GuestMemory& memory);
   Status add_boot_order();
-  void add_acpi();
+  std::vector<FwCfg::File> acpi_files() const;
 
   const Config& config_;
   std::vector<std::byte> code_;

@@ -18,7 +18,8 @@ class io_context;
 
 namespace gpuvm {
 
-/// Control thread only. Destroy it before the devices.
+/// Made on any thread; handlers run on that of `context`, where it must be destroyed, before the
+/// devices.
 class DeviceEvents {
  public:
   struct Handlers {

@@ -54,9 +54,9 @@ Status DeviceReset::wait_for_devices() {
 
 /// With what the configuration and the time before a crash say of them.
 Status DeviceReset::enter_devices() {
-  for (std::size_t i = 0; i < devices_.functions().size(); ++i) {
-    PhysicalDevice& device = devices_.device(i);
-    FunctionResetOptions options = devices_.functions()[i].reset;
+  for (const auto& function : devices_.functions()) {
+    PhysicalDevice& device = function->device();
+    FunctionResetOptions options = function->host().reset;
     if (!options.known) {
       options.known = devices_.claims().known(device.name());
     }

@@ -4,8 +4,9 @@
 namespace gpuvm {
 
 Result<std::unique_ptr<FunctionReset>> FunctionReset::create(HostDevices& devices,
-                                                             std::size_t index, OnReset on_reset) {
-  PhysicalDevice* const device = &devices.device(index);
+                                                             const OwnedFunction& owned,
+                                                             OnReset on_reset) {
+  PhysicalDevice* const device = &owned.device();
   ResetBook& book = devices.reset_book();
   return std::make_unique<FunctionReset>(Options{.name = device->name(),
                                                  .book = book,

@@ -34,7 +34,8 @@ class FunctionReset : public Inspectable {
   /// All that the options refer to must outlive this. The plan has one set of one function.
   explicit FunctionReset(Options options) : options_(std::move(options)) {}
   /// For one of a guest's functions that is in the book. Errors: as ResetBook::plan().
-  static Result<std::unique_ptr<FunctionReset>> create(HostDevices& devices, std::size_t index,
+  static Result<std::unique_ptr<FunctionReset>> create(HostDevices& devices,
+                                                       const OwnedFunction& owned,
                                                        OnReset on_reset);
 
   /// FLR must not be offered to the guest: the policy knows that it loses the device, or the

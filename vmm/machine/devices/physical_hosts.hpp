@@ -3,6 +3,7 @@
 // servers) as one: memory goes to all of them, a reset to the one that has the function.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
@@ -22,6 +23,9 @@ class PhysicalHosts final : public PhysicalHost {
   std::vector<PhysicalDevice*> devices() const;
 
   Status map_dma(Iova at, const DmaMemory& memory) override;
+  /// map_dma() in steps, as each host wants them. Errors: also kCancelled, where `is_unwanted` said
+  /// so between two: what is mapped stays.
+  Status map_in_steps(Iova at, const DmaMemory& memory, const std::function<bool()>& is_unwanted);
   Status unmap_dma(Iova at, std::uint64_t size) override;
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
   Status hot_reset(PhysicalDevice& device) override;

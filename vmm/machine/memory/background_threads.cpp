@@ -35,7 +35,7 @@ BackgroundThreads::BackgroundThreads() {
 }
 
 void BackgroundThreads::begin() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   threads_.push_back(pthread_self());
   if (is_hurried_) {
     set(pthread_self(), policy_, parameters_);  // a child of an idle thread is idle
@@ -45,12 +45,12 @@ void BackgroundThreads::begin() {
 }
 
 void BackgroundThreads::end() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase(threads_, pthread_self());
 }
 
 void BackgroundThreads::hurry() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   is_hurried_ = true;
   for (const pthread_t thread : threads_) {
     set(thread, policy_, parameters_);

@@ -6,8 +6,9 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <mutex>
 #include <vector>
+
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
 
@@ -20,19 +21,19 @@ class BackgroundThreads {
   BackgroundThreads& operator=(const BackgroundThreads&) = delete;
 
   /// The calling thread takes part in the work.
-  void begin();
+  void begin() GPUVM_EXCLUDES(mutex_);
   /// The calling thread does so no more; before it ends.
-  void end();
+  void end() GPUVM_EXCLUDES(mutex_);
   /// Somebody waits: the priority that this process has for all of them, now and later. Any thread.
-  void hurry();
+  void hurry() GPUVM_EXCLUDES(mutex_);
 
  private:
   int policy_ = SCHED_OTHER;  ///< of who made this
   sched_param parameters_{};
   bool may_come_back_ = false;
-  std::mutex mutex_;  ///< guards what follows
-  std::vector<pthread_t> threads_;
-  bool is_hurried_ = false;
+  Mutex mutex_;
+  std::vector<pthread_t> threads_ GPUVM_GUARDED_BY(mutex_);
+  bool is_hurried_ GPUVM_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gpuvm

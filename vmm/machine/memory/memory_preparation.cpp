@@ -8,11 +8,11 @@
 
 namespace gpuvm {
 
-MemoryPreparation::MemoryPreparation(GuestMemory& memory, HostDevices& devices,
-                                     std::function<void(Error)> on_failure)
-    : memory_(memory), devices_(devices), on_failure_(std::move(on_failure)) {}
-
 MemoryPreparation::~MemoryPreparation() {
+  wait_for_end();
+}
+
+void MemoryPreparation::wait_for_end() {
   if (thread_.joinable()) {
     thread_.join();
   }
@@ -35,37 +35,42 @@ void MemoryPreparation::run() {
   threads_.end();
   const bool done = status.has_value();
   if (!done && !is_unwanted_) {
-    on_failure_(std::move(status).error());
+    options_.on_failure(std::move(status).error());
   }
   finish(done);
 }
 
 Status MemoryPreparation::prepare() {
-  TRY(memory_.prefault({.on_begin = [this] { threads_.begin(); },
-                        .on_end = [this] { threads_.end(); },
-                        .is_unwanted = [this] { return is_unwanted_.load(); }}));
-  TRY(devices_.map_memory(memory_));
-  log::debug("Guest memory is mapped for {} functions", devices_.functions().size());
+  const auto is_unwanted = [this] { return is_unwanted_.load(); };
+  TRY(options_.memory.prefault({.on_begin = [this] { threads_.begin(); },
+                                .on_end = [this] { threads_.end(); },
+                                .is_unwanted = is_unwanted}));
+  TRY(options_.map(is_unwanted));
+  log::debug("Guest memory is mapped for the devices");
   return {};
 }
 
 void MemoryPreparation::finish(bool is_mapped) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
+  is_mapped_ = is_mapped && !is_done_;  // who waited and was let go has been told that it is not
   is_done_ = true;
-  is_mapped_ = is_mapped;
   changed_.notify_all();
 }
 
 bool MemoryPreparation::wait() {
   threads_.hurry();
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return is_done_; });
+  MutexLock lock(mutex_);
+  while (!is_done_) {
+    changed_.wait(lock);
+  }
   return is_mapped_;
 }
 
 void MemoryPreparation::break_off() {
   is_unwanted_ = true;
-  wait();
+  const MutexLock lock(mutex_);
+  is_done_ = true;
+  changed_.notify_all();
 }
 
 }  // namespace gpuvm

@@ -5,12 +5,11 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
 
-#include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/base/mutex.hpp"
+#include "vmm/base/result.hpp"
 #include "vmm/machine/memory/background_threads.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -18,39 +17,45 @@ namespace gpuvm {
 
 class MemoryPreparation {
  public:
-  /// on_failure: called once, from the thread, when memory cannot be had or mapped. All must
-  /// outlive this.
-  MemoryPreparation(GuestMemory& memory, HostDevices& devices,
-                    std::function<void(Error)> on_failure);
+  /// All that is referred to must outlive this.
+  struct Options {
+    GuestMemory& memory;
+    /// Maps it for the devices, in calls between which it asks whether that is still wanted.
+    /// Called once, from the thread. Errors: kCancelled where it was broken off.
+    std::function<Status(const std::function<bool()>& is_unwanted)> map;
+    /// Called once, from the thread, when memory cannot be had or mapped.
+    std::function<void(Error)> on_failure;
+  };
+  explicit MemoryPreparation(Options options) : options_(std::move(options)) {}
   /// Waits for the thread's end.
   ~MemoryPreparation();
   MemoryPreparation(const MemoryPreparation&) = delete;
   MemoryPreparation& operator=(const MemoryPreparation&) = delete;
 
-  /// Starts the work; once, after the devices were reset (no stray DMA of a former owner). Control
-  /// thread.
-  /// Errors: kHost; wait() is false then.
-  Status start();
-  /// Blocks until the work is done; false if it failed, and the devices must not reach memory. Any
-  /// thread.
-  bool wait();
-  /// Nobody will want the memory any more: like wait(), but what has not begun is left out.
-  void break_off();
+  /// Starts the work; once, after the devices were reset (no stray DMA of a former owner). Errors:
+  /// kHost; wait() is false then.
+  Status start() GPUVM_EXCLUDES(mutex_);
+  /// Blocks until the work is done or broken off; false unless all memory is mapped: the devices
+  /// must not reach it then. Any thread.
+  bool wait() GPUVM_EXCLUDES(mutex_);
+  /// Nobody will want the memory any more: who waits is let go, and of the work what has begun is
+  /// finished (one mapping of at most a GiB) and the rest left out. Any thread; returns at once.
+  void break_off() GPUVM_EXCLUDES(mutex_);
+  /// Blocks until the thread touches memory and devices no more. Not with start() at once.
+  void wait_for_end();
 
  private:
-  void run();
+  void run() GPUVM_EXCLUDES(mutex_);
   Status prepare();
-  void finish(bool is_mapped);
+  void finish(bool is_mapped) GPUVM_EXCLUDES(mutex_);
 
-  GuestMemory& memory_;
-  HostDevices& devices_;
-  std::function<void(Error)> on_failure_;
+  const Options options_;
   BackgroundThreads threads_;
   std::atomic<bool> is_unwanted_{false};
-  std::mutex mutex_;  ///< guards what comes before the thread
-  std::condition_variable changed_;
-  bool is_done_ = false;
-  bool is_mapped_ = false;
+  Mutex mutex_;
+  Condition changed_;
+  bool is_done_ GPUVM_GUARDED_BY(mutex_) = false;  ///< or broken off
+  bool is_mapped_ GPUVM_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -1,156 +1,323 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/control_loop.hpp"
 
-#include <pthread.h>
-
-#include <atomic>
 #include <csignal>
-#include <cstdint>
 #include <exception>
-#include <system_error>
-#include <thread>
-#include <utility>
 
-#include "vmm/base/asio.hpp"
 #include "vmm/base/log.hpp"
-#include "vmm/machine/run/machine.hpp"
+#include "vmm/base/worst_error.hpp"
+#include "vmm/machine/run/control_state.hpp"
 #include "vmm/machine/run/run.hpp"
 
 namespace gpuvm {
 
 namespace asio = boost::asio;
 
-struct ControlLoop::Impl {
-  explicit Impl(RebootAction action)
-      : on_reboot(action), signals(context, SIGINT, SIGTERM), grace(context) {
-    struct sigaction hangup {};
-    if (::sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) {
-      signals.add(SIGHUP);  // the terminal is gone; nohup(1) ignores it
-    }
-  }
+namespace {
 
-  void finish(Result<int> outcome) {
-    is_unwanted = true;
-    if (!result) {
-      result.emplace(std::move(outcome));
-    }
-    context.stop();
+/// An exception (no memory for the kernel's file) must not leave the worker: devices would be left
+/// as they are.
+Status do_job(const std::function<Status()>& job) {
+  try {
+    return job();
+  } catch (const std::exception& error) {
+    return fail(ErrorKind::kInternal, "{}", error.what());
   }
+}
 
-  /// Any thread. A guest that resets tries several ways one after the other, and goes on until its
-  /// vCPUs stop: what it wished in a former life is void.
-  void post_reset(const char* why) {
-    asio::post(context, [this, why, wished_in = life.load()] {
-      if (machine == nullptr || result || wished_in != life) {
-        return;
-      }
-      if (!rebooting) {
-        handle_reset(why);
-      } else if (*rebooting != wished_in) {
-        next_reset = why;  // the next life is on already
-      }
-    });
-  }
-
-  void handle_reset(const char* why) {
-    log::info("The guest resets ({})", why);
-    if (on_reboot == RebootAction::kExit) {
-      finish(kExitGuestReset);
-    } else if (end_asked) {
-      log::info("It was asked to end, and is not started again");
-      finish(status_if_forced);
-    } else {
-      begin_reboot();
-    }
-  }
-
-  /// On a thread of its own: a reset of the devices may take minutes, and signals and the console
-  /// are served meanwhile.
-  void begin_reboot() {
-    rebooting = life.load();
-    const auto reboot = [this] {
-      machine->stop_vcpus();
-      ++life;  // before the next life, whose guest may reset at once
-      asio::post(context, [this, status = reboot_machine()] { end_reboot(status); });
-    };
-    try {
-      worker = std::thread([reboot] {
-        pthread_setname_np(pthread_self(), "reboot");
-        reboot();
-      });
-    } catch (const std::system_error&) {  // no more threads for this process
-      reboot();
-    }
-  }
-
-  /// An exception (no memory for the kernel's file) must not leave the thread: devices would be
-  /// left as they are.
-  Status reboot_machine() {
-    try {
-      return machine->reboot([this] { return is_unwanted.load(); });
-    } catch (const std::exception& error) {
-      return gpuvm::fail(ErrorKind::kInternal, "{}", error.what());
-    }
-  }
-
-  void end_reboot(const Status& status) {
-    wait_for_worker();
-    rebooting.reset();
-    const char* const why = std::exchange(next_reset, nullptr);
+/// For who asked by a signal, which nobody waits for.
+GuestControl::Done log_refusal(const char* what) {
+  return [what](const Status& status) {
     if (!status) {
-      finish(Error(status.error()).with_context("Guest reset"));
-    } else if (end_asked) {
-      finish(status_if_forced);
-    } else if (why != nullptr) {
-      handle_reset(why);
+      log::warn("{}: {}", what, status.error().to_string());
+    }
+  };
+}
+
+}  // namespace
+
+ControlLoop::Impl::Impl(Options wanted, GuestEvents& machine_events)
+    : options(std::move(wanted)),
+      events(machine_events),
+      signals(context, SIGINT, SIGTERM),
+      grace(context) {
+  signals.add(SIGUSR1);
+  signals.add(SIGUSR2);
+  struct sigaction hangup {};
+  if (::sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) {
+    signals.add(SIGHUP);  // the terminal is gone; nohup(1) ignores it
+  }
+  event_number = events.add([this](const GuestEvent& event) {
+    asio::post(context, [this, event] { tell_subscribers(event); });
+  });
+  wait_for_signal();
+}
+
+ControlLoop::Impl::~Impl() {
+  events.remove(event_number);
+}
+
+void ControlLoop::Impl::begin(Work next, std::function<Status()> job) {
+  work = next;
+  worker.post([this, job = std::move(job)] {
+    asio::post(context, [this, status = do_job(job)] { end_work(status); });
+  });
+}
+
+void ControlLoop::Impl::end_work(const Status& status) {
+  const Work done = std::exchange(work, Work::kNone);
+  switch (done) {
+    case Work::kNone:
+      break;
+    case Work::kBuild:
+      end_build(status);
+      break;
+    case Work::kPowerOn:
+      end_power_on(status);
+      break;
+    case Work::kReboot:
+      end_reboot(status);
+      break;
+    case Work::kPause:
+      is_paused = status.has_value();
+      break;
+    case Work::kResume:
+      end_resume(status);
+      break;
+    case Work::kStop:
+      end_stop(status);
+      break;
+  }
+  const bool is_overtaken = status && result && done == Work::kReboot;  // nobody runs
+  answer(is_overtaken ? Status(wrong_state()) : status);
+  proceed();
+}
+
+/// What went wrong is more than that somebody has left meanwhile.
+void ControlLoop::Impl::end_build(const Status& status) {
+  if (!status && (status.error().kind() != ErrorKind::kCancelled || !result)) {
+    result.reset();
+    finish(Error(status.error()));
+    return;
+  }
+  is_built = status.has_value();
+  if (result) {
+    return;
+  }
+  if (options.on_built) {
+    options.on_built();
+  }
+  begin(Work::kPowerOn,
+        [this] { return machine->power_on([this] { return is_unwanted.load(); }); });
+}
+
+void ControlLoop::Impl::end_power_on(const Status& status) {
+  is_running = status.has_value();
+  if (!status && (status.error().kind() != ErrorKind::kCancelled || !result)) {
+    finish(Error(status.error()));
+  }
+}
+
+/// The worker is free: what comes next?
+void ControlLoop::Impl::proceed() {
+  while (work == Work::kNone && machine != nullptr && !is_over) {
+    if (result) {
+      refuse_all();
+      begin_stop();
+    } else if (next_reset != nullptr && is_running && !is_paused) {
+      handle_reset(std::exchange(next_reset, nullptr));
+    } else if (!waiting.empty()) {
+      Request next = std::move(waiting.front());
+      waiting.pop_front();
+      carry_out(std::move(next));
+    } else {
+      return;
     }
   }
+}
 
-  void wait_for_worker() {
-    if (worker.joinable()) {
-      worker.join();
-    }
+/// The first reason for an end is the one that counts.
+void ControlLoop::Impl::finish(RunEnd how, int exit_status, std::optional<Error> error) {
+  is_unwanted = true;
+  if (machine != nullptr) {
+    machine->break_off();
   }
+  if (!result) {
+    result = RunResult{.end = how, .exit_status = exit_status, .error = std::move(error)};
+  }
+  proceed();
+}
 
-  /// While devices are reset there is no guest to ask, and nothing to end before that is done.
-  void ask_while_rebooting(int status) {
+/// Any thread. A guest that resets tries several ways one after the other, and goes on until its
+/// vCPUs stop: what it wished in a former life is void. One that is paused meanwhile stays paused.
+void ControlLoop::Impl::post_reset(const char* why) {
+  asio::post(context, [this, why, wished_in = life.load()] {
+    if (machine == nullptr || result || wished_in != life || ending_life == wished_in) {
+      return;
+    }
+    next_reset = why;
+    proceed();
+  });
+}
+
+void ControlLoop::Impl::handle_reset(const char* why) {
+  log::info("The guest resets ({})", why);
+  if (options.on_reboot == RebootAction::kExit) {
+    finish(RunEnd::kGuestReset, kExitGuestReset);
+  } else if (end_asked) {
+    log::info("It was asked to end, and is not started again");
+    finish(RunEnd::kEndedForced, status_if_forced);
+  } else {
+    begin_reboot();
+  }
+}
+
+void ControlLoop::Impl::begin_reboot() {
+  ending_life = life.load();
+  next_reset = nullptr;
+  begin(Work::kReboot, [this] {
+    machine->stop_vcpus();
+    ++life;  // before the next life, whose guest may reset at once
+    return machine->reboot([this] { return is_unwanted.load(); });
+  });
+}
+
+void ControlLoop::Impl::end_reboot(const Status& status) {
+  ending_life.reset();
+  if (!status) {
+    finish(Error(status.error()).with_context("Guest reset"));
+  } else if (end_asked) {
+    finish(RunEnd::kEndedForced, status_if_forced);
+  }
+}
+
+void ControlLoop::Impl::end_resume(const Status& status) {
+  is_paused = false;
+  if (!status) {
+    finish(Error(status.error()).with_context("Resuming the guest"));
+  }
+}
+
+void ControlLoop::Impl::begin_stop() {
+  grace.cancel();
+  begin(Work::kStop, [this] { return machine->stop(); });
+}
+
+void ControlLoop::Impl::end_stop(const Status& status) {
+  if (!status && is_built) {
+    stop_error = status.error();
+  } else if (!status) {  // of what a failed start left; why it failed is what the user needs
+    log::error("{}", status.error().to_string());
+  }
+  is_over = true;
+  for (const Done& done : std::exchange(stop_answers, {})) {
+    done(status);
+  }
+  refuse_all();
+  context.stop();
+}
+
+void ControlLoop::Impl::ask_for_end(int status) {
+  if (is_over) {
+    return;
+  }
+  if (result) {
+    log::info("The run ends when its devices are quiet");
+  } else if (work == Work::kReboot) {
+    // While devices are reset there is no guest to ask, and nothing to end before that is done.
     log::info("The guest ends when the reset of its devices is done");
     end_asked = true;
     status_if_forced = status;
     is_unwanted = true;
+    machine->break_off();
+  } else if (!is_running) {
+    log::warn("The start is broken off");
+    finish(RunEnd::kStartBrokenOff, status);
+  } else if (end_asked) {
+    log::warn("Ending the guest without its consent");
+    finish(RunEnd::kEndedForced, status);
+  } else {
+    press_for_end(status);
   }
-
-  void wait_for_signal(ControlLoop& loop) {
-    signals.async_wait([this, &loop](const boost::system::error_code& error, int number) {
-      if (error) {
-        return;
-      }
-      // A shell that its terminal leaves passes SIGHUP on, and the kernel sends one, too.
-      if (number != SIGHUP || !end_asked) {
-        loop.ask_for_end(128 + number);
-      }
-      wait_for_signal(loop);
-    });
-  }
-
-  const RebootAction on_reboot;
-  asio::io_context context{1};
-  asio::signal_set signals;
-  asio::steady_timer grace;
-  Machine* machine = nullptr;
-  bool end_asked = false;
-  int status_if_forced = 0;                ///< of who asked
-  std::atomic<bool> is_unwanted{false};    ///< what comes after a reboot
-  std::atomic<std::uint64_t> life{0};      ///< reboots so far
-  std::optional<std::uint64_t> rebooting;  ///< the life that ended; while `worker` is at work
-  const char* next_reset = nullptr;        ///< wish of the life that begins; nullptr: none
-  std::thread worker;                      ///< has the machine to itself meanwhile
-  std::optional<Result<int>> result;
-};
-
-ControlLoop::ControlLoop(RebootAction on_reboot) : impl_(std::make_unique<Impl>(on_reboot)) {
-  impl_->wait_for_signal(*this);
 }
+
+void ControlLoop::Impl::press_for_end(int status) {
+  end_asked = true;
+  status_if_forced = status;
+  log::info("Power button pressed; the guest has {} s to power off (ask again to end it now)",
+            options.power_off_grace.count());
+  machine->press_power_button();
+  if (is_paused || work == Work::kPause) {
+    waiting.push_front({Wish::kResume, log_refusal("The guest cannot power off")});
+    proceed();
+  }
+  grace.expires_after(options.power_off_grace);
+  grace.async_wait([this, status](const boost::system::error_code& error) {
+    if (!error) {
+      ask_for_end(status);
+    }
+  });
+}
+
+void ControlLoop::Impl::wait_for_signal() {
+  signals.async_wait([this](const boost::system::error_code& error, int number) {
+    if (!error) {
+      handle_signal(number);
+      wait_for_signal();
+    }
+  });
+}
+
+void ControlLoop::Impl::handle_signal(int number) {
+  if (number == SIGUSR1) {
+    request(Wish::kPause, log_refusal("SIGUSR1 pauses nothing"));
+  } else if (number == SIGUSR2) {
+    request(Wish::kResume, log_refusal("SIGUSR2 resumes nothing"));
+  } else if (number != SIGHUP || !end_asked) {
+    // A shell that its terminal leaves passes SIGHUP on, and the kernel sends one, too.
+    ask_for_end(128 + number);
+  }
+}
+
+RunResult ControlLoop::Impl::take_result() {
+  RunResult outcome = std::move(result).value_or(RunResult{});
+  WorstError errors;
+  for (auto& error : {outcome.error, stop_error}) {
+    if (error) {
+      errors.add(Error(*error));
+    }
+  }
+  if (auto worst = errors.take(); !worst) {
+    outcome.exit_status = exit_status(worst.error().kind());
+    outcome.error = std::move(worst).error();
+  }
+  outcome.reboots = life;
+  return outcome;
+}
+
+RunResult ControlLoop::Impl::run(GuestMachine& what) {
+  machine = &what;
+  {
+    const MutexLock lock(machine_mutex);
+    shown_machine = &what;
+  }
+  auto guard = asio::make_work_guard(context);
+  begin(Work::kBuild, [this] { return machine->build([this] { return is_unwanted.load(); }); });
+  context.run();
+  {
+    const MutexLock lock(mailbox_mutex);
+    is_closed = true;
+  }
+  take_mail();  // is refused: the guest has ended
+  machine = nullptr;
+  const MutexLock lock(machine_mutex);
+  last_state = what.state();
+  shown_machine = nullptr;
+  return take_result();
+}
+
+ControlLoop::ControlLoop(Options options, GuestEvents& events)
+    : impl_(std::make_unique<Impl>(std::move(options), events)) {}
 
 ControlLoop::~ControlLoop() = default;
 
@@ -163,8 +330,10 @@ MachineRequests ControlLoop::requests() {
   return {.power_off =
               [impl] {
                 asio::post(impl->context, [impl] {
-                  log::info("The guest powers off");
-                  impl->finish(0);
+                  if (!impl->result) {
+                    log::info("The guest powers off");
+                    impl->finish(RunEnd::kPoweredOff, 0);
+                  }
                 });
               },
           .reset = [impl] { impl->post_reset("reset register"); }};
@@ -180,7 +349,7 @@ void ControlLoop::vcpu_ended(VcpuEvent event, const std::string& failure) {
       event == VcpuEvent::kMemoryGone ? ErrorKind::kUnsafeDevice : ErrorKind::kInternal;
   asio::post(impl->context, [impl, kind, failure, failed_in = impl->life.load()] {
     // Else it was of a guest that has reset since, or is about to be reset.
-    if (failed_in == impl->life && impl->rebooting != failed_in) {
+    if (failed_in == impl->life && impl->ending_life != failed_in) {
       impl->finish(Error(kind, failure));
     }
   });
@@ -192,62 +361,17 @@ void ControlLoop::fail(Error error) {
 }
 
 void ControlLoop::ask_for_end(int status_if_forced) {
-  if (impl_->rebooting) {
-    impl_->ask_while_rebooting(status_if_forced);
-    return;
-  }
-  if (impl_->machine == nullptr || impl_->end_asked) {
-    log::warn("{}", impl_->machine == nullptr ? "The start is broken off"
-                                              : "Ending the guest without its consent");
-    impl_->finish(status_if_forced);
-    return;
-  }
-  impl_->end_asked = true;
-  impl_->status_if_forced = status_if_forced;
-  log::info("Power button pressed; the guest has {} s to power off (ask again to end it now)",
-            kPowerOffGrace.count());
-  impl_->machine->power().press_power_button();
-  impl_->grace.expires_after(kPowerOffGrace);
-  impl_->grace.async_wait([this, status_if_forced](const boost::system::error_code& error) {
-    if (!error) {
-      ask_for_end(status_if_forced);
-    }
-  });
+  impl_->ask_for_end(status_if_forced);
 }
 
 void ControlLoop::ask_once_for_end(int status_if_forced) {
   if (!impl_->end_asked) {
-    ask_for_end(status_if_forced);
+    impl_->ask_for_end(status_if_forced);
   }
 }
 
-bool ControlLoop::is_over() {
-  impl_->context.poll();
-  return impl_->result.has_value();
-}
-
-Result<int> ControlLoop::outcome() {
-  return std::move(impl_->result).value_or(Result<int>(0));
-}
-
-Result<int> ControlLoop::run(Machine& machine) {
-  /// The machine is its caller's again, also where something else has ended the guest.
-  struct Turn {
-    Impl& impl;
-    ~Turn() {
-      impl.wait_for_worker();
-      impl.machine = nullptr;
-    }
-  };
-  {
-    const Turn turn{*impl_};
-    impl_->machine = &machine;
-    auto work = asio::make_work_guard(impl_->context);
-    if (!impl_->result) {
-      impl_->context.run();
-    }
-  }
-  return outcome();
+RunResult ControlLoop::run(GuestMachine& machine) {
+  return impl_->run(machine);
 }
 
 }  // namespace gpuvm

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// ControlLoop: the control thread's decisions while a guest runs: what follows a reset, a
-// power-off, a signal or a failure. One io_context; everything that changes the machine happens on
-// it, or, for a reboot, on a thread that has the machine until it is done.
+// ControlLoop: the control thread's decisions about a guest, from its building to its end: what
+// follows a reset, a power-off, a signal, a failure, a request. It decides and never waits: what
+// takes time (build, power on, reboot, pause, stop) is done by one worker thread, which has the
+// machine to itself, one work after the other.
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,7 +14,8 @@
 #include "vmm/base/result.hpp"
 #include "vmm/bus/lifecycle.hpp"
 #include "vmm/config/config.hpp"
-#include "vmm/kvm/vcpu.hpp"
+#include "vmm/control/guest_control.hpp"
+#include "vmm/kvm/virtual_cpu.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -20,15 +23,39 @@ class io_context;
 
 namespace gpuvm {
 
-class Machine;
+class GuestMachine;
 
-/// How long a guest may take to power off after its power button was pressed.
-constexpr std::chrono::seconds kPowerOffGrace{30};
+/// How a run came to its end.
+enum class RunEnd {
+  kPoweredOff,      ///< by the guest itself
+  kGuestReset,      ///< the guest wanted a reset and on_reboot is "exit"
+  kEndedForced,     ///< asked to end, and not gone in time or not to be started again
+  kStopped,         ///< by GuestControl::stop()
+  kStartBrokenOff,  ///< before the guest ran
+  kFailed,
+};
 
-class ControlLoop {
+struct RunResult {
+  RunEnd end = RunEnd::kPoweredOff;
+  int exit_status = 0;              ///< of the process, where there is no error
+  std::optional<Error> error = {};  ///< the worst of the run; also one of an end that went wrong
+  std::uint64_t reboots = 0;        ///< lives of the guest after its first
+};
+
+class ControlLoop : public GuestControl {
  public:
-  explicit ControlLoop(RebootAction on_reboot);
-  ~ControlLoop();
+  struct Options {
+    RebootAction on_reboot = RebootAction::kReset;
+    /// How long a guest may take to power off after its power button was pressed.
+    std::chrono::seconds power_off_grace{30};
+    /// Called on the control thread when the machine is built and before its guest runs; may be
+    /// empty.
+    std::function<void()> on_built = {};
+  };
+  /// Takes SIGINT, SIGTERM, SIGUSR1, SIGUSR2, and SIGHUP where it is not ignored, until it is
+  /// destroyed. `events` outlives this and is the machine's.
+  ControlLoop(Options options, GuestEvents& events);
+  ~ControlLoop() override;
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
 
@@ -47,13 +74,19 @@ class ControlLoop {
   /// each function of a device by itself, and have no say in how long the guest may take.
   void ask_once_for_end(int status_if_forced);
 
-  /// Before run(): whether a signal or the escape key broke off the start; outcome() has the exit
-  /// status then. Control thread.
-  bool is_over();
-  Result<int> outcome();
+  /// Builds the machine, runs its guest and stops it. Returns when nothing of it is at work any
+  /// more. Once, on what is the control thread from then on.
+  RunResult run(GuestMachine& machine);
 
-  /// Runs until the guest is over; the machine has been powered on. The value is the exit status.
-  Result<int> run(Machine& machine);
+  LifecycleState state() const override;
+  void inspect(InspectNode& node) const override;
+  void press_power_button(Done done) override;
+  void reboot(Done done) override;
+  void pause(Done done) override;
+  void resume(Done done) override;
+  void stop(Done done) override;
+  std::uint64_t subscribe(GuestObserver observer) override;
+  void unsubscribe(std::uint64_t observer) override;
 
  private:
   struct Impl;

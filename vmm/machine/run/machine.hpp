@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Machine: the composition root. create() is the list of steps that build a guest; members are in
+// Machine: the composition root. build() is the list of steps that make a guest; members are in
 // the order in which they come to be, so that destruction runs the other way: vCPU threads first,
 // host devices and memory last.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
 
 #include "firmware/linux/linux_image.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/io_bus.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/control/guest_events.hpp"
 #include "vmm/host/host_system.hpp"
-#include "vmm/kvm/kvm_vm.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/machine/boot/efi_boot.hpp"
 #include "vmm/machine/boot/platform.hpp"
@@ -22,69 +25,87 @@
 #include "vmm/machine/memory/memory_preparation.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/pci_complex.hpp"
-#include "vmm/machine/run/event_log.hpp"
-#include "vmm/machine/run/lifecycle.hpp"
+#include "vmm/machine/run/guest_machine.hpp"
+#include "vmm/machine/run/guest_vm.hpp"
 #include "vmm/machine/run/vcpu_threads.hpp"
 
 namespace gpuvm {
 
-/// Control thread only.
-class Machine : public Inspectable {
+/// Calls come from one thread at a time, the worker's, but for those that GuestMachine and comments
+/// here give to any thread.
+class Machine : public GuestMachine {
  public:
+  /// All references must outlive the machine.
   struct Options {
     const Config& config;
     ConsoleSink& console;
     MachineRequests requests;
     VcpuThreads::OnEvent on_vcpu_event;
     std::function<void(Error)> on_failure;  ///< from any thread: the guest cannot go on
-    std::function<bool()> is_unwanted;      ///< asked between the steps of create()
-    EventLog* events = nullptr;             ///< outlives the machine; null: nobody wants to know
+    GuestEvents& events;
+    /// The last step of build(): the functions are open and no guest runs. May be empty.
+    std::function<Status(const std::vector<PhysicalDevice*>&)> on_devices = {};
+    const HostSystem& host = real_host();
+    MakeGuestVm make_vm = make_kvm_guest_vm;
   };
-  /// Builds the machine; no guest code runs yet. Errors: of every kind, kUsage only where it became
-  /// unwanted; with the host left as it was.
-  static Result<std::unique_ptr<Machine>> create(Options options);
+  explicit Machine(Options options);
   ~Machine() override;
 
-  /// Resets the devices, loads the guest and starts its CPUs.
-  Status power_on();
-  /// Afterwards the guest asks for nothing more. Once or more often.
-  void stop_vcpus();
-  /// What a reset button does: CPUs, devices and memory contents start over; memory stays pinned,
-  /// files stay open. is_unwanted: asked when the devices are reset; if so, no guest is started.
-  Status reboot(const std::function<bool()>& is_unwanted);
-  /// Stops the guest and leaves its devices quiet. Errors: kUnsafeDevice where one does not come
-  /// back.
-  Status stop();
+  Status build(const IsUnwanted& is_unwanted) override;
+  Status power_on(const IsUnwanted& is_unwanted) override;
+  void stop_vcpus() override;
+  Status reboot(const IsUnwanted& is_unwanted) override;
+  Status pause() override;
+  Status resume() override;
+  Status stop() override;
 
+  void break_off() override GPUVM_EXCLUDES(state_mutex_);
+  void press_power_button() override { platform_->power().press_power_button(); }
+  LifecycleState state() const override GPUVM_EXCLUDES(state_mutex_);
+  void inspect(InspectNode& node) const override GPUVM_EXCLUDES(structure_);
+
+  /// After build() has ended well. Any thread.
   SerialPort& serial() { return platform_->serial(); }
-  AcpiPm& power() { return platform_->power(); }
-  LifecycleState state() const { return lifecycle_.state(); }
-  /// The guest's functions, for what the host has to say about them.
-  const std::vector<PhysicalDevice*>& devices() const { return devices_->devices(); }
-  void inspect(InspectNode& node) const override;
 
  private:
-  explicit Machine(Options options);
+  /// What inspect() shows, in this order.
+  enum class Part { kVm, kPlatform, kEfi, kUefi, kHostDevices, kReset, kPci, kCount };
+  static const HostSystem& real_host();
+
   Status open_files();
   Status take_devices();
-  Status add_memory();
+  Status add_memory(const IsUnwanted& is_unwanted);
   Status reset_devices_and_add_vm();
-  Status add_vm();
   Status add_devices();
-  Holdings holdings() const;
-  Status enter(LifecycleState next);
-  Status fail_with(Status status);
-  GuestTables tables();
+  Status add_pci();
   Status add_uefi();
+  PciComplex::Options pci_options();
+  void show(Part part, const Inspectable* what) GPUVM_EXCLUDES(structure_);
+  Holdings holdings() const;
+  Status enter(LifecycleState next) GPUVM_EXCLUDES(state_mutex_);
+  Status fail_with(Status status);
+  GuestTables tables() const;
+  Status run_reset(ResetReason reason);
+  Status reset_emulation() GPUVM_EXCLUDES(structure_);
   Status load_guest_memory();
-  Status load_and_start();
+  Status load_and_start(const IsUnwanted& is_unwanted);
 
   Options options_;
-  Lifecycle lifecycle_;
   bool is_stopped_ = false;          ///< whatever came of it
   bool devices_are_used_ = false;    ///< by a guest, since they were last reset
   log::RateLimit guest_resets_{20};  ///< of events: more a second than hardware can do
-  HostSystem host_;
+  std::atomic<std::uint64_t> reboots_{0};
+
+  mutable Mutex state_mutex_;
+  Lifecycle lifecycle_ GPUVM_GUARDED_BY(state_mutex_);
+  MemoryPreparation* to_break_off_ GPUVM_GUARDED_BY(state_mutex_) = nullptr;
+
+  /// The worker holds it while a part comes to be or starts over at power-on state, never during a
+  /// reset of real devices; inspect() holds it while it looks. Taken before any device's lock.
+  mutable Mutex structure_;
+  std::array<const Inspectable*, static_cast<std::size_t>(Part::kCount)> shown_
+      GPUVM_GUARDED_BY(structure_) = {};
+
   DiskFiles disk_files_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
@@ -92,9 +113,7 @@ class Machine : public Inspectable {
   std::unique_ptr<DeviceReset> reset_;
   std::optional<LinuxImage> kernel_;                ///< read, not yet in guest memory
   std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices
-  std::unique_ptr<KvmSystem> kvm_;
-  std::unique_ptr<KvmVm> vm_;
-  unsigned address_bits_ = 0;
+  std::unique_ptr<GuestVm> vm_;
   PortBus ports_{"I/O ports"};
   MmioBus mmio_{"MMIO"};
   std::unique_ptr<Platform> platform_;
@@ -102,7 +121,6 @@ class Machine : public Inspectable {
   std::unique_ptr<EfiBoot> efi_;                 ///< null unless the boot mode is EFI handover
   std::unique_ptr<UefiBoot> uefi_;               ///< null unless the boot mode is UEFI
   std::unique_ptr<PciComplex> pci_;
-  std::uint64_t reboots_ = 0;
   std::unique_ptr<VcpuThreads> threads_;
 };
 

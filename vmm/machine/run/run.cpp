@@ -2,13 +2,14 @@
 #include "vmm/machine/run/run.hpp"
 
 #include <fstream>
-#include <initializer_list>
+#include <utility>
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/console/console.hpp"
 #include "vmm/machine/devices/device_events.hpp"
 #include "vmm/machine/run/control_loop.hpp"
+#include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/machine.hpp"
 
 namespace gpuvm {
@@ -40,23 +41,19 @@ Status write_inspect_file(const std::string& path, const Machine& machine) {
   return {};
 }
 
-/// What went wrong in the run and in its end, as one outcome.
-Result<int> worst_of(Result<int> outcome, std::initializer_list<Status> ends) {
+/// A run that could not begin, or whose end went wrong in another way, too.
+RunResult with_error(RunResult result, const Status& status) {
   WorstError errors;
-  if (!outcome) {
-    errors.add(outcome.error());
+  if (result.error) {
+    errors.add(Error(*result.error));
   }
-  for (const Status& end : ends) {
-    errors.add(end);
+  errors.add(status);
+  if (auto worst = errors.take(); !worst) {
+    result.end = result.error ? result.end : RunEnd::kFailed;
+    result.exit_status = exit_status(worst.error().kind());
+    result.error = std::move(worst).error();
   }
-  TRY(errors.take());
-  return outcome;
-}
-
-/// From power on to the guest's end.
-Result<int> run_guest(Machine& machine, ControlLoop& loop) {
-  TRY(machine.power_on());
-  return loop.run(machine);
+  return result;
 }
 
 DeviceEvents::Handlers device_handlers(ControlLoop& loop) {
@@ -68,50 +65,80 @@ DeviceEvents::Handlers device_handlers(ControlLoop& loop) {
               }};
 }
 
+/// Observers, and where the user wants it a file.
+Status add_observers(const RunOptions& options, std::unique_ptr<EventLog>& file,
+                     GuestEvents& events) {
+  if (!options.event_file.empty()) {
+    file = TRY(EventLog::open(options.event_file));
+    events.add([log = file.get()](const GuestEvent& event) { log->write(event); });
+  }
+  for (const GuestObserver& observer : options.observers) {
+    events.add(observer);
+  }
+  return {};
+}
+
+/// The guest's console; `machine` has no serial port before it is built.
+Result<std::unique_ptr<Console>> open_console(const Config& config, ControlLoop& loop,
+                                              Machine* const& machine) {
+  return Console::create(loop.context(), console_options(config),
+                         {.input =
+                              [&machine](std::span<const std::byte> bytes) {
+                                return machine == nullptr ? 0 : machine->serial().receive(bytes);
+                              },
+                          .escape = [&loop] { loop.ask_for_end(kExitEscape); }});
+}
+
 }  // namespace
 
-Result<int> run_machine(const Config& config, const RunOptions& options) {
-  ControlLoop loop(config.machine.on_reboot);
-  std::unique_ptr<EventLog> events;
-  if (!options.event_file.empty()) {
-    events = TRY(EventLog::open(options.event_file, config.name));
+RunResult run_machine(const Config& config, const RunOptions& options) {
+  std::unique_ptr<EventLog> event_file;
+  GuestEvents events(config.name);
+  if (const auto added = add_observers(options, event_file, events); !added) {
+    return with_error({}, added);
   }
-  Machine* machine_for_input = nullptr;
-  auto console = TRY(Console::create(loop.context(), console_options(config),
-                                     {.input =
-                                          [&machine_for_input](std::span<const std::byte> bytes) {
-                                            return machine_for_input == nullptr
-                                                       ? 0
-                                                       : machine_for_input->serial().receive(bytes);
-                                          },
-                                      .escape = [&loop] { loop.ask_for_end(kExitEscape); }}));
-  auto created = Machine::create(
-      {.config = config,
-       .console = *console,
-       .requests = loop.requests(),
-       .on_vcpu_event = [&loop](VcpuEvent event,
-                                const std::string& failure) { loop.vcpu_ended(event, failure); },
-       .on_failure = [&loop](Error error) { loop.fail(std::move(error)); },
-       .is_unwanted = [&loop] { return loop.is_over(); },
-       .events = events.get()});
-  if (loop.is_over() && (created || created.error().kind() == ErrorKind::kUsage)) {
-    return loop.outcome();  // else what went wrong meanwhile is more than that somebody left
+  Machine* with_serial = nullptr;  // the machine, once it has a serial port
+  std::unique_ptr<Machine> machine;
+  std::unique_ptr<Console> console;
+  ControlLoop loop({.on_reboot = config.machine.on_reboot,
+                    .on_built =
+                        [&] {
+                          with_serial = machine.get();
+                          machine->serial().set_input_ready([&] { console->resume_input(); });
+                          console->resume_input();
+                        }},
+                   events);
+  if (auto opened = open_console(config, loop, with_serial); opened) {
+    console = std::move(opened).value();
+  } else {
+    return with_error({}, std::move(opened).error());
   }
-  auto machine = TRY(std::move(created));
-  auto device_events =
-      TRY(DeviceEvents::create(loop.context(), machine->devices(), device_handlers(loop)));
-  machine_for_input = machine.get();
-  machine->serial().set_input_ready([&console] { console->resume_input(); });
-  console->resume_input();
-  auto outcome = run_guest(*machine, loop);
-  Status stopped = machine->stop();
-  outcome = worst_of(std::move(outcome),
-                     {std::move(stopped), write_inspect_file(options.inspect_file, *machine)});
+  std::unique_ptr<DeviceEvents> device_events;
+  machine = std::make_unique<Machine>(Machine::Options{
+      .config = config,
+      .console = *console,
+      .requests = loop.requests(),
+      .on_vcpu_event = [&loop](VcpuEvent event,
+                               const std::string& failure) { loop.vcpu_ended(event, failure); },
+      .on_failure = [&loop](Error error) { loop.fail(std::move(error)); },
+      .events = events,
+      .on_devices = [&](const std::vector<PhysicalDevice*>& devices) -> Status {
+        device_events = TRY(DeviceEvents::create(loop.context(), devices, device_handlers(loop)));
+        return {};
+      }});
+  if (options.on_control) {
+    options.on_control(loop);
+  }
+  auto result = loop.run(*machine);
+  if (with_serial != nullptr) {
+    result = with_error(std::move(result), write_inspect_file(options.inspect_file, *machine));
+  }
   console->flush(kFlushLimit);
-  machine_for_input = nullptr;
+  with_serial = nullptr;
   device_events.reset();
-  machine.reset();
-  return outcome;
+  machine.reset();  // it refers to the console
+  console.reset();  // it refers to the loop
+  return result;
 }
 
 }  // namespace gpuvm

@@ -2,10 +2,14 @@
 // Running a guest from start to end: what `gpuvm run` does once it has a configuration.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "vmm/base/result.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/control/guest_control.hpp"
+#include "vmm/machine/run/control_loop.hpp"
 
 namespace gpuvm {
 
@@ -14,14 +18,18 @@ constexpr int kExitGuestReset = 32;
 
 struct RunOptions {
   std::string
-      inspect_file;  ///< the inspect tree as JSON is written there when the run ends; "": not
-  std::string
-      event_file;  ///< changes of state and resets as lines of JSON (event_log.hpp); "": not
+      inspect_file;        ///< the inspect tree as JSON is written there when the run ends; "": not
+  std::string event_file;  ///< what happens, as lines of JSON (event_log.hpp); "": not
+  /// Told of everything that happens, from the thread where it happens.
+  std::vector<GuestObserver> observers = {};
+  /// Called once, before the machine is built, with what steers the guest until run_machine()
+  /// returns; may be empty.
+  std::function<void(GuestControl&)> on_control = {};
 };
 
-/// Builds the machine, runs the guest and gives everything back. Blocks; owns SIGINT and SIGTERM
-/// meanwhile. The value is the process's exit status: 0, kExitGuestReset, or 128 + the signal for a
-/// guest that did not power off in time.
-Result<int> run_machine(const Config& config, const RunOptions& options);
+/// Builds the machine, runs the guest and gives everything back. Blocks; owns SIGINT, SIGTERM,
+/// SIGUSR1 and SIGUSR2 meanwhile. The exit status is 0, kExitGuestReset, 128 + the signal for a
+/// guest that did not power off in time, or that of the error.
+RunResult run_machine(const Config& config, const RunOptions& options);
 
 }  // namespace gpuvm

@@ -62,12 +62,17 @@ VcpuThreads::VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event, std::v
   install_kick_handler();
 }
 
-Status VcpuThreads::start(std::span<const std::unique_ptr<Vcpu>> vcpus) {
+Status VcpuThreads::start(std::span<VirtualCpu* const> vcpus) {
   stop();
-  for (const auto& vcpu : vcpus) {
-    vcpus_.push_back(vcpu.get());
+  {
+    const MutexLock lock(mutex_);
+    wish_ = Wish::kRun;
+    at_work_ = vcpus.size();
+  }
+  for (VirtualCpu* const vcpu : vcpus) {
+    vcpus_.push_back(vcpu);
     try {
-      threads_.emplace_back([this, cpu = vcpu.get()] { run(*cpu); });
+      threads_.emplace_back([this, vcpu] { run(*vcpu); });
     } catch (const std::system_error& error) {
       vcpus_.pop_back();
       stop();
@@ -79,22 +84,73 @@ Status VcpuThreads::start(std::span<const std::unique_ptr<Vcpu>> vcpus) {
   return {};
 }
 
-void VcpuThreads::run(Vcpu& vcpu) {
+void VcpuThreads::run(VirtualCpu& vcpu) {
   block_other_signals();
   if (vcpu.index() < pin_.size()) {
     pin_to(pin_[vcpu.index()], vcpu.index());
   }
   pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", vcpu.index()).c_str());
-  const VcpuEvent event = vcpu.run(ports_, mmio_);
-  if (event != VcpuEvent::kInterrupted) {
-    on_event_(event, vcpu.failure());
+  for (;;) {
+    if (const VcpuEvent event = vcpu.run(ports_, mmio_); event != VcpuEvent::kInterrupted) {
+      on_event_(event, vcpu.failure());
+      break;
+    }
+    if (!rest(vcpu)) {
+      break;
+    }
+    if (const auto told = vcpu.tell_of_pause(); !told) {
+      on_event_(VcpuEvent::kFailed, told.error().to_string());
+      break;
+    }
+  }
+  const MutexLock lock(mutex_);
+  --at_work_;
+  changed_.notify_all();
+}
+
+/// While the guest is paused. False: it is to stop.
+bool VcpuThreads::rest(VirtualCpu& vcpu) {
+  MutexLock lock(mutex_);
+  --at_work_;
+  changed_.notify_all();
+  while (wish_ == Wish::kPause) {
+    changed_.wait(lock);
+  }
+  ++at_work_;
+  if (wish_ == Wish::kRun) {
+    vcpu.clear_kick();  // under the lock: a kick that follows a newer wish is not lost
+  }
+  return wish_ == Wish::kRun;
+}
+
+/// The flag of kick() and the signal: a vCPU in the guest leaves it, one that is about to enter it
+/// does not.
+void VcpuThreads::wish(Wish wish) {
+  wish_ = wish;
+  changed_.notify_all();
+  for (std::size_t i = 0; wish != Wish::kRun && i < threads_.size(); ++i) {
+    vcpus_[i]->kick();
+    pthread_kill(threads_[i].native_handle(), kick_signal());
   }
 }
 
+void VcpuThreads::pause() {
+  MutexLock lock(mutex_);
+  wish(Wish::kPause);
+  while (at_work_ != 0) {
+    changed_.wait(lock);
+  }
+}
+
+void VcpuThreads::resume() {
+  const MutexLock lock(mutex_);
+  wish(Wish::kRun);
+}
+
 void VcpuThreads::stop() {
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    vcpus_[i]->kick();
-    pthread_kill(threads_[i].native_handle(), kick_signal());
+  {
+    const MutexLock lock(mutex_);
+    wish(Wish::kStop);
   }
   for (auto& thread : threads_) {
     thread.join();

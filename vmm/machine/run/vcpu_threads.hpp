@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// VcpuThreads: one host thread per vCPU. Threads end when the machine stops or resets and are made
-// anew after it.
+// VcpuThreads: one host thread per vCPU. Threads wait while the guest is paused, end when it stops
+// or resets, and are made anew after a reset.
 #pragma once
 
 #include <functional>
-#include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/io_bus.hpp"
-#include "vmm/kvm/vcpu.hpp"
+#include "vmm/kvm/virtual_cpu.hpp"
 
 namespace gpuvm {
 
@@ -25,21 +26,35 @@ class VcpuThreads {
   VcpuThreads(const VcpuThreads&) = delete;
   VcpuThreads& operator=(const VcpuThreads&) = delete;
 
-  /// Starts all vCPUs, or none; they must outlive the threads. Control thread. Errors: kHost: this
-  /// process may have no more threads.
-  Status start(std::span<const std::unique_ptr<Vcpu>> vcpus);
-  /// No guest code runs after this returns. Control thread; does nothing when stopped.
-  void stop();
-  bool running() const { return !threads_.empty(); }
+  // One thread, the machine's worker, calls these.
+
+  /// Starts all vCPUs, or none; they must outlive the threads. Errors: kHost: this process may have
+  /// no more threads.
+  Status start(std::span<VirtualCpu* const> vcpus) GPUVM_EXCLUDES(mutex_);
+  /// When this returns, no guest code runs and no access of the guest is half done, until resume().
+  /// Waits for a vCPU that is in a device's register, as long as that takes.
+  void pause() GPUVM_EXCLUDES(mutex_);
+  /// After pause(). A vCPU that cannot go on tells it as one that ends by itself.
+  void resume() GPUVM_EXCLUDES(mutex_);
+  /// No guest code runs after this returns. Does nothing when stopped.
+  void stop() GPUVM_EXCLUDES(mutex_);
 
  private:
-  void run(Vcpu& vcpu);
+  enum class Wish { kRun, kPause, kStop };
+
+  void run(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
+  bool rest(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
+  void wish(Wish wish) GPUVM_REQUIRES(mutex_);
 
   PortBus& ports_;
   MmioBus& mmio_;
   OnEvent on_event_;
   const std::vector<unsigned> pin_;
-  std::vector<Vcpu*> vcpus_;
+  Mutex mutex_;
+  Condition changed_;
+  Wish wish_ GPUVM_GUARDED_BY(mutex_) = Wish::kRun;
+  std::size_t at_work_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< threads that neither rest nor have ended
+  std::vector<VirtualCpu*> vcpus_;
   std::vector<std::thread> threads_;
 };
 

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <random>
 
 #include "devices/platform/fw_cfg_file.hpp"
@@ -73,6 +74,7 @@ class FwCfgTest : public testing::Test {
 
   GuestMemory memory_ = GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB}).value();
   FwCfg device_{memory_};
+  std::future<std::string> pending_;  ///< of another vCPU
 };
 
 TEST_F(FwCfgTest, SignatureAndRevision) {
@@ -123,12 +125,35 @@ TEST_F(FwCfgTest, DirectoryListsTheFiles) {
 
 TEST_F(FwCfgTest, ContentsCanBeMadeWhenTheDirectoryIsRead) {
   ASSERT_TRUE(device_.add_file("etc/a", to_bytes("old")));
-  device_.set_before_directory(
-      [this] { EXPECT_TRUE(device_.add_file("etc/a", to_bytes("newer"))); });
+  device_.set_before_directory([] {
+    std::vector<FwCfg::File> files;
+    files.push_back({"etc/a", to_bytes("newer")});
+    files.push_back({std::string(56, 'n'), to_bytes("has no place")});
+    return files;
+  });
   select(fw_cfg::kDirectory);
   EXPECT_EQ(big_endian(read_text(8).substr(4)), 5u) << "the size is the new one";
   select(fw_cfg::kFirstFile);
   EXPECT_EQ(read_text(5), "newer");
+}
+
+// Making contents takes time, and may need what another vCPU's access holds: meanwhile the device
+// answers others.
+TEST_F(FwCfgTest, OthersAreAnsweredWhileContentsAreMade) {
+  ASSERT_TRUE(device_.add_file("etc/a", to_bytes("old")));
+  bool is_answered = false;
+  device_.set_before_directory([&] {
+    auto other = std::async(std::launch::async, [this] {
+      InspectNode node;
+      device_.inspect(node);
+      return read_text(1);
+    });
+    is_answered = other.wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+    pending_ = std::move(other);
+    return std::vector<FwCfg::File>{};
+  });
+  select(fw_cfg::kDirectory);
+  EXPECT_TRUE(is_answered);
 }
 
 TEST_F(FwCfgTest, DmaReadsSelectsAndSkips) {

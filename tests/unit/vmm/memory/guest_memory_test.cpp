@@ -144,7 +144,7 @@ TEST(GuestMemory, PrefaultTellsOfItsHelpersAndCanBeBrokenOff) {
                                         .on_end = [&ended] { ++ended; },
                                         .is_unwanted = [] { return true; }});
   ASSERT_FALSE(status);
-  EXPECT_EQ(status.error().kind(), ErrorKind::kUsage);
+  EXPECT_EQ(status.error().kind(), ErrorKind::kCancelled);
   EXPECT_EQ(begun, 2) << "the caller is no helper";
   EXPECT_EQ(ended, 2);
   struct stat info {};

@@ -102,6 +102,20 @@ TEST_F(EfiBootTest, AReportThatWasNotFinishedIsForgottenWithTheGuestsLife) {
   EXPECT_TRUE(failures_.empty());
 }
 
+// The answer is to the last command of this life.
+TEST_F(EfiBootTest, AFailedSaveIsForgottenWithTheGuestsLife) {
+  const auto answer = [this] {
+    std::byte byte{};
+    EXPECT_EQ(boot_->read(0, {&byte, 1}), IoStatus::kOk);
+    return static_cast<efi::MonitorAnswer>(byte);
+  };
+  // Before a load there is no store in memory: all zeros are none.
+  ASSERT_EQ(send(efi::MonitorCommand::kSaveVariables), IoStatus::kOk);
+  ASSERT_EQ(answer(), efi::MonitorAnswer::kFailed);
+  ASSERT_TRUE(boot_->load(what()));
+  EXPECT_EQ(answer(), efi::MonitorAnswer::kDone);
+}
+
 TEST_F(EfiBootTest, UnknownCommandsAreNone) {
   EXPECT_EQ(send('\x7f'), IoStatus::kInvalidRegister);
 }

@@ -54,12 +54,12 @@ class PortResetTest : public test::FunctionTest {
         .functions = behind,
         .clock = clock_.clock(),
         .on_reset = [this](auto, const auto& told) { told_.push_back(told.verdict); }});
-    port_->set_listener(reset_.get());
+    EXPECT_TRUE(port_->set_listener(reset_.get()));
     ASSERT_EQ(slots_.slots.size(), 2U);
   }
 
   std::unique_ptr<PassthroughFunction> make(test::FakePhysicalDevice& device) {
-    return PassthroughFunction::create(options(device, device.name())).value();
+    return create(options(device, device.name())).value();
   }
 
   void bridge_control(bool in_reset) {
@@ -94,10 +94,10 @@ TEST_F(PortResetTest, RisingEdgeIsOneHotResetWithNothingInReach) {
   bridge_control(true);
   EXPECT_TRUE(checked);
   bridge_control(true);  // still high: no edge
-  EXPECT_EQ(port_->route(1, 0), nullptr);
+  EXPECT_EQ(port_->route(1, 0).function, nullptr);
   bridge_control(false);
   EXPECT_EQ(history_, History{"hot reset at 0000:02:00.0"});
-  EXPECT_EQ(port_->route(1, 0), functions_[0].get());
+  EXPECT_EQ(port_->route(1, 0).function, functions_[0].get());
   for (const auto& function : functions_) {
     EXPECT_EQ(function->config_read(0), 0x01941033U);
     EXPECT_EQ(function->config_read(0x10), 4U);

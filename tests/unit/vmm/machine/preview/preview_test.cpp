@@ -152,6 +152,33 @@ TEST_F(PreviewTest, WhereTheMsixTableIsAndWillBe) {
                     HasSubstr("MSI-X: the pending bits went with the table")));
 }
 
+/// A start finds out by VFIO's regions and vectors, the preview by sysfs: the guest sees the same.
+TEST_F(PreviewTest, WhatTheHostCannotDeliverIsHiddenAsAtAStart) {
+  const std::string real = "/sys/devices/pci0000:00/0000:00:02.0/" + kGpu;
+  config_.pci[0].functions = {0};
+  const auto write = [&](char pin, char table) {
+    std::string config(256, '\0');
+    config.replace(0, 8, std::string("\xde\x10\x8b\x12\0\0\x10\0", 8));
+    config[0x34] = 0x40;
+    config[0x3d] = pin;
+    config.replace(0x40, 12, std::string("\x11\0\x0f\0\0\x20\0\0\0\x30\0\0", 12));
+    config[0x46] = table;  // times 64 KiB, which are all of BAR 0
+    host_.file(real + "/config", config);
+  };
+  std::string resource = "0x00000000f0000000 0x00000000f000ffff 0x0000000000040200\n";
+  for (int i = 1; i < 7; ++i) {
+    resource += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+  }
+  host_.file(real + "/resource", resource);
+  write(1, 0);
+  EXPECT_THAT(preview(), Not(HasSubstr("cannot deliver")));
+  write(0, 0);
+  EXPECT_THAT(preview(), HasSubstr("no interrupt pin: the host cannot deliver INTx"));
+  write(1, 1);
+  EXPECT_THAT(preview(), AllOf(HasSubstr("MSI-X hidden: the host cannot deliver it"),
+                               Not(HasSubstr("cannot deliver INTx"))));
+}
+
 TEST_F(PreviewTest, WithoutRootItSaysThatCapabilitiesAreHidden) {
   EXPECT_THAT(preview(), Not(HasSubstr("hidden without root")));
   host_.file("/sys/bus/pci/devices/0000:01:00.0/config", std::string("\xde\x10\x8b\x12", 4));

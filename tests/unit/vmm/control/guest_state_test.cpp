@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/run/lifecycle.hpp"
+#include "vmm/control/guest_state.hpp"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <string_view>
 
-namespace gpuvm::lifecycle_test {
+namespace gpuvm::guest_state_test {
 namespace {
 
 using State = LifecycleState;
@@ -72,4 +72,4 @@ TEST(Lifecycle, EveryStateHasAName) {
 }
 
 }  // namespace
-}  // namespace gpuvm::lifecycle_test
+}  // namespace gpuvm::guest_state_test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/run/lifecycle.hpp"
+#include "vmm/control/guest_state.hpp"
 
 #include <algorithm>
 #include <array>

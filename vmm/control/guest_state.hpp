@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lifecycle: the states of a machine and which may follow which. Pure; the control thread owns it.
+// LifecycleState: the states of a guest, and Lifecycle: which may follow which. Pure; who owns one
+// synchronises it.
 //
 //   from          to
 //   created       resetting, stopping
@@ -20,7 +21,7 @@ enum class LifecycleState {
   kCreated,    ///< built; the guest has never run
   kResetting,  ///< devices are being brought into a known state
   kRunning,
-  kPaused,     ///< vCPUs stopped, everything else kept
+  kPaused,     ///< vCPUs and virtio queues rest, everything else is kept
   kRebooting,  ///< the guest asked for a reset; devices and CPUs start over
   kStopping,   ///< devices are made quiet
   kStopped,    ///< done; nothing of the guest is left

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/control/guest_events.hpp"
+
+#include <fmt/chrono.h>
+
+#include <string_view>
+#include <utility>
+
+namespace gpuvm {
+namespace {
+
+/// RFC 3339, in UTC, with milliseconds.
+std::string time_text(std::chrono::system_clock::time_point time) {
+  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(time);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
+                     (now - seconds).count());
+}
+
+void add_fields(InspectNode& node, const StateChange& change) {
+  node.field("event", "state");
+  node.field("from", to_string(change.from));
+  node.field("to", to_string(change.to));
+  node.field("memory_slots", change.holdings.memory_slots);
+  node.field("heap_bytes", change.holdings.heap_bytes);
+}
+
+void add_fields(InspectNode& node, const DevicesReset& reset) {
+  node.field("event", "reset");
+  node.field("reason", reset.reason);
+  node.field("functions", reset.functions);
+  node.field("method", reset.method);
+  node.field("verdict", reset.verdict);
+  node.field("duration_ms", reset.duration_ms);
+  node.field("text", reset.text);
+}
+
+}  // namespace
+
+InspectNode event_node(const GuestEvent& event) {
+  InspectNode node;
+  node.field("time", time_text(event.time));
+  node.field("guest", event.guest);
+  std::visit([&node](const auto& what) { add_fields(node, what); }, event.what);
+  return node;
+}
+
+std::uint64_t GuestEvents::add(GuestObserver observer) {
+  const MutexLock lock(mutex_);
+  observers_.push_back({++last_number_, std::move(observer)});
+  return last_number_;
+}
+
+void GuestEvents::remove(std::uint64_t observer) {
+  const MutexLock lock(mutex_);
+  std::erase_if(observers_, [observer](const Entry& entry) { return entry.number == observer; });
+}
+
+void GuestEvents::publish(GuestEvent event) {
+  event.guest = guest_;
+  const MutexLock lock(mutex_);
+  event.time = std::chrono::system_clock::now();  // under the lock: times are in order, too
+  for (const Entry& entry : observers_) {
+    entry.observer(event);
+  }
+}
+
+}  // namespace gpuvm

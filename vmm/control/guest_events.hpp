@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// GuestEvent: what happens to a guest, in one form for all who want to know: `gpuvm run --events`,
+// observers of a run, and later the control socket. event_node() is the only place that writes it
+// out.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
+#include "vmm/control/guest_state.hpp"
+
+namespace gpuvm {
+
+/// What a machine holds at one moment, for who looks whether it grows.
+struct Holdings {
+  std::uint64_t memory_slots = 0;  ///< of KVM: guest memory, mapped BARs, flash
+  std::uint64_t heap_bytes = 0;    ///< handed out by the allocator
+};
+
+/// The guest has entered another state.
+struct StateChange {
+  LifecycleState from = LifecycleState::kCreated;
+  LifecycleState to = LifecycleState::kCreated;
+  Holdings holdings = {};
+};
+
+/// Devices of the guest have been reset. Texts are those of the reset's certificate.
+struct DevicesReset {
+  std::string reason;  ///< "start", "reboot", "stop", or what the guest asked for
+  std::string functions;
+  std::string method;
+  std::string verdict;
+  std::uint64_t duration_ms = 0;
+  std::string text;
+};
+
+struct GuestEvent {
+  std::chrono::system_clock::time_point time;
+  std::string guest;  ///< its name
+  std::variant<StateChange, DevicesReset> what;
+};
+
+/// {"time":"2026-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",
+/// "to":"stopping","memory_slots":6,"heap_bytes":271840}
+/// {"time":…,"guest":…,"event":"reset","reason":"start","functions":"…","method":"hot reset",
+/// "verdict":"verified","duration_ms":131,"text":"…"}
+InspectNode event_node(const GuestEvent& event);
+
+/// Who is told of events. Must return soon and not call back into where the event comes from.
+using GuestObserver = std::function<void(const GuestEvent&)>;
+
+/// Passes events on, in one order for all observers. Any thread.
+class GuestEvents {
+ public:
+  explicit GuestEvents(std::string guest) : guest_(std::move(guest)) {}
+
+  /// `observer` is called from the thread that publishes, one event at a time, until remove() with
+  /// the returned number has returned.
+  std::uint64_t add(GuestObserver observer) GPUVM_EXCLUDES(mutex_);
+  void remove(std::uint64_t observer) GPUVM_EXCLUDES(mutex_);
+
+  void state(const StateChange& change) { publish({.what = change}); }
+  void reset(DevicesReset reset) { publish({.what = std::move(reset)}); }
+
+ private:
+  struct Entry {
+    std::uint64_t number;
+    GuestObserver observer;
+  };
+  /// Adds time and name.
+  void publish(GuestEvent event) GPUVM_EXCLUDES(mutex_);
+
+  const std::string guest_;
+  Mutex mutex_;  ///< held while observers are called: that is what keeps the order
+  std::vector<Entry> observers_ GPUVM_GUARDED_BY(mutex_);
+  std::uint64_t last_number_ GPUVM_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace gpuvm

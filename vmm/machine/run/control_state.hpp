@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// ControlLoop::Impl: what the control loop knows, and its decisions. Of control_loop.cpp and
+// control_requests.cpp alone.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vmm/base/asio.hpp"
+#include "vmm/base/mutex.hpp"
+#include "vmm/machine/run/control_loop.hpp"
+#include "vmm/machine/run/guest_machine.hpp"
+#include "vmm/machine/run/worker.hpp"
+
+namespace gpuvm {
+
+/// All members belong to the control thread, but for those that say otherwise.
+struct ControlLoop::Impl {
+  /// What the worker does.
+  enum class Work { kNone, kBuild, kPowerOn, kReboot, kPause, kResume, kStop };
+  /// What somebody asks for.
+  enum class Wish { kPressPowerButton, kReboot, kPause, kResume, kStop };
+  struct Request {
+    Wish wish;
+    Done done;
+  };
+
+  Impl(Options options, GuestEvents& events);
+  ~Impl();
+
+  // The run, in control_loop.cpp.
+  void begin(Work next, std::function<Status()> job);
+  void end_work(const Status& status);
+  void end_build(const Status& status);
+  void end_power_on(const Status& status);
+  void end_reboot(const Status& status);
+  void end_resume(const Status& status);
+  void end_stop(const Status& status);
+  void proceed();
+  void finish(RunEnd how, int exit_status, std::optional<Error> error = std::nullopt);
+  void finish(Error error) { finish(RunEnd::kFailed, exit_status(error.kind()), error); }
+  void post_reset(const char* why);
+  void handle_reset(const char* why);
+  void begin_reboot();
+  void begin_stop();
+  void ask_for_end(int status);
+  void press_for_end(int status);
+  void wait_for_signal();
+  void handle_signal(int number);
+  RunResult run(GuestMachine& what);
+  RunResult take_result();
+
+  // Requests, in control_requests.cpp.
+  void request(Wish wish, Done done) GPUVM_EXCLUDES(mailbox_mutex);
+  void take_mail() GPUVM_EXCLUDES(mailbox_mutex);
+  void carry_out(Request request);
+  void refuse(const Request& request) const;
+  void refuse_all();
+  void answer(const Status& status);
+  Error wrong_state() const;
+  void tell_subscribers(const GuestEvent& event) GPUVM_EXCLUDES(subscribers_mutex);
+
+  const Options options;
+  GuestEvents& events;
+  boost::asio::io_context context{1};
+  boost::asio::signal_set signals;
+  boost::asio::steady_timer grace;
+  std::uint64_t event_number = 0;  ///< of our own observer
+
+  GuestMachine* machine = nullptr;  ///< during run()
+  Work work = Work::kNone;
+  bool is_built = false;
+  bool is_running = false;  ///< powered on; also while it is paused
+  bool is_paused = false;
+  bool end_asked = false;
+  int status_if_forced = 0;                  ///< of who asked
+  std::optional<std::uint64_t> ending_life;  ///< the life that a reboot at work ends
+  const char* next_reset = nullptr;          ///< the guest's wish, until the work is done
+  std::optional<RunResult> result;           ///< set: the guest is to end, or has
+  std::optional<Error> stop_error;
+  bool is_over = false;
+  std::deque<Request> waiting;  ///< in the order of the calls
+  Done answer_to;               ///< whose request the worker carries out
+  std::vector<Done> stop_answers;
+
+  std::atomic<bool> is_unwanted{false};  ///< what the worker's work leads to; any thread
+  std::atomic<std::uint64_t> life{0};    ///< reboots so far; any thread
+
+  mutable Mutex machine_mutex;  ///< held during inspect(), so that run() cannot end meanwhile
+  const GuestMachine* shown_machine GPUVM_GUARDED_BY(machine_mutex) = nullptr;
+  LifecycleState last_state GPUVM_GUARDED_BY(machine_mutex) = LifecycleState::kCreated;
+
+  Mutex mailbox_mutex;
+  std::deque<Request> mailbox GPUVM_GUARDED_BY(mailbox_mutex);
+  bool is_closed GPUVM_GUARDED_BY(mailbox_mutex) = false;
+
+  Mutex subscribers_mutex;
+  std::vector<std::pair<std::uint64_t, std::shared_ptr<const GuestObserver>>> subscribers
+      GPUVM_GUARDED_BY(subscribers_mutex);
+  std::uint64_t last_subscriber GPUVM_GUARDED_BY(subscribers_mutex) = 0;
+
+  Worker worker{"worker"};  ///< last: its work uses all of the above
+};
+
+}  // namespace gpuvm

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Machine: the steps that build it. Its life is in machine.cpp.
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "vmm/base/async.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/host/host_check.hpp"
+#include "vmm/machine/memory/device_memory.hpp"
+#include "vmm/machine/memory/layout.hpp"
+#include "vmm/machine/preview/start_check.hpp"
+#include "vmm/machine/run/machine.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// Functions that a gpuvm which is gone has left without their host drivers. Of the dirty ones ours
+/// are repaired when we take them, and others are their next user's.
+void return_orphans(const HostSystem& host, const std::vector<HostFunction>& ours) {
+  for (const auto& [bdf, outcome] : restore_bindings(host)) {
+    const bool is_ours = std::any_of(ours.begin(), ours.end(), [&bdf = bdf](const auto& function) {
+      return !function.is_remote() && function.host == bdf;
+    });
+    if (!outcome && outcome.error().kind() == ErrorKind::kUnsafeDevice && is_ours) {
+      continue;
+    }
+    if (outcome) {
+      log::info("{} went back to its host driver after a gpuvm that did not end well",
+                bdf.to_string());
+    } else {
+      log::warn("{}", outcome.error().to_string());
+    }
+  }
+}
+
+bool has_config_ports(const Config& config) {
+  const bool kernel_knows_ecam =
+      config.boot.mode == BootMode::kLinux || config.boot.mode == BootMode::kEfiHandover;
+  return config.machine.config_ports == ConfigPortsMode::kOn ||
+         (config.machine.config_ports == ConfigPortsMode::kAuto && !kernel_knows_ecam);
+}
+
+DevicesReset reset_event(std::string_view reason, const ResetCertificate& certificate) {
+  return {.reason = std::string(reason),
+          .functions = certificate.functions,
+          .method = std::string(to_string(certificate.method)),
+          .verdict = std::string(to_string(certificate.verdict)),
+          .duration_ms = static_cast<std::uint64_t>(certificate.duration.count()),
+          .text = certificate.text};
+}
+
+}  // namespace
+
+const HostSystem& Machine::real_host() {
+  static const HostSystem host;
+  return host;
+}
+
+Status Machine::build(const IsUnwanted& is_unwanted) {
+  const auto steps = {std::function<Status()>([this] { return open_files(); }),
+                      std::function<Status()>([this] { return take_devices(); }),
+                      std::function<Status()>([&] { return add_memory(is_unwanted); }),
+                      std::function<Status()>([this] { return reset_devices_and_add_vm(); }),
+                      std::function<Status()>([this] { return add_devices(); })};
+  for (const auto& step : steps) {
+    TRY(step());
+    if (is_unwanted()) {
+      return fail(ErrorKind::kCancelled, "The start was broken off");
+    }
+  }
+  return options_.on_devices ? options_.on_devices(devices_->devices()) : Status();
+}
+
+/// inspect() may look at it from now on.
+void Machine::show(Part part, const Inspectable* what) {
+  const MutexLock lock(structure_);
+  shown_.at(static_cast<std::size_t>(part)) = what;
+}
+
+/// First, so that a wrong name or file is told before anything happens to the host. Variables last,
+/// because that may make a file.
+Status Machine::open_files() {
+  const auto& config = options_.config;
+  TRY(check_names(options_.host, config));
+  disk_files_ = TRY(open_disks(config.disks));
+  switch (config.boot.mode) {
+    case BootMode::kLinux:
+      kernel_ = TRY(read_kernel(config.boot));
+      return check_initrd(config.boot);
+    case BootMode::kEfiHandover:
+      TRY(check_kernel_files(config.boot));
+      efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or("")));
+      return {};
+    case BootMode::kUefi:
+      uefi_ = TRY(UefiBoot::open(config));
+      show(Part::kUefi, uefi_.get());
+  }
+  return {};
+}
+
+Status Machine::take_devices() {
+  const auto& config = options_.config;
+  TRY(check_kvm(options_.host));
+  auto functions = TRY(resolve_functions(options_.host, config.pci));
+  return_orphans(options_.host, functions);
+  auto claims =
+      TRY(DeviceClaims::take(options_.host, addresses_of(pointers_to(functions)),
+                             "the guest " + config.name, sockets_of(pointers_to(functions))));
+  TRY(require_host(options_.host, needs_of(config, functions)));
+  devices_ = TRY(HostDevices::create(options_.host, std::move(functions), std::move(claims)));
+  reset_ = std::make_unique<DeviceReset>(
+      *devices_, [this](ResetReason reason, const ResetCertificate& certificate) {
+        options_.events.reset(reset_event(to_string(reason), certificate));
+      });
+  show(Part::kHostDevices, devices_.get());
+  log::debug("{} functions are open", devices_->functions().size());
+  return {};
+}
+
+Status Machine::add_memory(const IsUnwanted& is_unwanted) {
+  GuestMemoryOptions memory;
+  memory.size = options_.config.machine.memory;
+  memory.low_limit = layout::kLowRamLimit;
+  memory.huge_pages = options_.config.machine.huge_pages;
+  memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+  const auto functions = devices_->host_functions();
+  memory.is_shared = std::any_of(functions.begin(), functions.end(),
+                                 [](const auto* function) { return function->is_remote(); });
+  memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
+  // Before the devices are reset; whether the CPUs address it is known later.
+  TRY(place_device_memory(*memory_, TRY(device_memory_of(options_.host, functions)), 64));
+  numa_ = TRY(NumaPlan::create(options_.host, options_.config, functions, *memory_));
+  TRY(numa_->bind(*memory_));
+  if (memory.huge_pages != HugePages::kOff) {
+    // Reserved pages may be fewer than promised: find out before the guest runs.
+    TRY(memory_->prefault({.on_begin = {}, .on_end = {}, .is_unwanted = is_unwanted}));
+  }
+  return {};
+}
+
+/// A reset is waiting more than work: the VM is made meanwhile.
+Status Machine::reset_devices_and_add_vm() {
+  auto reset = start_async(std::launch::async, [this] { return run_reset(ResetReason::kStart); });
+  auto vm = options_.make_vm(
+      {.config = options_.config, .memory = *memory_, .numa = *numa_, .devices = *devices_});
+  TRY(reset.get());
+  vm_ = TRY(std::move(vm));
+  show(Part::kVm, vm_.get());
+  if (!devices_->empty()) {
+    preparation_ = std::make_unique<MemoryPreparation>(
+        MemoryPreparation::Options{.memory = *memory_,
+                                   .map =
+                                       [this](const IsUnwanted& is_unwanted) {
+                                         return devices_->map_memory(*memory_, is_unwanted);
+                                       },
+                                   .on_failure = options_.on_failure});
+    TRY(preparation_->start());
+    const MutexLock lock(state_mutex_);
+    to_break_off_ = preparation_.get();
+  }
+  return {};
+}
+
+Status Machine::add_devices() {
+  platform_ = TRY(Platform::create({.requests = options_.requests,
+                                    .sink = options_.console,
+                                    .pins = vm_->pins(),
+                                    .memory = *memory_,
+                                    .s5_type = uefi_ ? kOvmfS5SleepType : kS5SleepType,
+                                    .battery = options_.config.machine.battery},
+                                   ports_));
+  show(Part::kPlatform, platform_.get());
+  if (options_.config.boot.mode == BootMode::kEfiHandover) {
+    efi_ = std::make_unique<EfiBoot>(options_.config, *memory_, options_.on_failure,
+                                     std::move(efi_variables_));
+    TRY(ports_.add({*PortRange::create(EfiBoot::kPort, EfiBoot::kPortCount), efi_.get()}));
+    show(Part::kEfi, efi_.get());
+  }
+  pci_ = TRY(PciComplex::create(pci_options()));
+  show(Part::kPci, pci_.get());
+  TRY(add_uefi());
+  threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event,
+                                           options_.config.machine.pin);
+  return {};
+}
+
+PciComplex::Options Machine::pci_options() {
+  return {.devices = *devices_,
+          .numa = *numa_,
+          .disks = disk_files_,
+          .memory = *memory_,
+          .physical_address_bits = vm_->physical_address_bits(),
+          .config_ports = has_config_ports(options_.config),
+          .before_bus_master = [this] { return preparation_->wait(); },
+          .reset_port = platform_->reset_port(),
+          .firmware_flash = uefi_ ? std::optional(uefi_->flash()) : std::nullopt,
+          .bus = {.slots = vm_->slots(),
+                  .mmio = mmio_,
+                  .ports = ports_,
+                  .msi = vm_->msi(),
+                  .pins = vm_->pins(),
+                  .doorbells = vm_->doorbells()},
+          .on_guest_reset =
+              [this](std::string_view reason, const ResetCertificate& certificate) {
+                if (guest_resets_.allow()) {
+                  options_.events.reset(reset_event(reason, certificate));
+                }
+              }};
+}
+
+Status Machine::add_uefi() {
+  if (!uefi_) {
+    return {};
+  }
+  {
+    const MutexLock lock(structure_);  // it is shown already
+    TRY(uefi_->connect({.requests = options_.requests,
+                        .memory = *memory_,
+                        .slots = vm_->slots(),
+                        .mmio = mmio_,
+                        .ports = ports_}));
+  }
+  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_, numa_->cpus())),
+                          .memory64_wanted = pci_->memory64_wanted(),
+                          .acpi = [this] { return acpi_blobs(options_.config, tables()); }});
+}
+
+}  // namespace gpuvm
