@@ -33,7 +33,7 @@ class InProcessQueues : public QueueBackend, private RequestSink {
  private:
   /// One queue while it is served.
   struct Ring {
-    Ring(std::size_t index, SplitQueue ring) : index(index), queue(std::move(ring)) {}
+    Ring(std::size_t number, SplitQueue ring) : index(number), queue(std::move(ring)) {}
     const std::size_t index;
     Mutex mutex;
     SplitQueue queue GPUVM_GUARDED_BY(mutex);
