@@ -85,7 +85,7 @@ TEST_F(HostDevicesTest, GuestMemoryGoesToEveryHost) {
   ASSERT_TRUE(devices);
   const auto memory = GuestMemory::create({.size = 64_MiB, .low_limit = 32_MiB}).value();
   fakes_.history.clear();
-  ASSERT_TRUE((*devices)->map_memory(memory));
+  ASSERT_TRUE((*devices)->map_memory(memory, [] { return false; }));
   EXPECT_THAT(fakes_.history,
               ElementsAre("vfio map 0x0+0x2000000", "vfio-user map 0x0+0x2000000",
                           "vfio map 0x100000000+0x2000000", "vfio-user map 0x100000000+0x2000000"));
