@@ -329,7 +329,7 @@ void PciComplex::inspect(InspectNode& node) const {
   bar_space_.inspect(node.child("bars"));
   root_bus_->inspect(node.child("root_bus"));
   for (const auto& port : ports_) {
-    auto& child = node.child(port.bridge->name());
+    auto& child = node.child(fmt::format("port_{}", port.plan.number));
     port.bridge->inspect(child);
     if (port.reset) {
       port.reset->inspect(child.child("bus_reset"));
