@@ -343,15 +343,17 @@ TEST_F(VirtioPciTest, LeavesWhileVcpusAccessIt) {
     machine_.mmio.write(status, zero);
   });
   resetting.wait_asleep();
-  std::atomic<bool> seen{false};
+  std::promise<void> seen;
   std::thread reading([&] {
-    std::array<std::byte, 1> value{std::byte{0x0f}};
-    while (value[0] != std::byte{0xff}) {  // nobody answers
+    std::array<std::byte, 1> value{};
+    machine_.mmio.read(status, value);
+    EXPECT_EQ(value[0], std::byte{0x0f});
+    seen.set_value();
+    while (value[0] != std::byte{0xff}) {  // until nobody answers
       machine_.mmio.read(status, value);
-      seen = true;
     }
   });
-  seen.wait(false);
+  seen.get_future().wait();
   test::Sleeper leaving([this] { function_.reset(); });
   leaving.wait_asleep();
   EXPECT_EQ(device_.left(), 0U);
