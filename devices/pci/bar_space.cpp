@@ -12,10 +12,14 @@ constexpr std::uint64_t kIoSpaceEnd = 0x10000;
 
 }  // namespace
 
+/// base: checked by obstacle().
+GuestRange BarSpace::range_at(const Record& record, std::uint64_t base) {
+  return *GuestRange::create(GuestAddress(base), record.window->size());
+}
+
 bool BarSpace::overlap(const Record& a, std::uint64_t a_base, const Record& b,
                        std::uint64_t b_base) {
-  return a.window->kind() == b.window->kind() && a_base <= b_base + (b.window->size() - 1) &&
-         b_base <= a_base + (a.window->size() - 1);
+  return a.window->kind() == b.window->kind() && range_at(a, a_base).overlaps(range_at(b, b_base));
 }
 
 BarSpace::Record& BarSpace::record_of(BarWindow& window) {
@@ -78,8 +82,7 @@ void BarSpace::set_forbidden(std::string_view what, std::optional<GuestRange> ra
     forbidden_.push_back({*range, std::string(what)});
     for (auto& record : records_) {
       if (record.mapped && record.window->kind() == BarSpaceKind::kMemory &&
-          range->overlaps(
-              *GuestRange::create(GuestAddress(*record.mapped), record.window->size()))) {
+          range->overlaps(range_at(record, *record.mapped))) {
         unmap(record);
       }
     }

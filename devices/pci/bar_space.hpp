@@ -93,6 +93,7 @@ class BarSpace : public Inspectable {
   void restore(Record& record, std::uint64_t previous) GPUVM_REQUIRES(mutex_);
   void refuse(Record& record, std::string_view reason) GPUVM_REQUIRES(mutex_);
   static void unmap(Record& record);
+  static GuestRange range_at(const Record& record, std::uint64_t base);
   static bool overlap(const Record& a, std::uint64_t a_base, const Record& b, std::uint64_t b_base);
 
   log::RateLimit limit_;
