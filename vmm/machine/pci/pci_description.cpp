@@ -40,7 +40,7 @@ Status PciComplex::place_memory() {
 }
 
 std::vector<AcpiNumaInitiator> PciComplex::initiators() const {
-  constexpr std::uint16_t kClass = 0x08;
+  constexpr std::uint16_t kRevisionAndClass = 0x08;
   constexpr std::uint32_t kDisplay = 0x03;
   std::vector<AcpiNumaInitiator> found;
   for (const auto& port : ports_) {
@@ -52,7 +52,7 @@ std::vector<AcpiNumaInitiator> PciComplex::initiators() const {
       });
       const auto node = options_.numa.node_of(*of_host);
       const bool is_gpu =
-          function->config_read(kClass) >> 24 == kDisplay || function->coherent_memory() != nullptr;
+          function->config_read(kRevisionAndClass) >> 24 == kDisplay || function->coherent_memory() != nullptr;
       if (node && is_gpu) {
         found.push_back({.bus = bus, .devfn = number, .domain = *node});
       }

@@ -100,7 +100,6 @@ TEST_F(Threads, NothingOfTheGuestGoesOnWhileItIsPaused) {
   threads_.stop();
   EXPECT_EQ(busy.runs, 101);
   EXPECT_EQ(busy.pauses_told, 100);
-  EXPECT_EQ(halted.runs, 101);
 }
 
 TEST_F(Threads, APauseWaitsForTheRegisterThatAVcpuIsIn) {
