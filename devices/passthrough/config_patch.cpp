@@ -24,7 +24,8 @@ constexpr auto kIdPower = static_cast<std::uint16_t>(pci::CapabilityId::kPowerMa
 constexpr auto kIdMsi = static_cast<std::uint16_t>(pci::CapabilityId::kMsi);
 constexpr auto kIdMsix = static_cast<std::uint16_t>(pci::CapabilityId::kMsix);
 constexpr auto kIdPciExpress = static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress);
-constexpr std::uint8_t kIdAdvancedFeatures = 0x13;
+constexpr auto kIdAdvancedFeatures =
+    static_cast<std::uint8_t>(pci::CapabilityId::kAdvancedFeatures);
 constexpr std::uint16_t kMsiSize = 0x18;
 
 constexpr std::uint32_t kStandardNext = 0xff00;

@@ -68,13 +68,14 @@ BarDescriptions bars_of_registers(FactsImage config, const std::array<RegionInfo
 }
 
 /// Nothing also where the host offers no vector (7.7.1).
-std::optional<MsiCapability> msi_of(const FunctionFacts& facts) {
+std::optional<AnnouncedMsi> msi_of(const FunctionFacts& facts) {
   const auto offset = facts_capability(facts.config, pci::CapabilityId::kMsi);
   if (offset == 0 || facts.offers.msi_vectors == 0) {
     return std::nullopt;
   }
-  return MsiCapability(offset, load_at<std::uint16_t>(facts.config, offset + 2U).value_or(0),
-                       facts.offers.msi_vectors);
+  return AnnouncedMsi{.offset = offset,
+                      .control = load_at<std::uint16_t>(facts.config, offset + 2U).value_or(0),
+                      .vectors = facts.offers.msi_vectors};
 }
 
 /// As the capability says (7.7.2); nothing without one, and for one that makes no sense.
@@ -134,10 +135,7 @@ FunctionFacts FunctionFacts::parse(std::vector<std::byte> config, FunctionOffers
       .bars = offers.bars ? *offers.bars : bars_of_registers(image, offers.regions),
       .offers = std::move(offers)};
   facts.config = std::move(config);
-  const auto msi = msi_of(facts);
-  if (msi) {
-    facts.msi.emplace(*msi);
-  }
+  facts.msi = msi_of(facts);
   facts.msix = msix_of(facts);
   return facts;
 }

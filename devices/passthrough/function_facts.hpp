@@ -12,7 +12,6 @@
 #include <optional>
 #include <vector>
 
-#include "devices/passthrough/msi.hpp"
 #include "devices/passthrough/msix_relocation.hpp"
 #include "devices/pci/msix_capability.hpp"
 #include "devices/pci/pcie_link.hpp"
@@ -36,6 +35,13 @@ struct FunctionOffers {
   bool is_complete = true;
 };
 
+/// The MSI capability (7.7.1), as far as the host can deliver it.
+struct AnnouncedMsi {
+  std::uint16_t offset = 0;
+  std::uint16_t control = 0;  ///< Message Control
+  std::uint32_t vectors = 0;  ///< of the host, at least 1
+};
+
 /// Values are the device's and hostile: every one is checked where it is used as an index or size.
 struct FunctionFacts {
   std::vector<std::byte> config;      ///< the image: 4096 or 256 bytes, or fewer
@@ -46,8 +52,8 @@ struct FunctionFacts {
   std::uint8_t max_payload_code = 0;  ///< Device Control, as the host has set it
   BarDescriptions bars = {};
   FunctionOffers offers;
-  std::optional<MsiCapability> msi = {};  ///< that the host can deliver
-  std::optional<MsixLayout> msix = {};    ///< that the host can deliver, in the device's memory
+  std::optional<AnnouncedMsi> msi = {};
+  std::optional<MsixLayout> msix = {};  ///< that the host can deliver, in the device's memory
 
   static FunctionFacts parse(std::vector<std::byte> config, FunctionOffers offers);
   /// Of an opened function; writes nothing. Errors: kHost (it does not answer), kConfig (a bridge).

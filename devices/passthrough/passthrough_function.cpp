@@ -39,13 +39,15 @@ Status PassthroughFunction::build(const Options& options, const FunctionFacts& f
     log::info("{}: MSI-X table {}: {}; effect: {}", name_,
               msix.home ? "relocated" : "not relocated", msix.reason, msix.effect);
   }
-  interrupts_ = std::make_unique<FunctionInterrupts>(
-      FunctionInterrupts::Options{.device = device_,
-                                  .bus = options.bus,
-                                  .intx_pin = options.intx_pin,
-                                  .msi = facts.msi,
-                                  .msix = msix.shown,
-                                  .moved_msix = msix.home ? msix.hardware : std::nullopt});
+  interrupts_ = std::make_unique<FunctionInterrupts>(FunctionInterrupts::Options{
+      .device = device_,
+      .bus = options.bus,
+      .intx_pin = options.intx_pin,
+      .msi = facts.msi ? std::optional(MsiCapability(facts.msi->offset, facts.msi->control,
+                                                     facts.msi->vectors))
+                       : std::nullopt,
+      .msix = msix.shown,
+      .moved_msix = msix.home ? msix.hardware : std::nullopt});
   overlays_ = std::make_unique<FunctionOverlays>(FunctionOverlays::Options{
       .device = device_,
       .mutex = mutex_,

@@ -98,12 +98,12 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   void bus_reset_end(bool alive);
 
   /// Memory of the function that is guest memory; null without. To be placed before start(); it is
-  /// reachable while the function is.
-  CoherentMemory* coherent_memory() { return bars_->coherent_memory(); }
+  /// reachable while the function is. No lock: which there is never changes.
+  CoherentMemory* coherent_memory() GPUVM_UNCHECKED_LOCKING { return bars_->coherent_memory(); }
 
   /// The option ROM's contents, for firmware that hands them to a kernel; empty without one. The
-  /// first call reads them from the device. vCPUs are stopped.
-  std::span<const std::byte> rom_image() { return bars_->rom_image(); }
+  /// first call reads them from the device. vCPUs are stopped, so no lock.
+  std::span<const std::byte> rom_image() GPUVM_UNCHECKED_LOCKING { return bars_->rom_image(); }
 
   std::string_view name() const override { return name_; }
   std::uint32_t config_read(std::uint16_t offset) override;
@@ -158,7 +158,8 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   std::unique_ptr<VirtualConfig> config_ GPUVM_POINTEE_GUARDED_BY(mutex_);
   std::unique_ptr<FunctionInterrupts> interrupts_ GPUVM_POINTEE_GUARDED_BY(mutex_);
   std::unique_ptr<FunctionOverlays> overlays_;  ///< refers to mutex_ and interrupts_
-  std::unique_ptr<FunctionBars> bars_;          ///< first to go: refers to overlays_
+  /// First to go: refers to overlays_.
+  std::unique_ptr<FunctionBars> bars_ GPUVM_POINTEE_GUARDED_BY(mutex_);
   std::uint16_t physical_decode_ = 0;
   Presence presence_ GPUVM_GUARDED_BY(mutex_) = Presence::kPresent;
   Condition settled_;  ///< presence_ is no longer kBusy

@@ -9,7 +9,7 @@ namespace gpuvm {
 namespace {
 
 constexpr std::uint32_t kDecode = pci::kCommandIo | pci::kCommandMemory;
-constexpr std::uint8_t kAdvancedFeatures = 0x13;  // Conventional PCI Advanced Capabilities ECN
+constexpr auto kAdvancedFeatures = static_cast<std::uint8_t>(pci::CapabilityId::kAdvancedFeatures);
 constexpr std::uint32_t kAdvancedResetCapable = 1U << 25;  // AF Capabilities, bit 1
 constexpr std::uint16_t kAdvancedControl = 4;
 constexpr std::uint32_t kAdvancedReset = 1;

@@ -9,8 +9,8 @@
 namespace gpuvm {
 
 /// Life: made → bars() placed → the guest runs, with pause() and resume() in between → quiesce() →
-/// reset() → the guest runs again → destruction, which takes everything out of the guest. The
-/// machine calls these one at a time.
+/// reset() → the guest runs again → destruction, which takes everything out of the guest. Other
+/// threads than the vCPUs call these one at a time.
 class EmulatedFunction : public PciFunction, public Inspectable {
  public:
   /// For placing power-on addresses; vCPUs are stopped.

@@ -34,6 +34,7 @@ struct MsixLayout {
                                          std::uint32_t table, std::uint32_t pending);
   /// True if the access touches the table or the pending bits; `at` is within `bar`.
   bool touches(unsigned bar, std::uint64_t at, std::uint64_t length) const;
+  bool operator==(const MsixLayout&) const = default;
 };
 
 class MsixCapability {

@@ -35,8 +35,8 @@ class BlockDevice : public RequestDevice {
   Result<Execution> execute(QueueRequest& request) override;
 
   /// The disk has another size, in bytes, from now on: requests past it are errors, and the driver
-  /// is told (5.2.4: capacity). A disk that shrinks does so after this. Any thread, also while the
-  /// guest runs.
+  /// is told (5.2.4: capacity). A disk that shrinks does so after this. Any thread, one at a
+  /// time, also while the guest runs.
   void resize(std::uint64_t size);
 
   void inspect(InspectNode& node) const override;

@@ -63,12 +63,12 @@ Status VirtioPci::connect() {
 
 VirtioPci::~VirtioPci() {
   options_.device.config().set_listener({});
-  if (queues_) {
-    queues_->stop();
-  }
   if (bar_) {
     BarWindow* const window = bar_.get();
     options_.bar_space.remove({&window, 1});
+    if (const auto status = options_.mmio.drain(); !status) {
+      log::error("{}: {}", name(), status.error().to_string());
+    }
   }
 }
 

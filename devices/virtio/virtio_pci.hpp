@@ -22,7 +22,8 @@
 
 namespace gpuvm {
 
-/// Destruction stops the device and takes everything out of the guest.
+/// Destruction takes everything out of the guest, waits for accesses to the BAR and stops the
+/// device. If vCPUs run, the function has left the PciTopology before.
 ///
 /// A vCPU waits for requests in flight only where it asks for their end itself: a device reset, or
 /// Bus Master Enable taken away. It waits in its write, although a driver could be told to poll
@@ -82,8 +83,8 @@ class VirtioPci : public EmulatedFunction, public IoHandler {
   void declare_broken(const Error& error);
 
   Options options_;
-  /// One placement of the BAR at a time. Not held by accesses to the BAR, which may have to end
-  /// before it can be moved.
+  /// One placement of the BAR at a time: the last is the newest. Apart from mutex_, because other
+  /// accesses need not wait for the hypervisor.
   Mutex placing_;
   mutable Mutex mutex_ GPUVM_ACQUIRED_AFTER(placing_);
   VirtioPciConfig config_ GPUVM_GUARDED_BY(mutex_);

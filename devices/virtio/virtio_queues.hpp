@@ -63,7 +63,8 @@ class VirtioQueues : public Inspectable, private QueueListener {
   /// Stops the backend, forgets how far queues have come and what was rung, then calls `registers`,
   /// before anything is started again.
   void reset(const std::function<void()>& registers) GPUVM_EXCLUDES(control_);
-  /// Vectors or MSI-X changed: tells a backend that has call events.
+  /// Vectors or MSI-X changed: tells a backend that has call events, after a stop that is under
+  /// way.
   void update_calls() GPUVM_EXCLUDES(control_);
 
   void inspect(InspectNode& node) const override;

@@ -29,6 +29,8 @@ constexpr Row kRows[] = {
     {"dead", &Faults::dead, "reads as all ones from the start"},
     {"stalls", &Faults::stalls, "the server answers nothing from the first reset on"},
     {"leaves", &Faults::leaves, "the server ends at the first reset"},
+    {"map-waits", &Faults::map_waits,
+     "a mapping of memory is answered at SIGUSR2, others meanwhile"},
 };
 
 template <class T>

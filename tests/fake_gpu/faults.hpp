@@ -23,6 +23,7 @@ struct Faults {
   bool dead = false;
   bool stalls = false;
   bool leaves = false;
+  bool map_waits = false;
   unsigned not_ready_ms = 0;
 };
 

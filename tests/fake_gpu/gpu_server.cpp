@@ -101,6 +101,11 @@ Status GpuServer::run() {
       drop_client();
       continue;
     }
+    if (options_.faults.map_waits && !waiting_map_ &&
+        static_cast<Command>(message->header.command) == Command::kDmaMap) {
+      waiting_map_ = std::move(*message);
+      continue;
+    }
     serve(*message);
     if (options_.faults.leaves && gpu_->has_misbehaved()) {
       return {};
@@ -123,6 +128,7 @@ void GpuServer::drop_client() {
   client_.reset();
   client_fd_.reset();
   memory_.clear();
+  waiting_map_.reset();
   for (auto& type : events_) {
     type.clear();
   }
@@ -131,6 +137,10 @@ void GpuServer::drop_client() {
 void GpuServer::handle_signal() {
   signalfd_siginfo info{};
   if (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGUSR2 && waiting_map_) {
+      map_memory(*std::exchange(waiting_map_, std::nullopt));
+      return;
+    }
     signal(info.ssi_signo == SIGUSR1 ? kErrorIrq : kRequestIrq, 0);
   }
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "devices/physical/vfio_user/message_socket.hpp"
@@ -53,6 +54,7 @@ class GpuServer {
   UniqueFd listener_;
   UniqueFd client_fd_;  ///< a second descriptor of the client's socket, to wait at
   std::unique_ptr<vfio_user::MessageSocket> client_;
+  std::optional<vfio_user::Message> waiting_map_;
   std::unique_ptr<FakeGpu> gpu_;
   UniqueFd nvlink_;  ///< the file behind NVLink2 memory
   std::map<std::uint64_t, Mapping> memory_;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/worst_error.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/host/device_use.hpp"
 #include "vmm/host/pci_device.hpp"
@@ -207,7 +208,7 @@ std::vector<Bdf> DriverBinding::managed() const {
 }
 
 Status DriverBinding::release() {
-  Status first_error;
+  WorstError errors;
   while (!managed_.empty()) {
     Managed& entry = managed_.back();
     const auto record = read_device_record(*host_, entry.bdf);
@@ -221,12 +222,12 @@ Status DriverBinding::release() {
     Status status = give_back(*host_, entry.bdf, *entry.file.record());
     if (status) {
       entry.file.remove();
-    } else if (first_error) {
-      first_error = std::move(status).error().with_context("Giving back " + entry.bdf.to_string());
+    } else {
+      errors.add(std::move(status).error().with_context("Giving back " + entry.bdf.to_string()));
     }
     managed_.pop_back();
   }
-  return first_error;
+  return errors.take();
 }
 
 Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf, IfDirty if_dirty) {

@@ -66,5 +66,19 @@ host = "0000:02:00.0"
 END
 check_size large 4 5120
 expect "large: the USB stick's bytes are right" guest_said "^STICK-MD5 $(head -c 1048576 "$LAB_OUT/usb.img" | md5sum | cut -d' ' -f1)"
+
+# A stop while memory is still given its pages and pinned ends with the mapping in progress, at most 1 GiB.
+start_guest large --events "$WORK/large.events" -v
+until grep -q '"to":"running"' "$WORK/large.events" 2>/dev/null || ! kill -0 "$guest"; do pause 0.02; done
+kill "$guest"
+wait_log 'Power button pressed' 60
+asked=$EPOCHREALTIME
+kill "$guest"
+wait_guest 120
+stopping=$(date -d "$(sed -n 's/.*"time":"\([^"]*\)".*"to":"stopping".*/\1/p' "$WORK/large.events")" +%s.%N)
+expect "large: the second signal ends it" test "$guest_status" = 143
+expect_not "large: not all of its memory was mapped" logged 'Guest memory is mapped'
+expect "large: its CPUs and its memory let go within 2 s and one mapping" awk -v a="$asked" -v b="$stopping" \
+  'BEGIN { printf "%.2f s\n", b - a; exit !(b - a < 4) }'
 expect "nothing is left" state_is "$before"
 finish

@@ -136,12 +136,6 @@ std::vector<PhysicalDevice*> HostDevices::devices() const {
   return devices;
 }
 
-void HostDevices::remember(const std::vector<FunctionState>& states) {
-  for (std::size_t i = 0; i < functions_.size() && i < states.size(); ++i) {
-    functions_[i]->host_.reset.known = states[i];
-  }
-}
-
 Status HostDevices::map_memory(const GuestMemory& memory,
                                const std::function<bool()>& is_unwanted) {
   for (const auto& region : memory.regions()) {

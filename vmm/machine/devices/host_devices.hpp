@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
+#include "devices/physical/reset/reset_book.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/host/driver_binding.hpp"
 #include "vmm/host/host_system.hpp"
@@ -62,12 +63,12 @@ class HostDevices : public Inspectable {
   /// ours.
   PhysicalHost* peer_host() { return vfio_ ? vfio_->host.get() : nullptr; }
   DeviceClaims& claims() { return claims_; }
-  /// Closes the devices and opens them again: what device() and devices() returned is void. Errors:
-  /// kInternal while a function is shown to a guest, and then nothing has happened; as create(),
-  /// and then all are closed.
+  /// What all who reset the functions know of their resets; DeviceReset::plan() enters them.
+  ResetBook& reset_book() { return reset_book_; }
+  /// Closes the devices and opens them again: what device() and devices() returned is void; the
+  /// book keeps what it knows of them. Errors: kInternal while a function is shown to a guest, and
+  /// then nothing has happened; as create(), and then all are closed.
   Status reopen();
-  /// How they looked while they were well, for later plans.
-  void remember(const std::vector<FunctionState>& states);
   std::vector<int> group_fds() const { return vfio_ ? vfio_->group_fds : std::vector<int>{}; }
 
   /// Lets the devices reach guest memory, at its guest addresses; pins it. Once, kept across
@@ -94,6 +95,7 @@ class HostDevices : public Inspectable {
   std::optional<OpenedHost> vfio_;    ///< nothing where the host has none of them
   std::optional<OpenedHost> remote_;  ///< nothing where no server has one
   PhysicalHosts hosts_;
+  ResetBook reset_book_{hosts_};
 };
 
 }  // namespace gpuvm

@@ -103,16 +103,20 @@ RomSource rom_of(const HostSystem& host, const PciConfig& entry, const Bdf& func
           }};
 }
 
-/// What can be read off the section alone.
-Result<FunctionView> chosen_view(const PciConfig& entry) {
-  return FunctionView{
-      .acpi_rom = acpi_rom_of(entry.acpi_rom),
-      .identity = identity_of(entry.identity),
-      .gpudirect_clique = entry.gpudirect_clique,
-      .coherent = TRY(coherent_of(entry)),
-      .quirks = TRY_CONTEXT(read_quirks(entry), "pci.quirks of " + entry.host.to_string()),
-      .msix_relocation = msix_relocation_of(entry.msix_relocation),
-      .p2p = entry.p2p};
+/// What the section says of all functions of the slot.
+FunctionView slot_view(const HostSystem& host, const PciConfig& entry, const Bdf& function) {
+  return {.rom = rom_of(host, entry, function), .p2p = entry.p2p};
+}
+
+/// What it says of the one that it names.
+Status add_choices(const PciConfig& entry, FunctionView& view) {
+  view.acpi_rom = acpi_rom_of(entry.acpi_rom);
+  view.identity = identity_of(entry.identity);
+  view.gpudirect_clique = entry.gpudirect_clique;
+  view.coherent = TRY(coherent_of(entry));
+  view.quirks = TRY_CONTEXT(read_quirks(entry), "pci.quirks of " + entry.host.to_string());
+  view.msix_relocation = msix_relocation_of(entry.msix_relocation);
+  return {};
 }
 
 }  // namespace
@@ -124,15 +128,15 @@ Result<FunctionView> view_of_remote(const PciConfig& entry) {
 
 Result<FunctionView> view_of(const HostSystem& host, const PciConfig& entry, const Bdf& function) {
   const std::string name = function.to_string();
+  auto view = slot_view(host, entry, function);
   if (!(function == entry.host)) {
-    return FunctionView{.rom = rom_of(host, entry, function), .p2p = entry.p2p};
+    return view;
   }
   const auto device = TRY(HostPciDevice::open(host, function));
   if (device.is_bridge() && !(entry.identity == PciIdentityConfig{})) {
     return fail(ErrorKind::kConfig, "{} is a bridge, whose ids cannot be overridden", name);
   }
-  auto view = TRY(chosen_view(entry));
-  view.rom = rom_of(host, entry, function);
+  TRY(add_choices(entry, view));
   if (entry.coherent_memory && entry.coherent_memory->at_host_address) {
     view.coherent_at = TRY_CONTEXT(host_address_of(device, *view.coherent.bar), name);
   }

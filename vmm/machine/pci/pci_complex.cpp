@@ -6,7 +6,6 @@
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/reset_port.hpp"
 #include "vmm/base/log.hpp"
-#include "vmm/machine/devices/device_reset.hpp"
 #include "vmm/machine/memory/device_memory.hpp"
 #include "vmm/machine/memory/layout.hpp"
 
@@ -165,21 +164,19 @@ Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& f
 /// A guest's reset of the bus behind the port becomes one of the devices.
 Status PciComplex::add_reset(Port& port) {
   std::vector<PhysicalDevice*> devices;
-  std::vector<FunctionResetOptions> reset;
   std::vector<PassthroughFunction*> functions;
   for (auto* function : port.functions) {
     devices.push_back(&function->device());
-    reset.push_back(reset_options(options_.devices, *function));
     functions.push_back(&function->guest());
   }
   if (devices.empty()) {
     return {};
   }
-  auto plan = TRY(ResetPlan::create(options_.devices.host(), devices, {}, reset));
+  ResetBook& book = options_.devices.reset_book();
   port.reset =
       std::make_unique<PortReset>(PortReset::Options{.name = std::string(port.bridge->name()),
-                                                     .host = options_.devices.host(),
-                                                     .plan = std::move(plan),
+                                                     .book = book,
+                                                     .plan = TRY(book.plan(devices)),
                                                      .functions = std::move(functions),
                                                      .clock = ResetClock::real(),
                                                      .on_reset = options_.on_guest_reset});
@@ -332,7 +329,7 @@ void PciComplex::inspect(InspectNode& node) const {
   bar_space_.inspect(node.child("bars"));
   root_bus_->inspect(node.child("root_bus"));
   for (const auto& port : ports_) {
-    auto& child = node.child(port.bridge->name());
+    auto& child = node.child(fmt::format("port_{}", port.plan.number));
     port.bridge->inspect(child);
     if (port.reset) {
       port.reset->inspect(child.child("bus_reset"));

@@ -26,10 +26,12 @@ Status do_job(const std::function<Status()>& job) {
 }
 
 /// For who asked by a signal, which nobody waits for.
-GuestControl::Done log_refusal(const char* what) {
-  return [what](const Status& status) {
-    if (!status) {
-      log::warn("{}: {}", what, status.error().to_string());
+GuestControl::Done log_outcome(const char* done, const char* refused) {
+  return [done, refused](const Status& status) {
+    if (status) {
+      log::info("{}", done);
+    } else {
+      log::warn("{}: {}", refused, status.error().to_string());
     }
   };
 }
@@ -248,7 +250,8 @@ void ControlLoop::Impl::press_for_end(int status) {
             options.power_off_grace.count());
   machine->press_power_button();
   if (is_paused || work == Work::kPause) {
-    waiting.push_front({Wish::kResume, log_refusal("The guest cannot power off")});
+    waiting.push_front({Wish::kResume, log_outcome("The guest goes on, to power off",
+                                                   "The guest cannot power off")});
     proceed();
   }
   grace.expires_after(options.power_off_grace);
@@ -270,9 +273,9 @@ void ControlLoop::Impl::wait_for_signal() {
 
 void ControlLoop::Impl::handle_signal(int number) {
   if (number == SIGUSR1) {
-    request(Wish::kPause, log_refusal("SIGUSR1 pauses nothing"));
+    request(Wish::kPause, log_outcome("The guest is paused", "SIGUSR1 pauses nothing"));
   } else if (number == SIGUSR2) {
-    request(Wish::kResume, log_refusal("SIGUSR2 resumes nothing"));
+    request(Wish::kResume, log_outcome("The guest goes on", "SIGUSR2 resumes nothing"));
   } else if (number != SIGHUP || !end_asked) {
     // A shell that its terminal leaves passes SIGHUP on, and the kernel sends one, too.
     ask_for_end(128 + number);

@@ -78,66 +78,74 @@ Status add_observers(const RunOptions& options, std::unique_ptr<EventLog>& file,
   return {};
 }
 
-/// The guest's console; `machine` has no serial port before it is built.
-Result<std::unique_ptr<Console>> open_console(const Config& config, ControlLoop& loop,
-                                              Machine* const& machine) {
-  return Console::create(loop.context(), console_options(config),
-                         {.input =
-                              [&machine](std::span<const std::byte> bytes) {
-                                return machine == nullptr ? 0 : machine->serial().receive(bytes);
-                              },
-                          .escape = [&loop] { loop.ask_for_end(kExitEscape); }});
+/// What a run is made of. Destroyed from the end: the machine refers to the console, that to the
+/// loop.
+struct Run {
+  explicit Run(const Config& what) : config(what), events(what.name) {}
+  Status open(const RunOptions& options);
+  Machine::Options machine_options();
+  void connect_console();
+
+  const Config& config;
+  std::unique_ptr<EventLog> event_file;
+  GuestEvents events;
+  ControlLoop loop{
+      {.on_reboot = config.machine.on_reboot, .on_built = [this] { connect_console(); }}, events};
+  std::unique_ptr<Console> console;
+  std::unique_ptr<Machine> machine;
+  bool has_serial = false;  ///< the machine is built
+  std::unique_ptr<DeviceEvents> device_events;
+};
+
+/// What it writes to; then the machine, which is not built yet.
+Status Run::open(const RunOptions& options) {
+  TRY(add_observers(options, event_file, events));
+  console = TRY(Console::create(loop.context(), console_options(config),
+                                {.input =
+                                     [this](std::span<const std::byte> bytes) {
+                                       return has_serial ? machine->serial().receive(bytes) : 0;
+                                     },
+                                 .escape = [this] { loop.ask_for_end(kExitEscape); }}));
+  machine = std::make_unique<Machine>(machine_options());
+  return {};
+}
+
+Machine::Options Run::machine_options() {
+  return {.config = config,
+          .console = *console,
+          .requests = loop.requests(),
+          .on_vcpu_event = [this](VcpuEvent event,
+                                  const std::string& failure) { loop.vcpu_ended(event, failure); },
+          .on_failure = [this](Error error) { loop.fail(std::move(error)); },
+          .events = events,
+          .on_devices = [this](const std::vector<PhysicalDevice*>& devices) -> Status {
+            device_events =
+                TRY(DeviceEvents::create(loop.context(), devices, device_handlers(loop)));
+            return {};
+          }};
+}
+
+void Run::connect_console() {
+  has_serial = true;
+  machine->serial().set_input_ready([this] { console->resume_input(); });
+  console->resume_input();
 }
 
 }  // namespace
 
 RunResult run_machine(const Config& config, const RunOptions& options) {
-  std::unique_ptr<EventLog> event_file;
-  GuestEvents events(config.name);
-  if (const auto added = add_observers(options, event_file, events); !added) {
-    return with_error({}, added);
+  Run run(config);
+  if (const auto opened = run.open(options); !opened) {
+    return with_error({}, opened);
   }
-  Machine* with_serial = nullptr;  // the machine, once it has a serial port
-  std::unique_ptr<Machine> machine;
-  std::unique_ptr<Console> console;
-  ControlLoop loop({.on_reboot = config.machine.on_reboot,
-                    .on_built =
-                        [&] {
-                          with_serial = machine.get();
-                          machine->serial().set_input_ready([&] { console->resume_input(); });
-                          console->resume_input();
-                        }},
-                   events);
-  if (auto opened = open_console(config, loop, with_serial); opened) {
-    console = std::move(opened).value();
-  } else {
-    return with_error({}, std::move(opened).error());
-  }
-  std::unique_ptr<DeviceEvents> device_events;
-  machine = std::make_unique<Machine>(Machine::Options{
-      .config = config,
-      .console = *console,
-      .requests = loop.requests(),
-      .on_vcpu_event = [&loop](VcpuEvent event,
-                               const std::string& failure) { loop.vcpu_ended(event, failure); },
-      .on_failure = [&loop](Error error) { loop.fail(std::move(error)); },
-      .events = events,
-      .on_devices = [&](const std::vector<PhysicalDevice*>& devices) -> Status {
-        device_events = TRY(DeviceEvents::create(loop.context(), devices, device_handlers(loop)));
-        return {};
-      }});
   if (options.on_control) {
-    options.on_control(loop);
+    options.on_control(run.loop);
   }
-  auto result = loop.run(*machine);
-  if (with_serial != nullptr) {
-    result = with_error(std::move(result), write_inspect_file(options.inspect_file, *machine));
+  auto result = run.loop.run(*run.machine);
+  if (run.has_serial) {
+    result = with_error(std::move(result), write_inspect_file(options.inspect_file, *run.machine));
   }
-  console->flush(kFlushLimit);
-  with_serial = nullptr;
-  device_events.reset();
-  machine.reset();  // it refers to the console
-  console.reset();  // it refers to the loop
+  run.console->flush(kFlushLimit);
   return result;
 }
 

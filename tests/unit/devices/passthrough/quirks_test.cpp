@@ -315,5 +315,15 @@ TEST_F(QuirksTest, APeerMappingThatIsRefusedIsLeftOut) {
   EXPECT_EQ(iommu_.history, (test::History{"map 0xe0000000+0x1000000"}));
 }
 
+TEST_F(QuirksTest, OthersReachItsBarsOnlyWhereTheUserSaysSo) {
+  auto wanted = options(nvidia_);
+  wanted.peer_host = &iommu_;
+  const auto gpu = started(std::move(wanted));
+  ASSERT_TRUE(gpu->bars().set_power_on_address(0, kBar0));
+  gpu->config_write(4, 7, 0xffff);
+  EXPECT_EQ(slots_.slots.size(), 1U);
+  EXPECT_TRUE(iommu_.history.empty());
+}
+
 }  // namespace
 }  // namespace gpuvm::quirks_test

@@ -330,6 +330,39 @@ TEST_F(VirtioPciTest, AccessesNowhereReadAsOnesAndAreDropped) {
   EXPECT_EQ(driver_->status(), 0U);
 }
 
+// A device that leaves: its vCPUs may be in the middle of an access, or wait for a reset.
+TEST_F(VirtioPciTest, LeavesWhileVcpusAccessIt) {
+  driver_->bring_up();
+  device_.hold(true);
+  offer_copy(0, 1);
+  driver_->kick();
+  ASSERT_TRUE(device_.wait_entered(1));
+  const GuestAddress status(FunctionDriver::kBar + virtio::kDeviceStatus);
+  test::Sleeper resetting([this, status] {
+    const std::array<std::byte, 1> zero{};
+    machine_.mmio.write(status, zero);
+  });
+  resetting.wait_asleep();
+  std::promise<void> seen;
+  std::thread reading([&] {
+    std::array<std::byte, 1> value{};
+    machine_.mmio.read(status, value);
+    EXPECT_EQ(value[0], std::byte{0x0f});
+    seen.set_value();
+    while (value[0] != std::byte{0xff}) {  // until nobody answers
+      machine_.mmio.read(status, value);
+    }
+  });
+  seen.get_future().wait();
+  test::Sleeper leaving([this] { function_.reset(); });
+  leaving.wait_asleep();
+  EXPECT_EQ(device_.left(), 0U);
+  device_.hold(false);
+  leaving.join();
+  EXPECT_EQ(device_.left(), 1U);
+  reading.join();
+}
+
 TEST_F(VirtioPciTest, TheMachinesResetForgetsEverythingButThePlace) {
   ASSERT_TRUE(function_->bars().set_power_on_address(0, FunctionDriver::kBar));
   driver_->bring_up();

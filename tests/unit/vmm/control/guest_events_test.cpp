@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/control/guest_events.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace gpuvm::guest_events_test {
+namespace {
+
+using testing::ElementsAre;
+
+// man/gpuvm.1.scd, --events: supervisors read these keys.
+TEST(GuestEvents, AChangeOfStateAsJson) {
+  const GuestEvent event{
+      .time = {},
+      .guest = "main",
+      .what = StateChange{.from = LifecycleState::kRunning,
+                          .to = LifecycleState::kStopping,
+                          .holdings = {.memory_slots = 6, .heap_bytes = 271840}}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",)"
+            R"("to":"stopping","memory_slots":6,"heap_bytes":271840})");
+}
+
+TEST(GuestEvents, AResetAsJson) {
+  const GuestEvent event{
+      .time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1500)),
+      .guest = "main",
+      .what = DevicesReset{.reason = "stop",
+                           .functions = "0000:01:00.0, 0000:01:00.1",
+                           .method = "hot reset",
+                           .verdict = "verified",
+                           .duration_ms = 131,
+                           .text = "two\nlines and a \"quote\""}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:01.500Z","guest":"main","event":"reset","reason":"stop",)"
+            R"("functions":"0000:01:00.0, 0000:01:00.1","method":"hot reset","verdict":"verified",)"
+            R"("duration_ms":131,"text":"two\u000alines and a \"quote\""})");
+}
+
+TEST(GuestEvents, ObserversAreToldUntilTheyAreRemoved) {
+  GuestEvents events("main");
+  std::vector<std::string> told;
+  const auto first =
+      events.add([&](const GuestEvent& event) { told.push_back("1 " + event.guest); });
+  const auto second = events.add([&](const GuestEvent&) { told.emplace_back("2"); });
+  events.state({});
+  events.remove(first);
+  events.reset({.reason = "start"});
+  events.remove(second);
+  events.state({});
+  EXPECT_THAT(told, ElementsAre("1 main", "2", "2"));
+}
+
+TEST(GuestEvents, AllObserversHaveOneOrder) {
+  GuestEvents events("main");
+  std::vector<std::string> first;
+  std::vector<std::string> second;
+  std::vector<std::chrono::system_clock::time_point> times;
+  events.add([&](const GuestEvent& event) {
+    first.push_back(std::get<DevicesReset>(event.what).reason);
+    times.push_back(event.time);
+  });
+  events.add([&](const GuestEvent& event) {
+    second.push_back(std::get<DevicesReset>(event.what).reason);
+  });
+  const auto publish = [&](const std::string& who) {
+    for (int i = 0; i < 100; ++i) {
+      events.reset({.reason = who + std::to_string(i)});
+    }
+  };
+  std::thread other([&] { publish("other "); });
+  publish("this ");
+  other.join();
+  EXPECT_EQ(first.size(), 200U);
+  EXPECT_EQ(first, second);
+  EXPECT_TRUE(std::is_sorted(times.begin(), times.end()));
+}
+
+}  // namespace
+}  // namespace gpuvm::guest_events_test

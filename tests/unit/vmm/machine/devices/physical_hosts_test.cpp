@@ -46,8 +46,10 @@ TEST(PhysicalHosts, AResetGoesToTheHostOfTheFunction) {
 /// Counts what it is asked for, and refuses when told to.
 class CountingHost : public PhysicalHost {
  public:
-  Status map_dma(Iova, const DmaMemory&) override {
+  Status map_dma(Iova at, const DmaMemory& memory) override {
     ++maps;
+    mapped.push_back(
+        fmt::format("{:#x}+{:#x} of {:#x}", at.value(), memory.bytes.size(), memory.file_offset));
     return refuses ? Status(fail(ErrorKind::kHost, "No")) : Status();
   }
   Status unmap_dma(Iova, std::uint64_t) override {
@@ -58,6 +60,9 @@ class CountingHost : public PhysicalHost {
     return fail(ErrorKind::kHost, "None");
   }
   Status hot_reset(PhysicalDevice&) override { return fail(ErrorKind::kHost, "None"); }
+  std::uint64_t map_step() const override { return step; }
+  std::uint64_t step = ~std::uint64_t{0};
+  std::vector<std::string> mapped;
   int maps = 0;
   int unmaps = 0;
   bool refuses = false;
@@ -75,6 +80,31 @@ TEST(PhysicalHosts, MemoryGoesToAll) {
   EXPECT_EQ(first.maps + second.maps + first.unmaps + second.unmaps, 4);
   second.refuses = true;
   EXPECT_FALSE(hosts.map_dma(Iova(0), {}));
+}
+
+// A kernel that pins what it maps takes long: a stop must not wait for all of it.
+TEST(PhysicalHosts, MemoryIsMappedInStepsUntilItIsUnwanted) {
+  CountingHost kernel;
+  kernel.step = 0x2000;
+  CountingHost server;  // takes any size at once
+  PhysicalHosts hosts;
+  hosts.add(kernel, {});
+  hosts.add(server, {});
+  std::vector<std::byte> memory(0x5000);
+  const DmaMemory all{.bytes = memory, .fd = -1, .file_offset = 0x100000};
+  int asked = 0;
+  EXPECT_TRUE(hosts.map_in_steps(Iova(0x10000), all, [&] { return ++asked < 0; }));
+  EXPECT_EQ(asked, 4);
+  EXPECT_THAT(kernel.mapped, ElementsAre("0x10000+0x2000 of 0x100000", "0x12000+0x2000 of 0x102000",
+                                         "0x14000+0x1000 of 0x104000"));
+  EXPECT_THAT(server.mapped, ElementsAre("0x10000+0x5000 of 0x100000"));
+  kernel.mapped.clear();
+  asked = 0;
+  const auto broken_off = hosts.map_in_steps(Iova(0), all, [&] { return ++asked == 2; });
+  ASSERT_FALSE(broken_off);
+  EXPECT_EQ(broken_off.error().kind(), ErrorKind::kCancelled);
+  EXPECT_THAT(kernel.mapped, ElementsAre("0x0+0x2000 of 0x100000"));
+  EXPECT_EQ(server.maps, 1);
 }
 
 }  // namespace

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control loop by itself: how a run begins and ends, and what signals and the guest's own
+// wishes do at each of its steps.
+#include "vmm/machine/run/control_loop.hpp"
+
+#include "tests/unit/vmm/machine/run/control_fixture.hpp"
+#include "vmm/machine/run/run.hpp"
+
+namespace gpuvm::control_loop_test {
+namespace {
+
+using testing::ElementsAre;
+
+class Control : public test::ControlTest {};
+
+TEST_F(Control, AGuestRunsFromItsBuildingToItsPowerOff) {
+  run_guest();
+  const auto result = power_off();
+  EXPECT_EQ(result.end, RunEnd::kPoweredOff);
+  EXPECT_EQ(result.exit_status, 0);
+  EXPECT_FALSE(result.error);
+  EXPECT_THAT(machine_->calls(),
+              ElementsAre("build", "power_on", "power_button", "break_off", "stop"));
+  EXPECT_EQ(loop_->state(), LifecycleState::kStopped);
+}
+
+TEST_F(Control, TheHookOfABuiltMachineRunsBeforeItsGuest) {
+  std::vector<std::string> before;
+  make({.on_built = [&] { before = machine_->calls(); }});
+  run_guest();
+  power_off();
+  EXPECT_THAT(before, ElementsAre("build"));
+}
+
+TEST_F(Control, ASignalDuringTheBuildingBreaksItOff) {
+  make();
+  machine_->hold("build");
+  start();
+  machine_->wait_for("build");
+  raise_signal(SIGTERM);
+  machine_->wait_for("break_off");
+  machine_->release("build");
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kStartBrokenOff);
+  EXPECT_EQ(result.exit_status, 128 + SIGTERM);
+  EXPECT_FALSE(result.error);
+  EXPECT_THAT(machine_->calls(), ElementsAre("build", "break_off", "stop"));
+}
+
+// What went wrong meanwhile is more than that somebody left.
+TEST_F(Control, ABuildingThatFailsWhileItIsBrokenOffHasFailed) {
+  make();
+  machine_->hold("build");
+  machine_->set_outcome("build", fail(ErrorKind::kUnsafeDevice, "It did not come back"));
+  start();
+  machine_->wait_for("build");
+  ask_for_end();
+  machine_->release("build");
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kFailed);
+  EXPECT_EQ(result.exit_status, 75);
+  EXPECT_EQ(machine_->count("stop"), 1);
+}
+
+// Why the start failed is what the user needs; that of the stop is a line of the log.
+TEST_F(Control, AFailedBuildingIsWhatTheRunEndsWith) {
+  make();
+  machine_->set_outcome("build", fail(ErrorKind::kConfig, "No such kernel"));
+  machine_->set_outcome("stop", fail(ErrorKind::kUnsafeDevice, "Nor the devices"));
+  start();
+  const auto result = wait();
+  ASSERT_TRUE(result.error);
+  EXPECT_EQ(result.error->to_string(), "No such kernel");
+  EXPECT_EQ(result.exit_status, 78);
+}
+
+TEST_F(Control, ASignalDuringPowerOnBreaksTheStartOff) {
+  make();
+  machine_->hold("power_on");
+  start();
+  machine_->wait_for("power_on");
+  ask_for_end();
+  machine_->release("power_on");
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kStartBrokenOff);
+  EXPECT_EQ(result.exit_status, kStatus);
+  EXPECT_EQ(machine_->count("power_button"), 0);
+}
+
+TEST_F(Control, APowerOnThatFailsEndsTheRun) {
+  make();
+  machine_->set_outcome("power_on", fail(ErrorKind::kConfig, "Too large"));
+  start();
+  EXPECT_EQ(wait().exit_status, 78);
+  EXPECT_EQ(machine_->count("stop"), 1);
+}
+
+TEST_F(Control, TheFirstSignalPressesThePowerButton) {
+  run_guest();
+  raise_signal(SIGTERM);
+  machine_->wait_for("power_button", 2);
+  const auto result = power_off();
+  EXPECT_EQ(result.end, RunEnd::kPoweredOff);
+  EXPECT_EQ(result.exit_status, 0);
+}
+
+TEST_F(Control, TheSecondSignalEndsTheGuest) {
+  run_guest();
+  raise_signal(SIGTERM);
+  machine_->wait_for("power_button", 2);
+  raise_signal(SIGINT);
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kEndedForced);
+  EXPECT_EQ(result.exit_status, 128 + SIGINT);
+}
+
+TEST_F(Control, AGuestThatDoesNotPowerOffInTimeIsEnded) {
+  make({.power_off_grace = std::chrono::seconds(0)});
+  run_guest();
+  raise_signal(SIGTERM);
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kEndedForced);
+  EXPECT_EQ(result.exit_status, 128 + SIGTERM);
+}
+
+// A shell passes SIGHUP on and the kernel sends one, too: two of them are one wish.
+TEST_F(Control, ASecondHangupEndsNothing) {
+  run_guest();
+  raise_signal(SIGHUP);
+  machine_->wait_for("power_button", 2);
+  raise_signal(SIGHUP);
+  sync_requests();
+  EXPECT_EQ(machine_->count("stop"), 0);
+  EXPECT_EQ(power_off().exit_status, 0);
+}
+
+TEST_F(Control, AHostsWishForADeviceIsNoSecondRequest) {
+  run_guest();
+  on_control([this] {
+    loop_->ask_once_for_end(69);
+    loop_->ask_once_for_end(69);
+  });
+  EXPECT_EQ(machine_->count("power_button"), 2);
+  EXPECT_EQ(power_off().exit_status, 0);
+}
+
+TEST_F(Control, ASignalDuringARebootIsHeardAndEndsTheRunAfterIt) {
+  make();
+  machine_->hold("reboot");
+  run_guest();
+  loop_->requests().reset();
+  machine_->wait_for("reboot");
+  raise_signal(SIGTERM);
+  machine_->wait_for("break_off");
+  EXPECT_EQ(machine_->count("stop"), 0);
+  machine_->release("reboot");
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kEndedForced);
+  EXPECT_EQ(result.exit_status, 128 + SIGTERM);
+  EXPECT_EQ(machine_->count("power_button"), 1);  // the fixture's
+}
+
+TEST_F(Control, ASignalDuringTheStopChangesNothing) {
+  make();
+  machine_->hold("stop");
+  run_guest();
+  loop_->requests().power_off();
+  machine_->wait_for("stop");
+  ask_for_end();
+  ask_for_end();
+  machine_->release("stop");
+  EXPECT_EQ(wait().exit_status, 0);
+  EXPECT_EQ(machine_->count("stop"), 1);
+}
+
+TEST_F(Control, AStopThatFailsIsTheOutcome) {
+  make();
+  machine_->set_outcome("stop", fail(ErrorKind::kUnsafeDevice, "It did not come back"));
+  run_guest();
+  const auto result = power_off();
+  EXPECT_EQ(result.end, RunEnd::kPoweredOff);
+  EXPECT_EQ(result.exit_status, 75);
+  ASSERT_TRUE(result.error);
+}
+
+TEST_F(Control, AGuestThatResetsGetsANewLife) {
+  run_guest();
+  loop_->requests().reset();
+  machine_->wait_for("reboot");
+  sync_requests();
+  loop_->vcpu_ended(VcpuEvent::kShutdown, "");  // a triple fault is one, too
+  machine_->wait_for("reboot", 2);
+  const auto result = power_off();
+  EXPECT_EQ(result.end, RunEnd::kPoweredOff);
+  EXPECT_EQ(result.reboots, 2U);
+}
+
+// A guest tries several ways to reset one after the other, until its vCPUs stop.
+TEST_F(Control, WishesOfALifeThatEndsAreVoid) {
+  make();
+  machine_->hold("stop_vcpus");
+  run_guest();
+  loop_->requests().reset();
+  machine_->wait_for("stop_vcpus");
+  loop_->requests().reset();
+  loop_->vcpu_ended(VcpuEvent::kShutdown, "");
+  loop_->vcpu_ended(VcpuEvent::kFailed, "of no interest any more");
+  sync();
+  machine_->release("stop_vcpus");
+  machine_->wait_for("reboot");
+  sync_requests();
+  const auto result = power_off();
+  EXPECT_FALSE(result.error);
+  EXPECT_EQ(result.reboots, 1U);
+}
+
+TEST_F(Control, AResetOfTheNewLifeBeforeTheRebootIsOverFollowsIt) {
+  make();
+  machine_->hold("reboot");
+  run_guest();
+  loop_->requests().reset();
+  machine_->wait_for("reboot");
+  loop_->requests().reset();
+  sync();
+  machine_->release("reboot");
+  machine_->wait_for("reboot", 2);
+  EXPECT_EQ(power_off().reboots, 2U);
+}
+
+TEST_F(Control, AResetDuringPowerOnFollowsIt) {
+  make();
+  machine_->hold("power_on");
+  start();
+  machine_->wait_for("power_on");
+  loop_->requests().reset();
+  sync();
+  machine_->release("power_on");
+  machine_->wait_for("reboot");
+  EXPECT_EQ(power_off().reboots, 1U);
+}
+
+TEST_F(Control, AResetEndsTheRunWhereTheConfigurationSaysSo) {
+  make({.on_reboot = RebootAction::kExit});
+  run_guest();
+  loop_->requests().reset();
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kGuestReset);
+  EXPECT_EQ(result.exit_status, kExitGuestReset);
+  EXPECT_EQ(machine_->count("reboot"), 0);
+}
+
+TEST_F(Control, AGuestThatWasAskedToEndIsNotStartedAgain) {
+  run_guest();
+  ask_for_end();
+  loop_->requests().reset();
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kEndedForced);
+  EXPECT_EQ(result.exit_status, kStatus);
+  EXPECT_EQ(machine_->count("reboot"), 0);
+}
+
+TEST_F(Control, ARebootThatFailsEndsTheRun) {
+  make();
+  machine_->set_outcome("reboot", fail(ErrorKind::kUnsafeDevice, "It did not come back"));
+  run_guest();
+  loop_->requests().reset();
+  const auto result = wait();
+  ASSERT_TRUE(result.error);
+  EXPECT_EQ(result.error->to_string(), "Guest reset: It did not come back");
+  EXPECT_EQ(result.exit_status, 75);
+}
+
+TEST_F(Control, AVcpuThatFailsEndsTheRun) {
+  run_guest();
+  loop_->vcpu_ended(VcpuEvent::kFailed, "vCPU 0 cannot run");
+  EXPECT_EQ(wait().exit_status, 70);
+  EXPECT_EQ(machine_->count("stop"), 1);
+}
+
+TEST_F(Control, AVcpuWhoseMemoryIsGoneMeansADevice) {
+  run_guest();
+  loop_->vcpu_ended(VcpuEvent::kMemoryGone, "vCPU 0 touched memory");
+  EXPECT_EQ(wait().exit_status, 75);
+}
+
+/// The steps at which something happens from outside.
+class ControlSteps : public test::ControlTest, public testing::WithParamInterface<const char*> {
+ protected:
+  /// Until the worker is in the step; it stays there.
+  void reach(const std::string& step) {
+    make();
+    machine_->hold(step);
+    if (step == "build" || step == "power_on") {
+      start();
+    } else {
+      run_guest();
+    }
+    if (step == "resume") {
+      ASSERT_TRUE(done(&ControlLoop::pause));
+    }
+    if (step == "reboot") {
+      loop_->requests().reset();
+    } else if (step == "pause" || step == "resume") {
+      ignored_ = ask(step == "pause" ? &ControlLoop::pause : &ControlLoop::resume);
+    } else if (step == "stop") {
+      loop_->requests().power_off();
+    }
+    machine_->wait_for(step);
+  }
+  std::future<Status> ignored_;
+};
+
+TEST_P(ControlSteps, ADeviceThatIsLostEndsTheRunWhenTheStepIsDone) {
+  reach(GetParam());
+  loop_->fail(fail(ErrorKind::kUnsafeDevice, "A device of the guest has left"));
+  sync();
+  machine_->release(GetParam());
+  const auto result = wait();
+  EXPECT_EQ(machine_->count("stop"), 1);
+  if (std::string_view(GetParam()) == "stop") {
+    EXPECT_EQ(result.exit_status, 0);  // the guest had powered off before
+  } else {
+    EXPECT_EQ(result.exit_status, 75);
+    EXPECT_EQ(result.end, RunEnd::kFailed);
+  }
+}
+
+TEST_P(ControlSteps, StopEndsTheRunWhenTheStepIsDone) {
+  reach(GetParam());
+  auto stopped = ask(&ControlLoop::stop);
+  machine_->wait_for("break_off");
+  sync();
+  EXPECT_NE(stopped.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  machine_->release(GetParam());
+  EXPECT_TRUE(stopped.get());
+  const auto result = wait();
+  EXPECT_EQ(result.exit_status, 0);
+  EXPECT_EQ(machine_->count("stop"), 1);
+}
+
+TEST_P(ControlSteps, AnExceptionIsAnErrorAndTheMachineIsStopped) {
+  reach(GetParam());
+  machine_->throw_in(GetParam());
+  machine_->release(GetParam());
+  if (std::string_view(GetParam()) == "pause") {
+    EXPECT_FALSE(ignored_.get());
+    loop_->requests().power_off();
+  }
+  const auto result = wait();
+  EXPECT_EQ(machine_->count("stop"), 1);
+  EXPECT_EQ(result.exit_status, std::string_view(GetParam()) == "pause" ? 0 : 70);
+}
+
+TEST_P(ControlSteps, InspectAnswersMeanwhile) {
+  reach(GetParam());
+  InspectNode node;
+  loop_->inspect(node);
+  EXPECT_EQ(node.get("state"), to_string(loop_->state()));
+  machine_->release(GetParam());
+  if (std::string_view(GetParam()) != "stop") {
+    loop_->requests().power_off();
+  }
+  wait();
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, ControlSteps,
+                         testing::Values("build", "power_on", "reboot", "pause", "resume", "stop"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace gpuvm::control_loop_test
