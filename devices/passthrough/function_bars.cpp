@@ -31,7 +31,7 @@ Status check_bar(const PhysicalDevice& device, unsigned number, const BarDescrip
 }  // namespace
 
 Result<std::unique_ptr<FunctionBars>> FunctionBars::create(const Options& options) {
-  std::unique_ptr<FunctionBars> bars(new FunctionBars(options.space));
+  std::unique_ptr<FunctionBars> bars(new FunctionBars(options.space, options.bus));
   TRY(bars->add_bars(options));
   TRY(bars->add_coherent(options));
   bars->rom_ = TRY(RomWindow::create({.device = options.device,
@@ -44,6 +44,12 @@ Result<std::unique_ptr<FunctionBars>> FunctionBars::create(const Options& option
 
 FunctionBars::~FunctionBars() {
   space_.remove(all_windows());
+  // vCPUs may still be in the handlers that go with this.
+  for (const auto& status : {bus_.mmio.drain(), bus_.ports.drain()}) {
+    if (!status) {
+      log::error("{}", status.error().to_string());
+    }
+  }
 }
 
 Status FunctionBars::add_bars(const Options& options) {

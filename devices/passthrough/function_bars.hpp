@@ -67,13 +67,14 @@ class FunctionBars : public Inspectable {
     std::unique_ptr<BarMapping> mapping;
   };
 
-  explicit FunctionBars(BarSpace& space) : space_(space) {}
+  FunctionBars(BarSpace& space, const GuestBus& bus) : space_(space), bus_(bus) {}
   Status add_bars(const Options& options);
   Status add_coherent(const Options& options);
   Status add_bar(const Options& options, unsigned number, const BarDescription& description);
   std::vector<BarWindow*> all_windows() const;
 
   BarSpace& space_;
+  const GuestBus bus_;
   std::vector<Bar> bars_;
   std::unique_ptr<RomWindow> rom_;
   std::unique_ptr<CoherentMemory> coherent_;
