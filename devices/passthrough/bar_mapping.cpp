@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// BarMapping: see the header.
 #include "devices/passthrough/bar_mapping.hpp"
 
 #include <algorithm>
@@ -143,7 +142,7 @@ Status BarMapping::map_io(std::uint64_t at) {
   if (!range) {
     return fail(ErrorKind::kInternal, "I/O BAR of {:#x} bytes at {:#x}", options_.size, at);
   }
-  return options_.ports.add(
+  return options_.bus.ports.add(
       IoMapping<IoPort>{.range = *range, .handler = &trap_, .handler_offset = 0});
 }
 
@@ -156,7 +155,7 @@ Status BarMapping::map_memory(std::uint64_t at) {
     }
     mappings.push_back({.range = *range, .handler = &trap_, .handler_offset = area.offset});
   }
-  TRY(options_.mmio.replace({}, mappings));
+  TRY(options_.bus.mmio.replace({}, mappings));
   auto status = map_slots(at);
   if (!status) {
     at_ = at;
@@ -167,8 +166,8 @@ Status BarMapping::map_memory(std::uint64_t at) {
 
 Status BarMapping::map_slots(std::uint64_t at) {
   for (const auto& direct : direct_) {
-    slots_.push_back(TRY(
-        options_.slots.map(GuestAddress(at) + direct.offset, direct.host, SlotAccess::kReadWrite)));
+    slots_.push_back(TRY(options_.bus.slots.map(GuestAddress(at) + direct.offset, direct.host,
+                                                SlotAccess::kReadWrite)));
   }
   for (const auto& direct : direct_) {
     peers_.add(at + direct.offset, direct.host);
@@ -185,19 +184,19 @@ void BarMapping::unmap() {
   }
   peers_.clear();
   for (const auto slot : slots_) {
-    options_.slots.unmap(slot);
+    options_.bus.slots.unmap(slot);
   }
   slots_.clear();
   if (options_.kind == BarSpaceKind::kIo) {
     const IoPort base(*at_);
-    static_cast<void>(options_.ports.replace({&base, 1}, {}));
+    static_cast<void>(options_.bus.ports.replace({&base, 1}, {}));
   } else {
     std::vector<GuestAddress> bases;
     for (const auto area : layout_.trapped) {
       bases.push_back(GuestAddress(*at_) + area.offset);
     }
     // Removing cannot fail: nothing is inserted.
-    static_cast<void>(options_.mmio.replace(bases, {}));
+    static_cast<void>(options_.bus.mmio.replace(bases, {}));
   }
   at_.reset();
 }
@@ -209,7 +208,7 @@ void BarMapping::inspect(InspectNode& node) const {
   for (const auto& direct : direct_) {
     direct_bytes += direct.host.size();
   }
-  node.hex("without exits", direct_bytes);
+  node.hex("without_exits", direct_bytes);
   peers_.inspect(node);
   for (const auto area : layout_.trapped) {
     node.child("trapped").hex(fmt::format("{:#x}", area.offset), area.size);

@@ -13,8 +13,7 @@
 #include "devices/passthrough/trapped_region.hpp"
 #include "devices/pci/bar_space.hpp"
 #include "devices/physical/physical_device.hpp"
-#include "vmm/bus/io_bus.hpp"
-#include "vmm/bus/memory_slots.hpp"
+#include "vmm/bus/guest_bus.hpp"
 
 namespace gpuvm {
 
@@ -50,9 +49,7 @@ class BarMapping : public BarWindow, public Inspectable {
     std::uint64_t size;                      ///< of the BAR, a power of two
     std::optional<RegionArea> trapped_area;  ///< must exit; page aligned
     BarOverlay* overlay;                     ///< answers in the trapped area; may be nullptr
-    MemorySlots& slots;
-    MmioBus& mmio;
-    PortBus& ports;
+    GuestBus bus;
     std::vector<RegionArea> trapped_too = {};  ///< must exit as well; whole pages
     BarListener* listener = nullptr;
     PhysicalHost* peers = nullptr;  ///< maps what is direct for the DMA of other functions too

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables, see the header. Sections without a name are PCI Express Base 5.0's.
+// Sections without a name are PCI Express Base 5.0's.
 #include "devices/passthrough/capability_policy.hpp"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConfigPatch: see the header.
 #include "devices/passthrough/config_patch.hpp"
 
 #include <fmt/core.h>
@@ -25,7 +24,8 @@ constexpr auto kIdPower = static_cast<std::uint16_t>(pci::CapabilityId::kPowerMa
 constexpr auto kIdMsi = static_cast<std::uint16_t>(pci::CapabilityId::kMsi);
 constexpr auto kIdMsix = static_cast<std::uint16_t>(pci::CapabilityId::kMsix);
 constexpr auto kIdPciExpress = static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress);
-constexpr std::uint8_t kIdAdvancedFeatures = 0x13;
+constexpr auto kIdAdvancedFeatures =
+    static_cast<std::uint8_t>(pci::CapabilityId::kAdvancedFeatures);
 constexpr std::uint16_t kMsiSize = 0x18;
 
 constexpr std::uint32_t kStandardNext = 0xff00;
@@ -41,7 +41,7 @@ bool contains(const std::vector<ConfigArea>& areas, std::uint16_t offset) {
 }
 
 void show_area(const ConfigArea& area, std::string_view what, InspectNode& node) {
-  auto& child = node.child(fmt::format("{} {:#05x}", what, area.offset));
+  auto& child = node.child(fmt::format("{}_{:#05x}", what, area.offset));
   child.hex("size", area.size);
   child.field("reason", area.reason);
   child.field("source", area.source);
@@ -309,7 +309,7 @@ bool ConfigPatch::drops_writes(std::uint16_t offset) const {
 
 void ConfigPatch::inspect(InspectNode& node) const {
   for (const auto& row : rows_) {
-    auto& child = node.child(fmt::format("{:#05x} mask {:#010x}", row.offset, row.mask));
+    auto& child = node.child(fmt::format("{:#05x}_mask_{:#010x}", row.offset, row.mask));
     child.hex("value", row.value);
     child.field("reason", row.reason);
     child.field("source", row.source);
@@ -318,7 +318,7 @@ void ConfigPatch::inspect(InspectNode& node) const {
     show_area(area, "hidden", node);
   }
   for (const auto& area : read_only_) {
-    show_area(area, "read-only", node);
+    show_area(area, "read_only", node);
   }
 }
 

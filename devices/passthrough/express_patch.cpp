@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// See the header.
 #include "devices/passthrough/express_patch.hpp"
 
 #include "devices/pci/pci_spec.hpp"

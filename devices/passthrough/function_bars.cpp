@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionBars: see the header.
 #include "devices/passthrough/function_bars.hpp"
 
 #include <algorithm>
-#include <bit>
 
 #include "devices/pci/pci_spec.hpp"
-#include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
 namespace {
-
-/// No BAR is larger; keeps std::bit_ceil defined whatever the host says.
-constexpr std::uint64_t kLargestBar = std::uint64_t{1} << 52;
 
 /// What PCI has no registers for (PCI Express Base 6.0, 7.5.1.2.1), which a vfio-user server may
 /// still say. Errors: kHost.
@@ -36,28 +30,15 @@ Status check_bar(const PhysicalDevice& device, unsigned number, const BarDescrip
 
 }  // namespace
 
-std::optional<BarDescription> describe_bar(std::uint32_t hardware, std::uint64_t region_size) {
-  if (region_size == 0 || region_size > kLargestBar) {
-    return std::nullopt;
-  }
-  if ((hardware & pci::kBarIo) != 0) {
-    return BarDescription{.kind = BarKind::kIo,
-                          .size = std::bit_ceil(std::max(region_size, pci::kMinIoBar))};
-  }
-  const bool wide = (hardware & pci::kBarMemory64) != 0;
-  return BarDescription{.kind = wide ? BarKind::kMemory64 : BarKind::kMemory32,
-                        .size = std::bit_ceil(std::max(region_size, pci::kMinMemoryBar)),
-                        .prefetchable = (hardware & pci::kBarPrefetchable) != 0};
-}
-
-Result<std::unique_ptr<FunctionBars>> FunctionBars::create(Options options) {
+Result<std::unique_ptr<FunctionBars>> FunctionBars::create(const Options& options) {
   std::unique_ptr<FunctionBars> bars(new FunctionBars(options.space));
   TRY(bars->add_bars(options));
+  TRY(bars->add_coherent(options));
   bars->rom_ = TRY(RomWindow::create({.device = options.device,
-                                      .slots = options.slots,
-                                      .source = std::move(options.rom),
-                                      .shown = options.shown,
-                                      .real = options.real}));
+                                      .slots = options.bus.slots,
+                                      .source = options.view.rom,
+                                      .shown = options.plan.shown,
+                                      .real = options.facts.ids}));
   return bars;
 }
 
@@ -65,40 +46,30 @@ FunctionBars::~FunctionBars() {
   space_.remove(all_windows());
 }
 
-BarDescriptions describe_bars(std::span<const std::byte> config, PhysicalDevice& device) {
-  BarDescriptions bars;
+Status FunctionBars::add_bars(const Options& options) {
+  const auto& bars = options.plan.bars;
   for (unsigned number = 0; number < bars.size(); ++number) {
-    const auto hardware =
-        load_at<std::uint32_t>(config, pci::kBar0 + std::size_t{number} * 4).value_or(0);
-    bars.at(number) = describe_bar(hardware, device.region(bar_region(number)).size);
-    number += bars.at(number) && bars.at(number)->kind == BarKind::kMemory64 ? 1U : 0U;
+    if (bars.at(number)) {
+      TRY(add_bar(options, number, *bars.at(number)));
+    }
   }
-  return bars;
+  return {};
 }
 
-Status FunctionBars::add_bars(const Options& options) {
-  auto bars = describe_bars(options.config, options.device);
-  if (options.msix_home) {
-    bars.at(options.msix_home->bar) = options.msix_home->description;
+/// Memory of the function that is no BAR for the guest.
+Status FunctionBars::add_coherent(const Options& options) {
+  const auto& source = options.view.coherent;
+  if (!source.is_there()) {
+    return {};
   }
-  for (unsigned number = 0; number < bars.size(); ++number) {
-    const auto& description = bars.at(number);
-    if (!description) {
-      continue;
-    }
-    if (options.coherent.bar == number && description->kind != BarKind::kIo) {
-      coherent_ = TRY(CoherentMemory::create(options.device, options.coherent, options.slots));
-      continue;
-    }
-    TRY(add_bar(options, number, *description));
-  }
-  if (options.coherent.region) {
-    coherent_ = TRY(CoherentMemory::create(options.device, options.coherent, options.slots));
-  }
-  if (options.coherent.is_there() && !coherent_) {
+  const auto& bars = options.facts.bars;
+  const bool is_memory_bar = source.bar && *source.bar < bars.size() && bars.at(*source.bar) &&
+                             bars.at(*source.bar)->kind != BarKind::kIo;
+  if (!source.region && !is_memory_bar) {
     return fail(ErrorKind::kConfig, "{}: coherent_memory.{} names no memory BAR",
-                options.device.name(), options.coherent.to_string());
+                options.device.name(), source.to_string());
   }
+  coherent_ = TRY(CoherentMemory::create(options.device, source, options.bus.slots));
   return {};
 }
 
@@ -106,19 +77,18 @@ Status FunctionBars::add_bar(const Options& options, unsigned number,
                              const BarDescription& description) {
   TRY(check_bar(options.device, number, description));
   const bool io = description.kind == BarKind::kIo;
-  auto mapping = TRY(BarMapping::create(
-      {.device = options.device,
-       .bar = number,
-       .kind = io ? BarSpaceKind::kIo : BarSpaceKind::kMemory,
-       .size = description.size,
-       .trapped_area = options.msix ? trapped_pages(*options.msix, number) : std::nullopt,
-       .overlay = options.overlays.of(number),
-       .slots = options.slots,
-       .mmio = options.mmio,
-       .ports = options.ports,
-       .trapped_too = options.overlays.trapped(number),
-       .listener = options.overlays.listener(number),
-       .peers = options.peers}));
+  const auto& msix = options.plan.msix.shown;
+  auto mapping =
+      TRY(BarMapping::create({.device = options.device,
+                              .bar = number,
+                              .kind = io ? BarSpaceKind::kIo : BarSpaceKind::kMemory,
+                              .size = description.size,
+                              .trapped_area = msix ? trapped_pages(*msix, number) : std::nullopt,
+                              .overlay = options.overlays.of(number),
+                              .bus = options.bus,
+                              .trapped_too = options.overlays.trapped(number),
+                              .listener = options.overlays.listener(number),
+                              .peers = options.view.p2p ? options.peer_host : nullptr}));
   bars_.push_back(Bar{.number = number, .description = description, .mapping = std::move(mapping)});
   return {};
 }
@@ -181,13 +151,13 @@ void FunctionBars::update(std::span<const BarPlacement> placements) {
 
 void FunctionBars::inspect(InspectNode& node) const {
   for (const auto& bar : bars_) {
-    bar.mapping->inspect(node.child(bar_name(bar.number)));
+    bar.mapping->inspect(node.child(bar_key(bar.number)));
   }
   if (rom_) {
-    rom_->inspect(node.child("ROM"));
+    rom_->inspect(node.child("rom"));
   }
   if (coherent_) {
-    coherent_->inspect(node.child("coherent memory"));
+    coherent_->inspect(node.child("coherent_memory"));
   }
 }
 

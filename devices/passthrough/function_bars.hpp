@@ -3,7 +3,6 @@
 // device has, and their way into the BarSpace that all functions share.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,36 +10,33 @@
 
 #include "devices/passthrough/bar_mapping.hpp"
 #include "devices/passthrough/coherent_memory.hpp"
+#include "devices/passthrough/function_facts.hpp"
 #include "devices/passthrough/function_overlays.hpp"
-#include "devices/passthrough/msix.hpp"
-#include "devices/passthrough/msix_relocation.hpp"
+#include "devices/passthrough/function_plan.hpp"
+#include "devices/passthrough/function_view.hpp"
 #include "devices/passthrough/rom.hpp"
 #include "devices/pci/bar_set.hpp"
 #include "devices/pci/bar_space.hpp"
+#include "vmm/bus/guest_bus.hpp"
 
 namespace gpuvm {
 
 class FunctionBars : public Inspectable {
  public:
+  /// All references must outlive this; those to facts, view and plan create() alone needs.
   struct Options {
     PhysicalDevice& device;
-    std::span<const std::byte> config;  ///< the hardware's, for the BARs' types
-    MemorySlots& slots;
-    MmioBus& mmio;
-    PortBus& ports;
+    GuestBus bus;
     BarSpace& space;
-    RomSource rom;
-    RomIds shown;                    ///< ids that the guest sees
-    RomIds real;                     ///< the hardware's
-    std::optional<MsixLayout> msix;  ///< as the guest sees it
     FunctionOverlays& overlays;
-    CoherentMemory::Source coherent = {};    ///< memory of the guest's CPUs, no BAR of its own
-    PhysicalHost* peers = nullptr;           ///< as BarMapping::Options
-    std::optional<MsixHome> msix_home = {};  ///< not as the hardware has it
+    PhysicalHost* peer_host;  ///< as PassthroughFunction::Options
+    const FunctionFacts& facts;
+    const FunctionView& view;
+    const FunctionPlan& plan;
   };
 
   /// Maps the device's memory into this process. Errors: kHost, kConfig (ROM).
-  static Result<std::unique_ptr<FunctionBars>> create(Options options);
+  static Result<std::unique_ptr<FunctionBars>> create(const Options& options);
   ~FunctionBars() override;
   FunctionBars(const FunctionBars&) = delete;
   FunctionBars& operator=(const FunctionBars&) = delete;
@@ -73,6 +69,7 @@ class FunctionBars : public Inspectable {
 
   explicit FunctionBars(BarSpace& space) : space_(space) {}
   Status add_bars(const Options& options);
+  Status add_coherent(const Options& options);
   Status add_bar(const Options& options, unsigned number, const BarDescription& description);
   std::vector<BarWindow*> all_windows() const;
 
@@ -81,12 +78,5 @@ class FunctionBars : public Inspectable {
   std::unique_ptr<RomWindow> rom_;
   std::unique_ptr<CoherentMemory> coherent_;
 };
-
-/// All BARs of a device, of which `config` are the hardware's registers.
-BarDescriptions describe_bars(std::span<const std::byte> config, PhysicalDevice& device);
-
-/// What the hardware's dword at 0x10 + 4 * number says, for a region of this size; nothing for no
-/// BAR.
-std::optional<BarDescription> describe_bar(std::uint32_t hardware, std::uint64_t region_size);
 
 }  // namespace gpuvm

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionInterrupts: see the header.
 #include "devices/passthrough/function_interrupts.hpp"
 
 #include "devices/pci/pci_spec.hpp"
@@ -7,13 +6,13 @@
 namespace gpuvm {
 
 FunctionInterrupts::FunctionInterrupts(const Options& options)
-    : device_(options.device), intx_(options.device, options.pins, options.intx_pin) {
+    : device_(options.device), intx_(options.device, options.bus.pins, options.intx_pin) {
   if (options.msi) {
-    msi_ = std::make_unique<Msi>(*options.msi, options.device, options.controller);
+    msi_ = std::make_unique<Msi>(*options.msi, options.device, options.bus.msi);
   }
   if (options.msix) {
-    msix_ = std::make_unique<Msix>(*options.msix, options.device, options.controller,
-                                   options.moved_msix);
+    msix_ =
+        std::make_unique<Msix>(*options.msix, options.device, options.bus.msi, options.moved_msix);
   }
 }
 
@@ -147,13 +146,13 @@ std::string_view FunctionInterrupts::mode_name(Mode mode) {
 }
 
 void FunctionInterrupts::inspect(InspectNode& node) const {
-  node.field("in use", mode_name(mode_));
-  intx_.inspect(node.child("INTx"));
+  node.field("in_use", mode_name(mode_));
+  intx_.inspect(node.child("intx"));
   if (msi_) {
-    msi_->inspect(node.child("MSI"));
+    msi_->inspect(node.child("msi"));
   }
   if (msix_) {
-    msix_->inspect(node.child("MSI-X"));
+    msix_->inspect(node.child("msix"));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "devices/passthrough/intx.hpp"
 #include "devices/passthrough/msi.hpp"
 #include "devices/passthrough/msix.hpp"
+#include "vmm/bus/guest_bus.hpp"
 
 namespace gpuvm {
 
@@ -19,8 +20,7 @@ class FunctionInterrupts : public Inspectable {
  public:
   struct Options {
     PhysicalDevice& device;
-    MsiController& controller;
-    InterruptPins& pins;
+    GuestBus bus;
     Gsi intx_pin;
     std::optional<MsiCapability> msi;
     std::optional<MsixLayout> msix;             ///< as the guest sees it

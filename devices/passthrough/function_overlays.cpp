@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionOverlays: see the header. Offsets of the quirks: QEMU, hw/vfio/pci-quirks.c.
+// Offsets of the quirks: QEMU, hw/vfio/pci-quirks.c.
 #include "devices/passthrough/function_overlays.hpp"
 
 #include <algorithm>

@@ -5,7 +5,6 @@
 
 #include <array>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "devices/passthrough/msix.hpp"
@@ -14,6 +13,7 @@
 #include "devices/passthrough/quirks/quirk_policy.hpp"
 #include "devices/passthrough/quirks/write_relays.hpp"
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
 
@@ -22,12 +22,12 @@ class FunctionOverlays : public Inspectable {
   /// All references must outlive this.
   struct Options {
     PhysicalDevice& device;
-    std::mutex& mutex;  ///< the function's, which guards msix
-    Msix* msix;         ///< nullptr without MSI-X
+    Mutex& mutex;  ///< the function's, which guards msix
+    Msix* msix;    ///< nullptr without MSI-X
     std::vector<QuirkKind> quirks;
     std::uint16_t msi_capability = 0;  ///< its offset; 0: none
     ConfigAccess config;               ///< takes the function's lock
-    Doorbells* doorbells = nullptr;    ///< for writes that the kernel can repeat; nullptr: none
+    Doorbells& doorbells;              ///< for writes that the kernel can repeat
   };
   explicit FunctionOverlays(const Options& options);
 

@@ -1,90 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionPlan: see the header.
 #include "devices/passthrough/function_plan.hpp"
 
-#include <utility>
-
-#include "devices/passthrough/function_capabilities.hpp"
 #include "devices/passthrough/gpudirect.hpp"
 #include "devices/pci/pci_spec.hpp"
-#include "devices/physical/config_reader.hpp"
-#include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
 namespace {
 
-/// Where the guest finds the MSI-X structures; says so where the configuration asked.
-Result<MsixPlan> place_msix(const PassthroughFunction::Options& options,
-                            std::span<const std::byte> config) {
-  const auto around = msix_surroundings(options.device, config, options.coherent.bar);
-  auto plan = TRY_CONTEXT(plan_msix(options.msix_relocation, around),
-                          "pci.msix_relocation of " + options.name);
-  if (options.msix_relocation.mode != MsixRelocation::Mode::kOff) {
-    log::info("{}: MSI-X table {}: {}; effect: {}", options.name,
-              plan.home ? "relocated" : "not relocated", plan.reason, plan.effect);
+/// Where the guest finds the MSI-X structures. Of a function that is not wholly known they stay
+/// where they are: whether they can move is told when it is opened.
+Result<MsixPlan> place_msix(const std::string& name, const FunctionFacts& facts,
+                            const FunctionView& view) {
+  if (!facts.offers.is_complete) {
+    return MsixPlan{.hardware = facts.msix, .shown = facts.msix};
   }
-  return plan;
+  return TRY_CONTEXT(plan_msix(view.msix_relocation, {.layout = facts.msix,
+                                                      .bars = facts.bars,
+                                                      .regions = facts.offers.regions,
+                                                      .coherent_bar = view.coherent.bar}),
+                     "pci.msix_relocation of " + name);
 }
 
-RomIds real_ids(std::span<const std::byte> config) {
-  return {load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
-          load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0)};
+BarDescriptions bars_for_guest(const FunctionFacts& facts, const FunctionView& view,
+                               const MsixPlan& msix) {
+  auto bars = facts.bars;
+  if (msix.home) {
+    bars.at(msix.home->bar) = msix.home->description;
+  }
+  if (const auto memory = view.coherent.bar; memory && *memory < bars.size()) {
+    auto& bar = bars.at(*memory);
+    if (bar && bar->kind != BarKind::kIo) {
+      bar.reset();
+    }
+  }
+  return bars;
 }
 
 }  // namespace
 
-Result<FunctionPlan> FunctionPlan::create(const PassthroughFunction::Options& options) {
-  auto& device = options.device;
-  auto config = TRY(read_physical_config(device));
-  const auto msi = find_msi(device, config);
-  auto msix = TRY(place_msix(options, config));
+Result<FunctionPlan> FunctionPlan::create(const std::string& name, const FunctionFacts& facts,
+                                          const FunctionView& view, const FunctionPlace& place) {
   std::optional<ExtraCapability> extra;
-  if (options.gpudirect_clique) {
-    extra = TRY(gpudirect_capability(config, *options.gpudirect_clique));
+  if (view.gpudirect_clique && facts.config.size() >= pci::kLegacyConfigSize) {
+    extra = TRY_CONTEXT(gpudirect_capability(facts.config, *view.gpudirect_clique), name);
   }
-  TRY(check_quirks(config, options.quirks));
-  auto patch = ConfigPatch::create(config, {.multi_function = options.multi_function,
-                                            .hide_msi = !msi,
-                                            .hide_msix = !msix.shown,
-                                            .hide_intx = device.irq(IrqType::kIntx).count == 0,
-                                            .hide_function_reset = options.hide_function_reset,
-                                            .no_function_reset = !device.has_function_reset(),
-                                            .identity = options.identity,
-                                            .extra = extra,
-                                            .moved_msix = msix.home ? msix.shown : std::nullopt,
-                                            .link = options.link});
-  return FunctionPlan{std::move(config), msi, std::move(msix), std::move(patch)};
-}
-
-FunctionInterrupts::Options FunctionPlan::interrupts(
-    const PassthroughFunction::Options& options) const {
-  return {.device = options.device,
-          .controller = options.msi_controller,
-          .pins = options.interrupt_pins,
-          .intx_pin = options.intx_pin,
-          .msi = msi,
-          .msix = msix.shown,
-          .moved_msix = msix.home ? msix.hardware : std::nullopt};
-}
-
-FunctionBars::Options FunctionPlan::bars(PassthroughFunction::Options& options,
-                                         FunctionOverlays& overlays) const {
-  const auto real = real_ids(config);
-  return {.device = options.device,
-          .config = config,
-          .slots = options.slots,
-          .mmio = options.mmio,
-          .ports = options.ports,
-          .space = options.bar_space,
-          .rom = std::move(options.rom),
-          .shown = {options.identity.vendor.value_or(real.vendor),
-                    options.identity.device.value_or(real.device)},
-          .real = real,
-          .msix = msix.shown,
-          .overlays = overlays,
-          .coherent = options.coherent,
-          .peers = options.peers,
-          .msix_home = msix.home};
+  TRY_CONTEXT(check_quirks(facts.config, view.quirks), "pci.quirks of " + name);
+  auto msix = TRY(place_msix(name, facts, view));
+  auto patch =
+      ConfigPatch::create(facts.config, {.multi_function = place.multi_function,
+                                         .hide_msi = !facts.msi,
+                                         .hide_msix = !msix.shown,
+                                         .hide_intx = facts.offers.intx_vectors == 0,
+                                         .hide_function_reset = place.hide_function_reset,
+                                         .no_function_reset = !facts.offers.has_function_reset,
+                                         .identity = view.identity,
+                                         .extra = extra,
+                                         .moved_msix = msix.home ? msix.shown : std::nullopt,
+                                         .link = place.link});
+  auto bars = bars_for_guest(facts, view, msix);
+  return FunctionPlan{.msix = std::move(msix),
+                      .patch = std::move(patch),
+                      .bars = bars,
+                      .shown = {view.identity.vendor.value_or(facts.ids.vendor),
+                                view.identity.device.value_or(facts.ids.device)}};
 }
 
 }  // namespace gpuvm

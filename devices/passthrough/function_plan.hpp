@@ -1,34 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionPlan: what the guest shall see of a function, decided from the hardware's configuration
-// space and the options before anything of the function is made.
+// FunctionPlan: what the guest shall see of a function, decided from what the function is, what the
+// user wants and where it is put, before anything of it is made. A start carries it out, a preview
+// prints it.
 #pragma once
 
-#include <cstddef>
 #include <optional>
-#include <vector>
+#include <string>
 
 #include "devices/passthrough/config_patch.hpp"
-#include "devices/passthrough/function_bars.hpp"
-#include "devices/passthrough/function_interrupts.hpp"
+#include "devices/passthrough/function_facts.hpp"
+#include "devices/passthrough/function_view.hpp"
 #include "devices/passthrough/msix_relocation.hpp"
-#include "devices/passthrough/passthrough_function.hpp"
 
 namespace gpuvm {
 
+/// Where the guest finds a function, and what follows of that.
+struct FunctionPlace {
+  bool multi_function = false;        ///< it is function 0 and the guest sees others in its slot
+  std::optional<PcieLink> link = {};  ///< as the root port in front shows it; nothing: as it is
+  /// FLR is known to kill this device. Hidden, too, where the device has no function reset.
+  bool hide_function_reset = false;
+};
+
 struct FunctionPlan {
-  std::vector<std::byte> config;  ///< the hardware's, as it is now
-  std::optional<MsiCapability> msi;
   MsixPlan msix;
   ConfigPatch patch;
+  BarDescriptions bars;  ///< that the guest sees, without the ROM's
+  RomIds shown;          ///< vendor and device that the guest sees
 
-  /// Reads the device and writes nothing. Errors: kHost (device gone), kConfig (a bridge, a quirk
-  /// or a clique of other devices, a place that the MSI-X table cannot have).
-  static Result<FunctionPlan> create(const PassthroughFunction::Options& options);
-
-  FunctionInterrupts::Options interrupts(const PassthroughFunction::Options& options) const;
-  /// Takes the ROM source out of `options`. The result refers to `config`.
-  FunctionBars::Options bars(PassthroughFunction::Options& options,
-                             FunctionOverlays& overlays) const;
+  /// `name`: of the function, for messages. Errors: kConfig (a quirk or a clique of other devices,
+  /// a place that the MSI-X table cannot have).
+  static Result<FunctionPlan> create(const std::string& name, const FunctionFacts& facts,
+                                     const FunctionView& view, const FunctionPlace& place);
 };
 
 }  // namespace gpuvm

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// HotOffsets: see the header.
 #include "devices/passthrough/hot_offsets.hpp"
 
 #include <algorithm>
@@ -7,7 +6,7 @@
 namespace gpuvm {
 
 void HotOffsets::note(std::uint64_t offset, bool write) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++total_;
   const auto end = hits_.begin() + static_cast<std::ptrdiff_t>(used_);
   auto hit = std::find_if(hits_.begin(), end, [&](const Hit& h) { return h.offset == offset; });
@@ -27,7 +26,7 @@ void HotOffsets::note(std::uint64_t offset, bool write) {
 std::vector<HotOffsets::Hit> HotOffsets::top(std::size_t limit) const {
   std::vector<Hit> sorted;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     sorted.assign(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(used_));
   }
   std::stable_sort(sorted.begin(), sorted.end(),
@@ -37,7 +36,7 @@ std::vector<HotOffsets::Hit> HotOffsets::top(std::size_t limit) const {
 }
 
 std::uint64_t HotOffsets::total() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return total_;
 }
 

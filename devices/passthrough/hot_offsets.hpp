@@ -7,8 +7,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <vector>
+
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
 
@@ -35,10 +36,10 @@ class HotOffsets {
  private:
   void note(std::uint64_t offset, bool write);
 
-  mutable std::mutex mutex_;  ///< guards all below
-  std::array<Hit, kCapacity> hits_{};
-  std::size_t used_ = 0;
-  std::uint64_t total_ = 0;
+  mutable Mutex mutex_;
+  std::array<Hit, kCapacity> hits_ GPUVM_GUARDED_BY(mutex_){};
+  std::size_t used_ GPUVM_GUARDED_BY(mutex_) = 0;
+  std::uint64_t total_ GPUVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gpuvm

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// IntxLine: see the header.
 #include "devices/passthrough/intx.hpp"
 
 #include "vmm/base/log.hpp"

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// MsiCapability, Msi: see the header.
 #include "devices/passthrough/msi.hpp"
 
 #include <algorithm>

@@ -3,7 +3,6 @@
 // registers, connected to VectorRoutes.
 #pragma once
 
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "devices/passthrough/vector_routes.hpp"
 #include "devices/pci/msix_capability.hpp"
 #include "devices/physical/physical_device.hpp"
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
 
@@ -42,8 +42,6 @@ class Msix : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  void read_pending(std::uint64_t offset, std::span<std::byte> out) const;
-
   MsixCapability capability_;
   const std::optional<MsixLayout> moved_from_;
   VectorRoutes routes_;
@@ -52,23 +50,22 @@ class Msix : public Inspectable {
 /// Msix in the place of one BAR, under the function's lock. Any thread.
 class MsixOverlay : public BarOverlay {
  public:
-  MsixOverlay(std::mutex& mutex, Msix& msix, unsigned bar)
-      : mutex_(mutex), msix_(msix), bar_(bar) {}
-  bool touches(std::uint64_t offset, std::uint64_t length) const override {
+  MsixOverlay(Mutex& mutex, Msix& msix, unsigned bar) : mutex_(mutex), msix_(msix), bar_(bar) {}
+  bool touches(std::uint64_t offset, std::uint64_t length) const override GPUVM_UNCHECKED_LOCKING {
     return msix_.touches(bar_, offset, length);  // of the layout alone, which never changes
   }
   IoStatus overlay_read(std::uint64_t offset, std::span<std::byte> out) override {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return msix_.read(bar_, offset, out);
   }
   IoStatus overlay_write(std::uint64_t offset, std::span<const std::byte> in) override {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return msix_.write(bar_, offset, in);
   }
 
  private:
-  std::mutex& mutex_;
-  Msix& msix_;
+  Mutex& mutex_;
+  Msix& msix_ GPUVM_GUARDED_BY(mutex_);
   const unsigned bar_;
 };
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// MsixPlan: see the header.
 #include "devices/passthrough/msix_relocation.hpp"
 
 #include <algorithm>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// PassthroughFunction: see the header.
 #include "devices/passthrough/passthrough_function.hpp"
 
 #include <algorithm>
@@ -19,79 +18,70 @@ constexpr std::uint8_t kD3hot = 3;  // 7.5.2.2
 
 }  // namespace
 
-/// The way of a quirk back to the function's configuration space, which is made after the quirk.
-struct PassthroughFunction::ConfigRelay {
-  PassthroughFunction* function = nullptr;
+PassthroughFunction::PassthroughFunction(Options& options)
+    : device_(options.device),
+      name_(std::move(options.name)),
+      before_bus_master_(std::move(options.before_bus_master)),
+      after_reset_(std::move(options.after_reset)) {}
 
-  ConfigAccess access() {
-    return {.read = [this](std::uint16_t offset) { return function->config_read(offset); },
-            .write = [this](std::uint16_t offset, std::uint32_t value,
-                            std::uint32_t mask) { function->config_write(offset, value, mask); }};
-  }
-};
-
-struct PassthroughFunction::Parts {
-  PhysicalDevice& device;
-  std::string name;
-  std::uint16_t physical_decode;
-  std::function<bool()> before_bus_master;
-  std::function<bool(const GuestReset&, std::chrono::milliseconds)> after_reset;
-  std::unique_ptr<std::mutex> mutex;
-  VirtualConfig config;
-  std::unique_ptr<FunctionInterrupts> interrupts;
-  std::unique_ptr<ConfigRelay> relay;
-  std::unique_ptr<FunctionOverlays> overlays;
-  std::unique_ptr<FunctionBars> bars;
-};
-
-PassthroughFunction::PassthroughFunction(Parts parts)
-    : device_(parts.device),
-      name_(std::move(parts.name)),
-      physical_decode_(parts.physical_decode),
-      before_bus_master_(std::move(parts.before_bus_master)),
-      after_reset_(std::move(parts.after_reset)),
-      mutex_(std::move(parts.mutex)),
-      config_(std::move(parts.config)),
-      interrupts_(std::move(parts.interrupts)),
-      relay_(std::move(parts.relay)),
-      overlays_(std::move(parts.overlays)),
-      bars_(std::move(parts.bars)) {
-  relay_->function = this;
+Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(
+    Options options, const FunctionFacts& facts) {
+  std::unique_ptr<PassthroughFunction> function(new PassthroughFunction(options));
+  TRY(function->build(options, facts));
+  return function;
 }
 
-Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(Options options) {
-  auto plan = TRY(FunctionPlan::create(options));
-  auto mutex = std::make_unique<std::mutex>();
-  auto interrupts = std::make_unique<FunctionInterrupts>(plan.interrupts(options));
-  auto relay = std::make_unique<ConfigRelay>();
-  auto overlays = std::make_unique<FunctionOverlays>(FunctionOverlays::Options{
-      .device = options.device,
-      .mutex = *mutex,
-      .msix = interrupts->msix(),
-      .quirks = options.quirks,
+// No lock: nobody else knows the function yet.
+Status PassthroughFunction::build(const Options& options, const FunctionFacts& facts) {
+  auto plan = TRY(FunctionPlan::create(name_, facts, options.view, options.place));
+  const auto& msix = plan.msix;
+  if (options.view.msix_relocation.mode != MsixRelocation::Mode::kOff) {
+    log::info("{}: MSI-X table {}: {}; effect: {}", name_,
+              msix.home ? "relocated" : "not relocated", msix.reason, msix.effect);
+  }
+  interrupts_ = std::make_unique<FunctionInterrupts>(FunctionInterrupts::Options{
+      .device = device_,
+      .bus = options.bus,
+      .intx_pin = options.intx_pin,
+      .msi = facts.msi ? std::optional(MsiCapability(facts.msi->offset, facts.msi->control,
+                                                     facts.msi->vectors))
+                       : std::nullopt,
+      .msix = msix.shown,
+      .moved_msix = msix.home ? msix.hardware : std::nullopt});
+  overlays_ = std::make_unique<FunctionOverlays>(FunctionOverlays::Options{
+      .device = device_,
+      .mutex = mutex_,
+      .msix = interrupts_->msix(),
+      .quirks = options.view.quirks,
       .msi_capability =
-          find_capability(plan.config, static_cast<std::uint8_t>(pci::CapabilityId::kMsi)),
-      .config = relay->access(),
-      .doorbells = options.doorbells});
-  auto bars = TRY(FunctionBars::create(plan.bars(options, *overlays)));
-  const auto decode = bars->physical_decode();
-  VirtualConfig registers(plan.config, std::move(plan.patch), TRY(bars->make_registers()), decode);
-  return std::unique_ptr<PassthroughFunction>(
-      new PassthroughFunction(Parts{.device = options.device,
-                                    .name = std::move(options.name),
-                                    .physical_decode = decode,
-                                    .before_bus_master = std::move(options.before_bus_master),
-                                    .after_reset = std::move(options.after_reset),
-                                    .mutex = std::move(mutex),
-                                    .config = std::move(registers),
-                                    .interrupts = std::move(interrupts),
-                                    .relay = std::move(relay),
-                                    .overlays = std::move(overlays),
-                                    .bars = std::move(bars)}));
+          find_capability(facts.config, static_cast<std::uint8_t>(pci::CapabilityId::kMsi)),
+      .config = config_access(),
+      .doorbells = options.bus.doorbells});
+  bars_ = TRY(FunctionBars::create({.device = device_,
+                                    .bus = options.bus,
+                                    .space = options.bar_space,
+                                    .overlays = *overlays_,
+                                    .peer_host = options.peer_host,
+                                    .facts = facts,
+                                    .view = options.view,
+                                    .plan = plan}));
+  physical_decode_ = bars_->physical_decode();
+  config_ = std::make_unique<VirtualConfig>(facts.config, std::move(plan.patch),
+                                            TRY(bars_->make_registers()), physical_decode_);
+  return {};
+}
+
+/// The way of a quirk back to the function's configuration space.
+ConfigAccess PassthroughFunction::config_access() {
+  return {.read = [this](std::uint16_t offset) { return config_read(offset); },
+          .write = [this](std::uint16_t offset, std::uint32_t value,
+                          std::uint32_t mask) { config_write(offset, value, mask); }};
 }
 
 PassthroughFunction::~PassthroughFunction() {
-  quiesce();
+  if (config_) {
+    quiesce();
+  }
 }
 
 // The hardware decodes from now on whatever the guest says, and may not master the bus until the
@@ -111,7 +101,7 @@ Status PassthroughFunction::prepare_hardware(std::uint32_t kept) {
 }
 
 Status PassthroughFunction::start() {
-  const std::lock_guard lock(*mutex_);
+  const MutexLock lock(mutex_);
   TRY_CONTEXT(prepare_hardware(kFirmwareCommand), "Starting " + name_);
   TRY(bars_->show_memory());
   interrupts_->start();
@@ -119,16 +109,16 @@ Status PassthroughFunction::start() {
 }
 
 void PassthroughFunction::quiesce() {
-  const std::lock_guard lock(*mutex_);
+  const MutexLock lock(mutex_);
   interrupts_->stop();
   bars_->withdraw();
 }
 
 Status PassthroughFunction::reset() {
-  const std::lock_guard lock(*mutex_);
+  const MutexLock lock(mutex_);
   interrupts_->stop();
   bars_->withdraw();
-  config_.reset();
+  config_->reset();
   overlays_->reset();
   interrupts_->reset_registers();
   presence_ = Presence::kPresent;
@@ -158,14 +148,13 @@ void PassthroughFunction::write_hardware(std::uint16_t offset, std::uint32_t val
     return;
   }
   // What the guest sees there is not the hardware's, so neither is what it writes back.
-  if (const auto kept = config_.kept_bits(offset) & mask; kept != 0) {
+  if (const auto kept = kept_bits(offset) & mask; kept != 0) {
     value = (value & ~kept) | (read_hardware(offset).value_or(0) & kept);
   }
   unsigned lane = 0;
   while (lane < 4) {
-    const auto covers = [&](unsigned count) {
-      const auto lanes = (count == 4 ? ~0U : (1U << count * 8) - 1) << lane * 8;
-      return lane % count == 0 && (mask & lanes) == lanes;
+    const auto covers = [lane, mask](unsigned count) {
+      return lane % count == 0 && (~mask & byte_lanes(lane, count)) == 0;
     };
     const unsigned count = covers(4) ? 4 : covers(2) ? 2 : covers(1) ? 1 : 0;
     if (count == 0) {
@@ -191,12 +180,12 @@ void PassthroughFunction::note_failure(const Error& error) {
 }
 
 std::uint32_t PassthroughFunction::config_read(std::uint16_t offset) {
-  const std::lock_guard lock(*mutex_);
+  const MutexLock lock(mutex_);
   if (presence_ != Presence::kPresent || offset >= pci::kConfigSize || offset % 4 != 0) {
     return pci::kAllOnes;
   }
   if (VirtualConfig::answers_alone(offset)) {
-    return config_.read(offset, 0);
+    return config_->read(offset, 0);
   }
   const auto hardware = read_hardware(offset);
   // No dword of the header may be all ones: the device is gone, and nothing of ours makes up for
@@ -204,24 +193,24 @@ std::uint32_t PassthroughFunction::config_read(std::uint16_t offset) {
   if (!hardware || (*hardware == pci::kAllOnes && offset < pci::kHeaderSize)) {
     return pci::kAllOnes;
   }
-  return interrupts_->config_read(offset, config_.read(offset, *hardware));
+  return interrupts_->config_read(offset, config_->read(offset, *hardware));
 }
 
 void PassthroughFunction::config_write(std::uint16_t offset, std::uint32_t value,
                                        std::uint32_t mask) {
   const bool is_allowed = may_reach_memory(offset, value & mask);
-  std::unique_lock lock(*mutex_);
+  MutexLock lock(mutex_);
   if (presence_ != Presence::kPresent || offset >= pci::kConfigSize || offset % 4 != 0) {
     return;
   }
   if (interrupts_->config_write(offset, value, mask)) {
     return;
   }
-  const auto effect = config_.write(offset, value, mask);
+  const auto effect = config_->write(offset, value, mask);
   if (effect.function_reset) {
-    run_function_reset(lock);
+    run_function_reset();
   } else if (effect.power_state) {
-    change_power_state(lock, offset, effect);
+    change_power_state(offset, effect);
   } else {
     carry_out(offset, effect, is_allowed);
   }
@@ -233,10 +222,10 @@ void PassthroughFunction::carry_out(std::uint16_t offset, const VirtualConfig::E
     write_hardware(offset, effect.value, effect.mask);
   }
   if (effect.interrupt_disable_changed) {
-    interrupts_->set_intx_masked(config_.interrupt_disabled());
+    interrupts_->set_intx_masked(config_->interrupt_disabled());
   }
   if (effect.decode_changed) {
-    bars_->update(config_.placements());
+    bars_->update(config_->placements());
   }
 }
 
@@ -245,13 +234,12 @@ bool PassthroughFunction::may_reach_memory(std::uint16_t offset, std::uint32_t s
   return !enables || !before_bus_master_ || before_bus_master_();
 }
 
-bool PassthroughFunction::run_slowly(std::unique_lock<std::mutex>& lock,
-                                     const std::function<Status()>& work,
+bool PassthroughFunction::run_slowly(const std::function<Status()>& work,
                                      std::optional<GuestReset::Kind> reset) {
   using std::chrono::milliseconds;
   using std::chrono::steady_clock;
   presence_ = Presence::kBusy;
-  lock.unlock();
+  mutex_.unlock();  // the caller's MutexLock has it again when this returns
   const auto start = steady_clock::now();
   const auto done = work();
   bool is_well = true;
@@ -260,7 +248,7 @@ bool PassthroughFunction::run_slowly(std::unique_lock<std::mutex>& lock,
     const GuestReset what{*reset, done ? std::nullopt : std::optional(done.error())};
     is_well = (!after_reset_ || after_reset_(what, time)) && done;
   }
-  lock.lock();
+  mutex_.lock();
   if (is_well) {
     presence_ = Presence::kPresent;
   } else {
@@ -272,25 +260,23 @@ bool PassthroughFunction::run_slowly(std::unique_lock<std::mutex>& lock,
 
 // PCI Express Base 6.0, 5.3.1.4: in D3hot memory and I/O space do not answer; the host's kernel
 // takes our mappings of them away, so the guest must not reach those.
-void PassthroughFunction::change_power_state(std::unique_lock<std::mutex>& lock,
-                                             std::uint16_t offset,
+void PassthroughFunction::change_power_state(std::uint16_t offset,
                                              const VirtualConfig::Effect& effect) {
-  const bool is_power_up = *effect.power_state == 0 && config_.power_state() == kD3hot;
+  const bool is_power_up = *effect.power_state == 0 && config_->power_state() == kD3hot;
   if (*effect.power_state != 0) {
     bars_->withdraw();
-    config_.set_power_state(*effect.power_state);
+    config_->set_power_state(*effect.power_state);
   }
   const auto write = [this, offset, &effect] {
     write_hardware(offset, effect.value, effect.mask);
     return Status();
   };
-  if (!run_slowly(lock, write,
-                  is_power_up ? std::optional(GuestReset::Kind::kPowerUp) : std::nullopt)) {
+  if (!run_slowly(write, is_power_up ? std::optional(GuestReset::Kind::kPowerUp) : std::nullopt)) {
     return;
   }
-  const std::uint32_t state = read_hardware(config_.power_dword()).value_or(pci::kAllOnes);
-  config_.set_power_state(state);
-  bars_->update(config_.placements());
+  const std::uint32_t state = read_hardware(config_->power_dword()).value_or(pci::kAllOnes);
+  config_->set_power_state(state);
+  bars_->update(config_->placements());
   if ((state & pci::kPowerStateMask) == 0) {
     if (auto shown = bars_->show_memory(); !shown) {
       note_failure(shown.error());
@@ -302,18 +288,18 @@ void PassthroughFunction::change_power_state(std::unique_lock<std::mutex>& lock,
 // to its default. The bit is not written to the hardware: the kernel's VFIO would reset the
 // function all the same, but says nothing where it could not (Linux,
 // drivers/vfio/pci/vfio_pci_config.c, vfio_exp_config_write and vfio_af_config_write).
-void PassthroughFunction::run_function_reset(std::unique_lock<std::mutex>& lock) {
+void PassthroughFunction::run_function_reset() {
   interrupts_->stop();
   bars_->withdraw();
   const auto reset = [this] { return device_.function_reset(); };
-  if (run_slowly(lock, reset, GuestReset::Kind::kFunctionLevel)) {
+  if (run_slowly(reset, GuestReset::Kind::kFunctionLevel)) {
     become_reset();
   }
 }
 
 /// The registers follow a physical reset during which interrupts and BARs were away.
 void PassthroughFunction::become_reset() {
-  config_.function_reset();
+  config_->function_reset();
   overlays_->reset();
   interrupts_->reset_registers();
   // Nothing is kept: the host's kernel has put back what was there before the reset.
@@ -353,15 +339,17 @@ Status PassthroughFunction::stop_hardware() {
 }
 
 void PassthroughFunction::bus_reset_begin() {
-  std::unique_lock lock(*mutex_);
-  settled_.wait(lock, [this] { return presence_ != Presence::kBusy; });
+  MutexLock lock(mutex_);
+  while (presence_ == Presence::kBusy) {
+    settled_.wait(lock);
+  }
   presence_ = Presence::kBusy;
   interrupts_->stop();
   bars_->withdraw();
 }
 
 void PassthroughFunction::bus_reset_end(bool alive) {
-  const std::lock_guard lock(*mutex_);
+  const MutexLock lock(mutex_);
   if (alive) {
     become_reset();
   } else {
@@ -371,12 +359,12 @@ void PassthroughFunction::bus_reset_end(bool alive) {
 }
 
 void PassthroughFunction::inspect(InspectNode& node) const {
-  const std::lock_guard lock(*mutex_);
+  const MutexLock lock(mutex_);
   node.field("device", device_.name());
-  node.field("configuration failures", failures_.load(std::memory_order_relaxed));
+  node.field("configuration_failures", failures_.load(std::memory_order_relaxed));
   node.field("unresponsive", presence_ != Presence::kPresent);
   node.field("lost", presence_ == Presence::kLost);
-  config_.inspect(node.child("configuration"));
+  config_->inspect(node.child("configuration"));
   interrupts_->inspect(node.child("interrupts"));
   bars_->inspect(node.child("bars"));
   overlays_->inspect(node.child("quirks"));

@@ -7,24 +7,24 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "devices/passthrough/function_bars.hpp"
+#include "devices/passthrough/function_facts.hpp"
 #include "devices/passthrough/function_interrupts.hpp"
 #include "devices/passthrough/function_overlays.hpp"
-#include "devices/passthrough/msix_relocation.hpp"
+#include "devices/passthrough/function_plan.hpp"
+#include "devices/passthrough/function_view.hpp"
 #include "devices/passthrough/virtual_config.hpp"
 #include "devices/pci/bar_space.hpp"
 #include "devices/pci/pci_function.hpp"
 #include "devices/physical/physical_device.hpp"
 #include "vmm/base/inspect.hpp"
-#include "vmm/bus/io_bus.hpp"
+#include "vmm/base/mutex.hpp"
+#include "vmm/bus/guest_bus.hpp"
 
 namespace gpuvm {
 
@@ -45,46 +45,36 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   /// All references must outlive the function.
   struct Options {
     PhysicalDevice& device;
-    std::string name;             ///< for messages and the inspect tree
-    bool multi_function = false;  ///< it is function 0 and the guest sees others in its slot
-    Gsi intx_pin;
-    MemorySlots& slots;
-    MmioBus& mmio;
-    PortBus& ports;
-    MsiController& msi_controller;
-    InterruptPins& interrupt_pins;
+    std::string name;  ///< for messages and the inspect tree
+    GuestBus bus;
     BarSpace& bar_space;
-    RomSource rom = {};
-    IdentityOverrides identity = {};
-    std::optional<std::uint8_t> gpudirect_clique = {};
-    CoherentMemory::Source coherent = {};  ///< becomes memory of the guest
-    std::vector<QuirkKind> quirks = {};
-    MsixRelocation msix_relocation = {};
+    Gsi intx_pin;
+    FunctionView view = {};
+    FunctionPlace place = {};
     /// Called before the guest's write that makes the device a bus master; may block. False: the
     /// write is dropped.
     std::function<bool()> before_bus_master = {};
-    /// FLR is known to kill this device. Hidden, too, where the device has no function reset.
-    bool hide_function_reset = false;
     /// Called after a guest's own reset, which took `so_far`; may block. The function does not
     /// answer its guest meanwhile, and no lock is held. False, and always after a refusal: it goes
     /// on reading as all ones until the next reset.
     std::function<bool(const GuestReset&, std::chrono::milliseconds so_far)> after_reset = {};
-    Doorbells* doorbells = nullptr;  ///< for a quirk's writes that the kernel can repeat
-    /// Has the IOMMU of the functions that may reach this one's BARs by DMA; nullptr: none may.
-    PhysicalHost* peers = nullptr;
-    std::optional<PcieLink> link = {};  ///< as the root port in front shows it
+    /// Has the IOMMU of the functions that may reach this one's BARs by DMA where the view says so;
+    /// nullptr: there is none.
+    PhysicalHost* peer_host = nullptr;
   };
 
-  /// Reads the device's configuration space and maps its BARs into this process; the guest sees
-  /// nothing yet. Errors: kHost (device gone, mapping failed), kConfig (a bridge, a bad ROM image,
-  /// a quirk of other devices, a place that the MSI-X table cannot have).
-  static Result<std::unique_ptr<PassthroughFunction>> create(Options options);
+  /// Maps the device's BARs into this process; the guest sees nothing yet. `facts`: of the device,
+  /// as it is now. Errors: kHost (mapping failed), kConfig (a bad ROM image, a quirk of other
+  /// devices, a place that the MSI-X table cannot have).
+  static Result<std::unique_ptr<PassthroughFunction>> create(Options options,
+                                                             const FunctionFacts& facts);
   ~PassthroughFunction() override;
   PassthroughFunction(const PassthroughFunction&) = delete;
   PassthroughFunction& operator=(const PassthroughFunction&) = delete;
 
   /// For placing power-on addresses, before start() and while the vCPUs are stopped.
-  BarSet& bars() { return config_.bars(); }
+  /// No lock: nobody else uses them then.
+  BarSet& bars() GPUVM_UNCHECKED_LOCKING { return config_->bars(); }
 
   /// Switches the hardware's decode on and connects INTx. Errors: kHost.
   Status start();
@@ -108,12 +98,12 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   void bus_reset_end(bool alive);
 
   /// Memory of the function that is guest memory; null without. To be placed before start(); it is
-  /// reachable while the function is.
-  CoherentMemory* coherent_memory() { return bars_->coherent_memory(); }
+  /// reachable while the function is. No lock: which there is never changes.
+  CoherentMemory* coherent_memory() GPUVM_UNCHECKED_LOCKING { return bars_->coherent_memory(); }
 
   /// The option ROM's contents, for firmware that hands them to a kernel; empty without one. The
-  /// first call reads them from the device. vCPUs are stopped.
-  std::span<const std::byte> rom_image() { return bars_->rom_image(); }
+  /// first call reads them from the device. vCPUs are stopped, so no lock.
+  std::span<const std::byte> rom_image() GPUVM_UNCHECKED_LOCKING { return bars_->rom_image(); }
 
   std::string_view name() const override { return name_; }
   std::uint32_t config_read(std::uint16_t offset) override;
@@ -121,52 +111,58 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  struct ConfigRelay;
-  struct Parts;
   /// Whether the function answers its guest.
   enum class Presence {
     kPresent,
     kBusy,  ///< in a reset or a change of power state
     kLost,  ///< it did not come back from a reset
   };
-  explicit PassthroughFunction(Parts parts);
+  explicit PassthroughFunction(Options& options);
+  /// Second half of create().
+  Status build(const Options& options, const FunctionFacts& facts) GPUVM_UNCHECKED_LOCKING;
+  ConfigAccess config_access();
 
   /// Nothing when the device does not answer.
   std::optional<std::uint32_t> read_hardware(std::uint16_t offset);
   void write_hardware(std::uint16_t offset, std::uint32_t value, std::uint32_t mask);
+  /// No lock: the patch, which says it, never changes.
+  std::uint32_t kept_bits(std::uint16_t offset) const GPUVM_UNCHECKED_LOCKING {
+    return config_->kept_bits(offset);
+  }
   Status prepare_hardware(std::uint32_t kept);
   /// Present afterwards, or lost.
-  void become_reset();
-  void become_lost();
+  void become_reset() GPUVM_REQUIRES(mutex_);
+  void become_lost() GPUVM_REQUIRES(mutex_);
   Status stop_hardware();
-  void carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect, bool reaches_hardware);
-  void change_power_state(std::unique_lock<std::mutex>& lock, std::uint16_t offset,
-                          const VirtualConfig::Effect& effect);
-  void run_function_reset(std::unique_lock<std::mutex>& lock);
+  void carry_out(std::uint16_t offset, const VirtualConfig::Effect& effect, bool reaches_hardware)
+      GPUVM_REQUIRES(mutex_);
+  void change_power_state(std::uint16_t offset, const VirtualConfig::Effect& effect)
+      GPUVM_REQUIRES(mutex_);
+  void run_function_reset() GPUVM_REQUIRES(mutex_);
   /// False for a write that makes the device a bus master when the machine forbids it. It may wait:
   /// without the lock, so that other vCPUs get their answers meanwhile.
-  bool may_reach_memory(std::uint16_t offset, std::uint32_t set_bits) const;
-  /// Runs `work` without the lock, which may take a minute; meanwhile the function does not answer.
-  /// `reset`: that is one, and is looked at afterwards. False: the function is lost.
-  bool run_slowly(std::unique_lock<std::mutex>& lock, const std::function<Status()>& work,
-                  std::optional<GuestReset::Kind> reset);
+  bool may_reach_memory(std::uint16_t offset, std::uint32_t set_bits) const GPUVM_EXCLUDES(mutex_);
+  /// Lets go of the lock for `work`, which may take a minute; meanwhile the function does not
+  /// answer. `reset`: that is one, and is looked at afterwards. False: the function is lost.
+  bool run_slowly(const std::function<Status()>& work, std::optional<GuestReset::Kind> reset)
+      GPUVM_REQUIRES(mutex_);
   void note_failure(const Error& error);
 
   PhysicalDevice& device_;
   const std::string name_;
-  const std::uint16_t physical_decode_;
   const std::function<bool()> before_bus_master_;
   const std::function<bool(const GuestReset&, std::chrono::milliseconds)> after_reset_;
-  /// Guards config_, interrupts_ and presence_. Held while the BarSpace's own lock is taken,
-  /// never the other way round.
-  std::unique_ptr<std::mutex> mutex_;
-  VirtualConfig config_;
-  std::unique_ptr<FunctionInterrupts> interrupts_;
-  std::unique_ptr<ConfigRelay> relay_;
-  std::unique_ptr<FunctionOverlays> overlays_;  ///< refers to mutex_, interrupts_ and relay_
-  std::unique_ptr<FunctionBars> bars_;          ///< first to go: refers to overlays_
-  Presence presence_ = Presence::kPresent;
-  std::condition_variable settled_;  ///< presence_ is no longer kBusy
+  /// Held while the BarSpace's own lock is taken, never the other way round.
+  mutable Mutex mutex_;
+  // The pointers are set by build(), before anybody else knows the function.
+  std::unique_ptr<VirtualConfig> config_ GPUVM_POINTEE_GUARDED_BY(mutex_);
+  std::unique_ptr<FunctionInterrupts> interrupts_ GPUVM_POINTEE_GUARDED_BY(mutex_);
+  std::unique_ptr<FunctionOverlays> overlays_;  ///< refers to mutex_ and interrupts_
+  /// First to go: refers to overlays_.
+  std::unique_ptr<FunctionBars> bars_ GPUVM_POINTEE_GUARDED_BY(mutex_);
+  std::uint16_t physical_decode_ = 0;
+  Presence presence_ GPUVM_GUARDED_BY(mutex_) = Presence::kPresent;
+  Condition settled_;  ///< presence_ is no longer kBusy
   std::atomic<std::uint64_t> failures_{0};
   log::RateLimit limit_;
 };

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// PeerWindows: see the header.
 #include "devices/passthrough/peer_windows.hpp"
 
 #include <numeric>
@@ -33,7 +32,7 @@ void PeerWindows::inspect(InspectNode& node) const {
   if (host_ == nullptr) {
     return;
   }
-  node.hex("for other devices", std::accumulate(windows_.begin(), windows_.end(), std::uint64_t{0},
+  node.hex("for_other_devices", std::accumulate(windows_.begin(), windows_.end(), std::uint64_t{0},
                                                 [](std::uint64_t sum, const Window& window) {
                                                   return sum + window.size;
                                                 }));

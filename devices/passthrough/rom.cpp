@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// RomWindow: see the header.
 #include "devices/passthrough/rom.hpp"
 
 #include <algorithm>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// TrappedRegion: see the header.
 #include "devices/passthrough/trapped_region.hpp"
 
 #include <algorithm>
 #include <bit>
+
+#include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
 namespace {
@@ -26,10 +27,6 @@ std::size_t TrappedRegion::piece_size(std::uint64_t offset, std::size_t left) {
   return std::min(largest, aligned);
 }
 
-bool TrappedRegion::inside(std::uint64_t offset, std::uint64_t length) const {
-  return offset <= size_ && length <= size_ - offset;
-}
-
 IoStatus TrappedRegion::fail_access(const Error& error) {
   errors_.fetch_add(1, std::memory_order_relaxed);
   if (limit_.allow()) {
@@ -43,7 +40,7 @@ IoStatus TrappedRegion::read(std::uint64_t offset, std::span<std::byte> out) {
   if (overlay_ != nullptr && overlay_->touches(offset, out.size())) {
     return overlay_->overlay_read(offset, out);
   }
-  if (!inside(offset, out.size())) {
+  if (!is_inside(0, size_, offset, out.size())) {
     return IoStatus::kInvalidRegister;  // a BAR is a power of two, the region behind it may be less
   }
   while (!out.empty()) {
@@ -62,7 +59,7 @@ IoStatus TrappedRegion::write(std::uint64_t offset, std::span<const std::byte> i
   if (overlay_ != nullptr && overlay_->touches(offset, in.size())) {
     return overlay_->overlay_write(offset, in);
   }
-  if (!inside(offset, in.size())) {
+  if (!is_inside(0, size_, offset, in.size())) {
     return IoStatus::kInvalidRegister;
   }
   while (!in.empty()) {
@@ -77,10 +74,10 @@ IoStatus TrappedRegion::write(std::uint64_t offset, std::span<const std::byte> i
 }
 
 void TrappedRegion::inspect(InspectNode& node) const {
-  node.field("trapped accesses", hot_offsets_.total());
+  node.field("trapped_accesses", hot_offsets_.total());
   node.field("errors", errors_.load(std::memory_order_relaxed));
   for (const auto& hit : hot_offsets_.top(kShownOffsets)) {
-    auto& child = node.child("top offenders").child(fmt::format("{:#x}", hit.offset));
+    auto& child = node.child("top_offenders").child(fmt::format("{:#x}", hit.offset));
     child.field("reads", hit.reads);
     child.field("writes", hit.writes);
     child.field("uncertain", hit.error);

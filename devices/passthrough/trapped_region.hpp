@@ -43,7 +43,6 @@ class TrappedRegion : public IoHandler, public Inspectable {
  private:
   /// Size of the next naturally aligned piece of an access.
   static std::size_t piece_size(std::uint64_t offset, std::size_t left);
-  bool inside(std::uint64_t offset, std::uint64_t length) const;
   IoStatus fail_access(const Error& error);
 
   PhysicalDevice& device_;

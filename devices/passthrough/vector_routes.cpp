@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// VectorRoutes: see the header.
 #include "devices/passthrough/vector_routes.hpp"
-
-#include <poll.h>
 
 #include <algorithm>
 
@@ -17,11 +14,11 @@ VectorRoutes::~VectorRoutes() {
 
 Status VectorRoutes::connect_device(std::uint32_t count) {
   while (active_.size() < count) {
-    active_.push_back(Vector{.event = TRY(EventFd::create()), .message = {}, .route = {}});
+    active_.push_back(TRY(MsiVector::create()));
   }
   std::vector<int> fds;
   for (const auto& vector : active_) {
-    fds.push_back(vector.event.fd());
+    fds.push_back(vector.fd());
   }
   return device_.set_irq_fds(type_, 0, fds);
 }
@@ -56,8 +53,8 @@ Status VectorRoutes::grow(std::uint32_t vector) {
   }
   // What came meanwhile is lost: drivers can bear an interrupt too many, and not one too few.
   for (std::size_t i = 0; i < before; ++i) {
-    if (active_[i].route) {
-      active_[i].event.signal();
+    if (active_[i].routed()) {
+      active_[i].signal();
     }
   }
   return status;
@@ -65,9 +62,7 @@ Status VectorRoutes::grow(std::uint32_t vector) {
 
 void VectorRoutes::disable() {
   for (auto& vector : active_) {
-    if (vector.route) {
-      controller_.disconnect(*vector.route, vector.event.fd());
-    }
+    (void)vector.set(controller_, {});  // which never fails
   }
   if (vectors_ != 0) {
     if (auto status = device_.disable_irqs(type_); !status) {
@@ -93,38 +88,13 @@ void VectorRoutes::set(std::uint32_t vector, std::optional<MsiMessage> message) 
       return;
     }
   }
-  auto& entry = active_[vector];
-  if (entry.message == message) {
-    return;
+  if (auto status = active_[vector].set(controller_, message); !status) {
+    complain(vector, status.error());
   }
-  if (!message) {
-    controller_.disconnect(*entry.route, entry.event.fd());
-    entry.route.reset();
-    entry.message.reset();
-    return;
-  }
-  if (entry.route) {
-    if (auto status = controller_.update(*entry.route, *message); !status) {
-      complain(vector, status.error());
-      return;
-    }
-  } else {
-    auto route = controller_.connect(entry.event.fd(), *message);
-    if (!route) {
-      complain(vector, route.error());
-      return;
-    }
-    entry.route = *route;
-  }
-  entry.message = message;
 }
 
 bool VectorRoutes::pending(std::uint32_t vector) const {
-  if (vector >= active_.size() || active_[vector].route) {
-    return false;
-  }
-  pollfd descriptor{.fd = active_[vector].event.fd(), .events = POLLIN, .revents = 0};
-  return ::poll(&descriptor, 1, 0) == 1 && (descriptor.revents & POLLIN) != 0;
+  return vector < active_.size() && active_[vector].pending();
 }
 
 void VectorRoutes::complain(std::uint32_t vector, const Error& error) {
@@ -137,11 +107,11 @@ void VectorRoutes::complain(std::uint32_t vector, const Error& error) {
 
 void VectorRoutes::inspect(InspectNode& node) const {
   node.field("vectors", std::uint64_t{vectors_});
-  node.field("connected to the device", std::uint64_t{active_.size()});
+  node.field("connected_to_device", std::uint64_t{active_.size()});
   node.field("failures", failures_);
   std::uint64_t routed = 0;
   for (const auto& vector : active_) {
-    routed += vector.route ? 1U : 0U;
+    routed += vector.routed() ? 1U : 0U;
   }
   node.field("routed", routed);
 }

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// VectorRoutes: the wiring that MSI and MSI-X share: one eventfd per vector, from the physical
-// device (which signals it) to the guest's interrupt controller (which turns it into a message). A
-// masked vector is disconnected from the controller, so that its eventfd holds the signal: that is
-// the pending bit, and the controller delivers it when the vector is connected again.
+// VectorRoutes: the vectors of MSI or MSI-X of a physical device, which signals them: an MsiVector
+// for each that the guest uses.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "devices/pci/msi_vector.hpp"
 #include "devices/physical/physical_device.hpp"
-#include "vmm/base/event_fd.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/bus/interrupts.hpp"
@@ -43,12 +41,6 @@ class VectorRoutes : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  struct Vector {
-    EventFd event;
-    std::optional<MsiMessage> message;  ///< as connected
-    std::optional<Gsi> route;
-  };
-
   Status connect_device(std::uint32_t count);
   Status grow(std::uint32_t vector);
   void complain(std::uint32_t vector, const Error& error);
@@ -57,7 +49,7 @@ class VectorRoutes : public Inspectable {
   const IrqType type_;
   MsiController& controller_;
   std::uint32_t vectors_ = 0;  ///< 0: disabled
-  std::vector<Vector> active_;
+  std::vector<MsiVector> active_;
   std::uint64_t failures_ = 0;
   log::RateLimit limit_;
 };

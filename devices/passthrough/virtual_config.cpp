@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtualConfig: see the header.
 #include "devices/passthrough/virtual_config.hpp"
 
 #include <utility>
@@ -10,7 +9,7 @@ namespace gpuvm {
 namespace {
 
 constexpr std::uint32_t kDecode = pci::kCommandIo | pci::kCommandMemory;
-constexpr std::uint8_t kAdvancedFeatures = 0x13;  // Conventional PCI Advanced Capabilities ECN
+constexpr auto kAdvancedFeatures = static_cast<std::uint8_t>(pci::CapabilityId::kAdvancedFeatures);
 constexpr std::uint32_t kAdvancedResetCapable = 1U << 25;  // AF Capabilities, bit 1
 constexpr std::uint16_t kAdvancedControl = 4;
 constexpr std::uint32_t kAdvancedReset = 1;
@@ -158,12 +157,12 @@ void VirtualConfig::function_reset() {
 }
 
 void VirtualConfig::inspect(InspectNode& node) const {
-  node.hex("virtual command", state_.command);
-  node.hex("always on in the hardware", physical_decode_);
-  node.field("power state", std::uint64_t{state_.power_state});
+  node.hex("virtual_command", state_.command);
+  node.hex("always_on_in_hardware", physical_decode_);
+  node.field("power_state", std::uint64_t{state_.power_state});
   for (unsigned bar = 0; bar < BarSet::kCount; ++bar) {
     if (bars_.description(bar)) {
-      node.hex(bar_name(bar), bars_.address(bar));
+      node.hex(bar_key(bar), bars_.address(bar));
     }
   }
   patch_.inspect(node.child("patch"));

@@ -69,6 +69,10 @@ std::string bar_name(unsigned bar) {
   return bar == BarSet::kRom ? "the expansion ROM" : fmt::format("BAR {}", bar);
 }
 
+std::string bar_key(unsigned bar) {
+  return bar == BarSet::kRom ? "rom" : fmt::format("bar{}", bar);
+}
+
 Status BarSet::define(unsigned bar, const BarDescription& description) {
   const auto limits = size_limits(description.kind);
   if (!std::has_single_bit(description.size) || description.size < limits.least ||

@@ -39,6 +39,8 @@ struct BarPlacement {
 
 /// "BAR 2" or "the expansion ROM", for messages.
 std::string bar_name(unsigned bar);
+/// The same as a key: "bar0", "rom".
+std::string bar_key(unsigned bar);
 
 /// Not synchronised: its owner holds a lock.
 class BarSet {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// BarSpace: see the header.
 #include "devices/pci/bar_space.hpp"
 
 #include <algorithm>
@@ -13,10 +12,14 @@ constexpr std::uint64_t kIoSpaceEnd = 0x10000;
 
 }  // namespace
 
+/// base: checked by obstacle().
+GuestRange BarSpace::range_at(const Record& record, std::uint64_t base) {
+  return *GuestRange::create(GuestAddress(base), record.window->size());
+}
+
 bool BarSpace::overlap(const Record& a, std::uint64_t a_base, const Record& b,
                        std::uint64_t b_base) {
-  return a.window->kind() == b.window->kind() && a_base <= b_base + (b.window->size() - 1) &&
-         b_base <= a_base + (a.window->size() - 1);
+  return a.window->kind() == b.window->kind() && range_at(a, a_base).overlaps(range_at(b, b_base));
 }
 
 BarSpace::Record& BarSpace::record_of(BarWindow& window) {
@@ -37,7 +40,7 @@ void BarSpace::unmap(Record& record) {
 }
 
 void BarSpace::update(std::span<const Placement> placements) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& placement : placements) {
     auto& record = record_of(*placement.window);
     if (record.wanted != placement.at) {
@@ -48,48 +51,43 @@ void BarSpace::update(std::span<const Placement> placements) {
   settle();
 }
 
-void BarSpace::withdraw(std::span<BarWindow* const> windows) {
-  const std::lock_guard lock(mutex_);
+void BarSpace::withdraw_now(std::span<BarWindow* const> windows) {
   for (auto* window : windows) {
     auto& record = record_of(*window);
     unmap(record);
     record.wanted.reset();
     record.refused.reset();
   }
+}
+
+void BarSpace::withdraw(std::span<BarWindow* const> windows) {
+  const MutexLock lock(mutex_);
+  withdraw_now(windows);
   settle();
 }
 
 void BarSpace::remove(std::span<BarWindow* const> windows) {
-  withdraw(windows);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
+  withdraw_now(windows);
   std::erase_if(records_, [&](const Record& record) {
     return std::find(windows.begin(), windows.end(), record.window) != windows.end();
   });
+  settle();
 }
 
 void BarSpace::set_forbidden(std::string_view what, std::optional<GuestRange> range) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::erase_if(forbidden_, [what](const Forbidden& entry) { return entry.what == what; });
   if (range) {
     forbidden_.push_back({*range, std::string(what)});
     for (auto& record : records_) {
       if (record.mapped && record.window->kind() == BarSpaceKind::kMemory &&
-          range->overlaps(
-              *GuestRange::create(GuestAddress(*record.mapped), record.window->size()))) {
+          range->overlaps(range_at(record, *record.mapped))) {
         unmap(record);
       }
     }
   }
   settle();
-}
-
-void BarSpace::reset() {
-  const std::lock_guard lock(mutex_);
-  for (auto& record : records_) {
-    unmap(record);
-    record.wanted.reset();
-    record.refused.reset();
-  }
 }
 
 // Blockers are only live windows (mapped where they are wanted), and those do not move here: one
@@ -180,30 +178,23 @@ void BarSpace::refuse(Record& record, std::string_view reason) {
   }
 }
 
-std::optional<std::uint64_t> BarSpace::mapped_at(const BarWindow& window) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(records_.begin(), records_.end(),
-                                  [&](const Record& r) { return r.window == &window; });
-  return found == records_.end() ? std::nullopt : found->mapped;
-}
-
 std::uint64_t BarSpace::refused() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return refused_;
 }
 
 void BarSpace::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
-  node.field("refused placements", refused_);
+  const MutexLock lock(mutex_);
+  node.field("refused_placements", refused_);
   for (const auto& record : records_) {
     auto& child = node.child(record.window->name());
     child.hex("size", record.window->size());
     if (record.mapped) {
-      child.hex("mapped at", *record.mapped);
+      child.hex("mapped_at", *record.mapped);
       child.field("stale", !record.live());
     }
     if (record.wanted && !record.live()) {
-      child.hex("refused at", *record.wanted);
+      child.hex("refused_at", *record.wanted);
     }
   }
   for (const auto& forbidden : forbidden_) {

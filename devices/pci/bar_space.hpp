@@ -12,7 +12,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +21,7 @@
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
 
 namespace gpuvm {
@@ -39,7 +39,8 @@ class BarWindow {
   virtual std::uint64_t size() const = 0;
   /// `at` is a multiple of size(). On error nothing is mapped.
   virtual Status map(std::uint64_t at) = 0;
-  /// No vCPU reaches the window after this returns.
+  /// No vCPU that touches the address later reaches the window. An access that began before may
+  /// still be in its handler: the caller is often inside of one itself (io_bus.hpp).
   virtual void unmap() = 0;
 };
 
@@ -63,16 +64,12 @@ class BarSpace : public Inspectable {
   void update(std::span<const Placement> placements);
   /// Unmaps these windows now; they want nothing afterwards. Any thread.
   void withdraw(std::span<BarWindow* const> windows);
-  /// As withdraw(), and forgets them: before they are destroyed.
+  /// As withdraw(), and forgets them. They may be destroyed once their buses were drained
+  /// (io_bus.hpp), too. Any thread.
   void remove(std::span<BarWindow* const> windows);
   /// Another range is forbidden under this name from now on, or none; windows in its way go. Any
   /// thread.
   void set_forbidden(std::string_view what, std::optional<GuestRange> range);
-  /// Unmaps everything. vCPUs are stopped.
-  void reset();
-
-  /// Where the window is mapped now. Any thread.
-  std::optional<std::uint64_t> mapped_at(const BarWindow& window) const;
   /// Placements refused since the start.
   std::uint64_t refused() const;
   void inspect(InspectNode& node) const override;
@@ -86,22 +83,24 @@ class BarSpace : public Inspectable {
     bool live() const { return mapped.has_value() && mapped == wanted; }
   };
 
-  Record& record_of(BarWindow& window);
-  void settle();
+  Record& record_of(BarWindow& window) GPUVM_REQUIRES(mutex_);
+  void withdraw_now(std::span<BarWindow* const> windows) GPUVM_REQUIRES(mutex_);
+  void settle() GPUVM_REQUIRES(mutex_);
   /// The place is free of everything but stale mappings; else the reason why not.
-  std::optional<std::string> obstacle(const Record& record) const;
-  void move(Record& record);
-  void evict_stale(const Record& newcomer);
-  void restore(Record& record, std::uint64_t previous);
-  void refuse(Record& record, std::string_view reason);
+  std::optional<std::string> obstacle(const Record& record) const GPUVM_REQUIRES(mutex_);
+  void move(Record& record) GPUVM_REQUIRES(mutex_);
+  void evict_stale(const Record& newcomer) GPUVM_REQUIRES(mutex_);
+  void restore(Record& record, std::uint64_t previous) GPUVM_REQUIRES(mutex_);
+  void refuse(Record& record, std::string_view reason) GPUVM_REQUIRES(mutex_);
   static void unmap(Record& record);
+  static GuestRange range_at(const Record& record, std::uint64_t base);
   static bool overlap(const Record& a, std::uint64_t a_base, const Record& b, std::uint64_t b_base);
 
-  mutable std::mutex mutex_;  ///< guards all below
-  std::vector<Forbidden> forbidden_;
-  std::vector<Record> records_;
-  std::uint64_t refused_ = 0;
   log::RateLimit limit_;
+  mutable Mutex mutex_;
+  std::vector<Forbidden> forbidden_ GPUVM_GUARDED_BY(mutex_);
+  std::vector<Record> records_ GPUVM_GUARDED_BY(mutex_);
+  std::uint64_t refused_ GPUVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gpuvm

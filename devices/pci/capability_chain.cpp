@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capability chains: see the header.
 #include "devices/pci/capability_chain.hpp"
 
 #include <algorithm>
@@ -14,7 +13,6 @@ namespace {
 // The dwords that hold the registers of PCI Express Base 6.0, 7.5.1.1.
 constexpr std::uint16_t kStatusDword = pci::kCommand;
 constexpr std::uint32_t kStatusCapabilities = std::uint32_t{pci::kStatusCapabilities} << 16;
-constexpr std::uint16_t kFirstStandard = 0x40;
 
 }  // namespace
 
@@ -33,42 +31,73 @@ std::uint16_t capability_room(std::uint16_t offset, std::uint16_t size,
   return static_cast<std::uint16_t>(limit - offset);
 }
 
-std::vector<CapabilityHeader> standard_capabilities(std::span<const std::byte> config) {
-  std::vector<CapabilityHeader> found;
-  if (config.size() < kFirstStandard ||
-      (config_dword(config, kStatusDword) & kStatusCapabilities) == 0) {
-    return found;
+Status for_each_capability(const ConfigDwordReader& read, const CapabilityVisitor& visit) {
+  if ((TRY(read(kStatusDword)) & kStatusCapabilities) == 0) {
+    return {};
   }
-  const auto standard = config.first(std::min<std::size_t>(config.size(), pci::kLegacyConfigSize));
   std::bitset<pci::kLegacyConfigSize / 4> seen;
-  auto offset =
-      static_cast<std::uint16_t>(config_dword(standard, pci::kCapabilitiesPointer) & 0xfcU);
-  while (offset >= kFirstStandard && std::size_t{offset} + 4 <= standard.size() &&
-         !seen[offset / 4]) {
+  auto offset = static_cast<std::uint16_t>(TRY(read(pci::kCapabilitiesPointer)) &
+                                           pci::kCapabilityPointerMask);
+  while (offset >= pci::kHeaderSize && !seen[offset / 4]) {
     seen.set(offset / 4);
-    const auto header = config_dword(standard, offset);
-    found.push_back({.id = static_cast<std::uint16_t>(header & 0xffU), .offset = offset});
-    offset = static_cast<std::uint16_t>((header >> 8) & 0xfcU);
+    const auto header = TRY(read(offset));
+    if (!visit({.id = static_cast<std::uint16_t>(header & 0xffU), .offset = offset})) {
+      return {};
+    }
+    offset = static_cast<std::uint16_t>((header >> 8) & pci::kCapabilityPointerMask);
   }
+  return {};
+}
+
+Status for_each_extended_capability(const ConfigDwordReader& read, const CapabilityVisitor& visit) {
+  std::bitset<pci::kConfigSize / 4> seen;
+  std::uint16_t offset = pci::kExtendedCapabilities;
+  while (offset >= pci::kExtendedCapabilities && !seen[offset / 4]) {
+    seen.set(offset / 4);
+    const auto header = TRY(read(offset));
+    if (header == 0 || header == pci::kAllOnes ||  // 7.6.3: none, or nothing there at all
+        !visit({.id = static_cast<std::uint16_t>(header & 0xffffU), .offset = offset})) {
+      return {};
+    }
+    offset = static_cast<std::uint16_t>((header >> pci::kExtendedNextShift) & 0xffcU);
+  }
+  return {};
+}
+
+ConfigDwordReader config_dword_reader(std::span<const std::byte> config) {
+  return [config](std::uint16_t offset) -> Result<std::uint32_t> {
+    const auto dword = load_at<std::uint32_t>(config, offset);
+    if (!dword) {
+      return fail(ErrorKind::kConfig, "A capability lies past the end of configuration space");
+    }
+    return *dword;
+  };
+}
+
+namespace {
+
+/// All that a walk comes to before it ends, for whatever reason.
+template <class Walk>
+std::vector<CapabilityHeader> collect(const Walk& walk, std::span<const std::byte> config) {
+  std::vector<CapabilityHeader> found;
+  const auto keep = [&found](const CapabilityHeader& capability) {
+    found.push_back(capability);
+    return true;
+  };
+  [[maybe_unused]] const Status end = walk(config_dword_reader(config), keep);
   return found;
 }
 
+}  // namespace
+
+std::vector<CapabilityHeader> standard_capabilities(std::span<const std::byte> config) {
+  return collect(for_each_capability,
+                 config.first(std::min<std::size_t>(config.size(), pci::kLegacyConfigSize)));
+}
+
 std::vector<CapabilityHeader> extended_capabilities(std::span<const std::byte> config) {
-  std::vector<CapabilityHeader> found;
-  std::bitset<pci::kConfigSize / 4> seen;
-  const auto size = std::min<std::size_t>(config.size(), pci::kConfigSize);
-  std::uint16_t offset = pci::kExtendedCapabilities;
-  while (offset >= pci::kExtendedCapabilities && std::size_t{offset} + 4 <= size &&
-         !seen[offset / 4]) {
-    seen.set(offset / 4);
-    const auto header = config_dword(config, offset);
-    if (header == 0 || header == ~0U) {
-      break;  // 7.6.3: no extended capabilities, or nothing there at all
-    }
-    found.push_back({.id = static_cast<std::uint16_t>(header & 0xffffU), .offset = offset});
-    offset = static_cast<std::uint16_t>((header >> 20) & 0xffcU);
-  }
-  return found;
+  return collect(for_each_extended_capability,
+                 config.first(std::min<std::size_t>(config.size(), pci::kConfigSize)));
 }
 
 std::uint16_t find_capability(std::span<const std::byte> config, std::uint8_t id) {

@@ -53,27 +53,6 @@ Result<std::uint16_t> ConfigSpace::add_capability(pci::CapabilityId id, std::uin
   return at;
 }
 
-Result<std::uint16_t> ConfigSpace::add_extended_capability(std::uint16_t id, std::uint8_t version,
-                                                           std::uint16_t size) {
-  // Capability version 0xf is the field's maximum (7.6.3).
-  if (size < 4 || version > 0xf || size > pci::kConfigSize - next_extended_) {
-    return fail(ErrorKind::kInternal,
-                "Extended capability {:#x} (version {}, {} bytes) does not fit below 0x1000", id,
-                version, size);
-  }
-  const std::uint16_t at = next_extended_;
-  if (extended_link_ != 0) {
-    const std::uint32_t header = reset_state_.dwords[index(extended_link_)];
-    define({.offset = extended_link_,
-            .reset_value = header | static_cast<std::uint32_t>(at) << pci::kExtendedNextShift});
-  }
-  define({.offset = at,
-          .reset_value = id | static_cast<std::uint32_t>(version) << pci::kExtendedVersionShift});
-  extended_link_ = at;
-  next_extended_ = static_cast<std::uint16_t>(at + align_up(size, 4));
-  return at;
-}
-
 std::uint32_t ConfigSpace::read(std::uint16_t offset, unsigned size) const {
   return read(offset) >> (offset % 4U * 8) & lane_mask(size);
 }

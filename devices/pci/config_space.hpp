@@ -2,7 +2,8 @@
 // ConfigSpace: the 4 KiB register file of an emulated function (PCI Express Base 6.0, 7.2): reset
 // values, which bits a guest may write, which ones it clears by writing 1, and a builder that links
 // capabilities. Pure: no lock, no side effects; the owner compares what write() returns.
-// Missing: per-bit set-once and hardware-initialised attributes (7.4): such bits are read-only.
+// Missing: extended capabilities; per-bit set-once and hardware-initialised attributes (7.4): such
+// bits are read-only.
 #pragma once
 
 #include <array>
@@ -42,9 +43,6 @@ class ConfigSpace {
   /// Appends a standard capability of `size` bytes (header included) at the next free dword from
   /// 0x40 on and links it. Errors: kInternal when the 256 bytes are full.
   Result<std::uint16_t> add_capability(pci::CapabilityId id, std::uint16_t size);
-  /// Appends an extended capability from 0x100 on. Errors: kInternal when the 4096 bytes are full.
-  Result<std::uint16_t> add_extended_capability(std::uint16_t id, std::uint8_t version,
-                                                std::uint16_t size);
 
   /// offset: low bits and bits above 4095 are ignored.
   std::uint32_t read(std::uint16_t offset) const { return state_.dwords[index(offset)]; }
@@ -71,8 +69,6 @@ class ConfigSpace {
   Dwords write_one_to_clear_{};
   std::uint16_t next_capability_ = 0x40;  ///< first free byte
   std::uint16_t capability_link_ = pci::kCapabilitiesPointer;
-  std::uint16_t next_extended_ = pci::kExtendedCapabilities;
-  std::uint16_t extended_link_ = 0;  ///< header of the last extended capability, 0: none
 };
 
 }  // namespace gpuvm

@@ -47,8 +47,8 @@ HostBridge::HostBridge(GuestRange ecam) {
       {.offset = kEcamBaseRegister + 4, .reset_value = static_cast<std::uint32_t>(base >> 32)});
 }
 
-void HostBridge::set_ecam_listener(std::function<void(std::optional<GuestRange>)> listener) {
-  const std::lock_guard lock(mutex_);
+void HostBridge::set_ecam_listener(std::function<void()> listener) {
+  const MutexLock lock(mutex_);
   listener_ = std::move(listener);
   space_.define({.offset = kEcamBaseRegister,
                  .reset_value = space_.read(kEcamBaseRegister),
@@ -58,8 +58,13 @@ void HostBridge::set_ecam_listener(std::function<void(std::optional<GuestRange>)
                  .writable = kBaseHigh});
 }
 
-/// What PCIEXBAR says now; base bits below the length are taken as 0.
 std::optional<GuestRange> HostBridge::ecam() const {
+  const MutexLock lock(mutex_);
+  return ecam_place();
+}
+
+/// What PCIEXBAR says now; base bits below the length are taken as 0.
+std::optional<GuestRange> HostBridge::ecam_place() const {
   const std::uint32_t low = space_.read(kEcamBaseRegister);
   const std::uint32_t length = low >> 1 & 3;
   if ((low & kEcamEnable) == 0 || length == 3) {
@@ -70,30 +75,41 @@ std::optional<GuestRange> HostBridge::ecam() const {
   return GuestRange::create(GuestAddress(align_down(high << 32 | low, size)), size);
 }
 
-void HostBridge::tell(std::optional<GuestRange> before) {
-  const auto now = ecam();
-  if (listener_ && now != before) {
-    listener_(now);
+/// Without the lock: the listener takes the machine's, and moves what other vCPUs use.
+void HostBridge::tell_if_moved(std::optional<GuestRange> before) {
+  if (listener_ && ecam() != before) {
+    listener_();
   }
 }
 
 std::uint32_t HostBridge::config_read(std::uint16_t offset) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return space_.read(offset);
 }
 
 void HostBridge::config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) {
-  const std::lock_guard lock(mutex_);
-  const auto before = ecam();
-  space_.write(offset, value, mask);
-  tell(before);
+  std::optional<GuestRange> before;
+  {
+    const MutexLock lock(mutex_);
+    before = ecam_place();
+    space_.write(offset, value, mask);
+  }
+  tell_if_moved(before);
 }
 
 void HostBridge::reset() {
-  const std::lock_guard lock(mutex_);
-  const auto before = ecam();
-  space_.reset();
-  tell(before);
+  std::optional<GuestRange> before;
+  {
+    const MutexLock lock(mutex_);
+    before = ecam_place();
+    space_.reset();
+  }
+  tell_if_moved(before);
+}
+
+void HostBridge::inspect(InspectNode& node) const {
+  const auto place = ecam();
+  node.field("ecam", place ? fmt::format("{:#x}", place->base().value()) : "disabled");
 }
 
 }  // namespace gpuvm

@@ -10,18 +10,19 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "devices/pci/config_space.hpp"
 #include "devices/pci/pci_function.hpp"
 #include "vmm/base/address.hpp"
+#include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/bus/lifecycle.hpp"
 
 namespace gpuvm {
 
-class HostBridge : public PciFunction, public Resettable {
+class HostBridge : public PciFunction, public Resettable, public Inspectable {
  public:
   static constexpr std::uint16_t kVendor = 0x8086;
   static constexpr std::uint16_t kDevice = 0x29c0;
@@ -31,24 +32,28 @@ class HostBridge : public PciFunction, public Resettable {
   /// length leaves the register disabled (0), and the guest finds the ECAM in the MCFG table only.
   static std::unique_ptr<HostBridge> create(GuestRange ecam);
 
-  /// Makes PCIEXBAR writable. The listener hears where the ECAM is whenever that changes (nothing:
-  /// disabled), from a vCPU thread or from reset(). Call before vCPUs run.
-  void set_ecam_listener(std::function<void(std::optional<GuestRange>)> listener);
+  /// Makes PCIEXBAR writable. The listener is called after each write and reset() that moved the
+  /// ECAM, on the same thread and without a lock held. It asks ecam(): two vCPUs may write at once,
+  /// and the newest place is then what both find. Call before vCPUs run.
+  void set_ecam_listener(std::function<void()> listener);
+  /// Where PCIEXBAR puts the ECAM; nothing: disabled. Any thread.
+  std::optional<GuestRange> ecam() const;
 
   std::string_view name() const override { return "host-bridge"; }
   std::uint32_t config_read(std::uint16_t offset) override;
   void config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) override;
   /// Nothing survives but the ECAM's place.
   void reset() override;
+  void inspect(InspectNode& node) const override;
 
  private:
   explicit HostBridge(GuestRange ecam);
-  std::optional<GuestRange> ecam() const;
-  void tell(std::optional<GuestRange> before);
+  std::optional<GuestRange> ecam_place() const GPUVM_REQUIRES(mutex_);
+  void tell_if_moved(std::optional<GuestRange> before);
 
-  std::function<void(std::optional<GuestRange>)> listener_;
-  std::mutex mutex_;
-  ConfigSpace space_;  ///< guarded by mutex_
+  std::function<void()> listener_;  ///< unchanged while vCPUs run
+  mutable Mutex mutex_;
+  ConfigSpace space_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

@@ -32,17 +32,17 @@ LpcBridge::LpcBridge(IoPort pm_base) {
 }
 
 std::uint32_t LpcBridge::config_read(std::uint16_t offset) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return space_.read(offset);
 }
 
 void LpcBridge::config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   space_.write(offset, value, mask);
 }
 
 void LpcBridge::reset() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   space_.reset();
 }
 

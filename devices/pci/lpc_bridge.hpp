@@ -7,11 +7,10 @@
 // their own.
 #pragma once
 
-#include <mutex>
-
 #include "devices/pci/config_space.hpp"
 #include "devices/pci/pci_function.hpp"
 #include "vmm/base/address.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/lifecycle.hpp"
 
 namespace gpuvm {
@@ -34,8 +33,8 @@ class LpcBridge : public PciFunction, public Resettable {
   void reset() override;
 
  private:
-  std::mutex mutex_;
-  ConfigSpace space_;  ///< guarded by mutex_
+  Mutex mutex_;
+  ConfigSpace space_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// MsixLayout, MsixCapability: see the header.
 #include "devices/pci/msix_capability.hpp"
 
 #include <algorithm>
@@ -55,22 +54,58 @@ bool MsixCapability::write_header(std::uint32_t value, std::uint32_t mask) {
   return read_header(0) != before;
 }
 
-void MsixCapability::read_table(std::uint64_t offset, std::span<std::byte> out) const {
-  const auto bytes = std::as_bytes(std::span(state_.table));
-  if (!is_inside(0, bytes.size(), offset, out.size())) {
-    std::fill(out.begin(), out.end(), std::byte{0xff});
-    return;
+bool MsixCapability::in_table(unsigned bar, std::uint64_t offset, std::size_t size) const {
+  return bar == layout_.table_bar &&
+         is_inside(layout_.table_offset, layout_.table_size(), offset, size);
+}
+
+bool MsixCapability::in_pending(unsigned bar, std::uint64_t offset, std::size_t size) const {
+  return bar == layout_.pending_bar &&
+         is_inside(layout_.pending_offset, layout_.pending_size(), offset, size);
+}
+
+IoStatus MsixCapability::read(unsigned bar, std::uint64_t offset, std::span<std::byte> out,
+                              const std::function<bool(std::uint32_t vector)>& pending) const {
+  if (in_table(bar, offset, out.size())) {
+    read_table(offset - layout_.table_offset, out);
+    return IoStatus::kOk;
   }
-  const auto source = bytes.subspan(offset, out.size());
+  if (!in_pending(bar, offset, out.size())) {
+    return IoStatus::kUnaligned;
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    unsigned bits = 0;
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      const auto vector = (offset - layout_.pending_offset + i) * 8 + bit;
+      bits |= pending(static_cast<std::uint32_t>(vector)) ? 1U << bit : 0;
+    }
+    out[i] = static_cast<std::byte>(bits);
+  }
+  return IoStatus::kOk;
+}
+
+IoStatus MsixCapability::write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in,
+                               const std::function<void(std::uint32_t vector)>& changed) {
+  if (in_table(bar, offset, in.size())) {
+    const auto at = offset - layout_.table_offset;
+    write_table(at, in);
+    for (auto i = at / kEntrySize; i <= (at + in.size() - 1) / kEntrySize; ++i) {
+      changed(static_cast<std::uint32_t>(i));
+    }
+    return IoStatus::kOk;
+  }
+  // 7.7.2.6: software should never write the pending bits; ignored.
+  return in_pending(bar, offset, in.size()) ? IoStatus::kOk : IoStatus::kUnaligned;
+}
+
+void MsixCapability::read_table(std::uint64_t offset, std::span<std::byte> out) const {
+  const auto source = std::as_bytes(std::span(state_.table)).subspan(offset, out.size());
   std::copy(source.begin(), source.end(), out.begin());
 }
 
 void MsixCapability::write_table(std::uint64_t offset, std::span<const std::byte> in) {
   static_assert(sizeof(Entry) == kEntrySize);
   const auto bytes = std::as_writable_bytes(std::span(state_.table));
-  if (in.empty() || !is_inside(0, bytes.size(), offset, in.size())) {
-    return;
-  }
   std::copy(in.begin(), in.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   for (auto i = offset / kEntrySize; i <= (offset + in.size() - 1) / kEntrySize; ++i) {
     state_.table[i].control &= kVectorMasked;

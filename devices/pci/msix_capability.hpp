@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // MSI-X (PCI Express Base 6.0, 7.7.2 and 6.1.4.3): the capability's control word and the vector
 // table as the guest sees them, a register machine without any wiring, for passed-through and
-// emulated functions. The pending bits are the wiring's to know. Missing: steering tags in Vector
-// Control (TPH).
+// emulated functions. The pending bits are the wiring's to know (msi_vector.hpp). Missing: steering
+// tags in Vector Control (TPH).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "vmm/bus/interrupts.hpp"
+#include "vmm/bus/io_handler.hpp"
 
 namespace gpuvm {
 
@@ -32,6 +34,7 @@ struct MsixLayout {
                                          std::uint32_t table, std::uint32_t pending);
   /// True if the access touches the table or the pending bits; `at` is within `bar`.
   bool touches(unsigned bar, std::uint64_t at, std::uint64_t length) const;
+  bool operator==(const MsixLayout&) const = default;
 };
 
 class MsixCapability {
@@ -61,14 +64,23 @@ class MsixCapability {
   /// True if enable or function mask changed.
   bool write_header(std::uint32_t value, std::uint32_t mask);
 
-  /// Offsets within the table; anything that does not fit reads as ones and is dropped.
-  void read_table(std::uint64_t offset, std::span<std::byte> out) const;
-  void write_table(std::uint64_t offset, std::span<const std::byte> in);
+  /// An access to a BAR that touches the structures; `offset` is within it. What crosses the edge
+  /// of one is refused. `pending` says whether a vector is; it may be asked for some that do not
+  /// exist. `changed` is called for each vector whose entry was written.
+  IoStatus read(unsigned bar, std::uint64_t offset, std::span<std::byte> out,
+                const std::function<bool(std::uint32_t vector)>& pending) const;
+  IoStatus write(unsigned bar, std::uint64_t offset, std::span<const std::byte> in,
+                 const std::function<void(std::uint32_t vector)>& changed);
 
   /// What the vector sends, nothing while it is masked or MSI-X is off.
   std::optional<MsiMessage> message(std::uint32_t vector) const;
 
  private:
+  void read_table(std::uint64_t offset, std::span<std::byte> out) const;
+  void write_table(std::uint64_t offset, std::span<const std::byte> in);
+  bool in_table(unsigned bar, std::uint64_t offset, std::size_t size) const;
+  bool in_pending(unsigned bar, std::uint64_t offset, std::size_t size) const;
+
   const MsixLayout layout_;
   State state_;
 };

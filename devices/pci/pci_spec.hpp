@@ -17,7 +17,7 @@ constexpr unsigned kFunctionsPerDevice = 8;          ///< PCI 3.0 3.2.2.3.2
 constexpr std::uint32_t kEcamBytesPerBus = 1 << 20;  ///< 7.2.2, table 7-1
 
 // Common header, 7.5.1.1.
-constexpr std::uint16_t kVendorId = 0x00;
+constexpr std::uint16_t kVendorId = 0x00;  ///< and the device id above it
 constexpr std::uint16_t kDeviceId = 0x02;
 constexpr std::uint16_t kCommand = 0x04;
 constexpr std::uint16_t kStatus = 0x06;
@@ -66,11 +66,21 @@ constexpr std::uint16_t kCommandInterruptDisable = 1 << 10;
 // Status, 7.5.1.1.4.
 constexpr std::uint16_t kStatusCapabilities = 1 << 4;
 
+// Vendor ids that are none: what an absent function reads as, and what a bridge returns for one
+// that is not ready, 2.3.1.1.
+constexpr std::uint16_t kNoVendor = 0xffff;
+constexpr std::uint16_t kVendorNotReady = 0x0001;
+
+// Capabilities Pointer, 7.5.1.1.11: the two lowest bits are reserved.
+constexpr std::uint8_t kCapabilityPointerMask = 0xfc;
+
 // Header Type, 7.5.1.1.9.
+constexpr std::uint8_t kHeaderLayoutMask = 0x7f;
 constexpr std::uint8_t kHeaderTypeBridge = 0x01;
 constexpr std::uint8_t kHeaderTypeMultiFunction = 0x80;
 
 // Class codes, PCI Code and ID Assignment: base class << 16 | subclass << 8 | interface.
+constexpr std::uint32_t kBaseClassDisplay = 0x03;
 constexpr std::uint32_t kClassHostBridge = 0x060000;
 constexpr std::uint32_t kClassPciBridge = 0x060400;
 
@@ -104,10 +114,28 @@ enum class CapabilityId : std::uint8_t {
   kBridgeSubsystem = 0x0d,
   kPciExpress = 0x10,
   kMsix = 0x11,
+  kAdvancedFeatures = 0x13,
 };
 
+// Extended capability ids, PCI Code and ID Assignment, section 3.
+enum class ExtendedCapabilityId : std::uint16_t {
+  kResizableBar = 0x15,
+};
+
+// MSI capability, 7.7.1.
+constexpr std::uint16_t kMsiControl = 0x02;
+constexpr std::uint16_t kMsiEnable = 1 << 0;
+constexpr std::uint32_t kMaxMsiVectors = 32;  ///< 7.7.1.2
+
 // MSI-X capability, 7.7.2.
+constexpr std::uint16_t kMsixControl = 0x02;
+constexpr std::uint16_t kMsixEnable = 1 << 15;
 constexpr std::uint16_t kMsixSize = 0x0c;
+constexpr std::uint32_t kMaxMsixVectors = 2048;  ///< 7.7.2.2
+
+// Advanced Features capability, Conventional PCI Advanced Capabilities ECN.
+constexpr std::uint16_t kAdvancedCapabilities = 0x03;
+constexpr std::uint8_t kAdvancedResetCapable = 1 << 1;
 
 // PCI Power Management capability, 7.5.2.
 constexpr std::uint16_t kPowerCapabilities = 0x02;
@@ -147,15 +175,20 @@ constexpr std::uint16_t kExpressVersion = 2;
 constexpr std::uint16_t kExpressTypeRootPort = 4 << 4;
 constexpr std::uint16_t kExpressSlotImplemented = 1 << 8;
 // Device Capabilities, 7.5.3.3.
+constexpr std::uint32_t kDeviceResetCapable = 1 << 28;  ///< function level reset
 constexpr std::uint32_t kDeviceRoleBasedErrors = 1 << 15;
 // Device Control, 7.5.3.4.
 constexpr std::uint16_t kDeviceControlErrorEnables = 0x000f;
 constexpr std::uint16_t kDeviceControlRelaxedOrdering = 1 << 4;
 constexpr unsigned kDeviceControlPayloadShift = 5;
+constexpr std::uint32_t kDeviceControlPayloadMask = 7;
 constexpr unsigned kDeviceControlReadRequestShift = 12;
 constexpr std::uint8_t kMaxPayloadCode = 5;  ///< 128 << 5 = 4096 bytes
+constexpr std::uint16_t kDeviceControlInitiateReset = 1 << 15;
 // Link Capabilities, 7.5.3.6.
-constexpr unsigned kLinkWidthShift = 4;  ///< also in Link Status, 7.5.3.8
+constexpr std::uint16_t kLinkSpeedMask = 0xf;   ///< also in Link Status, 7.5.3.8
+constexpr std::uint16_t kLinkWidthMask = 0x3f;  ///< once shifted; also there
+constexpr unsigned kLinkWidthShift = 4;         ///< also in Link Status, 7.5.3.8
 constexpr std::uint32_t kLinkActiveReporting = 1 << 20;
 constexpr std::uint32_t kLinkAspmOptionality = 1 << 22;
 constexpr unsigned kLinkPortNumberShift = 24;
@@ -180,8 +213,15 @@ constexpr std::uint32_t kDevice2AtomicComplete128 = 1 << 9;
 
 // Extended capability header, 7.6.3.
 constexpr std::uint16_t kExtendedCapabilities = 0x100;
-constexpr unsigned kExtendedVersionShift = 16;
-constexpr unsigned kExtendedNextShift = 20;
+
+// Resizable BAR capability, 7.8.6: entries of a Capability and a Control register each.
+constexpr std::uint16_t kResizableControl = 0x08;  ///< of the first entry
+constexpr std::uint16_t kResizableEntrySize = 0x08;
+constexpr unsigned kMaxResizableBars = 6;
+constexpr unsigned kResizableCountShift = 5;  ///< in the first Control: how many BARs, 7.8.6.3
+constexpr std::uint32_t kResizableCountMask = 7;
+constexpr unsigned kResizableSizeShift = 8;  ///< code of the BAR's size
+constexpr std::uint32_t kResizableSizeMask = 0x3f;
 
 // Configuration mechanism 1, PCI 3.0 3.2.2.3.2.
 constexpr std::uint16_t kConfigAddressPort = 0xcf8;

@@ -2,12 +2,22 @@
 // RootPort: see root_port.hpp. The register definitions are in root_port_registers.cpp.
 #include "devices/pci/root_port.hpp"
 
+#include <algorithm>
+
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
 namespace {
 
 constexpr std::uint32_t kRoutingLinkUp = 1 << 16;
+
+/// The addresses from base to the end of the unit that begins at limit; a base above the limit
+/// closes the window (7.5.1.3.8).
+std::string window_text(std::uint64_t base, std::uint64_t limit) {
+  return limit < base
+             ? "closed"
+             : fmt::format("{:#x}-{:#x}", base, limit | (pci::kMemoryWindowGranularity - 1));
+}
 
 }  // namespace
 
@@ -17,16 +27,53 @@ Result<std::unique_ptr<RootPort>> RootPort::create(RootPortConfig config) {
   return port;
 }
 
-Status RootPort::attach(std::uint8_t devfn, PciFunction& function) {
-  if (devfn >= functions_.size() || functions_[devfn] != nullptr) {
-    return fail(ErrorKind::kInternal, "No free place {:02x}.{} behind root port {} for {}",
-                devfn >> 3, devfn & 7, config_.name, function.name());
-  }
-  functions_[devfn] = &function;
-  present_ = true;
-  define_link();
+/// Changes what is behind and then what the guest sees of it.
+Status RootPort::change_behind(const std::function<Status(Behind&)>& change) {
+  const MutexLock lock(mutex_);
+  bool present = false;
+  TRY(behind_.change([&](Behind& next) -> Status {
+    TRY(change(next));
+    present = std::any_of(next.functions.begin(), next.functions.end(),
+                          [](const PciFunction* function) { return function != nullptr; });
+    return {};
+  }));
+  present_ = present;
+  define_presence();
   publish();
   return {};
+}
+
+Status RootPort::attach(std::uint8_t devfn, PciFunction& function) {
+  return change_behind([&](Behind& next) -> Status {
+    if (devfn >= next.functions.size() || next.functions[devfn] != nullptr) {
+      return fail(ErrorKind::kInternal, "No free place {:02x}.{} behind root port {} for {}",
+                  devfn >> 3, devfn & 7, config_.name, function.name());
+    }
+    next.functions[devfn] = &function;
+    return {};
+  });
+}
+
+Status RootPort::detach(std::uint8_t devfn) {
+  TRY(Versions::check_outside());
+  TRY(change_behind([&](Behind& next) -> Status {
+    if (devfn >= next.functions.size() || next.functions[devfn] == nullptr) {
+      return fail(ErrorKind::kInternal, "Nothing is at {:02x}.{} behind root port {}", devfn >> 3,
+                  devfn & 7, config_.name);
+    }
+    next.functions[devfn] = nullptr;
+    return {};
+  }));
+  return behind_.drain();
+}
+
+Status RootPort::set_listener(SecondaryBusListener* listener) {
+  TRY(Versions::check_outside());
+  TRY(behind_.change([listener](Behind& next) -> Status {
+    next.listener = listener;
+    return {};
+  }));
+  return behind_.drain();
 }
 
 bool RootPort::claims_bus(std::uint8_t bus) const {
@@ -35,27 +82,34 @@ bool RootPort::claims_bus(std::uint8_t bus) const {
   return secondary != 0 && bus >= secondary && bus <= (routing >> 8 & 0xff);
 }
 
-PciFunction* RootPort::route(std::uint8_t bus, std::uint8_t devfn) const {
+RootPort::Route RootPort::route(std::uint8_t bus, std::uint8_t devfn) const {
+  Route route{.reading = behind_.read(), .function = nullptr};
   const std::uint32_t routing = routing_.load(std::memory_order_acquire);
   const bool here = (routing & 0xff) == bus && bus != 0 && (routing & kRoutingLinkUp) != 0;
-  return here && devfn < functions_.size() ? functions_[devfn] : nullptr;
+  if (here && devfn < route.reading->functions.size()) {
+    route.function = route.reading->functions[devfn];
+  }
+  return route;
 }
 
 std::uint32_t RootPort::config_read(std::uint16_t offset) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return space_.read(offset);
 }
 
 void RootPort::config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) {
   bool resets_bus = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     resets_bus = apply_side_effects(offset, space_.write(offset, value, mask));
     publish();
   }
   // Slow (a device's reset), so without the lock: meanwhile the link is down, see link_up().
-  if (resets_bus && listener_ != nullptr) {
-    listener_->secondary_bus_reset();
+  if (resets_bus) {
+    const auto behind = behind_.read();
+    if (behind->listener != nullptr) {
+      behind->listener->secondary_bus_reset();
+    }
   }
 }
 
@@ -95,58 +149,28 @@ void RootPort::publish() {
                  std::memory_order_release);
 }
 
-std::optional<GuestRange> RootPort::memory_window() const {
-  const std::uint64_t base = static_cast<std::uint64_t>(space_.read(pci::kMemoryBase, 2)) << 16;
-  const std::uint64_t limit = static_cast<std::uint64_t>(space_.read(pci::kMemoryLimit, 2)) << 16;
-  // A base above the limit closes the window (7.5.1.3.8).
-  return limit < base
-             ? std::nullopt
-             : GuestRange::create(GuestAddress(base), limit - base + pci::kMemoryWindowGranularity);
-}
-
-std::optional<GuestRange> RootPort::prefetchable_window() const {
-  const auto edge = [this](std::uint16_t low, std::uint16_t high) {
-    return static_cast<std::uint64_t>(space_.read(high)) << 32 |
-           static_cast<std::uint64_t>(space_.read(low, 2) & 0xfff0) << 16;
-  };
-  const std::uint64_t base = edge(pci::kPrefetchableBase, pci::kPrefetchableBaseHigh);
-  const std::uint64_t limit = edge(pci::kPrefetchableLimit, pci::kPrefetchableLimitHigh);
-  return limit < base
-             ? std::nullopt
-             : GuestRange::create(GuestAddress(base), limit - base + pci::kMemoryWindowGranularity);
-}
-
-bool RootPort::forwards(GuestRange range) {
-  const std::lock_guard lock(mutex_);
-  if ((space_.read(pci::kCommand, 2) & pci::kCommandMemory) == 0) {
-    return false;
-  }
-  const auto holds = [&](const std::optional<GuestRange>& window) {
-    return window && window->contains(range.base(), range.size());
-  };
-  return holds(memory_window()) || holds(prefetchable_window());
-}
-
 void RootPort::reset() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   space_.reset();
   publish();
 }
 
 void RootPort::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.hex("command", space_.read(pci::kCommand, 2));
   node.field("secondary_bus", std::uint64_t{space_.read(pci::kSecondaryBus, 1)});
   node.field("subordinate_bus", std::uint64_t{space_.read(pci::kSubordinateBus, 1)});
   node.field("link_up", link_up());
-  const auto show = [&](std::string_view key, const std::optional<GuestRange>& window) {
-    node.field(key, window
-                        ? fmt::format("{:#x}-{:#x}", window->base().value(), window->last().value())
-                        : std::string("closed"));
+  const auto edge = [this](std::uint16_t low, std::uint32_t high) {
+    mutex_.assert_held();
+    return std::uint64_t{high} << 32 | static_cast<std::uint64_t>(space_.read(low, 2) & 0xfff0)
+                                           << 16;
   };
-  show("memory_window", memory_window());
-  show("prefetchable_window", prefetchable_window());
-  for (const PciFunction* function : functions_) {
+  node.field("memory_window", window_text(edge(pci::kMemoryBase, 0), edge(pci::kMemoryLimit, 0)));
+  node.field("prefetchable_window",
+             window_text(edge(pci::kPrefetchableBase, space_.read(pci::kPrefetchableBaseHigh)),
+                         edge(pci::kPrefetchableLimit, space_.read(pci::kPrefetchableLimitHigh))));
+  for (const auto behind = behind_.read(); const PciFunction* function : behind->functions) {
     if (function != nullptr) {
       node.child(function->name());
     }

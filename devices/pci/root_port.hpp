@@ -10,13 +10,13 @@
 // same reason.
 //
 // Missing: hot-plug, AER, ACS, DPC, ARI forwarding, ASPM, VGA forwarding; bus master enable and
-// D3hot do not stop traffic; windows are not checked against BARs (forwards() lets others do it).
+// D3hot do not stop traffic; windows are not checked against BARs.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -26,8 +26,10 @@
 #include "firmware/acpi/acpi_source.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/bus/lifecycle.hpp"
+#include "vmm/bus/published.hpp"
 
 namespace gpuvm {
 
@@ -63,23 +65,39 @@ class RootPort : public PciFunction, public Resettable, public Inspectable, publ
   static constexpr std::uint16_t kDevice = 0x000c;
   static constexpr std::uint16_t kExpressOffset = 0x48;  ///< of the PCI Express capability
 
+  /// What is behind the port. Names things by pointers, which are good while it is read.
+  struct Behind {
+    std::array<PciFunction*, pci::kFunctionsPerDevice> functions{};
+    SecondaryBusListener* listener = nullptr;
+  };
+  struct Route {
+    Published<Behind>::Reading reading;
+    PciFunction* function;
+  };
+
   /// Errors: kInternal, a value out of the range documented in RootPortConfig.
   static Result<std::unique_ptr<RootPort>> create(RootPortConfig config);
 
-  // While the machine is built; not while vCPUs run.
+  // Any thread, while vCPUs run too.
 
-  /// Puts a function behind the port; it must outlive the port. devfn: as the secondary bus numbers
-  /// it, device 0 only, as a link has no other (7.3.1). Functions keep their numbers; that of
-  /// function 0 must have the multi-function bit if there are others. Errors: kInternal.
+  /// Puts a function behind the port; it must outlive the port or be detached. devfn: as the
+  /// secondary bus numbers it, device 0 only, as a link has no other (7.3.1). Functions keep their
+  /// numbers; that of function 0 must have the multi-function bit if there are others. The link is
+  /// up with the first one. Errors: kInternal.
   Status attach(std::uint8_t devfn, PciFunction& function);
-  /// Bus numbers and windows at power-on, restored by reset(). Decoding is on from the start where
-  /// a bus number is given, off otherwise. Errors: kInternal for misaligned or too high windows.
-  Status set_power_on_setup(const BridgeSetup& setup);
+  /// Takes it away; with the last one the slot is empty and the link down. When this has returned
+  /// success, the function is not called through the port any more and no call is in flight: it may
+  /// take as long as an access does, a reset too. No lock held that the function takes. Errors:
+  /// kInternal if nothing is there, and inside of an access; nothing is changed then.
+  Status detach(std::uint8_t devfn);
   /// Told of secondary bus resets and of a disabled link, which resets what is behind it just the
-  /// same (7.5.3.7). Called without any lock held.
-  void set_listener(SecondaryBusListener* listener) { listener_ = listener; }
-
-  // Any thread.
+  /// same (7.5.3.7); nullptr: nobody. Called on a vCPU thread without any lock held. When this has
+  /// returned success, the one before is not called any more. Locks and errors: as detach().
+  Status set_listener(SecondaryBusListener* listener);
+  /// Bus numbers and windows at power-on, restored by reset(). Decoding is on from the start where
+  /// a bus number is given, off otherwise. While the machine is built: takes effect at once.
+  /// Errors: kInternal for misaligned or too high windows.
+  Status set_power_on_setup(const BridgeSetup& setup);
 
   std::string_view name() const override { return config_.name; }
   std::uint32_t config_read(std::uint16_t offset) override;
@@ -91,10 +109,9 @@ class RootPort : public PciFunction, public Resettable, public Inspectable, publ
   /// which is what an unprogrammed port holds.
   bool claims_bus(std::uint8_t bus) const;
   /// The function that answers configuration requests for (bus, devfn), or nullptr: the bus is not
-  /// the secondary one, the link is down (reset, disabled) or nothing is there.
-  PciFunction* route(std::uint8_t bus, std::uint8_t devfn) const;
-  /// True if the range lies in an open memory window and Command enables memory.
-  bool forwards(GuestRange range);
+  /// the secondary one, the link is down (reset, disabled) or nothing is there. It stays usable
+  /// until the Route goes.
+  Route route(std::uint8_t bus, std::uint8_t devfn) const;
 
   /// Back to the power-on setup. What is attached survives, and so does the listener, which is not
   /// told: the machine resets the devices itself.
@@ -108,28 +125,28 @@ class RootPort : public PciFunction, public Resettable, public Inspectable, publ
 
  private:
   explicit RootPort(RootPortConfig config) : config_(std::move(config)) {}
-  Status define();
-  void define_header();
-  Status define_power_management();
-  Status define_express();
-  void define_link();
-  Status define_subsystem();
-  void define_bus_numbers(const BridgeSetup& setup);
-  void define_windows(const BridgeSetup& setup);
-  bool link_up() const;
-  bool apply_side_effects(std::uint16_t offset, const ConfigSpace::Change& change);
-  void publish();
-  std::optional<GuestRange> memory_window() const;
-  std::optional<GuestRange> prefetchable_window() const;
+  Status define() GPUVM_EXCLUDES(mutex_);
+  void define_header() GPUVM_REQUIRES(mutex_);
+  Status define_power_management() GPUVM_REQUIRES(mutex_);
+  Status define_express() GPUVM_REQUIRES(mutex_);
+  void define_link() GPUVM_REQUIRES(mutex_);
+  void define_presence() GPUVM_REQUIRES(mutex_);
+  Status define_subsystem() GPUVM_REQUIRES(mutex_);
+  void define_bus_numbers(const BridgeSetup& setup) GPUVM_REQUIRES(mutex_);
+  void define_windows(const BridgeSetup& setup) GPUVM_REQUIRES(mutex_);
+  bool link_up() const GPUVM_REQUIRES(mutex_);
+  bool apply_side_effects(std::uint16_t offset, const ConfigSpace::Change& change)
+      GPUVM_REQUIRES(mutex_);
+  void publish() GPUVM_REQUIRES(mutex_);
+  Status change_behind(const std::function<Status(Behind&)>& change);
 
   const RootPortConfig config_;
-  std::array<PciFunction*, pci::kFunctionsPerDevice> functions_{};
-  bool present_ = false;  ///< something is attached
-  SecondaryBusListener* listener_ = nullptr;
-  mutable std::mutex mutex_;
-  ConfigSpace space_;  ///< guarded by mutex_; all guest-visible state
-  std::uint16_t power_ = 0;
+  std::uint16_t power_ = 0;  ///< offset of the capability; as express_ unchanged after create()
   std::uint16_t express_ = 0;
+  Published<Behind> behind_;
+  mutable Mutex mutex_;
+  ConfigSpace space_ GPUVM_GUARDED_BY(mutex_);     ///< all guest-visible state
+  bool present_ GPUVM_GUARDED_BY(mutex_) = false;  ///< something is attached
   /// Secondary bus, subordinate bus << 8, link up << 16: a copy from space_ for lock-free routing.
   std::atomic<std::uint32_t> routing_{0};
 };

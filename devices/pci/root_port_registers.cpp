@@ -56,10 +56,13 @@ Status RootPort::define() {
                 config_.slot, config_.device, config_.function, config_.link.speed,
                 config_.link.width, config_.max_payload_code);
   }
-  define_header();
-  TRY(define_power_management());
-  TRY(define_express());
-  TRY(define_subsystem());
+  {
+    const MutexLock lock(mutex_);
+    define_header();
+    TRY(define_power_management());
+    TRY(define_express());
+    TRY(define_subsystem());
+  }
   return set_power_on_setup({});
 }
 
@@ -124,7 +127,6 @@ Status RootPort::define_express() {
   return {};
 }
 
-/// The link's and the slot's registers; depends on whether something is attached.
 void RootPort::define_link() {
   const std::uint32_t speed = config_.link.speed;
   const std::uint32_t width = static_cast<std::uint32_t>(config_.link.width)
@@ -138,15 +140,8 @@ void RootPort::define_link() {
                  .size = 2,
                  .writable = pci::kLinkControlDisable | pci::kLinkControlCommonClock |
                              pci::kLinkControlExtendedSynch});
-  space_.define({.offset = at(express_, pci::kExpressLinkStatus),
-                 .size = 2,
-                 .reset_value = pci::kLinkStatusSlotClock |
-                                (present_ ? speed | width | pci::kLinkStatusActive : 0U)});
   space_.define({.offset = at(express_, pci::kExpressSlotCapabilities),
                  .reset_value = static_cast<std::uint32_t>(config_.slot) << pci::kSlotNumberShift});
-  space_.define({.offset = at(express_, pci::kExpressSlotStatus),
-                 .size = 2,
-                 .reset_value = present_ ? pci::kSlotStatusPresent : 0U});
   // Supported Link Speeds, bits 7:1: this one and all below (7.5.3.18).
   space_.define({.offset = at(express_, pci::kExpressLinkCapabilities2),
                  .reset_value = ((1U << speed) - 1) << 1});
@@ -154,6 +149,22 @@ void RootPort::define_link() {
                  .size = 2,
                  .reset_value = speed,
                  .writable = 0xf});  // target speed (7.5.3.19)
+  define_presence();
+}
+
+/// The registers of link and slot that depend on whether something is attached; a guest cannot
+/// write them.
+void RootPort::define_presence() {
+  const std::uint32_t speed = config_.link.speed;
+  const std::uint32_t width = static_cast<std::uint32_t>(config_.link.width)
+                              << pci::kLinkWidthShift;
+  space_.define({.offset = at(express_, pci::kExpressLinkStatus),
+                 .size = 2,
+                 .reset_value = pci::kLinkStatusSlotClock |
+                                (present_ ? speed | width | pci::kLinkStatusActive : 0U)});
+  space_.define({.offset = at(express_, pci::kExpressSlotStatus),
+                 .size = 2,
+                 .reset_value = present_ ? pci::kSlotStatusPresent : 0U});
 }
 
 Status RootPort::define_subsystem() {
@@ -172,6 +183,7 @@ Status RootPort::set_power_on_setup(const BridgeSetup& setup) {
     return fail(ErrorKind::kInternal, "Invalid bus numbers or windows for root port {}",
                 config_.name);
   }
+  const MutexLock lock(mutex_);
   define_bus_numbers(setup);
   define_windows(setup);
   publish();
@@ -201,11 +213,13 @@ void RootPort::define_windows(const BridgeSetup& setup) {
   // 16-bit I/O addressing (7.5.1.3.6): the low nibbles read 0. The registers exist even where no
   // device needs I/O: a closed window costs a guest fewer accesses than probing for an absent one.
   const auto io_edge = [this](std::uint16_t offset, std::uint32_t bits) {
+    mutex_.assert_held();
     space_.define({.offset = offset, .size = 1, .reset_value = bits, .writable = 0xf0});
   };
   io_edge(pci::kIoBase, base_bits(setup.io, 8, 0xf0));
   io_edge(pci::kIoLimit, limit_bits(setup.io, 8, 0xf0));
   const auto edge = [this](std::uint16_t offset, std::uint32_t bits, std::uint32_t type) {
+    mutex_.assert_held();
     space_.define({.offset = offset, .size = 2, .reset_value = bits | type, .writable = 0xfff0});
   };
   edge(pci::kMemoryBase, base_bits(setup.memory, 16, 0xfff0), 0);

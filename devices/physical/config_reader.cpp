@@ -6,11 +6,10 @@
 #include "devices/pci/pci_spec.hpp"
 
 namespace gpuvm {
-namespace {
 
-constexpr std::uint8_t kHeaderTypeMask = 0x7f;
-
-}  // namespace
+ConfigDwordReader config_dword_reader(PhysicalDevice& device) {
+  return [&device](std::uint16_t offset) { return read_config<std::uint32_t>(device, offset); };
+}
 
 Result<std::vector<std::byte>> read_physical_config(PhysicalDevice& device) {
   const auto size =
@@ -25,12 +24,12 @@ Result<std::vector<std::byte>> read_physical_config(PhysicalDevice& device) {
       store_le(dword, 0);
     }
   }
-  const auto vendor = load_at<std::uint16_t>(config, pci::kVendorId).value_or(0xffff);
-  if (vendor == 0xffff) {
+  const auto vendor = load_at<std::uint16_t>(config, pci::kVendorId).value_or(pci::kNoVendor);
+  if (vendor == pci::kNoVendor) {
     return fail(ErrorKind::kHost,
                 "Device {} does not answer (vendor id ffff); power-cycle the host", device.name());
   }
-  if ((load_at<std::uint8_t>(config, pci::kHeaderType).value_or(0) & kHeaderTypeMask) != 0) {
+  if ((load_at<std::uint8_t>(config, pci::kHeaderType).value_or(0) & pci::kHeaderLayoutMask) != 0) {
     return fail(ErrorKind::kConfig, "Device {} is a bridge; pass through the devices behind it",
                 device.name());
   }

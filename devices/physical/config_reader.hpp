@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "devices/pci/capability_chain.hpp"
 #include "devices/physical/physical_device.hpp"
 #include "vmm/base/bytes.hpp"
 
@@ -16,6 +17,9 @@ namespace gpuvm {
 /// The whole configuration space, by dwords: what cannot be read past the header is zero. Errors:
 /// kHost (no answer), kConfig (a bridge).
 Result<std::vector<std::byte>> read_physical_config(PhysicalDevice& device);
+
+/// The device's registers for a walk of its capabilities; it must outlive what is returned.
+ConfigDwordReader config_dword_reader(PhysicalDevice& device);
 
 /// One register of configuration space. Errors: those of PhysicalDevice::read().
 template <class T>

@@ -31,7 +31,7 @@ AcpiPm::AcpiPm(MachineRequests requests, InterruptPins& pins, Clock clock, std::
       start_(clock_()) {}
 
 void AcpiPm::press_power_button() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   ++button_presses_;
   state_.status |= kPm1PowerButton;
   update_sci();
@@ -45,7 +45,7 @@ IoStatus AcpiPm::read(std::uint64_t offset, std::span<std::byte> out) {
   if (offset >= kPortCount || out.size() > kPortCount - offset) {
     return IoStatus::kInvalidSize;
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   update_timer_status();
   const auto bytes = image();
   std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
@@ -58,7 +58,7 @@ IoStatus AcpiPm::write(std::uint64_t offset, std::span<const std::byte> in) {
   }
   bool power_off = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     update_timer_status();
     for (std::uint64_t reg = offset & ~std::uint64_t{1}; reg < offset + in.size(); reg += 2) {
       std::uint16_t value = 0;
@@ -91,14 +91,14 @@ aml::Terms AcpiPm::acpi() const {
 }
 
 void AcpiPm::reset() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   state_ = State{};
   state_.seen_timer_halves = timer_ticks() >> 31;
   update_sci();
 }
 
 void AcpiPm::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.hex("pm1_status", state_.status);
   node.hex("pm1_enable", state_.enable);
   node.hex("pm1_control", state_.control | kPm1SciEnable);
@@ -122,7 +122,6 @@ void AcpiPm::update_timer_status() {
   }
 }
 
-/// Holds the lock.
 void AcpiPm::update_sci() {
   const bool level = (state_.status & state_.enable) != 0;
   if (level != sci_) {

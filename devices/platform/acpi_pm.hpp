@@ -11,12 +11,12 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 
 #include "firmware/acpi/acpi_source.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/interrupts.hpp"
 #include "vmm/bus/io_handler.hpp"
 #include "vmm/bus/lifecycle.hpp"
@@ -85,12 +85,13 @@ class AcpiPm : public IoHandler, public AcpiSource, public Resettable, public In
   };
 
   std::uint64_t timer_ticks() const;
-  void update_timer_status();
-  void update_sci();
-  void write_register(std::uint64_t offset, std::uint16_t value, std::uint16_t mask);
+  void update_timer_status() GPUVM_REQUIRES(mutex_);
+  void update_sci() GPUVM_REQUIRES(mutex_);
+  void write_register(std::uint64_t offset, std::uint16_t value, std::uint16_t mask)
+      GPUVM_REQUIRES(mutex_);
   /// True if the write asks for soft off.
-  bool write_control(std::uint16_t value, std::uint16_t mask);
-  std::array<std::byte, kPortCount> image() const;
+  bool write_control(std::uint16_t value, std::uint16_t mask) GPUVM_REQUIRES(mutex_);
+  std::array<std::byte, kPortCount> image() const GPUVM_REQUIRES(mutex_);
 
   const MachineRequests requests_;
   InterruptPins& pins_;
@@ -98,10 +99,10 @@ class AcpiPm : public IoHandler, public AcpiSource, public Resettable, public In
   const std::uint8_t s5_type_;
   const std::chrono::nanoseconds start_;
   log::RateLimit limit_;
-  mutable std::mutex mutex_;  ///< guards what follows
-  State state_;
-  bool sci_ = false;
-  std::uint64_t button_presses_ = 0;
+  mutable Mutex mutex_;
+  State state_ GPUVM_GUARDED_BY(mutex_);
+  bool sci_ GPUVM_GUARDED_BY(mutex_) = false;
+  std::uint64_t button_presses_ GPUVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gpuvm

@@ -33,7 +33,7 @@ IoStatus DebugConsolePort::read(std::uint64_t, std::span<std::byte> out) {
 }
 
 IoStatus DebugConsolePort::write(std::uint64_t, std::span<const std::byte> in) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const std::byte byte : in) {
     line_ += static_cast<char>(byte);
     if (byte == std::byte{'\n'} || line_.size() >= kLongestLine) {

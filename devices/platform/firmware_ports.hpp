@@ -8,11 +8,11 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/bus/io_handler.hpp"
@@ -42,11 +42,11 @@ class DebugConsolePort : public IoHandler, public Inspectable {
  private:
   explicit DebugConsolePort(UniqueFd fd) : fd_(std::move(fd)) {}
   /// Lines are written whole: an exit per byte is enough.
-  void flush_line();
+  void flush_line() GPUVM_REQUIRES(mutex_);
 
   const UniqueFd fd_;
-  std::mutex mutex_;  ///< guards line_
-  std::string line_;
+  Mutex mutex_;
+  std::string line_ GPUVM_GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> bytes_{0};
 };
 

@@ -14,7 +14,10 @@ Result<std::unique_ptr<FlashDevice>> FlashDevice::create(std::span<const std::by
   auto array = TRY(MappedRegion::create({.size = contents.size()}));
   std::copy(contents.begin(), contents.end(), array.bytes().begin());
   std::unique_ptr<FlashDevice> flash(new FlashDevice(std::move(array), at, store, slots));
-  TRY_CONTEXT(flash->show(), "Flash");
+  {
+    const MutexLock lock(flash->mutex_);
+    TRY_CONTEXT(flash->show(), "Flash");
+  }
   return flash;
 }
 
@@ -36,7 +39,7 @@ Status FlashDevice::show() {
 }
 
 IoStatus FlashDevice::read(std::uint64_t offset, std::span<std::byte> out) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i] = static_cast<std::byte>(chip_.read(offset + i));
   }
@@ -47,7 +50,7 @@ IoStatus FlashDevice::write(std::uint64_t offset, std::span<const std::byte> in)
   if (in.size() != 1) {
     return IoStatus::kInvalidSize;
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   chip_.write(offset, std::to_integer<std::uint8_t>(in[0]));
   if (const auto shown = show(); !shown && limit_.allow()) {
     log::error("Flash: {}; the guest reads it with an exit each time", shown.error().to_string());
@@ -56,7 +59,7 @@ IoStatus FlashDevice::write(std::uint64_t offset, std::span<const std::byte> in)
 }
 
 void FlashDevice::reset() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   chip_.reset();
   if (const auto shown = show(); !shown) {
     log::error("Flash: {}", shown.error().to_string());
@@ -64,7 +67,7 @@ void FlashDevice::reset() {
 }
 
 void FlashDevice::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.hex("address", at_.value());
   chip_.inspect(node);
 }

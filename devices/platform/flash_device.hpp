@@ -5,11 +5,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 
 #include "devices/platform/cfi_flash.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/mapped_region.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/io_handler.hpp"
 #include "vmm/bus/lifecycle.hpp"
 #include "vmm/bus/memory_slots.hpp"
@@ -36,15 +36,15 @@ class FlashDevice : public IoHandler, public Resettable, public Inspectable {
 
  private:
   FlashDevice(MappedRegion array, GuestAddress at, FlashStore& store, MemorySlots& slots);
-  Status show();
+  Status show() GPUVM_REQUIRES(mutex_);
 
   const MappedRegion array_;
   const GuestAddress at_;
   MemorySlots& slots_;
   log::RateLimit limit_;
-  mutable std::mutex mutex_;  ///< guards what follows, and writes to array_
-  CfiFlash chip_;
-  SlotId slot_ = 0;  ///< 0 while the chip does not show its array
+  mutable Mutex mutex_;  ///< also for writes to array_
+  CfiFlash chip_ GPUVM_GUARDED_BY(mutex_);
+  SlotId slot_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< 0 while the chip does not show its array
 };
 
 }  // namespace gpuvm

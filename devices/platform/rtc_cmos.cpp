@@ -29,7 +29,7 @@ RtcCmos::RtcCmos(Options options, InterruptPins& pins)
       clock_(options_.memory, options_.now()) {}
 
 void RtcCmos::timer_expired() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   armed_.reset();
   update_interrupt(options_.now());
 }
@@ -41,7 +41,7 @@ IoStatus RtcCmos::read(std::uint64_t offset, std::span<std::byte> out) {
   if (offset != 1) {
     return IoStatus::kInvalidRegister;  // the index is write-only on a PC
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto now = options_.now();
   out[0] = std::byte{clock_.read(index_, now)};
   if (index_ == Mc146818::kRegisterC) {
@@ -58,7 +58,7 @@ IoStatus RtcCmos::write(std::uint64_t offset, std::span<const std::byte> in) {
     return IoStatus::kInvalidRegister;
   }
   const auto value = std::to_integer<std::uint8_t>(in[0]);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (offset == 0) {
     index_ = value & 0x7f;  // bit 7 masks the NMI, which nothing here raises
     return IoStatus::kOk;
@@ -82,7 +82,7 @@ aml::Terms RtcCmos::acpi() const {
 }
 
 void RtcCmos::reset() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto now = options_.now();
   clock_.reset(now);
   index_ = 0;
@@ -90,14 +90,13 @@ void RtcCmos::reset() {
 }
 
 void RtcCmos::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto offset = std::chrono::duration_cast<std::chrono::seconds>(clock_.offset()).count();
   node.field("guest_minus_host_seconds", fmt::format("{}", offset));
   node.field("interrupts_delivered", static_cast<bool>(options_.arm_timer));
   node.field("interrupt", line_);
 }
 
-/// Holds the lock.
 void RtcCmos::update_interrupt(std::chrono::nanoseconds now) {
   if (!options_.arm_timer) {
     return;

@@ -13,13 +13,13 @@
 
 #include <chrono>
 #include <functional>
-#include <mutex>
 #include <optional>
 
 #include "devices/platform/mc146818.hpp"
 #include "firmware/acpi/acpi_source.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/interrupts.hpp"
 #include "vmm/bus/io_handler.hpp"
 #include "vmm/bus/lifecycle.hpp"
@@ -59,15 +59,16 @@ class RtcCmos : public IoHandler, public AcpiSource, public Resettable, public I
   void inspect(InspectNode& node) const override;
 
  private:
-  void update_interrupt(std::chrono::nanoseconds now);
+  void update_interrupt(std::chrono::nanoseconds now) GPUVM_REQUIRES(mutex_);
 
-  Options options_;
+  const Options options_;
   InterruptPins& pins_;
-  mutable std::mutex mutex_;  ///< guards what follows
-  Mc146818 clock_;
-  std::uint8_t index_ = 0;
-  bool line_ = false;
-  std::optional<std::chrono::nanoseconds> armed_;  ///< host time that was asked for
+  mutable Mutex mutex_;
+  Mc146818 clock_ GPUVM_GUARDED_BY(mutex_);
+  std::uint8_t index_ GPUVM_GUARDED_BY(mutex_) = 0;
+  bool line_ GPUVM_GUARDED_BY(mutex_) = false;
+  /// Host time that was asked for.
+  std::optional<std::chrono::nanoseconds> armed_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

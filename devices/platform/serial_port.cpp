@@ -8,7 +8,7 @@
 namespace gpuvm {
 
 std::size_t SerialPort::receive(std::span<const std::byte> bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::size_t taken = uart_.receive(bytes);
   counters_.received += taken;
   input_refused_ = input_refused_ || taken < bytes.size();
@@ -25,7 +25,7 @@ IoStatus SerialPort::read(std::uint64_t offset, std::span<std::byte> out) {
   }
   bool ready = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     out[0] = std::byte{uart_.read(static_cast<unsigned>(offset))};
     update_interrupt();
     ready = take_input_ready();
@@ -45,7 +45,7 @@ IoStatus SerialPort::write(std::uint64_t offset, std::span<const std::byte> in) 
   }
   bool ready = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto output =
         uart_.write(static_cast<unsigned>(offset), std::to_integer<std::uint8_t>(in[0]));
     if (output.has_value()) {
@@ -75,7 +75,7 @@ aml::Terms SerialPort::acpi() const {
 void SerialPort::reset() {
   bool ready = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     uart_.reset();
     update_interrupt();
     ready = take_input_ready();
@@ -86,7 +86,7 @@ void SerialPort::reset() {
 }
 
 void SerialPort::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.field("transmitted", counters_.transmitted);
   node.field("received", counters_.received);
   node.field("interrupts", counters_.interrupts);
@@ -98,7 +98,6 @@ void SerialPort::inspect(InspectNode& node) const {
   node.field("interrupt", line_);
 }
 
-/// Holds the lock.
 void SerialPort::update_interrupt() {
   const bool retrigger = uart_.take_retrigger();
   const bool level = uart_.interrupt_line();
@@ -113,7 +112,7 @@ void SerialPort::update_interrupt() {
   }
 }
 
-/// Holds the lock. Half the queue must be free, so that the host is not woken for every byte.
+/// Half the queue must be free, so that the host is not woken for every byte.
 bool SerialPort::take_input_ready() {
   const bool room = uart_.receive_space() >= Uart16550::kQueueSize / 2;
   return room && std::exchange(input_refused_, false);

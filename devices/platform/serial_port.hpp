@@ -9,13 +9,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <mutex>
 
 #include "devices/platform/console_sink.hpp"
 #include "devices/platform/uart16550.hpp"
 #include "firmware/acpi/acpi_source.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/interrupts.hpp"
 #include "vmm/bus/io_handler.hpp"
 #include "vmm/bus/lifecycle.hpp"
@@ -33,8 +33,8 @@ class SerialPort : public IoHandler, public AcpiSource, public Resettable, publi
   /// Both must outlive this.
   SerialPort(ConsoleSink& sink, InterruptPins& pins) : sink_(sink), pins_(pins) {}
 
-  /// Called, from a vCPU thread, when receive() had refused bytes and there is room again; must not
-  /// call back into this object. Set before vCPUs run.
+  /// Called, without a lock and from a vCPU thread or reset()'s, when receive() had refused bytes
+  /// and there is room again. Set before vCPUs run.
   void set_input_ready(std::function<void()> input_ready) { input_ready_ = std::move(input_ready); }
 
   /// Bytes typed on the host; returns how many were taken. Any thread.
@@ -58,17 +58,17 @@ class SerialPort : public IoHandler, public AcpiSource, public Resettable, publi
     std::uint64_t interrupts = 0;
   };
 
-  void update_interrupt();
-  bool take_input_ready();
+  void update_interrupt() GPUVM_REQUIRES(mutex_);
+  bool take_input_ready() GPUVM_REQUIRES(mutex_);
 
   ConsoleSink& sink_;
   InterruptPins& pins_;
-  std::function<void()> input_ready_;
-  mutable std::mutex mutex_;  ///< guards what follows, and keeps output and pin changes in order
-  Uart16550 uart_;
-  bool line_ = false;           ///< as the pin was last driven
-  bool input_refused_ = false;  ///< the host waits for input_ready_
-  Counters counters_;
+  std::function<void()> input_ready_;  ///< unchanged once vCPUs run
+  mutable Mutex mutex_;                ///< also keeps output and pin changes in order
+  Uart16550 uart_ GPUVM_GUARDED_BY(mutex_);
+  bool line_ GPUVM_GUARDED_BY(mutex_) = false;           ///< as the pin was last driven
+  bool input_refused_ GPUVM_GUARDED_BY(mutex_) = false;  ///< the host waits for input_ready_
+  Counters counters_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

@@ -2,7 +2,7 @@
 #include "devices/virtio/block_device.hpp"
 
 #include <algorithm>
-#include <vector>
+#include <array>
 
 #include "vmm/base/bytes.hpp"
 
@@ -45,11 +45,12 @@ BlockDevice::BlockDevice(std::string name, std::string_view id, Disk& disk)
     : name_(std::move(name)),
       id_(id.substr(0, virtio_block::kIdSize)),
       disk_(disk),
-      identity_(identity_of(disk.geometry())) {
+      identity_(identity_of(disk.geometry())),
+      sectors_(disk.geometry().size / virtio_block::kSectorSize) {
   const auto put = [this](std::size_t offset, std::size_t size, std::uint64_t value) {
-    store_le(std::span(config_).subspan(offset, size), value);
+    config_.define(offset, size, value);
   };
-  put(virtio_block::kCapacity, 8, disk.geometry().size / virtio_block::kSectorSize);
+  put(virtio_block::kCapacity, 8, sectors_);
   put(virtio_block::kSegmentMax, 4, kQueueSize - 2);  // header and status take two
   put(virtio_block::kBlockSize, 4, disk.geometry().block_size);
   if (!disk.geometry().read_only) {
@@ -62,27 +63,29 @@ BlockDevice::BlockDevice(std::string name, std::string_view id, Disk& disk)
   }
 }
 
-void BlockDevice::read_config(std::uint64_t offset, std::span<std::byte> out) const {
-  const auto source = std::span(config_).subspan(offset, out.size());
-  std::copy(source.begin(), source.end(), out.begin());
-}
-
 void BlockDevice::start(std::uint64_t features) {
   write_through_ = (features & virtio_block::kFeatureFlush) == 0;
 }
 
-Result<std::uint32_t> BlockDevice::execute(std::size_t, DescriptorChain& chain) {
+void BlockDevice::resize(std::uint64_t size) {
+  const std::uint64_t sectors = size / virtio_block::kSectorSize;
+  sectors_.store(sectors, std::memory_order_relaxed);
+  config_.change(virtio_block::kCapacity, 8, sectors);
+}
+
+Result<Execution> BlockDevice::execute(QueueRequest& request) {
+  DescriptorChain& chain = request.chain;
   std::byte* const status = chain.writable.take_last();
   RequestHeader header;
   if (status == nullptr || !take_value(chain.readable, header)) {
-    return fail(ErrorKind::kConfig, "A block request has no header or no status");
+    return fail(ErrorKind::kGuest, "A block request has no header or no status");
   }
   const Outcome outcome = run(header, chain);
   *status = static_cast<std::byte>(outcome.status);
   // 2.7.8.2: the first so many bytes are written; the status counts where nothing is missing
   // before.
   const bool complete = outcome.written == chain.writable.size();
-  return static_cast<std::uint32_t>(outcome.written + (complete ? 1U : 0U));
+  return Execution::done(static_cast<std::uint32_t>(outcome.written + (complete ? 1U : 0U)));
 }
 
 BlockDevice::Outcome BlockDevice::run(const RequestHeader& header, DescriptorChain& chain) {
@@ -104,7 +107,7 @@ BlockDevice::Outcome BlockDevice::run(const RequestHeader& header, DescriptorCha
 }
 
 bool BlockDevice::inside(std::uint64_t sector, std::uint64_t sectors) const {
-  const std::uint64_t capacity = disk_.geometry().size / virtio_block::kSectorSize;
+  const std::uint64_t capacity = sectors_.load(std::memory_order_relaxed);
   return sector <= capacity && sectors <= capacity - sector;
 }
 
@@ -166,7 +169,9 @@ BlockDevice::Outcome BlockDevice::change_ranges(RequestType type, GuestBuffer& d
       data.size() / virtio_block::kRangeSegmentSize > most_segments) {
     return {.status = RequestStatus::kIoError};
   }
-  std::vector<RangeSegment> ranges(data.size() / virtio_block::kRangeSegmentSize);
+  std::array<RangeSegment, kMaxDiscardSegments> storage;
+  const auto ranges = std::span(storage).first(data.size() / virtio_block::kRangeSegmentSize);
+  static_assert(kMaxZeroSegments <= kMaxDiscardSegments);
   for (auto& range : ranges) {
     take_value(data, range);
     if ((range.flags & ~(zero ? virtio_block::kRangeUnmap : 0U)) != 0) {
@@ -205,13 +210,13 @@ void BlockDevice::inspect(InspectNode& node) const {
   const auto field = [&node](std::string_view key, const std::atomic<std::uint64_t>& counter) {
     node.field(key, counter.load(std::memory_order_relaxed));
   };
-  node.field("size", disk_.geometry().size);
-  node.field("read-only", disk_.geometry().read_only);
+  node.field("size", sectors_.load(std::memory_order_relaxed) * virtio_block::kSectorSize);
+  node.field("read_only", disk_.geometry().read_only);
   field("reads", counters_.reads);
   field("writes", counters_.writes);
   field("flushes", counters_.flushes);
-  field("bytes read", counters_.bytes_read);
-  field("bytes written", counters_.bytes_written);
+  field("bytes_read", counters_.bytes_read);
+  field("bytes_written", counters_.bytes_written);
   field("errors", counters_.errors);
 }
 

@@ -2,22 +2,20 @@
 // BlockDevice: virtio-blk (VIRTIO 1.2, 5.2) over a Disk. Requests are carried out one after the
 // other, so a flush covers all that came before it. Data goes straight between the disk and guest
 // memory. Whatever goes wrong with a disk ends as VIRTIO_BLK_S_IOERR in the guest.
-// Missing: several queues, requests in parallel, topology, secure erase, a disk that changes its
-// size.
+// Missing: several queues, requests in parallel, topology, secure erase.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <string>
 
 #include "devices/virtio/block_spec.hpp"
 #include "devices/virtio/disk.hpp"
-#include "devices/virtio/virtio_device.hpp"
+#include "devices/virtio/request_device.hpp"
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
 
-class BlockDevice : public VirtioDevice {
+class BlockDevice : public RequestDevice {
  public:
   static constexpr std::uint16_t kQueueSize = 256;
   /// Most sectors and segments of one request of each kind.
@@ -32,9 +30,15 @@ class BlockDevice : public VirtioDevice {
 
   std::string_view name() const override { return name_; }
   const Identity& identity() const override { return identity_; }
-  void read_config(std::uint64_t offset, std::span<std::byte> out) const override;
+  DeviceConfig& config() override { return config_; }
   void start(std::uint64_t features) override;
-  Result<std::uint32_t> execute(std::size_t queue, DescriptorChain& chain) override;
+  Result<Execution> execute(QueueRequest& request) override;
+
+  /// The disk has another size, in bytes, from now on: requests past it are errors, and the driver
+  /// is told (5.2.4: capacity). A disk that shrinks does so after this. Any thread, one at a
+  /// time, also while the guest runs.
+  void resize(std::uint64_t size);
+
   void inspect(InspectNode& node) const override;
 
  private:
@@ -58,7 +62,8 @@ class BlockDevice : public VirtioDevice {
   const std::string id_;
   Disk& disk_;
   const Identity identity_;
-  std::array<std::byte, virtio_block::kConfigSize> config_{};
+  DeviceConfig config_{virtio_block::kConfigSize};
+  std::atomic<std::uint64_t> sectors_;
   bool write_through_ = true;  ///< the driver cannot flush: each write is made stable (5.2.6.2)
 
   struct Counters {

@@ -246,7 +246,7 @@ void CommonConfig::inspect(InspectNode& node) const {
   node.hex("features", state_.driver_features);
   for (std::size_t i = 0; i < state_.queues.size(); ++i) {
     const Queue& queue = state_.queues[i];
-    auto& child = node.child(fmt::format("queue-{}", i));
+    auto& child = node.child(fmt::format("queue_{}", i));
     child.field("enabled", queue.enabled);
     child.field("size", std::uint64_t{queue.size});
     child.hex("vector", queue.vector);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // CommonConfig: the common configuration structure of the PCI transport (VIRTIO 1.2, 4.1.4.3) with
 // the rules of device status and feature negotiation (2.1, 2.2, 3.1) as a pure register machine.
-// What a write asks of the device comes back as an Effect. The configuration of gpuvm's devices
-// never changes, so config_generation is 0.
+// What a write asks of the device comes back as an Effect. Two registers are its owner's to know
+// and read as 0 or without it here: config_generation, and DEVICE_NEEDS_RESET in the status.
 #pragma once
 
 #include <cstddef>

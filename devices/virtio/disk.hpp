@@ -24,7 +24,7 @@ class Disk {
     bool read_only = false;
   };
   virtual ~Disk() = default;
-  /// Never changes.
+  /// As it was opened: never changes. BlockDevice::resize() is told of what comes later.
   virtual const Geometry& geometry() const = 0;
   /// All of the pieces, or an error; they may lie in guest memory.
   virtual Status read(std::uint64_t offset, std::span<const iovec> pieces) = 0;

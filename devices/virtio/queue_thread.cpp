@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <system_error>
 
@@ -12,7 +13,7 @@
 namespace gpuvm {
 namespace {
 
-/// Empties a doorbell; how often it rang does not matter.
+/// Empties an eventfd; how often it was signalled does not matter.
 void drain(int event_fd) {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = ::read(event_fd, &count, sizeof count);
@@ -21,18 +22,16 @@ void drain(int event_fd) {
 }  // namespace
 
 Result<std::unique_ptr<QueueThread>> QueueThread::create(Options options) {
+  options.name.resize(std::min<std::size_t>(options.name.size(), 15));
   auto stop = TRY(EventFd::create());
   return std::unique_ptr<QueueThread>(new QueueThread(std::move(options), std::move(stop)));
 }
 
-Status QueueThread::start() {
-  if (started()) {
-    return {};
-  }
+Status QueueThread::start(std::vector<int> events) {
   try {
-    thread_ = std::thread([this] {
+    thread_ = std::thread([this, events = std::move(events)] {
       enter_background_thread(options_.name);
-      run();
+      run(events);
     });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost, "Cannot start the thread {}: {}", options_.name, error.what());
@@ -41,7 +40,7 @@ Status QueueThread::start() {
 }
 
 void QueueThread::stop() {
-  if (!started()) {
+  if (!thread_.joinable()) {
     return;
   }
   stopping_.store(true, std::memory_order_relaxed);
@@ -51,22 +50,23 @@ void QueueThread::stop() {
   stopping_.store(false, std::memory_order_relaxed);
 }
 
-void QueueThread::run() {
-  std::vector<pollfd> events;
-  for (const int doorbell : options_.doorbells) {
-    events.push_back({.fd = doorbell, .events = POLLIN, .revents = POLLIN});
+void QueueThread::run(const std::vector<int>& events) {
+  std::vector<pollfd> polled;
+  const short at_first = options_.looks_first ? POLLIN : 0;
+  for (const int event : events) {
+    polled.push_back({.fd = event, .events = POLLIN, .revents = at_first});
   }
-  events.push_back({.fd = stop_.fd(), .events = POLLIN, .revents = 0});
+  polled.push_back({.fd = stop_.fd(), .events = POLLIN, .revents = 0});
   while (!stopping()) {
-    for (std::size_t queue = 0; queue < options_.doorbells.size(); ++queue) {
-      if (events[queue].revents != 0) {
-        drain(events[queue].fd);
-        if (!options_.serve(queue)) {
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      if (polled[i].revents != 0) {
+        drain(events[i]);
+        if (!options_.serve(i)) {
           return;
         }
       }
     }
-    ::poll(events.data(), events.size(), -1);  // signals are blocked, so it fails never
+    ::poll(polled.data(), polled.size(), -1);  // signals are blocked, so it fails never
   }
 }
 

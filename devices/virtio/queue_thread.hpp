@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// QueueThread: the thread on which a virtio device serves its queues, so that no vCPU ever waits
-// for a device's work. It sleeps until a doorbell rings.
+// QueueThread: a thread that sleeps until an eventfd of several is signalled, and serves what it
+// stands for: the queues of a virtio device, whose work no vCPU then does. Whoever stops it waits
+// for the work at hand.
 #pragma once
 
 #include <atomic>
@@ -15,33 +16,34 @@
 
 namespace gpuvm {
 
+/// start() and stop() are called one at a time.
 class QueueThread {
  public:
   struct Options {
-    std::string name;                 ///< of the thread, at most 15 characters
-    std::vector<int> doorbells = {};  ///< eventfds, one for each queue
-    /// Serves one queue; false: the thread is to end. Long work looks at stopping().
-    std::function<bool(std::size_t queue)> serve;
+    std::string name;  ///< of the thread; its first 15 characters are shown
+    /// Serves what an eventfd stands for, by its place in start(); false: the thread is to end.
+    /// Long work looks at stopping().
+    std::function<bool(std::size_t event)> serve;
+    bool looks_first = true;  ///< serves everything once, signalled or not, when it starts
   };
-  /// The doorbells must outlive this. Errors: kHost.
+  /// Errors: kHost.
   static Result<std::unique_ptr<QueueThread>> create(Options options);
   ~QueueThread() { stop(); }
   QueueThread(const QueueThread&) = delete;
   QueueThread& operator=(const QueueThread&) = delete;
 
-  /// Serves every queue once, then those whose doorbells ring. Does nothing when started.
-  /// Errors: kHost: this process may have no more threads.
-  Status start();
+  /// The eventfds must outlive it. Only when it is stopped. Errors: kHost: this process may have no
+  /// more threads.
+  Status start(std::vector<int> events);
   /// Returns when serve() has, and is not called any more. Does nothing when stopped.
   void stop();
-  bool started() const { return thread_.joinable(); }
   /// True while stop() waits. Any thread.
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
  private:
   QueueThread(Options options, EventFd stop)
       : options_(std::move(options)), stop_(std::move(stop)) {}
-  void run();
+  void run(const std::vector<int>& events);
 
   const Options options_;
   EventFd stop_;

@@ -31,7 +31,7 @@ Result<std::span<std::byte>> ring_memory(const GuestMemory& memory, std::string_
                                          std::uint64_t alignment) {
   const auto bytes = memory.slice(at, size);
   if (!bytes || !is_aligned(at.value(), alignment)) {
-    return fail(ErrorKind::kConfig, "The {} at {:#x} is {}", what, at.value(),
+    return fail(ErrorKind::kGuest, "The {} at {:#x} is {}", what, at.value(),
                 bytes ? "not aligned" : "outside memory");
   }
   return *bytes;
@@ -39,9 +39,10 @@ Result<std::span<std::byte>> ring_memory(const GuestMemory& memory, std::string_
 
 }  // namespace
 
-Result<SplitQueue> SplitQueue::create(const GuestMemory& memory, const SplitQueueSetup& setup) {
+Result<SplitQueue> SplitQueue::create(const GuestMemory& memory, const SplitQueueSetup& setup,
+                                      const QueuePosition& position) {
   if (!std::has_single_bit(setup.size) || setup.size > virtio::kMaxQueueSize) {
-    return fail(ErrorKind::kConfig, "A queue of {} entries is impossible", setup.size);
+    return fail(ErrorKind::kGuest, "A queue of {} entries is impossible", setup.size);
   }
   constexpr std::uint64_t kFrame = virtio::kRingEntries + sizeof(std::uint16_t);  // with the event
   SplitQueue queue(memory, setup);
@@ -54,6 +55,9 @@ Result<SplitQueue> SplitQueue::create(const GuestMemory& memory, const SplitQueu
   queue.used_ =
       TRY(ring_memory(memory, "used ring", setup.used, kFrame + setup.size * virtio::kUsedEntrySize,
                       virtio::kUsedAlignment));
+  queue.state_ = {.next_available = position.next_available,
+                  .next_used = position.next_used,
+                  .interrupted_at = position.next_used};
   return queue;
 }
 
@@ -62,23 +66,24 @@ std::uint16_t SplitQueue::available_index() const {
   return field(available_, virtio::kRingIndex).load(std::memory_order_acquire);
 }
 
-Result<std::optional<DescriptorChain>> SplitQueue::pop() {
+Result<bool> SplitQueue::pop(DescriptorChain& chain) {
   const std::uint16_t index = available_index();
   const auto waiting = static_cast<std::uint16_t>(index - state_.next_available);
   if (waiting == 0) {
-    return std::optional<DescriptorChain>();
+    return false;
   }
   if (waiting > setup_.size) {
-    return fail(ErrorKind::kConfig, "{} chains are available in a queue of {}", waiting,
+    return fail(ErrorKind::kGuest, "{} chains are available in a queue of {}", waiting,
                 setup_.size);
   }
   const std::size_t slot = state_.next_available % setup_.size;
-  DescriptorChain chain;
+  chain.readable.clear();
+  chain.writable.clear();
   chain.head = field(available_, virtio::kRingEntries + slot * virtio::kAvailableEntrySize)
                    .load(std::memory_order_relaxed);
   TRY(walk(chain.head, chain));
   ++state_.next_available;
-  return std::optional(std::move(chain));
+  return true;
 }
 
 /// 2.7.5 and 2.7.5.3.1: the buffers of a chain are at most as many as the queue has entries, so a
@@ -88,14 +93,14 @@ Status SplitQueue::walk(std::uint16_t head, DescriptorChain& chain) const {
   std::uint32_t index = head;
   for (std::uint32_t left = setup_.size; left > 0;) {
     if (index >= table.entries) {
-      return fail(ErrorKind::kConfig, "Descriptor {} of a table of {} is named", index,
+      return fail(ErrorKind::kGuest, "Descriptor {} of a table of {} is named", index,
                   table.entries);
     }
     const Descriptor descriptor = load_descriptor(table.bytes, index);
     if ((descriptor.flags & virtio::kDescriptorIndirect) != 0) {
       if (table.is_indirect || !setup_.indirect ||
           (descriptor.flags & virtio::kDescriptorNext) != 0) {
-        return fail(ErrorKind::kConfig, "Descriptor {} may not be indirect", index);
+        return fail(ErrorKind::kGuest, "Descriptor {} may not be indirect", index);
       }
       table = TRY(indirect_table(descriptor));
       index = 0;
@@ -108,13 +113,13 @@ Status SplitQueue::walk(std::uint16_t head, DescriptorChain& chain) const {
     }
     index = descriptor.next;
   }
-  return fail(ErrorKind::kConfig, "The chain at descriptor {} has no end", head);
+  return fail(ErrorKind::kGuest, "The chain at descriptor {} has no end", head);
 }
 
 Result<SplitQueue::Table> SplitQueue::indirect_table(const Descriptor& descriptor) const {
   const auto bytes = memory_->slice(GuestAddress(descriptor.address), descriptor.length);
   if (!bytes || descriptor.length == 0 || descriptor.length % virtio::kDescriptorSize != 0) {
-    return fail(ErrorKind::kConfig, "An indirect table of {} bytes at {:#x} is impossible",
+    return fail(ErrorKind::kGuest, "An indirect table of {} bytes at {:#x} is impossible",
                 descriptor.length, descriptor.address);
   }
   const auto entries = static_cast<std::uint32_t>(descriptor.length / virtio::kDescriptorSize);
@@ -124,20 +129,20 @@ Result<SplitQueue::Table> SplitQueue::indirect_table(const Descriptor& descripto
 Status SplitQueue::add_buffer(const Descriptor& descriptor, DescriptorChain& chain) const {
   const bool writable = (descriptor.flags & virtio::kDescriptorWrite) != 0;
   if (!writable && chain.writable.size() > 0) {  // 2.7.4.2
-    return fail(ErrorKind::kConfig, "A chain has a buffer to read after one to write");
+    return fail(ErrorKind::kGuest, "A chain has a buffer to read after one to write");
   }
   if (descriptor.length == 0) {
     return {};
   }
   const auto bytes = memory_->slice(GuestAddress(descriptor.address), descriptor.length);
   if (!bytes) {
-    return fail(ErrorKind::kConfig, "A buffer of {} bytes at {:#x} is outside memory",
+    return fail(ErrorKind::kGuest, "A buffer of {} bytes at {:#x} is outside memory",
                 descriptor.length, descriptor.address);
   }
   auto& buffer = writable ? chain.writable : chain.readable;
   buffer.append(*bytes);
   if (chain.readable.size() + chain.writable.size() > std::uint64_t{1} << 32) {  // 2.7.5.2
-    return fail(ErrorKind::kConfig, "A chain has more than 4 GiB");
+    return fail(ErrorKind::kGuest, "A chain has more than 4 GiB");
   }
   return {};
 }

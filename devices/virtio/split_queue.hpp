@@ -36,16 +36,26 @@ struct SplitQueueSetup {
   bool operator==(const SplitQueueSetup&) const = default;
 };
 
+/// How far a device has come in a queue: entries that it has taken and given back, modulo 2^16.
+struct QueuePosition {
+  std::uint16_t next_available = 0;
+  std::uint16_t next_used = 0;
+  bool operator==(const QueuePosition&) const = default;
+};
+
 /// Not synchronised: one thread at a time.
 class SplitQueue {
  public:
-  /// `memory` must outlive the queue. Errors: kConfig naming what the driver did wrong (size, place
+  /// `memory` must outlive the queue. Errors: kGuest naming what the driver did wrong (size, place
   /// or alignment).
-  static Result<SplitQueue> create(const GuestMemory& memory, const SplitQueueSetup& setup);
+  static Result<SplitQueue> create(const GuestMemory& memory, const SplitQueueSetup& setup,
+                                   const QueuePosition& position = {});
 
-  /// The next chain, or nothing when the driver has made no more available. Errors: kConfig, the
-  /// ring is broken.
-  Result<std::optional<DescriptorChain>> pop();
+  /// Takes the next chain into `chain`, whose memory is used again; false: the driver has made no
+  /// more available. Errors: kGuest, the ring is broken.
+  Result<bool> pop(DescriptorChain& chain);
+  /// Takes back the last pop() that is not yet taken back: its chain comes again.
+  void unpop() { --state_.next_available; }
   /// Gives a chain back: the device has written the first `written` bytes of its writable part.
   void push(std::uint16_t head, std::uint32_t written);
   /// True if the driver wants to be told of what was pushed since the last call.
@@ -55,9 +65,9 @@ class SplitQueue {
   bool want_doorbell(bool wanted);
 
   const SplitQueueSetup& setup() const { return setup_; }
-  /// Chains taken and given back, modulo 2^16, for inspection by the queue's thread.
-  std::uint16_t next_available() const { return state_.next_available; }
-  std::uint16_t next_used() const { return state_.next_used; }
+  QueuePosition position() const {
+    return {.next_available = state_.next_available, .next_used = state_.next_used};
+  }
 
  private:
   struct State {

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtioDevice: what a virtio device is to its transport: numbers, a configuration structure and
-// the execution of requests. The transport owns queues, interrupts and the thread. Missing: devices
-// that keep buffers for later (network, vsock), and changes of the configuration.
+// VirtioDevice: what a virtio device is to its transport: numbers, features and a configuration
+// structure. Who serves its queues is the QueueBackend's to know: where this process does, the
+// device is a RequestDevice.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
 
-#include "devices/virtio/split_queue.hpp"
+#include "devices/virtio/device_config.hpp"
 #include "vmm/base/inspect.hpp"
-#include "vmm/base/result.hpp"
 
 namespace gpuvm {
 
@@ -29,16 +27,11 @@ class VirtioDevice : public Inspectable {
 
   virtual std::string_view name() const = 0;
   virtual const Identity& identity() const = 0;
-  /// Part of the configuration structure; [offset, offset + size) lies inside it. Any thread, at
-  /// the same time as execute().
-  virtual void read_config(std::uint64_t offset, std::span<std::byte> out) const = 0;
-  /// The driver is ready, and has accepted these features of those offered. Not called during
-  /// execute().
+  /// Of identity().config_size bytes. Changes of it reach the driver through the transport.
+  virtual DeviceConfig& config() = 0;
+  /// The driver is ready, and has accepted these features of those offered. Called before the
+  /// queues are served, for the first time or anew.
   virtual void start(std::uint64_t features) = 0;
-  /// Carries out one request, which may block; returns how many bytes it has written at the front
-  /// of the chain's writable part. Only on the transport's thread. Errors: the chain makes no
-  /// sense, and the device needs a reset.
-  virtual Result<std::uint32_t> execute(std::size_t queue, DescriptorChain& chain) = 0;
 };
 
 }  // namespace gpuvm

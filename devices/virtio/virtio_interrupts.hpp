@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // VirtioInterrupts: how a virtio device on PCI tells its driver of used buffers and of changes: an
 // MSI-X vector for each event while MSI-X is enabled, else the ISR status and INTx (VIRTIO 1.2,
-// 4.1.4.5, 4.1.5.1.2, 4.1.5.3, 4.1.5.4). Each vector is an eventfd that the kernel turns into a
-// message. A masked vector is disconnected from the controller, so that its eventfd holds the
-// signal: that is the pending bit.
+// 4.1.4.5, 4.1.5.1.2, 4.1.5.3, 4.1.5.4). Each vector is an MsiVector.
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "devices/pci/msi_vector.hpp"
 #include "devices/pci/msix_capability.hpp"
 #include "devices/virtio/virtio_pci_spec.hpp"
-#include "vmm/base/event_fd.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/interrupts.hpp"
 #include "vmm/bus/io_handler.hpp"
 
@@ -41,6 +39,10 @@ class VirtioInterrupts : public Inspectable {
   VirtioInterrupts& operator=(const VirtioInterrupts&) = delete;
 
   void queue_used(std::size_t queue);
+  /// The eventfd that is the queue's interrupt as long as vectors and MSI-X stay as they are, for
+  /// who cannot call queue_used(): signalling one that is out of use loses the interrupt. Nothing
+  /// without MSI-X and without a vector.
+  std::optional<int> queue_event(std::size_t queue) const;
   void config_changed();
 
   /// The ISR status, which reading clears.
@@ -77,27 +79,19 @@ class VirtioInterrupts : public Inspectable {
     std::uint16_t config_vector = virtio::kNoVector;
     std::vector<std::uint16_t> queue_vectors;
   };
-  struct Vector {
-    EventFd event;
-    std::optional<MsiMessage> message = {};  ///< as connected
-    std::optional<Gsi> route = {};
-  };
-
   explicit VirtioInterrupts(Options options);
-  void raise(std::uint16_t vector, std::uint8_t isr_bit);
-  void drive_pin();
-  void connect(std::size_t vector);
-  void disconnect(Vector& vector);
-  bool pending(std::size_t vector) const;
+  void raise(std::uint16_t vector, std::uint8_t isr_bit) GPUVM_REQUIRES(mutex_);
+  void drive_pin() GPUVM_REQUIRES(mutex_);
+  void connect(std::uint32_t vector) GPUVM_REQUIRES(mutex_);
 
   const Options options_;
-  mutable std::mutex mutex_;  ///< guards all below
-  MsixCapability capability_;
-  State state_;
-  std::vector<Vector> vectors_;
-  bool pin_high_ = false;
-  std::uint64_t raised_ = 0;
-  log::RateLimit limit_;
+  mutable Mutex mutex_;
+  MsixCapability capability_ GPUVM_GUARDED_BY(mutex_);
+  State state_ GPUVM_GUARDED_BY(mutex_);
+  std::vector<MsiVector> vectors_ GPUVM_GUARDED_BY(mutex_);
+  bool pin_high_ GPUVM_GUARDED_BY(mutex_) = false;
+  std::uint64_t raised_ GPUVM_GUARDED_BY(mutex_) = 0;
+  log::RateLimit limit_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

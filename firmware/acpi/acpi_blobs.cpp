@@ -22,13 +22,9 @@ std::vector<std::byte>& bytes_of(AcpiBlobs& blobs, AcpiBlob which) {
   return blobs.data;
 }
 
-bool inside(const std::vector<std::byte>& bytes, std::uint64_t offset, std::uint64_t length) {
-  return offset <= bytes.size() && length <= bytes.size() - offset;
-}
-
 Status add_pointer(AcpiBlobs& blobs, const AcpiPointer& pointer, GuestAddress target) {
   std::vector<std::byte>& bytes = bytes_of(blobs, pointer.in);
-  if (!inside(bytes, pointer.offset, pointer.size)) {
+  if (!is_inside(0, bytes.size(), pointer.offset, pointer.size)) {
     return fail(ErrorKind::kInternal, "ACPI pointer at offset {:#x} lies outside its blob",
                 pointer.offset);
   }
@@ -45,7 +41,8 @@ Status add_pointer(AcpiBlobs& blobs, const AcpiPointer& pointer, GuestAddress ta
 
 Status add_checksum(AcpiBlobs& blobs, const AcpiChecksum& checksum) {
   std::vector<std::byte>& bytes = bytes_of(blobs, checksum.in);
-  if (!inside(bytes, checksum.start, checksum.length) || checksum.offset >= bytes.size()) {
+  if (!is_inside(0, bytes.size(), checksum.start, checksum.length) ||
+      checksum.offset >= bytes.size()) {
     return fail(ErrorKind::kInternal, "ACPI checksum at offset {:#x} lies outside its blob",
                 checksum.offset);
   }

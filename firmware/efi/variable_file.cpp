@@ -129,21 +129,26 @@ Result<std::optional<std::vector<std::byte>>> read_store(const std::string& path
 
 Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path) {
   std::unique_ptr<VariableFile> file(new VariableFile(std::move(path), empty_block()));
-  if (file->path_.empty()) {
-    return file;
-  }
-  file->fd_ = TRY(open_locked(file->path_));
-  auto kept = file->fd_ ? TRY(read_store(file->path_)) : std::nullopt;
-  if (kept) {
-    file->block_ = *std::move(kept);
-  } else if (auto made = file->replace(file->block_, RENAME_NOREPLACE); !made) {
-    return fail(ErrorKind::kConfig, "boot.vars: {}", made.error().to_string());
+  if (!file->path_.empty()) {
+    TRY(file->load());
   }
   return file;
 }
 
+Status VariableFile::load() {
+  const MutexLock lock(mutex_);
+  fd_ = TRY(open_locked(path_));
+  auto kept = fd_ ? TRY(read_store(path_)) : std::nullopt;
+  if (kept) {
+    block_ = *std::move(kept);
+  } else if (auto made = replace(block_, RENAME_NOREPLACE); !made) {
+    return fail(ErrorKind::kConfig, "boot.vars: {}", made.error().to_string());
+  }
+  return {};
+}
+
 std::vector<std::byte> VariableFile::block() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return block_;
 }
 
@@ -156,7 +161,7 @@ Status VariableFile::save(std::span<const std::byte> block) {
   VariableStore store(copy.data());
   store.drop_volatile();
   copy.resize(store.used());
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!path_.empty()) {
     TRY(replace(copy, 0));
   }

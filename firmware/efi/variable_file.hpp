@@ -6,11 +6,11 @@
 
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
 
@@ -33,12 +33,14 @@ class VariableFile {
  private:
   VariableFile(std::string path, std::vector<std::byte> block)
       : path_(std::move(path)), block_(std::move(block)) {}
-  Status replace(std::span<const std::byte> block, unsigned rename_flags);
+  /// Reads the file, or makes it.
+  Status load();
+  Status replace(std::span<const std::byte> block, unsigned rename_flags) GPUVM_REQUIRES(mutex_);
 
   const std::string path_;
-  mutable std::mutex mutex_;  ///< guards what follows
-  UniqueFd fd_;               ///< holds the lock
-  std::vector<std::byte> block_;
+  mutable Mutex mutex_;
+  UniqueFd fd_ GPUVM_GUARDED_BY(mutex_);  ///< holds the file's lock
+  std::vector<std::byte> block_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

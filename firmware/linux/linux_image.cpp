@@ -82,11 +82,11 @@ void LinuxImage::inspect(InspectNode& node) const {
   node.field("path", path_);
   node.field("format", bzimage_ ? "bzImage" : "vmlinux");
   node.field("release", release_);
-  node.field("boot protocol", boot_protocol::version_text(header_.version));
+  node.field("boot_protocol", boot_protocol::version_text(header_.version));
   node.hex("entry", entry_.value());
-  node.hex("load address", range_.base().value());
-  node.field("size in memory", range_.size());
-  node.field("command line max", command_line_max());
+  node.hex("load_address", range_.base().value());
+  node.field("size_in_memory", range_.size());
+  node.field("command_line_max", command_line_max());
 }
 
 }  // namespace gpuvm

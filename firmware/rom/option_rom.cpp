@@ -16,9 +16,8 @@ constexpr std::size_t kUnit = 512;
 constexpr std::uint16_t kSignature = 0xaa55;
 constexpr std::size_t kInitializationSize = 2;
 constexpr std::size_t kDataPointer = 0x18;
-// The PCI data structure, 5.1.2.
+// The PCI data structure, 5.1.2; its ids are at kRomDataVendor.
 constexpr std::uint32_t kDataSignature = 0x52494350;  // "PCIR"
-constexpr std::size_t kVendor = 4;
 constexpr std::size_t kDevice = 6;
 constexpr std::size_t kDeviceList = 8;
 constexpr std::size_t kRevision = 0xc;
@@ -102,7 +101,7 @@ Result<RomImage> parse_image(std::span<const std::byte> rest) {
   image.data = pointer;
   image.code_type =
       static_cast<RomCodeType>(load_at<std::uint8_t>(structure, kCodeType).value_or(0));
-  image.vendor = load_at<std::uint16_t>(structure, kVendor).value_or(0);
+  image.vendor = load_at<std::uint16_t>(structure, kRomDataVendor).value_or(0);
   image.device = load_at<std::uint16_t>(structure, kDevice).value_or(0);
   image.more_devices = device_list(structure);
   image.class_code = load_at<std::uint32_t>(structure, kClass).value_or(0) & 0xffffffU;

@@ -19,6 +19,9 @@
 
 namespace gpuvm {
 
+/// Where vendor and device id are in the PCI data structure (5.1.2), two bytes each.
+inline constexpr std::size_t kRomDataVendor = 4;
+
 /// What runs the image (5.1.2, Code Type). Other values are a vendor's own.
 enum class RomCodeType : std::uint8_t { kLegacy = 0, kOpenFirmware = 1, kPaRisc = 2, kEfi = 3 };
 

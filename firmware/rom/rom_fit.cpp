@@ -10,7 +10,6 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::size_t kDataVendor = 4;  // in the PCI data structure
 constexpr std::size_t kChecksum = 6;
 
 std::byte add(std::byte a, unsigned b) {
@@ -19,7 +18,7 @@ std::byte add(std::byte a, unsigned b) {
 
 /// Writes ids over those of an image. Byte 6 of a legacy image takes up the difference.
 void write_ids(std::span<std::byte> rom, const RomImage& image, RomIds ids) {
-  const auto field = rom.subspan(image.offset + image.data + kDataVendor, 4);
+  const auto field = rom.subspan(image.offset + image.data + kRomDataVendor, 4);
   std::vector<std::byte> after(field.size());
   store_le(after, std::uint32_t{ids.vendor} | std::uint32_t{ids.device} << 16);
   unsigned difference = 0;
@@ -30,7 +29,7 @@ void write_ids(std::span<std::byte> rom, const RomImage& image, RomIds ids) {
   // Ids behind what the checksum covers do not count.
   const auto covered =
       checksummed_length(std::span<const std::byte>(rom).subspan(image.offset, image.length));
-  if (image.code_type == RomCodeType::kLegacy && image.data + kDataVendor + 4 <= covered) {
+  if (image.code_type == RomCodeType::kLegacy && image.data + kRomDataVendor + 4 <= covered) {
     auto& byte = rom[image.offset + kChecksum];
     byte = add(byte, difference);
   }

@@ -10,9 +10,10 @@ check_shell() {
   git ls-files -z scripts tests .ci | xargs -0 grep -lzE '^#!/bin/(ba)?sh' | tr -d '\0' | sort -u | xargs shellcheck -x
 }
 
-# <linux/kvm.h>, <linux/vfio.h> and Asio have one room each.
+# The rooms are as docs/architecture.md says; <linux/kvm.h>, <linux/vfio.h> and Asio have one place each.
 check_rooms() {
-  included_nowhere_but 'linux/kvm\.h' ':!vmm/kvm' ':!tests/kvm' \
+  scripts/rooms \
+    && included_nowhere_but 'linux/kvm\.h' ':!vmm/kvm' ':!tests/kvm' \
     && included_nowhere_but 'linux/vfio\.h' ':!devices/physical/vfio' ':!tests/unit/devices/physical/vfio' \
     && included_nowhere_but 'boost/asio\.hpp' ':!vmm/base/asio.hpp'
 }
@@ -23,6 +24,25 @@ included_nowhere_but() {
   shift
   git grep -nE "#include <$header>" -- '*.cpp' '*.hpp' "$@" || status=$?
   ((status == 1))
+}
+
+# Keys of inspect trees and of JSON are snake_case: the text that field, child and hex are called with, or its pattern. (AML has
+# fields with names of its own.)
+check_keys() {
+  git ls-files -z 'vmm/*.?pp' 'devices/*.?pp' 'firmware/*.?pp' ':!firmware/acpi' | wrong_keys
+}
+
+# wrong_keys: reads names of files that end in NUL, prints each key that is no snake_case and where it is, and then fails. What a
+# pattern puts in may be a name of a thing, also two with a dot or a colon between, as in a device's address.
+wrong_keys() {
+  perl -n0e '
+    chomp; $file = $_; open my $in, "<", $file or die "$file: $!"; local $/; $text = <$in>;
+    while ($text =~ /(?:\.|->|\b)(?:field|child|hex|show)\(\s*(fmt::format\(\s*)?"((?:[^"\\]|\\.)*)"/g) {
+      my ($pattern, $key, $line) = ($1, $2, 1 + substr($text, 0, $-[2]) =~ tr/\n//);
+      my $plain = $pattern ? $key =~ s/\{[^}]*\}(?:[.:](?=[0-9{]))?|^[0-9]+:(?=\{)/0/gr : $key;
+      next if $plain =~ /^[a-z0-9]+(_[a-z0-9]+)*$/;
+      print "$file:$line: the key \"$key\" is not in snake_case\n"; $wrong = 1 }
+    END { exit($wrong // 0) }'
 }
 
 check_spdx() {
@@ -40,6 +60,9 @@ run_static_checks() {
   check format check_format
   check shellcheck check_shell
   check rooms check_rooms
+  check rooms_test tests/scripts/rooms_test.sh
+  check keys check_keys
+  check keys_test tests/scripts/keys_test.sh
   check spdx check_spdx
   check plan check_table tests/lab/plan.tsv
   check plan_test tests/scripts/plan_test.sh

@@ -57,9 +57,9 @@ class Guest : public test::FunctionTest {
   }
   Result<std::unique_ptr<PassthroughFunction>> make(const CoherentMemory::Source& coherent) {
     auto wanted = options(device());
-    wanted.coherent = coherent;
+    wanted.view.coherent = coherent;
     wanted.after_reset = [this](auto, std::chrono::milliseconds time) { return note_reset(time); };
-    return PassthroughFunction::create(std::move(wanted));
+    return create(std::move(wanted));
   }
   VfioUserDevice& device() { return host_->device(0); }
   bool note_reset(std::chrono::milliseconds time) {

@@ -7,11 +7,13 @@
 
 #include <optional>
 
-#include "devices/physical/reset/reset_sequence.hpp"
+#include "devices/physical/reset/reset_book.hpp"
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "tests/fake_gpu/fake_gpu_process.hpp"
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
+#include "tests/fixtures/run_reset.hpp"
 #include "vmm/base/bytes.hpp"
+#include "vmm/machine/devices/device_reset.hpp"
 
 namespace gpuvm::fake_gpu::reset_test {
 namespace {
@@ -229,6 +231,55 @@ TEST(ResetPlans, WhatACrashLeftBehindIsCleared) {
   const auto outcome = run_reset(**host, *plan);
   ASSERT_TRUE(outcome) << outcome.error().to_string();
   EXPECT_EQ(outcome->front().method, kHot);
+}
+
+// A GB203, which begins with the function reset: the first reset finds out that this hangs the
+// chip.
+TEST(ResetBooks, AResetThatHungTheChipIsNotTriedFirstAgain) {
+  const FakeGpuProcess gpu({"--id", "10de:2c05", "--fault", "flr-hangs"});
+  const auto host = VfioUserHost::open({gpu.socket()});
+  ASSERT_TRUE(host) << host.error().to_string();
+  PhysicalDevice* const device = &(*host)->device(0);
+  ResetBook book(**host, {.settle = milliseconds(0), .ready_timeout = milliseconds(600)});
+  ASSERT_TRUE(book.add(*device, {}));
+  const auto plan = book.plan({&device, 1});
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  const auto first = book.reset(*plan);
+  ASSERT_TRUE(check_all_safe(first));
+  EXPECT_EQ(first[0].method, kHot);
+  EXPECT_EQ(first[0].did_not_help, std::vector{kFunction});
+  const auto second = book.reset(*plan);
+  ASSERT_TRUE(check_all_safe(second));
+  EXPECT_EQ(second[0].method, kHot);
+  EXPECT_EQ(second[0].did_not_help, std::vector<ResetMethod>()) << second[0].text;
+}
+
+// What a guest's reset of the bus has found out holds for the machine's own resets.
+TEST(ResetBooks, TheMachinesResetsUseWhatOthersHaveLearnt) {
+  const FakeGpuProcess gpu({});
+  const HostSystem system(gpu.folder());
+  HostFunction function;
+  function.socket = gpu.socket();
+  function.reset.settle = milliseconds(0);
+  auto devices = HostDevices::create(system, {function});
+  ASSERT_TRUE(devices) << devices.error().to_string();
+  std::vector<ResetMethod> methods;
+  DeviceReset reset(**devices, [&methods](ResetReason, const ResetCertificate& certificate) {
+    methods.push_back(certificate.method);
+  });
+  ASSERT_TRUE(reset.run(ResetReason::kStart));
+  const auto& devices_now = (*devices)->devices();
+  const auto port = (*devices)->reset_book().plan(devices_now);
+  ASSERT_TRUE(port) << "the machine's first reset has entered its functions";
+  (*devices)->reset_book().learn(
+      {.names = {gpu.socket()}, .method = kFunction, .did_not_help = {kHot}});
+  ASSERT_TRUE(reset.run(ResetReason::kReboot));
+  (*devices)->reset_book().learn({.names = {gpu.socket()}, .method = kHot});
+  ASSERT_TRUE(reset.run(ResetReason::kStop));
+  EXPECT_EQ(methods, (std::vector{kHot, kFunction, kHot}));
+  InspectNode node;
+  reset.inspect(node);
+  EXPECT_EQ(node.child("book").child(gpu.socket()).get("did_not_help"), "none");
 }
 
 }  // namespace

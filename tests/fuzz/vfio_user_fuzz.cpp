@@ -90,7 +90,7 @@ void check_region(gpuvm::VfioUserDevice& device, unsigned index) {
 }
 
 void use(gpuvm::VfioUserDevice& device) {
-  for (unsigned index = 0; index < gpuvm::VfioUserDevice::kRegionCount; ++index) {
+  for (unsigned index = 0; index < gpuvm::RegionTable::kPciRegions; ++index) {
     check_region(device, index);
   }
   require(device.irq(gpuvm::IrqType::kMsix).count <= 2048);

@@ -80,22 +80,25 @@ void run(const GuestMemory& memory, const SplitQueueSetup& setup) {
   CheckedDisk disk;
   BlockDevice device("disk", "serial", disk);
   device.start(device.identity().features);
+  QueueRequest request(nullptr, 0);
+  const DescriptorChain& chain = request.chain;
   for (unsigned i = 0; i < kMostChains; ++i) {
-    auto chain = queue->pop();
-    if (!chain || !*chain) {
+    const auto popped = queue->pop(request.chain);
+    if (!popped || !*popped) {
       break;
     }
-    const auto pieces = (*chain)->readable.pieces().size() + (*chain)->writable.pieces().size();
+    const auto pieces = chain.readable.pieces().size() + chain.writable.pieces().size();
     require(pieces <= setup.size, "a chain is at most as long as the queue");
-    require(in_memory(memory, (*chain)->readable) && in_memory(memory, (*chain)->writable),
+    require(in_memory(memory, chain.readable) && in_memory(memory, chain.writable),
             "buffers are in guest memory");
-    const std::uint64_t room = (*chain)->writable.size();
-    const auto written = device.execute(0, **chain);
-    if (!written) {
+    const std::uint64_t room = chain.writable.size();
+    const auto executed = device.execute(request);
+    if (!executed) {
       break;
     }
-    require(*written <= room, "no more is written than there is room");
-    queue->push((*chain)->head, *written);
+    require(executed->is_done && executed->written <= room,
+            "no more is written than there is room");
+    queue->push(chain.head, executed->written);
     queue->must_interrupt();
     queue->want_doorbell(i % 2 == 0);
   }

@@ -16,6 +16,7 @@
 
 #include "devices/physical/reset/reset_sequence.hpp"
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
+#include "tests/fixtures/run_reset.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/units.hpp"

@@ -68,26 +68,26 @@ bool must_run() {
 
 IoStatus RecordingHandler::read(std::uint64_t offset, std::span<std::byte> out) {
   store_le(out, answer);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   accesses_.push_back(fmt::format("read {:#x}/{}", offset, out.size()));
   return IoStatus::kOk;
 }
 
 IoStatus RecordingHandler::write(std::uint64_t offset, std::span<const std::byte> in) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   accesses_.push_back(fmt::format("write {:#x}/{} {:#x}", offset, in.size(), load_le(in)));
   return IoStatus::kOk;
 }
 
 std::vector<std::string> RecordingHandler::accesses() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return accesses_;
 }
 
 IoStatus ReportPort::write(std::uint64_t, std::span<const std::byte> in) {
   const auto value = static_cast<std::uint32_t>(load_le(in));
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     values_.push_back(value);
   }
   changed_.notify_all();
@@ -98,15 +98,23 @@ IoStatus ReportPort::write(std::uint64_t, std::span<const std::byte> in) {
 }
 
 std::vector<std::uint32_t> ReportPort::values() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return values_;
 }
 
 bool ReportPort::wait_for(std::uint32_t value, std::chrono::seconds time) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, time, [&] {
-    return std::find(values_.begin(), values_.end(), value) != values_.end();
-  });
+  const auto end = std::chrono::steady_clock::now() + time;
+  MutexLock lock(mutex_);
+  while (!has(value)) {
+    if (!changed_.wait_until(lock, end)) {
+      return has(value);
+    }
+  }
+  return true;
+}
+
+bool ReportPort::has(std::uint32_t value) const {
+  return std::find(values_.begin(), values_.end(), value) != values_.end();
 }
 
 KvmTest::KvmTest() {

@@ -7,11 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -19,6 +17,7 @@
 
 #include "tests/kvm/guest_code.hpp"
 #include "vmm/base/mapped_region.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/kvm/kvm_vm.hpp"
 
 namespace gpuvm::test {
@@ -37,8 +36,8 @@ class RecordingHandler : public IoHandler {
   std::uint64_t answer = 0;  ///< its low bytes are what a read yields
 
  private:
-  mutable std::mutex mutex_;  ///< guards accesses_
-  std::vector<std::string> accesses_;
+  mutable Mutex mutex_;
+  std::vector<std::string> accesses_ GPUVM_GUARDED_BY(mutex_);
 };
 
 /// The guest's reports, in order; `hook` runs on the vCPU thread at each.
@@ -54,9 +53,11 @@ class ReportPort : public IoHandler {
   std::function<void(std::uint32_t)> hook;
 
  private:
-  mutable std::mutex mutex_;  ///< guards values_
-  std::condition_variable changed_;
-  std::vector<std::uint32_t> values_;
+  bool has(std::uint32_t value) const GPUVM_REQUIRES(mutex_);
+
+  mutable Mutex mutex_;
+  Condition changed_;
+  std::vector<std::uint32_t> values_ GPUVM_GUARDED_BY(mutex_);
 };
 
 class KvmTest : public ::testing::Test, private IoHandler {

@@ -12,6 +12,7 @@
 
 #include "devices/physical/reset/reset_sequence.hpp"
 #include "devices/physical/vfio/vfio_host.hpp"
+#include "tests/fixtures/run_reset.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/units.hpp"
@@ -33,7 +34,8 @@ Status print_host_view(const HostSystem& host, const std::vector<Bdf>& functions
   needs.devices = functions;
   needs.memory = 64_MiB;
   for (const Finding& finding : check_host(host, needs)) {
-    say("check {}: {}", finding.check, finding.outcome ? "ok" : finding.outcome.error().message());
+    say("check {}{}{}: {}", finding.check, finding.of.empty() ? "" : " of ", finding.of,
+        finding.outcome ? "ok" : finding.outcome.error().message());
   }
   for (const Bdf& bdf : functions) {
     InspectNode node(bdf.to_string());
@@ -46,7 +48,7 @@ Status print_host_view(const HostSystem& host, const std::vector<Bdf>& functions
 void print_device(const VfioDevice& device) {
   say("{}: group {}, function reset {}", device.name(), device.group(),
       device.has_function_reset() ? "yes" : "no");
-  for (std::size_t i = 0; i < VfioDevice::kRegionCount; ++i) {
+  for (std::size_t i = 0; i < RegionTable::kPciRegions; ++i) {
     const RegionInfo& region = device.region(static_cast<RegionIndex>(i));
     if (region.size != 0) {
       say("  region {}: {:#x} bytes{}{}{}{}, {} sparse areas", i, region.size,
@@ -105,9 +107,6 @@ Status try_interrupts(VfioDevice& device) {
 }
 
 Status try_dma(VfioHost& vfio) {
-  for (const IovaRange& range : vfio.iova_ranges()) {
-    say("usable IOVAs: {:#x} to {:#x}", range.base().value(), range.last().value());
-  }
   MapRequest request;
   request.size = 16_MiB;
   request.shared = false;

@@ -17,7 +17,13 @@ class Address {
   constexpr explicit Address(std::uint64_t value) : value_(value) {}
   constexpr std::uint64_t value() const { return value_; }
   constexpr auto operator<=>(const Address&) const = default;  // NOLINT(modernize-use-nullptr)
-  constexpr Address operator+(std::uint64_t offset) const { return Address(value_ + offset); }
+  /// Past the end of the space: its last address. It never wraps to a low one, so that a range that
+  /// begins there cannot be created.
+  constexpr Address operator+(std::uint64_t offset) const {
+    constexpr auto kLast = std::numeric_limits<std::uint64_t>::max();
+    return Address(offset > kLast - value_ ? kLast : value_ + offset);
+  }
+  /// Bytes from `other`, which is not above this one, to here.
   constexpr std::uint64_t operator-(Address other) const { return value_ - other.value_; }
 
  private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// start_async: std::async that makes do without a thread where the process may have no more.
+// start_async: as std::async, but where the process may start no more threads, the work runs in
+// get().
 #pragma once
 
 #include <future>
@@ -7,7 +8,7 @@
 
 namespace gpuvm {
 
-/// Like std::async; where no thread can be made, `work` runs in get().
+/// As std::async; where no thread can be made, `work` runs in get().
 template <typename Work>
 auto start_async(std::launch policy, const Work& work) -> std::future<decltype(work())> {
   try {

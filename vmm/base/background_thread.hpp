@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a thread that lasts does first: of a queue, a connection, memory. Their helpers inherit it.
+// enter_background_thread: the first thing that each long-lived thread does which is neither the
+// control thread nor a vCPU's (those that serve a queue, read a connection, prepare memory).
+// Threads that it starts inherit the blocked signals.
 #pragma once
 
 #include <string>
 
 namespace gpuvm {
 
-/// Makes the calling thread one that works for others: it takes no signal, for signals are the
-/// control thread's, and it has a name for ps and gdb, of which the kernel keeps 15 characters.
+/// Blocks all signals in the calling thread, since they are for the control thread, and gives it a
+/// name for ps and gdb, of which the kernel keeps 15 characters.
 void enter_background_thread(const std::string& name);
 
 }  // namespace gpuvm

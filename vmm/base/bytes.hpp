@@ -50,6 +50,12 @@ constexpr bool is_inside(std::uint64_t base, std::uint64_t size, std::uint64_t a
   return at >= base && at - base < size && length <= size - (at - base);
 }
 
+/// The bits of `count` bytes of a dword from byte `first` on, such as those that a write of them
+/// covers. first + count is at most 4.
+constexpr std::uint32_t byte_lanes(unsigned first, unsigned count) {
+  return count == 0 ? 0U : ~0U >> (4 - count) * 8 << first * 8;
+}
+
 /// Appends the object representation of a trivially copyable value to a byte container.
 template <class Container, class T>
 void append_bytes(Container& out, const T& value) {

@@ -44,10 +44,12 @@ class InspectNode {
   std::vector<std::unique_ptr<InspectNode>> children_;
 };
 
-/// An object with state worth showing. May be called from the control thread while vCPUs run.
+/// An object with state worth showing.
 class Inspectable {
  public:
   virtual ~Inspectable() = default;
+  /// Adds the state to `node`, each key once. Any thread, at any time between construction and
+  /// destruction unless the class says otherwise: while vCPUs run, and during a reset.
   virtual void inspect(InspectNode& node) const = 0;
 };
 

@@ -22,6 +22,7 @@ enum class ErrorKind {
   kWrongState,    ///< asked of a guest that is doing something else; ends no process by itself: 69
   kCancelled,     ///< broken off because nobody wants it any more; who broke it off knows: 70
   kInternal,      ///< a bug in gpuvm: 70
+  kGuest,         ///< the guest broke a device's rules: the device's to bear, and no end of gpuvm
   kUnsafeDevice,  ///< a device did not come back from its reset: 75
   kConfig,        ///< wrong configuration or wrong file named by it: 78
 };
@@ -36,6 +37,7 @@ constexpr int exit_status(ErrorKind kind) {
       return 69;
     case ErrorKind::kCancelled:
     case ErrorKind::kInternal:
+    case ErrorKind::kGuest:  // never leaves a device
       return 70;
     case ErrorKind::kUnsafeDevice:
       return 75;

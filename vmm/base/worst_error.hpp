@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One error out of many steps that do not depend on each other, for the exit status.
+// WorstError: of the errors of many steps that do not depend on each other, the one that decides
+// the exit status.
 #pragma once
 
 #include <optional>

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // IoBus: dispatches an exit's address to the handler whose range holds it. Two instances: I/O ports
-// and MMIO. Lookup takes a snapshot of an immutable sorted map, so no lock is held while a handler
-// runs and ranges may move meanwhile.
+// and MMIO. An access reads an immutable sorted map (published.hpp): it takes no lock and none is
+// held while a handler runs, so that ranges may move meanwhile.
+//
+// When a handler leaves. replace() never waits, because a guest moves its BARs from inside of an
+// access and under locks that other accesses wait for; what it removed gets no new access, but
+// those in flight go on. drain() waits for these, and remove() is both. So a handler may be
+// destroyed once its ranges were removed and, after that, drain() has returned success; whoever
+// destroys it calls that, on a thread that is in no access and holds no lock that a handler takes.
 #pragma once
 
 #include <atomic>
-#include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,12 +21,12 @@
 #include "vmm/base/log.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/bus/io_handler.hpp"
+#include "vmm/bus/published.hpp"
 #include "vmm/memory/range_map.hpp"
 
 namespace gpuvm {
 
-/// One place where a handler answers. The handler must outlive the bus or be removed before it
-/// goes.
+/// One place where a handler answers. The handler must outlive the bus or leave it as said above.
 template <class A>
 struct IoMapping {
   AddressRange<A> range;
@@ -33,29 +37,42 @@ struct IoMapping {
 template <class A>
 class IoBus : public Inspectable {
  public:
-  explicit IoBus(std::string name) : name_(std::move(name)), map_(std::make_shared<const Map>()) {}
+  explicit IoBus(std::string name) : name_(std::move(name)) {}
 
   /// Errors: kInternal on overlap. Any thread.
   Status add(const IoMapping<A>& mapping) { return replace({}, {&mapping, 1}); }
 
-  /// Removes the ranges that start at the given bases and adds mappings, all or nothing. Any
-  /// thread.
+  /// Removes the ranges that start at the given bases and adds mappings, all or nothing. Accesses
+  /// that begin after it has returned find the new ranges; it waits for none. Errors: kInternal on
+  /// overlap. Any thread, handlers too.
   Status replace(std::span<const A> remove, std::span<const IoMapping<A>> mappings) {
-    const std::lock_guard lock(mutex_);
-    auto next = std::make_shared<Map>(*map_);
-    for (const A base : remove) {
-      next->erase(base);
-    }
-    for (const auto& mapping : mappings) {
-      TRY(next->insert(mapping.range, mapping));
-    }
-    map_ = std::move(next);
-    return {};
+    return map_.change([&](Map& next) -> Status {
+      for (const A base : remove) {
+        next.erase(base);
+      }
+      for (const auto& mapping : mappings) {
+        TRY(next.insert(mapping.range, mapping));
+      }
+      return {};
+    });
   }
+
+  /// Removes the ranges that start at the given bases. When it has returned success, their handlers
+  /// are not called there any more and no call is in flight. Errors: kInternal inside of an access,
+  /// of this bus or another, and then nothing was removed. No lock held that a handler takes.
+  Status remove(std::span<const A> bases) {
+    TRY(Versions::check_outside());
+    TRY(replace(bases, {}));
+    return map_.drain();
+  }
+
+  /// Waits for the accesses that began before replace() removed what they go to. Errors and locks:
+  /// as remove().
+  Status drain() { return map_.drain(); }
 
   /// All ones where nothing answers. Any thread.
   void read(A at, std::span<std::byte> out) {
-    const auto map = snapshot();
+    const auto map = map_.read();
     const auto* entry = map->find(at, out.size());
     if (entry != nullptr) {
       const auto& mapping = entry->value;
@@ -71,7 +88,7 @@ class IoBus : public Inspectable {
 
   /// Dropped where nothing answers. Any thread.
   void write(A at, std::span<const std::byte> in) {
-    const auto map = snapshot();
+    const auto map = map_.read();
     const auto* entry = map->find(at, in.size());
     if (entry != nullptr) {
       const auto& mapping = entry->value;
@@ -87,20 +104,18 @@ class IoBus : public Inspectable {
   /// Accesses that nothing answered.
   std::uint64_t unclaimed() const { return unclaimed_.load(std::memory_order_relaxed); }
 
+  /// `ranges`: from the first address of each range to the name of its handler.
   void inspect(InspectNode& node) const override {
     node.field("unclaimed", unclaimed());
-    for (const auto& entry : snapshot()->entries()) {
-      node.hex(entry.value.handler->name(), entry.range.base().value());
+    auto& ranges = node.child("ranges");
+    const auto map = map_.read();
+    for (const auto& entry : map->entries()) {
+      ranges.field(fmt::format("{:#x}", entry.range.base().value()), entry.value.handler->name());
     }
   }
 
  private:
   using Map = RangeMap<A, IoMapping<A>>;
-
-  std::shared_ptr<const Map> snapshot() const {
-    const std::lock_guard lock(mutex_);
-    return map_;
-  }
 
   void note_unclaimed(std::string_view what, A at, std::size_t size,
                       const typename Map::Entry* entry) {
@@ -112,8 +127,7 @@ class IoBus : public Inspectable {
   }
 
   const std::string name_;
-  mutable std::mutex mutex_;  ///< guards map_ (the pointer; the map itself never changes)
-  std::shared_ptr<const Map> map_;
+  Published<Map> map_;
   std::atomic<std::uint64_t> unclaimed_{0};
   log::RateLimit limit_;
 };

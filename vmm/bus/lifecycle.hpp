@@ -6,11 +6,14 @@
 
 namespace gpuvm {
 
-/// All vCPUs are stopped while reset() runs, and no other method of the device is called.
+/// A device that returns to its power-on state with its machine.
 class Resettable {
  public:
   virtual ~Resettable() = default;
   /// Back to power-on state; what survives (files, host handles) is named where it is declared.
+  /// vCPUs are stopped, so that the guest accesses nothing. Everything else goes on meanwhile:
+  /// console input arrives, a timer expires, the power button is pressed, somebody inspects. So
+  /// this takes the device's lock as every other method does.
   virtual void reset() = 0;
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [boot]: what the guest starts. The files are opened, and the length of the command line is
 // compared with what the kernel takes, where the guest is loaded.
-#include "vmm/config/names.hpp"
 #include "vmm/config/sections.hpp"
 
 namespace gpuvm::config {
@@ -48,8 +47,7 @@ Status check_uefi(const TableReader& table, const BootConfig& boot) {
 
 Result<BootConfig> read_boot(TableReader table) {
   BootConfig boot;
-  boot.mode = static_cast<BootMode>(
-      TRY(table.choice("mode", kBootModeNames, static_cast<std::size_t>(boot.mode))));
+  boot.mode = TRY(table.choice("mode", boot.mode));
   boot.kernel = TRY(table.optional_path("kernel")).value_or("");
   boot.initrd = TRY(table.optional_path("initrd"));
   boot.cmdline = TRY(table.optional_string("cmdline")).value_or(boot.cmdline);

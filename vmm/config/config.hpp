@@ -14,6 +14,7 @@
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/config/serial_target.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -175,13 +176,6 @@ struct FwCfgConfig {
   std::optional<std::string> text;  ///< this or file
   std::optional<std::string> file;  ///< absolute
   bool operator==(const FwCfgConfig&) const = default;
-};
-
-struct SerialTarget {
-  enum class Kind { kStdio, kPty, kFile, kSocket };
-  Kind kind = Kind::kStdio;
-  std::string path;  ///< absolute, of kFile and kSocket
-  bool operator==(const SerialTarget&) const = default;
 };
 
 struct ConsoleConfig {

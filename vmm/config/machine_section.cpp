@@ -2,7 +2,6 @@
 // [machine]: processors, memory, and what a reboot does.
 #include <charconv>
 
-#include "vmm/config/names.hpp"
 #include "vmm/config/sections.hpp"
 
 namespace gpuvm::config {
@@ -88,12 +87,9 @@ Result<MachineConfig> read_machine(TableReader table) {
   MachineConfig machine;
   machine.cpus = static_cast<unsigned>(TRY(table.integer("cpus", {1, kMostCpus}, machine.cpus)));
   machine.memory = TRY(read_memory_size(table, "memory", machine.memory));
-  machine.huge_pages = static_cast<HugePages>(TRY(
-      table.choice("hugepages", kHugePagesNames, static_cast<std::size_t>(machine.huge_pages))));
-  machine.on_reboot = static_cast<RebootAction>(TRY(
-      table.choice("on_reboot", kRebootActionNames, static_cast<std::size_t>(machine.on_reboot))));
-  machine.config_ports = static_cast<ConfigPortsMode>(TRY(table.choice(
-      "config_ports", kConfigPortsNames, static_cast<std::size_t>(machine.config_ports))));
+  machine.huge_pages = TRY(table.choice("hugepages", machine.huge_pages));
+  machine.on_reboot = TRY(table.choice("on_reboot", machine.on_reboot));
+  machine.config_ports = TRY(table.choice("config_ports", machine.config_ports));
   machine.battery = TRY(table.boolean("battery", machine.battery));
   machine.pin = TRY(read_pin(table, machine.cpus));
   TRY(table.finish());

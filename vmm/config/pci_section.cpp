@@ -17,7 +17,6 @@ constexpr std::size_t kMostFunctions =
     32;  ///< more than any host has slots for, less than a hostile file
 constexpr unsigned kFunctions = 8;
 constexpr std::int64_t kLongestWait = 60000;  ///< ms
-constexpr std::array<std::string_view, 2> kPlaceNames = {"auto", "host"};
 
 Result<Bdf> read_host(TableReader& entry) {
   constexpr std::string_view kRule = "a PCI address such as \"0000:01:00.0\" (see lspci -D)";
@@ -91,8 +90,7 @@ Status check_source(const TableReader& entry) {
 Result<PciRomConfig> read_rom(TableReader& entry) {
   constexpr std::string_view kRule = R"("auto", "off" or the path of a file)";
   PciRomConfig rom;
-  const auto check = TRY(entry.choice("rom_check", kRomCheckNames, 0));
-  rom.strict = check == 1;
+  rom.strict = TRY(entry.choice("rom_check", RomCheck::kCorrect)) == RomCheck::kStrict;
   const auto word = TRY(entry.optional_string("rom", kRule));
   if (!word || *word == "auto") {
     return rom;
@@ -159,7 +157,7 @@ Result<std::optional<PciCoherentMemory>> read_coherent_memory(TableReader& entry
     memory.bar = static_cast<unsigned>(*bar);
   }
   memory.region = TRY(read_region(table));
-  memory.at_host_address = TRY(table.choice("place", kPlaceNames, 0)) == 1;
+  memory.at_host_address = TRY(table.choice("place", MemoryPlace::kAuto)) == MemoryPlace::kHost;
   TRY(table.finish());
   if (memory.bar && !memory.region.empty()) {
     return entry.wrong("coherent_memory", "has both bar and region: keep one");
@@ -196,23 +194,20 @@ Result<PciConfig> read_function(TableReader entry) {
   pci.managed = TRY(entry.boolean("managed", pci.managed));
   pci.port = static_cast<std::uint8_t>(
       TRY(entry.optional_integer("port", {0, kPorts - 1})).value_or(pci.port));
-  pci.reset = static_cast<ResetChoice>(
-      TRY(entry.choice("reset", kResetChoiceNames, static_cast<std::size_t>(pci.reset))));
+  pci.reset = TRY(entry.choice("reset", pci.reset));
   if (const auto wait = TRY(entry.optional_integer("reset_wait", {0, kLongestWait}))) {
     pci.reset_wait = static_cast<std::uint32_t>(*wait);
   }
   pci.socket = TRY(entry.optional_path("socket")).value_or("");
   TRY(check_socket_path(entry, "socket", pci.socket));
   pci.rom = TRY(read_rom(entry));
-  pci.acpi_rom = static_cast<PciAcpiRomMode>(
-      TRY(entry.choice("acpi_rom", kAcpiRomNames, static_cast<std::size_t>(pci.acpi_rom))));
+  pci.acpi_rom = TRY(entry.choice("acpi_rom", pci.acpi_rom));
   pci.identity = TRY(read_identity(entry));
   pci.gpudirect_clique = TRY(read_id<std::uint8_t>(entry, "gpudirect_clique", 15));
   pci.coherent_memory = TRY(read_coherent_memory(entry));
   pci.p2p = TRY(entry.boolean("p2p", pci.p2p));
   pci.quirks = TRY(read_quirks(entry));
-  pci.msix_relocation = static_cast<PciMsixRelocation>(TRY(entry.choice(
-      "msix_relocation", kMsixRelocationNames, static_cast<std::size_t>(pci.msix_relocation))));
+  pci.msix_relocation = TRY(entry.choice("msix_relocation", pci.msix_relocation));
   TRY(entry.finish());
   TRY(check_source(entry));
   if (pci.acpi_rom == PciAcpiRomMode::kOn && pci.rom.mode == PciRomMode::kOff) {

@@ -51,16 +51,13 @@ std::string machine_text(const MachineConfig& machine) {
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
       "config_ports = \"{}\"\nbattery = {}\npin = [{}]\n",
-      machine.cpus, memory_text(machine.memory),
-      config::name_of(config::kHugePagesNames, machine.huge_pages),
-      config::name_of(config::kRebootActionNames, machine.on_reboot),
-      config::name_of(config::kConfigPortsNames, machine.config_ports), machine.battery,
+      machine.cpus, memory_text(machine.memory), config::word_of(machine.huge_pages),
+      config::word_of(machine.on_reboot), config::word_of(machine.config_ports), machine.battery,
       fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {
-  std::string out =
-      fmt::format("\n[boot]\nmode = \"{}\"\n", config::name_of(config::kBootModeNames, boot.mode));
+  std::string out = fmt::format("\n[boot]\nmode = \"{}\"\n", config::word_of(boot.mode));
   const auto path = [&out](std::string_view key, const std::optional<std::string>& value) {
     if (value) {
       out += fmt::format("{} = {}\n", key, in_quotes(*value));
@@ -93,8 +90,9 @@ std::string rom_text(const PciRomConfig& rom) {
   const std::string value = rom.mode == PciRomMode::kFile  ? rom.path
                             : rom.mode == PciRomMode::kOff ? "off"
                                                            : "auto";
-  return fmt::format("rom = {}\nrom_check = \"{}\"\n", in_quotes(value),
-                     config::name_of(config::kRomCheckNames, rom.strict ? 1 : 0));
+  return fmt::format(
+      "rom = {}\nrom_check = \"{}\"\n", in_quotes(value),
+      config::word_of(rom.strict ? config::RomCheck::kStrict : config::RomCheck::kCorrect));
 }
 
 template <class Id>
@@ -106,14 +104,12 @@ std::string pci_text(const PciConfig& pci) {
   std::string out =
       "\n[[pci]]\n" +
       (pci.socket.empty() ? host_text(pci) : "socket = " + in_quotes(pci.socket) + "\n");
-  out += fmt::format("port = {}\nreset = \"{}\"\n", pci.port,
-                     config::name_of(config::kResetChoiceNames, pci.reset));
+  out += fmt::format("port = {}\nreset = \"{}\"\n", pci.port, config::word_of(pci.reset));
   if (pci.reset_wait) {
     out += fmt::format("reset_wait = {}\n", *pci.reset_wait);
   }
   if (pci.socket.empty()) {
-    out += rom_text(pci.rom) +
-           fmt::format("acpi_rom = \"{}\"\n", config::name_of(config::kAcpiRomNames, pci.acpi_rom));
+    out += rom_text(pci.rom) + fmt::format("acpi_rom = \"{}\"\n", config::word_of(pci.acpi_rom));
   }
   out += id_text("vendor_id", pci.identity.vendor_id, 4);
   out += id_text("device_id", pci.identity.device_id, 4);
@@ -133,8 +129,7 @@ std::string pci_text(const PciConfig& pci) {
   if (pci.socket.empty()) {
     out += fmt::format("p2p = {}\nquirks = {}\n", pci.p2p, quoted_list(pci.quirks));
   }
-  out += fmt::format("msix_relocation = \"{}\"\n",
-                     config::name_of(config::kMsixRelocationNames, pci.msix_relocation));
+  out += fmt::format("msix_relocation = \"{}\"\n", config::word_of(pci.msix_relocation));
   return out;
 }
 
@@ -161,7 +156,7 @@ std::string console_text(const ConsoleConfig& console) {
 }  // namespace
 
 std::string_view to_string(BootMode mode) {
-  return config::name_of(config::kBootModeNames, mode);
+  return config::word_of(mode);
 }
 
 std::string to_toml(const Config& config) {

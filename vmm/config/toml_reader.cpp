@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// TableReader: see the header.
 #include "vmm/config/toml_reader.hpp"
 
 #include <algorithm>
@@ -85,7 +84,7 @@ std::string number_text(std::int64_t number, TableReader::IntegerRange range) {
   return range.hex_example.empty() ? fmt::format("{}", number) : fmt::format("{:#x}", number);
 }
 
-bool is_inside(std::int64_t number, TableReader::IntegerRange range) {
+bool is_in_range(std::int64_t number, TableReader::IntegerRange range) {
   return number >= range.least && number <= range.most;
 }
 
@@ -172,7 +171,7 @@ Result<std::int64_t> TableReader::checked_integer(std::string_view key, const to
   if (value == nullptr) {
     return must_be(key, integer_rule(range), kind_of(node));
   }
-  if (!is_inside(value->get(), range)) {
+  if (!is_in_range(value->get(), range)) {
     return must_be(key, integer_rule(range), number_text(value->get(), range));
   }
   return value->get();
@@ -184,7 +183,7 @@ Result<std::int64_t> TableReader::checked_element(std::string_view key, const to
   if (value == nullptr) {
     return must_be(key, rule, fmt::format("a list with {}", kind_of(element)));
   }
-  if (!is_inside(value->get(), range)) {
+  if (!is_in_range(value->get(), range)) {
     const auto own_place = place_of(element);
     return fail(ErrorKind::kConfig, "{} has {}: each number must be {}{}", name_of(key),
                 number_text(value->get(), range), range_text(range),

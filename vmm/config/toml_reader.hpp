@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "vmm/base/result.hpp"
+#include "vmm/config/names.hpp"
 #include "vmm/config/tomlpp.hpp"
 
 namespace gpuvm::config {
@@ -61,9 +62,11 @@ class TableReader {
                                                      std::string_view rule = "a string");
   /// A path, resolved, at most PATH_MAX.
   Result<std::optional<std::string>> optional_path(std::string_view key);
-  /// The index of one of the given words.
-  Result<std::size_t> choice(std::string_view key, std::span<const std::string_view> words,
-                             std::size_t otherwise);
+  /// A value of an enumeration of names.hpp, by its word.
+  template <class Enum>
+  Result<Enum> choice(std::string_view key, Enum otherwise) {
+    return static_cast<Enum>(TRY(choice(key, kWords<Enum>, static_cast<std::size_t>(otherwise))));
+  }
   Result<std::optional<std::vector<std::string>>> optional_strings(std::string_view key);
   Result<std::optional<std::vector<std::int64_t>>> optional_integers(std::string_view key,
                                                                      IntegerRange range,
@@ -99,6 +102,9 @@ class TableReader {
         schema_name_(std::move(schema_name)) {}
 
   const toml::node* find(std::string_view key);
+  /// The index of one of the given words.
+  Result<std::size_t> choice(std::string_view key, std::span<const std::string_view> words,
+                             std::size_t otherwise);
   Result<std::string> checked_string(std::string_view key, const toml::node& node,
                                      std::string_view rule) const;
   Result<std::int64_t> checked_integer(std::string_view key, const toml::node& node,

@@ -191,24 +191,19 @@ void HostStream::restore() {
   }
 }
 
-Result<ConsoleBackend> open_backend(std::string_view specification, const StandardFds& standard) {
-  constexpr std::string_view kFile = "file:";
-  constexpr std::string_view kSocket = "socket:";
-  if (specification == "stdio") {
-    return open_stdio(standard);
+Result<ConsoleBackend> open_backend(const SerialTarget& target, const StandardFds& standard) {
+  switch (target.kind) {
+    case SerialTarget::Kind::kStdio:
+      return open_stdio(standard);
+    case SerialTarget::Kind::kPty:
+      return open_pty();
+    case SerialTarget::Kind::kFile:
+      return open_file(target.path);
+    case SerialTarget::Kind::kSocket:
+      return open_socket(target.path);
   }
-  if (specification == "pty") {
-    return open_pty();
-  }
-  if (specification.starts_with(kFile) && specification.size() > kFile.size()) {
-    return open_file(std::string(specification.substr(kFile.size())));
-  }
-  if (specification.starts_with(kSocket) && specification.size() > kSocket.size()) {
-    return open_socket(std::string(specification.substr(kSocket.size())));
-  }
-  return fail(ErrorKind::kConfig,
-              "Serial console \"{}\" is not known: use stdio, pty, file:PATH, socket:PATH or off",
-              specification);
+  return fail(ErrorKind::kInternal, "A serial console of kind {} is not known",
+              static_cast<int>(target.kind));
 }
 
 }  // namespace gpuvm

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host ends that a serial console can have: opened here, moved by console.cpp.
+// The host's ends of a serial console (terminal, pty, file, socket): opening them. Console moves
+// the bytes.
 #pragma once
 
 #include <unistd.h>
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/config/serial_target.hpp"
 #include "vmm/console/terminal_mode.hpp"
 
 namespace gpuvm {
@@ -82,9 +83,9 @@ struct StandardFds {
   int output = 1;
 };
 
-/// Opens "stdio", "pty", "file:PATH" (emptied first) or "socket:PATH" (a UNIX stream listener; a
-/// socket file that nobody listens on is replaced). Errors: kConfig for what the specification
-/// names wrongly, kHost otherwise.
-Result<ConsoleBackend> open_backend(std::string_view specification, const StandardFds& standard);
+/// Opens what the target names: standard input and output, a new pty, a file (emptied first) or a
+/// UNIX stream listener (a socket file that nobody listens on is replaced). Errors: kConfig where
+/// the path cannot be used, kHost otherwise.
+Result<ConsoleBackend> open_backend(const SerialTarget& target, const StandardFds& standard);
 
 }  // namespace gpuvm

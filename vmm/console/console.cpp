@@ -289,18 +289,8 @@ void Console::Endpoint::handle(EndpointOutput::Progress progress) {
 Result<std::unique_ptr<Console>> Console::create(boost::asio::io_context& control,
                                                  const ConsoleOptions& options,
                                                  const ConsoleCallbacks& callbacks) {
-  const bool off =
-      std::find(options.serial.begin(), options.serial.end(), "off") != options.serial.end();
-  if (off && options.serial.size() > 1) {
-    return fail(ErrorKind::kConfig, "Serial console \"off\" cannot be combined with others");
-  }
   std::vector<ConsoleBackend> backends;
-  for (std::size_t i = 0; i < options.serial.size() && !off; ++i) {
-    const std::string& place = options.serial[i];
-    const auto here = options.serial.begin() + static_cast<std::ptrdiff_t>(i);
-    if (place != "pty" && std::find(options.serial.begin(), here, place) != here) {
-      return fail(ErrorKind::kConfig, "Serial console \"{}\" is given twice", place);
-    }
+  for (const SerialTarget& place : options.serial) {
     backends.push_back(TRY(open_backend(place, {options.standard_input, options.standard_output})));
   }
   ignore_broken_pipes();

@@ -21,6 +21,7 @@
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/config/serial_target.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -29,8 +30,8 @@ class io_context;
 namespace gpuvm {
 
 struct ConsoleOptions {
-  /// "stdio", "pty", "file:PATH", "socket:PATH"; "off" alone, or nothing, for no console.
-  std::vector<std::string> serial;
+  /// The places, none twice; nothing for no console.
+  std::vector<SerialTarget> serial;
   /// On a terminal, this control character presses the power button (Ctrl-]); 0 for none.
   std::uint8_t escape_key = 0x1d;
   std::size_t output_buffer = 1_MiB;  ///< bytes that wait for each place's reader

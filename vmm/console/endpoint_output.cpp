@@ -13,23 +13,23 @@ namespace gpuvm {
 
 void EndpointOutput::attach(int fd) {
   struct stat status {};
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   fd_ = fd;
   socket_ = ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 void EndpointOutput::detach() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   fd_ = -1;
 }
 
 bool EndpointOutput::attached() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return fd_ >= 0;
 }
 
 void EndpointOutput::discard() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   fd_ = -1;
   discard_ = true;
   counts_.dropped += waiting_.size();
@@ -37,7 +37,7 @@ void EndpointOutput::discard() {
 }
 
 EndpointOutput::Progress EndpointOutput::write(std::span<const std::byte> bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (discard_) {
     counts_.dropped += bytes.size();
     return Progress::kDone;
@@ -58,7 +58,7 @@ EndpointOutput::Progress EndpointOutput::write(std::span<const std::byte> bytes)
 }
 
 EndpointOutput::Progress EndpointOutput::push_waiting() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const Progress progress = push_locked();
   waiter_ = progress == Progress::kWaiting;
   return progress;
@@ -69,7 +69,7 @@ void EndpointOutput::flush(std::chrono::steady_clock::time_point deadline) {
   while (true) {
     int fd = -1;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (push_locked() != Progress::kWaiting) {
         return;
       }
@@ -85,7 +85,7 @@ void EndpointOutput::flush(std::chrono::steady_clock::time_point deadline) {
 }
 
 EndpointOutput::Counts EndpointOutput::counts() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Counts counts = counts_;
   counts.waiting = waiting_.size();
   return counts;

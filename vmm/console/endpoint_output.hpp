@@ -5,9 +5,9 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <span>
 
+#include "vmm/base/mutex.hpp"
 #include "vmm/console/byte_ring.hpp"
 
 namespace gpuvm {
@@ -48,17 +48,17 @@ class EndpointOutput {
   Counts counts() const;
 
  private:
-  Progress push_locked();
+  Progress push_locked() GPUVM_REQUIRES(mutex_);
   /// What the descriptor took; less than all when it is full or (then fd_ is -1) gone.
-  std::size_t write_some(std::span<const std::byte> bytes);
+  std::size_t write_some(std::span<const std::byte> bytes) GPUVM_REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;  ///< guards what follows and the order of the output
-  ByteRing waiting_;
-  int fd_ = -1;
-  bool socket_ = false;
-  bool discard_ = false;
-  bool waiter_ = false;
-  Counts counts_;
+  mutable Mutex mutex_;  ///< also for the order of the output
+  ByteRing waiting_ GPUVM_GUARDED_BY(mutex_);
+  int fd_ GPUVM_GUARDED_BY(mutex_) = -1;
+  bool socket_ GPUVM_GUARDED_BY(mutex_) = false;
+  bool discard_ GPUVM_GUARDED_BY(mutex_) = false;
+  bool waiter_ GPUVM_GUARDED_BY(mutex_) = false;
+  Counts counts_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

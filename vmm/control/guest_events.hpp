@@ -41,8 +41,8 @@ struct DevicesReset {
 };
 
 struct GuestEvent {
-  std::chrono::system_clock::time_point time;
-  std::string guest;  ///< its name
+  std::chrono::system_clock::time_point time = {};
+  std::string guest = {};  ///< its name
   std::variant<StateChange, DevicesReset> what;
 };
 

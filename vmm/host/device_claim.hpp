@@ -3,7 +3,7 @@
 // one. Kept in /run/gpuvm/<BDF>.state, which is locked while the owner lives and stays behind where
 // a function is dirty: a guest had it, and no verified reset has followed. Missing: without the
 // right to write /run/gpuvm (no root, functions bound by the administrator) there is neither lock
-// nor marker; VFIO still lets one process only have a group.
+// nor marker; VFIO still gives a group to one process only.
 #pragma once
 
 #include <optional>

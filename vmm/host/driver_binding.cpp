@@ -4,6 +4,7 @@
 #include <array>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/worst_error.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/host/device_use.hpp"
 #include "vmm/host/pci_device.hpp"
@@ -127,6 +128,23 @@ Status give_back(const HostSystem& host, const Bdf& bdf, const BindingRecord& re
   return {};
 }
 
+/// Gives a function back as its record on disk says. False if there is none.
+Result<bool> give_back_as_recorded(const HostSystem& host, const Bdf& bdf) {
+  if (!host.exists(record_path(bdf))) {
+    return false;
+  }
+  BindingFile file = TRY(BindingFile::claim(host, bdf));
+  if (!file.record()) {
+    file.remove();
+    return false;
+  }
+  if (host.exists(pci_sysfs_path(bdf))) {
+    TRY_CONTEXT(give_back(host, bdf, *file.record()), "Giving back " + bdf.to_string());
+  }
+  file.remove();
+  return true;
+}
+
 }  // namespace
 
 bool is_vfio_driver(std::string_view driver) {
@@ -190,7 +208,7 @@ std::vector<Bdf> DriverBinding::managed() const {
 }
 
 Status DriverBinding::release() {
-  Status first_error;
+  WorstError errors;
   while (!managed_.empty()) {
     Managed& entry = managed_.back();
     const auto record = read_device_record(*host_, entry.bdf);
@@ -204,12 +222,12 @@ Status DriverBinding::release() {
     Status status = give_back(*host_, entry.bdf, *entry.file.record());
     if (status) {
       entry.file.remove();
-    } else if (first_error) {
-      first_error = std::move(status).error().with_context("Giving back " + entry.bdf.to_string());
+    } else {
+      errors.add(std::move(status).error().with_context("Giving back " + entry.bdf.to_string()));
     }
     managed_.pop_back();
   }
-  return first_error;
+  return errors.take();
 }
 
 Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf, IfDirty if_dirty) {
@@ -223,20 +241,10 @@ Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf, IfDirty if_
                 "gives it back",
                 bdf.to_string(), claim.left_behind().dirty, bdf.to_string());
   }
+  const bool gave_back = TRY(give_back_as_recorded(host, bdf));
+  // Last: what could not be given back is as dirty as before.
   TRY(claim.mark_clean());
-  if (!host.exists(record_path(bdf))) {
-    return false;
-  }
-  BindingFile file = TRY(BindingFile::claim(host, bdf));
-  if (!file.record()) {
-    file.remove();
-    return false;
-  }
-  if (host.exists(pci_sysfs_path(bdf))) {
-    TRY_CONTEXT(give_back(host, bdf, *file.record()), "Giving back " + bdf.to_string());
-  }
-  file.remove();
-  return true;
+  return gave_back;
 }
 
 std::vector<RestoredBinding> restore_bindings(const HostSystem& host) {

@@ -53,7 +53,7 @@ bool is_vfio_driver(std::string_view driver);
 /// What is done about a function that is dirty (device_claim.hpp).
 enum class IfDirty {
   kRefuse,    ///< it stays with vfio-pci
-  kGiveBack,  ///< the user says so; the mark goes
+  kGiveBack,  ///< the user says so; the mark goes once the function is back
 };
 
 /// Gives one function back after a crash, as its record says. False if there is no record.

@@ -223,17 +223,17 @@ std::vector<Finding> check_host(const HostSystem& host, const HostNeeds& needs) 
   findings.push_back({"iommu", check_iommu(host)});
   findings.push_back({"kernel", check_kernel_release(kernel_release(host))});
   findings.push_back(
-      {"memory lock", check_pinning(PinningRights::of_this_process(host), needs.memory)});
+      {"memory_lock", check_pinning(PinningRights::of_this_process(host), needs.memory)});
   for (const Bdf& bdf : needs.devices) {
     const std::string name = bdf.to_string();
     const bool is_managed =
         std::find(needs.unmanaged.begin(), needs.unmanaged.end(), bdf) == needs.unmanaged.end();
     Status present = check_device(host, bdf, is_managed);
     const bool is_present = present.has_value();
-    findings.push_back({"device " + name, std::move(present)});
+    findings.push_back({"device", std::move(present), name});
     if (is_present) {
-      findings.push_back({"group of " + name, check_group(host, bdf, needs.devices)});
-      findings.push_back({"users of " + name, check_group_free(host, bdf)});
+      findings.push_back({"group", check_group(host, bdf, needs.devices), name});
+      findings.push_back({"users", check_group_free(host, bdf), name});
     }
   }
   return findings;

@@ -53,8 +53,9 @@ Status check_kernel_release(std::string_view release);
 Error group_busy_error(const HostSystem& host, std::uint32_t group);
 
 struct Finding {
-  std::string check;  ///< "kvm", "iommu", "memory", "device 0000:01:00.0", …
+  std::string check;  ///< "kvm", "iommu", "memory", "device", …
   Status outcome;
+  std::string of = {};  ///< the device, or what else it concerns; empty: the host or the guest
 };
 /// Every check that applies, in the order in which they are best cured.
 std::vector<Finding> check_host(const HostSystem& host, const HostNeeds& needs);

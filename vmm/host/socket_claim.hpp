@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // SocketClaim: one monitor per vfio-user server, by a locked file in /run/gpuvm that names who has
-// it. A server serves one client, and lets a second one wait without a word. There is no dirty mark
-// as for a function of the host (device_claim.hpp): no host driver is waiting for it, every guest
-// starts with its reset and check, and after a crash the next server at this path may be another
-// device. Missing: without the right to write /run/gpuvm there is no lock.
+// it. A server serves one client; a second one would wait and never be told why. There is no dirty
+// mark as for a function of the host (device_claim.hpp): no host driver is waiting for it, every
+// guest starts with its reset and check, and after a crash the next server at this path may be
+// another device. Missing: without the right to write /run/gpuvm there is no lock.
 #pragma once
 
 #include <optional>

@@ -2,7 +2,6 @@
 #include "vmm/kvm/doorbell_table.hpp"
 
 #include <linux/kvm.h>
-#include <sys/ioctl.h>
 
 #include <cerrno>
 
@@ -11,6 +10,9 @@
 namespace gpuvm {
 
 Status DoorbellTable::set(GuestAddress at, const Doorbell& doorbell, std::uint32_t flags) const {
+  if (!vm_) {
+    return {};
+  }
   kvm_ioeventfd request{};
   request.addr = at.value();
   request.len = doorbell.size;
@@ -20,7 +22,7 @@ Status DoorbellTable::set(GuestAddress at, const Doorbell& doorbell, std::uint32
     request.flags |= KVM_IOEVENTFD_FLAG_DATAMATCH;
     request.datamatch = *doorbell.value;
   }
-  if (::ioctl(vm_fd_, KVM_IOEVENTFD, &request) != 0) {
+  if (vm_(KVM_IOEVENTFD, &request) != 0) {
     const auto kind = errno == ENOSPC || errno == ENOMEM ? ErrorKind::kHost : ErrorKind::kInternal;
     return fail_errno(
         kind, fmt::format("Cannot set a doorbell of {} bytes at {:#x}", doorbell.size, at.value()));
@@ -28,9 +30,9 @@ Status DoorbellTable::set(GuestAddress at, const Doorbell& doorbell, std::uint32
   return {};
 }
 
-Status DoorbellTable::attach(int vm_fd) {
-  const std::lock_guard lock(mutex_);
-  vm_fd_ = vm_fd;
+Status DoorbellTable::attach(VmIoctl vm) {
+  const MutexLock lock(mutex_);
+  vm_ = std::move(vm);
   for (const auto& [at, doorbell] : doorbells_) {
     TRY(set(at, doorbell, 0));
   }
@@ -47,7 +49,7 @@ Status DoorbellTable::connect_value(GuestAddress at, unsigned size, std::uint64_
 }
 
 Status DoorbellTable::add(GuestAddress at, const Doorbell& doorbell) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (doorbells_.contains(at)) {
     return fail(ErrorKind::kInternal, "There is a doorbell at {:#x} already", at.value());
   }
@@ -57,7 +59,7 @@ Status DoorbellTable::add(GuestAddress at, const Doorbell& doorbell) {
 }
 
 void DoorbellTable::disconnect(GuestAddress at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = doorbells_.find(at);
   if (found == doorbells_.end()) {
     return;
@@ -69,7 +71,7 @@ void DoorbellTable::disconnect(GuestAddress at) {
 }
 
 void DoorbellTable::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.field("count", std::uint64_t{doorbells_.size()});
 }
 

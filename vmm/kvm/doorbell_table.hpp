@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // DoorbellTable: the VM's MMIO ioeventfds (KVM_IOEVENTFD). When the VM is made anew after a guest
-// reset, the doorbells that are still here are put into it.
+// reset, the doorbells that are still here are put into it. They may come and go at any time, with
+// vCPUs running and between two VMs.
 #pragma once
 
 #include <map>
-#include <mutex>
 #include <optional>
 
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/doorbells.hpp"
+#include "vmm/kvm/vm_ioctl.hpp"
 
 namespace gpuvm {
 
 class DoorbellTable : public Doorbells, public Inspectable {
  public:
   /// Binds to a VM that has none and adds all known ones. Call while no vCPU runs.
-  Status attach(int vm_fd);
-  /// The VM is about to go; until the next attach() nothing reaches one.
+  Status attach(VmIoctl vm);
+  /// The VM is about to go. Until the next attach(), doorbells are only noted.
   void detach() {
-    const std::lock_guard lock(mutex_);
-    vm_fd_ = -1;
+    const MutexLock lock(mutex_);
+    vm_ = nullptr;
   }
 
   Status connect(GuestAddress at, unsigned size, int event_fd) override;
@@ -35,11 +37,12 @@ class DoorbellTable : public Doorbells, public Inspectable {
     std::optional<std::uint64_t> value = {};  ///< the only one that counts
   };
   Status add(GuestAddress at, const Doorbell& doorbell);
-  Status set(GuestAddress at, const Doorbell& doorbell, std::uint32_t flags) const;
+  Status set(GuestAddress at, const Doorbell& doorbell, std::uint32_t flags) const
+      GPUVM_REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;  ///< guards the members below
-  int vm_fd_ = -1;
-  std::map<GuestAddress, Doorbell> doorbells_;
+  mutable Mutex mutex_;
+  VmIoctl vm_ GPUVM_GUARDED_BY(mutex_);
+  std::map<GuestAddress, Doorbell> doorbells_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/kvm/interrupt_routing.hpp"
 
-#include <sys/ioctl.h>
-
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "vmm/base/log.hpp"
@@ -52,15 +51,22 @@ kvm_irq_routing_entry msi_route(std::uint32_t gsi, const MsiMessage& message) {
   return entry;
 }
 
+Error no_vm() {
+  return fail(ErrorKind::kInternal, "There is no VM to connect an interrupt to");
+}
+
 }  // namespace
 
-Status InterruptRouting::attach(int vm_fd) {
-  const std::lock_guard lock(mutex_);
-  vm_fd_ = vm_fd;
+Status InterruptRouting::attach(VmIoctl vm) {
+  const MutexLock lock(mutex_);
+  vm_ = std::move(vm);
   return publish();
 }
 
 Status InterruptRouting::publish() {
+  if (!vm_) {
+    return no_vm();
+  }
   auto entries = pin_routes();
   for (const auto& [gsi, message] : routes_) {
     entries.push_back(msi_route(gsi, message));
@@ -71,27 +77,40 @@ Status InterruptRouting::publish() {
   std::memcpy(buffer.data(), &head, sizeof head);
   std::memcpy(buffer.data() + sizeof head, entries.data(), entries.size() * sizeof entries[0]);
   ++updates_;
-  if (::ioctl(vm_fd_, kvm_uapi::kSetGsiRouting, buffer.data()) != 0) {
+  if (vm_(kvm_uapi::kSetGsiRouting, buffer.data()) != 0) {
     return fail_errno(ErrorKind::kInternal, fmt::format("Cannot set {} interrupt routes", head.nr));
   }
   return {};
 }
 
 Status InterruptRouting::set_irqfd(Gsi gsi, int event_fd, std::uint32_t flags, int resample_fd) {
+  if (!vm_) {
+    return no_vm();
+  }
   kvm_irqfd request{};
   request.fd = static_cast<std::uint32_t>(event_fd);
   request.gsi = gsi.value();
   request.flags = flags;
   request.resamplefd = static_cast<std::uint32_t>(resample_fd);
-  if (::ioctl(vm_fd_, KVM_IRQFD, &request) != 0) {
+  if (vm_(KVM_IRQFD, &request) != 0) {
     return fail_errno(ErrorKind::kInternal,
                       fmt::format("Cannot connect an eventfd to GSI {}", gsi.value()));
   }
   return {};
 }
 
+/// Without a VM there is nothing to disconnect: its irqfds went with it.
+void InterruptRouting::drop_irqfd(Gsi gsi, int event_fd) {
+  if (!vm_) {
+    return;
+  }
+  if (const auto status = set_irqfd(gsi, event_fd, KVM_IRQFD_FLAG_DEASSIGN, 0); !status) {
+    log::error("{}", status.error().to_string());
+  }
+}
+
 Result<Gsi> InterruptRouting::connect(int event_fd, MsiMessage message) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::uint32_t gsi = kIoApicPins;
   for (const auto& [used, unused] : routes_) {
     if (used != gsi) {
@@ -115,7 +134,7 @@ Result<Gsi> InterruptRouting::connect(int event_fd, MsiMessage message) {
 }
 
 Status InterruptRouting::update(Gsi route, MsiMessage message) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = routes_.find(route.value());
   if (found == routes_.end()) {
     return fail(ErrorKind::kInternal, "GSI {} is no MSI route", route.value());
@@ -123,46 +142,49 @@ Status InterruptRouting::update(Gsi route, MsiMessage message) {
   if (found->second == message) {
     return {};
   }
-  found->second = message;
-  return publish();
+  const MsiMessage before = std::exchange(found->second, message);
+  auto status = publish();
+  if (!status) {
+    found->second = before;  // which is where it goes still
+  }
+  return status;
 }
 
 void InterruptRouting::disconnect(Gsi route, int event_fd) {
-  const std::lock_guard lock(mutex_);
-  if (const auto status = set_irqfd(route, event_fd, KVM_IRQFD_FLAG_DEASSIGN, 0); !status) {
-    log::error("{}", status.error().to_string());
-  }
+  const MutexLock lock(mutex_);
+  drop_irqfd(route, event_fd);
   // The stale route stays published until the next change: without an irqfd nothing can use it.
   routes_.erase(route.value());
 }
 
 void InterruptRouting::set_level(Gsi pin, bool high) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
+  if (!vm_) {
+    return;  // the next one's pins are low
+  }
   kvm_irq_level request{};
   request.irq = pin.value();
   request.level = high ? 1 : 0;
-  ::ioctl(vm_fd_, KVM_IRQ_LINE, &request);  // fails only without an irqchip, which is always there
+  vm_(KVM_IRQ_LINE, &request);  // fails only without an irqchip, which is always there
 }
 
 Status InterruptRouting::connect_level(Gsi pin, int trigger_fd, int resample_fd) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return set_irqfd(pin, trigger_fd, KVM_IRQFD_FLAG_RESAMPLE, resample_fd);
 }
 
 void InterruptRouting::disconnect_level(Gsi pin, int trigger_fd) {
-  const std::lock_guard lock(mutex_);
-  if (const auto status = set_irqfd(pin, trigger_fd, KVM_IRQFD_FLAG_DEASSIGN, 0); !status) {
-    log::error("{}", status.error().to_string());
-  }
+  const MutexLock lock(mutex_);
+  drop_irqfd(pin, trigger_fd);
 }
 
 std::size_t InterruptRouting::route_count() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return routes_.size();
 }
 
 void InterruptRouting::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.field("msi_routes", std::uint64_t{routes_.size()});
   node.field("updates", updates_);
 }

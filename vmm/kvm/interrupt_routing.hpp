@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // InterruptRouting: GSIs 0 to 23 are the pins of the in-kernel PIC and I/O APIC; each MSI route
 // takes a GSI from 24 up (KVM_SET_GSI_ROUTING, KVM_IRQFD). All routes are set anew at each change,
-// as the interface wants.
+// as the interface wants. Routes may come and go at any time while there is a VM; without one they
+// can only go.
 #pragma once
 
 #include <map>
-#include <mutex>
 
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/interrupts.hpp"
+#include "vmm/kvm/vm_ioctl.hpp"
 
 namespace gpuvm {
 
@@ -17,11 +19,11 @@ class InterruptRouting : public MsiController, public InterruptPins, public Insp
   static constexpr std::uint32_t kIoApicPins = 24;
 
   /// Binds to a VM with a fresh irqchip. Routes and pins must have been disconnected before.
-  Status attach(int vm_fd);
+  Status attach(VmIoctl vm);
   /// The VM is about to go; until the next attach() nothing reaches one.
   void detach() {
-    const std::lock_guard lock(mutex_);
-    vm_fd_ = -1;
+    const MutexLock lock(mutex_);
+    vm_ = nullptr;
   }
 
   Result<Gsi> connect(int event_fd, MsiMessage message) override;
@@ -36,13 +38,15 @@ class InterruptRouting : public MsiController, public InterruptPins, public Insp
   void inspect(InspectNode& node) const override;
 
  private:
-  Status publish();
-  Status set_irqfd(Gsi gsi, int event_fd, std::uint32_t flags, int resample_fd);
+  Status publish() GPUVM_REQUIRES(mutex_);
+  Status set_irqfd(Gsi gsi, int event_fd, std::uint32_t flags, int resample_fd)
+      GPUVM_REQUIRES(mutex_);
+  void drop_irqfd(Gsi gsi, int event_fd) GPUVM_REQUIRES(mutex_);
 
-  mutable std::mutex mutex_;  ///< guards the members below
-  int vm_fd_ = -1;
-  std::map<std::uint32_t, MsiMessage> routes_;
-  std::uint64_t updates_ = 0;
+  mutable Mutex mutex_;
+  VmIoctl vm_ GPUVM_GUARDED_BY(mutex_);
+  std::map<std::uint32_t, MsiMessage> routes_ GPUVM_GUARDED_BY(mutex_);
+  std::uint64_t updates_ GPUVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gpuvm

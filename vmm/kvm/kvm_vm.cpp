@@ -32,7 +32,7 @@ Result<std::unique_ptr<KvmVm>> KvmVm::create(const KvmSystem& system, KvmVmOptio
 }
 
 Status KvmVm::rebuild() {
-  vcpus_.clear();
+  set_vcpus({});
   vfio_link_.reset();
   slots_.detach();
   interrupts_.detach();
@@ -40,10 +40,10 @@ Status KvmVm::rebuild() {
   vm_.reset();
   vm_ = TRY(system_.create_vm());
   TRY(create_chips());
-  TRY(slots_.attach(vm_.get()));
-  TRY(interrupts_.attach(vm_.get()));
-  TRY(doorbells_.attach(vm_.get()));
-  TRY(create_vcpus());
+  TRY(slots_.attach(vm_ioctl(vm_.get())));
+  TRY(interrupts_.attach(vm_ioctl(vm_.get())));
+  TRY(doorbells_.attach(vm_ioctl(vm_.get())));
+  set_vcpus(TRY(create_vcpus()));
   return add_vfio_groups();
 }
 
@@ -66,16 +66,22 @@ Status KvmVm::create_chips() {
   return {};
 }
 
-Status KvmVm::create_vcpus() {
+void KvmVm::set_vcpus(std::vector<std::unique_ptr<Vcpu>> vcpus) {
+  const MutexLock lock(vcpus_mutex_);
+  vcpus_.swap(vcpus);
+}
+
+Result<std::vector<std::unique_ptr<Vcpu>>> KvmVm::create_vcpus() {
+  std::vector<std::unique_ptr<Vcpu>> vcpus;
   for (std::uint32_t index = 0; index < options_.cpus.cpus(); ++index) {
     auto vcpu = TRY_CONTEXT(
         Vcpu::create(vm_.get(), index, options_.cpus.apic_id(index), system_.run_area_size()),
         fmt::format("vCPU {}", index));
     TRY(vcpu->set_cpuid(guest_cpuid(options_.cpuid, index, options_.cpus)));
     TRY(vcpu->limit_machine_check_banks());
-    vcpus_.push_back(std::move(vcpu));
+    vcpus.push_back(std::move(vcpu));
   }
-  return {};
+  return vcpus;
 }
 
 Status KvmVm::add_vfio_groups() {
@@ -104,8 +110,9 @@ void KvmVm::inspect(InspectNode& node) const {
   slots_.inspect(node.child("memory_slots"));
   interrupts_.inspect(node.child("interrupts"));
   doorbells_.inspect(node.child("doorbells"));
+  const MutexLock lock(vcpus_mutex_);
   for (const auto& vcpu : vcpus_) {
-    vcpu->inspect(node.child(fmt::format("vcpu-{}", vcpu->index())));
+    vcpu->inspect(node.child(fmt::format("vcpu_{}", vcpu->index())));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/kvm/doorbell_table.hpp"
 #include "vmm/kvm/interrupt_routing.hpp"
 #include "vmm/kvm/kvm_system.hpp"
@@ -30,23 +31,21 @@ class KvmVm : public Inspectable {
   MemorySlotTable& slots() { return slots_; }
   InterruptRouting& interrupts() { return interrupts_; }
   DoorbellTable& doorbells() { return doorbells_; }
-  std::vector<std::unique_ptr<Vcpu>>& vcpus() { return vcpus_; }
-
-  /// VFIO groups to tell KVM about; takes effect at the next rebuild().
-  void set_vfio_groups(std::vector<int> group_fds) {
-    options_.vfio_group_fds = std::move(group_fds);
-  }
+  /// For who runs them; changed by rebuild() alone, while nobody does.
+  std::vector<std::unique_ptr<Vcpu>>& vcpus() GPUVM_UNCHECKED_LOCKING { return vcpus_; }
 
   /// Makes the VM anew: memory slots and doorbells are kept, vCPUs are in their power-on state.
-  /// Only while no vCPU thread runs and no interrupt is connected.
+  /// Only while no vCPU thread runs and no interrupt is connected. On errors there are no vCPUs.
   Status rebuild();
 
+  /// Any thread, during rebuild() too.
   void inspect(InspectNode& node) const override;
 
  private:
   KvmVm(const KvmSystem& system, KvmVmOptions options);
   Status create_chips();
-  Status create_vcpus();
+  Result<std::vector<std::unique_ptr<Vcpu>>> create_vcpus();
+  void set_vcpus(std::vector<std::unique_ptr<Vcpu>> vcpus);
   Status add_vfio_groups();
 
   const KvmSystem& system_;
@@ -56,7 +55,8 @@ class KvmVm : public Inspectable {
   MemorySlotTable slots_;
   InterruptRouting interrupts_;
   DoorbellTable doorbells_;
-  std::vector<std::unique_ptr<Vcpu>> vcpus_;
+  mutable Mutex vcpus_mutex_;  ///< between rebuild() and inspect()
+  std::vector<std::unique_ptr<Vcpu>> vcpus_ GPUVM_GUARDED_BY(vcpus_mutex_);
 };
 
 }  // namespace gpuvm

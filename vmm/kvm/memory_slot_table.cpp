@@ -2,16 +2,15 @@
 #include "vmm/kvm/memory_slot_table.hpp"
 
 #include <linux/kvm.h>
-#include <sys/ioctl.h>
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
 
-Status MemorySlotTable::attach(int vm_fd) {
-  const std::lock_guard lock(mutex_);
-  vm_fd_ = vm_fd;
+Status MemorySlotTable::attach(VmIoctl vm) {
+  const MutexLock lock(mutex_);
+  vm_ = std::move(vm);
   for (const auto& [id, slot] : slots_) {
     TRY(set(id, slot, slot.range.size()));
   }
@@ -19,6 +18,9 @@ Status MemorySlotTable::attach(int vm_fd) {
 }
 
 Status MemorySlotTable::set(SlotId id, const Slot& slot, std::uint64_t size) {
+  if (!vm_) {
+    return {};
+  }
   kvm_userspace_memory_region region{};
   region.slot = id;
   region.flags = slot.access == SlotAccess::kReadOnly ? KVM_MEM_READONLY : 0;
@@ -26,7 +28,7 @@ Status MemorySlotTable::set(SlotId id, const Slot& slot, std::uint64_t size) {
   region.memory_size = size;
   region.userspace_addr = reinterpret_cast<std::uintptr_t>(slot.host);
   ++changes_;
-  if (::ioctl(vm_fd_, KVM_SET_USER_MEMORY_REGION, &region) != 0) {
+  if (vm_(KVM_SET_USER_MEMORY_REGION, &region) != 0) {
     return fail_errno(ErrorKind::kInternal, fmt::format("Memory slot {} at {:#x}, {:#x} bytes", id,
                                                         region.guest_phys_addr, size));
   }
@@ -39,7 +41,7 @@ Result<SlotId> MemorySlotTable::map(GuestAddress at, std::span<std::byte> host, 
     return fail(ErrorKind::kInternal, "Memory slot at {:#x}, {:#x} bytes is not whole pages",
                 at.value(), host.size());
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   SlotId id = 1;
   for (const auto& [used, slot] : slots_) {
     if (slot.range.overlaps(*range)) {
@@ -61,7 +63,7 @@ Result<SlotId> MemorySlotTable::map(GuestAddress at, std::span<std::byte> host, 
 }
 
 void MemorySlotTable::unmap(SlotId slot) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = slots_.find(slot);
   if (found == slots_.end()) {
     return;
@@ -73,16 +75,16 @@ void MemorySlotTable::unmap(SlotId slot) {
 }
 
 std::size_t MemorySlotTable::count() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return slots_.size();
 }
 
 void MemorySlotTable::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   node.field("count", std::uint64_t{slots_.size()});
   node.field("changes", changes());
   for (const auto& [id, slot] : slots_) {
-    auto& child = node.child(fmt::format("slot-{}", id));
+    auto& child = node.child(fmt::format("slot_{}", id));
     child.hex("address", slot.range.base().value());
     child.hex("size", slot.range.size());
     child.field("read_only", slot.access == SlotAccess::kReadOnly);

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // MemorySlotTable: the VM's KVM memory slots (KVM_SET_USER_MEMORY_REGION). Slot numbers are reused
 // lowest first. When the VM is made anew after a guest reset, the slots that are still here are put
-// into it.
+// into it. They may come and go at any time, with vCPUs running (the kernel waits until none is in
+// a slot that goes) and between two VMs.
 #pragma once
 
 #include <atomic>
 #include <map>
-#include <mutex>
 
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/memory_slots.hpp"
+#include "vmm/kvm/vm_ioctl.hpp"
 
 namespace gpuvm {
 
@@ -18,11 +20,11 @@ class MemorySlotTable : public MemorySlots, public Inspectable {
   explicit MemorySlotTable(unsigned max_slots) : max_slots_(max_slots) {}
 
   /// Binds to a VM that has no slots and adds all known ones. Call while no vCPU runs.
-  Status attach(int vm_fd);
-  /// The VM is about to go; until the next attach() nothing reaches one.
+  Status attach(VmIoctl vm);
+  /// The VM is about to go. Until the next attach(), slots are only noted.
   void detach() {
-    const std::lock_guard lock(mutex_);
-    vm_fd_ = -1;
+    const MutexLock lock(mutex_);
+    vm_ = nullptr;
   }
 
   Result<SlotId> map(GuestAddress at, std::span<std::byte> host, SlotAccess access) override;
@@ -39,13 +41,13 @@ class MemorySlotTable : public MemorySlots, public Inspectable {
     std::byte* host;
     SlotAccess access;
   };
-  Status set(SlotId id, const Slot& slot, std::uint64_t size);
+  Status set(SlotId id, const Slot& slot, std::uint64_t size) GPUVM_REQUIRES(mutex_);
 
   const unsigned max_slots_;
-  mutable std::mutex mutex_;  ///< guards the members below
-  int vm_fd_ = -1;
-  std::map<SlotId, Slot> slots_;
   std::atomic<std::uint64_t> changes_{0};
+  mutable Mutex mutex_;
+  VmIoctl vm_ GPUVM_GUARDED_BY(mutex_);
+  std::map<SlotId, Slot> slots_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

@@ -49,11 +49,6 @@ class RangeMap {
     return found != entries_.end() && found->range.contains(at, length) ? &*found : nullptr;
   }
 
-  bool overlaps(AddressRange<A> range) const {
-    const auto next = first_ending_at_or_after(range.base());
-    return next != entries_.end() && next->range.overlaps(range);
-  }
-
   /// Sorted by address.
   const std::vector<Entry>& entries() const { return entries_; }
 

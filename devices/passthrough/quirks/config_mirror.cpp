@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConfigMirror: see the header.
 #include "devices/passthrough/quirks/config_mirror.hpp"
 
 #include <algorithm>
@@ -24,18 +23,16 @@ void write_config_bytes(const ConfigAccess& config, std::uint64_t offset,
   for (std::size_t i = 0; i < in.size();) {
     const auto at = offset + i;
     const auto count = std::min<std::size_t>(4 - at % 4, in.size() - i);
-    const auto shift = static_cast<unsigned>(at % 4 * 8);
-    const auto lanes = count == 4 ? ~0U : ((1U << count * 8) - 1) << shift;
-    const auto value = static_cast<std::uint32_t>(load_le(in.subspan(i, count))) << shift;
-    config.write(static_cast<std::uint16_t>(at & ~std::uint64_t{3}), value, lanes);
+    const auto first = static_cast<unsigned>(at % 4);
+    const auto value = static_cast<std::uint32_t>(load_le(in.subspan(i, count))) << first * 8;
+    config.write(static_cast<std::uint16_t>(at & ~std::uint64_t{3}), value,
+                 byte_lanes(first, static_cast<unsigned>(count)));
     i += count;
   }
 }
 
 bool ConfigMirror::contains(std::uint64_t offset, std::uint64_t length) const {
-  const auto& area = options_.area;
-  return offset >= area.offset && offset - area.offset < area.size &&
-         length <= area.size - (offset - area.offset);
+  return is_inside(options_.area.offset, options_.area.size, offset, length);
 }
 
 bool ConfigMirror::touches(std::uint64_t offset, std::uint64_t length) const {
@@ -58,9 +55,8 @@ IoStatus ConfigMirror::overlay_write(std::uint64_t offset, std::span<const std::
   const auto at = offset - options_.area.offset;
   write_config_bytes(options_.config, at, in);
   const bool is_forwarded = std::any_of(
-      options_.forwarded.begin(), options_.forwarded.end(), [&](const RegionArea& area) {
-        return at >= area.offset && at + in.size() <= area.offset + area.size;
-      });
+      options_.forwarded.begin(), options_.forwarded.end(),
+      [&](const RegionArea& area) { return is_inside(area.offset, area.size, at, in.size()); });
   if (!is_forwarded) {
     return IoStatus::kOk;
   }

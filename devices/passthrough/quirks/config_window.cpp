@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConfigWindow: see the header.
 #include "devices/passthrough/quirks/config_window.hpp"
 
 #include <algorithm>
@@ -24,13 +23,13 @@ bool ConfigWindow::touches(std::uint64_t offset, std::uint64_t length) const {
 }
 
 std::optional<std::uint64_t> ConfigWindow::target(std::uint64_t byte, std::size_t length) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!std::all_of(enabled_.begin(), enabled_.end(), [](bool on) { return on; })) {
     return std::nullopt;
   }
   const std::uint64_t at = index_ + byte;
   for (const auto& part : options_.targets) {
-    if (at >= part.base && at + length <= std::uint64_t{part.base} + part.size) {
+    if (is_inside(part.base, part.size, at, length)) {
       return at - part.base;
     }
   }
@@ -38,7 +37,7 @@ std::optional<std::uint64_t> ConfigWindow::target(std::uint64_t byte, std::size_
 }
 
 void ConfigWindow::note_registers(std::uint64_t offset, std::span<const std::byte> in) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (offset == options_.index && in.size() == kRegister) {
     index_ = static_cast<std::uint32_t>(load_le(in));
   }
@@ -50,7 +49,7 @@ void ConfigWindow::note_registers(std::uint64_t offset, std::span<const std::byt
 }
 
 IoStatus ConfigWindow::overlay_read(std::uint64_t offset, std::span<std::byte> out) {
-  if (offset >= options_.data && offset + out.size() <= options_.data + kRegister) {
+  if (is_inside(options_.data, kRegister, offset, out.size())) {
     if (const auto at = target(offset - options_.data, out.size())) {
       read_config_bytes(options_.config, *at, out);
       return IoStatus::kOk;
@@ -61,7 +60,7 @@ IoStatus ConfigWindow::overlay_read(std::uint64_t offset, std::span<std::byte> o
 }
 
 IoStatus ConfigWindow::overlay_write(std::uint64_t offset, std::span<const std::byte> in) {
-  if (offset >= options_.data && offset + in.size() <= options_.data + kRegister) {
+  if (is_inside(options_.data, kRegister, offset, in.size())) {
     if (const auto at = target(offset - options_.data, in.size())) {
       write_config_bytes(options_.config, *at, in);
       return IoStatus::kOk;
@@ -73,7 +72,7 @@ IoStatus ConfigWindow::overlay_write(std::uint64_t offset, std::span<const std::
 }
 
 void ConfigWindow::reset() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   index_ = 0;
   enabled_.assign(enabled_.size(), false);
 }

@@ -5,10 +5,10 @@
 // hw/vfio/pci-quirks.c, the NVIDIA BAR 5 and ATI BAR 4 quirks.
 #pragma once
 
-#include <mutex>
 #include <vector>
 
 #include "devices/passthrough/quirks/config_mirror.hpp"
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
 
@@ -44,9 +44,9 @@ class ConfigWindow final : public BarOverlay {
   void note_registers(std::uint64_t offset, std::span<const std::byte> in);
 
   const Options options_;
-  mutable std::mutex mutex_;  ///< guards all below; not held while config or device are called
-  std::uint32_t index_ = 0;
-  std::vector<bool> enabled_;
+  mutable Mutex mutex_;  ///< not held while config or device are called
+  std::uint32_t index_ GPUVM_GUARDED_BY(mutex_) = 0;
+  std::vector<bool> enabled_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table, see the header.
 #include "devices/passthrough/quirks/quirk_policy.hpp"
 
 #include <algorithm>

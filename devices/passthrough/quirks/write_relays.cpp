@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// WriteRelays: see the header.
 #include "devices/passthrough/quirks/write_relays.hpp"
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 namespace gpuvm {
 
 WriteRelays::~WriteRelays() {
+  const MutexLock lock(mutex_);
   for (auto& relay : relays_) {
     disconnect(relay);
     static_cast<void>(device_.write_on_event(index_, relay.offset, relay.size, relay.value, -1));
@@ -17,7 +17,7 @@ WriteRelays::~WriteRelays() {
 }
 
 void WriteRelays::note(std::uint64_t offset, std::span<const std::byte> in) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto value = load_le(in);
   const bool same =
       equal_ != 0 && offset == last_offset_ && in.size() == last_size_ && value == last_value_;
@@ -25,7 +25,7 @@ void WriteRelays::note(std::uint64_t offset, std::span<const std::byte> in) {
   last_offset_ = offset;
   last_size_ = in.size();
   last_value_ = value;
-  if (equal_ < kEqualWrites || doorbells_ == nullptr || refused_ || relays_.size() == kMost) {
+  if (equal_ < kEqualWrites || refused_ || relays_.size() == kMost) {
     return;
   }
   equal_ = 0;
@@ -53,8 +53,8 @@ void WriteRelays::connect(Relay& relay) {
   if (!at_) {
     return;
   }
-  const auto status = doorbells_->connect_value(GuestAddress(*at_) + relay.offset, relay.size,
-                                                relay.value, relay.event.fd());
+  const auto status = doorbells_.connect_value(GuestAddress(*at_) + relay.offset, relay.size,
+                                               relay.value, relay.event.fd());
   relay.connected = status.has_value();
   if (!status) {
     log::info("{}: {}", device_.name(), status.error().to_string());
@@ -63,13 +63,13 @@ void WriteRelays::connect(Relay& relay) {
 
 void WriteRelays::disconnect(Relay& relay) {
   if (relay.connected && at_) {
-    doorbells_->disconnect(GuestAddress(*at_) + relay.offset);
+    doorbells_.disconnect(GuestAddress(*at_) + relay.offset);
   }
   relay.connected = false;
 }
 
 void WriteRelays::bar_moved(std::optional<std::uint64_t> at) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (auto& relay : relays_) {
     disconnect(relay);
   }
@@ -80,9 +80,9 @@ void WriteRelays::bar_moved(std::optional<std::uint64_t> at) {
 }
 
 void WriteRelays::inspect(InspectNode& node) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const auto& relay : relays_) {
-    node.hex(fmt::format("relayed {:#x}", relay.offset), relay.value);
+    node.hex(fmt::format("relayed_{:#x}", relay.offset), relay.value);
   }
 }
 

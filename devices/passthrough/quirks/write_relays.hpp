@@ -5,7 +5,6 @@
 // (Linux, VFIO_DEVICE_IOEVENTFD). Every other value still exits. Facts: QEMU, hw/vfio/pci-quirks.c.
 #pragma once
 
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "devices/passthrough/bar_mapping.hpp"
 #include "devices/physical/physical_device.hpp"
 #include "vmm/base/event_fd.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/doorbells.hpp"
 
 namespace gpuvm {
@@ -23,8 +23,8 @@ class WriteRelays final : public BarListener, public Inspectable {
   static constexpr unsigned kEqualWrites = 10;  ///< before a relay is made
   static constexpr std::size_t kMost = 10;      ///< relays at once
 
-  /// All must outlive this. `doorbells` may be nullptr: no relays then.
-  WriteRelays(PhysicalDevice& device, unsigned bar, Doorbells* doorbells)
+  /// All must outlive this.
+  WriteRelays(PhysicalDevice& device, unsigned bar, Doorbells& doorbells)
       : device_(device), index_(bar_region(bar)), doorbells_(doorbells) {}
   ~WriteRelays() override;
   WriteRelays(const WriteRelays&) = delete;
@@ -44,21 +44,22 @@ class WriteRelays final : public BarListener, public Inspectable {
     EventFd event;
     bool connected = false;
   };
-  Status make(std::uint64_t offset, unsigned size, std::uint64_t value);
-  void connect(Relay& relay);
-  void disconnect(Relay& relay);
+  Status make(std::uint64_t offset, unsigned size, std::uint64_t value) GPUVM_REQUIRES(mutex_);
+  void connect(Relay& relay) GPUVM_REQUIRES(mutex_);
+  void disconnect(Relay& relay) GPUVM_REQUIRES(mutex_);
 
   PhysicalDevice& device_;
   const RegionIndex index_;
-  Doorbells* const doorbells_;
-  mutable std::mutex mutex_;  ///< guards all below
-  std::optional<std::uint64_t> at_;
-  std::vector<Relay> relays_;
-  std::uint64_t last_offset_ = 0;
-  std::uint64_t last_value_ = 0;
-  std::size_t last_size_ = 0;
-  unsigned equal_ = 0;
-  bool refused_ = false;  ///< the host or KVM does not do it: not asked again
+  Doorbells& doorbells_;
+  mutable Mutex mutex_;  ///< held while device and doorbells are called
+  std::optional<std::uint64_t> at_ GPUVM_GUARDED_BY(mutex_);
+  std::vector<Relay> relays_ GPUVM_GUARDED_BY(mutex_);
+  std::uint64_t last_offset_ GPUVM_GUARDED_BY(mutex_) = 0;
+  std::uint64_t last_value_ GPUVM_GUARDED_BY(mutex_) = 0;
+  std::size_t last_size_ GPUVM_GUARDED_BY(mutex_) = 0;
+  unsigned equal_ GPUVM_GUARDED_BY(mutex_) = 0;
+  /// The host or KVM does not do it: not asked again.
+  bool refused_ GPUVM_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gpuvm

@@ -16,34 +16,8 @@ namespace {
 using std::chrono::milliseconds;
 using Faults = std::vector<std::string>;
 
-constexpr std::uint64_t kVendorOffset = 0x00;
-constexpr std::uint64_t kStatusOffset = 0x06;
-constexpr std::uint64_t kClassOffset = 0x08;  // and the revision: no function's is all ones
-constexpr std::uint64_t kHeaderTypeOffset = 0x0e;
-constexpr std::uint64_t kCapabilitiesOffset = 0x34;
-constexpr std::uint16_t kStatusHasCapabilities = 1 << 4;
-constexpr std::uint16_t kCommandDecode = 0x7;            // I/O, memory, bus master
-constexpr std::uint16_t kCommandInterruptOff = 1 << 10;  // INTx disable
-
-constexpr std::uint32_t kNoClass = 0xffffffff;
-constexpr std::uint8_t kCapabilityPower = 0x01;
-constexpr std::uint8_t kCapabilityMsi = 0x05;
-constexpr std::uint8_t kCapabilityExpress = 0x10;
-constexpr std::uint8_t kCapabilityMsix = 0x11;
-constexpr std::uint8_t kCapabilityAdvanced = 0x13;
-constexpr unsigned kMaxCapabilities = 48;  // 192 bytes of dwords hold no more
-
-constexpr std::uint64_t kPowerControl = 4;  // PMCSR
-constexpr std::uint16_t kPowerStateMask = 3;
-constexpr std::uint16_t kNoSoftReset = 1 << 3;
-constexpr std::uint64_t kMessageControl = 2;
-constexpr std::uint16_t kMsiEnable = 1 << 0;
-constexpr std::uint16_t kMsixEnable = 1 << 15;
-constexpr std::uint64_t kDeviceCapabilities = 4;
-constexpr std::uint32_t kExpressFlr = 1U << 28;
-constexpr std::uint64_t kAdvancedCapabilities = 3;
-constexpr std::uint8_t kAdvancedFlr = 1 << 1;
-constexpr std::uint64_t kLinkStatus = 0x12;
+constexpr std::uint16_t kCommandDecode =
+    pci::kCommandIo | pci::kCommandMemory | pci::kCommandBusMaster;
 // PCI Power Management 1.2, table 5-6: a function needs 10 ms from D3hot to D0.
 constexpr milliseconds kPowerUpTime{10};
 
@@ -53,36 +27,42 @@ void note(Faults& faults, const Status& status) {
   }
 }
 
+/// Notes where a capability is; of several with one id the first counts, as for Linux.
+void note_capability(const CapabilityHeader& capability, FunctionState& state,
+                     std::uint16_t& advanced) {
+  const auto at = static_cast<std::uint8_t>(capability.offset);
+  const auto take = [at](auto& place) { place = place == 0 ? at : place; };
+  switch (static_cast<pci::CapabilityId>(capability.id)) {
+    case pci::CapabilityId::kPowerManagement:
+      return take(state.power_management);
+    case pci::CapabilityId::kMsi:
+      return take(state.msi);
+    case pci::CapabilityId::kMsix:
+      return take(state.msix);
+    case pci::CapabilityId::kPciExpress:
+      return take(state.express);
+    case pci::CapabilityId::kAdvancedFeatures:
+      return take(advanced);
+    default:
+      return;
+  }
+}
+
 Status find_capabilities(PhysicalDevice& device, FunctionState& state) {
-  const auto status = TRY(read_config<std::uint16_t>(device, kStatusOffset));
-  if ((status & kStatusHasCapabilities) == 0) {
+  const auto status = TRY(read_config<std::uint16_t>(device, pci::kStatus));
+  if ((status & pci::kStatusCapabilities) == 0) {
     return {};
   }
-  state.first_capability = TRY(read_config<std::uint8_t>(device, kCapabilitiesOffset));
-  std::uint8_t offset = state.first_capability & 0xfc;
-  for (unsigned step = 0; offset >= 0x40 && step < kMaxCapabilities; ++step) {
-    const auto header = TRY(read_config<std::uint16_t>(device, offset));
-    switch (header & 0xff) {
-      case kCapabilityPower:
-        state.power_management = offset;
-        break;
-      case kCapabilityMsi:
-        state.msi = offset;
-        break;
-      case kCapabilityMsix:
-        state.msix = offset;
-        break;
-      case kCapabilityExpress:
-        state.express = offset;
-        break;
-      case kCapabilityAdvanced:
-        state.has_flr = (TRY(read_config<std::uint8_t>(device, offset + kAdvancedCapabilities)) &
-                         kAdvancedFlr) != 0;
-        break;
-      default:
-        break;
-    }
-    offset = static_cast<std::uint8_t>(header >> 8 & 0xfc);
+  state.first_capability = TRY(read_config<std::uint8_t>(device, pci::kCapabilitiesPointer));
+  std::uint16_t advanced = 0;
+  TRY(for_each_capability(config_dword_reader(device), [&](const CapabilityHeader& capability) {
+    note_capability(capability, state, advanced);
+    return true;
+  }));
+  if (advanced != 0) {
+    const auto offers =
+        TRY(read_config<std::uint8_t>(device, advanced + pci::kAdvancedCapabilities));
+    state.has_flr = (offers & pci::kAdvancedResetCapable) != 0;
   }
   return {};
 }
@@ -104,10 +84,10 @@ void stop_interrupts(PhysicalDevice& device, const FunctionState& known, Faults&
     }
   }
   if (known.msix != 0) {
-    note(faults, clear_config_bits(device, known.msix + kMessageControl, kMsixEnable));
+    note(faults, clear_config_bits(device, known.msix + pci::kMsixControl, pci::kMsixEnable));
   }
   if (known.msi != 0) {
-    note(faults, clear_config_bits(device, known.msi + kMessageControl, kMsiEnable));
+    note(faults, clear_config_bits(device, known.msi + pci::kMsiControl, pci::kMsiEnable));
   }
 }
 
@@ -115,17 +95,17 @@ Status power_up(PhysicalDevice& device, const FunctionState& known, const ResetC
   if (known.power_management == 0) {
     return {};
   }
-  const std::uint64_t offset = known.power_management + kPowerControl;
+  const std::uint64_t offset = known.power_management + pci::kPowerControl;
   const auto before = TRY(read_config<std::uint16_t>(device, offset));
-  if ((before & kPowerStateMask) == 0) {
+  if ((before & pci::kPowerStateMask) == 0) {
     return {};
   }
-  TRY(write_config(device, offset, static_cast<std::uint16_t>(before & ~kPowerStateMask)));
+  TRY(write_config(device, offset, static_cast<std::uint16_t>(before & ~pci::kPowerStateMask)));
   clock.sleep(kPowerUpTime);
   const auto after = TRY(read_config<std::uint16_t>(device, offset));
-  if ((after & kPowerStateMask) != 0) {
+  if ((after & pci::kPowerStateMask) != 0) {
     return fail(ErrorKind::kUnsafeDevice, "{} is stuck in power state D{}", device.name(),
-                after & kPowerStateMask);
+                after & pci::kPowerStateMask);
   }
   return {};
 }
@@ -174,8 +154,8 @@ Status expect_clear(PhysicalDevice& device, std::uint64_t offset, std::uint16_t 
 
 void check_power_state(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
   if (known.power_management != 0) {
-    note(faults, expect_clear(device, known.power_management + kPowerControl, kPowerStateMask,
-                              "power state is not D0"));
+    note(faults, expect_clear(device, known.power_management + pci::kPowerControl,
+                              pci::kPowerStateMask, "power state is not D0"));
   }
 }
 
@@ -183,11 +163,12 @@ void check_quiet(PhysicalDevice& device, const FunctionState& known, Faults& fau
   note(faults,
        expect_clear(device, pci::kCommand, kCommandDecode, "decode or bus mastering is still on"));
   if (known.msi != 0) {
-    note(faults, expect_clear(device, known.msi + kMessageControl, kMsiEnable, "MSI is still on"));
+    note(faults,
+         expect_clear(device, known.msi + pci::kMsiControl, pci::kMsiEnable, "MSI is still on"));
   }
   if (known.msix != 0) {
-    note(faults,
-         expect_clear(device, known.msix + kMessageControl, kMsixEnable, "MSI-X is still on"));
+    note(faults, expect_clear(device, known.msix + pci::kMsixControl, pci::kMsixEnable,
+                              "MSI-X is still on"));
   }
 }
 
@@ -235,16 +216,18 @@ namespace {
 Status read_capabilities(PhysicalDevice& device, FunctionState& state) {
   if (state.power_management != 0) {
     const auto control =
-        TRY(read_config<std::uint16_t>(device, state.power_management + kPowerControl));
-    state.no_soft_reset = (control & kNoSoftReset) != 0;
+        TRY(read_config<std::uint16_t>(device, state.power_management + pci::kPowerControl));
+    state.no_soft_reset = (control & pci::kPowerNoSoftReset) != 0;
   }
   if (state.express != 0) {
-    const auto link = TRY(read_config<std::uint16_t>(device, state.express + kLinkStatus));
-    state.link_speed = static_cast<std::uint8_t>(link & 0xf);
-    state.link_width = static_cast<std::uint8_t>(link >> 4 & 0x3f);
+    const auto link =
+        TRY(read_config<std::uint16_t>(device, state.express + pci::kExpressLinkStatus));
+    state.link_speed = static_cast<std::uint8_t>(link & pci::kLinkSpeedMask);
+    state.link_width =
+        static_cast<std::uint8_t>(link >> pci::kLinkWidthShift & pci::kLinkWidthMask);
     const auto offers =
-        TRY(read_config<std::uint32_t>(device, state.express + kDeviceCapabilities));
-    state.has_flr = state.has_flr || (offers & kExpressFlr) != 0;
+        TRY(read_config<std::uint32_t>(device, state.express + pci::kExpressDeviceCapabilities));
+    state.has_flr = state.has_flr || (offers & pci::kDeviceResetCapable) != 0;
   }
   return {};
 }
@@ -253,22 +236,22 @@ Status read_capabilities(PhysicalDevice& device, FunctionState& state) {
 
 Result<FunctionState> read_function_state(PhysicalDevice& device) {
   FunctionState state;
-  const auto ids = TRY(read_config<std::uint32_t>(device, kVendorOffset));
+  const auto ids = TRY(read_config<std::uint32_t>(device, pci::kVendorId));
   state.vendor = static_cast<std::uint16_t>(ids);
   state.device = static_cast<std::uint16_t>(ids >> 16);
-  if (state.vendor == 0xffff || state.vendor == 0x0001 || state.vendor == 0) {
+  if (state.vendor == pci::kNoVendor || state.vendor == pci::kVendorNotReady || state.vendor == 0) {
     return fail(ErrorKind::kUnsafeDevice,
                 "{} does not answer (its vendor id reads {:04x}): switch the host off and on again",
                 device.name(), state.vendor);
   }
-  const auto class_dword = TRY(read_config<std::uint32_t>(device, kClassOffset));
-  if (class_dword == kNoClass) {
+  const auto class_dword = TRY(read_config<std::uint32_t>(device, pci::kClassDword));
+  if (class_dword == pci::kAllOnes) {
     return fail(ErrorKind::kUnsafeDevice,
                 "{} does not answer (its class reads {:08x}): switch the host off and on again",
                 device.name(), class_dword);
   }
   state.class_code = class_dword >> 8;
-  state.header_type = TRY(read_config<std::uint8_t>(device, kHeaderTypeOffset));
+  state.header_type = TRY(read_config<std::uint8_t>(device, pci::kHeaderType));
   TRY(find_capabilities(device, state));
   TRY(read_capabilities(device, state));
   for (std::size_t i = 0; i < state.region_sizes.size(); ++i) {
@@ -293,18 +276,18 @@ namespace {
 /// device id from its own copy (Linux, drivers/vfio/pci/vfio_pci_config.c, ALL_VIRT), so they are
 /// well even where the device is dead; a vfio-user server's may read 0001.
 std::string not_ready_sign(PhysicalDevice& device) {
-  const auto vendor = read_config<std::uint16_t>(device, kVendorOffset);
+  const auto vendor = read_config<std::uint16_t>(device, pci::kVendorId);
   if (!vendor) {
     return vendor.error().to_string();
   }
-  if (*vendor == 0xffff || *vendor == 0x0001) {
+  if (*vendor == pci::kNoVendor || *vendor == pci::kVendorNotReady) {
     return fmt::format("its vendor id reads {:04x}", *vendor);
   }
-  const auto class_dword = read_config<std::uint32_t>(device, kClassOffset);
+  const auto class_dword = read_config<std::uint32_t>(device, pci::kClassDword);
   if (!class_dword) {
     return class_dword.error().to_string();
   }
-  return *class_dword == kNoClass ? fmt::format("its class reads {:08x}", *class_dword) : "";
+  return *class_dword == pci::kAllOnes ? fmt::format("its class reads {:08x}", *class_dword) : "";
 }
 
 }  // namespace
@@ -337,7 +320,7 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, millise
 }
 
 Status stop_decoding(PhysicalDevice& device) {
-  return clear_config_bits(device, pci::kCommand, kCommandDecode | kCommandInterruptOff);
+  return clear_config_bits(device, pci::kCommand, kCommandDecode | pci::kCommandInterruptDisable);
 }
 
 std::vector<std::string> find_faults(PhysicalDevice& device, const FunctionState& known,

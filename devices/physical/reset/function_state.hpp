@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "devices/pci/pci_spec.hpp"
 #include "devices/physical/physical_device.hpp"
 #include "devices/physical/reset/reset_policy.hpp"
 
@@ -48,7 +49,7 @@ struct FunctionState {
   bool has_flr = false;        ///< offers a function level reset (Express or Advanced Features)
   bool no_soft_reset = false;  ///< keeps its state from D3hot to D0: no power management reset
 
-  bool is_display() const { return class_code >> 16 == 0x03; }
+  bool is_display() const { return class_code >> 16 == pci::kBaseClassDisplay; }
   bool operator==(const FunctionState&) const = default;
 };
 

@@ -40,6 +40,9 @@ ResetCertificate check_guest_reset(const ResetPlan& plan, const ResetSet& set,
   certificate.method = method;
   certificate.duration = so_far + (clock.now() - start);
   certificate.verdict = faults.empty() ? ResetVerdict::kVerified : ResetVerdict::kFailed;
+  if (!faults.empty() && !refusal) {
+    certificate.did_not_help = {method};
+  }
   certificate.text = fmt::format("{} of {} in {} ms, {}", to_string(method), certificate.functions,
                                  certificate.duration.count(), to_string(certificate.verdict));
   for (const std::string& fault : faults) {

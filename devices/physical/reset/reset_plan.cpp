@@ -259,15 +259,15 @@ Result<ResetPlan> ResetPlan::create(PhysicalHost& host, std::span<PhysicalDevice
   return plan;
 }
 
-void ResetPlan::prefer(std::string_view set, ResetMethod method) {
-  for (ResetSet& candidate : sets_) {
-    if (candidate.names() != set) {
-      continue;
-    }
-    const auto found = std::find(candidate.rungs.begin(), candidate.rungs.end(), method);
-    if (found != candidate.rungs.end()) {
-      std::rotate(candidate.rungs.begin(), found, found + 1);
-    }
+void ResetPlan::try_last(
+    const std::function<bool(const std::string& function, ResetMethod method)>& does_not_help) {
+  for (ResetSet& set : sets_) {
+    std::stable_partition(set.rungs.begin(), set.rungs.end(), [&](ResetMethod method) {
+      return std::none_of(set.functions.begin(), set.functions.end(),
+                          [&](const PlannedFunction& function) {
+                            return does_not_help(function.device->name(), method);
+                          });
+    });
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -74,9 +75,10 @@ class ResetPlan : public Inspectable {
                                   std::span<const FunctionResetOptions> functions = {});
 
   std::span<const ResetSet> sets() const { return sets_; }
-  /// From now on this method is tried first for the set of that name, if it is one of its rungs:
-  /// those before it did not help, and may have taken a minute.
-  void prefer(std::string_view set, ResetMethod method);
+  /// Puts the methods of each set last that are said not to help one of its functions; the order
+  /// among the others, and among these, stays.
+  void try_last(
+      const std::function<bool(const std::string& function, ResetMethod method)>& does_not_help);
   const ResetOptions& options() const { return options_; }
   /// Every set has a reset to try. Errors: kUnsafeDevice saying what the host must do.
   Status check() const;

@@ -56,7 +56,7 @@ class SetReset {
   const ResetClock& clock_;
   std::string history_;  ///< of failed attempts
   bool has_lost_function_ = false;
-  bool is_escalated_ = false;
+  std::vector<ResetMethod> did_not_help_;
 };
 
 void SetReset::quiesce_all(Attempt& attempt) {
@@ -133,7 +133,7 @@ ResetCertificate SetReset::certify(ResetMethod method, milliseconds start,
   certificate.names = names_of(set_);
   certificate.method = method;
   certificate.duration = clock_.now() - start;
-  certificate.is_escalated = is_escalated_;
+  certificate.did_not_help = did_not_help_;
   certificate.verdict = attempt.is_partial             ? ResetVerdict::kPartial
                         : method == ResetMethod::kNone ? ResetVerdict::kUnreset
                                                        : ResetVerdict::kVerified;
@@ -155,6 +155,7 @@ ResetCertificate SetReset::refuse(milliseconds start, std::string text) const {
   certificate.method = set_.rungs.empty() ? ResetMethod::kNone : set_.rungs.back();
   certificate.duration = clock_.now() - start;
   certificate.verdict = ResetVerdict::kFailed;
+  certificate.did_not_help = did_not_help_;
   certificate.text = std::move(text);
   return certificate;
 }
@@ -185,7 +186,9 @@ ResetCertificate SetReset::run() {
       return certify(method, start, result);
     }
     has_lost_function_ = result.has_lost_function;
-    is_escalated_ = is_escalated_ || result.has_begun;
+    if (result.has_begun) {
+      did_not_help_.push_back(method);
+    }
     std::string faults;
     for (const std::string& fault : result.faults) {
       add_sentence(faults, fault);
@@ -245,13 +248,6 @@ Status check_all_safe(std::span<const ResetCertificate> certificates) {
     }
   }
   return refusals.empty() ? Status() : Status(Error(ErrorKind::kUnsafeDevice, refusals));
-}
-
-Result<std::vector<ResetCertificate>> run_reset(PhysicalHost& host, const ResetPlan& plan,
-                                                const ResetClock& clock) {
-  auto certificates = reset_all(host, plan, clock);
-  TRY(check_all_safe(certificates));
-  return certificates;
 }
 
 }  // namespace gpuvm

@@ -32,9 +32,9 @@ struct ResetCertificate {
   /// the host must do.
   std::string text;
 
-  /// Resets that were tried before this one did not help; one that the host refused to begin, for
-  /// instance because a device was busy, does not count.
-  bool is_escalated = false;
+  /// Methods that were tried and did not help: before `method`, or of a failure all. One that the
+  /// host refused to begin, for instance because a device was busy, does not count.
+  std::vector<ResetMethod> did_not_help = {};
 
   bool is_safe() const { return verdict != ResetVerdict::kFailed; }
   void inspect(InspectNode& node) const;
@@ -44,12 +44,8 @@ struct ResetCertificate {
 /// are off. Before: vCPUs stopped or the functions made unreachable for them, BARs away from the
 /// guest (a mapped BAR faults during the reset). Takes 0.1 s to minutes: on a vCPU thread only
 /// where its guest asked for a reset, and with no lock held. All sets are tried even if one fails.
-/// Errors: kUnsafeDevice saying what was tried, what is wrong and what the host must do: the guest
-/// must not go on with these devices.
-Result<std::vector<ResetCertificate>> run_reset(PhysicalHost& host, const ResetPlan& plan,
-                                                const ResetClock& clock = ResetClock::real());
-
-/// The same, with a certificate for each set, in the plan's order, of those that failed too.
+/// Yields a certificate for each set, in the plan's order, of those that failed too: with these
+/// the guest must not go on. The product goes through ResetBook::reset(), which learns from it.
 std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& plan,
                                         const ResetClock& clock = ResetClock::real());
 /// Errors: kUnsafeDevice with the text of every failure among them.

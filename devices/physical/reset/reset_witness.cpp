@@ -5,6 +5,7 @@
 #include <array>
 
 #include "devices/pci/pci_spec.hpp"
+#include "devices/physical/config_reader.hpp"
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
@@ -28,11 +29,9 @@ bool matches(const WitnessRow& row, const FunctionState& state) {
 }
 
 Result<std::uint16_t> switch_memory_decode_on(PhysicalDevice& device) {
-  std::array<std::byte, 2> bytes{};
-  TRY(device.read(RegionIndex::kConfig, pci::kCommand, bytes));
-  const auto before = static_cast<std::uint16_t>(load_le(bytes));
-  store_le(bytes, before | pci::kCommandMemory);
-  TRY(device.write(RegionIndex::kConfig, pci::kCommand, bytes));
+  const auto before = TRY(read_config<std::uint16_t>(device, pci::kCommand));
+  TRY(write_config(device, pci::kCommand,
+                   static_cast<std::uint16_t>(before | pci::kCommandMemory)));
   return before;
 }
 
@@ -70,9 +69,7 @@ Result<bool> ResetWitness::mark() {
 Result<bool> ResetWitness::is_cleared() {
   const std::uint16_t before = TRY(switch_memory_decode_on(*device_));
   const auto value = read();
-  std::array<std::byte, 2> bytes{};
-  store_le(bytes, before);
-  TRY(device_->write(RegionIndex::kConfig, pci::kCommand, bytes));
+  TRY(write_config(*device_, pci::kCommand, before));
   return TRY(value) != row_->value;
 }
 

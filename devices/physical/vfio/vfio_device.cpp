@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "devices/pci/pci_spec.hpp"
 #include "devices/physical/vfio/vfio_io.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bytes.hpp"
@@ -22,31 +23,13 @@ static_assert(static_cast<std::uint32_t>(RegionIndex::kBar5) == VFIO_PCI_BAR5_RE
 static_assert(static_cast<std::uint32_t>(RegionIndex::kRom) == VFIO_PCI_ROM_REGION_INDEX);
 static_assert(static_cast<std::uint32_t>(RegionIndex::kConfig) == VFIO_PCI_CONFIG_REGION_INDEX);
 static_assert(static_cast<std::uint32_t>(RegionIndex::kVga) == VFIO_PCI_VGA_REGION_INDEX);
-static_assert(VfioDevice::kRegionCount == VFIO_PCI_NUM_REGIONS);
+static_assert(RegionTable::kPciRegions == VFIO_PCI_NUM_REGIONS);
 static_assert(static_cast<std::uint32_t>(IrqType::kIntx) == VFIO_PCI_INTX_IRQ_INDEX);
 static_assert(static_cast<std::uint32_t>(IrqType::kMsix) == VFIO_PCI_MSIX_IRQ_INDEX);
 static_assert(static_cast<std::uint32_t>(IrqType::kRequest) == VFIO_PCI_REQ_IRQ_INDEX);
 static_assert(VfioDevice::kIrqTypeCount == VFIO_PCI_NUM_IRQS);
 
 namespace {
-
-bool fits(const RegionInfo& info, std::uint64_t offset, std::uint64_t size) {
-  return size <= info.size && offset <= info.size - size;
-}
-
-bool may_map(const RegionInfo& info, const RegionArea& area) {
-  if (!info.mappable || area.size == 0 || !fits(info, area.offset, area.size)) {
-    return false;
-  }
-  if (info.sparse_areas.empty()) {
-    return true;
-  }
-  return std::any_of(info.sparse_areas.begin(), info.sparse_areas.end(),
-                     [&area](const RegionArea& allowed) {
-                       return area.offset >= allowed.offset && area.size <= allowed.size &&
-                              area.offset - allowed.offset <= allowed.size - area.size;
-                     });
-}
 
 template <class T>
 std::span<const std::byte> bytes_of(const T& value) {
@@ -56,7 +39,11 @@ std::span<const std::byte> bytes_of(const T& value) {
 }  // namespace
 
 VfioDevice::VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd)
-    : bdf_(bdf), group_(group), fd_(std::move(fd)), name_(bdf.to_string()) {}
+    : bdf_(bdf),
+      group_(group),
+      fd_(std::move(fd)),
+      name_(bdf.to_string()),
+      regions_(name_, fd_.get()) {}
 
 Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const Bdf& bdf, std::uint32_t group,
                                                        UniqueFd fd) {
@@ -76,35 +63,20 @@ Status VfioDevice::load_info() {
     return fail(ErrorKind::kHost, "VFIO says that {} is not a PCI function", name_);
   }
   has_function_reset_ = (info.flags & VFIO_DEVICE_FLAGS_RESET) != 0;
-  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_regions, kRegionCount); ++i) {
-    TRY(load_region(i));
+  const std::uint32_t regions = RegionTable::bounded(info.num_regions);
+  for (std::uint32_t i = 0; i < regions; ++i) {
+    const auto loaded = load_region(i);
+    if (!loaded && i < RegionTable::kPciRegions) {
+      return loaded;
+    }
+    if (!loaded) {  // one of a vendor's own, which most guests need none of
+      log::debug("{}", loaded.error().to_string());
+    }
   }
-  load_specific_regions(info.num_regions);
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_irqs, kIrqTypeCount); ++i) {
     TRY(load_irq(i));
   }
   return {};
-}
-
-/// Regions behind those of PCI, which belong to a vendor's devices.
-void VfioDevice::load_specific_regions(std::uint32_t count) {
-  constexpr std::uint32_t kMost = 32;
-  for (std::uint32_t i = kRegionCount; i < std::min(count, kMost); ++i) {
-    regions_.emplace_back();
-    if (const auto loaded = load_region(i); !loaded) {
-      log::debug("{}", loaded.error().to_string());  // most guests need none of them
-    }
-  }
-}
-
-std::vector<RegionIndex> VfioDevice::specific_regions() const {
-  std::vector<RegionIndex> found;
-  for (std::size_t i = kRegionCount; i < regions_.size(); ++i) {
-    if (regions_[i].info.type && regions_[i].info.size != 0) {
-      found.push_back(static_cast<RegionIndex>(i));
-    }
-  }
-  return found;
 }
 
 Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t index) const {
@@ -133,10 +105,10 @@ Result<std::uint64_t> VfioDevice::ask_region_size(RegionIndex index) {
 }
 
 Status VfioDevice::load_region(std::uint32_t index) {
-  if (auto region = TRY(ask_region(index))) {
-    regions_[index] = {std::move(region->info), region->file_offset};
-  }
-  return {};
+  auto region = TRY(ask_region(index));
+  return region ? regions_.set(static_cast<RegionIndex>(index), std::move(region->info),
+                               {.file_offset = region->file_offset})
+                : Status();
 }
 
 Status VfioDevice::load_irq(std::uint32_t index) {
@@ -152,14 +124,9 @@ Status VfioDevice::load_irq(std::uint32_t index) {
                       fmt::format("Cannot ask VFIO about interrupt type {} of {}", index, name_),
                       -result);
   }
-  constexpr std::uint32_t kMsixMaximum = 2048;  // PCI Express Base 6.0, 7.7.2.2
-  irqs_[index].info.count = std::min(info.count, kMsixMaximum);
+  irqs_[index].info.count = std::min(info.count, pci::kMaxMsixVectors);
   irqs_[index].info.maskable = (info.flags & VFIO_IRQ_INFO_MASKABLE) != 0;
   return {};
-}
-
-const RegionInfo& VfioDevice::region(RegionIndex index) const {
-  return regions_.at(static_cast<std::size_t>(index)).info;
 }
 
 IrqInfo VfioDevice::irq(IrqType type) const {
@@ -175,14 +142,11 @@ Error VfioDevice::access_error(const char* verb, RegionIndex index, std::uint64_
 }
 
 Status VfioDevice::read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) {
-  const Region& region = regions_.at(static_cast<std::size_t>(index));
-  if (!region.info.readable || !fits(region.info, offset, out.size())) {
-    return access_error("read", index, offset, EINVAL);
-  }
+  const std::uint64_t at = TRY(regions_.locate_read(index, offset, out.size()));
   std::size_t done = 0;
   while (done < out.size()) {
-    const ssize_t got = ::pread(fd_.get(), out.data() + done, out.size() - done,
-                                static_cast<off_t>(region.file_offset + offset + done));
+    const ssize_t got =
+        ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(at + done));
     if (got < 0 && errno == EINTR) {
       continue;
     }
@@ -195,14 +159,11 @@ Status VfioDevice::read(RegionIndex index, std::uint64_t offset, std::span<std::
 }
 
 Status VfioDevice::write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) {
-  const Region& region = regions_.at(static_cast<std::size_t>(index));
-  if (!region.info.writable || !fits(region.info, offset, in.size())) {
-    return access_error("write", index, offset, EINVAL);
-  }
+  const std::uint64_t at = TRY(regions_.locate_write(index, offset, in.size()));
   std::size_t done = 0;
   while (done < in.size()) {
-    const ssize_t put = ::pwrite(fd_.get(), in.data() + done, in.size() - done,
-                                 static_cast<off_t>(region.file_offset + offset + done));
+    const ssize_t put =
+        ::pwrite(fd_.get(), in.data() + done, in.size() - done, static_cast<off_t>(at + done));
     if (put < 0 && errno == EINTR) {
       continue;
     }
@@ -216,14 +177,11 @@ Status VfioDevice::write(RegionIndex index, std::uint64_t offset, std::span<cons
 
 Status VfioDevice::write_on_event(RegionIndex index, std::uint64_t offset, unsigned size,
                                   std::uint64_t value, int event_fd) {
-  const Region& region = regions_.at(static_cast<std::size_t>(index));
-  if (!region.info.writable || !fits(region.info, offset, size)) {
-    return access_error("write", index, offset, EINVAL);
-  }
+  const std::uint64_t at = TRY(regions_.locate_write(index, offset, size));
   vfio_device_ioeventfd request{};
   request.argsz = sizeof request;
   request.flags = size;  // VFIO_DEVICE_IOEVENTFD_8 to _64 are the numbers of bytes
-  request.offset = region.file_offset + offset;
+  request.offset = at;
   request.data = value;
   request.fd = event_fd;
   const int result = vfio::call_ioctl(fd_.get(), VFIO_DEVICE_IOEVENTFD, &request);
@@ -234,23 +192,6 @@ Status VfioDevice::write_on_event(RegionIndex index, std::uint64_t offset, unsig
         -result);
   }
   return {};
-}
-
-Result<MappedRegion> VfioDevice::map(RegionIndex index, RegionArea area, std::uint64_t alignment) {
-  const Region& region = regions_.at(static_cast<std::size_t>(index));
-  if (!may_map(region.info, area)) {
-    return fail(ErrorKind::kHost, "Region {} of {} cannot be mapped at {:#x}, {:#x} bytes",
-                static_cast<std::uint32_t>(index), name_, area.offset, area.size);
-  }
-  MapRequest request;
-  request.fd = fd_.get();
-  request.offset = region.file_offset + area.offset;
-  request.size = area.size;
-  request.alignment = alignment;
-  request.writable = region.info.writable;
-  return TRY_CONTEXT(
-      MappedRegion::create(request),
-      fmt::format("Mapping region {} of {}", static_cast<std::uint32_t>(index), name_));
 }
 
 Status VfioDevice::set_irqs(std::span<const std::byte> argument, const char* what) {

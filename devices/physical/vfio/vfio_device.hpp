@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
+#include "devices/physical/region_table.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/unique_fd.hpp"
@@ -17,7 +18,6 @@ namespace gpuvm {
 
 class VfioDevice final : public PhysicalDevice {
  public:
-  static constexpr std::size_t kRegionCount = 9;
   static constexpr std::size_t kIrqTypeCount = 5;
 
   /// Asks an opened device file for its regions and interrupts. Errors: kHost.
@@ -29,14 +29,16 @@ class VfioDevice final : public PhysicalDevice {
   int fd() const { return fd_.get(); }
 
   const std::string& name() const override { return name_; }
-  const RegionInfo& region(RegionIndex index) const override;
+  const RegionInfo& region(RegionIndex index) const override { return regions_.info(index); }
   Result<std::uint64_t> ask_region_size(RegionIndex index) override;
-  std::vector<RegionIndex> specific_regions() const override;
+  std::vector<RegionIndex> specific_regions() const override { return regions_.specific(); }
   Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override;
   Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override;
   Status write_on_event(RegionIndex index, std::uint64_t offset, unsigned size, std::uint64_t value,
                         int event_fd) override;
-  Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) override;
+  Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) override {
+    return regions_.map(index, area, alignment);
+  }
   IrqInfo irq(IrqType type) const override;
   Status set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) override;
   Status disable_irqs(IrqType type) override;
@@ -46,10 +48,6 @@ class VfioDevice final : public PhysicalDevice {
   Status function_reset() override;
 
  private:
-  struct Region {
-    RegionInfo info;
-    std::uint64_t file_offset = 0;
-  };
   struct Irq {
     IrqInfo info;
     bool is_enabled = false;
@@ -60,7 +58,6 @@ class VfioDevice final : public PhysicalDevice {
   Status load_region(std::uint32_t index);
   /// Nothing where the function has no such region.
   Result<std::optional<vfio::ParsedRegion>> ask_region(std::uint32_t index) const;
-  void load_specific_regions(std::uint32_t count);
   Status load_irq(std::uint32_t index);
   Status set_irqs(std::span<const std::byte> argument, const char* what);
   void tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled);
@@ -70,8 +67,7 @@ class VfioDevice final : public PhysicalDevice {
   std::uint32_t group_;
   UniqueFd fd_;
   std::string name_;
-  /// Device-specific ones are behind those of PCI.
-  std::vector<Region> regions_ = std::vector<Region>(kRegionCount);
+  RegionTable regions_;
   std::array<Irq, kIrqTypeCount> irqs_;
   bool has_function_reset_ = false;
 };

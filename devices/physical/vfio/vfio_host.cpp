@@ -159,7 +159,7 @@ Status VfioHost::load_iommu_info() {
       },
       std::as_bytes(std::span<const vfio_iommu_type1_info, 1>(&seed, 1)),
       "Cannot ask VFIO about the IOMMU"));
-  iova_ranges_ = TRY(vfio::parse_iommu_info(answer)).ranges;
+  iova_ranges_ = TRY(vfio::parse_iova_ranges(answer));
   return {};
 }
 

@@ -6,7 +6,6 @@
 
 #include <map>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
@@ -18,9 +17,9 @@
 namespace gpuvm {
 
 /// Control thread only, but for hot resets, DMA mappings and the devices' own region accesses: any
-/// thread.
-/// Destroy it after every mapping
-/// of a device's region, after the VM that holds the groups, and before the DriverBinding.
+/// thread. It has no lock: what it holds is the same from open() on, and the kernel has its own.
+/// Destroy it after every mapping of a device's region, after the VM that holds the groups, and
+/// before the DriverBinding.
 class VfioHost final : public PhysicalHost {
  public:
   /// Opens functions that are bound to a VFIO driver. The kernel resets each one as it is opened.
@@ -35,8 +34,6 @@ class VfioHost final : public PhysicalHost {
   std::vector<PhysicalDevice*> devices() const;
   /// For KVM's VFIO device (KVM_DEV_VFIO_FILE_ADD); they stay ours.
   std::vector<int> group_fds() const;
-  /// IOVAs that may be mapped; empty where the kernel does not say.
-  std::span<const IovaRange> iova_ranges() const { return iova_ranges_; }
 
   Status map_dma(Iova at, const DmaMemory& memory) override;
   /// The kernel pins page by page, half a second a GiB where they are small; of this size the IOMMU
@@ -59,7 +56,7 @@ class VfioHost final : public PhysicalHost {
   UniqueFd container_;
   std::map<std::uint32_t, UniqueFd> groups_;
   std::vector<std::unique_ptr<VfioDevice>> devices_;
-  std::vector<IovaRange> iova_ranges_;
+  std::vector<IovaRange> iova_ranges_;  ///< that may be mapped; empty: the kernel does not say
 };
 
 }  // namespace gpuvm

@@ -45,7 +45,8 @@ void read_type(std::span<const std::byte> capability, RegionInfo& info) {
   }
 }
 
-void read_iova_ranges(std::span<const std::byte> capability, IommuInfo& info) {
+std::vector<IovaRange> read_iova_ranges(std::span<const std::byte> capability) {
+  std::vector<IovaRange> ranges;
   const std::uint32_t count =
       load_at<std::uint32_t>(capability, offsetof(vfio_iommu_type1_info_cap_iova_range, nr_iovas))
           .value_or(0);
@@ -63,9 +64,10 @@ void read_iova_ranges(std::span<const std::byte> capability, IommuInfo& info) {
     const std::uint64_t last = range->end - range->start;
     const auto parsed = IovaRange::create(Iova(range->start), last == ~0ULL ? last : last + 1);
     if (parsed) {
-      info.ranges.push_back(*parsed);
+      ranges.push_back(*parsed);
     }
   }
+  return ranges;
 }
 
 std::uint32_t action_flag(IrqAction action) {
@@ -130,7 +132,7 @@ Result<ParsedRegion> parse_region_info(std::span<const std::byte> answer) {
   return region;
 }
 
-Result<IommuInfo> parse_iommu_info(std::span<const std::byte> answer) {
+Result<std::vector<IovaRange>> parse_iova_ranges(std::span<const std::byte> answer) {
   // Kernels before 5.4 end the answer before cap_offset.
   constexpr std::size_t kOldSize = offsetof(vfio_iommu_type1_info, cap_offset);
   if (answer.size() < kOldSize) {
@@ -139,22 +141,11 @@ Result<IommuInfo> parse_iommu_info(std::span<const std::byte> answer) {
   }
   vfio_iommu_type1_info raw{};
   std::memcpy(&raw, answer.data(), std::min(answer.size(), sizeof raw));
-  IommuInfo info;
-  if ((raw.flags & VFIO_IOMMU_INFO_PGSIZES) != 0) {
-    info.page_sizes = raw.iova_pgsizes;
+  if ((raw.flags & VFIO_IOMMU_INFO_CAPS) == 0) {
+    return std::vector<IovaRange>();
   }
-  if ((raw.flags & VFIO_IOMMU_INFO_CAPS) != 0) {
-    const auto ranges =
-        find_capability(answer, raw.cap_offset, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE);
-    if (ranges) {
-      read_iova_ranges(*ranges, info);
-    }
-    const auto available = find_capability(answer, raw.cap_offset, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);
-    const auto entries =
-        available ? load_at<vfio_iommu_type1_info_dma_avail>(*available, 0) : std::nullopt;
-    info.free_entries = entries ? entries->avail : 0;
-  }
-  return info;
+  const auto ranges = find_capability(answer, raw.cap_offset, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE);
+  return ranges ? read_iova_ranges(*ranges) : std::vector<IovaRange>();
 }
 
 Result<std::vector<HotResetMember>> parse_hot_reset_info(std::span<const std::byte> answer) {

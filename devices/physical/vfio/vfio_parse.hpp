@@ -28,13 +28,9 @@ struct ParsedRegion {
 /// an answer that is too short, or whose region runs past the end of the file offset space.
 Result<ParsedRegion> parse_region_info(std::span<const std::byte> answer);
 
-/// VFIO_IOMMU_GET_INFO.
-struct IommuInfo {
-  std::uint64_t page_sizes = 0;    ///< bit n: pages of 2^n bytes
-  std::vector<IovaRange> ranges;   ///< usable IOVAs; empty: the kernel does not say
-  std::uint32_t free_entries = 0;  ///< how many mappings may still be made; 0: not said
-};
-Result<IommuInfo> parse_iommu_info(std::span<const std::byte> answer);
+/// VFIO_IOMMU_GET_INFO: the usable IOVAs; empty: the kernel does not say. Errors: kHost for an
+/// answer that is too short.
+Result<std::vector<IovaRange>> parse_iova_ranges(std::span<const std::byte> answer);
 
 /// VFIO_DEVICE_GET_PCI_HOT_RESET_INFO. Errors: kHost if it names more functions than it holds.
 Result<std::vector<HotResetMember>> parse_hot_reset_info(std::span<const std::byte> answer);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
 
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/bytes.hpp"
@@ -21,14 +22,26 @@ Connection::Connection(MessageSocket socket, Options options)
 Result<std::unique_ptr<Connection>> Connection::create(MessageSocket socket, Options options) {
   std::unique_ptr<Connection> connection(new Connection(std::move(socket), std::move(options)));
   TRY(connection->socket_.set_send_timeout(connection->options_.timeout));
-  connection->reader_ = std::thread([self = connection.get()] { self->read_messages(); });
+  TRY(connection->start_reader());
   TRY(connection->negotiate());
   return connection;
 }
 
+Status Connection::start_reader() {
+  try {
+    reader_ = std::thread([this] { read_messages(); });
+  } catch (const std::system_error& error) {
+    return fail(ErrorKind::kHost,
+                "No thread can be made that reads what its vfio-user server sends ({}): raise "
+                "`ulimit -u` or TasksMax= of the systemd unit",
+                error.what());
+  }
+  return {};
+}
+
 Connection::~Connection() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     is_lost_ = true;  // by ourselves: nobody is told
   }
   socket_.shut_down();
@@ -64,7 +77,7 @@ Status Connection::take(Message message) {
   if (type == kTypeCommand) {
     return refuse_command(header);
   }
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = pending_.find(header.id);
   if (type != kTypeReply || found == pending_.end()) {
     return fail(ErrorKind::kHost, "it answered what it was not asked (message {}, flags {:#x})",
@@ -102,7 +115,7 @@ void Connection::give_more_time_to_others() {
 }
 
 /// False if the answer did not come in time.
-bool Connection::wait_for(std::unique_lock<std::mutex>& lock, const Pending& pending) {
+bool Connection::wait_for(MutexLock& lock, const Pending& pending) {
   for (;;) {
     if (pending.is_done || is_lost_) {
       return true;
@@ -134,12 +147,12 @@ Status Connection::refuse_command(const Header& header) {
 
 Status Connection::send(const Header& header, std::span<const std::byte> payload,
                         std::span<const int> fds) {
-  const std::lock_guard lock(send_mutex_);
+  const MutexLock lock(send_mutex_);
   return socket_.send(header, payload, fds);
 }
 
 Result<std::uint16_t> Connection::enter(Pending& pending) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (is_lost_) {
     return fail(ErrorKind::kHost, "{}: Its vfio-user server has gone: {}", options_.name, reason_);
   }
@@ -194,7 +207,7 @@ Result<Connection::Reply> Connection::call(Command command, std::span<const std:
   if (!sent) {
     lose(sent.error().to_string());
   }
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   const bool is_over = wait_for(lock, pending);
   if (!pending.is_done) {
     pending_.erase(id);
@@ -208,18 +221,18 @@ Result<Connection::Reply> Connection::call(Command command, std::span<const std:
 }
 
 Error Connection::lost_error() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return fail(ErrorKind::kHost, "{}: Its vfio-user server has gone: {}", options_.name, reason_);
 }
 
 bool Connection::is_lost() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return is_lost_;
 }
 
 void Connection::lose(const std::string& reason) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (is_lost_) {
       return;
     }

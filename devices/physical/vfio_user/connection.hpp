@@ -7,15 +7,14 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 
 #include "devices/physical/vfio_user/message_socket.hpp"
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm::vfio_user {
 
@@ -37,7 +36,7 @@ class Connection {
     std::size_t fds = 0;      ///< at most
   };
 
-  /// Agrees on the version. Errors: kHost.
+  /// Agrees on the version. Errors: kHost, also where this process may have no more threads.
   static Result<std::unique_ptr<Connection>> create(MessageSocket socket, Options options);
   ~Connection();
   Connection(const Connection&) = delete;
@@ -73,26 +72,28 @@ class Connection {
   };
 
   Connection(MessageSocket socket, Options options);
+  Status start_reader();
   Status negotiate();
   void read_messages();
   Status take(Message message);
   Status refuse_command(const Header& header);
   Status send(const Header& header, std::span<const std::byte> payload, std::span<const int> fds);
   Result<std::uint16_t> enter(Pending& pending);
-  bool wait_for(std::unique_lock<std::mutex>& lock, const Pending& pending);
-  void give_more_time_to_others();
-  Result<Reply> finish(Pending& pending, int& refusal) const;
+  bool wait_for(MutexLock& lock, const Pending& pending) GPUVM_REQUIRES(mutex_);
+  void give_more_time_to_others() GPUVM_REQUIRES(mutex_);
+  Result<Reply> finish(Pending& pending, int& refusal) const GPUVM_REQUIRES(mutex_);
 
   const Options options_;
   MessageSocket socket_;
   ServerLimits limits_;
-  std::mutex send_mutex_;     ///< keeps messages whole
-  mutable std::mutex mutex_;  ///< guards what follows
-  std::condition_variable changed_;
-  std::map<std::uint16_t, Pending*> pending_;
-  std::uint16_t next_id_ = 1;
-  bool is_lost_ = false;
-  std::string reason_;
+  Mutex send_mutex_;  ///< keeps messages whole: one thread sends, while the reader receives
+  mutable Mutex mutex_;
+  Condition changed_;
+  /// What they point to is theirs who wait, and written with the lock held.
+  std::map<std::uint16_t, Pending*> pending_ GPUVM_GUARDED_BY(mutex_);
+  std::uint16_t next_id_ GPUVM_GUARDED_BY(mutex_) = 1;
+  bool is_lost_ GPUVM_GUARDED_BY(mutex_) = false;
+  std::string reason_ GPUVM_GUARDED_BY(mutex_);
   std::thread reader_;
 };
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <nlohmann/json.hpp>
 
+#include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
@@ -127,9 +128,9 @@ Status read_areas(std::span<const std::byte> capability, RegionInfo& info) {
 std::uint32_t most_vectors(IrqType type) {
   switch (type) {
     case IrqType::kMsi:
-      return 32;  // PCI Express Base 6.0, 7.7.1.2
+      return pci::kMaxMsiVectors;
     case IrqType::kMsix:
-      return 2048;  // 7.7.2.2
+      return pci::kMaxMsixVectors;
     default:
       return 1;
   }

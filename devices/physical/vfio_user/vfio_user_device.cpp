@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "devices/pci/capability_chain.hpp"
+#include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
@@ -21,11 +22,8 @@ using vfio_user::Command;
 /// Room for the answer about a region: some sixty areas at once, at most about four thousand.
 constexpr std::uint32_t kRegionRoom = 1024;
 constexpr std::uint32_t kMaxRegionRoom = 64 * 1024;
-// PCI Express Base 6.0, 7.5.3.3 and 7.5.3.4.
-constexpr std::uint8_t kExpressId = 0x10;
-constexpr std::uint32_t kCapableOfReset = 1U << 28;
-constexpr std::uint16_t kInitiateReset = 1U << 15;
-// 6.6.2: a function needs not answer for so long after a function level reset.
+// PCI Express Base 6.0, 6.6.2: a function needs not answer for so long after a function level
+// reset.
 constexpr milliseconds kResetTime{100};
 constexpr milliseconds kReadyPause{20};
 
@@ -34,10 +32,6 @@ Bytes bytes_of(const T& value) {
   Bytes bytes;
   append_bytes(bytes, value);
   return bytes;
-}
-
-bool fits(const RegionInfo& info, std::uint64_t offset, std::uint64_t size) {
-  return size <= info.size && offset <= info.size - size;
 }
 
 std::uint64_t mapped_end(const RegionInfo& info) {
@@ -67,22 +61,10 @@ Status check_file(int fd, const vfio_user::ParsedRegion& region) {
   return {};
 }
 
-bool may_map(const RegionInfo& info, const RegionArea& area) {
-  if (!info.mappable || area.size == 0 || !fits(info, area.offset, area.size)) {
-    return false;
-  }
-  return info.sparse_areas.empty() ||
-         std::any_of(info.sparse_areas.begin(), info.sparse_areas.end(),
-                     [&area](const RegionArea& allowed) {
-                       return area.offset >= allowed.offset && area.size <= allowed.size &&
-                              area.offset - allowed.offset <= allowed.size - area.size;
-                     });
-}
-
 }  // namespace
 
 VfioUserDevice::VfioUserDevice(std::string name, const Options& options)
-    : name_(std::move(name)), options_(options) {}
+    : name_(std::move(name)), options_(options), regions_(name_) {}
 
 Result<std::unique_ptr<VfioUserDevice>> VfioUserDevice::connect(const std::string& path,
                                                                 const Options& options) {
@@ -122,10 +104,9 @@ Status VfioUserDevice::load_info() {
   const auto reply = TRY(connection_->call(Command::kDeviceGetInfo, request, {},
                                            {.payload = sizeof(vfio_user::DeviceInfo)}));
   summary_ = TRY(vfio_user::parse_device_info(reply.payload));
-  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(summary_.regions, kRegionCount); ++i) {
+  for (std::uint32_t i = 0; i < RegionTable::bounded(summary_.regions); ++i) {
     TRY(load_region(static_cast<RegionIndex>(i)));
   }
-  TRY(load_specific_regions());
   const auto& config = region(RegionIndex::kConfig);
   if (!config.readable || !config.writable) {
     return fail(ErrorKind::kHost, "The vfio-user server has no configuration space to offer");
@@ -134,26 +115,6 @@ Status VfioUserDevice::load_info() {
     TRY(load_irq(static_cast<IrqType>(i)));
   }
   return find_function_reset();
-}
-
-/// Regions behind those of PCI.
-Status VfioUserDevice::load_specific_regions() {
-  constexpr std::uint32_t kMost = 32;
-  for (std::uint32_t i = kRegionCount; i < std::min(summary_.regions, kMost); ++i) {
-    regions_.emplace_back();
-    TRY(load_region(static_cast<RegionIndex>(i)));
-  }
-  return {};
-}
-
-std::vector<RegionIndex> VfioUserDevice::specific_regions() const {
-  std::vector<RegionIndex> found;
-  for (std::size_t i = kRegionCount; i < regions_.size(); ++i) {
-    if (regions_[i].info.type && regions_[i].info.size != 0) {
-      found.push_back(static_cast<RegionIndex>(i));
-    }
-  }
-  return found;
 }
 
 Result<vfio_user::Connection::Reply> VfioUserDevice::ask_region(RegionIndex index,
@@ -202,13 +163,10 @@ Status VfioUserDevice::load_region(RegionIndex index) {
     }
     TRY(check_file(reply->fds.front().get(), parsed));
   }
-  Region& region = regions_.at(static_cast<std::size_t>(index));
-  region.info = std::move(parsed.info);
-  region.file_offset = parsed.file_offset;
-  if (region.info.mappable && region.info.size != 0) {
-    region.file = std::move(reply->fds.front());
-  }
-  return {};
+  const bool has_file = parsed.info.mappable && parsed.info.size != 0;
+  return regions_.set(index, std::move(parsed.info),
+                      {.file_offset = parsed.file_offset,
+                       .file = has_file ? std::move(reply->fds.front()) : UniqueFd()});
 }
 
 Status VfioUserDevice::load_irq(IrqType type) {
@@ -229,33 +187,21 @@ Status VfioUserDevice::load_irq(IrqType type) {
 }
 
 Status VfioUserDevice::find_function_reset() {
-  std::array<std::byte, 256> config{};
+  std::array<std::byte, pci::kLegacyConfigSize> config{};
   TRY(read(RegionIndex::kConfig, 0, config));
-  const std::uint16_t express = find_capability(config, kExpressId);
-  const auto offers = load_at<std::uint32_t>(config, std::size_t{express} + 4).value_or(0);
-  if (express != 0 && (offers & kCapableOfReset) != 0 && express + 10U <= config.size()) {
-    device_control_ = express + 8U;
-  }
-  return {};
-}
-
-const RegionInfo& VfioUserDevice::region(RegionIndex index) const {
-  return regions_.at(static_cast<std::size_t>(index)).info;
-}
-
-Status VfioUserDevice::check_access(const char* verb, RegionIndex index, std::uint64_t offset,
-                                    std::size_t size) const {
-  const RegionInfo& info = region(index);
-  const bool is_allowed = *verb == 'r' ? info.readable : info.writable;
-  if (!is_allowed || !fits(info, offset, size)) {
-    return fail(ErrorKind::kHost, "Cannot {} {} bytes of region {} of {} at offset {:#x}", verb,
-                size, static_cast<std::uint32_t>(index), name_, offset);
+  const std::size_t express =
+      find_capability(config, static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress));
+  const auto offers =
+      load_at<std::uint32_t>(config, express + pci::kExpressDeviceCapabilities).value_or(0);
+  const std::uint64_t control = express + pci::kExpressDeviceControl;
+  if (express != 0 && (offers & pci::kDeviceResetCapable) != 0 && control + 2 <= config.size()) {
+    device_control_ = control;
   }
   return {};
 }
 
 Status VfioUserDevice::read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) {
-  TRY(check_access("read", index, offset, out.size()));
+  TRY(regions_.locate_read(index, offset, out.size()));
   while (!out.empty()) {
     const auto piece =
         out.first(std::min<std::size_t>(out.size(), connection_->limits().transfer_size));
@@ -279,7 +225,7 @@ Status VfioUserDevice::read_piece(RegionIndex index, std::uint64_t offset,
 
 Status VfioUserDevice::write(RegionIndex index, std::uint64_t offset,
                              std::span<const std::byte> in) {
-  TRY(check_access("write", index, offset, in.size()));
+  TRY(regions_.locate_write(index, offset, in.size()));
   const bool resets = begins_function_reset(index, offset, in);
   while (!in.empty()) {
     const auto piece =
@@ -302,31 +248,14 @@ Status VfioUserDevice::write_piece(RegionIndex index, std::uint64_t offset,
   return trust(vfio_user::parse_region_write(reply.payload, asked));
 }
 
-Result<MappedRegion> VfioUserDevice::map(RegionIndex index, RegionArea area,
-                                         std::uint64_t alignment) {
-  const Region& region = regions_.at(static_cast<std::size_t>(index));
-  if (!may_map(region.info, area)) {
-    return fail(ErrorKind::kHost, "Region {} of {} cannot be mapped at {:#x}, {:#x} bytes",
-                static_cast<std::uint32_t>(index), name_, area.offset, area.size);
-  }
-  MapRequest request;
-  request.fd = region.file.get();
-  request.offset = region.file_offset + area.offset;
-  request.size = area.size;
-  request.alignment = alignment;
-  request.writable = region.info.writable;
-  return TRY_CONTEXT(
-      MappedRegion::create(request),
-      fmt::format("Mapping region {} of {}", static_cast<std::uint32_t>(index), name_));
-}
-
 // A write of Device Control's upper byte, alone or with its neighbours.
 bool VfioUserDevice::begins_function_reset(RegionIndex index, std::uint64_t offset,
                                            std::span<const std::byte> in) const {
   const std::uint64_t upper = device_control_ + 1;
   return index == RegionIndex::kConfig && device_control_ != 0 && offset <= upper &&
          upper - offset < in.size() &&
-         (std::to_integer<unsigned>(in[upper - offset]) & kInitiateReset >> 8) != 0;
+         (std::to_integer<unsigned>(in[upper - offset]) & pci::kDeviceControlInitiateReset >> 8) !=
+             0;
 }
 
 Status VfioUserDevice::wait_until_ready() {
@@ -336,7 +265,7 @@ Status VfioUserDevice::wait_until_ready() {
     std::array<std::byte, 2> vendor{};
     TRY(read(RegionIndex::kConfig, 0, vendor));
     const auto id = load_le(vendor);
-    if (id != 0xffff && id != 0x0001) {
+    if (id != pci::kNoVendor && id != pci::kVendorNotReady) {
       return {};
     }
     if (std::chrono::steady_clock::now() - start >= options_.reset_timeout) {
@@ -354,7 +283,7 @@ Status VfioUserDevice::function_reset() {
   }
   std::array<std::byte, 2> control{};
   TRY(read(RegionIndex::kConfig, device_control_, control));
-  store_le(control, load_le(control) | kInitiateReset);
+  store_le(control, load_le(control) | pci::kDeviceControlInitiateReset);
   TRY_CONTEXT(write_piece(RegionIndex::kConfig, device_control_, control, options_.reset_timeout),
               "Function reset");
   std::this_thread::sleep_for(kResetTime);

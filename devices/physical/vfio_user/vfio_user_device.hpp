@@ -9,19 +9,19 @@
 #include <array>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
+#include "devices/physical/region_table.hpp"
 #include "devices/physical/vfio_user/connection.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
 
 class VfioUserDevice final : public PhysicalDevice {
  public:
-  static constexpr std::size_t kRegionCount = 9;
   static constexpr std::size_t kIrqTypeCount = 5;
 
   struct Options {
@@ -49,13 +49,15 @@ class VfioUserDevice final : public PhysicalDevice {
 
   const std::string& name() const override { return name_; }
   bool is_gone() const override { return connection_ == nullptr || connection_->is_lost(); }
-  const RegionInfo& region(RegionIndex index) const override;
+  const RegionInfo& region(RegionIndex index) const override { return regions_.info(index); }
   Result<std::uint64_t> ask_region_size(RegionIndex index) override;
-  std::vector<RegionIndex> specific_regions() const override;
+  std::vector<RegionIndex> specific_regions() const override { return regions_.specific(); }
   Status read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) override;
   /// A write that begins a function level reset returns when the function is ready again.
   Status write(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in) override;
-  Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) override;
+  Result<MappedRegion> map(RegionIndex index, RegionArea area, std::uint64_t alignment) override {
+    return regions_.map(index, area, alignment);
+  }
   /// The error interrupt is always there: it is also signalled when the server has gone.
   IrqInfo irq(IrqType type) const override;
   Status set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) override;
@@ -66,11 +68,6 @@ class VfioUserDevice final : public PhysicalDevice {
   Status function_reset() override;
 
  private:
-  struct Region {
-    RegionInfo info;
-    std::uint64_t file_offset = 0;
-    UniqueFd file;
-  };
   struct Irq {
     IrqInfo info;
     bool is_enabled = false;
@@ -80,13 +77,10 @@ class VfioUserDevice final : public PhysicalDevice {
   Status open(vfio_user::MessageSocket socket);
   Status load_info();
   Status load_region(RegionIndex index);
-  Status load_specific_regions();
   Result<vfio_user::Connection::Reply> ask_region(RegionIndex index, std::uint32_t room,
                                                   int& refusal);
   Status load_irq(IrqType type);
   Status find_function_reset();
-  Status check_access(const char* verb, RegionIndex index, std::uint64_t offset,
-                      std::size_t size) const;
   /// One message's worth.
   Status read_piece(RegionIndex index, std::uint64_t offset, std::span<std::byte> out);
   Status write_piece(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in,
@@ -106,13 +100,12 @@ class VfioUserDevice final : public PhysicalDevice {
   const std::string name_;
   const Options options_;
   vfio_user::DeviceSummary summary_;
-  /// Device-specific ones are behind those of PCI.
-  std::vector<Region> regions_ = std::vector<Region>(kRegionCount);
+  RegionTable regions_;
   std::array<Irq, kIrqTypeCount> irqs_;
   std::uint64_t device_control_ = 0;  ///< offset of Device Control; 0: no function level reset
-  std::mutex event_mutex_;            ///< guards error_event_ and was_lost_
-  UniqueFd error_event_;
-  bool was_lost_ = false;
+  Mutex event_mutex_;
+  UniqueFd error_event_ GPUVM_GUARDED_BY(event_mutex_);
+  bool was_lost_ GPUVM_GUARDED_BY(event_mutex_) = false;
   std::unique_ptr<vfio_user::Connection> connection_;  ///< the first to go: it calls note_lost()
 };
 

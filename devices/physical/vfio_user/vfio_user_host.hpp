@@ -13,7 +13,8 @@
 
 namespace gpuvm {
 
-/// Control thread only, but for hot resets and the devices' own region accesses: any thread.
+/// Control thread only, but for hot resets, DMA mappings and the devices' own region accesses: any
+/// thread. It has no lock: what it holds is the same from open() on.
 class VfioUserHost final : public PhysicalHost {
  public:
   /// Connects to every socket. Errors: as VfioUserDevice::connect().

@@ -114,7 +114,7 @@ Status VfioUserDevice::keep_error_event(std::span<const int> fds) {
       return fail_errno(ErrorKind::kHost, "Cannot keep the event of an error");
     }
   }
-  const std::lock_guard lock(event_mutex_);
+  const MutexLock lock(event_mutex_);
   error_event_ = std::move(event);
   if (was_lost_) {
     signal_event(error_event_);
@@ -123,7 +123,7 @@ Status VfioUserDevice::keep_error_event(std::span<const int> fds) {
 }
 
 void VfioUserDevice::note_lost() {
-  const std::lock_guard lock(event_mutex_);
+  const MutexLock lock(event_mutex_);
   was_lost_ = true;
   signal_event(error_event_);
 }

@@ -37,7 +37,8 @@ class Endpoint : public PciFunction {
     endpoint->space_.define({.offset = static_cast<std::uint16_t>(express + pci::kExpressFlags),
                              .size = 2,
                              .reset_value = pci::kExpressVersion});
-    TRY(endpoint->space_.add_extended_capability(0x0003, 1, 12));  // device serial number, 7.9.3
+    // An extended capability, version 1: device serial number (7.9.3).
+    endpoint->space_.define({.offset = pci::kExtendedCapabilities, .reset_value = 0x00010003});
     return endpoint;
   }
   std::string_view name() const override { return "endpoint"; }

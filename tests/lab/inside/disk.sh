@@ -142,7 +142,7 @@ expect "the file system is clean" e2fsck -fn "$disks/ext4.img"
 debugfs -R "cat /after" "$disks/ext4.img" 2>/dev/null >"$WORK/after"
 expect "the file that the guest made is in it" test "$(md5sum <"$WORK/after" | cut -d' ' -f1)" = "$after_md5"
 expect "no doorbell of the three disks exited to gpuvm" test \
-  "$(grep -o '"doorbells that exited": *[0-9]*' "$WORK/main.inspect.json" | grep -c ': *0$')" = 3
+  "$(grep -o '"doorbells_that_exited": *[0-9]*' "$WORK/main.inspect.json" | grep -c ': *0$')" = 3
 check_dmesg
 per_mib writing 0
 per_mib reading 1

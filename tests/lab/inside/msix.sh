@@ -59,7 +59,7 @@ check_guest() {
   expect "$name: they are on the disk outside" test "$(head -c $((16 << 20)) "$LAB_OUT/nvme.img" | md5sum | cut -d' ' -f1)" = "$md5"
   expect "$name: its interrupts came" said_more NVME-INTERRUPTS 16
   expect "$name: MSI-X is on" guest_said '^MSIX 1b36:0010 .*MSI-X: Enable+'
-  expect "$name: the hardware's table is in BAR 0" inspected '"hardware.s table": *"BAR 0 at 0x2000"'
+  expect "$name: the hardware's table is in BAR 0" inspected '"hardware_table": *"BAR 0 at 0x2000"'
   check_dmesg
 }
 
@@ -77,8 +77,8 @@ test_new_bars() {
   expect "the log says what moved" grep -q "$USB: MSI-X table relocated: other registers may share" "$LOG"
   # 16 KiB each, of which 12 KiB were direct before.
   expect "both devices' registers are without exits" \
-    inspected '"BAR 0": *{"kind": *"memory", *"size": *"0x4000", *"without exits": *"0x4000"' 2
-  expect "and nothing of them was trapped" inspected '"BAR 0": *{[^{}]*"without exits": *"0x4000"[^{}]*"trapped accesses": *0[,}]' 2
+    inspected '"bar0": *{"kind": *"memory", *"size": *"0x4000", *"without_exits": *"0x4000"' 2
+  expect "and nothing of them was trapped" inspected '"bar0": *{[^{}]*"without_exits": *"0x4000"[^{}]*"trapped_accesses": *0[,}]' 2
 }
 
 test_doubled_bar() {
@@ -86,7 +86,7 @@ test_doubled_bar() {
   expect "the guest sees the NVMe table behind BAR 0" guest_said '^MSIX 1b36:0010 Vector table: BAR=0 offset=00004000'
   expect "BAR 0 is twice as large" guest_said '^MSIX 1b36:0010 Region 0: Memory at .*\[size=32K\]'
   expect "its registers are without exits" \
-    inspected '"BAR 0": *{"kind": *"memory", *"size": *"0x8000", *"without exits": *"0x4000"'
+    inspected '"bar0": *{"kind": *"memory", *"size": *"0x8000", *"without_exits": *"0x4000"'
 }
 
 test_inspect() {

@@ -8,6 +8,8 @@
 
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/reset_port.hpp"
+#include "devices/platform/rtc_cmos.hpp"
+#include "devices/platform/serial_port.hpp"
 #include "firmware/efi/efi_kernel.hpp"
 #include "firmware/efi/embedded_image.hpp"
 #include "firmware/efi/monitor_port.hpp"
@@ -60,8 +62,8 @@ Result<std::vector<std::byte>> random_seed() {
 
 TreePorts tree_ports() {
   TreePorts ports;
-  ports.serial = layout::kSerialBase;
-  ports.rtc = layout::kRtcBase;
+  ports.serial = static_cast<std::uint16_t>(kCom1Base.value());
+  ports.rtc = static_cast<std::uint16_t>(kRtcBase.value());
   ports.reset = static_cast<std::uint16_t>(kResetPort.value());
   ports.reset_value = kResetValue;
   ports.pm1_control = static_cast<std::uint16_t>(kAcpiPmBase.value() + kPm1ControlOffset);

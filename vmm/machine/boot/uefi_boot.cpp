@@ -212,7 +212,7 @@ Status UefiBoot::add_boot_order() {
   std::string first;
   std::string others;
   for (std::size_t i = 0; i < config_.disks.size(); ++i) {
-    const std::string line = fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0\n", Disks::kFirstSlot + i);
+    const std::string line = fmt::format("/pci@i0cf8/scsi@{:x}/disk@0,0\n", kFirstDiskSlot + i);
     (config_.disks[i].boot ? first : others) += line;
   }
   if (first.empty()) {

@@ -5,8 +5,9 @@
 #include <array>
 #include <set>
 
+#include "devices/pci/pci_spec.hpp"
+#include "devices/physical/config_reader.hpp"
 #include "devices/physical/reset/reset_witness.hpp"
-#include "vmm/base/bytes.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/host/pci_device.hpp"
@@ -14,9 +15,6 @@
 
 namespace gpuvm {
 namespace {
-
-constexpr std::uint64_t kCommandOffset = 0x04;
-constexpr std::uint16_t kCommandMemoryAndMaster = 0x6;
 
 Status check_functions(const HostSystem& host, const std::vector<Bdf>& functions) {
   TRY(check_iommu(host));
@@ -52,10 +50,10 @@ Status make_busy(PhysicalDevice& device, const EventFd& event) {
       break;
     }
   }
-  std::array<std::byte, 2> command{};
-  TRY(device.read(RegionIndex::kConfig, kCommandOffset, command));
-  store_le(command, load_le(command) | kCommandMemoryAndMaster);
-  return device.write(RegionIndex::kConfig, kCommandOffset, command);
+  const auto command = TRY(read_config<std::uint16_t>(device, pci::kCommand));
+  return write_config(
+      device, pci::kCommand,
+      static_cast<std::uint16_t>(command | pci::kCommandMemory | pci::kCommandBusMaster));
 }
 
 /// A failure that the certificates tell of; any other, such as a mark that could not be written,
@@ -79,18 +77,13 @@ class Trial {
     FunctionState state;  ///< of the function while it was well
   };
   HostDevices& devices_;
-  std::vector<FunctionState> states_;  ///< before the first cycle
   std::vector<Marked> marked_;
 };
 
 Status Trial::prepare() {
   const EventFd event = TRY(EventFd::create());
-  const bool is_first = states_.empty();
   for (PhysicalDevice* const device : devices_.devices()) {
     const FunctionState state = TRY(read_function_state(*device));
-    if (is_first) {
-      states_.push_back(state);
-    }
     TRY(make_busy(*device, event));
     if (auto witness = ResetWitness::find(*device, state); witness && TRY(witness->mark())) {
       marked_.push_back({device->name(), *witness, state});
@@ -120,10 +113,9 @@ Result<TrialCycle> Trial::run(unsigned number) {
     TRY(devices_.reopen());
   }
   DeviceReset reset(devices_);
-  TRY(reset.plan());         // while they are well
+  TRY(reset.plan());         // while they are well; later cycles compare with the first
   TRY(reset.mark_in_use());  // from here on a crash leaves them dirty
   TRY(prepare());
-  devices_.remember(states_);
   if (auto status = reset.run(ResetReason::kRepair); status) {
     TRY(look(cycle));
   } else if (!is_verdict(reset, status)) {

@@ -38,20 +38,9 @@ std::string_view to_string(ResetReason reason) {
   return "unknown";
 }
 
-std::vector<FunctionResetOptions> reset_options(HostDevices& devices) {
-  std::vector<FunctionResetOptions> options;
-  for (const HostFunction& function : devices.functions()) {
-    options.push_back(function.reset);
-    if (!options.back().known) {
-      options.back().known = devices.claims().known(function.name());
-    }
-  }
-  return options;
-}
-
 /// The host has just reset them, as VFIO's open does: one may need its time. One that does not
 /// answer at all is dirty, whoever had it before; how it looked when it was well stays known.
-Status DeviceReset::plan() {
+Status DeviceReset::wait_for_devices() {
   DeviceClaims& claims = devices_.claims();
   for (PhysicalDevice* const device : devices_.devices()) {
     if (const auto state = read_when_ready(*device); !state) {
@@ -60,19 +49,48 @@ Status DeviceReset::plan() {
                             known ? to_text(*known) : ""));
     }
   }
-  plan_.emplace(
-      TRY(ResetPlan::create(devices_.host(), devices_.devices(), {}, reset_options(devices_))));
-  for (const ResetSet& set : plan_->sets()) {
-    if (!set.warning.empty()) {
-      log::warn("{}", set.warning);
+  return {};
+}
+
+/// With what the configuration and the time before a crash say of them.
+Status DeviceReset::enter_devices() {
+  for (const auto& function : devices_.functions()) {
+    PhysicalDevice& device = function->device();
+    FunctionResetOptions options = function->host().reset;
+    if (!options.known) {
+      options.known = devices_.claims().known(device.name());
     }
+    TRY(devices_.reset_book().add(device, options));
   }
   return {};
 }
 
+Status DeviceReset::plan() {
+  TRY(wait_for_devices());
+  TRY(enter_devices());
+  auto plan = TRY(devices_.reset_book().plan(devices_.devices()));
+  for (const ResetSet& set : plan.sets()) {
+    if (!set.warning.empty()) {
+      log::warn("{}", set.warning);
+    }
+  }
+  const MutexLock lock(mutex_);
+  plan_.emplace(std::move(plan));
+  return {};
+}
+
+std::optional<ResetPlan> DeviceReset::known_plan() const {
+  const MutexLock lock(mutex_);
+  return plan_;
+}
+
 Status DeviceReset::mark_in_use() {
+  const auto plan = known_plan();
+  if (!plan) {
+    return fail(ErrorKind::kInternal, "Devices are in use before their reset is planned");
+  }
   const std::string reason = devices_.claims().owner() + " had it when gpuvm ended";
-  for (const ResetSet& set : plan_->sets()) {
+  for (const ResetSet& set : plan->sets()) {
     for (const PlannedFunction& function : set.functions) {
       TRY(devices_.claims().mark_dirty(function.device->name(), reason, to_text(function.before)));
     }
@@ -80,12 +98,13 @@ Status DeviceReset::mark_in_use() {
   return {};
 }
 
-Status DeviceReset::note(ResetReason reason, const ResetCertificate& certificate) {
+Status DeviceReset::note(ResetReason reason, const ResetPlan& plan,
+                         const ResetCertificate& certificate) {
   if (on_reset_) {
     on_reset_(reason, certificate);
   }
   DeviceClaims& claims = devices_.claims();
-  for (const ResetSet& set : plan_->sets()) {
+  for (const ResetSet& set : plan.sets()) {
     if (certificate.is_safe() || set.names() != certificate.functions) {
       continue;
     }
@@ -104,7 +123,7 @@ Status DeviceReset::mark_clean(const ResetCertificate& certificate) {
 }
 
 Status DeviceReset::release() {
-  for (const auto& certificate : last_) {
+  for (const auto& certificate : certificates()) {
     if (certificate.is_safe()) {
       TRY(mark_clean(certificate));
     }
@@ -116,36 +135,47 @@ Status DeviceReset::run(ResetReason reason) {
   if (devices_.empty()) {
     return {};
   }
-  if (!plan_) {
+  if (!known_plan()) {
     TRY(plan());
   }
+  const ResetPlan plan = *known_plan();
   WorstError errors;  // a mark that cannot be written keeps no device from its reset
   errors.add(mark_in_use());
-  last_ = reset_all(devices_.host(), *plan_);
-  ++runs_;
-  for (const auto& certificate : last_) {
-    errors.add(note(reason, certificate));
-    if (certificate.is_safe() && certificate.is_escalated) {
-      plan_->prefer(certificate.functions, certificate.method);
-    }
+  const auto certificates = devices_.reset_book().reset(plan);
+  {
+    const MutexLock lock(mutex_);
+    last_ = certificates;
+    ++runs_;
+  }
+  for (const auto& certificate : certificates) {
+    errors.add(note(reason, plan, certificate));
     if (certificate.is_safe()) {
       log::info("Reset at {}: {}: {}, {}, {} ms", to_string(reason), certificate.functions,
                 to_string(certificate.method), to_string(certificate.verdict),
                 certificate.duration.count());
     }
   }
-  errors.add(check_all_safe(last_));
+  errors.add(check_all_safe(certificates));
   return errors.take();
 }
 
+std::vector<ResetCertificate> DeviceReset::certificates() const {
+  const MutexLock lock(mutex_);
+  return last_;
+}
+
 void DeviceReset::inspect(InspectNode& node) const {
-  node.field("runs", runs_);
-  if (plan_) {
-    plan_->inspect(node.child("plan"));
+  {
+    const MutexLock lock(mutex_);
+    node.field("runs", runs_);
   }
-  for (const auto& certificate : last_) {
+  if (const auto plan = known_plan()) {
+    devices_.reset_book().current(*plan).inspect(node.child("plan"));
+  }
+  for (const auto& certificate : certificates()) {
     certificate.inspect(node.child("last").child(certificate.functions));
   }
+  devices_.reset_book().inspect(node.child("book"));
 }
 
 }  // namespace gpuvm

@@ -2,7 +2,7 @@
 // DeviceReset: when the machine's host devices are reset, what came of it, and what is noted of it
 // where a crash does not reach: from the first reset on a function counts as dirty, until a
 // verified one at the stop. The plan is made once, while the devices are well; every later reset
-// uses it.
+// uses it, in the order that the reset book (reset_book.hpp) has learnt.
 #pragma once
 
 #include <functional>
@@ -10,7 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "devices/physical/reset/reset_sequence.hpp"
+#include "devices/physical/reset/reset_book.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
 
 namespace gpuvm {
@@ -23,6 +24,7 @@ enum class ResetReason {
 };
 std::string_view to_string(ResetReason reason);
 
+/// One thread at a time, but for what says otherwise.
 class DeviceReset : public Inspectable {
  public:
   using OnReset = std::function<void(ResetReason, const ResetCertificate&)>;
@@ -30,8 +32,8 @@ class DeviceReset : public Inspectable {
   explicit DeviceReset(HostDevices& devices, OnReset on_reset = {})
       : devices_(devices), on_reset_(std::move(on_reset)) {}
 
-  /// Makes the plan, while the devices are well; run() does it where nobody has. Errors:
-  /// kUnsafeDevice, kConfig.
+  /// Enters the devices into the reset book and makes the plan, while they are well; run() does it
+  /// where nobody has. Errors: kUnsafeDevice, kConfig.
   Status plan();
   /// After plan(): marks every device as dirty, which run() does too. Errors: kHost.
   Status mark_in_use();
@@ -41,22 +43,24 @@ class DeviceReset : public Inspectable {
   /// In place of a last run where no guest had the devices since the one before: those that it
   /// verified are no longer dirty, the others stay so. Errors: kHost.
   Status release();
-  /// Of the last run.
-  const std::vector<ResetCertificate>& certificates() const { return last_; }
+  /// Of the last run. Any thread.
+  std::vector<ResetCertificate> certificates() const;
+  /// Any thread, at any time.
   void inspect(InspectNode& node) const override;
 
  private:
-  Status note(ResetReason reason, const ResetCertificate& certificate);
+  Status wait_for_devices();
+  Status enter_devices();
+  std::optional<ResetPlan> known_plan() const;
+  Status note(ResetReason reason, const ResetPlan& plan, const ResetCertificate& certificate);
   Status mark_clean(const ResetCertificate& certificate);
 
   HostDevices& devices_;
   OnReset on_reset_;
-  std::optional<ResetPlan> plan_;
-  std::vector<ResetCertificate> last_;
-  std::uint64_t runs_ = 0;
+  mutable Mutex mutex_;  ///< not held while devices are reset
+  std::optional<ResetPlan> plan_ GPUVM_GUARDED_BY(mutex_);
+  std::vector<ResetCertificate> last_ GPUVM_GUARDED_BY(mutex_);
+  std::uint64_t runs_ GPUVM_GUARDED_BY(mutex_) = 0;
 };
-
-/// What the configuration and the time before a crash say about these functions, for a plan.
-std::vector<FunctionResetOptions> reset_options(HostDevices& devices);
 
 }  // namespace gpuvm

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/devices/function_reset.hpp"
 
-#include "vmm/machine/devices/device_reset.hpp"
-
 namespace gpuvm {
 
 Result<std::unique_ptr<FunctionReset>> FunctionReset::create(HostDevices& devices,
-                                                             std::size_t index, OnReset on_reset) {
-  PhysicalDevice* const device = &devices.device(index);
-  const auto options = reset_options(devices);
-  auto plan = TRY(ResetPlan::create(devices.host(), {&device, 1}, {}, {&options.at(index), 1}));
-  return std::make_unique<FunctionReset>(
-      Options{.name = device->name(), .plan = std::move(plan), .on_reset = std::move(on_reset)});
+                                                             const OwnedFunction& owned,
+                                                             OnReset on_reset) {
+  PhysicalDevice* const device = &owned.device();
+  ResetBook& book = devices.reset_book();
+  return std::make_unique<FunctionReset>(Options{.name = device->name(),
+                                                 .book = book,
+                                                 .plan = TRY(book.plan({&device, 1})),
+                                                 .on_reset = std::move(on_reset)});
 }
 
 bool FunctionReset::is_hidden() const {
@@ -27,6 +27,10 @@ bool FunctionReset::after(const GuestReset& reset, std::chrono::milliseconds so_
       check_guest_reset(options_.plan, set(), function(),
                         is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset,
                         so_far, options_.clock, reset.refusal);
+  if (!certificate.is_safe()) {
+    // A success says less than one of our resets, which looks at the link too: it teaches nothing.
+    options_.book.learn(certificate);
+  }
   resets_.fetch_add(1, std::memory_order_relaxed);
   failures_.fetch_add(certificate.is_safe() ? 0 : 1, std::memory_order_relaxed);
   report(is_power_up, certificate);

@@ -12,6 +12,7 @@
 
 #include "devices/passthrough/passthrough_function.hpp"
 #include "devices/physical/reset/guest_reset.hpp"
+#include "devices/physical/reset/reset_book.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
@@ -23,7 +24,8 @@ class FunctionReset : public Inspectable {
   using OnReset = std::function<void(std::string_view reason, const ResetCertificate&)>;
   struct Options {
     std::string name;  ///< of the function, for messages
-    /// Of this function alone, made while it is well.
+    ResetBook& book;
+    /// The book's, for this function alone.
     ResetPlan plan;
     ResetClock clock = ResetClock::real();
     /// Told "guest function reset" or "guest power up"; any thread; may be empty.
@@ -31,8 +33,9 @@ class FunctionReset : public Inspectable {
   };
   /// All that the options refer to must outlive this. The plan has one set of one function.
   explicit FunctionReset(Options options) : options_(std::move(options)) {}
-  /// For one of a guest's functions, while it is well. Errors: as ResetPlan::create().
-  static Result<std::unique_ptr<FunctionReset>> create(HostDevices& devices, std::size_t index,
+  /// For one of a guest's functions that is in the book. Errors: as ResetBook::plan().
+  static Result<std::unique_ptr<FunctionReset>> create(HostDevices& devices,
+                                                       const OwnedFunction& owned,
                                                        OnReset on_reset);
 
   /// FLR must not be offered to the guest: the policy knows that it loses the device, or the

@@ -2,171 +2,46 @@
 #include "vmm/machine/devices/host_devices.hpp"
 
 #include <algorithm>
-#include <array>
 
-#include "devices/physical/reset/reset_policy.hpp"
+#include "devices/physical/vfio/vfio_host.hpp"
+#include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "vmm/base/log.hpp"
-#include "vmm/host/pci_device.hpp"
 
 namespace gpuvm {
-namespace {
 
-constexpr unsigned kFunctionsPerPort = 8;
-
-/// Which function numbers behind each port are taken.
-using TakenFunctions = std::array<std::array<bool, kFunctionsPerPort>, 8>;
-
-Result<std::vector<Bdf>> functions_of(const HostSystem& host, const PciConfig& entry) {
-  const auto device = TRY(HostPciDevice::open(host, entry.host));
-  if (entry.functions.empty()) {
-    return device.slot_functions();
-  }
-  std::vector<Bdf> functions;
-  for (const std::uint8_t number : entry.functions) {
-    Bdf bdf = entry.host;
-    bdf.function = number;
-    TRY(HostPciDevice::open(host, bdf));
-    functions.push_back(bdf);
-  }
-  return functions;
+HostOpeners HostOpeners::real(const HostSystem& host) {
+  return {.vfio = [&host](const std::vector<Bdf>& addresses) -> Result<OpenedHost> {
+            auto opened = TRY(VfioHost::open(addresses, host));
+            auto devices = opened->devices();
+            auto groups = opened->group_fds();
+            return OpenedHost{std::move(opened), std::move(devices), std::move(groups)};
+          },
+          .vfio_user = [](const std::vector<std::string>& sockets) -> Result<OpenedHost> {
+            auto opened = TRY(VfioUserHost::open(sockets));
+            auto devices = opened->devices();
+            return OpenedHost{.host = std::move(opened), .devices = std::move(devices)};
+          }};
 }
 
-Result<std::uint8_t> place_function(TakenFunctions& taken, std::uint8_t port, std::uint8_t wanted,
-                                    bool keep_number, const std::string& name) {
-  auto& numbers = taken.at(port);
-  std::uint8_t number = wanted;
-  if (!keep_number) {
-    number = static_cast<std::uint8_t>(std::find(numbers.begin(), numbers.end(), false) -
-                                       numbers.begin());
+HostDevices::HostDevices(const HostSystem& host, std::vector<HostFunction> functions,
+                         DeviceClaims claims, HostOpeners openers)
+    : host_(host), openers_(std::move(openers)), claims_(std::move(claims)) {
+  for (auto& function : functions) {
+    functions_.push_back(std::make_unique<OwnedFunction>(std::move(function)));
   }
-  if (number >= kFunctionsPerPort) {
-    return fail(
-        ErrorKind::kConfig,
-        "{} does not fit behind root port {}: a port has {} functions; give it another one with "
-        "\"port = {}\"",
-        name, port, kFunctionsPerPort, port + 1);
-  }
-  numbers.at(number) = true;
-  return number;
-}
-
-FunctionResetOptions reset_choice(const PciConfig& entry, std::uint8_t link_width = 0) {
-  FunctionResetOptions options{.method = {}, .settle = {}, .known = {}, .link_width = link_width};
-  switch (entry.reset) {
-    case ResetChoice::kAuto:
-      break;
-    case ResetChoice::kHot:
-      options.method = ResetMethod::kHotReset;
-      break;
-    case ResetChoice::kFunction:
-      options.method = ResetMethod::kFunctionReset;
-      break;
-    case ResetChoice::kNone:
-      options.method = ResetMethod::kNone;
-      break;
-  }
-  if (entry.reset_wait) {
-    options.settle = std::chrono::milliseconds(*entry.reset_wait);
-  }
-  return options;
-}
-
-}  // namespace
-
-std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf) {
-  const auto device = HostPciDevice::open(host, bdf);
-  return device ? static_cast<std::uint8_t>(device->link().width) : std::uint8_t{0};
-}
-
-Status check_open_is_safe(const HostSystem& host, const Bdf& bdf) {
-  const auto device = TRY(HostPciDevice::open(host, bdf));
-  const auto& policy =
-      find_reset_policy(device.ids().vendor, device.ids().device, device.ids().class_code);
-  return check_kernel_reset_methods(bdf.to_string(), policy, device.reset_methods(),
-                                    device.slot_functions().size() > 1);
-}
-
-std::string open_advice(const HostSystem& host, const Bdf& bdf) {
-  const std::string parameter = "/sys/module/vfio_pci/parameters/disable_idle_d3";
-  const auto device = HostPciDevice::open(host, bdf);
-  const auto value = host.read(parameter);
-  if (!device || !value || !value->starts_with("N")) {
-    return {};
-  }
-  const auto& policy =
-      find_reset_policy(device->ids().vendor, device->ids().device, device->ids().class_code);
-  return policy.sleeps_badly
-             ? fmt::format(
-                   "{} ({}) may not wake from the power state into which vfio-pci puts it while no "
-                   "guest has it (source: {}). As root: `echo Y > {}`",
-                   bdf.to_string(), policy.name, policy.source, parameter)
-             : std::string();
-}
-
-Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
-                                                    const std::vector<PciConfig>& entries) {
-  std::vector<HostFunction> functions;
-  TakenFunctions taken{};
-  for (const auto& entry : entries) {
-    const std::uint8_t port = entry.port;
-    const auto& numbers = taken.at(port);
-    const bool first = std::find(numbers.begin(), numbers.end(), true) == numbers.end();
-    if (!entry.socket.empty()) {
-      const auto number = TRY(place_function(taken, port, 0, first, entry.socket));
-      functions.push_back({.host = {},
-                           .port = port,
-                           .function = number,
-                           .managed = false,
-                           .reset = reset_choice(entry),
-                           .settings = {.coherent = TRY(coherent_source_of(entry)),
-                                        .msix_relocation = msix_relocation_of(entry)},
-                           .socket = entry.socket});
-      continue;
-    }
-    const auto bdfs =
-        TRY_CONTEXT(functions_of(host, entry), "[[pci]] host = \"" + entry.host.to_string() + "\"");
-    // A function other than 0 cannot be found without function 0 (PCI Local Bus 3.0, 3.2.2.3.4).
-    const bool keep = first && !bdfs.empty() && bdfs.front().function == 0;
-    for (const auto& bdf : bdfs) {
-      const auto number = TRY(place_function(taken, port, bdf.function, keep, bdf.to_string()));
-      functions.push_back({.host = bdf,
-                           .port = port,
-                           .function = number,
-                           .managed = entry.managed,
-                           .reset = reset_choice(entry, link_width_of(host, bdf)),
-                           .settings = TRY(settings_of(host, entry, bdf))});
-    }
-  }
-  std::stable_partition(functions.begin(), functions.end(),
-                        [](const HostFunction& function) { return !function.is_remote(); });
-  return functions;
-}
-
-std::vector<Bdf> addresses_of(const std::vector<HostFunction>& functions) {
-  std::vector<Bdf> addresses;
-  for (const auto& function : functions) {
-    if (!function.is_remote()) {
-      addresses.push_back(function.host);
-    }
-  }
-  return addresses;
-}
-
-std::vector<std::string> sockets_of(const std::vector<HostFunction>& functions) {
-  std::vector<std::string> sockets;
-  for (const auto& function : functions) {
-    if (function.is_remote()) {
-      sockets.push_back(function.socket);
-    }
-  }
-  return sockets;
 }
 
 Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
                                                          std::vector<HostFunction> functions,
                                                          DeviceClaims claims) {
+  return create(host, std::move(functions), std::move(claims), HostOpeners::real(host));
+}
+
+Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
+                                                         std::vector<HostFunction> functions,
+                                                         DeviceClaims claims, HostOpeners openers) {
   std::unique_ptr<HostDevices> devices(
-      new HostDevices(host, std::move(functions), std::move(claims)));
+      new HostDevices(host, std::move(functions), std::move(claims), std::move(openers)));
   TRY(devices->bind());
   TRY(devices->open());
   return devices;
@@ -174,16 +49,16 @@ Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
 
 Status HostDevices::bind() {
   std::vector<Bdf> managed;
-  for (const auto& function : functions_) {
-    if (function.is_remote()) {
+  for (const HostFunction* const function : host_functions()) {
+    if (function->is_remote()) {
       continue;
     }
-    TRY(check_open_is_safe(host_, function.host));
-    if (const auto advice = open_advice(host_, function.host); !advice.empty()) {
+    TRY(check_open_is_safe(host_, function->host));
+    if (const auto advice = open_advice(host_, function->host); !advice.empty()) {
       log::warn("{}", advice);
     }
-    if (function.managed) {
-      managed.push_back(function.host);
+    if (function->managed) {
+      managed.push_back(function->host);
     }
   }
   binding_.emplace(TRY(DriverBinding::create(host_, managed)));
@@ -191,32 +66,74 @@ Status HostDevices::bind() {
 }
 
 Status HostDevices::open() {
-  const auto addresses = addresses_of(functions_);
-  if (!addresses.empty()) {
-    vfio_ = TRY(VfioHost::open(addresses, host_));
-    hosts_.add(*vfio_, vfio_->devices());
+  const auto all = host_functions();
+  if (const auto addresses = addresses_of(all); !addresses.empty()) {
+    vfio_ = TRY(openers_.vfio(addresses));
+    hosts_.add(*vfio_->host, vfio_->devices);
+    TRY(assign(vfio_->devices, false));
   }
-  const auto sockets = sockets_of(functions_);
-  if (!sockets.empty()) {
-    remote_ = TRY(VfioUserHost::open(sockets));
-    hosts_.add(*remote_, remote_->devices());
+  if (const auto sockets = sockets_of(all); !sockets.empty()) {
+    remote_ = TRY(openers_.vfio_user(sockets));
+    hosts_.add(*remote_->host, remote_->devices);
+    TRY(assign(remote_->devices, true));
   }
-  devices_ = hosts_.devices();
   return {};
 }
 
-Status HostDevices::reopen() {
-  devices_.clear();
+Status HostDevices::assign(const std::vector<PhysicalDevice*>& devices, bool are_remote) {
+  std::size_t next = 0;
+  for (const auto& function : functions_) {
+    if (function->host().is_remote() != are_remote) {
+      continue;
+    }
+    if (next == devices.size()) {
+      return fail(ErrorKind::kInternal, "{} was not opened", function->name());
+    }
+    function->device_ = devices[next++];
+  }
+  return {};
+}
+
+void HostDevices::close() {
+  for (const auto& function : functions_) {
+    function->device_ = nullptr;
+  }
   hosts_.clear();
   remote_.reset();
   vfio_.reset();
-  return open();
 }
 
-void HostDevices::remember(const std::vector<FunctionState>& states) {
-  for (std::size_t i = 0; i < functions_.size() && i < states.size(); ++i) {
-    functions_[i].reset.known = states[i];
+Status HostDevices::reopen() {
+  for (const auto& function : functions_) {
+    if (function->is_shown()) {
+      return fail(ErrorKind::kInternal, "{} cannot be opened again while a guest has it",
+                  function->name());
+    }
   }
+  close();
+  auto opened = open();
+  if (!opened) {
+    close();
+  }
+  return opened;
+}
+
+FunctionPointers HostDevices::host_functions() const {
+  FunctionPointers all;
+  for (const auto& function : functions_) {
+    all.push_back(&function->host());
+  }
+  return all;
+}
+
+std::vector<PhysicalDevice*> HostDevices::devices() const {
+  std::vector<PhysicalDevice*> devices;
+  for (const auto& function : functions_) {
+    if (function->is_open()) {
+      devices.push_back(&function->device());
+    }
+  }
+  return devices;
 }
 
 Status HostDevices::map_memory(const GuestMemory& memory,
@@ -233,10 +150,10 @@ Status HostDevices::map_memory(const GuestMemory& memory,
 
 void HostDevices::inspect(InspectNode& node) const {
   for (const auto& function : functions_) {
-    auto& child = node.child(function.name());
-    child.field("port", std::uint64_t{function.port});
-    child.field("function", std::uint64_t{function.function});
-    child.field("managed", function.managed);
+    auto& child = node.child(function->name());
+    child.field("port", std::uint64_t{function->host().port});
+    child.field("function", std::uint64_t{function->host().function});
+    child.field("managed", function->host().managed);
   }
 }
 

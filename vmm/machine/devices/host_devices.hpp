@@ -1,62 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// HostDevices: the functions that a guest owns, from the configuration's [[pci]] entries. Those of
-// the host are checked, taken from their drivers and opened through VFIO; those of vfio-user
-// servers are connected to. Guest memory is mapped for their DMA. Given back when this goes, except
-// for those that are dirty (device_claims.hpp).
+// HostDevices: the functions that a guest owns. Those of the host are checked, taken from their
+// drivers and opened through VFIO; those of vfio-user servers are connected to. Guest memory is
+// mapped for their DMA. Given back when this goes, except for those that are dirty
+// (device_claims.hpp).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
-#include "devices/physical/vfio/vfio_host.hpp"
-#include "devices/physical/vfio_user/vfio_user_host.hpp"
+#include "devices/physical/physical_device.hpp"
+#include "devices/physical/reset/reset_book.hpp"
 #include "vmm/base/inspect.hpp"
-#include "vmm/config/config.hpp"
 #include "vmm/host/driver_binding.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/devices/device_claims.hpp"
-#include "vmm/machine/devices/function_settings.hpp"
+#include "vmm/machine/devices/host_function.hpp"
+#include "vmm/machine/devices/owned_function.hpp"
 #include "vmm/machine/devices/physical_hosts.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
 
-/// One function and where the guest will find it.
-struct HostFunction {
-  Bdf host;                   ///< meaningless for one of a server
-  std::uint8_t port = 0;      ///< root port
-  std::uint8_t function = 0;  ///< number behind it
-  bool managed = true;        ///< gpuvm binds it
-  FunctionResetOptions reset;
-  FunctionSettings settings = {};
-  std::string socket = {};  ///< of the vfio-user server that has it; empty: the host has it
-
-  bool is_remote() const { return !socket.empty(); }
-  /// As PhysicalDevice::name().
-  std::string name() const { return is_remote() ? socket : host.to_string(); }
+/// A host with its functions, opened.
+struct OpenedHost {
+  std::unique_ptr<PhysicalHost> host;    ///< owns the devices
+  std::vector<PhysicalDevice*> devices;  ///< in the order in which they were asked for
+  std::vector<int> group_fds = {};       ///< of VFIO, for KVM; they stay the host's
 };
-/// Of those that the host has.
-std::vector<Bdf> addresses_of(const std::vector<HostFunction>& functions);
-/// Of those that servers have.
-std::vector<std::string> sockets_of(const std::vector<HostFunction>& functions);
 
-/// Resolves "all" and guest function numbers: the first slot of a port keeps its numbers, later
-/// ones take the next free. Those of servers come last. Reads ROM files. Errors: kConfig (absent
-/// device, more than 8 functions behind a port, a ROM file that does not fit). `host` must outlive
-/// what is returned.
-Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
-                                                    const std::vector<PciConfig>& entries);
+/// How functions are opened; tests put fakes in the place of the real ones. Each is called with at
+/// least one function. Errors: kConfig, kHost.
+struct HostOpeners {
+  std::function<Result<OpenedHost>(const std::vector<Bdf>&)> vfio;
+  std::function<Result<OpenedHost>(const std::vector<std::string>&)> vfio_user;
 
-/// Lanes of its link now, from sysfs; 0: not known.
-std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf);
-
-/// The kernel resets a function when VFIO opens it; on some hardware that must not happen the
-/// kernel's way. Errors: kUnsafeDevice with the command that cures it.
-Status check_open_is_safe(const HostSystem& host, const Bdf& bdf);
-
-/// What the user should know before such a function is opened; empty: nothing.
-std::string open_advice(const HostSystem& host, const Bdf& bdf);
+  /// Kernel VFIO and sockets. `host` must outlive what is returned.
+  static HostOpeners real(const HostSystem& host);
+};
 
 class HostDevices : public Inspectable {
  public:
@@ -64,22 +47,29 @@ class HostDevices : public Inspectable {
   static Result<std::unique_ptr<HostDevices>> create(const HostSystem& host,
                                                      std::vector<HostFunction> functions,
                                                      DeviceClaims claims = {});
+  static Result<std::unique_ptr<HostDevices>> create(const HostSystem& host,
+                                                     std::vector<HostFunction> functions,
+                                                     DeviceClaims claims, HostOpeners openers);
 
-  const std::vector<HostFunction>& functions() const { return functions_; }
+  /// In the order of create(); none is null.
+  std::span<const std::unique_ptr<OwnedFunction>> functions() const { return functions_; }
+  /// What the configuration says of them, in the same order.
+  FunctionPointers host_functions() const;
   bool empty() const { return functions_.empty(); }
-  /// In the order of functions().
-  PhysicalDevice& device(std::size_t index) { return *devices_.at(index); }
-  const std::vector<PhysicalDevice*>& devices() const { return devices_; }
+  /// Those that are open, in the same order; until they are closed.
+  std::vector<PhysicalDevice*> devices() const;
   PhysicalHost& host() { return hosts_; }
   /// The host whose functions reach each other's BARs through one IOMMU; nullptr: it has none of
   /// ours.
-  PhysicalHost* peer_host() { return vfio_.get(); }
+  PhysicalHost* peer_host() { return vfio_ ? vfio_->host.get() : nullptr; }
   DeviceClaims& claims() { return claims_; }
-  /// Closes the devices and opens them again; every reference to one is void.
+  /// What all who reset the functions know of their resets; DeviceReset::plan() enters them.
+  ResetBook& reset_book() { return reset_book_; }
+  /// Closes the devices and opens them again: what device() and devices() returned is void; the
+  /// book keeps what it knows of them. Errors: kInternal while a function is shown to a guest, and
+  /// then nothing has happened; as create(), and then all are closed.
   Status reopen();
-  /// How they looked while they were well, for later plans.
-  void remember(const std::vector<FunctionState>& states);
-  std::vector<int> group_fds() const { return vfio_ ? vfio_->group_fds() : std::vector<int>{}; }
+  std::vector<int> group_fds() const { return vfio_ ? vfio_->group_fds : std::vector<int>{}; }
 
   /// Lets the devices reach guest memory, at its guest addresses; pins it. Once, kept across
   /// reboots. `is_unwanted` is asked between steps of at most 1 GiB. Errors: kHost; kCancelled
@@ -88,20 +78,24 @@ class HostDevices : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  HostDevices(const HostSystem& host, std::vector<HostFunction> functions, DeviceClaims claims)
-      : host_(host), functions_(std::move(functions)), claims_(std::move(claims)) {}
+  HostDevices(const HostSystem& host, std::vector<HostFunction> functions, DeviceClaims claims,
+              HostOpeners openers);
   Status bind();
   Status open();
+  void close();
+  /// The next of `devices` belongs to the next function of this kind, and so on.
+  Status assign(const std::vector<PhysicalDevice*>& devices, bool are_remote);
 
   // Destroyed in reverse: VFIO handles are closed before the drivers take their functions back.
   const HostSystem& host_;
-  std::vector<HostFunction> functions_;
+  const HostOpeners openers_;
+  std::vector<std::unique_ptr<OwnedFunction>> functions_;
   DeviceClaims claims_;
   std::optional<DriverBinding> binding_;
-  std::unique_ptr<VfioHost> vfio_;        ///< null where the host has none of them
-  std::unique_ptr<VfioUserHost> remote_;  ///< null where no server has one
+  std::optional<OpenedHost> vfio_;    ///< nothing where the host has none of them
+  std::optional<OpenedHost> remote_;  ///< nothing where no server has one
   PhysicalHosts hosts_;
-  std::vector<PhysicalDevice*> devices_;
+  ResetBook reset_book_{hosts_};
 };
 
 }  // namespace gpuvm

@@ -6,10 +6,17 @@
 namespace gpuvm {
 
 void PhysicalHosts::add(PhysicalHost& host, const std::vector<PhysicalDevice*>& devices) {
+  const MutexLock lock(mutex_);
   entries_.push_back({&host, devices});
 }
 
+void PhysicalHosts::clear() {
+  const MutexLock lock(mutex_);
+  entries_.clear();
+}
+
 std::vector<PhysicalDevice*> PhysicalHosts::devices() const {
+  const MutexLock lock(mutex_);
   std::vector<PhysicalDevice*> all;
   for (const Entry& entry : entries_) {
     all.insert(all.end(), entry.devices.begin(), entry.devices.end());
@@ -17,24 +24,34 @@ std::vector<PhysicalDevice*> PhysicalHosts::devices() const {
   return all;
 }
 
-Status PhysicalHosts::map_dma(Iova at, const DmaMemory& memory) {
+std::vector<PhysicalHost*> PhysicalHosts::hosts() const {
+  const MutexLock lock(mutex_);
+  std::vector<PhysicalHost*> all;
+  all.reserve(entries_.size());
   for (const Entry& entry : entries_) {
-    TRY(entry.host->map_dma(at, memory));
+    all.push_back(entry.host);
+  }
+  return all;
+}
+
+Status PhysicalHosts::map_dma(Iova at, const DmaMemory& memory) {
+  for (PhysicalHost* const host : hosts()) {
+    TRY(host->map_dma(at, memory));
   }
   return {};
 }
 
 Status PhysicalHosts::map_in_steps(Iova at, const DmaMemory& memory,
                                    const std::function<bool()>& is_unwanted) {
-  for (const Entry& entry : entries_) {
-    const std::uint64_t step = entry.host->map_step();
+  for (PhysicalHost* const host : hosts()) {
+    const std::uint64_t step = host->map_step();
     for (std::uint64_t done = 0; done < memory.bytes.size();) {
       if (is_unwanted()) {
         return fail(ErrorKind::kCancelled, "The devices' access to memory is not wanted any more");
       }
       const auto bytes = memory.bytes.subspan(done);
       const std::uint64_t size = std::min<std::uint64_t>(step, bytes.size());
-      TRY(entry.host->map_dma(
+      TRY(host->map_dma(
           at + done,
           {.bytes = bytes.first(size), .fd = memory.fd, .file_offset = memory.file_offset + done}));
       done += size;
@@ -44,13 +61,14 @@ Status PhysicalHosts::map_in_steps(Iova at, const DmaMemory& memory,
 }
 
 Status PhysicalHosts::unmap_dma(Iova at, std::uint64_t size) {
-  for (const Entry& entry : entries_) {
-    TRY(entry.host->unmap_dma(at, size));
+  for (PhysicalHost* const host : hosts()) {
+    TRY(host->unmap_dma(at, size));
   }
   return {};
 }
 
 Result<PhysicalHost*> PhysicalHosts::host_of(const PhysicalDevice& device) const {
+  const MutexLock lock(mutex_);
   for (const Entry& entry : entries_) {
     if (std::find(entry.devices.begin(), entry.devices.end(), &device) != entry.devices.end()) {
       return entry.host;

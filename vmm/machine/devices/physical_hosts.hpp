@@ -7,14 +7,17 @@
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
 
+/// Any thread; no lock is held while a host works, which may take minutes.
 class PhysicalHosts final : public PhysicalHost {
  public:
-  /// `host` and its devices must outlive this.
+  /// `host` and its devices must outlive this, or what is there until clear().
   void add(PhysicalHost& host, const std::vector<PhysicalDevice*>& devices);
-  void clear() { entries_.clear(); }
+  /// Before hosts go; no other call may be under way.
+  void clear();
 
   /// Of all hosts, in the order of add().
   std::vector<PhysicalDevice*> devices() const;
@@ -33,8 +36,10 @@ class PhysicalHosts final : public PhysicalHost {
     std::vector<PhysicalDevice*> devices;
   };
   Result<PhysicalHost*> host_of(const PhysicalDevice& device) const;
+  std::vector<PhysicalHost*> hosts() const;
 
-  std::vector<Entry> entries_;
+  mutable Mutex mutex_;
+  std::vector<Entry> entries_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

@@ -9,7 +9,7 @@ void PortReset::secondary_bus_reset() {
   for (auto* function : options_.functions) {
     function->bus_reset_begin();
   }
-  const auto certificates = reset_all(options_.host, options_.plan, options_.clock);
+  const auto certificates = options_.book.reset(options_.plan, options_.clock);
   const Status outcome = check_all_safe(certificates);
   for (auto* function : options_.functions) {
     function->bus_reset_end(outcome.has_value());
@@ -46,7 +46,7 @@ void PortReset::report(const std::vector<ResetCertificate>& certificates, const 
 void PortReset::inspect(InspectNode& node) const {
   node.field("resets", resets_.load(std::memory_order_relaxed));
   node.field("failures", failures_.load(std::memory_order_relaxed));
-  options_.plan.inspect(node.child("plan"));
+  options_.book.current(options_.plan).inspect(node.child("plan"));
 }
 
 }  // namespace gpuvm

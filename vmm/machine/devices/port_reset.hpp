@@ -12,7 +12,7 @@
 
 #include "devices/passthrough/passthrough_function.hpp"
 #include "devices/pci/pci_function.hpp"
-#include "devices/physical/reset/reset_sequence.hpp"
+#include "devices/physical/reset/reset_book.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 
@@ -22,9 +22,9 @@ class PortReset : public SecondaryBusListener, public Inspectable {
  public:
   struct Options {
     std::string name;  ///< of the port, for messages
-    PhysicalHost& host;
-    /// Of the devices behind this port alone, made while they are well: a hot reset that reaches
-    /// past the port is then none of its methods.
+    ResetBook& book;
+    /// The book's, for the devices behind this port alone: a hot reset that reaches past the port
+    /// is then none of its methods.
     ResetPlan plan;
     std::vector<PassthroughFunction*> functions;  ///< all that are behind the port
     ResetClock clock = ResetClock::real();

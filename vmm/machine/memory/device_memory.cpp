@@ -71,17 +71,17 @@ std::uint64_t skip(std::uint64_t at, std::uint64_t size, std::vector<GuestRange>
 }  // namespace
 
 Result<std::vector<DeviceMemory>> device_memory_of(const HostSystem& host,
-                                                   const std::vector<HostFunction>& functions) {
+                                                   const FunctionPointers& functions) {
   std::vector<DeviceMemory> wanted;
-  for (const auto& function : functions) {
-    const auto& settings = function.settings;
-    if (!settings.coherent.bar || function.is_remote()) {
+  for (const HostFunction* const function : functions) {
+    const auto& view = function->view;
+    if (!view.coherent.bar || function->is_remote()) {
       continue;
     }
-    for (const auto& bar : TRY(TRY(HostPciDevice::open(host, function.host)).bars())) {
+    for (const auto& bar : TRY(TRY(HostPciDevice::open(host, function->host)).bars())) {
       const std::uint64_t size = align_down(bar.size, 2_MiB);
-      if (bar.index == *settings.coherent.bar && size != 0) {
-        wanted.push_back({.name = function.name(), .size = size, .at = settings.coherent_at});
+      if (bar.index == *view.coherent.bar && size != 0) {
+        wanted.push_back({.name = function->name(), .size = size, .at = view.coherent_at});
       }
     }
   }

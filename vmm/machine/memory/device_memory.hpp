@@ -11,7 +11,7 @@
 #include "vmm/base/address.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/host/host_system.hpp"
-#include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/machine/devices/host_function.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -27,7 +27,7 @@ struct DeviceMemory {
 /// What the functions want of this as far as sysfs tells: those whose memory is a BAR of the
 /// host's. Errors: kHost, kConfig.
 Result<std::vector<DeviceMemory>> device_memory_of(const HostSystem& host,
-                                                   const std::vector<HostFunction>& functions);
+                                                   const FunctionPointers& functions);
 
 /// The first address above RAM, at least 4 GiB.
 GuestAddress end_of_memory(const GuestMemory& memory);

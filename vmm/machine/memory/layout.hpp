@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest's physical address map. Windows and hole are the monitor's choice; the rest is where PC
-// software expects it.
+// software expects it. Ports and interrupts of platform devices are in devices/platform.
 //
 //   0          … 2 GiB at most   RAM below the hole
 //   0xa0000    … 0xfffff         legacy area; ACPI and SMBIOS tables in its last 128 KiB
@@ -36,18 +36,9 @@ constexpr GuestAddress kFourGiB{4_GiB};
 /// ACPI tables, then SMBIOS, in the BIOS read-only area where the kernel looks for their anchors.
 constexpr GuestAddress kAcpiBase{0xe0000};
 constexpr std::uint64_t kAcpiSize = 0x10000;
-constexpr GuestAddress kSmbiosBase{0xf0000};
-constexpr std::uint64_t kSmbiosSize = 0x10000;
+constexpr std::uint64_t kSmbiosSize = 0x10000;  ///< right behind the ACPI tables
 
-constexpr std::uint16_t kPmBase = 0x600;      ///< PM1 event block; control at +4, timer at +8
-constexpr std::uint16_t kSerialBase = 0x3f8;  ///< COM1
-constexpr std::uint16_t kRtcBase = 0x70;
-constexpr std::uint16_t kConfigPortsBase = 0xcf8;
 constexpr IoPort kIoWindowBase{0x1000};
 constexpr std::uint64_t kIoWindowSize = 0xf000;
-
-constexpr Gsi kSerialGsi{4};
-constexpr Gsi kRtcGsi{8};
-constexpr Gsi kSciGsi{9};
 
 }  // namespace gpuvm::layout

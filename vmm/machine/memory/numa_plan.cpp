@@ -12,13 +12,12 @@ namespace gpuvm {
 namespace {
 
 /// The node of the GPU: of the first display controller that has one.
-std::optional<unsigned> find_gpu_node(const HostSystem& host,
-                                      const std::vector<HostFunction>& functions) {
-  for (const auto& function : functions) {
-    if (function.is_remote()) {
+std::optional<unsigned> find_gpu_node(const HostSystem& host, const FunctionPointers& functions) {
+  for (const HostFunction* const function : functions) {
+    if (function->is_remote()) {
       continue;
     }
-    const auto device = HostPciDevice::open(host, function.host);
+    const auto device = HostPciDevice::open(host, function->host);
     if (device && device->is_display() && device->numa_node()) {
       return *device->numa_node();
     }
@@ -94,20 +93,20 @@ std::vector<std::vector<GuestRange>> cut_memory(const std::vector<GuestRange>& m
 }
 
 Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
-                                  const std::vector<HostFunction>& functions,
-                                  const GuestMemory& memory) {
+                                  const FunctionPointers& functions, const GuestMemory& memory) {
   TRY(check_places(host, config));
   NumaPlan plan;
   plan.cpus_ = topology_of(config);
   plan.gpu_node_ = find_gpu_node(host, functions);
-  for (const auto& function : functions) {
-    if (function.settings.coherent.is_there()) {
-      plan.with_memory_.push_back(function.name());
+  for (const HostFunction* const function : functions) {
+    if (function->view.coherent.is_there()) {
+      plan.with_memory_.push_back(function->name());
     }
-    const auto device = function.is_remote() ? Result<HostPciDevice>(fail(ErrorKind::kHost, "none"))
-                                             : HostPciDevice::open(host, function.host);
+    const auto device = function->is_remote()
+                            ? Result<HostPciDevice>(fail(ErrorKind::kHost, "none"))
+                            : HostPciDevice::open(host, function->host);
     if (device && device->numa_node()) {
-      plan.near_.push_back({function.name(), *device->numa_node()});
+      plan.near_.push_back({function->name(), *device->numa_node()});
     }
   }
   std::vector<std::uint64_t> sizes;
@@ -180,9 +179,12 @@ std::optional<std::uint32_t> NumaPlan::node_of(const HostFunction& function) con
 }
 
 std::optional<std::uint32_t> NumaPlan::near_node(const HostFunction& function) const {
-  const auto near = std::find_if(near_.begin(), near_.end(), [&](const Near& each) {
-    return each.function == function.name();
-  });
+  return near_node(function.name());
+}
+
+std::optional<std::uint32_t> NumaPlan::near_node(std::string_view function) const {
+  const auto near = std::find_if(near_.begin(), near_.end(),
+                                 [&](const Near& each) { return each.function == function; });
   if (near == near_.end()) {
     return std::nullopt;
   }
@@ -193,24 +195,23 @@ std::optional<std::uint32_t> NumaPlan::near_node(const HostFunction& function) c
                               : std::optional(static_cast<std::uint32_t>(node - nodes_.begin()));
 }
 
-std::optional<std::uint32_t> NumaPlan::bridge_node(
-    const std::vector<HostFunction>& functions) const {
-  const HostFunction* first = nullptr;
-  for (const auto& function : functions) {
-    const auto node = near_node(function);
+std::optional<std::uint32_t> NumaPlan::bridge_node() const {
+  const Near* first = nullptr;
+  for (const auto& near : near_) {
+    const auto node = near_node(near.function);
     if (!node) {
       continue;
     }
-    first = first != nullptr ? first : &function;
-    if (near_node(*first) != node) {
+    first = first != nullptr ? first : &near;
+    if (near_node(first->function) != node) {
       log::info(
           "The guest's kernel will not know its PCI devices' NUMA nodes, which it takes from the "
           "host bridge: {} is near to node {}, {} to node {}",
-          first->name(), *near_node(*first), function.name(), *node);
+          first->function, *near_node(first->function), near.function, *node);
       return std::nullopt;
     }
   }
-  return first != nullptr ? near_node(*first) : std::nullopt;
+  return first != nullptr ? near_node(first->function) : std::nullopt;
 }
 
 std::optional<AcpiNuma> NumaPlan::describe(const std::vector<GuestRange>& device_memory,

@@ -12,7 +12,7 @@
 #include "vmm/base/cpu_topology.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
-#include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/machine/devices/host_function.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -24,8 +24,7 @@ class NumaPlan {
  public:
   /// Errors: kConfig for a node or processor that the host does not have. `host` is only read now.
   static Result<NumaPlan> create(const HostSystem& host, const Config& config,
-                                 const std::vector<HostFunction>& functions,
-                                 const GuestMemory& memory);
+                                 const FunctionPointers& functions, const GuestMemory& memory);
 
   /// Puts guest memory on the host's nodes. Before its prefault(). Errors: kHost where the host
   /// refuses a node that the configuration names; one that was only a preference is a warning.
@@ -34,18 +33,16 @@ class NumaPlan {
   /// The guest's vCPUs. Those of a node are a package, because guests take for granted that a
   /// package and its cache are in one node (Linux, arch/x86/kernel/smpboot.c, topology_sane).
   const CpuTopology& cpus() const { return cpus_; }
-  /// True if the guest is told of nodes at all.
-  bool has_nodes() const { return !nodes_.empty(); }
   /// The guest's node of a function's memory, or that the function is near to; nothing where none
   /// is known.
   std::optional<std::uint32_t> node_of(const HostFunction& function) const;
   /// The guest's node with the CPUs and memory that are near to the function on the host: never one
   /// of a function's own memory. Nothing where none is known.
   std::optional<std::uint32_t> near_node(const HostFunction& function) const;
-  /// The one near_node() of all these functions that have any; nothing where they disagree, which
+  /// The one near_node() of all functions that have any; nothing where they disagree, which
   /// the log tells. Linux on x86 knows a PCI device's node by its host bridge alone
   /// (arch/x86/pci/acpi.c, pci_acpi_root_get_node), and there is one.
-  std::optional<std::uint32_t> bridge_node(const std::vector<HostFunction>& functions) const;
+  std::optional<std::uint32_t> bridge_node() const;
 
   /// What the tables say. `device_memory`: in the order of the functions that have it.
   std::optional<AcpiNuma> describe(const std::vector<GuestRange>& device_memory,
@@ -59,6 +56,7 @@ class NumaPlan {
     bool is_strict = false;  ///< the user named the host's node
   };
   NumaPlan() = default;
+  std::optional<std::uint32_t> near_node(std::string_view function) const;
   void find_distances(const HostSystem& host);
 
   CpuTopology cpus_ = CpuTopology::one_package(1);

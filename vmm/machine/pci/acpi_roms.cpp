@@ -23,11 +23,6 @@ constexpr std::array<AcpiRomPolicy, 2> kPolicies = {{
      "Linux, drivers/gpu/drm/amd/amdgpu/amdgpu_bios.c: VFCT before the ROM BAR"},
 }};
 
-// Dwords of configuration space (PCI Local Bus 3.0, 6.1).
-constexpr std::uint16_t kIds = 0x00;
-constexpr std::uint16_t kClass = 0x08;
-constexpr std::uint16_t kSubsystem = 0x2c;
-
 std::uint16_t low(std::uint32_t value) {
   return static_cast<std::uint16_t>(value & 0xffff);
 }
@@ -45,15 +40,15 @@ const AcpiRomPolicy* find_acpi_rom_policy(std::uint16_t vendor, std::uint32_t cl
   return found == kPolicies.end() ? nullptr : &*found;
 }
 
-Status AcpiRoms::add(PciAcpiRomMode mode, RootPort& port, std::uint8_t devfn,
+Status AcpiRoms::add(AcpiRomChoice mode, RootPort& port, std::uint8_t devfn,
                      PassthroughFunction& function) {
-  const std::uint32_t class_code = function.config_read(kClass) >> 8;
-  const auto* policy = find_acpi_rom_policy(low(function.config_read(kIds)), class_code);
-  if (mode == PciAcpiRomMode::kOff || (mode == PciAcpiRomMode::kAuto && policy == nullptr)) {
+  const std::uint32_t class_code = function.config_read(pci::kClassDword) >> 8;
+  const auto* policy = find_acpi_rom_policy(low(function.config_read(pci::kVendorId)), class_code);
+  if (mode == AcpiRomChoice::kOff || (mode == AcpiRomChoice::kAuto && policy == nullptr)) {
     return {};
   }
   const auto image = function.rom_image();
-  if (image.empty() && mode == PciAcpiRomMode::kOn) {
+  if (image.empty() && mode == AcpiRomChoice::kOn) {
     return fail(ErrorKind::kConfig,
                 "{}: acpi_rom is \"on\", but there is no option ROM: name a file with rom",
                 function.name());
@@ -71,19 +66,19 @@ Status AcpiRoms::add(PciAcpiRomMode mode, RootPort& port, std::uint8_t devfn,
 std::vector<AcpiRom> AcpiRoms::describe() const {
   std::vector<AcpiRom> roms;
   for (const Entry& entry : entries_) {
-    const std::uint32_t ids = entry.function->config_read(kIds);
-    const std::uint32_t subsystem = entry.function->config_read(kSubsystem);
+    const std::uint32_t ids = entry.function->config_read(pci::kVendorId);
+    const std::uint32_t subsystem = entry.function->config_read(pci::kSubsystemVendorId);
     const std::uint32_t buses = entry.port->config_read(pci::kPrimaryBus);
-    roms.push_back(
-        {.port_path = entry.port->acpi_path(),
-         .bus = static_cast<std::uint8_t>(buses >> 8),  // the secondary one
-         .devfn = entry.devfn,
-         .vendor = low(ids),
-         .device = high(ids),
-         .subsystem_vendor = low(subsystem),
-         .subsystem_device = high(subsystem),
-         .revision = static_cast<std::uint8_t>(entry.function->config_read(kClass) & 0xff),
-         .image = entry.image});
+    roms.push_back({.port_path = entry.port->acpi_path(),
+                    .bus = static_cast<std::uint8_t>(buses >> 8),  // the secondary one
+                    .devfn = entry.devfn,
+                    .vendor = low(ids),
+                    .device = high(ids),
+                    .subsystem_vendor = low(subsystem),
+                    .subsystem_device = high(subsystem),
+                    .revision = static_cast<std::uint8_t>(
+                        entry.function->config_read(pci::kClassDword) & 0xff),
+                    .image = entry.image});
   }
   return roms;
 }

@@ -9,11 +9,11 @@
 #include <span>
 #include <vector>
 
+#include "devices/passthrough/function_view.hpp"
 #include "devices/passthrough/passthrough_function.hpp"
 #include "devices/pci/root_port.hpp"
 #include "firmware/acpi/acpi_rom.hpp"
 #include "vmm/base/result.hpp"
-#include "vmm/config/config.hpp"
 
 namespace gpuvm {
 
@@ -31,8 +31,7 @@ class AcpiRoms {
  public:
   /// Decides about one function behind a port, and reads its ROM if ACPI is to have it. Both must
   /// outlive this. vCPUs are stopped. Errors: kConfig where the user insists and there is none.
-  Status add(PciAcpiRomMode mode, RootPort& port, std::uint8_t devfn,
-             PassthroughFunction& function);
+  Status add(AcpiRomChoice mode, RootPort& port, std::uint8_t devfn, PassthroughFunction& function);
 
   /// The functions as they are now: ids and bus numbers are read from the registers. Any thread.
   std::vector<AcpiRom> describe() const;

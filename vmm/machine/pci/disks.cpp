@@ -1,9 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/pci/disks.hpp"
 
-#include "devices/pci/pci_acpi.hpp"
+#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/in_process_queues.hpp"
+#include "devices/virtio/virtio_pci.hpp"
+#include "vmm/base/log.hpp"
 
 namespace gpuvm {
+namespace {
+
+Result<RootBusDevice::Parts> make_disk(std::size_t index, Disk& disk,
+                                       const RootBusEnvironment& environment, Gsi pin) {
+  auto device = std::make_unique<BlockDevice>(fmt::format("disk-{}", index),
+                                              fmt::format("gpuvm-disk-{}", index), disk);
+  auto function = TRY(VirtioPci::create({.device = *device,
+                                         .backend = TRY(InProcessQueues::create(*device)),
+                                         .memory = environment.memory,
+                                         .intx_pin = pin,
+                                         .mmio = environment.mmio,
+                                         .doorbells = environment.doorbells,
+                                         .msi = environment.msi,
+                                         .pins = environment.pins,
+                                         .bar_space = environment.bar_space}));
+  return RootBusDevice::Parts{.device = std::move(device), .function = std::move(function)};
+}
+
+}  // namespace
 
 Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs, DiskFile::Use use) {
   DiskFiles files;
@@ -17,73 +39,16 @@ Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs, DiskFile::U
   return files;
 }
 
-Result<std::unique_ptr<Disks>> Disks::create(const Options& options) {
-  auto disks = std::make_unique<Disks>();
-  if (options.files.size() > kSlots) {
-    return fail(ErrorKind::kInternal, "There are slots for {} disks", kSlots);
+std::vector<RootBusDevice> disk_devices(const DiskFiles& files) {
+  std::vector<RootBusDevice> devices;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    devices.push_back(
+        {.slot = static_cast<std::uint8_t>(kFirstDiskSlot + i),
+         .make = [i, &disk = *files[i]](const RootBusEnvironment& environment, Gsi pin) {
+           return make_disk(i, disk, environment, pin);
+         }});
   }
-  for (std::size_t i = 0; i < options.files.size(); ++i) {
-    Entry entry;
-    entry.device = std::make_unique<BlockDevice>(
-        fmt::format("disk-{}", i), fmt::format("gpuvm-disk-{}", i), *options.files[i]);
-    entry.function =
-        TRY(VirtioPci::create({.device = *entry.device,
-                               .memory = options.memory,
-                               .intx_pin = intx_gsi(static_cast<std::uint8_t>(kFirstSlot + i), 0),
-                               .mmio = options.mmio,
-                               .doorbells = options.doorbells,
-                               .msi = options.msi,
-                               .pins = options.pins,
-                               .bar_space = options.bar_space}));
-    disks->entries_.push_back(std::move(entry));
-  }
-  return disks;
-}
-
-Status Disks::add_to(PciTopology& topology) {
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    TRY(topology.add(static_cast<std::uint8_t>((kFirstSlot + i) * pci::kFunctionsPerDevice),
-                     *entries_[i].function));
-  }
-  return {};
-}
-
-PortRequest Disks::request() const {
-  PortRequest request{.name = "bus 0", .bridge = false};
-  for (const auto& entry : entries_) {
-    append_requests(entry.function->bars(), std::string(entry.function->name()), request.bars);
-  }
-  return request;
-}
-
-Status Disks::place(const PortPlacement& placement) {
-  std::size_t next = 0;
-  for (auto& entry : entries_) {
-    PortRequest own;
-    append_requests(entry.function->bars(), {}, own.bars);
-    for (const auto& bar : own.bars) {
-      TRY(entry.function->bars().set_power_on_address(bar.bar, placement.addresses.at(next++)));
-    }
-  }
-  return {};
-}
-
-void Disks::quiesce() {
-  for (auto& entry : entries_) {
-    entry.function->quiesce();
-  }
-}
-
-void Disks::reset() {
-  for (auto& entry : entries_) {
-    entry.function->reset();
-  }
-}
-
-void Disks::inspect(InspectNode& node) const {
-  for (const auto& entry : entries_) {
-    entry.function->inspect(node.child(entry.function->name()));
-  }
+  return devices;
 }
 
 }  // namespace gpuvm

@@ -9,7 +9,6 @@ namespace gpuvm {
 namespace {
 
 constexpr unsigned kBars = 6;
-constexpr std::uint16_t kClassDword = 0x08;
 constexpr std::size_t kRomMax = std::size_t{16} << 20;  // larger ones Linux's stub leaves out
 
 /// struct pci_setup_rom after its struct setup_data.
@@ -37,24 +36,30 @@ std::span<const std::byte> images_of(std::span<const std::byte> rom) {
 
 }  // namespace
 
-FirmwareFunction describe_function(PciFunction& function, const BarSet& bars,
-                                   std::span<const std::byte> rom) {
-  FirmwareFunction out;
-  const std::uint32_t ids = function.config_read(0);
-  out.tree.vendor = static_cast<std::uint16_t>(ids);
-  out.tree.device = static_cast<std::uint16_t>(ids >> 16);
-  out.tree.class_code = function.config_read(kClassDword) >> 8;
+std::vector<TreeBar> tree_bars(const BarSet& bars) {
+  std::vector<TreeBar> out;
   for (unsigned i = 0; i < kBars; ++i) {
     const auto& bar = bars.description(i);
     if (bar) {
-      out.tree.bars.push_back({.index = static_cast<std::uint8_t>(i),
-                               .io = bar->kind == BarKind::kIo,
-                               .wide = bar->kind == BarKind::kMemory64,
-                               .prefetchable = bar->prefetchable,
-                               .base = bars.address(i),
-                               .size = bar->size});
+      out.push_back({.index = static_cast<std::uint8_t>(i),
+                     .io = bar->kind == BarKind::kIo,
+                     .wide = bar->kind == BarKind::kMemory64,
+                     .prefetchable = bar->prefetchable,
+                     .base = bars.address(i),
+                     .size = bar->size});
     }
   }
+  return out;
+}
+
+FirmwareFunction describe_function(PciFunction& function, const BarSet& bars,
+                                   std::span<const std::byte> rom) {
+  FirmwareFunction out;
+  const std::uint32_t ids = function.config_read(pci::kVendorId);
+  out.tree.vendor = static_cast<std::uint16_t>(ids);
+  out.tree.device = static_cast<std::uint16_t>(ids >> 16);
+  out.tree.class_code = function.config_read(pci::kClassDword) >> 8;
+  out.tree.bars = tree_bars(bars);
   const auto images = images_of(rom);
   out.rom.assign(images.begin(), images.end());
   return out;

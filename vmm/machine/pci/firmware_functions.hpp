@@ -20,6 +20,9 @@ struct FirmwareFunction {
   std::vector<std::byte> rom;  ///< empty: none, or not one that a kernel would take
 };
 
+/// The BARs as they are now, without the ROM's.
+std::vector<TreeBar> tree_bars(const BarSet& bars);
+
 /// Ids, BARs and ROM; where it is on the bus is the caller's to fill in.
 FirmwareFunction describe_function(PciFunction& function, const BarSet& bars,
                                    std::span<const std::byte> rom);

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
+#include "devices/passthrough/function_facts.hpp"
 #include "devices/passthrough/passthrough_function.hpp"
 #include "devices/pci/bar_space.hpp"
 #include "devices/pci/config_ports.hpp"
@@ -20,8 +22,8 @@
 #include "devices/pci/pci_windows.hpp"
 #include "devices/pci/root_port.hpp"
 #include "firmware/fdt/machine_tree.hpp"
-#include "vmm/bus/interrupts.hpp"
-#include "vmm/bus/memory_slots.hpp"
+#include "vmm/base/mutex.hpp"
+#include "vmm/bus/guest_bus.hpp"
 #include "vmm/machine/devices/function_reset.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
 #include "vmm/machine/devices/port_reset.hpp"
@@ -29,6 +31,7 @@
 #include "vmm/machine/pci/acpi_roms.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/firmware_functions.hpp"
+#include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -50,12 +53,7 @@ class PciComplex : public Inspectable {
     /// the firmware wants it, there is an LPC bridge, and all of the address space that the
     /// firmware may use is the guest's to assign.
     std::optional<GuestRange> firmware_flash;
-    MemorySlots& slots;
-    MmioBus& mmio;
-    PortBus& ports;
-    MsiController& msi;
-    InterruptPins& pins;
-    Doorbells& doorbells;
+    GuestBus bus;
     /// Told of every reset of a bus or of one function that the guest asks for, on its vCPU's
     /// thread; may be empty.
     std::function<void(std::string_view reason, const ResetCertificate&)> on_guest_reset;
@@ -87,6 +85,10 @@ class PciComplex : public Inspectable {
 
   /// The guest may start: interrupts connected.
   Status start();
+  /// Returns when no emulated function works for the guest any more; see EmulatedFunction::pause().
+  /// vCPUs are stopped. Passed-through functions go on.
+  void pause();
+  void resume();
   /// Before a physical reset: nothing of the devices is reachable by the guest. vCPUs are stopped.
   void quiesce();
   /// After a physical reset: everything as at power-on. vCPUs are stopped.
@@ -94,28 +96,40 @@ class PciComplex : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
+  /// Functions that the guest sees as long as this exists. They are HostDevices'.
+  class Shown {
+   public:
+    Shown() = default;
+    Shown(Shown&& other) noexcept : functions_(std::exchange(other.functions_, {})) {}
+    Shown& operator=(Shown&&) = delete;
+    ~Shown();
+    void add(OwnedFunction& function) { functions_.push_back(&function); }
+    auto begin() const { return functions_.begin(); }
+    auto end() const { return functions_.end(); }
+
+   private:
+    std::vector<OwnedFunction*> functions_;
+  };
   struct Port {
-    std::uint8_t number = 0;
-    /// By function number. Functions refer to these.
-    std::vector<std::pair<std::uint8_t, std::unique_ptr<FunctionReset>>> function_resets;
-    std::vector<std::pair<std::uint8_t, std::unique_ptr<PassthroughFunction>>> functions;
+    PlannedPort plan;
+    Shown functions;                   ///< in slot order
     std::unique_ptr<PortReset> reset;  ///< refers to functions; absent behind an empty port
     std::unique_ptr<RootPort> bridge;  ///< refers to functions and reset
   };
-  explicit PciComplex(const Options& options);
-  Status add_disks();
-  Status add_ports();
+  PciComplex(const Options& options, const std::vector<PlannedPort>& ports);
+  Status add_root_bus_devices();
+  Status add_port(const PlannedPort& plan);
   Status add_functions(Port& port);
-  Result<std::unique_ptr<PassthroughFunction>> make_function(std::size_t index,
-                                                             const RootPortConfig& port,
-                                                             bool multi_function,
-                                                             FunctionReset& reset);
-  Status add_acpi_roms(Port& port);
+  Status show_function(OwnedFunction& function, const FunctionFacts& facts,
+                       const RootPortConfig& port, bool multi_function);
+  /// `facts`: of the port's functions, in their order.
+  RootPortConfig port_config(const PlannedPort& plan, std::span<const FunctionFacts> facts) const;
   Status add_reset(Port& port);
   Status place_memory();
   Status place();
+  Status place_port(Port& port, const PortPlacement& placement);
   Status connect_buses();
-  void move_ecam(std::optional<GuestRange> to);
+  void follow_ecam();
   std::vector<GuestRange> memory_windows() const;
   std::vector<PortRange> io_windows() const;
 
@@ -126,11 +140,12 @@ class PciComplex : public Inspectable {
   std::vector<GuestRange> device_memory_;
   std::uint64_t memory64_wanted_ = 0;
   BarSpace bar_space_;
-  mutable std::mutex ecam_mutex_;  ///< guards ecam_at_
+  /// Held while the MMIO bus's and the BarSpace's own locks are taken.
+  mutable Mutex ecam_mutex_;
   log::RateLimit ecam_limit_;
-  std::optional<GuestRange> ecam_at_;
+  std::optional<GuestRange> ecam_at_ GPUVM_GUARDED_BY(ecam_mutex_);
   std::unique_ptr<HostBridge> host_bridge_;
-  std::unique_ptr<Disks> disks_;
+  std::unique_ptr<RootBusDevices> root_bus_;
   std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
   std::vector<Port> ports_;
   AcpiRoms acpi_roms_;  ///< refers to ports_

@@ -16,16 +16,12 @@ namespace gpuvm {
 Status PciComplex::place_memory() {
   std::vector<CoherentMemory*> memories;
   std::vector<DeviceMemory> wanted;
-  for (const auto& host : options_.devices.functions()) {
-    for (auto& port : ports_) {
-      for (auto& [number, function] : port.functions) {
-        if (function->name() == host.name() && function->coherent_memory() != nullptr) {
-          memories.push_back(function->coherent_memory());
-          wanted.push_back({.name = host.name(),
-                            .size = memories.back()->size(),
-                            .at = host.settings.coherent_at});
-        }
-      }
+  for (const auto& function : options_.devices.functions()) {
+    if (auto* const memory = function->guest().coherent_memory(); memory != nullptr) {
+      memories.push_back(memory);
+      wanted.push_back({.name = function->name(),
+                        .size = memory->size(),
+                        .at = function->host().view.coherent_at});
     }
   }
   device_memory_ =
@@ -40,21 +36,17 @@ Status PciComplex::place_memory() {
 }
 
 std::vector<AcpiNumaInitiator> PciComplex::initiators() const {
-  constexpr std::uint16_t kRevisionAndClass = 0x08;
   constexpr std::uint32_t kDisplay = 0x03;
   std::vector<AcpiNumaInitiator> found;
   for (const auto& port : ports_) {
     const auto bus = static_cast<std::uint8_t>(port.bridge->config_read(pci::kPrimaryBus) >> 8);
-    for (const auto& [number, function] : port.functions) {
-      const auto& all = options_.devices.functions();
-      const auto of_host = std::find_if(all.begin(), all.end(), [&of = function](const auto& each) {
-        return each.name() == of->name();
-      });
-      const auto node = options_.numa.node_of(*of_host);
-      const bool is_gpu =
-          function->config_read(kRevisionAndClass) >> 24 == kDisplay || function->coherent_memory() != nullptr;
+    for (auto* function : port.functions) {
+      auto& guest = function->guest();
+      const auto node = options_.numa.node_of(function->host());
+      const bool is_gpu = guest.config_read(pci::kClassDword) >> 24 == kDisplay ||
+                          guest.coherent_memory() != nullptr;
       if (node && is_gpu) {
-        found.push_back({.bus = bus, .devfn = number, .domain = *node});
+        found.push_back({.bus = bus, .devfn = function->host().function, .domain = *node});
       }
     }
   }

@@ -2,6 +2,7 @@
 #include "vmm/machine/pci/pci_plan.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "vmm/base/units.hpp"
 #include "vmm/machine/memory/layout.hpp"
@@ -43,6 +44,42 @@ Result<GuestRange> choose_aperture64(std::span<const GuestRange> free,
 }
 
 }  // namespace
+
+std::string PlannedPort::name() const {
+  return fmt::format("root port {}", number);
+}
+
+std::vector<PlannedPort> plan_ports(const FunctionPointers& functions) {
+  std::map<std::uint8_t, PlannedPort> ports;
+  ports[0] = {};
+  for (std::size_t i = 0; i < functions.size(); ++i) {
+    ports[functions[i]->port].functions.push_back(i);
+  }
+  std::vector<PlannedPort> planned;
+  for (auto& [number, port] : ports) {
+    std::stable_sort(port.functions.begin(), port.functions.end(),
+                     [&functions](std::size_t a, std::size_t b) {
+                       return functions[a]->function < functions[b]->function;
+                     });
+    port.number = number;
+    port.bus = static_cast<std::uint8_t>(planned.size() + 1);
+    planned.push_back(std::move(port));
+  }
+  return planned;
+}
+
+unsigned bus_count(std::span<const PlannedPort> ports) {
+  return static_cast<unsigned>(ports.size()) + 1;
+}
+
+Status place_set(BarSet& bars, const PortPlacement& placement, std::size_t& next) {
+  std::vector<BarRequest> requests;
+  append_requests(bars, {}, requests);
+  for (const auto& request : requests) {
+    TRY(bars.set_power_on_address(request.bar, placement.addresses.at(next++)));
+  }
+  return {};
+}
 
 Result<PciPlan> plan_pci(std::span<const GuestRange> free, std::span<const PortRequest> ports) {
   const auto aperture64 = TRY(choose_aperture64(free, ports));

@@ -1,17 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the guest's PCI address space lies and which BAR has which address in it, before any device
-// exists: the layout's apertures, the 64-bit one above RAM.
+// The guest's PCI Express hierarchy on paper, before any device exists: which root ports and buses
+// there are and what is behind them; where the address space lies (the layout's apertures, the
+// 64-bit one above RAM) and which BAR has which address in it. A start and its preview follow it.
 #pragma once
 
+#include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "devices/pci/bar_set.hpp"
+#include "devices/pci/pci_spec.hpp"
 #include "devices/pci/pci_windows.hpp"
 #include "firmware/fdt/machine_tree.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/machine/devices/host_function.hpp"
 
 namespace gpuvm {
+
+/// A root port and what is behind it.
+struct PlannedPort {
+  std::uint8_t number = 0;             ///< of the configuration, 0 to 7
+  std::uint8_t bus = 0;                ///< behind it, at power-on
+  std::vector<std::size_t> functions;  ///< in slot order, as indices into the list
+
+  /// Its device number on bus 0, and the number of its slot.
+  std::uint8_t device() const { return static_cast<std::uint8_t>(number + 1); }
+  std::uint8_t devfn() const {
+    return static_cast<std::uint8_t>(device() * pci::kFunctionsPerDevice);
+  }
+  /// The guest finds others in the slot of this function, which is behind the port.
+  bool is_multi_function(const HostFunction& function) const {
+    return function.function == 0 && functions.size() > 1;
+  }
+  /// "root port 0", for messages.
+  std::string name() const;
+};
+
+/// One root port for each port number in use, ascending; port 0 is always there.
+std::vector<PlannedPort> plan_ports(const FunctionPointers& functions);
+
+/// Buses 0 to this minus one exist: the root bus and one behind each port. No more, because Linux
+/// looks for devices on each bus that the MCFG table names, 32 trapped accesses a bus.
+unsigned bus_count(std::span<const PlannedPort> ports);
+
+/// Gives BARs their power-on addresses: those of the placement from `next` on, as append_requests()
+/// asked for them; `next` goes on behind them. Errors: kInternal.
+Status place_set(BarSet& bars, const PortPlacement& placement, std::size_t& next);
 
 struct PciPlan {
   GuestRange aperture64;

@@ -3,18 +3,17 @@
 
 #include <cpuid.h>
 
-#include <algorithm>
-#include <map>
-
+#include "devices/passthrough/function_plan.hpp"
 #include "devices/pci/bar_set.hpp"
 #include "vmm/host/pci_device.hpp"
 #include "vmm/kvm/kvm_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
-#include "vmm/machine/devices/host_devices.hpp"
-#include "vmm/machine/devices/msix_preview.hpp"
+#include "vmm/machine/devices/host_function.hpp"
+#include "vmm/machine/devices/sysfs_facts.hpp"
 #include "vmm/machine/memory/device_memory.hpp"
 #include "vmm/machine/memory/layout.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
+#include "vmm/machine/pci/firmware_functions.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
 
 namespace gpuvm {
@@ -31,115 +30,89 @@ Result<unsigned> guest_address_bits() {
   return physical_address_bits(std::span(&entry, known ? 1U : 0U));
 }
 
-BarDescription description_of(const PciBar& bar) {
-  BarDescription out;
-  out.kind = bar.index == BarSet::kRom ? BarKind::kRom
-             : bar.io                  ? BarKind::kIo
-             : bar.wide                ? BarKind::kMemory64
-                                       : BarKind::kMemory32;
-  out.size = bar.size;
-  out.prefetchable = bar.prefetchable && out.kind != BarKind::kRom;
-  return out;
-}
-
-/// A root port and what is behind it; the functions' BARs in the order of the request.
-struct DescribedPort {
-  PortRequest request;
-  std::vector<TreeFunction> functions;
+/// A function as far as sysfs tells.
+struct DescribedFunction {
+  TreeFunction tree;
+  BarSet bars;
 };
 
-/// The BAR that takes the MSI-X table is new or grows; BARs are in the order of their numbers.
-void show_msix_home(const MsixHome& home, std::vector<PciBar>& bars) {
-  const auto at = std::find_if(bars.begin(), bars.end(),
-                               [&](const PciBar& bar) { return bar.index >= home.bar; });
-  if (at != bars.end() && at->index == home.bar) {
-    at->size = home.description.size;
-    return;
+std::uint64_t rom_size_of(const FunctionFacts& facts, const RomSource& rom) {
+  if (rom.hidden) {
+    return 0;
   }
-  bars.insert(at,
-              PciBar{.index = static_cast<std::uint8_t>(home.bar), .size = home.description.size});
+  return rom.contents.empty() ? facts.offers.rom_size : RomWindow::size_for(rom.contents.size());
 }
 
-/// As the guest sees them.
-Result<std::vector<PciBar>> bars_of(const HostSystem& host, const HostPciDevice& device,
-                                    const FunctionSettings& settings) {
-  auto bars = TRY(device.bars());
-  const auto& rom = settings.rom;
-  if (rom.hidden || !rom.contents.empty()) {
-    std::erase_if(bars, [](const PciBar& bar) { return bar.index == BarSet::kRom; });
-  }
-  if (!rom.hidden && !rom.contents.empty()) {
-    bars.push_back({.index = BarSet::kRom, .size = RomWindow::size_for(rom.contents.size())});
-  }
-  std::erase_if(bars, [&](const PciBar& bar) { return settings.coherent.bar == bar.index; });
-  const auto msix =
-      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent.bar));
-  if (msix && msix->home) {
-    show_msix_home(*msix->home, bars);
-  }
-  return bars;
-}
-
-Status add_function(const HostSystem& host, const HostFunction& function, DescribedPort& port) {
+/// Ids and BARs as the guest sees them; where it is on the bus is the caller's to fill in.
+Result<DescribedFunction> describe_sysfs_function(const HostSystem& host,
+                                                  const HostFunction& function) {
   if (function.is_remote()) {
     return fail(ErrorKind::kHost, "What the vfio-user server at {} has is known to a run only",
                 function.socket);
   }
   const auto device = TRY(HostPciDevice::open(host, function.host));
-  TreeFunction out;
-  out.port_devfn = static_cast<std::uint8_t>((function.port + 1) << 3);
-  out.devfn = function.function;
-  const auto& identity = function.settings.identity;
-  out.vendor = identity.vendor.value_or(device.ids().vendor);
-  out.device = identity.device.value_or(device.ids().device);
-  out.class_code = identity.class_code.value_or(device.ids().class_code);
-  for (const auto& bar : TRY(bars_of(host, device, function.settings))) {
-    port.request.bars.push_back({function.host.to_string(), bar.index, description_of(bar)});
-    out.bars.push_back({.index = bar.index,
-                        .io = bar.io,
-                        .wide = bar.wide,
-                        .prefetchable = bar.prefetchable,
-                        .base = 0,
-                        .size = bar.size});
-  }
-  port.functions.push_back(std::move(out));
-  return {};
-}
-
-/// By port number; port 0 is always there.
-Result<std::map<std::uint8_t, DescribedPort>> describe_ports(
-    const HostSystem& host, const std::vector<HostFunction>& functions) {
-  std::map<std::uint8_t, DescribedPort> ports;
-  ports[0] = {};
-  for (const auto& function : functions) {
-    TRY(add_function(host, function, ports[function.port]));
-  }
-  for (auto& [number, port] : ports) {
-    port.request.name = fmt::format("root port {}", number);
-  }
-  return ports;
-}
-
-/// Gives the BARs their addresses; the ROM's BAR is none of the tree's.
-void place(DescribedPort& port, const PortPlacement& placement, std::uint8_t bus) {
-  auto address = placement.addresses.begin();
-  for (auto& function : port.functions) {
-    function.bus = bus;
-    for (auto& bar : function.bars) {
-      bar.base = *address++;
+  TRY(device.bars());  // without them there is nothing to describe
+  const auto facts = sysfs_facts(host, device);
+  const auto& view = function.view;
+  const auto plan = TRY(FunctionPlan::create(function.name(), facts, view, {}));
+  DescribedFunction out;
+  out.tree.vendor = plan.shown.vendor;
+  out.tree.device = plan.shown.device;
+  out.tree.class_code = view.identity.class_code.value_or(facts.class_code);
+  for (unsigned number = 0; number < plan.bars.size(); ++number) {
+    if (plan.bars.at(number)) {
+      TRY(out.bars.define(number, *plan.bars.at(number)));
     }
-    std::erase_if(function.bars, [](const TreeBar& bar) { return bar.index == BarSet::kRom; });
   }
+  if (const auto size = rom_size_of(facts, view.rom); size != 0) {
+    TRY(out.bars.define(BarSet::kRom, {.kind = BarKind::kRom, .size = size}));
+  }
+  return out;
+}
+
+/// All functions, by port and slot, at their power-on addresses.
+Result<std::vector<TreeFunction>> place_functions(std::vector<DescribedFunction> described,
+                                                  const std::vector<PlannedPort>& ports,
+                                                  const FunctionPointers& functions,
+                                                  std::span<const PortPlacement> placements) {
+  std::vector<TreeFunction> placed;
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    std::size_t next = 0;
+    for (const auto index : ports[i].functions) {
+      auto& [tree, bars] = described[index];
+      TRY(place_set(bars, placements[i], next));
+      tree.port_devfn = ports[i].devfn();
+      tree.bus = ports[i].bus;
+      tree.devfn = functions[index]->function;
+      tree.bars = tree_bars(bars);
+      placed.push_back(std::move(tree));
+    }
+  }
+  return placed;
+}
+
+std::vector<PortRequest> requests_of(const std::vector<DescribedFunction>& described,
+                                     const std::vector<PlannedPort>& ports,
+                                     const FunctionPointers& functions) {
+  std::vector<PortRequest> requests;
+  for (const auto& port : ports) {
+    PortRequest request{.name = port.name()};
+    for (const auto index : port.functions) {
+      append_requests(described[index].bars, functions[index]->name(), request.bars);
+    }
+    requests.push_back(std::move(request));
+  }
+  return requests;
 }
 
 /// Where devices' memory goes.
 Result<std::vector<GuestRange>> describe_memory(const HostSystem& host,
-                                                const std::vector<HostFunction>& functions,
+                                                const FunctionPointers& functions,
                                                 const GuestMemory& memory, unsigned address_bits) {
-  for (const auto& function : functions) {
-    if (function.settings.coherent.region) {
+  for (const HostFunction* const function : functions) {
+    if (function->view.coherent.region) {
       return fail(ErrorKind::kHost, "{}: What its coherent_memory has is known to a run only",
-                  function.name());
+                  function->name());
     }
   }
   const auto wanted = TRY(device_memory_of(host, functions));
@@ -148,12 +121,12 @@ Result<std::vector<GuestRange>> describe_memory(const HostSystem& host,
 
 Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
                                  const GuestMemory& memory) {
-  const auto functions = TRY(resolve_functions(host, config.pci));
-  auto ports = TRY(describe_ports(host, functions));
-  std::vector<PortRequest> requests;
-  requests.reserve(ports.size());
-  for (const auto& [number, port] : ports) {
-    requests.push_back(port.request);
+  const auto resolved = TRY(resolve_functions(host, config.pci));
+  const auto functions = pointers_to(resolved);
+  const auto ports = plan_ports(functions);
+  std::vector<DescribedFunction> described;
+  for (const HostFunction* const function : functions) {
+    described.push_back(TRY(describe_sysfs_function(host, *function)));
   }
   GuestTables tables;
   const unsigned address_bits = TRY(guest_address_bits());
@@ -162,16 +135,11 @@ Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
   tables.cpus = numa.cpus();
   tables.numa = numa.describe(tables.device_memory, {});
   const auto free = free_above_memory(memory, tables.device_memory, address_bits);
-  const auto plan = TRY(plan_pci(free, requests));
-  tables.buses = static_cast<unsigned>(ports.size()) + 1;
+  const auto plan = TRY(plan_pci(free, requests_of(described, ports, functions)));
+  tables.buses = bus_count(ports);
   tables.pci = tree_without_functions(plan.aperture64, tables.buses);
-  std::size_t index = 0;
-  for (auto& [number, port] : ports) {
-    place(port, plan.placements[index], static_cast<std::uint8_t>(index + 1));
-    ++index;
-    for (auto& function : port.functions) {
-      tables.functions.push_back({.tree = std::move(function), .rom = {}});
-    }
+  for (auto& tree : TRY(place_functions(std::move(described), ports, functions, plan.placements))) {
+    tables.functions.push_back({.tree = std::move(tree), .rom = {}});
   }
   return tables;
 }

@@ -5,16 +5,14 @@
 
 #include <algorithm>
 
-#include "devices/passthrough/config_patch.hpp"
-#include "devices/passthrough/gpudirect.hpp"
-#include "devices/pci/pci_spec.hpp"
+#include "devices/passthrough/function_facts.hpp"
+#include "devices/passthrough/function_plan.hpp"
 #include "devices/physical/reset/reset_plan.hpp"
 #include "devices/physical/reset/reset_policy.hpp"
-#include "vmm/base/bytes.hpp"
 #include "vmm/host/device_claim.hpp"
-#include "vmm/machine/devices/host_devices.hpp"
-#include "vmm/machine/devices/link_probe.hpp"
-#include "vmm/machine/devices/msix_preview.hpp"
+#include "vmm/machine/devices/host_function.hpp"
+#include "vmm/machine/devices/sysfs_facts.hpp"
+#include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/preview/sysfs_function.hpp"
 
@@ -24,6 +22,7 @@ namespace {
 struct Function {
   HostFunction place;
   std::unique_ptr<SysfsFunction> sysfs;  ///< its reads change nothing
+  FunctionFacts facts;
 };
 
 void describe_machine_itself(const Config& config, InspectNode& node) {
@@ -46,7 +45,9 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
 /// What a start would be refused for, and what is well.
 void describe_checks(const std::vector<Finding>& findings, InspectNode& node) {
   for (const Finding& finding : findings) {
-    node.field(finding.check, finding.outcome ? "ok" : finding.outcome.error().to_string());
+    InspectNode& at = finding.of.empty() ? node : node.child(finding.check);
+    at.field(finding.of.empty() ? finding.check : finding.of,
+             finding.outcome ? "ok" : finding.outcome.error().to_string());
   }
 }
 
@@ -91,71 +92,65 @@ void describe_quirks(std::span<const std::byte> config, const std::vector<QuirkK
 }
 
 /// Where the guest will find the MSI-X table; where nothing was asked for, what "auto" would do.
-Result<std::optional<MsixLayout>> describe_msix(const HostSystem& host, const Function& function,
-                                                InspectNode& node) {
-  const auto& settings = function.place.settings;
-  const auto& device = function.sysfs->device();
-  const auto plan =
-      TRY(preview_msix(host, device, settings.msix_relocation, settings.coherent.bar));
-  if (!plan || !plan->hardware) {
-    return std::optional<MsixLayout>();
+Status describe_msix(const Function& function, const FunctionPlan& plan, InspectNode& node) {
+  if (!function.facts.offers.is_complete || !plan.msix.hardware) {
+    return {};
   }
   auto& child = node.child("msix_relocation");
-  plan->inspect(child);
-  if (settings.msix_relocation.mode == MsixRelocation::Mode::kOff) {
-    const MsixRelocation automatic{.mode = MsixRelocation::Mode::kAuto};
-    const auto would = TRY(preview_msix(host, device, automatic, settings.coherent.bar));
-    child.field("with_auto", fmt::format("{} ({})", would->effect, would->reason));
+  plan.msix.inspect(child);
+  if (function.place.view.msix_relocation.mode == MsixRelocation::Mode::kOff) {
+    auto view = function.place.view;
+    view.msix_relocation.mode = MsixRelocation::Mode::kAuto;
+    const auto would = TRY(FunctionPlan::create(function.place.name(), function.facts, view, {}));
+    child.field("with_auto", fmt::format("{} ({})", would.msix.effect, would.msix.reason));
   }
-  return plan->home ? plan->shown : std::nullopt;
+  return {};
 }
 
 void describe_coherent(const HostFunction& function, InspectNode& node) {
-  const auto& settings = function.settings;
-  if (settings.coherent.is_there()) {
+  const auto& view = function.view;
+  if (view.coherent.is_there()) {
     auto& child = node.child(function.name()).child("coherent_memory");
-    child.field("source", settings.coherent.to_string());
-    child.field("place", settings.coherent_at
-                             ? fmt::format("the host's, {:#x}", settings.coherent_at->value())
+    child.field("source", view.coherent.to_string());
+    child.field("place", view.coherent_at
+                             ? fmt::format("the host's, {:#x}", view.coherent_at->value())
                              : "above the guest's memory");
   }
 }
 
+/// As PciComplex has it; the link is that of the function which the guest finds first.
+FunctionPlace place_of(const Function& function, const std::vector<Function>& functions,
+                       const std::vector<PlannedPort>& ports) {
+  const HostFunction& place = function.place;
+  const auto port = std::find_if(ports.begin(), ports.end(), [&place](const PlannedPort& each) {
+    return each.number == place.port;
+  });
+  const auto first = std::find_if(functions.begin(), functions.end(), [&](const Function& other) {
+    return other.place.port == place.port && other.place.function == 0;
+  });
+  const auto& facts = function.facts;
+  return {.multi_function = port != ports.end() && port->is_multi_function(place),
+          .link = first == functions.end() ? PcieLink() : first->facts.link,
+          .hide_function_reset = hides_function_reset(
+              find_reset_policy(facts.ids.vendor, facts.ids.device, facts.class_code),
+              place.reset.method)};
+}
+
 /// How the guest's view of configuration space differs from the hardware's, and why.
-Status describe_patches(const HostSystem& host, const std::vector<Function>& functions,
-                        InspectNode& node) {
+Status describe_patches(const std::vector<Function>& functions,
+                        const std::vector<PlannedPort>& ports, InspectNode& node) {
   for (const Function& function : functions) {
     describe_coherent(function.place, node);
     if (!function.sysfs->shows_capabilities()) {
       continue;
     }
-    ConfigPatch::Options options;
-    options.identity = function.place.settings.identity;
-    std::size_t behind = 0;
-    for (const Function& other : functions) {
-      if (other.place.port == function.place.port) {
-        ++behind;
-        if (other.place.function == 0) {
-          options.link = probe_link(*other.sysfs);
-        }
-      }
-    }
-    options.link = options.link.value_or(PcieLink());
-    options.multi_function = function.place.function == 0 && behind > 1;
-    const auto config = function.sysfs->config();
-    options.no_function_reset = !function.sysfs->has_function_reset();
-    options.hide_function_reset = hides_function_reset(
-        find_reset_policy(load_at<std::uint16_t>(config, pci::kVendorId).value_or(0),
-                          load_at<std::uint16_t>(config, pci::kDeviceId).value_or(0),
-                          load_at<std::uint32_t>(config, pci::kRevisionId).value_or(0) >> 8),
-        function.place.reset.method);
-    if (const auto clique = function.place.settings.gpudirect_clique) {
-      options.extra = TRY(gpudirect_capability(config, *clique));
-    }
+    const auto plan =
+        TRY(FunctionPlan::create(function.place.name(), function.facts, function.place.view,
+                                 place_of(function, functions, ports)));
     auto& child = node.child(function.place.name());
-    describe_quirks(config, function.place.settings.quirks, child.child("quirks"));
-    options.moved_msix = TRY(describe_msix(host, function, child));
-    ConfigPatch::create(config, options).inspect(child.child("configuration_patch"));
+    describe_quirks(function.facts.config, function.place.view.quirks, child.child("quirks"));
+    TRY(describe_msix(function, plan, child));
+    plan.patch.inspect(child.child("configuration_patch"));
   }
   return {};
 }
@@ -215,7 +210,7 @@ Status describe_ports(SysfsHost& bus, std::vector<Function>& functions, InspectN
     }
     const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
     for (const ResetSet& set : plan.sets()) {
-      node.child(fmt::format("root port {}", port))
+      node.child(fmt::format("root_port_{}", port))
           .field(set.names(),
                  set.rungs.empty() ? "gone until the guest reboots" : method_text(set));
     }
@@ -249,23 +244,25 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
       describe_remote(place, node.child("functions").child(place.name()));
       continue;
     }
-    functions.push_back({place, TRY(SysfsFunction::open(host, place.host))});
+    auto sysfs = TRY(SysfsFunction::open(host, place.host));
+    auto facts = sysfs_facts(host, sysfs->device(), sysfs->has_function_reset());
+    functions.push_back({place, std::move(sysfs), std::move(facts)});
     devices.push_back(functions.back().sysfs.get());
     options.push_back(place.reset);
     describe_function(host, functions.back(), node.child("functions").child(place.name()));
-    findings.push_back({"opening " + place.name(), check_open_is_safe(host, place.host)});
+    findings.push_back({"opening", check_open_is_safe(host, place.host), place.name()});
   }
   if (functions.empty()) {
     return {};
   }
-  TRY(describe_patches(host, functions, node.child("functions")));
+  TRY(describe_patches(functions, plan_ports(pointers_to(places)), node.child("functions")));
   SysfsHost bus(host);
   const auto plan = TRY(ResetPlan::create(bus, devices, {}, options));
   InspectNode& resets = node.child("resets");
   plan.inspect(resets);
   for (const ResetSet& set : plan.sets()) {
     describe_set(host, set, resets.child(set.names()));
-    findings.push_back({"reset of " + set.names(), check_has_reset(set)});
+    findings.push_back({"reset", check_has_reset(set), set.names()});
   }
   return describe_ports(bus, functions, node.child("at_guest_bus_reset"));
 }

@@ -118,12 +118,12 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
   findings.push_back({"names", check_names(host, config)});
   const auto disks = open_disks(config.disks, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? Status() : Status(disks.error())});
-  findings.push_back({"boot files", check_boot_files(config)});
+  findings.push_back({"boot_files", check_boot_files(config)});
   auto of_host = check_host(host, needs_of(config, functions));
   std::move(of_host.begin(), of_host.end(), std::back_inserter(findings));
   for (const auto& function : functions) {
     if (function.is_remote()) {
-      findings.push_back({"server of " + function.name(), check_socket(function)});
+      findings.push_back({"server", check_socket(function), function.name()});
     }
   }
   return findings;

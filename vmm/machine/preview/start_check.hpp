@@ -11,7 +11,7 @@
 #include "vmm/config/config.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/host/host_system.hpp"
-#include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/machine/devices/host_function.hpp"
 
 namespace gpuvm {
 

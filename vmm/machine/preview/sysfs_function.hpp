@@ -23,8 +23,6 @@ class SysfsFunction final : public PhysicalDevice {
   const HostPciDevice& device() const { return device_; }
   /// Without root the kernel shows 64 bytes, which hold no capability.
   bool shows_capabilities() const;
-  /// As much of configuration space as the kernel shows: 64, 256 or 4096 bytes.
-  std::span<const std::byte> config() const { return config_; }
 
   const std::string& name() const override { return name_; }
   const RegionInfo& region(RegionIndex index) const override;

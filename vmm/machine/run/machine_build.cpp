@@ -104,8 +104,9 @@ Status Machine::take_devices() {
   TRY(check_kvm(options_.host));
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
-  auto claims = TRY(DeviceClaims::take(options_.host, addresses_of(functions),
-                                       "the guest " + config.name, sockets_of(functions)));
+  auto claims =
+      TRY(DeviceClaims::take(options_.host, addresses_of(pointers_to(functions)),
+                             "the guest " + config.name, sockets_of(pointers_to(functions))));
   TRY(require_host(options_.host, needs_of(config, functions)));
   devices_ = TRY(HostDevices::create(options_.host, std::move(functions), std::move(claims)));
   reset_ = std::make_unique<DeviceReset>(
@@ -123,9 +124,9 @@ Status Machine::add_memory(const IsUnwanted& is_unwanted) {
   memory.low_limit = layout::kLowRamLimit;
   memory.huge_pages = options_.config.machine.huge_pages;
   memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
-  const auto& functions = devices_->functions();
+  const auto functions = devices_->host_functions();
   memory.is_shared = std::any_of(functions.begin(), functions.end(),
-                                 [](const auto& function) { return function.is_remote(); });
+                                 [](const auto* function) { return function->is_remote(); });
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
   // Before the devices are reset; whether the CPUs address it is known later.
   TRY(place_device_memory(*memory_, TRY(device_memory_of(options_.host, functions)), 64));
@@ -194,12 +195,12 @@ PciComplex::Options Machine::pci_options() {
           .before_bus_master = [this] { return preparation_->wait(); },
           .reset_port = platform_->reset_port(),
           .firmware_flash = uefi_ ? std::optional(uefi_->flash()) : std::nullopt,
-          .slots = vm_->slots(),
-          .mmio = mmio_,
-          .ports = ports_,
-          .msi = vm_->msi(),
-          .pins = vm_->pins(),
-          .doorbells = vm_->doorbells(),
+          .bus = {.slots = vm_->slots(),
+                  .mmio = mmio_,
+                  .ports = ports_,
+                  .msi = vm_->msi(),
+                  .pins = vm_->pins(),
+                  .doorbells = vm_->doorbells()},
           .on_guest_reset =
               [this](std::string_view reason, const ResetCertificate& certificate) {
                 if (guest_resets_.allow()) {

@@ -20,25 +20,9 @@ constexpr std::chrono::milliseconds kFlushLimit{2000};
 /// Exit status when the escape key ended a guest that did not power off.
 constexpr int kExitEscape = 128 + 2;
 
-std::string console_place(const SerialTarget& target) {
-  switch (target.kind) {
-    case SerialTarget::Kind::kStdio:
-      return "stdio";
-    case SerialTarget::Kind::kPty:
-      return "pty";
-    case SerialTarget::Kind::kFile:
-      return "file:" + target.path;
-    case SerialTarget::Kind::kSocket:
-      return "socket:" + target.path;
-  }
-  return "off";
-}
-
 ConsoleOptions console_options(const Config& config) {
   ConsoleOptions options;
-  for (const auto& target : config.console.serial) {
-    options.serial.push_back(console_place(target));
-  }
+  options.serial = config.console.serial;
   return options;
 }
 

@@ -100,9 +100,7 @@ class BarMappingTest : public ::testing::Test {
                                          .size = size,
                                          .trapped_area = table,
                                          .overlay = nullptr,
-                                         .slots = slots_,
-                                         .mmio = mmio_,
-                                         .ports = ports_}))
+                                         .bus = bus_.bus()}))
         .value();
   }
   std::uint64_t read(std::uint64_t at, std::size_t size) {
@@ -117,9 +115,10 @@ class BarMappingTest : public ::testing::Test {
   }
 
   FakePhysicalDevice device_{test::gt710_config()};
-  FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
+  test::FakeGuestBus bus_;
+  FakeMemorySlots& slots_ = bus_.slots;
+  MmioBus& mmio_ = bus_.mmio;
+  PortBus& ports_ = bus_.ports;
 };
 
 TEST_F(BarMappingTest, SlotsCarryTheDevicesMemory) {
@@ -218,7 +217,7 @@ TEST_F(BarMappingTest, HottestOffsetsAreShown) {
   EXPECT_EQ(bar->hot_offsets().total(), 600U);
   InspectNode node;
   bar->inspect(node);
-  EXPECT_NE(node.child("top offenders").child("0x88").get("reads"), "");
+  EXPECT_NE(node.child("top_offenders").child("0x88").get("reads"), "");
 }
 
 TEST(HotOffsets, NeverUndercountsAndStaysBounded) {

@@ -23,8 +23,8 @@ class CoherentMemoryTest : public test::FunctionTest {
 
   Result<std::unique_ptr<PassthroughFunction>> make(std::optional<unsigned> bar) {
     auto wanted = options(device_, device_.name());
-    wanted.coherent = {.bar = bar};
-    return PassthroughFunction::create(std::move(wanted));
+    wanted.view.coherent = {.bar = bar};
+    return create(std::move(wanted));
   }
 
   test::FakePhysicalDevice device_{test::gt710_config(), "0000:01:00.0"};

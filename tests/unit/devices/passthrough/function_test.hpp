@@ -23,26 +23,28 @@ class FunctionTest : public ::testing::Test {
   PassthroughFunction::Options options(PhysicalDevice& device, std::string name = "gpu0") {
     return {.device = device,
             .name = std::move(name),
-            .intx_pin = Gsi(16),
-            .slots = slots_,
-            .mmio = mmio_,
-            .ports = ports_,
-            .msi_controller = controller_,
-            .interrupt_pins = pins_,
-            .bar_space = space_};
+            .bus = bus_.bus(),
+            .bar_space = space_,
+            .intx_pin = Gsi(16)};
+  }
+  /// As the device is now.
+  static Result<std::unique_ptr<PassthroughFunction>> create(PassthroughFunction::Options options) {
+    const auto facts = TRY(FunctionFacts::read(options.device));
+    return PassthroughFunction::create(std::move(options), facts);
   }
   /// Creates and starts it; the test has failed where that is refused.
   static std::unique_ptr<PassthroughFunction> started(PassthroughFunction::Options options) {
-    auto function = PassthroughFunction::create(std::move(options)).value();
+    auto function = create(std::move(options)).value();
     EXPECT_TRUE(function->start());
     return function;
   }
 
-  FakeMemorySlots slots_;
-  MmioBus mmio_{"mmio"};
-  PortBus ports_{"ports"};
-  FakeMsiController controller_;
-  FakeInterruptPins pins_;
+  FakeGuestBus bus_;
+  FakeMemorySlots& slots_ = bus_.slots;
+  MmioBus& mmio_ = bus_.mmio;
+  PortBus& ports_ = bus_.ports;
+  FakeMsiController& controller_ = bus_.msi;
+  FakeInterruptPins& pins_ = bus_.pins;
   BarSpace space_{{{*GuestRange::create(GuestAddress(0), 2048_MiB), "RAM"},
                    {*GuestRange::create(GuestAddress(0xfee00000), 1_MiB), "the local APIC"}}};
 };

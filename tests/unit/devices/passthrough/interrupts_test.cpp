@@ -27,8 +27,7 @@ class InterruptsTest : public ::testing::Test {
                                           0x1000, 0x1000 + msix_vectors * 16);
     interrupts_ = std::make_unique<FunctionInterrupts>(
         FunctionInterrupts::Options{.device = device_,
-                                    .controller = controller_,
-                                    .pins = pins_,
+                                    .bus = bus_.bus(),
                                     .intx_pin = Gsi(16),
                                     .msi = MsiCapability(kMsiAt, 0x0186, 8),
                                     .msix = layout});
@@ -56,8 +55,9 @@ class InterruptsTest : public ::testing::Test {
   }
 
   test::FakePhysicalDevice device_{test::upd720200_config()};
-  test::FakeMsiController controller_;
-  test::FakeInterruptPins pins_;
+  test::FakeGuestBus bus_;
+  test::FakeMsiController& controller_ = bus_.msi;
+  test::FakeInterruptPins& pins_ = bus_.pins;
   std::unique_ptr<FunctionInterrupts> interrupts_;
 };
 

@@ -193,7 +193,7 @@ TEST_F(AdvancedFeaturesTest, ItsResetIsTheHosts) {
 
 TEST_F(AdvancedFeaturesTest, AHiddenResetDoesNotReachTheHardware) {
   auto wanted = options(xhci_);
-  wanted.hide_function_reset = true;
+  wanted.place.hide_function_reset = true;
   const auto xhci = started(std::move(wanted));
   EXPECT_EQ(xhci->config_read(0xe0) >> 25 & 1, 0U);
   write(*xhci, 0xe4, 0xff);

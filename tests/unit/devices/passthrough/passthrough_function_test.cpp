@@ -122,7 +122,7 @@ TEST_F(PassthroughFunctionTest, RomIsSizedByAnyPatternAndRespondsOnlyWhenEnabled
 
 TEST_F(PassthroughFunctionTest, HiddenRomHasNoRegister) {
   auto wanted = options(gpu_);
-  wanted.rom.hidden = true;
+  wanted.view.rom.hidden = true;
   const auto gpu = started(std::move(wanted));
   write(*gpu, 0x30, 0xffffffff);
   EXPECT_EQ(gpu->config_read(0x30), 0U);
@@ -131,12 +131,12 @@ TEST_F(PassthroughFunctionTest, HiddenRomHasNoRegister) {
 
 TEST_F(PassthroughFunctionTest, IdentityAndCliqueAreWhatTheGuestReads) {
   auto wanted = options(gpu_);
-  wanted.identity = {.device = 0x1b80,
-                     .subsystem_vendor = 0x1043,
-                     .subsystem_device = 0x85e7,
-                     .class_code = 0x030200};
-  wanted.gpudirect_clique = 5;
-  const auto function = PassthroughFunction::create(std::move(wanted)).value();
+  wanted.view.identity = {.device = 0x1b80,
+                          .subsystem_vendor = 0x1043,
+                          .subsystem_device = 0x85e7,
+                          .class_code = 0x030200};
+  wanted.view.gpudirect_clique = 5;
+  const auto function = create(std::move(wanted)).value();
   auto& gpu = *function;
   EXPECT_EQ(gpu.config_read(0x00), 0x1b8010deU);
   EXPECT_EQ(gpu.config_read(0x08), 0x030200a1U);
@@ -281,15 +281,13 @@ TEST_F(PassthroughFunctionTest, TwoFunctionsAndDestruction) {
 }
 
 TEST_F(PassthroughFunctionTest, CreateRefusesBridgesAndDeadDevices) {
-  const auto create = [&](FakePhysicalDevice& device) {
-    return PassthroughFunction::create(options(device, "x"));
-  };
+  const auto try_make = [&](FakePhysicalDevice& device) { return create(options(device, "x")); };
   xhci_.set_config(0x0c, 0x00010000);
-  EXPECT_EQ(create(xhci_).error().kind(), ErrorKind::kConfig);
+  EXPECT_EQ(try_make(xhci_).error().kind(), ErrorKind::kConfig);
   gpu_.set_config(0, 0xffffffff);
-  EXPECT_EQ(create(gpu_).error().kind(), ErrorKind::kHost);
+  EXPECT_EQ(try_make(gpu_).error().kind(), ErrorKind::kHost);
   FakePhysicalDevice empty({});
-  EXPECT_FALSE(create(empty));
+  EXPECT_FALSE(try_make(empty));
 }
 
 TEST_F(PassthroughFunctionTest, InspectShowsPatchBarsAndInterrupts) {
@@ -297,7 +295,7 @@ TEST_F(PassthroughFunctionTest, InspectShowsPatchBarsAndInterrupts) {
   InspectNode node;
   gpu->inspect(node);
   const auto text = node.to_text();
-  for (const char* expected : {"Resizable BAR", "INTx", "without exits", "virtual command"}) {
+  for (const char* expected : {"Resizable BAR", "intx", "without_exits", "virtual_command"}) {
     EXPECT_NE(text.find(expected), std::string::npos) << expected;
   }
 }
@@ -305,7 +303,7 @@ TEST_F(PassthroughFunctionTest, InspectShowsPatchBarsAndInterrupts) {
 // 7.5.1.2.1: registers that a vfio-user server may describe, and that cannot be.
 TEST_F(PassthroughFunctionTest, ImpossibleBarsAreTheHostsFault) {
   const auto refusal = [this] {
-    const auto made = PassthroughFunction::create(options(gpu_));
+    const auto made = create(options(gpu_));
     EXPECT_FALSE(made);
     return made ? Error(ErrorKind::kInternal, "") : made.error();
   };

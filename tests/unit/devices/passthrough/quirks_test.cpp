@@ -43,21 +43,6 @@ class MirroringGpu : public FakePhysicalDevice {
   std::vector<std::pair<unsigned, std::uint64_t>> mirrors_;
 };
 
-class FakeValueDoorbells : public Doorbells {
- public:
-  Status connect(GuestAddress, unsigned, int) override {
-    return fail(ErrorKind::kInternal, "Every value would be taken");
-  }
-  Status connect_value(GuestAddress at, unsigned size, std::uint64_t value, int) override {
-    history.push_back(fmt::format("connect {:#x}/{} = {:#x}", at.value(), size, value));
-    return {};
-  }
-  void disconnect(GuestAddress at) override {
-    history.push_back(fmt::format("disconnect {:#x}", at.value()));
-  }
-  test::History history;
-};
-
 class FakeIommu : public PhysicalHost {
  public:
   Status map_dma(Iova at, const DmaMemory& memory) override {
@@ -95,10 +80,10 @@ class QuirksTest : public test::FunctionTest {
   Result<std::unique_ptr<PassthroughFunction>> make(FakePhysicalDevice& device,
                                                     std::vector<QuirkKind> quirks) {
     auto wanted = options(device);
-    wanted.quirks = std::move(quirks);
-    wanted.doorbells = &doorbells_;
-    wanted.peers = &iommu_;
-    return PassthroughFunction::create(std::move(wanted));
+    wanted.view.quirks = std::move(quirks);
+    wanted.view.p2p = true;
+    wanted.peer_host = &iommu_;
+    return create(std::move(wanted));
   }
   std::unique_ptr<PassthroughFunction> make_nvidia(std::vector<QuirkKind> quirks) {
     auto function = make(nvidia_, std::move(quirks)).value();
@@ -142,7 +127,7 @@ class QuirksTest : public test::FunctionTest {
                         .dword(0x20, 0x0000d001)
                         .bytes()};
   FakeIommu iommu_;
-  FakeValueDoorbells doorbells_;
+  test::FakeGuestDoorbells& doorbells_ = bus_.doorbells;
 };
 
 TEST_F(QuirksTest, NoneIsOnByItself) {
@@ -328,6 +313,16 @@ TEST_F(QuirksTest, APeerMappingThatIsRefusedIsLeftOut) {
   EXPECT_TRUE(slots_.has(kBar0)) << "the guest's processors have it all the same";
   gpu->quiesce();
   EXPECT_EQ(iommu_.history, (test::History{"map 0xe0000000+0x1000000"}));
+}
+
+TEST_F(QuirksTest, OthersReachItsBarsOnlyWhereTheUserSaysSo) {
+  auto wanted = options(nvidia_);
+  wanted.peer_host = &iommu_;
+  const auto gpu = started(std::move(wanted));
+  ASSERT_TRUE(gpu->bars().set_power_on_address(0, kBar0));
+  gpu->config_write(4, 7, 0xffff);
+  EXPECT_EQ(slots_.slots.size(), 1U);
+  EXPECT_TRUE(iommu_.history.empty());
 }
 
 }  // namespace

@@ -103,21 +103,6 @@ TEST(ConfigSpace, CapabilitiesThatDoNotFitAreRefused) {
   ConfigSpace space;
   ASSERT_TRUE(space.add_capability(pci::CapabilityId::kVendorSpecific, 0xc0));
   EXPECT_FALSE(space.add_capability(pci::CapabilityId::kMsi, 14));
-  EXPECT_FALSE(space.add_extended_capability(1, 1, 0xf01));
-  EXPECT_FALSE(space.add_extended_capability(1, 16, 8)) << "version has four bits";
-}
-
-// PCI Express Base 6.0, 7.6.3: id, version, next in one dword; the first is at 0x100.
-TEST(ConfigSpace, LinksExtendedCapabilities) {
-  ConfigSpace space;
-  ASSERT_EQ(*space.add_extended_capability(0x0001, 2, 0x48), 0x100);
-  const auto second = space.add_extended_capability(0x000d, 1, 8);
-  ASSERT_TRUE(second);
-  EXPECT_EQ(*second, 0x148);
-  EXPECT_EQ(space.read(0x100), 0x14820001U);
-  EXPECT_EQ(space.read(0x148), 0x0001000dU);
-  space.reset();
-  EXPECT_EQ(space.read(0x100), 0x14820001U);
 }
 
 }  // namespace

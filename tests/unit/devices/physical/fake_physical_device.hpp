@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fakes for the tests of the passthrough room: a physical device in memory (configuration space
-// from a dump, BARs in memfds) that records every call, and the guest-side interfaces with a
-// history.
+// FakePhysicalDevice: a physical device in memory (configuration space from a dump, BARs in memfds)
+// that records every call.
 #pragma once
 
 #include <fmt/core.h>
@@ -18,15 +17,12 @@
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
+#include "tests/unit/vmm/bus/fake_guest_bus.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/unique_fd.hpp"
-#include "vmm/bus/interrupts.hpp"
-#include "vmm/bus/memory_slots.hpp"
 
 namespace gpuvm::test {
-
-using History = std::vector<std::string>;
 
 class FakePhysicalDevice : public PhysicalDevice {
  public:
@@ -213,86 +209,6 @@ class FakePhysicalDevice : public PhysicalDevice {
   std::array<UniqueFd, 9> files_;
   std::map<IrqType, IrqInfo> irqs_;
   bool gone_ = false;
-};
-
-class FakeMemorySlots : public MemorySlots {
- public:
-  struct Slot {
-    GuestAddress at;
-    std::span<std::byte> host;
-    SlotAccess access;
-  };
-  Result<SlotId> map(GuestAddress at, std::span<std::byte> host, SlotAccess access) override {
-    history.push_back(fmt::format("map {:#x}+{:#x}", at.value(), host.size()));
-    if (failures > 0) {
-      --failures;
-      return fail(ErrorKind::kHost, "Out of slots");
-    }
-    const auto range = GuestRange::create(at, host.size());
-    for (const auto& [id, slot] : slots) {
-      if (!range || GuestRange::create(slot.at, slot.host.size())->overlaps(*range)) {
-        return fail(ErrorKind::kInternal, "Slot overlap");
-      }
-    }
-    slots.emplace(++next_, Slot{at, host, access});
-    return next_;
-  }
-  void unmap(SlotId slot) override {
-    history.push_back(fmt::format("unmap {:#x}", slots.at(slot).at.value()));
-    slots.erase(slot);
-  }
-  bool has(std::uint64_t at) const {
-    return std::any_of(slots.begin(), slots.end(),
-                       [&](const auto& entry) { return entry.second.at.value() == at; });
-  }
-  std::map<SlotId, Slot> slots;
-  History history;
-  int failures = 0;  ///< this many map() calls fail
-
- private:
-  SlotId next_ = 0;
-};
-
-class FakeMsiController : public MsiController {
- public:
-  Result<Gsi> connect(int event_fd, MsiMessage message) override {
-    history.push_back(fmt::format("connect {:#x} {:#x}", message.address, message.data));
-    if (message.address >> 20 != 0xfee) {
-      return fail(ErrorKind::kHost, "Not an interrupt address");
-    }
-    routes[next_] = {event_fd, message};
-    return Gsi(next_++);
-  }
-  Status update(Gsi route, MsiMessage message) override {
-    history.push_back(fmt::format("update {:#x} {:#x}", message.address, message.data));
-    routes.at(route.value()).second = message;
-    return {};
-  }
-  void disconnect(Gsi route, int) override {
-    history.emplace_back("disconnect");
-    routes.erase(route.value());
-  }
-  std::map<std::uint32_t, std::pair<int, MsiMessage>> routes;
-  History history;
-
- private:
-  std::uint32_t next_ = 24;
-};
-
-class FakeInterruptPins : public InterruptPins {
- public:
-  void set_level(Gsi, bool) override {}
-  Status connect_level(Gsi pin, int trigger, int resample) override {
-    history.push_back(fmt::format("connect pin {}", pin.value()));
-    connected = trigger >= 0 && resample >= 0;
-    return {};
-  }
-  void disconnect_level(Gsi pin, int) override {
-    history.push_back(fmt::format("disconnect pin {}", pin.value()));
-    connected = false;
-  }
-  bool connected = false;
-  History history;
 };
 
 }  // namespace gpuvm::test

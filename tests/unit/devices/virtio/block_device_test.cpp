@@ -82,7 +82,8 @@ class BlockDeviceTest : public ::testing::Test {
   /// One request with `out` for the device and `in` from it, cut into pieces of `cut` bytes.
   Answer request(BlockDevice& device, RequestHeader header, std::span<std::byte> out,
                  std::span<std::byte> in, std::size_t cut = 4096) {
-    DescriptorChain chain;
+    QueueRequest made(nullptr, 0);
+    DescriptorChain& chain = made.chain;
     std::vector<std::byte> readable(sizeof header + out.size());
     std::memcpy(readable.data(), &header, sizeof header);
     std::copy(out.begin(), out.end(), readable.begin() + sizeof header);
@@ -95,10 +96,10 @@ class BlockDeviceTest : public ::testing::Test {
     };
     pieces(readable, chain.readable);
     pieces(writable, chain.writable);
-    const auto written = device.execute(0, chain);
-    EXPECT_TRUE(written);
+    const auto executed = device.execute(made);
+    EXPECT_TRUE(executed && executed->is_done);
     std::copy(writable.begin(), writable.end() - 1, in.begin());
-    return {.status = static_cast<std::uint8_t>(writable.back()), .written = *written};
+    return {.status = static_cast<std::uint8_t>(writable.back()), .written = executed->written};
   }
   Answer request(RequestType type, std::uint64_t sector, std::span<std::byte> out,
                  std::span<std::byte> in, std::size_t cut = 4096) {
@@ -108,9 +109,9 @@ class BlockDeviceTest : public ::testing::Test {
   Answer change(RequestType type, std::vector<RangeSegment> ranges) {
     return request(type, 0, std::as_writable_bytes(std::span(ranges)), {});
   }
-  static std::uint64_t config(const BlockDevice& device, std::size_t offset, std::size_t size) {
+  static std::uint64_t config(BlockDevice& device, std::size_t offset, std::size_t size) {
     std::array<std::byte, 8> bytes{};
-    device.read_config(offset, std::span(bytes).first(size));
+    device.config().read(offset, std::span(bytes).first(size));
     return load_le(std::span(bytes).first(size));
   }
 
@@ -274,16 +275,36 @@ TEST_F(BlockDeviceTest, UnknownRequestsAreUnsupported) {
   EXPECT_TRUE(disk_.history.empty());
 }
 
+// 5.2.4: capacity; 2.5.3: the generation by which a driver that reads it by halves notices.
+TEST_F(BlockDeviceTest, AResizeIsSeenAndAnnounced) {
+  unsigned announced = 0;
+  device_.config().set_listener([&announced] { ++announced; });
+  std::vector<std::byte> sector(512);
+  EXPECT_EQ(request(RequestType::kRead, 2000, {}, sector).status, kOk);
+  const auto generation = device_.config().generation();
+  device_.resize(512_KiB);
+  EXPECT_EQ(announced, 1U);
+  EXPECT_NE(device_.config().generation(), generation);
+  EXPECT_EQ(config(device_, 0, 8), 1024U);
+  EXPECT_EQ(request(RequestType::kRead, 2000, {}, sector).status, kIoError);
+  device_.resize(1_MiB);
+  EXPECT_EQ(config(device_, 0, 8), 2048U);
+  EXPECT_EQ(request(RequestType::kRead, 2000, {}, sector).status, kOk);
+  device_.config().set_listener({});
+  device_.resize(512_KiB);
+  EXPECT_EQ(announced, 2U);
+}
+
 // Nothing can be answered without a status byte: the ring is broken.
 TEST_F(BlockDeviceTest, ARequestWithoutHeaderOrStatusIsNone) {
   std::array<std::byte, 32> bytes{};
-  DescriptorChain no_status;
-  no_status.readable.append(bytes);
-  EXPECT_FALSE(device_.execute(0, no_status));
-  DescriptorChain short_header;
-  short_header.readable.append(std::span(bytes).first(15));
-  short_header.writable.append(std::span(bytes).last(1));
-  EXPECT_FALSE(device_.execute(0, short_header));
+  QueueRequest no_status(nullptr, 0);
+  no_status.chain.readable.append(bytes);
+  EXPECT_EQ(device_.execute(no_status).error().kind(), ErrorKind::kGuest);
+  QueueRequest short_header(nullptr, 0);
+  short_header.chain.readable.append(std::span(bytes).first(15));
+  short_header.chain.writable.append(std::span(bytes).last(1));
+  EXPECT_FALSE(device_.execute(short_header));
 }
 
 }  // namespace

@@ -6,20 +6,60 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <functional>
 #include <map>
-#include <mutex>
+#include <string>
+#include <thread>
 #include <vector>
 
+#include "devices/virtio/in_process_queues.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "tests/unit/devices/virtio/ring_driver.hpp"
 #include "vmm/base/bytes.hpp"
+#include "vmm/base/mutex.hpp"
 
 namespace gpuvm::test {
 
 /// How long a test waits for another thread before it fails.
 constexpr int kPatienceMs = 20000;
+
+/// A thread of which a test must know that it waits for something.
+class Sleeper {
+ public:
+  explicit Sleeper(std::function<void()> work)
+      : thread_([this, work = std::move(work)] {
+          id_.store(static_cast<int>(::gettid()));
+          work();
+        }) {}
+  ~Sleeper() { join(); }
+  /// Returns once the thread sleeps in the kernel (proc(5), the state in /proc/PID/stat).
+  void wait_asleep() {
+    while (state() != 'S') {
+      std::this_thread::yield();
+    }
+  }
+  void join() {
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+  }
+
+ private:
+  char state() const {
+    std::string line;
+    std::getline(std::ifstream(fmt::format("/proc/self/task/{}/stat", id_.load())), line);
+    const auto end = line.rfind(')');
+    return end == std::string::npos ? '?' : line.at(end + 2);
+  }
+  std::atomic<int> id_{0};
+  std::thread thread_;
+};
 
 class FakeMsiRoutes : public MsiController {
  public:
@@ -28,54 +68,68 @@ class FakeMsiRoutes : public MsiController {
     MsiMessage message;
   };
   Result<Gsi> connect(int event_fd, MsiMessage message) override {
-    const std::lock_guard lock(mutex);
-    routes[next_] = {event_fd, message};
+    const MutexLock lock(mutex_);
+    routes_[next_] = {event_fd, message};
     return Gsi(next_++);
   }
   Status update(Gsi route, MsiMessage message) override {
-    const std::lock_guard lock(mutex);
-    routes.at(route.value()).message = message;
+    const MutexLock lock(mutex_);
+    routes_.at(route.value()).message = message;
     return {};
   }
   void disconnect(Gsi route, int) override {
-    const std::lock_guard lock(mutex);
-    routes.erase(route.value());
+    const MutexLock lock(mutex_);
+    routes_.erase(route.value());
   }
   /// The eventfd of the route with this data; -1: none.
   int event_of(std::uint32_t data) {
-    const std::lock_guard lock(mutex);
-    for (const auto& [gsi, route] : routes) {
+    const MutexLock lock(mutex_);
+    for (const auto& [gsi, route] : routes_) {
       if (route.message.data == data) {
         return route.event_fd;
       }
     }
     return -1;
   }
-  std::mutex mutex;
-  std::map<std::uint32_t, Route> routes;
+  bool empty() {
+    const MutexLock lock(mutex_);
+    return routes_.empty();
+  }
 
  private:
-  std::uint32_t next_ = 24;
+  Mutex mutex_;
+  std::map<std::uint32_t, Route> routes_ GPUVM_GUARDED_BY(mutex_);
+  std::uint32_t next_ GPUVM_GUARDED_BY(mutex_) = 24;
 };
 
 class FakePins : public InterruptPins {
  public:
   void set_level(Gsi pin, bool high) override {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     levels_[pin.value()] = high;
-    ++changes_;
+    changed_.notify_all();
   }
   Status connect_level(Gsi, int, int) override { return {}; }
   void disconnect_level(Gsi, int) override {}
   bool high(std::uint32_t pin) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return levels_[pin];
+  }
+  bool wait_high(std::uint32_t pin) {
+    MutexLock lock(mutex_);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+    while (!levels_[pin]) {
+      if (!changed_.wait_until(lock, end)) {
+        return levels_[pin];
+      }
+    }
+    return true;
   }
 
  private:
-  std::mutex mutex_;
-  std::map<std::uint32_t, bool> levels_;
-  unsigned changes_ = 0;
+  Mutex mutex_;
+  Condition changed_;
+  std::map<std::uint32_t, bool> levels_ GPUVM_GUARDED_BY(mutex_);
 };
 
 class FakeDoorbells : public Doorbells {
@@ -105,8 +159,13 @@ struct FakeMachine {
   FakePins pins;
   BarSpace bar_space{{{*GuestRange::create(GuestAddress(0), 4_MiB), "RAM"}}};
 
-  VirtioPci::Options options(VirtioDevice& device, Gsi pin = Gsi(16)) {
+  VirtioPci::Options options(RequestDevice& device) {
+    return options(device, InProcessQueues::create(device).value());
+  }
+  VirtioPci::Options options(VirtioDevice& device, std::unique_ptr<QueueBackend> backend,
+                             Gsi pin = Gsi(16)) {
     return {.device = device,
+            .backend = std::move(backend),
             .memory = memory,
             .intx_pin = pin,
             .mmio = mmio,

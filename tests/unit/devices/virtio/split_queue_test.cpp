@@ -28,6 +28,11 @@ class SplitQueueTest : public ::testing::Test {
     }
     return *queue_;
   }
+  Result<std::optional<DescriptorChain>> pop() {
+    DescriptorChain chain;
+    const bool found = TRY(queue().pop(chain));
+    return found ? std::optional(std::move(chain)) : std::nullopt;
+  }
   /// A fresh queue whose driver has offered chain 0.
   void restart() {
     queue_.reset();
@@ -36,7 +41,7 @@ class SplitQueueTest : public ::testing::Test {
   }
   /// pop() must refuse, naming `reason`.
   void expect_broken(std::string_view reason) {
-    const auto chain = queue().pop();
+    const auto chain = pop();
     ASSERT_FALSE(chain) << "expected: " << reason;
     EXPECT_NE(chain.error().message().find(reason), std::string::npos) << chain.error().message();
   }
@@ -51,7 +56,7 @@ class SplitQueueTest : public ::testing::Test {
 };
 
 TEST_F(SplitQueueTest, AnEmptyRingGivesNothing) {
-  const auto chain = queue().pop();
+  const auto chain = pop();
   ASSERT_TRUE(chain);
   EXPECT_FALSE(*chain);
 }
@@ -62,7 +67,7 @@ TEST_F(SplitQueueTest, AChainHasItsReadableThenItsWritableBuffers) {
                     {0x30000, 1024, kDescriptorWrite, 0},
                     {0x40000, 1, kDescriptorWrite, 0}});
   driver_.offer(2);
-  const auto chain = queue().pop();
+  const auto chain = pop();
   ASSERT_TRUE(chain && *chain);
   EXPECT_EQ((*chain)->head, 2);
   EXPECT_EQ((*chain)->readable.size(), 528U);
@@ -70,7 +75,7 @@ TEST_F(SplitQueueTest, AChainHasItsReadableThenItsWritableBuffers) {
   ASSERT_EQ((*chain)->readable.pieces().size(), 2U);
   EXPECT_EQ(address_of((*chain)->readable.pieces()[1]), 0x20000U);
   EXPECT_EQ(address_of((*chain)->writable.pieces()[0]), 0x30000U);
-  EXPECT_FALSE(*queue().pop());
+  EXPECT_FALSE(*pop());
 }
 
 // 2.7.8: id names the chain, idx counts modulo 2^16, and both rings wrap.
@@ -79,7 +84,7 @@ TEST_F(SplitQueueTest, RingsAndIndicesWrap) {
     const auto head = static_cast<std::uint16_t>(round % 8);
     driver_.descriptor(head, {0x10000, 4, kDescriptorWrite, 0});
     driver_.offer(head);
-    auto chain = queue().pop();
+    auto chain = pop();
     ASSERT_TRUE(chain && *chain) << round;
     ASSERT_EQ((*chain)->head, head);
     queue().push(head, 4);
@@ -88,10 +93,47 @@ TEST_F(SplitQueueTest, RingsAndIndicesWrap) {
   }
 }
 
+// What is in a chain from the last time is not in the next.
+TEST_F(SplitQueueTest, AChainIsFilledAnew) {
+  driver_.chain(0, {{0x10000, 16, 0, 0}, {0x30000, 8, kDescriptorWrite, 0}});
+  driver_.chain(4, {{0x20000, 4, 0, 0}});
+  driver_.offer(0);
+  driver_.offer(4);
+  DescriptorChain chain;
+  ASSERT_TRUE(*queue().pop(chain));
+  ASSERT_TRUE(*queue().pop(chain));
+  EXPECT_EQ(chain.head, 4);
+  ASSERT_EQ(chain.readable.pieces().size(), 1U);
+  EXPECT_EQ(address_of(chain.readable.pieces()[0]), 0x20000U);
+  EXPECT_EQ(chain.writable.size(), 0U);
+}
+
+TEST_F(SplitQueueTest, GoesOnWhereAnotherStopped) {
+  driver_.chain(0, {{0x10000, 16, 0, 0}});
+  driver_.chain(4, {{0x20000, 4, 0, 0}});
+  driver_.offer(0);
+  driver_.offer(4);
+  ASSERT_TRUE(*pop());
+  queue().push(0, 0);
+  EXPECT_TRUE(queue().must_interrupt());
+  ASSERT_TRUE(*pop());
+  queue().unpop();
+  const auto position = queue().position();
+  EXPECT_EQ(position, (QueuePosition{.next_available = 1, .next_used = 1}));
+  queue_.emplace(SplitQueue::create(memory_, driver_.setup(), position).value());
+  EXPECT_FALSE(queue().must_interrupt());
+  const auto chain = pop();
+  ASSERT_TRUE(chain && *chain);
+  EXPECT_EQ((*chain)->head, 4);
+  queue().push(4, 0);
+  EXPECT_EQ(driver_.used_index(), 2);
+  EXPECT_EQ(driver_.used(1).id, 4U);
+}
+
 TEST_F(SplitQueueTest, ZeroLengthBuffersAreLeftOut) {
   driver_.chain(0, {{0x10000, 0, 0, 0}, {0xffffffffffff0000, 0, kDescriptorWrite, 0}});
   driver_.offer(0);
-  const auto chain = queue().pop();
+  const auto chain = pop();
   ASSERT_TRUE(chain && *chain);
   EXPECT_TRUE((*chain)->readable.pieces().empty());
   EXPECT_TRUE((*chain)->writable.pieces().empty());
@@ -105,7 +147,7 @@ TEST_F(SplitQueueTest, AnIndirectTableIsFollowed) {
   // 2.7.5.3.2: the device ignores WRITE here.
   driver_.descriptor(1, {0x50000, 48, kDescriptorIndirect | kDescriptorWrite, 0});
   driver_.offer(1);
-  const auto chain = queue().pop();
+  const auto chain = pop();
   ASSERT_TRUE(chain && *chain);
   EXPECT_EQ((*chain)->head, 1);
   EXPECT_EQ((*chain)->readable.size(), 16U);
@@ -117,7 +159,7 @@ TEST_F(SplitQueueTest, AnIndirectTableAfterOtherDescriptors) {
   driver_.chain(0, {{0x10000, 16, 0, 0}, {0x50000, 16, kDescriptorIndirect, 0}});
   driver_.put(0x50000, Descriptor{0x20000, 1, kDescriptorWrite, 0});
   driver_.offer(0);
-  const auto chain = queue().pop();
+  const auto chain = pop();
   ASSERT_TRUE(chain && *chain);
   EXPECT_EQ((*chain)->readable.size(), 16U);
   EXPECT_EQ((*chain)->writable.size(), 1U);
@@ -132,7 +174,7 @@ TEST_F(SplitQueueTest, AnIndirectTableOfFullLength) {
   }
   driver_.descriptor(4, {0x60000, 128, kDescriptorIndirect, 0});
   driver_.offer(4);
-  const auto chain = queue().pop();
+  const auto chain = pop();
   ASSERT_TRUE(chain && *chain);
   EXPECT_EQ((*chain)->readable.size(), 8U);
 }
@@ -220,7 +262,7 @@ TEST_F(SplitQueueTest, ImpossibleSetupsAreRefused) {
     auto setup = driver_.setup();
     change(setup);
     const auto made = SplitQueue::create(memory_, setup);
-    return !made && made.error().kind() == ErrorKind::kConfig;
+    return !made && made.error().kind() == ErrorKind::kGuest;
   };
   using Setup = SplitQueueSetup;
   EXPECT_TRUE(refused([](Setup& s) { s.size = 0; }));
@@ -281,7 +323,7 @@ TEST_F(SplitQueueTest, DoorbellsAreAskedForByEvent) {
   driver_.descriptor(0, {0x10000, 1, 0, 0});
   driver_.offer(0);
   EXPECT_TRUE(queue().want_doorbell(true));
-  ASSERT_TRUE(*queue().pop());
+  ASSERT_TRUE(*pop());
   EXPECT_FALSE(queue().want_doorbell(false));
   EXPECT_EQ(driver_.available_event(), 0);
   EXPECT_FALSE(queue().want_doorbell(true));

@@ -51,6 +51,13 @@ TEST(AddressRange, Overlaps) {
   EXPECT_FALSE(range(0, 1).overlaps(range(kLast, 1)));
 }
 
+TEST(Address, AdditionDoesNotWrap) {
+  EXPECT_EQ((GuestAddress(0x1000) + 0x10).value(), 0x1010U);
+  EXPECT_EQ((GuestAddress(kLast - 1) + 1).value(), kLast);
+  EXPECT_EQ((GuestAddress(0xfffff000) + (kLast - 0xfff)).value(), kLast) << "not 0xffffe000";
+  EXPECT_FALSE(GuestRange::create(GuestAddress(kLast) + 1, 2));
+}
+
 TEST(Units, Alignment) {
   EXPECT_EQ(align_up(1, kPageSize), kPageSize);
   EXPECT_EQ(align_up(kPageSize, kPageSize), kPageSize);

@@ -38,6 +38,19 @@ inline void write_text(int fd, std::string_view text) {
   ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
 }
 
+inline SerialTarget stdio() {
+  return {SerialTarget::Kind::kStdio};
+}
+inline SerialTarget pty() {
+  return {SerialTarget::Kind::kPty};
+}
+inline SerialTarget file_at(const std::string& path) {
+  return {SerialTarget::Kind::kFile, path};
+}
+inline SerialTarget socket_at(const std::string& path) {
+  return {SerialTarget::Kind::kSocket, path};
+}
+
 struct Pipe {
   Pipe() {
     int fds[2];
@@ -60,7 +73,7 @@ struct ConsoleTest : testing::Test {
     std::filesystem::remove_all(folder);
   }
 
-  void open(std::vector<std::string> serial) {
+  void open(std::vector<SerialTarget> serial) {
     options.serial = std::move(serial);
     ConsoleCallbacks callbacks;
     callbacks.input = [this](std::span<const std::byte> bytes) {
@@ -76,7 +89,7 @@ struct ConsoleTest : testing::Test {
     ASSERT_TRUE(result.has_value()) << result.error().to_string();
     console = std::move(result).value();
   }
-  std::string error_of(std::vector<std::string> serial) {
+  std::string error_of(std::vector<SerialTarget> serial) {
     options.serial = std::move(serial);
     auto result = Console::create(control, options, {});
     return result ? std::string() : result.error().to_string();

@@ -19,12 +19,16 @@ namespace {
 
 using namespace std::chrono_literals;
 using ConsolePlacesTest = test::ConsoleTest;
+using test::file_at;
 using test::Pipe;
+using test::pty;
 using test::read_all;
+using test::socket_at;
+using test::stdio;
 using test::write_text;
 
 TEST_F(ConsolePlacesTest, PtyBothWays) {
-  open({"pty"});
+  open({pty()});
   const std::string path = console->places().at(0);
   EXPECT_TRUE(path.starts_with("/dev/pts/")) << path;
   print("early output\r\n");
@@ -41,7 +45,7 @@ TEST_F(ConsolePlacesTest, PtyBothWays) {
 }
 
 TEST_F(ConsolePlacesTest, PtyWithoutReaderDoesNotDelayTheEnd) {
-  open({"pty"});
+  open({pty()});
   print(std::string(500'000, 'x'));
   const auto before = std::chrono::steady_clock::now();
   console->flush(60s);
@@ -57,7 +61,7 @@ TEST_F(ConsolePlacesTest, FileIsEmptiedAndWritten) {
   Pipe input;
   Pipe output;
   use(input, output);
-  open({"file:" + path, "stdio"});
+  open({file_at(path), stdio()});
   print("boot\n");
   const UniqueFd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(read_all(log.get()), "boot\n");
@@ -66,7 +70,7 @@ TEST_F(ConsolePlacesTest, FileIsEmptiedAndWritten) {
 
 TEST_F(ConsolePlacesTest, SocketServesOneClientAfterTheOther) {
   const std::string path = folder + "/serial.sock";
-  open({"socket:" + path});
+  open({socket_at(path)});
   struct stat status {};
   ASSERT_EQ(::stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
@@ -91,7 +95,7 @@ TEST_F(ConsolePlacesTest, SocketServesOneClientAfterTheOther) {
 
 TEST_F(ConsolePlacesTest, SocketClientLostWhileWriting) {
   const std::string path = folder + "/serial.sock";
-  open({"socket:" + path});
+  open({socket_at(path)});
   auto first = connect(path);
   write_text(first.get(), "x");
   EXPECT_TRUE(run_until([&] { return typed == "x"; }));
@@ -114,13 +118,13 @@ TEST_F(ConsolePlacesTest, StaleSocketIsReplacedOthersAreNot) {
   UniqueFd old(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::bind(old.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(::listen(old.get(), 1), 0);
-  EXPECT_NE(error_of({"socket:" + path}).find("Another process"), std::string::npos);
+  EXPECT_NE(error_of({socket_at(path)}).find("Another process"), std::string::npos);
   EXPECT_TRUE(std::filesystem::exists(path));
   old.reset();
-  open({"socket:" + path});
+  open({socket_at(path)});
   console.reset();
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  EXPECT_NE(error_of({"socket:" + path}).find("no socket"), std::string::npos);
+  EXPECT_NE(error_of({socket_at(path)}).find("no socket"), std::string::npos);
   EXPECT_TRUE(std::filesystem::exists(path)) << "a user's file stays";
 }
 

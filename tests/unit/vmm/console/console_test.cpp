@@ -23,26 +23,22 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::ConsoleTest;
+using test::file_at;
 using test::Pipe;
 using test::read_all;
+using test::socket_at;
+using test::stdio;
 using test::write_text;
 
-TEST_F(ConsoleTest, SpecificationErrorsNameTheCure) {
-  EXPECT_NE(error_of({"sdtio"}).find("stdio, pty, file:PATH, socket:PATH or off"),
+TEST_F(ConsoleTest, PlacesThatCannotBeOpenedAreNamed) {
+  EXPECT_NE(error_of({file_at("/nonexistent/folder/x")}).find("/nonexistent/folder/x"),
             std::string::npos);
-  EXPECT_NE(error_of({"file:"}), "");
-  EXPECT_NE(error_of({"socket:"}), "");
-  EXPECT_NE(error_of({"off", "pty"}), "");
-  EXPECT_NE(error_of({"stdio", "stdio"}).find("twice"), std::string::npos);
-  EXPECT_NE(error_of({"file:/nonexistent/folder/x"}).find("/nonexistent/folder/x"),
-            std::string::npos);
-  EXPECT_NE(error_of({"socket:/" + std::string(200, 'x')}), "");
-  EXPECT_EQ(error_of({"off"}), "");
-  EXPECT_EQ(error_of({}), "");
+  EXPECT_NE(error_of({socket_at("/" + std::string(200, 'x'))}), "");
+  EXPECT_NE(error_of({file_at("")}), "");
 }
 
-TEST_F(ConsoleTest, OffSwallowsOutput) {
-  open({"off"});
+TEST_F(ConsoleTest, WithoutAPlaceOutputIsSwallowed) {
+  open({});
   print("x");
   console->resume_input();
   EXPECT_TRUE(console->places().empty());
@@ -52,7 +48,7 @@ TEST_F(ConsoleTest, PipedStdioWritesAtOnceAndReads) {
   Pipe input;
   Pipe output;
   use(input, output);
-  open({"stdio"});
+  open({stdio()});
   print("login: ");
   EXPECT_EQ(read_all(output.reader.get()), "login: ") << "no run of the control thread is needed";
   write_text(input.writer.get(), "root\x1d\n");
@@ -69,7 +65,7 @@ TEST_F(ConsoleTest, InheritedDescriptorsKeepTheirMode) {
   Pipe input;
   Pipe output;
   use(input, output);
-  open({"stdio"});
+  open({stdio()});
   EXPECT_EQ(::fcntl(input.reader.get(), F_GETFL) & O_NONBLOCK, 0);
   EXPECT_EQ(::fcntl(output.writer.get(), F_GETFL) & O_NONBLOCK, 0);
   int pair[2];
@@ -77,7 +73,7 @@ TEST_F(ConsoleTest, InheritedDescriptorsKeepTheirMode) {
   const UniqueFd ours(pair[0]);
   const UniqueFd theirs(pair[1]);
   options.standard_input = options.standard_output = ours.get();
-  open({"stdio"});
+  open({stdio()});
   run_ready();
   print("over a socket");
   EXPECT_EQ(read_all(theirs.get()), "over a socket");
@@ -96,14 +92,14 @@ TEST_F(ConsoleTest, RegularFileAndNullAsInput) {
   options.standard_input = file.get();
   options.standard_output = output.writer.get();
   room = 4;
-  open({"stdio"});
+  open({stdio()});
   EXPECT_TRUE(run_until([&] { return typed == "from"; }));
   room = 100;
   console->resume_input();
   EXPECT_TRUE(run_until([&] { return typed == "from a file"; }));
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   options.standard_input = options.standard_output = null.get();
-  open({"stdio"});
+  open({stdio()});
   print("gone");
   run_ready();
 }
@@ -112,7 +108,7 @@ TEST_F(ConsoleTest, SlowReaderGetsEverythingInOrder) {
   Pipe input;
   Pipe output;
   use(input, output);
-  open({"stdio"});
+  open({stdio()});
   std::string sent;
   for (int i = 0; sent.size() < 300'000; ++i) {
     const std::string line = fmt::format("line {}\n", i);
@@ -134,7 +130,7 @@ TEST_F(ConsoleTest, VerySlowReaderLosesTheOldestAndItIsCounted) {
   Pipe output;
   use(input, output);
   options.output_buffer = 1000;
-  open({"stdio"});
+  open({stdio()});
   const std::string block(1000, 'a');
   for (int i = 0; i < 200; ++i) {
     print(block);
@@ -156,7 +152,7 @@ TEST_F(ConsoleTest, SeveralThreadsPrintWhileTheControlThreadEmpties) {
   Pipe input;
   Pipe output;
   use(input, output);
-  open({"stdio"});
+  open({stdio()});
   ::fcntl(output.reader.get(), F_SETFL, O_NONBLOCK);
   constexpr std::size_t kLines = 20'000;
   std::vector<std::thread> printers;
@@ -188,7 +184,7 @@ TEST_F(ConsoleTest, ReaderThatLeavesDoesNotEndUs) {
   Pipe input;
   Pipe output;
   use(input, output);
-  open({"stdio"});
+  open({stdio()});
   output.reader.reset();
   print("into the void");
   run_ready();
@@ -201,7 +197,7 @@ TEST_F(ConsoleTest, FlushWritesWhatWaitsOrGivesUpInTime) {
   Pipe input;
   Pipe output;
   use(input, output);
-  open({"stdio"});
+  open({stdio()});
   print(std::string(100'000, 'x'));
   const auto before = std::chrono::steady_clock::now();
   console->flush(30ms);
@@ -218,7 +214,7 @@ TEST_F(ConsoleTest, InputStopsWhileTheGuestIsFull) {
   Pipe output;
   use(input, output);
   room = 3;
-  open({"stdio"});
+  open({stdio()});
   write_text(input.writer.get(), "abcdef");
   EXPECT_TRUE(run_until([&] { return typed == "abc"; }));
   write_text(input.writer.get(), "ghi");
@@ -253,7 +249,7 @@ struct TerminalTest : ConsoleTest {
 TEST_F(TerminalTest, RawWhileOpenAndRestored) {
   const tcflag_t before = local_modes();
   ASSERT_NE(before & ICANON, 0u);
-  open({"stdio"});
+  open({stdio()});
   EXPECT_EQ(local_modes() & (ICANON | ECHO | ISIG), 0u);
   console.reset();
   EXPECT_EQ(local_modes(), before);
@@ -261,12 +257,12 @@ TEST_F(TerminalTest, RawWhileOpenAndRestored) {
 
 TEST_F(TerminalTest, RestoredWhenALaterPlaceFails) {
   const tcflag_t before = local_modes();
-  EXPECT_NE(error_of({"stdio", "file:/nonexistent/x"}), "");
+  EXPECT_NE(error_of({stdio(), file_at("/nonexistent/x")}), "");
   EXPECT_EQ(local_modes(), before);
 }
 
 TEST_F(TerminalTest, KeysReachTheGuestAndTheEscapeKeyDoesNot) {
-  open({"stdio"});
+  open({stdio()});
   write_text(user.get(), "\x03ls\r\x1dmore");
   EXPECT_TRUE(run_until([&] { return escapes == 1; }));
   EXPECT_EQ(typed, "\x03ls\r") << "Ctrl-C is the guest's";
@@ -274,7 +270,7 @@ TEST_F(TerminalTest, KeysReachTheGuestAndTheEscapeKeyDoesNot) {
 
 TEST_F(TerminalTest, EscapeWorksWhileTheGuestTakesNothing) {
   room = 0;
-  open({"stdio"});
+  open({stdio()});
   for (int i = 0; i < 8; ++i) {
     write_text(user.get(), std::string(1000, 'x'));
     run_ready();

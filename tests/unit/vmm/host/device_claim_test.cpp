@@ -102,6 +102,28 @@ TEST_F(DeviceClaimTest, DirtyFunctionIsNotGivenBackToItsDriver) {
   EXPECT_FALSE(host_.exists(kFile));
 }
 
+TEST_F(DeviceClaimTest, FunctionThatItsDriverDoesNotTakeBackStaysDirty) {
+  {
+    auto binding = DriverBinding::create(host_, std::vector{bdf_of(kGpu)});
+    ASSERT_TRUE(binding) << binding.error().to_string();
+    EXPECT_TRUE(take().mark_dirty("did not come back", "as it was"));
+  }
+  host_.add_driver("another");
+  host_.own_driver[kGpu] = "another";  // takes it when it is probed for
+  const auto failed = restore_binding(host_, bdf_of(kGpu), IfDirty::kGiveBack);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message(), HasSubstr("was not taken back"));
+  const auto record = read_device_record(host_, bdf_of(kGpu));
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->dirty, "did not come back");
+  EXPECT_EQ(record->looks, "as it was");
+  host_.own_driver[kGpu] = "nouveau";
+  std::filesystem::remove(host_.path("/sys/bus/pci/devices/" + kGpu + "/driver"));
+  EXPECT_EQ(restore_binding(host_, bdf_of(kGpu)).error().kind(), ErrorKind::kUnsafeDevice);
+  EXPECT_TRUE(*restore_binding(host_, bdf_of(kGpu), IfDirty::kGiveBack));
+  EXPECT_FALSE(host_.exists(kFile));
+}
+
 TEST_F(DeviceClaimTest, FunctionThatALivingOwnerHasIsNotRestored) {
   const DeviceClaim claim = take("guest main");
   const auto outcome = restore_binding(host_, bdf_of(kGpu), IfDirty::kGiveBack);

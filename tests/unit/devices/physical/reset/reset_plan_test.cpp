@@ -220,13 +220,13 @@ TEST_F(ResetPlanTest, CapabilityChainThatLoopsEnds) {
   EXPECT_TRUE(ResetPlan::create(host_, devices_));
 }
 
-TEST_F(ResetPlanTest, MethodThatHelpedComesFirst) {
+TEST_F(ResetPlanTest, WhatDoesNotHelpOneFunctionOfASetComesLast) {
   ResetPlan made = plan();
-  const std::string names = made.sets()[0].names();
-  made.prefer(kGpu, kFunction);  // a part of a set is no set
-  made.prefer(names, ResetMethod::kNone);
+  made.try_last([](const std::string&, ResetMethod) { return true; });
   EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kHot, kFunction));
-  made.prefer(names, kFunction);
+  made.try_last([](const std::string& function, ResetMethod method) {
+    return function == kAudio && method == kHot;
+  });
   EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kFunction, kHot));
 }
 

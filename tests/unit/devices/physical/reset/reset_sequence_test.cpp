@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/fixtures/run_reset.hpp"
 #include "tests/unit/devices/physical/reset/fake_reset_device.hpp"
 
 namespace gpuvm::reset_sequence_test {
@@ -278,10 +279,10 @@ TEST_F(ResetSequenceTest, GpuAndAudioFunctionAreOneSetWithoutAHotReset) {
   EXPECT_THAT(plan().check().error().to_string(), HasSubstr(kAudio));
 }
 
-TEST_F(ResetSequenceTest, ResetThatTheHostRefusedIsTriedFirstAgain) {
+TEST_F(ResetSequenceTest, ResetThatTheHostRefusedToBeginIsNoneThatDidNotHelp) {
   const ResetPlan made = plan();
   host_.on_hot_reset = [] { return Status(fail(ErrorKind::kHost, "Busy ten times")); };
-  EXPECT_FALSE(run(made)->front().is_escalated);
+  EXPECT_THAT(run(made)->front().did_not_help, testing::IsEmpty());
   host_.on_hot_reset = [this] {
     gpu_.set16(0x60 + 0x12, 0x0013);
     return Status();
@@ -290,7 +291,7 @@ TEST_F(ResetSequenceTest, ResetThatTheHostRefusedIsTriedFirstAgain) {
     gpu_.set16(0x60 + 0x12, 0x0083);
     return Status();
   };
-  EXPECT_TRUE(run(made)->front().is_escalated);
+  EXPECT_THAT(run(made)->front().did_not_help, ElementsAre(ResetMethod::kHotReset));
 }
 
 TEST_F(ResetSequenceTest, StuckPowerStateIsToldWhenTheResetCuresIt) {

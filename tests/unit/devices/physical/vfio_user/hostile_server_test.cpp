@@ -9,6 +9,7 @@
 #include <atomic>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 #include "devices/physical/vfio_user/vfio_user_device.hpp"
 #include "tests/unit/devices/physical/vfio_user/scripted_server.hpp"
@@ -268,9 +269,10 @@ TEST_F(Hostile, AnswersAreToldApart) {
     }
     waiting.push_back({.header = message.header, .payload = message.payload, .fds = {}});
     if (waiting.size() == 2) {
-      server_.behave(waiting[1]);
-      server_.behave(waiting[0]);
-      waiting.clear();
+      // Once the test has its answers it may end, and `waiting` with it.
+      const std::vector<Message> both = std::exchange(waiting, {});
+      server_.behave(both[1]);
+      server_.behave(both[0]);
     }
   });
   server_.bar0[0] = std::byte{1};

@@ -80,7 +80,7 @@ void ScriptedServer::serve() {
 
 const Message& ScriptedServer::note(Message message) {
   const auto command = static_cast<Command>(message.header.command);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   commands_.push_back(command);
   return last_[command] = std::move(message);
 }
@@ -208,12 +208,12 @@ Bytes ScriptedServer::payload_for(const Message& message, std::vector<int>& fds)
 }
 
 std::vector<Command> ScriptedServer::commands() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return commands_;
 }
 
 Message ScriptedServer::take_last(Command command) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::exchange(last_[command], Message{});
 }
 

@@ -7,12 +7,12 @@
 #include <chrono>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "devices/physical/vfio_user/message_socket.hpp"
 #include "vmm/base/bytes.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm::test {
@@ -69,9 +69,9 @@ class ScriptedServer {
   UniqueFd client_;
   int server_fd_ = -1;
   std::unique_ptr<vfio_user::MessageSocket> socket_;
-  mutable std::mutex mutex_;  ///< guards commands_ and last_
-  std::vector<Command> commands_;
-  std::map<Command, Message> last_;
+  mutable Mutex mutex_;
+  std::vector<Command> commands_ GPUVM_GUARDED_BY(mutex_);
+  std::map<Command, Message> last_ GPUVM_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
+#include "tests/unit/devices/physical/no_more_threads.hpp"
 #include "tests/unit/devices/physical/vfio_user/scripted_server.hpp"
 #include "vmm/base/event_fd.hpp"
 
@@ -52,6 +53,16 @@ TEST_F(VfioUser, RegionsAndInterruptsAreTheServers) {
   EXPECT_TRUE(device_->has_function_reset());
   EXPECT_TRUE(device_->has_slot_reset());
   EXPECT_FALSE(device_->is_gone());
+}
+
+// The thread that reads is the connection's: without one it has no answers.
+TEST_F(VfioUser, AProcessThatMayHaveNoMoreThreadsIsToldTheCure) {
+  UniqueFd socket = server_.start();
+  const NoMoreThreads none;
+  const auto opened = VfioUserDevice::adopt("/run/fake.sock", std::move(socket), options_);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().kind(), ErrorKind::kHost);
+  EXPECT_THAT(opened.error().to_string(), HasSubstr("ulimit -u"));
 }
 
 TEST_F(VfioUser, RegionsAndTypesThatTheServerDoesNotKnowAreAbsent) {

@@ -19,9 +19,12 @@ class FunctionResetTest : public testing::Test {
  protected:
   FunctionReset make(const FunctionResetOptions& options = {}) {
     PhysicalDevice* const device = &gpu_;
-    auto plan = ResetPlan::create(host_, {&device, 1}, {}, {&options, 1});
+    book_.remove(gpu_.name());
+    EXPECT_TRUE(book_.add(gpu_, options));
+    auto plan = book_.plan({&device, 1});
     EXPECT_TRUE(plan);
     return FunctionReset({.name = "gpu0",
+                          .book = book_,
                           .plan = *plan,
                           .clock = time_.clock(),
                           .on_reset = [this](std::string_view reason, const auto& certificate) {
@@ -37,6 +40,7 @@ class FunctionResetTest : public testing::Test {
   History history_;
   FakeResetDevice gpu_{history_, "0000:01:00.0"};
   FakeResetHost host_{history_};
+  ResetBook book_{host_};
   FakeClock time_;
   std::vector<std::string> told_;
 };
@@ -73,6 +77,30 @@ TEST_F(FunctionResetTest, AResetThatWasNotCarriedOutIsAFailure) {
   const GuestReset refused{GuestReset::Kind::kFunctionLevel, Error(ErrorKind::kHost, "Busy")};
   EXPECT_FALSE(reset.after(refused, milliseconds(1)));
   EXPECT_THAT(told_, ElementsAre("guest function reset: failed"));
+}
+
+// One that passes leaves the link unseen, one that fails is a method that does not help.
+TEST_F(FunctionResetTest, OnlyAResetThatFailsTeachesTheBook) {
+  PhysicalDevice* const device = &gpu_;
+  host_.sets = {{member("0000:01:00.0")}};
+  FunctionReset reset = make();
+  const ResetPlan machine = book_.plan({&device, 1}).value();
+  const auto first = [&] { return book_.current(machine).sets()[0].rungs.front(); };
+  const ResetCertificate helped_after_hot_reset{.names = {"0000:01:00.0"},
+                                                .method = ResetMethod::kFunctionReset,
+                                                .did_not_help = {ResetMethod::kHotReset}};
+  book_.learn(helped_after_hot_reset);
+  ASSERT_EQ(first(), ResetMethod::kFunctionReset);
+  gpu_.is_gone = true;
+  EXPECT_FALSE(reset.after(kFunctionLevel, milliseconds(1)));
+  EXPECT_EQ(first(), ResetMethod::kHotReset) << "neither helped: the usual order";
+  book_.learn({.names = {"0000:01:00.0"}, .method = ResetMethod::kHotReset});
+  gpu_.is_gone = false;
+  EXPECT_TRUE(reset.after(kFunctionLevel, milliseconds(1)));
+  book_.learn({.names = {"0000:01:00.0"},
+               .method = ResetMethod::kNone,
+               .did_not_help = {ResetMethod::kHotReset}});
+  EXPECT_EQ(first(), ResetMethod::kHotReset) << "the guest's reset is no proof";
 }
 
 TEST_F(FunctionResetTest, FunctionThatKeepsItsStateInD3hotIsNotReset) {

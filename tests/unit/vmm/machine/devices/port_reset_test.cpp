@@ -42,21 +42,24 @@ class PortResetTest : public test::FunctionTest {
     }
     ASSERT_TRUE(port_->set_power_on_setup({.secondary = 1, .subordinate = 1}));
     const std::array<PhysicalDevice*, 2> devices{&first_, &second_};
-    auto plan = ResetPlan::create(host_, devices);
+    for (auto* device : devices) {
+      ASSERT_TRUE(book_.add(*device, {}));
+    }
+    auto plan = book_.plan(devices);
     ASSERT_TRUE(plan);
     reset_ = std::make_unique<PortReset>(PortReset::Options{
         .name = "port-0",
-        .host = host_,
+        .book = book_,
         .plan = *plan,
         .functions = behind,
         .clock = clock_.clock(),
         .on_reset = [this](auto, const auto& told) { told_.push_back(told.verdict); }});
-    port_->set_listener(reset_.get());
+    EXPECT_TRUE(port_->set_listener(reset_.get()));
     ASSERT_EQ(slots_.slots.size(), 2U);
   }
 
   std::unique_ptr<PassthroughFunction> make(test::FakePhysicalDevice& device) {
-    return PassthroughFunction::create(options(device, device.name())).value();
+    return create(options(device, device.name())).value();
   }
 
   void bridge_control(bool in_reset) {
@@ -66,6 +69,7 @@ class PortResetTest : public test::FunctionTest {
 
   History history_;
   FakeResetHost host_{history_};
+  ResetBook book_{host_};
   FakeClock clock_;
   std::vector<ResetVerdict> told_;
   test::FakePhysicalDevice first_{test::upd720200_config(), "0000:02:00.0"};
@@ -90,10 +94,10 @@ TEST_F(PortResetTest, RisingEdgeIsOneHotResetWithNothingInReach) {
   bridge_control(true);
   EXPECT_TRUE(checked);
   bridge_control(true);  // still high: no edge
-  EXPECT_EQ(port_->route(1, 0), nullptr);
+  EXPECT_EQ(port_->route(1, 0).function, nullptr);
   bridge_control(false);
   EXPECT_EQ(history_, History{"hot reset at 0000:02:00.0"});
-  EXPECT_EQ(port_->route(1, 0), functions_[0].get());
+  EXPECT_EQ(port_->route(1, 0).function, functions_[0].get());
   for (const auto& function : functions_) {
     EXPECT_EQ(function->config_read(0), 0x01941033U);
     EXPECT_EQ(function->config_read(0x10), 4U);
@@ -161,6 +165,29 @@ TEST_F(PortResetTest, DeviceThatDoesNotComeBackIsGoneUntilTheNextReset) {
   bridge_control(true);
   EXPECT_EQ(functions_[0]->config_read(0), 0x01941033U);
   EXPECT_EQ(functions_[1]->config_read(0), 0x01941033U);
+}
+
+// A rung that does not help may take a minute to say so: it is not tried first again.
+TEST_F(PortResetTest, WhatDidNotHelpIsNotTriedFirstAgain) {
+  build();
+  const std::vector<std::byte> well = second_.config();
+  host_.on_hot_reset = [&]() -> Status {
+    second_.set_config(0, 0x99991033);  // another device id: the check fails
+    return {};
+  };
+  second_.on_function_reset = [&]() -> Status {
+    second_.config() = well;
+    return {};
+  };
+  bridge_control(true);
+  bridge_control(false);
+  EXPECT_EQ(history_.size(), 1U);
+  EXPECT_EQ(second_.count("function reset"), 1U);
+  bridge_control(true);
+  bridge_control(false);
+  EXPECT_EQ(history_.size(), 1U) << "the hot reset was tried again";
+  EXPECT_EQ(second_.count("function reset"), 2U);
+  EXPECT_EQ(told_, std::vector<ResetVerdict>(2, ResetVerdict::kVerified));
 }
 
 }  // namespace

@@ -36,7 +36,9 @@ class NumaPlanTest : public ::testing::Test {
     config_.machine.cpus = 2;
     functions_ = {{.host = *Bdf::parse("0000:01:00.0"), .reset = {}}};
   }
-  Result<NumaPlan> create() { return NumaPlan::create(host_, config_, functions_, memory_); }
+  Result<NumaPlan> create() {
+    return NumaPlan::create(host_, config_, pointers_to(functions_), memory_);
+  }
 
   FakeHost host_;
   Config config_;
@@ -47,7 +49,6 @@ class NumaPlanTest : public ::testing::Test {
 TEST_F(NumaPlanTest, WithoutNodesNothingIsTold) {
   const auto plan = create();
   ASSERT_TRUE(plan);
-  EXPECT_FALSE(plan->has_nodes());
   EXPECT_FALSE(plan->node_of(functions_[0]));
   EXPECT_FALSE(plan->describe({}, {}));
   EXPECT_EQ(plan->cpus().packages(), 1U);
@@ -74,10 +75,9 @@ TEST_F(NumaPlanTest, NodesOfTheConfiguration) {
 }
 
 TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
-  functions_[0].settings.coherent.bar = 2;
+  functions_[0].view.coherent.bar = 2;
   const auto plan = create();
   ASSERT_TRUE(plan);
-  EXPECT_TRUE(plan->has_nodes());
   EXPECT_EQ(plan->cpus().packages(), 1U);
   EXPECT_EQ(plan->node_of(functions_[0]), 1U);
   const auto numa = plan->describe({range(4_GiB, 1_GiB)}, {});
@@ -92,15 +92,15 @@ TEST_F(NumaPlanTest, CoherentMemoryIsANodeOfItsOwn) {
 TEST_F(NumaPlanTest, TheBridgeIsNearWhereTheFunctionsAre) {
   config_.nodes = {{.cpus = {0}, .memory = 128_MiB, .host_node = 0},
                    {.cpus = {1}, .memory = 128_MiB, .host_node = 1}};
-  EXPECT_EQ(create()->bridge_node({}), std::nullopt);
-  functions_[0].settings.coherent.bar = 2;
+  EXPECT_EQ(NumaPlan::create(host_, config_, {}, memory_)->bridge_node(), std::nullopt);
+  functions_[0].view.coherent.bar = 2;
   EXPECT_EQ(create()->node_of(functions_[0]), 2U);
-  EXPECT_EQ(create()->bridge_node(functions_), 1U) << "of its CPUs, not of its own memory";
+  EXPECT_EQ(create()->bridge_node(), 1U) << "of its CPUs, not of its own memory";
   host_.add_device("0000:02:00.0", "0x010802", 2, "nvme");  // whose node nobody knows
   functions_.push_back({.host = *Bdf::parse("0000:02:00.0"), .reset = {}});
-  EXPECT_EQ(create()->bridge_node(functions_), 1U);
+  EXPECT_EQ(create()->bridge_node(), 1U);
   host_.file("/sys/bus/pci/devices/0000:02:00.0/numa_node", "0\n");
-  EXPECT_EQ(create()->bridge_node(functions_), std::nullopt) << "they disagree";
+  EXPECT_EQ(create()->bridge_node(), std::nullopt) << "they disagree";
 }
 
 TEST_F(NumaPlanTest, TwoNodesOnOneOfTheHostsAreNotTheSame) {

@@ -24,11 +24,11 @@ class AcpiRomsTest : public test::FunctionTest {
     EXPECT_TRUE(port_->set_power_on_setup({.secondary = 5, .subordinate = 5}));
   }
 
-  Status add(PciAcpiRomMode mode, IdentityOverrides identity = {}, bool has_rom = true) {
+  Status add(AcpiRomChoice mode, IdentityOverrides identity = {}, bool has_rom = true) {
     auto wanted = options(device_, device_.name());
-    wanted.rom.hidden = !has_rom;
-    wanted.identity = identity;
-    function_ = PassthroughFunction::create(std::move(wanted)).value();
+    wanted.view.rom.hidden = !has_rom;
+    wanted.view.identity = identity;
+    function_ = create(std::move(wanted)).value();
     return roms_.add(mode, *port_, 1, *function_);
   }
 
@@ -51,19 +51,19 @@ TEST_F(AcpiRomsTest, GpuWithAScreenHasNoneUnlessTheUserWants) {
   const auto reads = [this] {
     return std::count(device_.history.begin(), device_.history.end(), "read rom");
   };
-  ASSERT_TRUE(add(PciAcpiRomMode::kAuto));
+  ASSERT_TRUE(add(AcpiRomChoice::kAuto));
   EXPECT_TRUE(roms_.describe().empty());
   EXPECT_EQ(reads(), 1) << "looked at, not read";
-  ASSERT_TRUE(add(PciAcpiRomMode::kOn));
+  ASSERT_TRUE(add(AcpiRomChoice::kOn));
   ASSERT_EQ(roms_.describe().size(), 1U);
 }
 
 TEST_F(AcpiRomsTest, DescribesWhatTheGuestSees) {
-  ASSERT_TRUE(add(PciAcpiRomMode::kAuto, {.vendor = 0x1002,
-                                          .device = 0x67df,
-                                          .subsystem_vendor = 0x1043,
-                                          .subsystem_device = 0x0519,
-                                          .class_code = 0x038000}));
+  ASSERT_TRUE(add(AcpiRomChoice::kAuto, {.vendor = 0x1002,
+                                         .device = 0x67df,
+                                         .subsystem_vendor = 0x1043,
+                                         .subsystem_device = 0x0519,
+                                         .class_code = 0x038000}));
   const auto roms = roms_.describe();
   ASSERT_EQ(roms.size(), 1U);
   EXPECT_EQ(roms[0].port_path, "\\_SB.PCI0.S10");
@@ -80,11 +80,11 @@ TEST_F(AcpiRomsTest, DescribesWhatTheGuestSees) {
 }
 
 TEST_F(AcpiRomsTest, WithoutARomOnlyTheInsistentHearOfIt) {
-  ASSERT_TRUE(add(PciAcpiRomMode::kAuto, {.class_code = 0x030200}, false));
+  ASSERT_TRUE(add(AcpiRomChoice::kAuto, {.class_code = 0x030200}, false));
   EXPECT_TRUE(roms_.describe().empty());
-  ASSERT_TRUE(add(PciAcpiRomMode::kOff, {.class_code = 0x030200}));
+  ASSERT_TRUE(add(AcpiRomChoice::kOff, {.class_code = 0x030200}));
   EXPECT_TRUE(roms_.describe().empty());
-  const auto refused = add(PciAcpiRomMode::kOn, {}, false);
+  const auto refused = add(AcpiRomChoice::kOn, {}, false);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::kConfig);
 }

@@ -75,7 +75,7 @@ TEST_F(PreviewTest, FunctionThatAStrangerSharesTheBusWithHasNoReset) {
   EXPECT_THAT(preview(), AllOf(HasSubstr("it would also reset 0000:01:00.1"),
                                HasSubstr("at_start: exit status 75")));
   const auto found = std::find_if(findings_.begin(), findings_.end(), [](const Finding& finding) {
-    return finding.check == "reset of 0000:01:00.0";
+    return finding.check == "reset" && finding.of == "0000:01:00.0";
   });
   ASSERT_NE(found, findings_.end());
   ASSERT_FALSE(found->outcome);
@@ -88,7 +88,7 @@ TEST_F(PreviewTest, ShowsWhatTheFirmwareStartsFrom) {
   EXPECT_THAT(preview(), AllOf(HasSubstr("boot: uefi"), HasSubstr("firmware: /f.fd"),
                                HasSubstr("vars: /v.fd"), HasSubstr("disk_0: /disk.img, read-only"),
                                HasSubstr("disks: disk.0: There is "),
-                               HasSubstr("boot files: boot.firmware: ")));
+                               HasSubstr("boot_files: boot.firmware: ")));
 }
 
 TEST_F(PreviewTest, CoherentMemoryShowsWhatItIsAndWhere) {
@@ -150,6 +150,33 @@ TEST_F(PreviewTest, WhereTheMsixTableIsAndWillBe) {
               AllOf(HasSubstr("on: true"), HasSubstr("hardware_table: BAR 0 at 0x2000"),
                     HasSubstr("guest_table: BAR 0 at 0x10000"), Not(HasSubstr("with_auto")),
                     HasSubstr("MSI-X: the pending bits went with the table")));
+}
+
+/// A start finds out by VFIO's regions and vectors, the preview by sysfs: the guest sees the same.
+TEST_F(PreviewTest, WhatTheHostCannotDeliverIsHiddenAsAtAStart) {
+  const std::string real = "/sys/devices/pci0000:00/0000:00:02.0/" + kGpu;
+  config_.pci[0].functions = {0};
+  const auto write = [&](char pin, char table) {
+    std::string config(256, '\0');
+    config.replace(0, 8, std::string("\xde\x10\x8b\x12\0\0\x10\0", 8));
+    config[0x34] = 0x40;
+    config[0x3d] = pin;
+    config.replace(0x40, 12, std::string("\x11\0\x0f\0\0\x20\0\0\0\x30\0\0", 12));
+    config[0x46] = table;  // times 64 KiB, which are all of BAR 0
+    host_.file(real + "/config", config);
+  };
+  std::string resource = "0x00000000f0000000 0x00000000f000ffff 0x0000000000040200\n";
+  for (int i = 1; i < 7; ++i) {
+    resource += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+  }
+  host_.file(real + "/resource", resource);
+  write(1, 0);
+  EXPECT_THAT(preview(), Not(HasSubstr("cannot deliver")));
+  write(0, 0);
+  EXPECT_THAT(preview(), HasSubstr("no interrupt pin: the host cannot deliver INTx"));
+  write(1, 1);
+  EXPECT_THAT(preview(), AllOf(HasSubstr("MSI-X hidden: the host cannot deliver it"),
+                               Not(HasSubstr("cannot deliver INTx"))));
 }
 
 TEST_F(PreviewTest, WithoutRootItSaysThatCapabilitiesAreHidden) {

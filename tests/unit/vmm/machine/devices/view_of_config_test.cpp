@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a [[pci]] section asks of one function that cannot be had: one clear error each, from sysfs
 // and files alone, so that nothing has happened to the host yet.
-#include "vmm/machine/devices/function_settings.hpp"
+#include "vmm/machine/devices/view_of_config.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,9 +14,9 @@
 #include "tests/fixtures/config_space/config_dump.hpp"
 #include "tests/unit/firmware/rom/rom_builder.hpp"
 #include "tests/unit/vmm/host/fake_host.hpp"
-#include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/machine/devices/host_function.hpp"
 
-namespace gpuvm::function_settings_test {
+namespace gpuvm::view_of_config_test {
 namespace {
 
 using testing::AllOf;
@@ -27,13 +27,13 @@ using test::operator+;
 
 const std::string kGpu = "0000:01:00.0";
 
-class FunctionSettingsTest : public testing::Test {
+class ViewOfConfigTest : public testing::Test {
  protected:
-  FunctionSettingsTest() {
+  ViewOfConfigTest() {
     add("0x030000");
     entry_.host = *Bdf::parse(kGpu);
   }
-  ~FunctionSettingsTest() override { std::filesystem::remove(rom_); }
+  ~ViewOfConfigTest() override { std::filesystem::remove(rom_); }
   void add(const std::string& class_code) {
     const std::string place = "/sys/bus/pci/devices/" + kGpu;
     host_.file(place + "/vendor", "0x10de\n");
@@ -53,26 +53,26 @@ class FunctionSettingsTest : public testing::Test {
     entry_.rom = {.mode = PciRomMode::kFile, .path = rom_};
   }
   std::string error() {
-    const auto settings = settings_of(host_, entry_, entry_.host);
-    if (settings) {
+    const auto view = view_of(host_, entry_, entry_.host);
+    if (view) {
       return {};
     }
-    EXPECT_EQ(settings.error().kind(), ErrorKind::kConfig);
-    return settings.error().to_string();
+    EXPECT_EQ(view.error().kind(), ErrorKind::kConfig);
+    return view.error().to_string();
   }
 
   FakeHost host_;
   PciConfig entry_;
   const std::string rom_ =
-      testing::TempDir() + "function_settings_" + std::to_string(::getpid()) + ".rom";
+      testing::TempDir() + "view_of_config_" + std::to_string(::getpid()) + ".rom";
 };
 
-TEST_F(FunctionSettingsTest, GoodRom) {
+TEST_F(ViewOfConfigTest, GoodRom) {
   use_rom(rom_image({.last = false}) + rom_image({.code_type = 3}));
   EXPECT_EQ(error(), "");
 }
 
-TEST_F(FunctionSettingsTest, RomsThatCannotBe) {
+TEST_F(ViewOfConfigTest, RomsThatCannotBe) {
   use_rom({});
   EXPECT_THAT(error(), HasSubstr("The ROM is empty"));
   use_rom(Bytes(OptionRom::kMaximumSize + 1));
@@ -97,7 +97,7 @@ TEST_F(FunctionSettingsTest, RomsThatCannotBe) {
   EXPECT_THAT(error(), HasSubstr("is for 10de:1b81, the function is 10de:1b80"));
 }
 
-TEST_F(FunctionSettingsTest, CliqueWithoutRoomOrGpu) {
+TEST_F(ViewOfConfigTest, CliqueWithoutRoomOrGpu) {
   entry_.gpudirect_clique = 3;
   EXPECT_EQ(error(), "");
   auto config = test::load_config_dump("nvidia-gt218");
@@ -109,7 +109,7 @@ TEST_F(FunctionSettingsTest, CliqueWithoutRoomOrGpu) {
   EXPECT_THAT(error(), HasSubstr("NVIDIA's GPUs only"));
 }
 
-TEST_F(FunctionSettingsTest, Quirks) {
+TEST_F(ViewOfConfigTest, Quirks) {
   entry_.quirks = {"nvidia-mirror", "nvidia-window"};
   EXPECT_EQ(error(), "");
   entry_.quirks = {"nvidia"};
@@ -119,7 +119,7 @@ TEST_F(FunctionSettingsTest, Quirks) {
 }
 
 // BAR 0: 16 KiB of 64 bits with the table at 0x2000, BAR 2: I/O.
-TEST_F(FunctionSettingsTest, MsixRelocation) {
+TEST_F(ViewOfConfigTest, MsixRelocation) {
   entry_.msix_relocation = PciMsixRelocation::kBar4;
   EXPECT_EQ(error(), "") << "sysfs does not tell the BARs: known when the device is opened";
   const std::string resource = "/sys/bus/pci/devices/" + kGpu + "/resource";
@@ -147,7 +147,7 @@ TEST_F(FunctionSettingsTest, MsixRelocation) {
   dword(0x48, 0x3000);
   set_config(config);
   EXPECT_EQ(error(), "");
-  EXPECT_EQ(settings_of(host_, entry_, entry_.host)->msix_relocation,
+  EXPECT_EQ(view_of(host_, entry_, entry_.host)->msix_relocation,
             (MsixRelocation{.mode = MsixRelocation::Mode::kBar, .bar = 4}));
   entry_.msix_relocation = PciMsixRelocation::kBar1;
   EXPECT_THAT(error(), HasSubstr("upper half of the 64-bit BAR 0; choose another BAR"));
@@ -159,21 +159,21 @@ TEST_F(FunctionSettingsTest, MsixRelocation) {
   EXPECT_THAT(error(), HasSubstr("BAR 0 is coherent_memory"));
 }
 
-TEST_F(FunctionSettingsTest, MsixRelocationOfAServersFunction) {
+TEST_F(ViewOfConfigTest, MsixRelocationOfAServersFunction) {
   PciConfig remote;
   remote.socket = "/run/gpu.sock";
   remote.msix_relocation = PciMsixRelocation::kAuto;
   const auto functions = resolve_functions(host_, {remote});
   ASSERT_TRUE(functions) << functions.error().to_string();
   ASSERT_EQ(functions->size(), 1U);
-  EXPECT_EQ(functions->front().settings.msix_relocation.mode, MsixRelocation::Mode::kAuto);
+  EXPECT_EQ(functions->front().view.msix_relocation.mode, MsixRelocation::Mode::kAuto);
 }
 
-TEST_F(FunctionSettingsTest, IdsOfABridge) {
+TEST_F(ViewOfConfigTest, IdsOfABridge) {
   add("0x060400");
   entry_.identity.device_id = 0x1234;
   EXPECT_THAT(error(), HasSubstr("is a bridge, whose ids cannot be overridden"));
 }
 
 }  // namespace
-}  // namespace gpuvm::function_settings_test
+}  // namespace gpuvm::view_of_config_test

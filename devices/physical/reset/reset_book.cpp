@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/physical/reset/reset_book.hpp"
+
+#include <algorithm>
+
+namespace gpuvm {
+
+Status ResetBook::add(PhysicalDevice& device, const FunctionResetOptions& options) {
+  {
+    const MutexLock lock(mutex_);
+    if (entries_.contains(device.name())) {
+      return {};
+    }
+  }
+  Entry entry{.options = options, .did_not_help = {}};
+  if (!entry.options.known) {
+    entry.options.known = TRY(read_function_state(device));
+  }
+  const MutexLock lock(mutex_);
+  entries_.emplace(device.name(), std::move(entry));
+  return {};
+}
+
+void ResetBook::remove(const std::string& name) {
+  const MutexLock lock(mutex_);
+  entries_.erase(name);
+}
+
+Result<std::vector<FunctionResetOptions>> ResetBook::options_of(
+    std::span<PhysicalDevice* const> devices) const {
+  const MutexLock lock(mutex_);
+  std::vector<FunctionResetOptions> options;
+  for (const PhysicalDevice* const device : devices) {
+    const auto found = entries_.find(device->name());
+    if (found == entries_.end()) {
+      return fail(ErrorKind::kInternal, "Nothing is known of the resets of {}", device->name());
+    }
+    options.push_back(found->second.options);
+  }
+  return options;
+}
+
+Result<ResetPlan> ResetBook::plan(std::span<PhysicalDevice* const> devices) const {
+  const auto options = TRY(options_of(devices));
+  return ResetPlan::create(host_, devices, options_, options);
+}
+
+ResetPlan ResetBook::current(const ResetPlan& plan) const {
+  ResetPlan now = plan;
+  const MutexLock lock(mutex_);
+  now.try_last([this](const std::string& function, ResetMethod method) {
+    mutex_.assert_held();
+    const auto found = entries_.find(function);
+    return found != entries_.end() && found->second.did_not_help.contains(method);
+  });
+  return now;
+}
+
+std::vector<ResetCertificate> ResetBook::reset(const ResetPlan& plan, const ResetClock& clock) {
+  auto certificates = reset_all(host_, current(plan), clock);
+  for (const ResetCertificate& certificate : certificates) {
+    learn(certificate);
+  }
+  return certificates;
+}
+
+void ResetBook::learn(const ResetCertificate& certificate) {
+  const MutexLock lock(mutex_);
+  for (const std::string& name : certificate.names) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
+      continue;  // it has left meanwhile
+    }
+    auto& did_not_help = found->second.did_not_help;
+    did_not_help.insert(certificate.did_not_help.begin(), certificate.did_not_help.end());
+    if (certificate.is_safe()) {
+      did_not_help.erase(certificate.method);
+    }
+  }
+}
+
+void ResetBook::inspect(InspectNode& node) const {
+  const MutexLock lock(mutex_);
+  for (const auto& [name, entry] : entries_) {
+    InspectNode& child = node.child(name);
+    child.field("looked", entry.options.known ? to_text(*entry.options.known) : "");
+    std::string methods;
+    for (const ResetMethod method : entry.did_not_help) {
+      methods += (methods.empty() ? "" : ", ") + std::string(to_string(method));
+    }
+    child.field("did_not_help", methods.empty() ? "none" : methods);
+  }
+}
+
+}  // namespace gpuvm

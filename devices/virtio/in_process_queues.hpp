@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// InProcessQueues: the queues of a RequestDevice, served on a thread of this process, which there
+// is while the driver lets the device run. Requests may be completed on any other.
+// Missing: a thread for each queue.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "devices/virtio/queue_backend.hpp"
+#include "devices/virtio/queue_thread.hpp"
+#include "devices/virtio/request_device.hpp"
+#include "vmm/base/mutex.hpp"
+
+namespace gpuvm {
+
+class InProcessQueues : public QueueBackend, private RequestSink {
+ public:
+  /// `device` must outlive this. Errors: kHost.
+  static Result<std::unique_ptr<InProcessQueues>> create(RequestDevice& device);
+  ~InProcessQueues() override;
+  InProcessQueues(const InProcessQueues&) = delete;
+  InProcessQueues& operator=(const InProcessQueues&) = delete;
+
+  std::uint64_t features() const override { return ~std::uint64_t{0}; }
+  bool has_call_events() const override { return false; }
+  Status start(const Start& start) override;
+  void set_call(std::size_t, int) override {}
+  std::vector<QueuePosition> stop() override;
+  void inspect(InspectNode& node) const override;
+
+ private:
+  /// One queue while it is served.
+  struct Ring {
+    Ring(std::size_t number, SplitQueue ring) : index(number), queue(std::move(ring)) {}
+    const std::size_t index;
+    Mutex mutex;
+    SplitQueue queue GPUVM_GUARDED_BY(mutex);
+    /// All that there were at once; those in `free` are nobody's.
+    std::vector<std::unique_ptr<QueueRequest>> requests GPUVM_GUARDED_BY(mutex);
+    std::vector<QueueRequest*> free GPUVM_GUARDED_BY(mutex);
+    Condition came_back;
+  };
+
+  explicit InProcessQueues(RequestDevice& device) : device_(device) {}
+  bool serve(Ring& ring);
+  Status serve_all(Ring& ring);
+  Result<QueueRequest*> take(Ring& ring);
+  void give_back(Ring& ring, QueueRequest& request) GPUVM_REQUIRES(ring.mutex);
+  Ring& ring_of(const QueueRequest& request);
+  void complete(QueueRequest& request, std::uint32_t written) override;
+  void release(QueueRequest& request) override;
+
+  RequestDevice& device_;
+  /// Changed by start() and stop() alone, while nothing is served or in flight.
+  std::vector<std::unique_ptr<Ring>> rings_;
+  QueueListener* listener_ = nullptr;
+  std::atomic<std::uint64_t> requests_{0};
+  std::unique_ptr<QueueThread> thread_;  ///< first to go: uses all the others
+};
+
+}  // namespace gpuvm

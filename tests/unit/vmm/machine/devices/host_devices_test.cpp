@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions that a guest owns: bound, opened, opened again and given back, over fakes.
+#include "vmm/machine/devices/host_devices.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/devices/passthrough/config_fixtures.hpp"
+#include "tests/unit/vmm/machine/devices/fake_devices.hpp"
+#include "vmm/base/units.hpp"
+#include "vmm/machine/devices/device_reset.hpp"
+
+namespace gpuvm::host_devices_test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const std::string kGpu = "0000:01:00.0";
+const std::string kUsb = "0000:02:00.0";
+const std::string kSocket = "/run/gpu.sock";
+
+std::vector<std::string> names_of(const std::vector<PhysicalDevice*>& devices) {
+  std::vector<std::string> names;
+  for (const PhysicalDevice* const device : devices) {
+    names.push_back(device->name());
+  }
+  return names;
+}
+
+class HostDevicesTest : public testing::Test {
+ protected:
+  void add_two() {
+    fakes_.add(kGpu, test::gt710_config(), 0, 0);
+    fakes_.add(kUsb, test::upd720200_config(), 1, 0);
+  }
+  test::FakeDevices fakes_;
+};
+
+TEST_F(HostDevicesTest, BindsThenOpensAndClosesBeforeItGivesBack) {
+  add_two();
+  {
+    const auto devices = fakes_.create();
+    ASSERT_TRUE(devices) << devices.error().to_string();
+    EXPECT_EQ(fakes_.host.driver_of(kGpu), "vfio-pci");
+    EXPECT_EQ(fakes_.history.back(), "open vfio") << "after all are bound";
+    EXPECT_THAT(names_of((*devices)->devices()), ElementsAre(kGpu, kUsb));
+    EXPECT_NE((*devices)->peer_host(), nullptr);
+    fakes_.history.clear();
+  }
+  ASSERT_FALSE(fakes_.history.empty());
+  EXPECT_EQ(fakes_.history.front(), "close vfio") << "the kernel's unbind would wait for it";
+  EXPECT_EQ(fakes_.host.driver_of(kGpu), "nouveau");
+  EXPECT_EQ(fakes_.host.driver_of(kUsb), "nouveau");
+}
+
+TEST_F(HostDevicesTest, FunctionOfTheUsersOwnBindingKeepsItsDriver) {
+  fakes_.add(kGpu, test::gt710_config(), 0, 0).managed = false;
+  const auto devices = fakes_.create();
+  ASSERT_TRUE(devices);
+  EXPECT_EQ(fakes_.host.driver_of(kGpu), "nouveau");
+  EXPECT_THAT(fakes_.history, ElementsAre("open vfio"));
+}
+
+TEST_F(HostDevicesTest, EachFunctionHasItsDeviceWhateverTheOrder) {
+  fakes_.add_remote(kSocket, test::gt710_config(), 0, 0);
+  fakes_.add(kUsb, test::upd720200_config(), 1, 0);
+  const auto devices = fakes_.create();
+  ASSERT_TRUE(devices);
+  const auto functions = (*devices)->functions();
+  ASSERT_EQ(functions.size(), 2U);
+  for (const auto& function : functions) {
+    EXPECT_EQ(function->device().name(), function->name());
+    EXPECT_FALSE(function->is_shown());
+  }
+  EXPECT_THAT(names_of((*devices)->devices()), ElementsAre(kSocket, kUsb));
+  EXPECT_EQ((*devices)->host_functions().front(), &functions.front()->host());
+}
+
+TEST_F(HostDevicesTest, GuestMemoryGoesToEveryHost) {
+  add_two();
+  fakes_.add_remote(kSocket, test::gt710_config(), 2, 0);
+  const auto devices = fakes_.create();
+  ASSERT_TRUE(devices);
+  const auto memory = GuestMemory::create({.size = 64_MiB, .low_limit = 32_MiB}).value();
+  fakes_.history.clear();
+  ASSERT_TRUE((*devices)->map_memory(memory, [] { return false; }));
+  EXPECT_THAT(fakes_.history,
+              ElementsAre("vfio map 0x0+0x2000000", "vfio-user map 0x0+0x2000000",
+                          "vfio map 0x100000000+0x2000000", "vfio-user map 0x100000000+0x2000000"));
+}
+
+TEST_F(HostDevicesTest, ReopenClosesAllFirstAndKeepsTheFunctions) {
+  add_two();
+  fakes_.add_remote(kSocket, test::gt710_config(), 2, 0);
+  const auto devices = fakes_.create();
+  ASSERT_TRUE(devices);
+  OwnedFunction* const gpu = (*devices)->functions().front().get();
+  fakes_.history.clear();
+  ASSERT_TRUE((*devices)->reopen());
+  EXPECT_THAT(fakes_.history,
+              ElementsAre("close vfio-user", "close vfio", "open vfio", "open vfio-user"));
+  EXPECT_EQ((*devices)->functions().front().get(), gpu);
+  EXPECT_EQ(gpu->device().name(), kGpu);
+  EXPECT_EQ(&gpu->device(), (*devices)->devices().front());
+}
+
+TEST_F(HostDevicesTest, WhatCannotBeOpenedAgainIsClosed) {
+  add_two();
+  const auto devices = fakes_.create();
+  ASSERT_TRUE(devices);
+  fakes_.is_opening_refused = true;
+  EXPECT_FALSE((*devices)->reopen());
+  EXPECT_THAT((*devices)->devices(), IsEmpty());
+  EXPECT_FALSE((*devices)->functions().front()->is_open());
+  EXPECT_EQ((*devices)->peer_host(), nullptr);
+  fakes_.is_opening_refused = false;
+  EXPECT_TRUE((*devices)->reopen());
+  EXPECT_THAT(names_of((*devices)->devices()), ElementsAre(kGpu, kUsb));
+}
+
+TEST_F(HostDevicesTest, WhatIsNotOpenedGivesTheDriversBack) {
+  add_two();
+  fakes_.withheld = 1;
+  const auto devices = fakes_.create();
+  ASSERT_FALSE(devices);
+  EXPECT_THAT(devices.error().to_string(), HasSubstr(kUsb + " was not opened"));
+  EXPECT_EQ(fakes_.host.driver_of(kGpu), "nouveau");
+}
+
+TEST_F(HostDevicesTest, HowTheyLookedIsKnownOverAnOpening) {
+  add_two();
+  const auto devices = fakes_.create();
+  ASSERT_TRUE(devices);
+  const auto before = [&devices] {
+    PhysicalDevice* const device = (*devices)->devices()[1];
+    return (*devices)->reset_book().plan({&device, 1}).value().sets()[0].functions[0].before;
+  };
+  ASSERT_TRUE(DeviceReset(**devices).plan());
+  const FunctionState well = before();
+  ASSERT_TRUE((*devices)->reopen());
+  EXPECT_EQ(before(), well);
+}
+
+}  // namespace
+}  // namespace gpuvm::host_devices_test

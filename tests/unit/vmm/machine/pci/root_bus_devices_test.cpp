@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// RootBusDevices with functions that do nothing, and with disks.
+#include "vmm/machine/pci/root_bus_devices.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "devices/pci/pci_acpi.hpp"
+#include "tests/unit/devices/virtio/fakes.hpp"
+#include "vmm/machine/pci/disks.hpp"
+
+namespace gpuvm::root_bus_devices_test {
+namespace {
+
+using History = std::vector<std::string>;
+
+/// A trivial device: no more than this.
+class TrivialFunction : public EmulatedFunction {
+ public:
+  TrivialFunction(std::string name, std::uint64_t bar_size, History& history)
+      : name_(std::move(name)), history_(history) {
+    EXPECT_TRUE(bars_.define(0, {.kind = BarKind::kMemory32, .size = bar_size}));
+  }
+  std::string_view name() const override { return name_; }
+  std::uint32_t config_read(std::uint16_t offset) override {
+    return offset == pci::kBar0 ? bars_.read(offset) : static_cast<std::uint32_t>(name_[0]);
+  }
+  void config_write(std::uint16_t, std::uint32_t, std::uint32_t) override {}
+  BarSet& bars() override { return bars_; }
+  void quiesce() override { history_.push_back("quiesce " + name_); }
+  void reset() override { history_.push_back("reset " + name_); }
+  void pause() override { history_.push_back("pause " + name_); }
+  void resume() override { history_.push_back("resume " + name_); }
+  void inspect(InspectNode& node) const override { node.field("trivial", true); }
+
+ private:
+  const std::string name_;
+  History& history_;
+  BarSet bars_;
+};
+
+class RootBusDevicesTest : public ::testing::Test {
+ protected:
+  RootBusDevice trivial(std::uint8_t slot, std::string name, std::uint64_t bar_size = 0x1000) {
+    return {.slot = slot,
+            .make = [this, name, bar_size](const RootBusEnvironment&,
+                                           Gsi pin) -> Result<RootBusDevice::Parts> {
+              pins_.push_back(pin);
+              return RootBusDevice::Parts{
+                  .device = {},
+                  .function = std::make_unique<TrivialFunction>(name, bar_size, history_)};
+            }};
+  }
+  Result<std::unique_ptr<RootBusDevices>> make(std::vector<RootBusDevice> devices) {
+    return RootBusDevices::create(std::move(devices), {.memory = machine_.memory,
+                                                       .mmio = machine_.mmio,
+                                                       .doorbells = machine_.doorbells,
+                                                       .msi = machine_.msi,
+                                                       .pins = machine_.pins,
+                                                       .bar_space = machine_.bar_space});
+  }
+  static std::uint32_t read(const PciTopology& topology, unsigned slot, std::uint16_t offset) {
+    std::array<std::byte, 4> bytes{};
+    topology.read({.bus = 0, .devfn = static_cast<std::uint8_t>(slot * 8)}, offset, bytes);
+    return static_cast<std::uint32_t>(load_le(bytes));
+  }
+
+  test::FakeMachine machine_;
+  History history_;
+  std::vector<Gsi> pins_;
+};
+
+TEST_F(RootBusDevicesTest, AreInTheirSlotsWhateverTheOrder) {
+  auto devices = make({trivial(0x12, "b"), trivial(0x11, "a", 0x2000)});
+  ASSERT_TRUE(devices) << devices.error().to_string();
+  PciTopology topology;
+  ASSERT_TRUE((*devices)->add_to(topology));
+  EXPECT_EQ(topology.root_devices(), (std::vector<std::uint8_t>{0x11, 0x12}));
+  EXPECT_EQ(read(topology, 0x11, 0), unsigned{'a'});
+  EXPECT_EQ(read(topology, 0x12, 0), unsigned{'b'});
+  EXPECT_EQ(pins_, (std::vector<Gsi>{intx_gsi(0x11, 0), intx_gsi(0x12, 0)}));
+}
+
+TEST_F(RootBusDevicesTest, BarsArePlacedInTheOrderOfTheirRequests) {
+  auto devices = make({trivial(0x12, "b"), trivial(0x11, "a", 0x2000)});
+  ASSERT_TRUE(devices);
+  const auto request = (*devices)->request();
+  ASSERT_EQ(request.bars.size(), 2U);
+  EXPECT_EQ(request.bars[0].function, "a");
+  EXPECT_EQ(request.bars[0].description.size, 0x2000U);
+  EXPECT_EQ(request.bars[1].function, "b");
+  EXPECT_FALSE(request.bridge);
+  ASSERT_TRUE((*devices)->place({.addresses = {0x80000000, 0x80002000}, .io = {}}));
+  PciTopology topology;
+  ASSERT_TRUE((*devices)->add_to(topology));
+  EXPECT_EQ(read(topology, 0x11, pci::kBar0), 0x80000000U);
+  EXPECT_EQ(read(topology, 0x12, pci::kBar0), 0x80002000U);
+}
+
+TEST_F(RootBusDevicesTest, WhatIsAskedOfThemIsAskedOfAll) {
+  auto devices = make({trivial(2, "b"), trivial(1, "a")});
+  ASSERT_TRUE(devices);
+  (*devices)->pause();
+  (*devices)->resume();
+  (*devices)->quiesce();
+  (*devices)->reset();
+  EXPECT_EQ(history_, (History{"pause a", "pause b", "resume a", "resume b", "quiesce a",
+                               "quiesce b", "reset a", "reset b"}));
+  InspectNode node;
+  (*devices)->inspect(node);
+  EXPECT_EQ(node.child("a").get("trivial"), "true");
+  EXPECT_EQ(node.child("b").get("trivial"), "true");
+}
+
+TEST_F(RootBusDevicesTest, SlotsThatCannotBeAreRefused) {
+  EXPECT_EQ(make({trivial(3, "a"), trivial(3, "b")}).error().kind(), ErrorKind::kInternal);
+  EXPECT_FALSE(make({trivial(0, "the host bridge's")}));
+  EXPECT_FALSE(make({trivial(32, "past the bus")}));
+  EXPECT_TRUE(make({}));
+}
+
+// Guests know disks by their slots: 0x10, 0x11, …
+TEST_F(RootBusDevicesTest, DisksAreWhereTheyAlwaysWere) {
+  std::string path = std::filesystem::temp_directory_path() / "gpuvm-disk-XXXXXX";
+  const UniqueFd fd(::mkstemp(path.data()));
+  ASSERT_GE(fd.get(), 0);
+  std::filesystem::resize_file(path, 1_MiB);
+  const auto files =
+      open_disks({{.path = path, .read_only = true}, {.path = path, .read_only = true}});
+  std::filesystem::remove(path);
+  ASSERT_TRUE(files) << files.error().to_string();
+  auto list = disk_devices(*files);
+  list.push_back(trivial(0x18, "another"));
+  auto devices = make(std::move(list));
+  ASSERT_TRUE(devices) << devices.error().to_string();
+  PciTopology topology;
+  ASSERT_TRUE((*devices)->add_to(topology));
+  EXPECT_EQ(topology.root_devices(), (std::vector<std::uint8_t>{0x10, 0x11, 0x18}));
+  EXPECT_EQ(read(topology, 0x10, 0), 0x10421af4U);
+  EXPECT_EQ(read(topology, 0x11, 0), 0x10421af4U);
+  InspectNode node;
+  (*devices)->inspect(node);
+  EXPECT_EQ(node.child("disk-0").child("device").get("read_only"), "true");
+}
+
+}  // namespace
+}  // namespace gpuvm::root_bus_devices_test

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// HostFunction: a function that the configuration's [[pci]] entries name, where the guest will find
+// it and how it shall look to it. Nothing happens to the host yet.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "devices/passthrough/function_view.hpp"
+#include "devices/physical/reset/reset_plan.hpp"
+#include "vmm/base/bdf.hpp"
+#include "vmm/config/config.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm {
+
+/// One function and where the guest will find it.
+struct HostFunction {
+  Bdf host;                   ///< meaningless for one of a server
+  std::uint8_t port = 0;      ///< root port
+  std::uint8_t function = 0;  ///< number behind it
+  bool managed = true;        ///< gpuvm binds it
+  FunctionResetOptions reset;
+  FunctionView view = {};
+  std::string socket = {};  ///< of the vfio-user server that has it; empty: the host has it
+
+  bool is_remote() const { return !socket.empty(); }
+  /// As PhysicalDevice::name().
+  std::string name() const { return is_remote() ? socket : host.to_string(); }
+};
+/// Some functions, wherever they are kept.
+using FunctionPointers = std::vector<const HostFunction*>;
+FunctionPointers pointers_to(const std::vector<HostFunction>& functions);
+
+/// Of those that the host has.
+std::vector<Bdf> addresses_of(const FunctionPointers& functions);
+/// Of those that servers have.
+std::vector<std::string> sockets_of(const FunctionPointers& functions);
+
+/// Resolves "all" and guest function numbers: the first slot of a port keeps its numbers, later
+/// ones take the next free. Those of servers come last. Reads ROM files. Errors: kConfig (absent
+/// device, more than 8 functions behind a port, a ROM file that does not fit). `host` must outlive
+/// what is returned.
+Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
+                                                    const std::vector<PciConfig>& entries);
+
+/// Lanes of its link now, from sysfs; 0: not known.
+std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf);
+
+/// The kernel resets a function when VFIO opens it; on some hardware that must not happen the
+/// kernel's way. Errors: kUnsafeDevice with the command that cures it.
+Status check_open_is_safe(const HostSystem& host, const Bdf& bdf);
+
+/// What the user should know before such a function is opened; empty: nothing.
+std::string open_advice(const HostSystem& host, const Bdf& bdf);
+
+}  // namespace gpuvm

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/pci/root_bus_devices.hpp"
+
+#include <algorithm>
+
+#include "devices/pci/pci_acpi.hpp"
+
+namespace gpuvm {
+
+Result<std::unique_ptr<RootBusDevices>> RootBusDevices::create(
+    std::vector<RootBusDevice> devices, const RootBusEnvironment& environment) {
+  std::sort(devices.begin(), devices.end(),
+            [](const auto& a, const auto& b) { return a.slot < b.slot; });
+  auto made = std::make_unique<RootBusDevices>();
+  unsigned last = 0;  // the host bridge's
+  for (const auto& device : devices) {
+    if (device.slot <= last || device.slot >= pci::kDevicesPerBus) {
+      return fail(ErrorKind::kInternal, "Slot {:#x} of bus 0 cannot be had", device.slot);
+    }
+    last = device.slot;
+    made->entries_.push_back(
+        {.slot = device.slot, .parts = TRY(device.make(environment, intx_gsi(device.slot, 0)))});
+  }
+  return made;
+}
+
+Status RootBusDevices::add_to(PciTopology& topology) {
+  for (const auto& entry : entries_) {
+    TRY(topology.add(static_cast<std::uint8_t>(entry.slot * pci::kFunctionsPerDevice),
+                     *entry.parts.function));
+  }
+  return {};
+}
+
+PortRequest RootBusDevices::request() const {
+  PortRequest request{.name = "bus 0", .bridge = false};
+  for (const auto& entry : entries_) {
+    auto& function = *entry.parts.function;
+    append_requests(function.bars(), std::string(function.name()), request.bars);
+  }
+  return request;
+}
+
+Status RootBusDevices::place(const PortPlacement& placement) {
+  std::size_t next = 0;
+  for (const auto& entry : entries_) {
+    BarSet& bars = entry.parts.function->bars();
+    std::vector<BarRequest> own;
+    append_requests(bars, {}, own);
+    for (const auto& bar : own) {
+      TRY(bars.set_power_on_address(bar.bar, placement.addresses.at(next++)));
+    }
+  }
+  return {};
+}
+
+void RootBusDevices::quiesce() {
+  for (const auto& entry : entries_) {
+    entry.parts.function->quiesce();
+  }
+}
+
+void RootBusDevices::reset() {
+  for (const auto& entry : entries_) {
+    entry.parts.function->reset();
+  }
+}
+
+void RootBusDevices::pause() {
+  for (const auto& entry : entries_) {
+    entry.parts.function->pause();
+  }
+}
+
+void RootBusDevices::resume() {
+  for (const auto& entry : entries_) {
+    entry.parts.function->resume();
+  }
+}
+
+void RootBusDevices::inspect(InspectNode& node) const {
+  for (const auto& entry : entries_) {
+    entry.parts.function->inspect(node.child(entry.parts.function->name()));
+  }
+}
+
+}  // namespace gpuvm
