@@ -13,7 +13,8 @@
 
 namespace gpuvm {
 
-/// Every call may come from any thread, the control thread too, and returns at once. Requests are
+/// Every call may come from any thread, the control thread too, and but for inspect() returns at
+/// once. Requests are
 /// carried out one after the other in the order of the calls; what came of one is told by its
 /// callback, once, on the control thread, and never before the call has returned. A request that
 /// does not fit what the guest is doing is refused with ErrorKind::kWrongState and a text that says
@@ -26,8 +27,8 @@ class GuestControl {
   virtual ~GuestControl() = default;
 
   virtual LifecycleState state() const = 0;
-  /// All that there is of the machine now, also while it is built, reboots or stops; never waits
-  /// for a device.
+  /// All that there is of the machine now, also while it is built, reboots or stops. Never waits
+  /// for a reset of real devices; may wait while what is emulated starts over.
   virtual void inspect(InspectNode& node) const = 0;
 
   /// Done when it is pressed; what the guest does then is its own affair. Only while it runs.

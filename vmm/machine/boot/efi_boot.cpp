@@ -295,7 +295,7 @@ EfiBoot::EfiBoot(const Config& config, const GuestMemory& memory,
 Result<CpuEntryState> EfiBoot::load(const Load& what) {
   Loader loader(memory_, what);
   const auto tree = TRY(load_parts(loader, variables_->block()));
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   failed_ = false;  // this and a report: of a former life
   report_.reset();
   reason_.clear();
@@ -327,7 +327,7 @@ IoStatus EfiBoot::write(std::uint64_t, std::span<const std::byte> in) {
 
 /// False for what is no part of a report. The text is the guest's: bounded, and printable.
 bool EfiBoot::take_report_byte(std::byte value) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!report_) {
     const auto command = static_cast<efi::MonitorCommand>(value);
     if (command == efi::MonitorCommand::kFirmwareFailed) {

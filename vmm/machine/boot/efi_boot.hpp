@@ -7,7 +7,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +18,7 @@
 #include "firmware/linux/e820.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/bus/io_handler.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/pci/firmware_functions.hpp"
@@ -61,7 +61,7 @@ class EfiBoot : public IoHandler, public Inspectable {
 
  private:
   bool save_variables();
-  bool take_report_byte(std::byte value);
+  bool take_report_byte(std::byte value) GPUVM_EXCLUDES(mutex_);
 
   const Config& config_;
   const GuestMemory& memory_;
@@ -70,9 +70,9 @@ class EfiBoot : public IoHandler, public Inspectable {
   std::atomic<bool> failed_{false};  ///< the answer to the last command
   std::atomic<std::uint64_t> saves_{0};
   log::RateLimit limit_;
-  std::mutex mutex_;                 ///< of what follows
-  std::optional<ErrorKind> report_;  ///< whose failure is being reported
-  std::string reason_;               ///< as far as it has come
+  Mutex mutex_;
+  std::optional<ErrorKind> report_ GPUVM_GUARDED_BY(mutex_);  ///< whose failure is being reported
+  std::string reason_ GPUVM_GUARDED_BY(mutex_);               ///< as far as it has come
 };
 
 }  // namespace gpuvm

@@ -10,7 +10,7 @@
 
 #include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
-#include "vmm/machine/memory/background_threads.hpp"
+#include "vmm/machine/memory/yielding_threads.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -50,7 +50,7 @@ class MemoryPreparation {
   void finish(bool is_mapped) GPUVM_EXCLUDES(mutex_);
 
   const Options options_;
-  BackgroundThreads threads_;
+  YieldingThreads threads_;
   std::atomic<bool> is_unwanted_{false};
   Mutex mutex_;
   Condition changed_;

@@ -50,6 +50,9 @@ ControlLoop::Impl::Impl(Options wanted, GuestEvents& machine_events)
     signals.add(SIGHUP);  // the terminal is gone; nohup(1) ignores it
   }
   event_number = events.add([this](const GuestEvent& event) {
+    if (const auto* change = std::get_if<StateChange>(&event.what)) {
+      state = change->to;
+    }
     asio::post(context, [this, event] { tell_subscribers(event); });
   });
   wait_for_signal();
@@ -314,7 +317,6 @@ RunResult ControlLoop::Impl::run(GuestMachine& what) {
   take_mail();  // is refused: the guest has ended
   machine = nullptr;
   const MutexLock lock(machine_mutex);
-  last_state = what.state();
   shown_machine = nullptr;
   return take_result();
 }

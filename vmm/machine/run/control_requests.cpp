@@ -108,8 +108,7 @@ void ControlLoop::Impl::tell_subscribers(const GuestEvent& event) {
 }
 
 LifecycleState ControlLoop::state() const {
-  const MutexLock lock(impl_->machine_mutex);
-  return impl_->shown_machine != nullptr ? impl_->shown_machine->state() : impl_->last_state;
+  return impl_->state;
 }
 
 void ControlLoop::inspect(InspectNode& node) const {
@@ -117,7 +116,7 @@ void ControlLoop::inspect(InspectNode& node) const {
   if (impl_->shown_machine != nullptr) {
     impl_->shown_machine->inspect(node);
   } else {
-    node.field("state", to_string(impl_->last_state));
+    node.field("state", to_string(impl_->state));
   }
 }
 

@@ -89,10 +89,11 @@ struct ControlLoop::Impl {
 
   std::atomic<bool> is_unwanted{false};  ///< what the worker's work leads to; any thread
   std::atomic<std::uint64_t> life{0};    ///< reboots so far; any thread
+  /// As the last event said; any thread.
+  std::atomic<LifecycleState> state{LifecycleState::kCreated};
 
   mutable Mutex machine_mutex;  ///< held during inspect(), so that run() cannot end meanwhile
   const GuestMachine* shown_machine GPUVM_GUARDED_BY(machine_mutex) = nullptr;
-  LifecycleState last_state GPUVM_GUARDED_BY(machine_mutex) = LifecycleState::kCreated;
 
   Mutex mailbox_mutex;
   std::deque<Request> mailbox GPUVM_GUARDED_BY(mailbox_mutex);

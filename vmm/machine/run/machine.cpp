@@ -11,28 +11,6 @@
 #include "vmm/machine/boot/boot_loader.hpp"
 
 namespace gpuvm {
-namespace {
-
-/// Queues of the guest's virtio functions rest, where the PCI room has some that can.
-template <class Complex>
-void pause_queues(Complex& pci) {
-  if constexpr (requires { pci.pause(); }) {
-    pci.pause();
-  }
-}
-
-template <class Complex>
-Status resume_queues(Complex& pci) {
-  if constexpr (requires { Status(pci.resume()); }) {
-    return pci.resume();
-  } else if constexpr (requires { pci.resume(); }) {
-    pci.resume();
-  }
-  return {};
-}
-
-}  // namespace
-
 Machine::Machine(Options options) : options_(std::move(options)) {}
 
 Machine::~Machine() {
@@ -173,7 +151,7 @@ Status Machine::pause() {
     return fail(ErrorKind::kWrongState, "A machine that is {} cannot pause", to_string(state()));
   }
   threads_->pause();
-  pause_queues(*pci_);
+  pci_->pause();
   return enter(LifecycleState::kPaused);
 }
 
@@ -182,7 +160,7 @@ Status Machine::resume() {
     return fail(ErrorKind::kWrongState, "A machine that is {} cannot go on", to_string(state()));
   }
   TRY(enter(LifecycleState::kRunning));
-  TRY(fail_with(resume_queues(*pci_)));
+  pci_->resume();
   threads_->resume();
   return {};
 }

@@ -71,6 +71,8 @@ TEST(Result, ErrnoText) {
 // The numbers are promised in gpuvm(1); sysexits.h has 64, 69, 70, 75 and 78.
 TEST(Result, ExitStatuses) {
   EXPECT_EQ(exit_status(ErrorKind::kUsage), 64);
+  EXPECT_EQ(exit_status(ErrorKind::kWrongState), 69);
+  EXPECT_EQ(exit_status(ErrorKind::kCancelled), 70);
   EXPECT_EQ(exit_status(ErrorKind::kHost), 69);
   EXPECT_EQ(exit_status(ErrorKind::kInternal), 70);
   EXPECT_EQ(exit_status(ErrorKind::kUnsafeDevice), 75);

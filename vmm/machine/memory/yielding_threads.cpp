@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/memory/background_threads.hpp"
+#include "vmm/machine/memory/yielding_threads.hpp"
 
 #include <system_error>
 #include <thread>
@@ -29,12 +29,12 @@ bool may_return_from_idle(int policy, const sched_param& parameters) {
 
 }  // namespace
 
-BackgroundThreads::BackgroundThreads() {
+YieldingThreads::YieldingThreads() {
   pthread_getschedparam(pthread_self(), &policy_, &parameters_);
   may_come_back_ = may_return_from_idle(policy_, parameters_);
 }
 
-void BackgroundThreads::begin() {
+void YieldingThreads::begin() {
   const MutexLock lock(mutex_);
   threads_.push_back(pthread_self());
   if (is_hurried_) {
@@ -44,12 +44,12 @@ void BackgroundThreads::begin() {
   }
 }
 
-void BackgroundThreads::end() {
+void YieldingThreads::end() {
   const MutexLock lock(mutex_);
   std::erase(threads_, pthread_self());
 }
 
-void BackgroundThreads::hurry() {
+void YieldingThreads::hurry() {
   const MutexLock lock(mutex_);
   is_hurried_ = true;
   for (const pthread_t thread : threads_) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/memory/background_threads.hpp"
+#include "vmm/machine/memory/yielding_threads.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -9,7 +9,7 @@
 #include <future>
 #include <thread>
 
-namespace gpuvm::background_threads_test {
+namespace gpuvm::yielding_threads_test {
 namespace {
 
 int policy_of(pthread_t thread) {
@@ -36,7 +36,7 @@ bool may_raise_priority() {
 /// A thread that takes part until it is told to go.
 class Worker {
  public:
-  explicit Worker(BackgroundThreads& threads)
+  explicit Worker(YieldingThreads& threads)
       : thread_([this, &threads] {
           threads.begin();
           begun_.set_value();
@@ -57,14 +57,14 @@ class Worker {
   std::thread thread_;
 };
 
-class BackgroundThreadsTest : public testing::Test {
+class YieldingThreadsTest : public testing::Test {
  protected:
   /// Without the right to raise a priority nothing is lowered.
   const int lowered_ = may_raise_priority() ? SCHED_IDLE : SCHED_OTHER;
-  BackgroundThreads threads_;
+  YieldingThreads threads_;
 };
 
-TEST_F(BackgroundThreadsTest, AreIdleUntilSomebodyWaits) {
+TEST_F(YieldingThreadsTest, AreIdleUntilSomebodyWaits) {
   Worker first(threads_);
   Worker second(threads_);
   EXPECT_EQ(first.policy(), lowered_);
@@ -74,22 +74,22 @@ TEST_F(BackgroundThreadsTest, AreIdleUntilSomebodyWaits) {
   EXPECT_EQ(second.policy(), SCHED_OTHER);
 }
 
-TEST_F(BackgroundThreadsTest, WhoComesLaterHurriesToo) {
+TEST_F(YieldingThreadsTest, WhoComesLaterHurriesToo) {
   threads_.hurry();
   Worker late(threads_);
   EXPECT_EQ(late.policy(), SCHED_OTHER);
 }
 
-TEST_F(BackgroundThreadsTest, WhoHasLeftIsForgotten) {
+TEST_F(YieldingThreadsTest, WhoHasLeftIsForgotten) {
   { Worker gone(threads_); }
   threads_.hurry();
   Worker late(threads_);
   EXPECT_EQ(late.policy(), SCHED_OTHER);
 }
 
-TEST_F(BackgroundThreadsTest, TheCallerKeepsItsPriority) {
+TEST_F(YieldingThreadsTest, TheCallerKeepsItsPriority) {
   EXPECT_EQ(policy_of(pthread_self()), SCHED_OTHER);
 }
 
 }  // namespace
-}  // namespace gpuvm::background_threads_test
+}  // namespace gpuvm::yielding_threads_test

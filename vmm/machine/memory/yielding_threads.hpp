@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// BackgroundThreads: threads of a long work that run where the guest's CPUs leave processors idle,
+// YieldingThreads: threads of a long work that run where the guest's CPUs leave processors idle,
 // until somebody waits for the work. sched(7), SCHED_IDLE.
 #pragma once
 
@@ -12,13 +12,13 @@
 
 namespace gpuvm {
 
-class BackgroundThreads {
+class YieldingThreads {
  public:
   /// As long as nobody waits, threads have idle priority; but not where the kernel would not let
   /// them come back from it (no CAP_SYS_NICE, as in containers, and RLIMIT_NICE below 20).
-  BackgroundThreads();
-  BackgroundThreads(const BackgroundThreads&) = delete;
-  BackgroundThreads& operator=(const BackgroundThreads&) = delete;
+  YieldingThreads();
+  YieldingThreads(const YieldingThreads&) = delete;
+  YieldingThreads& operator=(const YieldingThreads&) = delete;
 
   /// The calling thread takes part in the work.
   void begin() GPUVM_EXCLUDES(mutex_);
