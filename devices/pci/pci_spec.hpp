@@ -213,6 +213,7 @@ constexpr std::uint32_t kDevice2AtomicComplete128 = 1 << 9;
 
 // Extended capability header, 7.6.3.
 constexpr std::uint16_t kExtendedCapabilities = 0x100;
+constexpr unsigned kExtendedNextShift = 20;
 
 // Resizable BAR capability, 7.8.6: entries of a Capability and a Control register each.
 constexpr std::uint16_t kResizableControl = 0x08;  ///< of the first entry

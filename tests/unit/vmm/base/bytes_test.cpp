@@ -45,6 +45,14 @@ TEST(Bytes, LoadAtIsBounded) {
   EXPECT_FALSE(load_at<std::uint32_t>({}, 0));
 }
 
+TEST(Bytes, LanesOfADword) {
+  EXPECT_EQ(byte_lanes(0, 4), 0xffffffffU);
+  EXPECT_EQ(byte_lanes(0, 1), 0xffU);
+  EXPECT_EQ(byte_lanes(3, 1), 0xff000000U);
+  EXPECT_EQ(byte_lanes(1, 2), 0x00ffff00U);
+  EXPECT_EQ(byte_lanes(2, 0), 0U);
+}
+
 TEST(Bytes, Append) {
   std::vector<std::byte> out;
   append_bytes(out, std::uint16_t{0x0201});
