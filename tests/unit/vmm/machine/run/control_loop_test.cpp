@@ -365,7 +365,7 @@ TEST_P(ControlSteps, InspectAnswersMeanwhile) {
 
 INSTANTIATE_TEST_SUITE_P(Each, ControlSteps,
                          testing::Values("build", "power_on", "reboot", "pause", "resume", "stop"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& each) { return std::string(each.param); });
 
 }  // namespace
 }  // namespace gpuvm::control_loop_test

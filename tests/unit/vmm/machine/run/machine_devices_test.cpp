@@ -150,7 +150,7 @@ TEST_F(MachineWithDevice, InspectAnswersDuringItsReset) {
     InspectNode node;
     machine.inspect(node);
     states.emplace_back(node.get("state"));
-    without_reset += node.to_json().find("\"reset\":") == std::string::npos ? 1 : 0;
+    without_reset += node.to_json().find("\"reset\":") == std::string::npos ? 1U : 0U;
   }
   EXPECT_TRUE(rebooted.get());
   EXPECT_GT(std::count(states.begin(), states.end(), "rebooting"), 1);
