@@ -32,12 +32,12 @@ struct StateChange {
 
 /// Devices of the guest have been reset. Texts are those of the reset's certificate.
 struct DevicesReset {
-  std::string reason;  ///< "start", "reboot", "stop", or what the guest asked for
-  std::string functions;
-  std::string method;
-  std::string verdict;
+  std::string reason = {};  ///< "start", "reboot", "stop", or what the guest asked for
+  std::string functions = {};
+  std::string method = {};
+  std::string verdict = {};
   std::uint64_t duration_ms = 0;
-  std::string text;
+  std::string text = {};
 };
 
 struct GuestEvent {
