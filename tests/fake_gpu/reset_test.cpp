@@ -13,7 +13,7 @@
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
 #include "tests/fixtures/run_reset.hpp"
 #include "vmm/base/bytes.hpp"
-#include "vmm/machine/devices/device_reset.hpp"
+#include "vmm/machine/devices/machine_reset.hpp"
 
 namespace gpuvm::fake_gpu::reset_test {
 namespace {
@@ -264,7 +264,7 @@ TEST(ResetBooks, TheMachinesResetsUseWhatOthersHaveLearnt) {
   auto devices = HostDevices::create(system, {function});
   ASSERT_TRUE(devices) << devices.error().to_string();
   std::vector<ResetMethod> methods;
-  DeviceReset reset(**devices, [&methods](ResetReason, const ResetCertificate& certificate) {
+  MachineReset reset(**devices, [&methods](ResetReason, const ResetCertificate& certificate) {
     methods.push_back(certificate.method);
   });
   ASSERT_TRUE(reset.run(ResetReason::kStart));

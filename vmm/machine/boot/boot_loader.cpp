@@ -112,8 +112,8 @@ std::vector<E820Entry> reserved_ranges(const PlacedAcpi& acpi, const GuestTables
   return ranges;
 }
 
-EfiBoot::Load efi_load(const Config& config, const GuestTables& tables, const PlacedAcpi& acpi,
-                       GuestAddress smbios) {
+HandoverBoot::Load efi_load(const Config& config, const GuestTables& tables, const PlacedAcpi& acpi,
+                            GuestAddress smbios) {
   return {.config = config,
           .rsdp = acpi.rsdp,
           .smbios3 = smbios,
@@ -166,7 +166,7 @@ Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory
 
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
                                  const GuestTables& tables, const LinuxImage* kernel,
-                                 EfiBoot* efi) {
+                                 HandoverBoot* efi) {
   const PlacedAcpi acpi = TRY(place_acpi_tables(config, memory, tables));
   const GuestAddress smbios = TRY(place_smbios(config, memory, tables.cpus));
   if (efi != nullptr) {
@@ -179,7 +179,7 @@ Result<std::vector<std::byte>> make_guest_tree(const Config& config, const Guest
                                                const GuestTables& tables) {
   const PlacedAcpi acpi = TRY(place_acpi_tables(config, memory, tables));
   const GuestAddress smbios = TRY(place_smbios(config, memory, tables.cpus));
-  return EfiBoot::make_tree(memory, efi_load(config, tables, acpi, smbios));
+  return HandoverBoot::make_tree(memory, efi_load(config, tables, acpi, smbios));
 }
 
 }  // namespace gpuvm

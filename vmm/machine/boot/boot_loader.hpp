@@ -15,7 +15,7 @@
 #include "firmware/smbios/smbios.hpp"
 #include "vmm/base/cpu_topology.hpp"
 #include "vmm/config/config.hpp"
-#include "vmm/machine/boot/efi_boot.hpp"
+#include "vmm/machine/boot/handover_boot.hpp"
 #include "vmm/machine/memory/layout.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -52,7 +52,8 @@ Result<LinuxImage> read_kernel(const BootConfig& boot);
 /// Writes tables and kernel into guest memory: `kernel` in mode "linux", what `efi` reads itself
 /// otherwise; the other one is null. No vCPU runs. Errors: kConfig for files.
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
-                                 const GuestTables& tables, const LinuxImage* kernel, EfiBoot* efi);
+                                 const GuestTables& tables, const LinuxImage* kernel,
+                                 HandoverBoot* efi);
 
 /// The device tree of a guest in EFI mode that does not run; `memory` is scratch. Errors: kConfig.
 Result<std::vector<std::byte>> make_guest_tree(const Config& config, const GuestMemory& memory,

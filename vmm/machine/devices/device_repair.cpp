@@ -11,7 +11,7 @@
 #include "vmm/base/event_fd.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/host/pci_device.hpp"
-#include "vmm/machine/devices/device_reset.hpp"
+#include "vmm/machine/devices/machine_reset.hpp"
 
 namespace gpuvm {
 namespace {
@@ -58,7 +58,7 @@ Status make_busy(PhysicalDevice& device, const EventFd& event) {
 
 /// A failure that the certificates tell of; any other, such as a mark that could not be written,
 /// says nothing of the devices.
-bool is_verdict(const DeviceReset& reset, const Status& failure) {
+bool is_verdict(const MachineReset& reset, const Status& failure) {
   return failure.error().kind() == ErrorKind::kUnsafeDevice && !reset.certificates().empty();
 }
 
@@ -112,7 +112,7 @@ Result<TrialCycle> Trial::run(unsigned number) {
   if (number > 1) {
     TRY(devices_.reopen());
   }
-  DeviceReset reset(devices_);
+  MachineReset reset(devices_);
   TRY(reset.plan());         // while they are well; later cycles compare with the first
   TRY(reset.mark_in_use());  // from here on a crash leaves them dirty
   TRY(prepare());
@@ -150,7 +150,7 @@ Result<std::vector<ResetCertificate>> repair_devices(const HostSystem& host,
                                                      const std::vector<Bdf>& functions,
                                                      const std::string& owner) {
   const auto devices = TRY(take_devices(host, functions, owner));
-  DeviceReset reset(*devices);
+  MachineReset reset(*devices);
   if (auto status = reset.run(ResetReason::kRepair); !status && !is_verdict(reset, status)) {
     return std::move(status).error();
   }

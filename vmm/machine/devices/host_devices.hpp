@@ -63,7 +63,7 @@ class HostDevices : public Inspectable {
   /// ours.
   PhysicalHost* peer_host() { return vfio_ ? vfio_->host.get() : nullptr; }
   DeviceClaims& claims() { return claims_; }
-  /// What all who reset the functions know of their resets; DeviceReset::plan() enters them.
+  /// What all who reset the functions know of their resets; MachineReset::plan() enters them.
   ResetBook& reset_book() { return reset_book_; }
   /// Closes the devices and opens them again: what device() and devices() returned is void; the
   /// book keeps what it knows of them. Errors: kInternal while a function is shown to a guest, and

@@ -2,7 +2,7 @@
 #include "vmm/machine/devices/owned_function.hpp"
 
 #include "devices/passthrough/passthrough_function.hpp"
-#include "vmm/machine/devices/function_reset.hpp"
+#include "vmm/machine/devices/guest_function_reset.hpp"
 
 namespace gpuvm {
 
@@ -10,7 +10,7 @@ OwnedFunction::OwnedFunction(HostFunction host) : host_(std::move(host)) {}
 
 OwnedFunction::~OwnedFunction() = default;
 
-void OwnedFunction::show(std::unique_ptr<FunctionReset> reset,
+void OwnedFunction::show(std::unique_ptr<GuestFunctionReset> reset,
                          std::unique_ptr<PassthroughFunction> guest) {
   reset_ = std::move(reset);
   guest_ = std::move(guest);

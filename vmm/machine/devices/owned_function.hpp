@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // OwnedFunction: one function that a guest owns, from the claim to its return. Its steps, each by
 // who can do it: claimed (DeviceClaims), bound and opened (HostDevices), reset and verified
-// (DeviceReset), planned, placed and announced to the guest (PciComplex); and back in the reverse
+// (MachineReset), planned, placed and announced to the guest (PciComplex); and back in the reverse
 // order. A start takes all functions through each step, one that comes or goes while the guest runs
 // would be taken through them alone. Missing: the latter.
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace gpuvm {
 
-class FunctionReset;
+class GuestFunctionReset;
 class PassthroughFunction;
 
 /// Stays where it is in memory while the guest owns the function. Control thread only, but for what
@@ -41,9 +41,9 @@ class OwnedFunction {
   /// Of a shown function.
   PassthroughFunction& guest() const { return *guest_; }
   /// What follows when the guest resets it; of a shown function.
-  FunctionReset& reset() const { return *reset_; }
+  GuestFunctionReset& reset() const { return *reset_; }
   /// `guest` may refer to `reset` and to device(), which must be open.
-  void show(std::unique_ptr<FunctionReset> reset, std::unique_ptr<PassthroughFunction> guest);
+  void show(std::unique_ptr<GuestFunctionReset> reset, std::unique_ptr<PassthroughFunction> guest);
   /// Takes the function out of the guest; does nothing to one that is not shown. vCPUs are stopped.
   void hide();
 
@@ -52,7 +52,7 @@ class OwnedFunction {
 
   HostFunction host_;
   PhysicalDevice* device_ = nullptr;  ///< set by HostDevices::open() and close() alone
-  std::unique_ptr<FunctionReset> reset_;
+  std::unique_ptr<GuestFunctionReset> reset_;
   std::unique_ptr<PassthroughFunction> guest_;  ///< first to go: refers to reset_ and device_
 };
 

@@ -140,7 +140,7 @@ Status PciComplex::add_functions(Port& port) {
 
 Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& facts,
                                  const RootPortConfig& port, bool multi_function) {
-  auto reset = TRY(FunctionReset::create(options_.devices, function, options_.on_guest_reset));
+  auto reset = TRY(GuestFunctionReset::create(options_.devices, function, options_.on_guest_reset));
   auto guest = TRY(PassthroughFunction::create(
       {.device = function.device(),
        .name = function.name(),
@@ -173,13 +173,13 @@ Status PciComplex::add_reset(Port& port) {
     return {};
   }
   ResetBook& book = options_.devices.reset_book();
-  port.reset =
-      std::make_unique<PortReset>(PortReset::Options{.name = std::string(port.bridge->name()),
-                                                     .book = book,
-                                                     .plan = TRY(book.plan(devices)),
-                                                     .functions = std::move(functions),
-                                                     .clock = ResetClock::real(),
-                                                     .on_reset = options_.on_guest_reset});
+  port.reset = std::make_unique<GuestBusReset>(
+      GuestBusReset::Options{.name = std::string(port.bridge->name()),
+                             .book = book,
+                             .plan = TRY(book.plan(devices)),
+                             .functions = std::move(functions),
+                             .clock = ResetClock::real(),
+                             .on_reset = options_.on_guest_reset});
   return port.bridge->set_listener(port.reset.get());
 }
 

@@ -24,9 +24,9 @@
 #include "firmware/fdt/machine_tree.hpp"
 #include "vmm/base/mutex.hpp"
 #include "vmm/bus/guest_bus.hpp"
-#include "vmm/machine/devices/function_reset.hpp"
+#include "vmm/machine/devices/guest_bus_reset.hpp"
+#include "vmm/machine/devices/guest_function_reset.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
-#include "vmm/machine/devices/port_reset.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/acpi_roms.hpp"
 #include "vmm/machine/pci/disks.hpp"
@@ -112,9 +112,9 @@ class PciComplex : public Inspectable {
   };
   struct Port {
     PlannedPort plan;
-    Shown functions;                   ///< in slot order
-    std::unique_ptr<PortReset> reset;  ///< refers to functions; absent behind an empty port
-    std::unique_ptr<RootPort> bridge;  ///< refers to functions and reset
+    Shown functions;                       ///< in slot order
+    std::unique_ptr<GuestBusReset> reset;  ///< refers to functions; absent behind an empty port
+    std::unique_ptr<RootPort> bridge;      ///< refers to functions and reset
   };
   PciComplex(const Options& options, const std::vector<PlannedPort>& ports);
   Status add_root_bus_devices();

@@ -17,11 +17,11 @@
 #include "vmm/control/guest_events.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
-#include "vmm/machine/boot/efi_boot.hpp"
+#include "vmm/machine/boot/handover_boot.hpp"
 #include "vmm/machine/boot/platform.hpp"
 #include "vmm/machine/boot/uefi_boot.hpp"
-#include "vmm/machine/devices/device_reset.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/machine/devices/machine_reset.hpp"
 #include "vmm/machine/memory/memory_preparation.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/pci_complex.hpp"
@@ -110,7 +110,7 @@ class Machine : public GuestMachine {
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;
-  std::unique_ptr<DeviceReset> reset_;
+  std::unique_ptr<MachineReset> reset_;
   std::optional<LinuxImage> kernel_;                ///< read, not yet in guest memory
   std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices
   std::unique_ptr<GuestVm> vm_;
@@ -118,7 +118,7 @@ class Machine : public GuestMachine {
   MmioBus mmio_{"MMIO"};
   std::unique_ptr<Platform> platform_;
   std::unique_ptr<VariableFile> efi_variables_;  ///< until efi_ has it
-  std::unique_ptr<EfiBoot> efi_;                 ///< null unless the boot mode is EFI handover
+  std::unique_ptr<HandoverBoot> efi_;            ///< null unless the boot mode is EFI handover
   std::unique_ptr<UefiBoot> uefi_;               ///< null unless the boot mode is UEFI
   std::unique_ptr<PciComplex> pci_;
   std::unique_ptr<VcpuThreads> threads_;

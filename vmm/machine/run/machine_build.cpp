@@ -109,7 +109,7 @@ Status Machine::take_devices() {
                              "the guest " + config.name, sockets_of(pointers_to(functions))));
   TRY(require_host(options_.host, needs_of(config, functions)));
   devices_ = TRY(HostDevices::create(options_.host, std::move(functions), std::move(claims)));
-  reset_ = std::make_unique<DeviceReset>(
+  reset_ = std::make_unique<MachineReset>(
       *devices_, [this](ResetReason reason, const ResetCertificate& certificate) {
         options_.events.reset(reset_event(to_string(reason), certificate));
       });
@@ -172,9 +172,10 @@ Status Machine::add_devices() {
                                    ports_));
   show(Part::kPlatform, platform_.get());
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
-    efi_ = std::make_unique<EfiBoot>(options_.config, *memory_, options_.on_failure,
-                                     std::move(efi_variables_));
-    TRY(ports_.add({*PortRange::create(EfiBoot::kPort, EfiBoot::kPortCount), efi_.get()}));
+    efi_ = std::make_unique<HandoverBoot>(options_.config, *memory_, options_.on_failure,
+                                          std::move(efi_variables_));
+    TRY(ports_.add(
+        {*PortRange::create(HandoverBoot::kPort, HandoverBoot::kPortCount), efi_.get()}));
     show(Part::kEfi, efi_.get());
   }
   pci_ = TRY(PciComplex::create(pci_options()));

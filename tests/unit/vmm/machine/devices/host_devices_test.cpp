@@ -8,7 +8,7 @@
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/vmm/machine/devices/fake_devices.hpp"
 #include "vmm/base/units.hpp"
-#include "vmm/machine/devices/device_reset.hpp"
+#include "vmm/machine/devices/machine_reset.hpp"
 
 namespace gpuvm::host_devices_test {
 namespace {
@@ -137,7 +137,7 @@ TEST_F(HostDevicesTest, HowTheyLookedIsKnownOverAnOpening) {
     PhysicalDevice* const device = (*devices)->devices()[1];
     return (*devices)->reset_book().plan({&device, 1}).value().sets()[0].functions[0].before;
   };
-  ASSERT_TRUE(DeviceReset(**devices).plan());
+  ASSERT_TRUE(MachineReset(**devices).plan());
   const FunctionState well = before();
   ASSERT_TRUE((*devices)->reopen());
   EXPECT_EQ(before(), well);

@@ -10,7 +10,7 @@
 #include "tests/unit/vmm/bus/fake_guest_bus.hpp"
 #include "tests/unit/vmm/machine/devices/fake_devices.hpp"
 #include "vmm/base/units.hpp"
-#include "vmm/machine/devices/device_reset.hpp"
+#include "vmm/machine/devices/machine_reset.hpp"
 #include "vmm/machine/memory/layout.hpp"
 
 namespace gpuvm::pci_complex_test {
@@ -60,7 +60,7 @@ class PciComplexTest : public testing::Test {
   }
   Status try_create() {
     devices_ = TRY(fakes_.create());
-    TRY(DeviceReset(*devices_).plan());
+    TRY(MachineReset(*devices_).plan());
     numa_.emplace(TRY(NumaPlan::create(fakes_.host, {}, devices_->host_functions(), memory_)));
     pci_ = TRY(PciComplex::create({.devices = *devices_,
                                    .numa = *numa_,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/devices/port_reset.hpp"
+#include "vmm/machine/devices/guest_bus_reset.hpp"
 
 namespace gpuvm {
 
 // Two vCPUs that reset at once take turns: all wait in bus_reset_begin() of the first function, in
 // the same order, until the one before has ended its reset of it.
-void PortReset::secondary_bus_reset() {
+void GuestBusReset::secondary_bus_reset() {
   for (auto* function : options_.functions) {
     function->bus_reset_begin();
   }
@@ -17,7 +17,8 @@ void PortReset::secondary_bus_reset() {
   report(certificates, outcome);
 }
 
-void PortReset::report(const std::vector<ResetCertificate>& certificates, const Status& outcome) {
+void GuestBusReset::report(const std::vector<ResetCertificate>& certificates,
+                           const Status& outcome) {
   resets_.fetch_add(1, std::memory_order_relaxed);
   failures_.fetch_add(outcome ? 0 : 1, std::memory_order_relaxed);
   for (const auto& certificate : certificates) {
@@ -43,7 +44,7 @@ void PortReset::report(const std::vector<ResetCertificate>& certificates, const 
   log::info("{}: The guest reset the bus: {}", options_.name, text);
 }
 
-void PortReset::inspect(InspectNode& node) const {
+void GuestBusReset::inspect(InspectNode& node) const {
   node.field("resets", resets_.load(std::memory_order_relaxed));
   node.field("failures", failures_.load(std::memory_order_relaxed));
   options_.book.current(options_.plan).inspect(node.child("plan"));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// PortReset: a guest resets the bus behind one of its root ports (PCI Express Base 6.0, 7.5.1.3.13
-// Secondary Bus Reset, 7.5.3.7 Link Disable; 6.6.1 conventional reset). The devices there are
-// really reset, by a hot reset where that covers exactly the functions behind the port, else one by
-// one.
+// GuestBusReset: a guest resets the bus behind one of its root ports (PCI Express
+// Base 6.0, 7.5.1.3.13 Secondary Bus Reset, 7.5.3.7 Link Disable; 6.6.1 conventional reset). The
+// devices there are really reset, by a hot reset where that covers exactly the functions behind the
+// port, else one by one.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace gpuvm {
 
-class PortReset : public SecondaryBusListener, public Inspectable {
+class GuestBusReset : public SecondaryBusListener, public Inspectable {
  public:
   struct Options {
     std::string name;  ///< of the port, for messages
@@ -32,7 +32,7 @@ class PortReset : public SecondaryBusListener, public Inspectable {
     std::function<void(std::string_view reason, const ResetCertificate&)> on_reset;
   };
   /// All that the options refer to must outlive this.
-  explicit PortReset(Options options) : options_(std::move(options)) {}
+  explicit GuestBusReset(Options options) : options_(std::move(options)) {}
 
   /// Returns when the devices are back, which takes 0.1 s to minutes; the writing vCPU waits, the
   /// others find the functions gone meanwhile. A device that does not come back stays gone until

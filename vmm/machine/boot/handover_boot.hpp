@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// EfiBoot: boot.mode = "efi-handover": the guest's own small EFI firmware (firmware/efi), the
+// HandoverBoot: boot.mode = "efi-handover": the guest's own small EFI firmware (firmware/efi), the
 // kernel beside it, the device tree that describes the machine to it, and the port by which it
 // talks to the monitor (firmware/efi/monitor_port.hpp).
 #pragma once
@@ -26,7 +26,7 @@
 
 namespace gpuvm {
 
-class EfiBoot : public IoHandler, public Inspectable {
+class HandoverBoot : public IoHandler, public Inspectable {
  public:
   static constexpr IoPort kPort{0x620};
   static constexpr std::uint64_t kPortCount = 1;
@@ -43,8 +43,8 @@ class EfiBoot : public IoHandler, public Inspectable {
 
   /// `config` and `memory` must outlive this. `on_failure`: from a vCPU thread, the kernel does not
   /// start: kConfig where it is the kernel's fault, kInternal where it is the firmware's.
-  EfiBoot(const Config& config, const GuestMemory& memory, std::function<void(Error)> on_failure,
-          std::unique_ptr<VariableFile> variables);
+  HandoverBoot(const Config& config, const GuestMemory& memory,
+               std::function<void(Error)> on_failure, std::unique_ptr<VariableFile> variables);
 
   /// Puts firmware, kernel, initrd, ROMs and tree into memory. vCPUs are stopped. Errors: kConfig
   /// naming the file, what is wrong with it and the cure.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/boot/efi_boot.hpp"
+#include "vmm/machine/boot/handover_boot.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,30 +12,30 @@
 #include "tests/unit/firmware/efi/kernel_bytes.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::efi_boot_test {
+namespace gpuvm::handover_boot_test {
 namespace {
 
 using testing::HasSubstr;
 
-class EfiBootTest : public testing::Test {
+class HandoverBootTest : public testing::Test {
  protected:
-  EfiBootTest() {
+  HandoverBootTest() {
     char name[] = "/tmp/gpuvm-efi-boot-XXXXXX";
     directory_ = ::mkdtemp(name);
     config_.boot.kernel = directory_ + "/kernel";
     kernel_.write_to(config_.boot.kernel);
-    boot_ = std::make_unique<EfiBoot>(
+    boot_ = std::make_unique<HandoverBoot>(
         config_, memory_, [this](const Error& error) { failures_.push_back(error); },
         VariableFile::open("").value());
   }
-  ~EfiBootTest() override { std::filesystem::remove_all(directory_); }
+  ~HandoverBootTest() override { std::filesystem::remove_all(directory_); }
 
   static GuestMemory make_memory() {
     GuestMemoryOptions options;
     options.size = 64_MiB;
     return GuestMemory::create(options).value();
   }
-  EfiBoot::Load what() const {
+  HandoverBoot::Load what() const {
     return {.config = config_,
             .rsdp = GuestAddress(0xe0000),
             .smbios3 = GuestAddress(0xf0000),
@@ -70,23 +70,23 @@ class EfiBootTest : public testing::Test {
   KernelBytes kernel_;
   GuestMemory memory_ = make_memory();
   std::vector<Error> failures_;
-  std::unique_ptr<EfiBoot> boot_;
+  std::unique_ptr<HandoverBoot> boot_;
 };
 
-TEST_F(EfiBootTest, AKernelThatGivesUpIsAnErrorOfTheConfiguration) {
+TEST_F(HandoverBootTest, AKernelThatGivesUpIsAnErrorOfTheConfiguration) {
   report(efi::MonitorCommand::kKernelFailed, "its EFI stub gave up with status 0x1");
   EXPECT_EQ(failures_[0].kind(), ErrorKind::kConfig);
   EXPECT_THAT(failures_[0].to_string(), HasSubstr(config_.boot.kernel));
   EXPECT_THAT(failures_[0].to_string(), HasSubstr("its EFI stub gave up with status 0x1"));
 }
 
-TEST_F(EfiBootTest, AFirmwareThatCannotGoOnIsAFaultOfOurs) {
+TEST_F(HandoverBootTest, AFirmwareThatCannotGoOnIsAFaultOfOurs) {
   report(efi::MonitorCommand::kFirmwareFailed, "no memory for page tables");
   EXPECT_EQ(failures_[0].kind(), ErrorKind::kInternal);
   EXPECT_THAT(failures_[0].to_string(), HasSubstr("no memory for page tables"));
 }
 
-TEST_F(EfiBootTest, AHostileReasonIsCutAndCleaned) {
+TEST_F(HandoverBootTest, AHostileReasonIsCutAndCleaned) {
   report(efi::MonitorCommand::kKernelFailed, "\x1b[2J\n" + std::string(10'000, 'A'));
   const std::string text = failures_[0].to_string();
   EXPECT_LT(text.size(), 500U);
@@ -94,7 +94,7 @@ TEST_F(EfiBootTest, AHostileReasonIsCutAndCleaned) {
   EXPECT_EQ(text.find('\n'), std::string::npos);
 }
 
-TEST_F(EfiBootTest, AReportThatWasNotFinishedIsForgottenWithTheGuestsLife) {
+TEST_F(HandoverBootTest, AReportThatWasNotFinishedIsForgottenWithTheGuestsLife) {
   send(efi::MonitorCommand::kKernelFailed);
   send('x');
   ASSERT_TRUE(boot_->load(what()));
@@ -103,7 +103,7 @@ TEST_F(EfiBootTest, AReportThatWasNotFinishedIsForgottenWithTheGuestsLife) {
 }
 
 // The answer is to the last command of this life.
-TEST_F(EfiBootTest, AFailedSaveIsForgottenWithTheGuestsLife) {
+TEST_F(HandoverBootTest, AFailedSaveIsForgottenWithTheGuestsLife) {
   const auto answer = [this] {
     std::byte byte{};
     EXPECT_EQ(boot_->read(0, {&byte, 1}), IoStatus::kOk);
@@ -116,11 +116,11 @@ TEST_F(EfiBootTest, AFailedSaveIsForgottenWithTheGuestsLife) {
   EXPECT_EQ(answer(), efi::MonitorAnswer::kDone);
 }
 
-TEST_F(EfiBootTest, UnknownCommandsAreNone) {
+TEST_F(HandoverBootTest, UnknownCommandsAreNone) {
   EXPECT_EQ(send('\x7f'), IoStatus::kInvalidRegister);
 }
 
-TEST_F(EfiBootTest, StartsInTheFirmwareWithTheTree) {
+TEST_F(HandoverBootTest, StartsInTheFirmwareWithTheTree) {
   const auto state = boot_->load(what());
   ASSERT_TRUE(state) << state.error().to_string();
   std::array<std::byte, 4> magic{};
@@ -129,28 +129,28 @@ TEST_F(EfiBootTest, StartsInTheFirmwareWithTheTree) {
             (std::array{std::byte{0xd0}, std::byte{0x0d}, std::byte{0xfe}, std::byte{0xed}}));
 }
 
-TEST_F(EfiBootTest, MemoryTooSmallForTheKernelIsSaidWithTheCure) {
+TEST_F(HandoverBootTest, MemoryTooSmallForTheKernelIsSaidWithTheCure) {
   kernel_.put<std::uint32_t>(0x260, 60 << 20);
   EXPECT_THAT(load_error(),
               HasSubstr("do not fit into the guest's 64 MiB of memory; give it at least"));
 }
 
-TEST_F(EfiBootTest, MemoryTooSmallForTheInitrdIsSaidWithTheCure) {
+TEST_F(HandoverBootTest, MemoryTooSmallForTheInitrdIsSaidWithTheCure) {
   config_.boot.initrd = directory_ + "/initrd";
   std::ofstream(*config_.boot.initrd) << "x";
   std::filesystem::resize_file(*config_.boot.initrd, 50 << 20);
   EXPECT_THAT(load_error(), HasSubstr("its initrd (50 MiB) do not fit into the guest's 64 MiB"));
 }
 
-TEST_F(EfiBootTest, AnAbsurdInitSizeIsRefused) {
+TEST_F(HandoverBootTest, AnAbsurdInitSizeIsRefused) {
   kernel_.put<std::uint32_t>(0x260, 0xfffff000);
   EXPECT_THAT(load_error(), HasSubstr("init_size"));
 }
 
-TEST_F(EfiBootTest, ACommandLineThatIsTooLongIsRefused) {
+TEST_F(HandoverBootTest, ACommandLineThatIsTooLongIsRefused) {
   config_.boot.cmdline = std::string(2048, 'a');
   EXPECT_THAT(load_error(), HasSubstr("takes at most 2047; shorten it"));
 }
 
 }  // namespace
-}  // namespace gpuvm::efi_boot_test
+}  // namespace gpuvm::handover_boot_test

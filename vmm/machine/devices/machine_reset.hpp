@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// DeviceReset: when the machine's host devices are reset, what came of it, and what is noted of it
+// MachineReset: when the machine's host devices are reset, what came of it, and what is noted of it
 // where a crash does not reach: from the first reset on a function counts as dirty, until a
 // verified one at the stop. The plan is made once, while the devices are well; every later reset
 // uses it, in the order that the reset book (reset_book.hpp) has learnt.
@@ -25,11 +25,11 @@ enum class ResetReason {
 std::string_view to_string(ResetReason reason);
 
 /// One thread at a time, but for what says otherwise.
-class DeviceReset : public Inspectable {
+class MachineReset : public Inspectable {
  public:
   using OnReset = std::function<void(ResetReason, const ResetCertificate&)>;
   /// `devices` must outlive this; `on_reset` is told of every set's reset, those that failed too.
-  explicit DeviceReset(HostDevices& devices, OnReset on_reset = {})
+  explicit MachineReset(HostDevices& devices, OnReset on_reset = {})
       : devices_(devices), on_reset_(std::move(on_reset)) {}
 
   /// Enters the devices into the reset book and makes the plan, while they are well; run() does it

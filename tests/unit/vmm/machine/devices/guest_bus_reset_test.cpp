@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// PortReset: what a guest does to a root port (PCI Express Base 6.0, 7.5.1.3.13 Secondary Bus
+// GuestBusReset: what a guest does to a root port (PCI Express Base 6.0, 7.5.1.3.13 Secondary Bus
 // Reset, 7.5.3.7 Link Disable) and what becomes of two functions behind it, over fakes.
-#include "vmm/machine/devices/port_reset.hpp"
+#include "vmm/machine/devices/guest_bus_reset.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,12 +12,12 @@
 #include "tests/unit/devices/physical/reset/fake_reset_device.hpp"
 #include "vmm/base/units.hpp"
 
-namespace gpuvm::port_reset_test {
+namespace gpuvm::guest_bus_reset_test {
 namespace {
 
-class PortResetTest : public test::FunctionTest {
+class GuestBusResetTest : public test::FunctionTest {
  protected:
-  PortResetTest() {
+  GuestBusResetTest() {
     for (auto* device : {&first_, &second_}) {
       device->add_bar(0, 0x2000);
       device->set_irq(IrqType::kIntx, 1);
@@ -47,7 +47,7 @@ class PortResetTest : public test::FunctionTest {
     }
     auto plan = book_.plan(devices);
     ASSERT_TRUE(plan);
-    reset_ = std::make_unique<PortReset>(PortReset::Options{
+    reset_ = std::make_unique<GuestBusReset>(GuestBusReset::Options{
         .name = "port-0",
         .book = book_,
         .plan = *plan,
@@ -75,11 +75,11 @@ class PortResetTest : public test::FunctionTest {
   test::FakePhysicalDevice first_{test::upd720200_config(), "0000:02:00.0"};
   test::FakePhysicalDevice second_{test::upd720200_config(), "0000:02:00.1"};
   std::vector<std::unique_ptr<PassthroughFunction>> functions_;
-  std::unique_ptr<PortReset> reset_;
+  std::unique_ptr<GuestBusReset> reset_;
   std::unique_ptr<RootPort> port_;
 };
 
-TEST_F(PortResetTest, RisingEdgeIsOneHotResetWithNothingInReach) {
+TEST_F(GuestBusResetTest, RisingEdgeIsOneHotResetWithNothingInReach) {
   build();
   bool checked = false;
   host_.on_hot_reset = [&]() -> Status {
@@ -109,7 +109,7 @@ TEST_F(PortResetTest, RisingEdgeIsOneHotResetWithNothingInReach) {
   EXPECT_TRUE(slots_.has(0xe0080000));
 }
 
-TEST_F(PortResetTest, DisabledLinkResetsJustTheSame) {
+TEST_F(GuestBusResetTest, DisabledLinkResetsJustTheSame) {
   build();
   const auto link_control =
       static_cast<std::uint16_t>(RootPort::kExpressOffset + pci::kExpressLinkControl);
@@ -120,7 +120,7 @@ TEST_F(PortResetTest, DisabledLinkResetsJustTheSame) {
 }
 
 // The host's slot holds a third function, behind another port of the guest or not the guest's.
-TEST_F(PortResetTest, HotResetThatReachesPastThePortIsNotDone) {
+TEST_F(GuestBusResetTest, HotResetThatReachesPastThePortIsNotDone) {
   host_.sets[0].push_back(member("0000:02:00.2"));
   build();
   bridge_control(true);
@@ -130,7 +130,7 @@ TEST_F(PortResetTest, HotResetThatReachesPastThePortIsNotDone) {
 }
 
 // Lines of the log are limited, certificates are not.
-TEST_F(PortResetTest, EachIsToldHoweverManyResetsThereWere) {
+TEST_F(GuestBusResetTest, EachIsToldHoweverManyResetsThereWere) {
   build();
   for (int i = 0; i < 50; ++i) {
     bridge_control(true);
@@ -146,7 +146,7 @@ TEST_F(PortResetTest, EachIsToldHoweverManyResetsThereWere) {
   EXPECT_EQ(told_.back(), ResetVerdict::kFailed);
 }
 
-TEST_F(PortResetTest, DeviceThatDoesNotComeBackIsGoneUntilTheNextReset) {
+TEST_F(GuestBusResetTest, DeviceThatDoesNotComeBackIsGoneUntilTheNextReset) {
   build();
   host_.on_hot_reset = [&]() -> Status {
     second_.set_gone(true);
@@ -168,7 +168,7 @@ TEST_F(PortResetTest, DeviceThatDoesNotComeBackIsGoneUntilTheNextReset) {
 }
 
 // A rung that does not help may take a minute to say so: it is not tried first again.
-TEST_F(PortResetTest, WhatDidNotHelpIsNotTriedFirstAgain) {
+TEST_F(GuestBusResetTest, WhatDidNotHelpIsNotTriedFirstAgain) {
   build();
   const std::vector<std::byte> well = second_.config();
   host_.on_hot_reset = [&]() -> Status {
@@ -191,4 +191,4 @@ TEST_F(PortResetTest, WhatDidNotHelpIsNotTriedFirstAgain) {
 }
 
 }  // namespace
-}  // namespace gpuvm::port_reset_test
+}  // namespace gpuvm::guest_bus_reset_test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/boot/efi_boot.hpp"
+#include "vmm/machine/boot/handover_boot.hpp"
 
 #include <sys/random.h>
 
@@ -68,14 +68,15 @@ TreePorts tree_ports() {
   ports.reset_value = kResetValue;
   ports.pm1_control = static_cast<std::uint16_t>(kAcpiPmBase.value() + kPm1ControlOffset);
   ports.soft_off_value = kS5SleepType << kPm1SleepTypeShift | kPm1SleepEnable;
-  ports.monitor = static_cast<std::uint16_t>(EfiBoot::kPort.value());
+  ports.monitor = static_cast<std::uint16_t>(HandoverBoot::kPort.value());
   return ports;
 }
 
 /// One load in progress: what is placed goes to the tree.
 class Loader {
  public:
-  Loader(const GuestMemory& memory, const EfiBoot::Load& what) : memory_(memory), what_(what) {}
+  Loader(const GuestMemory& memory, const HandoverBoot::Load& what)
+      : memory_(memory), what_(what) {}
 
   Status load_firmware();
   Status load_kernel();
@@ -93,7 +94,7 @@ class Loader {
   Status check_room(const EfiKernel& kernel, std::uint64_t initrd) const;
 
   const GuestMemory& memory_;
-  const EfiBoot::Load& what_;
+  const HandoverBoot::Load& what_;
   const efi::ImageHeader firmware_ = efi::embedded_image_header();
   std::vector<GuestRange> taken_;
   MachineTree tree_;
@@ -285,14 +286,15 @@ Result<std::vector<std::byte>> load_parts(Loader& loader, std::span<const std::b
 
 }  // namespace
 
-EfiBoot::EfiBoot(const Config& config, const GuestMemory& memory,
-                 std::function<void(Error)> on_failure, std::unique_ptr<VariableFile> variables)
+HandoverBoot::HandoverBoot(const Config& config, const GuestMemory& memory,
+                           std::function<void(Error)> on_failure,
+                           std::unique_ptr<VariableFile> variables)
     : config_(config),
       memory_(memory),
       on_failure_(std::move(on_failure)),
       variables_(std::move(variables)) {}
 
-Result<CpuEntryState> EfiBoot::load(const Load& what) {
+Result<CpuEntryState> HandoverBoot::load(const Load& what) {
   Loader loader(memory_, what);
   const auto tree = TRY(load_parts(loader, variables_->block()));
   const MutexLock lock(mutex_);
@@ -302,19 +304,20 @@ Result<CpuEntryState> EfiBoot::load(const Load& what) {
   return loader.enter_with(tree);
 }
 
-Result<std::vector<std::byte>> EfiBoot::make_tree(const GuestMemory& memory, const Load& what) {
+Result<std::vector<std::byte>> HandoverBoot::make_tree(const GuestMemory& memory,
+                                                       const Load& what) {
   Loader loader(memory, what);
   const auto variables = TRY(VariableFile::open(""));
   return load_parts(loader, variables->block());
 }
 
-IoStatus EfiBoot::read(std::uint64_t, std::span<std::byte> out) {
+IoStatus HandoverBoot::read(std::uint64_t, std::span<std::byte> out) {
   const auto answer = failed_.load() ? efi::MonitorAnswer::kFailed : efi::MonitorAnswer::kDone;
   std::fill(out.begin(), out.end(), static_cast<std::byte>(answer));
   return IoStatus::kOk;
 }
 
-IoStatus EfiBoot::write(std::uint64_t, std::span<const std::byte> in) {
+IoStatus HandoverBoot::write(std::uint64_t, std::span<const std::byte> in) {
   if (take_report_byte(in[0])) {
     return IoStatus::kOk;
   }
@@ -326,7 +329,7 @@ IoStatus EfiBoot::write(std::uint64_t, std::span<const std::byte> in) {
 }
 
 /// False for what is no part of a report. The text is the guest's: bounded, and printable.
-bool EfiBoot::take_report_byte(std::byte value) {
+bool HandoverBoot::take_report_byte(std::byte value) {
   const MutexLock lock(mutex_);
   if (!report_) {
     const auto command = static_cast<efi::MonitorCommand>(value);
@@ -355,7 +358,7 @@ bool EfiBoot::take_report_byte(std::byte value) {
   return true;
 }
 
-bool EfiBoot::save_variables() {
+bool HandoverBoot::save_variables() {
   const auto block = memory_.slice(GuestAddress(efi::embedded_image_header().variables),
                                    efi::VariableStore::kBlockSize);
   const auto saved = block ? variables_->save(*block) : Status();
@@ -369,7 +372,7 @@ bool EfiBoot::save_variables() {
   return block.has_value();
 }
 
-void EfiBoot::inspect(InspectNode& node) const {
+void HandoverBoot::inspect(InspectNode& node) const {
   const auto header = efi::embedded_image_header();
   node.hex("firmware_base", header.base);
   node.field("firmware_size", header.memory_end - header.base);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FunctionReset: what follows when a guest resets one of its functions by the function's own
+// GuestFunctionReset: what follows when a guest resets one of its functions by the function's own
 // registers, an FLR or the way from D3hot to D0: the function is checked, a certificate is written,
 // and one that is not well stays away from the guest. Missing: a change of power state of a
 // function that keeps its state (No_Soft_Reset) is no reset, and is not looked at.
@@ -19,7 +19,7 @@
 
 namespace gpuvm {
 
-class FunctionReset : public Inspectable {
+class GuestFunctionReset : public Inspectable {
  public:
   using OnReset = std::function<void(std::string_view reason, const ResetCertificate&)>;
   struct Options {
@@ -32,11 +32,11 @@ class FunctionReset : public Inspectable {
     OnReset on_reset;
   };
   /// All that the options refer to must outlive this. The plan has one set of one function.
-  explicit FunctionReset(Options options) : options_(std::move(options)) {}
+  explicit GuestFunctionReset(Options options) : options_(std::move(options)) {}
   /// For one of a guest's functions that is in the book. Errors: as ResetBook::plan().
-  static Result<std::unique_ptr<FunctionReset>> create(HostDevices& devices,
-                                                       const OwnedFunction& owned,
-                                                       OnReset on_reset);
+  static Result<std::unique_ptr<GuestFunctionReset>> create(HostDevices& devices,
+                                                            const OwnedFunction& owned,
+                                                            OnReset on_reset);
 
   /// FLR must not be offered to the guest: the policy knows that it loses the device, or the
   /// configuration forbids every reset.

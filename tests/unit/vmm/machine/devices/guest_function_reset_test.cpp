@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/devices/function_reset.hpp"
+#include "vmm/machine/devices/guest_function_reset.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/unit/devices/physical/reset/fake_reset_device.hpp"
 
-namespace gpuvm::function_reset_test {
+namespace gpuvm::guest_function_reset_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -15,22 +15,23 @@ using testing::ElementsAre;
 const GuestReset kFunctionLevel{GuestReset::Kind::kFunctionLevel};
 const GuestReset kPowerUp{GuestReset::Kind::kPowerUp};
 
-class FunctionResetTest : public testing::Test {
+class GuestFunctionResetTest : public testing::Test {
  protected:
-  FunctionReset make(const FunctionResetOptions& options = {}) {
+  GuestFunctionReset make(const FunctionResetOptions& options = {}) {
     PhysicalDevice* const device = &gpu_;
     book_.remove(gpu_.name());
     EXPECT_TRUE(book_.add(gpu_, options));
     auto plan = book_.plan({&device, 1});
     EXPECT_TRUE(plan);
-    return FunctionReset({.name = "gpu0",
-                          .book = book_,
-                          .plan = *plan,
-                          .clock = time_.clock(),
-                          .on_reset = [this](std::string_view reason, const auto& certificate) {
-                            told_.push_back(std::string(reason) + ": " +
-                                            std::string(to_string(certificate.verdict)));
-                          }});
+    return GuestFunctionReset(
+        {.name = "gpu0",
+         .book = book_,
+         .plan = *plan,
+         .clock = time_.clock(),
+         .on_reset = [this](std::string_view reason, const auto& certificate) {
+           told_.push_back(std::string(reason) + ": " +
+                           std::string(to_string(certificate.verdict)));
+         }});
   }
   void set_ids(std::uint16_t vendor, std::uint16_t device) {
     gpu_.set16(0, vendor);
@@ -45,8 +46,8 @@ class FunctionResetTest : public testing::Test {
   std::vector<std::string> told_;
 };
 
-TEST_F(FunctionResetTest, EachResetIsToldWithItsVerdict) {
-  FunctionReset reset = make();
+TEST_F(GuestFunctionResetTest, EachResetIsToldWithItsVerdict) {
+  GuestFunctionReset reset = make();
   EXPECT_TRUE(reset.after(kFunctionLevel, milliseconds(1)));
   EXPECT_TRUE(reset.after(kPowerUp, milliseconds(1)));
   gpu_.is_gone = true;
@@ -60,8 +61,8 @@ TEST_F(FunctionResetTest, EachResetIsToldWithItsVerdict) {
 }
 
 // Lines of the log are limited, certificates are not.
-TEST_F(FunctionResetTest, EachIsToldHoweverManyResetsThereWere) {
-  FunctionReset reset = make();
+TEST_F(GuestFunctionResetTest, EachIsToldHoweverManyResetsThereWere) {
+  GuestFunctionReset reset = make();
   for (int i = 0; i < 1000; ++i) {
     EXPECT_TRUE(reset.after(kFunctionLevel, milliseconds(1)));
   }
@@ -72,18 +73,18 @@ TEST_F(FunctionResetTest, EachIsToldHoweverManyResetsThereWere) {
   EXPECT_THAT(told_, ElementsAre("guest function reset: failed"));
 }
 
-TEST_F(FunctionResetTest, AResetThatWasNotCarriedOutIsAFailure) {
-  FunctionReset reset = make();
+TEST_F(GuestFunctionResetTest, AResetThatWasNotCarriedOutIsAFailure) {
+  GuestFunctionReset reset = make();
   const GuestReset refused{GuestReset::Kind::kFunctionLevel, Error(ErrorKind::kHost, "Busy")};
   EXPECT_FALSE(reset.after(refused, milliseconds(1)));
   EXPECT_THAT(told_, ElementsAre("guest function reset: failed"));
 }
 
 // One that passes leaves the link unseen, one that fails is a method that does not help.
-TEST_F(FunctionResetTest, OnlyAResetThatFailsTeachesTheBook) {
+TEST_F(GuestFunctionResetTest, OnlyAResetThatFailsTeachesTheBook) {
   PhysicalDevice* const device = &gpu_;
   host_.sets = {{member("0000:01:00.0")}};
-  FunctionReset reset = make();
+  GuestFunctionReset reset = make();
   const ResetPlan machine = book_.plan({&device, 1}).value();
   const auto first = [&] { return book_.current(machine).sets()[0].rungs.front(); };
   const ResetCertificate helped_after_hot_reset{.names = {"0000:01:00.0"},
@@ -103,15 +104,15 @@ TEST_F(FunctionResetTest, OnlyAResetThatFailsTeachesTheBook) {
   EXPECT_EQ(first(), ResetMethod::kHotReset) << "the guest's reset is no proof";
 }
 
-TEST_F(FunctionResetTest, FunctionThatKeepsItsStateInD3hotIsNotReset) {
+TEST_F(GuestFunctionResetTest, FunctionThatKeepsItsStateInD3hotIsNotReset) {
   gpu_.set16(FakeResetDevice::kPower + 4, 1 << 3);  // No_Soft_Reset
-  FunctionReset reset = make();
+  GuestFunctionReset reset = make();
   gpu_.is_gone = true;
   EXPECT_TRUE(reset.after(kPowerUp, milliseconds(1)));
   EXPECT_TRUE(told_.empty());
 }
 
-TEST_F(FunctionResetTest, FlrIsHiddenWhereItLosesTheDevice) {
+TEST_F(GuestFunctionResetTest, FlrIsHiddenWhereItLosesTheDevice) {
   EXPECT_FALSE(make().is_hidden());
   set_ids(0x10de, 0x2c05);  // GB203, for which it is the best
   EXPECT_FALSE(make().is_hidden());
@@ -124,4 +125,4 @@ TEST_F(FunctionResetTest, FlrIsHiddenWhereItLosesTheDevice) {
 }
 
 }  // namespace
-}  // namespace gpuvm::function_reset_test
+}  // namespace gpuvm::guest_function_reset_test

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/devices/function_reset.hpp"
+#include "vmm/machine/devices/guest_function_reset.hpp"
 
 namespace gpuvm {
 
-Result<std::unique_ptr<FunctionReset>> FunctionReset::create(HostDevices& devices,
-                                                             const OwnedFunction& owned,
-                                                             OnReset on_reset) {
+Result<std::unique_ptr<GuestFunctionReset>> GuestFunctionReset::create(HostDevices& devices,
+                                                                       const OwnedFunction& owned,
+                                                                       OnReset on_reset) {
   PhysicalDevice* const device = &owned.device();
   ResetBook& book = devices.reset_book();
-  return std::make_unique<FunctionReset>(Options{.name = device->name(),
-                                                 .book = book,
-                                                 .plan = TRY(book.plan({&device, 1})),
-                                                 .on_reset = std::move(on_reset)});
+  return std::make_unique<GuestFunctionReset>(Options{.name = device->name(),
+                                                      .book = book,
+                                                      .plan = TRY(book.plan({&device, 1})),
+                                                      .on_reset = std::move(on_reset)});
 }
 
-bool FunctionReset::is_hidden() const {
+bool GuestFunctionReset::is_hidden() const {
   return hides_function_reset(*function().policy, function().options.method);
 }
 
-bool FunctionReset::after(const GuestReset& reset, std::chrono::milliseconds so_far) {
+bool GuestFunctionReset::after(const GuestReset& reset, std::chrono::milliseconds so_far) {
   const bool is_power_up = reset.kind == GuestReset::Kind::kPowerUp;
   if (is_power_up && function().before.no_soft_reset) {
     return true;
@@ -39,7 +39,7 @@ bool FunctionReset::after(const GuestReset& reset, std::chrono::milliseconds so_
 
 // A guest that resets again and again must not flood the log; all certificates are passed on. A
 // function that is lost is news each time, and costs the guest a reset of the bus to repeat.
-void FunctionReset::report(bool is_power_up, const ResetCertificate& certificate) {
+void GuestFunctionReset::report(bool is_power_up, const ResetCertificate& certificate) {
   if (options_.on_reset) {
     options_.on_reset(is_power_up ? "guest power up" : "guest function reset", certificate);
   }
@@ -51,7 +51,7 @@ void FunctionReset::report(bool is_power_up, const ResetCertificate& certificate
   }
 }
 
-void FunctionReset::inspect(InspectNode& node) const {
+void GuestFunctionReset::inspect(InspectNode& node) const {
   node.field("resets", resets_.load(std::memory_order_relaxed));
   node.field("failures", failures_.load(std::memory_order_relaxed));
 }

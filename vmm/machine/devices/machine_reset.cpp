@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/devices/device_reset.hpp"
+#include "vmm/machine/devices/machine_reset.hpp"
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
@@ -40,7 +40,7 @@ std::string_view to_string(ResetReason reason) {
 
 /// The host has just reset them, as VFIO's open does: one may need its time. One that does not
 /// answer at all is dirty, whoever had it before; how it looked when it was well stays known.
-Status DeviceReset::wait_for_devices() {
+Status MachineReset::wait_for_devices() {
   DeviceClaims& claims = devices_.claims();
   for (PhysicalDevice* const device : devices_.devices()) {
     if (const auto state = read_when_ready(*device); !state) {
@@ -53,7 +53,7 @@ Status DeviceReset::wait_for_devices() {
 }
 
 /// With what the configuration and the time before a crash say of them.
-Status DeviceReset::enter_devices() {
+Status MachineReset::enter_devices() {
   for (const auto& function : devices_.functions()) {
     PhysicalDevice& device = function->device();
     FunctionResetOptions options = function->host().reset;
@@ -65,7 +65,7 @@ Status DeviceReset::enter_devices() {
   return {};
 }
 
-Status DeviceReset::plan() {
+Status MachineReset::plan() {
   TRY(wait_for_devices());
   TRY(enter_devices());
   auto plan = TRY(devices_.reset_book().plan(devices_.devices()));
@@ -79,12 +79,12 @@ Status DeviceReset::plan() {
   return {};
 }
 
-std::optional<ResetPlan> DeviceReset::known_plan() const {
+std::optional<ResetPlan> MachineReset::known_plan() const {
   const MutexLock lock(mutex_);
   return plan_;
 }
 
-Status DeviceReset::mark_in_use() {
+Status MachineReset::mark_in_use() {
   const auto plan = known_plan();
   if (!plan) {
     return fail(ErrorKind::kInternal, "Devices are in use before their reset is planned");
@@ -98,8 +98,8 @@ Status DeviceReset::mark_in_use() {
   return {};
 }
 
-Status DeviceReset::note(ResetReason reason, const ResetPlan& plan,
-                         const ResetCertificate& certificate) {
+Status MachineReset::note(ResetReason reason, const ResetPlan& plan,
+                          const ResetCertificate& certificate) {
   if (on_reset_) {
     on_reset_(reason, certificate);
   }
@@ -115,14 +115,14 @@ Status DeviceReset::note(ResetReason reason, const ResetPlan& plan,
   return certificate.is_safe() && ends_use(reason) ? mark_clean(certificate) : Status();
 }
 
-Status DeviceReset::mark_clean(const ResetCertificate& certificate) {
+Status MachineReset::mark_clean(const ResetCertificate& certificate) {
   for (const std::string& name : certificate.names) {
     TRY(devices_.claims().mark_clean(name));
   }
   return {};
 }
 
-Status DeviceReset::release() {
+Status MachineReset::release() {
   for (const auto& certificate : certificates()) {
     if (certificate.is_safe()) {
       TRY(mark_clean(certificate));
@@ -131,7 +131,7 @@ Status DeviceReset::release() {
   return {};
 }
 
-Status DeviceReset::run(ResetReason reason) {
+Status MachineReset::run(ResetReason reason) {
   if (devices_.empty()) {
     return {};
   }
@@ -159,12 +159,12 @@ Status DeviceReset::run(ResetReason reason) {
   return errors.take();
 }
 
-std::vector<ResetCertificate> DeviceReset::certificates() const {
+std::vector<ResetCertificate> MachineReset::certificates() const {
   const MutexLock lock(mutex_);
   return last_;
 }
 
-void DeviceReset::inspect(InspectNode& node) const {
+void MachineReset::inspect(InspectNode& node) const {
   {
     const MutexLock lock(mutex_);
     node.field("runs", runs_);
