@@ -7,4 +7,4 @@ set -euo pipefail
 
 use_kernel 6.12
 fresh_out
-inside gpu pause.sh
+inside gpu,usb pause.sh
