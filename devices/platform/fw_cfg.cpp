@@ -114,6 +114,7 @@ void FwCfg::prepare(std::uint16_t key) {
   if (key != fw_cfg::kDirectory || !before_directory_) {
     return;
   }
+  const MutexLock turn(making_);
   auto files = before_directory_();
   const MutexLock lock(mutex_);
   for (File& file : files) {

@@ -127,6 +127,7 @@ class FwCfg : public IoHandler, public Resettable, public Inspectable {
   const GuestMemory& memory_;
   std::function<std::vector<File>()> before_directory_;
   log::RateLimit limit_;
+  Mutex making_;         ///< held while before_directory_ runs: tables take memory, once is enough
   mutable Mutex mutex_;  ///< not held while before_directory_ runs
   std::map<std::uint16_t, std::unique_ptr<FwCfgItem>> items_ GPUVM_GUARDED_BY(mutex_);
   std::map<std::string, std::uint16_t> files_ GPUVM_GUARDED_BY(mutex_);

@@ -99,6 +99,10 @@ Result<QueueRequest*> InProcessQueues::take(Ring& ring) {
   if (!TRY(ring.queue.pop(request->chain))) {
     return nullptr;
   }
+  if (ring.requests.size() - ring.free.size() >= ring.queue.setup().size) {
+    return fail(ErrorKind::kGuest, "Queue {}: more requests at once than it has entries",
+                ring.index);
+  }
   ring.free.pop_back();
   return request;
 }

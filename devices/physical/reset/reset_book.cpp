@@ -45,36 +45,46 @@ Result<ResetPlan> ResetBook::plan(std::span<PhysicalDevice* const> devices) cons
   return ResetPlan::create(host_, devices, options_, options);
 }
 
-ResetPlan ResetBook::current(const ResetPlan& plan) const {
+ResetPlan ResetBook::current(const ResetPlan& plan, ResetWish wish) const {
   ResetPlan now = plan;
   const MutexLock lock(mutex_);
-  now.try_last([this](const std::string& function, ResetMethod method) {
+  now.try_last([this, wish](const std::string& function, ResetMethod method) {
     mutex_.assert_held();
     const auto found = entries_.find(function);
-    return found != entries_.end() && found->second.did_not_help.contains(method);
+    return found != entries_.end() && found->second.did_not_help.contains(method) &&
+           (wish != ResetWish::kNextUser || !found->second.guest_says.contains(method));
   });
   return now;
 }
 
-std::vector<ResetCertificate> ResetBook::reset(const ResetPlan& plan, const ResetClock& clock) {
-  auto certificates = reset_all(host_, current(plan), clock);
+std::vector<ResetCertificate> ResetBook::reset(const ResetPlan& plan, const ResetClock& clock,
+                                               ResetWish wish) {
+  auto certificates = reset_all(host_, current(plan, wish), clock);
   for (const ResetCertificate& certificate : certificates) {
-    learn(certificate);
+    learn(certificate, wish);
   }
   return certificates;
 }
 
-void ResetBook::learn(const ResetCertificate& certificate) {
+void ResetBook::learn(const ResetCertificate& certificate, ResetWish wish) {
   const MutexLock lock(mutex_);
   for (const std::string& name : certificate.names) {
     const auto found = entries_.find(name);
     if (found == entries_.end()) {
       continue;  // it has left meanwhile
     }
-    auto& did_not_help = found->second.did_not_help;
-    did_not_help.insert(certificate.did_not_help.begin(), certificate.did_not_help.end());
+    auto& [options, did_not_help, guest_says] = found->second;
+    for (const ResetMethod method : certificate.did_not_help) {
+      const bool is_new = did_not_help.insert(method).second;
+      if (wish != ResetWish::kGuest) {
+        guest_says.erase(method);
+      } else if (is_new) {
+        guest_says.insert(method);
+      }
+    }
     if (certificate.is_safe()) {
       did_not_help.erase(certificate.method);
+      guest_says.erase(certificate.method);
     }
   }
 }

@@ -18,6 +18,14 @@
 
 namespace gpuvm {
 
+/// Whose wish a reset is.
+enum class ResetWish {
+  kGuest,     ///< the guest's, by a root port or a function's registers
+  kMachine,   ///< gpuvm's; the same guest goes on with the functions
+  kNextUser,  ///< gpuvm's, before somebody else gets them: what came of the guest's own resets,
+              ///< which it can bring about, has no say in which method is tried first
+};
+
 /// Any thread. Functions may be added and removed while others are reset; no lock is held while a
 /// device or the host is asked or reset.
 class ResetBook : public Inspectable {
@@ -39,15 +47,16 @@ class ResetBook : public Inspectable {
   Result<ResetPlan> plan(std::span<PhysicalDevice* const> devices) const;
   /// The plan with its methods in the order in which reset() would try them now: what did not help
   /// a function of a set comes last.
-  ResetPlan current(const ResetPlan& plan) const;
+  ResetPlan current(const ResetPlan& plan, ResetWish wish = ResetWish::kMachine) const;
 
   /// As reset_all(), in the order of current(); learns from what comes of it. At the same time only
   /// for plans that share no function.
   std::vector<ResetCertificate> reset(const ResetPlan& plan,
-                                      const ResetClock& clock = ResetClock::real());
+                                      const ResetClock& clock = ResetClock::real(),
+                                      ResetWish wish = ResetWish::kMachine);
   /// Learns from the outcome of a reset of whole sets or of one function: the method that helped is
   /// tried in its usual place again, those that did not come last.
-  void learn(const ResetCertificate& certificate);
+  void learn(const ResetCertificate& certificate, ResetWish wish = ResetWish::kMachine);
 
   /// Functions, how they looked, and what did not help them.
   void inspect(InspectNode& node) const override;
@@ -56,6 +65,7 @@ class ResetBook : public Inspectable {
   struct Entry {
     FunctionResetOptions options;        ///< with `known` set: how it looked while it was well
     std::set<ResetMethod> did_not_help;  ///< the last time that each was tried
+    std::set<ResetMethod> guest_says;    ///< those of them that only the guest's own resets found
   };
   Result<std::vector<FunctionResetOptions>> options_of(
       std::span<PhysicalDevice* const> devices) const;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <array>
+#include <optional>
 
 #include "vmm/base/asio.hpp"
 #include "vmm/base/event_fd.hpp"
@@ -17,10 +18,11 @@ struct DeviceEvents::Watch {
   PhysicalDevice& device;
   IrqType type;
   EventFd event;
-  asio::posix::stream_descriptor wait;
+  std::optional<asio::posix::stream_descriptor> wait = {};  ///< once started
 };
 
-DeviceEvents::DeviceEvents(Handlers handlers) : handlers_(std::move(handlers)) {}
+DeviceEvents::DeviceEvents(asio::io_context& context, Handlers handlers)
+    : context_(context), handlers_(std::move(handlers)) {}
 
 DeviceEvents::~DeviceEvents() {
   for (const auto& watch : watches_) {
@@ -32,38 +34,47 @@ DeviceEvents::~DeviceEvents() {
 
 Result<std::unique_ptr<DeviceEvents>> DeviceEvents::create(
     asio::io_context& context, const std::vector<PhysicalDevice*>& devices, Handlers handlers) {
-  std::unique_ptr<DeviceEvents> events(new DeviceEvents(std::move(handlers)));
+  std::unique_ptr<DeviceEvents> events(new DeviceEvents(context, std::move(handlers)));
   for (PhysicalDevice* const device : devices) {
     for (const IrqType type : {IrqType::kError, IrqType::kRequest}) {
       if (device->irq(type).count != 0) {
-        TRY_CONTEXT(events->watch(context, *device, type), "Watching " + device->name());
+        TRY_CONTEXT(events->watch(*device, type), "Watching " + device->name());
       }
     }
   }
   return events;
 }
 
-Status DeviceEvents::watch(asio::io_context& context, PhysicalDevice& device, IrqType type) {
+/// Nothing waits for the event yet: where connecting fails, whoever does it may let go of it.
+Status DeviceEvents::watch(PhysicalDevice& device, IrqType type) {
   auto event = TRY(EventFd::create());
   const int fd = event.fd();
-  // Asio owns and closes a descriptor of its own.
-  const int second = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (second < 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot watch an event");
-  }
-  watches_.push_back(std::make_unique<Watch>(
-      Watch{device, type, std::move(event), asio::posix::stream_descriptor(context, second)}));
-  wait(*watches_.back());
+  watches_.push_back(std::make_unique<Watch>(Watch{device, type, std::move(event)}));
   return device.set_irq_fds(type, 0, {&fd, 1});
 }
 
+Status DeviceEvents::start() {
+  for (const auto& watch : watches_) {
+    // Asio owns and closes a descriptor of its own.
+    const int second = ::fcntl(watch->event.fd(), F_DUPFD_CLOEXEC, 0);
+    if (second < 0) {
+      return fail_errno(ErrorKind::kHost, "Cannot watch an event");
+    }
+    watch->wait.emplace(context_, second);
+    wait(*watch);
+  }
+  return {};
+}
+
+/// The event is not read: once it was, the guest is about to end. And a vfio-user server, which has
+/// the same eventfd, could have made it one whose reader waits.
 void DeviceEvents::wait(Watch& watch) {
-  watch.wait.async_wait(asio::posix::stream_descriptor::wait_read,
-                        [this, &watch](const boost::system::error_code& error) {
-                          if (!error && watch.event.drain()) {
-                            handle(watch);  // once: the guest is about to end
-                          }
-                        });
+  watch.wait->async_wait(asio::posix::stream_descriptor::wait_read,
+                         [this, &watch](const boost::system::error_code& error) {
+                           if (!error) {
+                             handle(watch);
+                           }
+                         });
 }
 
 namespace {

@@ -18,8 +18,8 @@ class io_context;
 
 namespace gpuvm {
 
-/// Made on any thread; handlers run on that of `context`, where it must be destroyed, before the
-/// devices.
+/// Made on any thread, and destroyed on any where it was not started; once it was, on that of
+/// `context`, where the handlers run. Before the devices.
 class DeviceEvents {
  public:
   struct Handlers {
@@ -28,22 +28,25 @@ class DeviceEvents {
     /// The host wants this function back; called once.
     std::function<void(const std::string& function)> on_request;
   };
-  /// Connects both interrupts of every function that has them; the handlers run on `context`.
+  /// Connects both interrupts of every function that has them. What they say is kept until start().
   /// Errors: kHost.
   static Result<std::unique_ptr<DeviceEvents>> create(boost::asio::io_context& context,
                                                       const std::vector<PhysicalDevice*>& devices,
                                                       Handlers handlers);
+  /// From now on the handlers are called. Once, on the thread of `context`. Errors: kHost.
+  Status start();
   ~DeviceEvents();
   DeviceEvents(const DeviceEvents&) = delete;
   DeviceEvents& operator=(const DeviceEvents&) = delete;
 
  private:
   struct Watch;
-  explicit DeviceEvents(Handlers handlers);
-  Status watch(boost::asio::io_context& context, PhysicalDevice& device, IrqType type);
+  DeviceEvents(boost::asio::io_context& context, Handlers handlers);
+  Status watch(PhysicalDevice& device, IrqType type);
   void wait(Watch& watch);
   void handle(const Watch& watch) const;
 
+  boost::asio::io_context& context_;
   const Handlers handlers_;
   std::vector<std::unique_ptr<Watch>> watches_;
 };

@@ -29,7 +29,7 @@ bool GuestFunctionReset::after(const GuestReset& reset, std::chrono::millisecond
                         so_far, options_.clock, reset.refusal);
   if (!certificate.is_safe()) {
     // A success says less than one of our resets, which looks at the link too: it teaches nothing.
-    options_.book.learn(certificate);
+    options_.book.learn(certificate, ResetWish::kGuest);
   }
   resets_.fetch_add(1, std::memory_order_relaxed);
   failures_.fetch_add(certificate.is_safe() ? 0 : 1, std::memory_order_relaxed);

@@ -141,7 +141,9 @@ Status MachineReset::run(ResetReason reason) {
   const ResetPlan plan = *known_plan();
   WorstError errors;  // a mark that cannot be written keeps no device from its reset
   errors.add(mark_in_use());
-  const auto certificates = devices_.reset_book().reset(plan);
+  const auto certificates = devices_.reset_book().reset(
+      plan, ResetClock::real(),
+      reason == ResetReason::kStop ? ResetWish::kNextUser : ResetWish::kMachine);
   {
     const MutexLock lock(mutex_);
     last_ = certificates;

@@ -84,13 +84,19 @@ struct Run {
   explicit Run(const Config& what) : config(what), events(what.name) {}
   Status open(const RunOptions& options);
   Machine::Options machine_options();
+  void watch_devices();
   void connect_console();
 
   const Config& config;
   std::unique_ptr<EventLog> event_file;
   GuestEvents events;
-  ControlLoop loop{
-      {.on_reboot = config.machine.on_reboot, .on_built = [this] { connect_console(); }}, events};
+  ControlLoop loop{{.on_reboot = config.machine.on_reboot,
+                    .on_built =
+                        [this] {
+                          watch_devices();
+                          connect_console();
+                        }},
+                   events};
   std::unique_ptr<Console> console;
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
@@ -123,6 +129,12 @@ Machine::Options Run::machine_options() {
                 TRY(DeviceEvents::create(loop.context(), devices, device_handlers(loop)));
             return {};
           }};
+}
+
+void Run::watch_devices() {
+  if (const auto started = device_events ? device_events->start() : Status(); !started) {
+    loop.fail(started.error());
+  }
 }
 
 void Run::connect_console() {

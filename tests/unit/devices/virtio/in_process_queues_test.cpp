@@ -177,6 +177,26 @@ TEST(InProcessQueues, RequestsMayBeAnsweredLaterInAnyOrderAndFromAnyThread) {
   EXPECT_EQ(guest.driver.ring.get<std::uint32_t>(0x20000), 7U);
 }
 
+// A guest that offers one chain again and again gets no more of the host than its queue has
+// entries.
+TEST(InProcessQueues, NoMoreRequestsAreInFlightThanTheQueueHasEntries) {
+  KeepingDevice device;
+  Running guest(device);
+  const auto entries = guest.driver.ring.setup().size;
+  for (unsigned i = 0; i < entries; ++i) {
+    guest.offer(0);
+  }
+  ASSERT_TRUE(device.wait_kept(entries));
+  EXPECT_EQ(guest.driver.status(), 0x0fU);
+  guest.offer(0);
+  ASSERT_TRUE(guest.driver.wait_interrupt(FunctionDriver::kConfigMessage));
+  EXPECT_EQ(guest.driver.status(), 0x4fU);
+  EXPECT_EQ(device.kept(), entries);
+  while (device.kept() != 0) {
+    device.answer(0);
+  }
+}
+
 // Both a pause and a reset.
 TEST(InProcessQueues, AStopWaitsForWhatIsAnsweredLater) {
   for (const bool pause : {true, false}) {

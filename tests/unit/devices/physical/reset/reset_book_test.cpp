@@ -38,8 +38,8 @@ class ResetBookTest : public testing::Test {
   ResetPlan plan(const std::vector<PhysicalDevice*>& devices) {
     return book_.plan(devices).value();
   }
-  std::vector<ResetMethod> order(const ResetPlan& made) {
-    return book_.current(made).sets()[0].rungs;
+  std::vector<ResetMethod> order(const ResetPlan& made, ResetWish wish = ResetWish::kMachine) {
+    return book_.current(made, wish).sets()[0].rungs;
   }
   /// From now on a hot reset leaves the GPU's link narrow, and a function reset cures it.
   void break_hot_reset() {
@@ -82,6 +82,17 @@ TEST_F(ResetBookTest, WhatOneFindsOutAllKnow) {
   EXPECT_TRUE(check_all_safe(book_.reset(machine, time_.clock())));
   EXPECT_THAT(history_, testing::Not(testing::Contains("hot reset at " + kGpu)));
   EXPECT_THAT(history_, testing::Contains("hot reset at " + kDisk));
+}
+
+// A guest can make a reset fail once; the next user's functions are reset as the table wants it.
+TEST_F(ResetBookTest, AGuestHasNoSayInTheResetForTheNextUser) {
+  const ResetPlan made = plan({&gpu_, &usb_});
+  break_hot_reset();
+  EXPECT_EQ(book_.reset(made, time_.clock(), ResetWish::kGuest)[0].method, kFunction);
+  EXPECT_THAT(order(made), ElementsAre(kFunction, kHot));
+  EXPECT_THAT(order(made, ResetWish::kNextUser), ElementsAre(kHot, kFunction));
+  book_.reset(made, time_.clock(), ResetWish::kNextUser);  // finds out for itself
+  EXPECT_THAT(order(made, ResetWish::kNextUser), ElementsAre(kFunction, kHot));
 }
 
 TEST_F(ResetBookTest, WhatHelpsAgainIsTriedInItsUsualPlace) {

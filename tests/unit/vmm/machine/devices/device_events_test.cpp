@@ -27,6 +27,7 @@ class Events : public ::testing::Test {
          .on_request = [this](const std::string& name) { requests_.push_back(name); }});
     ASSERT_TRUE(events) << events.error().to_string();
     events_ = std::move(events).value();
+    ASSERT_TRUE(events_->start());
   }
 
   boost::asio::io_context context_;
@@ -77,6 +78,41 @@ TEST_F(Events, TheEndDisconnects) {
   EXPECT_TRUE(gpu_.irq_fds.empty());
   context_.poll();
   EXPECT_TRUE(errors_.empty());
+}
+
+TEST_F(Events, WhatIsSaidBeforeTheStartIsKept) {
+  auto events = DeviceEvents::create(
+      context_, {&gpu_},
+      {.on_error = [this](const Error& error) { errors_.push_back(error.to_string()); },
+       .on_request = [](const std::string&) {}});
+  ASSERT_TRUE(events);
+  gpu_.fire(IrqType::kError, 0);
+  EXPECT_EQ(context_.poll(), 0U);
+  EXPECT_TRUE(errors_.empty());
+  ASSERT_TRUE((*events)->start());
+  context_.restart();
+  context_.poll();
+  EXPECT_EQ(errors_.size(), 1U);
+}
+
+// A vfio-user server that hangs up when it is asked to connect an interrupt: it says so by the one
+// that is connected, and the thread that connects lets go of all.
+TEST_F(Events, WhereConnectingFailsNothingIsWaitedFor) {
+  class HangsUp : public test::FakePhysicalDevice {
+   public:
+    using FakePhysicalDevice::FakePhysicalDevice;
+    Status set_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) override {
+      if (type == IrqType::kError) {
+        return FakePhysicalDevice::set_irq_fds(type, start, fds);
+      }
+      fire(IrqType::kError, 0);
+      return fail(ErrorKind::kHost, "Its vfio-user server has gone");
+    }
+  } device(test::gt710_config());
+  device.set_irq(IrqType::kError, 1);
+  device.set_irq(IrqType::kRequest, 1);
+  EXPECT_FALSE(DeviceEvents::create(context_, {&device}, {}));
+  EXPECT_EQ(context_.poll(), 0U);
 }
 
 TEST_F(Events, ADeviceThatRefusesIsAnError) {
