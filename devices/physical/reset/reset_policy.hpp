@@ -28,9 +28,14 @@ std::string_view to_string(ResetMethod method);
 struct RegisterCheck {
   RegionIndex region;
   std::uint32_t offset;
-  std::uint32_t value;
-  bool must_equal;  ///< else: must differ
+  std::uint32_t mask;   ///< the bits that are compared
+  std::uint32_t value;  ///< of those bits
+  bool must_equal;      ///< else: must differ
   std::string_view meaning;
+  std::string_view source;  ///< who reads it so
+  /// Upper 16 bits of what a chip answers where the read itself failed within it, which says
+  /// nothing of the register; 0: nothing is known.
+  std::uint32_t error_prefix = 0;
 };
 
 struct ResetPolicy {
@@ -54,6 +59,9 @@ struct ResetPolicy {
   bool function_reset_suffices = true;
   /// It may not wake from the D3cold into which vfio-pci puts devices that nobody has opened.
   bool sleeps_badly = false;
+  /// How long after the rest its registers and capabilities may take to be as they should: its
+  /// firmware boots. Only a card that is not well waits for it.
+  std::chrono::milliseconds boot_time{1000};
 
   /// GPU vendors give numbers of one range to GPUs and to the audio and USB functions beside them.
   bool is_for_gpus() const { return vendor == 0x10de || vendor == 0x1002; }

@@ -182,12 +182,15 @@ TEST(FunctionStateText, HostileLinesAreNoState) {
   for (int i = 0; i < 9; ++i) {
     rest += " 0";
   }
-  const std::string good = "1 0 0 0 0 0 0 0 0 0 0 1" + rest;  // 21 numbers
-  EXPECT_TRUE(parse_function_state(good));
+  // 21 numbers: as it was before shows_audio was kept.
+  const std::string good = "1 0 0 0 0 0 0 0 0 0 0 1" + rest;
+  EXPECT_FALSE(parse_function_state(good).value().shows_audio);
+  EXPECT_TRUE(parse_function_state(good + " 1").value().shows_audio);
+  EXPECT_EQ(to_text(parse_function_state(good).value()), good + " 0");
   EXPECT_TRUE(parse_function_state("1 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 0 ffffffffffffffff"));
   for (const std::string& text :
-       {std::string(), std::string("1"), std::string("x"), "-" + good, "1000" + good, good + " 0",
-        good.substr(0, good.size() - 2), "1 0 0 0 0 0 0 0 0 0 0 2" + rest}) {
+       {std::string(), std::string("1"), std::string("x"), "-" + good, "1000" + good, good + " 0 0",
+        good + " 2", good.substr(0, good.size() - 2), "1 0 0 0 0 0 0 0 0 0 0 2" + rest}) {
     EXPECT_FALSE(parse_function_state(text)) << text;
   }
 }
