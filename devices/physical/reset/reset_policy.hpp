@@ -85,9 +85,15 @@ bool hides_function_reset(const ResetPolicy& policy, std::optional<ResetMethod> 
 
 /// Before VFIO opens the function: may the kernel reset it with its own methods (sysfs
 /// reset_method, in order)? `shares_slot`: it has neighbours in its slot, or that is not known: the
-/// kernel then refuses `bus`, though it may have listed it. Errors: kUnsafeDevice with the command
-/// that cures it.
+/// kernel then refuses `bus`, though it may have listed it. `chosen`: by the user, who owns the
+/// card and wins over the policy; but only who insists on the function reset insists on a method of
+/// the kernel that is known to hang the card. Errors: kUnsafeDevice with the command that cures it.
 Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& policy,
-                                  std::span<const std::string> methods, bool shares_slot = true);
+                                  std::span<const std::string> methods, bool shares_slot = true,
+                                  std::optional<ResetMethod> chosen = {});
+/// What check_kernel_reset_methods() would have refused but for the user's choice; empty: nothing.
+std::string overridden_refusal(const std::string& name, const ResetPolicy& policy,
+                               std::span<const std::string> methods, bool shares_slot,
+                               std::optional<ResetMethod> chosen);
 
 }  // namespace gpuvm

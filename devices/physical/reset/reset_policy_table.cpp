@@ -54,7 +54,7 @@ constexpr milliseconds kFirewallTime{4000};
 constexpr std::string_view kMemorySize = "size of the chip's memory (CONFIG_MEMSIZE)";
 constexpr std::array<RegisterCheck, 1> kPolarisChecks{
     {{RegionIndex::kBar5, 0x5428, kAllBits, 0xffffffff, false, kMemorySize,
-      "Linux drivers/gpu/drm/amd/amdgpu/vi.c"}}};
+      "Linux drivers/gpu/drm/amd/amdgpu/vi.c; QEMU hw/vfio/pci-quirks.c"}}};
 constexpr std::array<RegisterCheck, 1> kVegaChecks{
     {{RegionIndex::kBar5, 0x378c, kAllBits, 0xffffffff, false, kMemorySize,
       "Linux drivers/gpu/drm/amd/amdgpu/soc15.c and amdgpu_discovery.c"}}};
@@ -92,6 +92,25 @@ constexpr ResetPolicy vendor_reset_row(std::uint16_t first, std::uint16_t last,
           "",          "device_specific",
           checks,      kVendorResetReason,
           kVendorReset};
+}
+
+/// A row for AMD GPUs that a bus reset may leave as they are: a driver that starts a second time
+/// may fail then. There is nothing better without AMD's own registers, and the check tells nothing.
+constexpr ResetPolicy bus_deaf_row(std::uint16_t first, std::uint16_t last, std::string_view name) {
+  return {kAmd,
+          first,
+          last,
+          name,
+          kFunction,
+          true,
+          true,
+          milliseconds(500),
+          "",
+          "",
+          kPolarisChecks,
+          "it does not respond to a bus reset, so the kernel's own choice goes first; a driver may "
+          "fail when it is loaded a second time",
+          "QEMU hw/vfio/pci-quirks.c, vfio_setup_resetfn_quirk"};
 }
 
 /// A row for AMD GPUs that the kernel resets well by itself.
@@ -193,7 +212,7 @@ constexpr ResetPolicy gb202_row(std::uint16_t first, std::uint16_t last) {
           "tinygrad/tinygrad#18199"};
 }
 
-constexpr std::array<ResetPolicy, 36> kPolicies{{
+constexpr std::array<ResetPolicy, 39> kPolicies{{
     gsp_row({kNvidia, 0x1eb8, 0x1eb8, "NVIDIA T4", kFunction, false, true, milliseconds(100), "",
              "", kNvidiaGspChecks, kNoBusReset, kQuirks}),
     {kNvidia, 0x2340, 0x237f, "NVIDIA GH200 class", kFunction, false, true, milliseconds(100), "",
@@ -219,6 +238,8 @@ constexpr std::array<ResetPolicy, 36> kPolicies{{
     {kNvidia, 0x0000, 0xffff, "NVIDIA GPU", kHot, true, true, milliseconds(500), "", "",
      kNvidiaChecks, "the return of a reset does not say that the chip is ready: wait and check",
      "linux-pci 2026-06-03, RTX 4090 behind a switch"},
+    bus_deaf_row(0x6640, 0x665f, "AMD Bonaire"),
+    bus_deaf_row(0x67a0, 0x67be, "AMD Hawaii"),
     vendor_reset_row(0x67c0, 0x67ff, "AMD Polaris 10 or 11", kPolarisChecks),
     vendor_reset_row(0x6980, 0x699f, "AMD Polaris 12", kPolarisChecks),
     vendor_reset_row(0x6fdf, 0x6fdf, "AMD Polaris 20", kPolarisChecks),
@@ -233,6 +254,7 @@ constexpr std::array<ResetPolicy, 36> kPolicies{{
     rdna_row(0x7420, 0x743f, "AMD RDNA 2 (Navi 24)", "gnif/vendor-reset#35"),
     sleepy_row(0x7440, 0x749f, "AMD RDNA 3", "gnif/vendor-reset#97"),
     sleepy_row(0x7550, 0x759f, "AMD RDNA 4", "vm-curator#63"),
+    never_row(0x7408, 0x740f, "AMD MI210 or MI250"),
     never_row(0x74a0, 0x74a9, "AMD MI300"),
     never_row(0x75a0, 0x75a3, "AMD MI350"),
     no_flr_row(kAmdChipset, 0x1487, 0x1487, "AMD Starship/Matisse audio"),
