@@ -52,6 +52,8 @@ struct FunctionState {
   bool shows_audio = false;    ///< NVIDIA's bit that shows the audio function behind it is set
 
   bool is_display() const { return class_code >> 16 == pci::kBaseClassDisplay; }
+  /// A display controller or a processing accelerator.
+  bool is_gpu() const { return is_display() || class_code >> 16 == pci::kBaseClassAccelerator; }
   bool operator==(const FunctionState&) const = default;
 };
 

@@ -3,12 +3,10 @@
 
 #include <algorithm>
 
+#include "devices/pci/pci_spec.hpp"
+
 namespace gpuvm {
 namespace {
-
-// Base classes (PCI Code and ID Assignment 1.15, 1).
-constexpr std::uint32_t kDisplayClass = 0x03;
-constexpr std::uint32_t kAcceleratorClass = 0x12;
 
 std::string joined(std::span<const std::string> words) {
   std::string text;
@@ -37,7 +35,7 @@ std::string_view to_string(ResetMethod method) {
 bool ResetPolicy::concerns(std::uint16_t of_vendor, std::uint16_t of_device,
                            std::uint32_t class_code) const {
   const std::uint32_t base = class_code >> 16;
-  const bool is_gpu = base == kDisplayClass || base == kAcceleratorClass;
+  const bool is_gpu = base == pci::kBaseClassDisplay || base == pci::kBaseClassAccelerator;
   return vendor == of_vendor && of_device >= first_device && of_device <= last_device &&
          (is_gpu || !is_for_gpus());
 }

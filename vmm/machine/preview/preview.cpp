@@ -230,9 +230,11 @@ Status check_has_reset(const ResetSet& set) {
   if (!set.rungs.empty()) {
     return {};
   }
-  return fail(ErrorKind::kUnsafeDevice,
-              "No safe reset of {} is known; `gpuvm inspect` shows why under \"resets\"",
-              set.names());
+  return fail(
+      ErrorKind::kUnsafeDevice,
+      "No safe reset of {} is known; `gpuvm inspect` shows why under \"resets\", and reset = "
+      "\"none\" goes without",
+      set.names());
 }
 
 /// The functions' part of preview_machine().

@@ -172,6 +172,19 @@ TEST_F(FunctionCheckTest, TheMultifunctionBitIsNotCompared) {
   EXPECT_TRUE(run(made).is_safe()) << run(made).text;
 }
 
+TEST_F(FunctionCheckTest, AControllerWithoutAnyResetIsQuiescedCheckedAndStarts) {
+  host_.sets.clear();
+  audio_.can_function_reset = false;
+  devices_ = {&audio_};
+  const auto made = ResetPlan::create(host_, devices_).value();
+  audio_.make_busy();
+  const auto certificate = run(made);
+  EXPECT_EQ(certificate.verdict, ResetVerdict::kUnreset) << certificate.text;
+  EXPECT_EQ(audio_.get16(0x04) & 7, 0);
+  audio_.set16(2, 0x9999);
+  EXPECT_THAT(run(made).text, HasSubstr("is 1234:9999"));
+}
+
 /// A laptop's GPU, whose audio function Linux shows by bit 25 of 0x488 at enumeration.
 class HiddenAudioTest : public FunctionCheckTest {
  protected:

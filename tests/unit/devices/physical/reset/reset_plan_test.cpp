@@ -233,6 +233,55 @@ TEST_F(ResetPlanTest, WhatDoesNotHelpOneFunctionOfASetComesLast) {
   EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kFunction, kHot));
 }
 
+// AMD's onboard USB controllers, Intel's PCH: QEMU goes on, too.
+TEST_F(ResetPlanTest, WithoutAnyResetAnythingButAGpuIsQuiescedAndChecked) {
+  host_.sets.clear();
+  audio_.set16(0x0a, 0x0c03);
+  audio_.config[0x09] = std::byte{0x30};
+  audio_.can_function_reset = false;
+  devices_ = {&audio_};
+  const ResetPlan made = plan();
+  EXPECT_TRUE(made.check());
+  EXPECT_THAT(made.sets()[0].rungs, ElementsAre(ResetMethod::kNone));
+  EXPECT_THAT(made.sets()[0].note, AllOf(HasSubstr(kAudio), HasSubstr("has none")));
+  EXPECT_EQ(made.sets()[0].warning, "");
+  // What the user asked for and cannot have is refused.
+  std::vector<FunctionResetOptions> choices(1);
+  choices[0].method = kHot;
+  EXPECT_FALSE(ResetPlan::create(host_, devices_, {}, choices)->check());
+  audio_.can_function_reset = true;
+  EXPECT_EQ(plan().sets()[0].note, "");
+}
+
+TEST_F(ResetPlanTest, AGpuWithoutAnyResetIsRefusedUnlessTheUserSaysNone) {
+  host_.sets.clear();
+  gpu_.can_function_reset = false;
+  devices_ = {&gpu_};
+  for (const std::uint16_t class_code : std::to_array<std::uint16_t>({0x0300, 0x0302, 0x1200})) {
+    gpu_.set16(0x0a, class_code);
+    EXPECT_THAT(plan().check().error().message(), HasSubstr("reset = \"none\""));
+  }
+  std::vector<FunctionResetOptions> choices(1);
+  choices[0].method = ResetMethod::kNone;
+  EXPECT_TRUE(ResetPlan::create(host_, devices_, {}, choices)->check());
+}
+
+// docs/reset.md: the user's choice wins over every row, with a warning where that forbids it.
+TEST_F(ResetPlanTest, EveryRowGivesWayToTheUser) {
+  for (const std::uint16_t device :
+       std::to_array<std::uint16_t>({0x67df, 0x687f, 0x7310, 0x740f})) {
+    for (const ResetMethod method : {kHot, kFunction, ResetMethod::kNone}) {
+      SCOPED_TRACE(fmt::format("{:04x} {}", device, to_string(method)));
+      set_gpu(0x1002, device);
+      std::vector<FunctionResetOptions> choices(2);
+      choices[0].method = method;
+      const auto made = ResetPlan::create(host_, devices_, {}, choices).value();
+      EXPECT_THAT(made.sets()[0].rungs, ElementsAre(method));
+      EXPECT_EQ(made.sets()[0].warning.empty(), method == kFunction && device != 0x740f);
+    }
+  }
+}
+
 TEST_F(ResetPlanTest, ShowsItself) {
   InspectNode node;
   plan().inspect(node);
