@@ -81,6 +81,7 @@ constexpr std::uint8_t kHeaderTypeMultiFunction = 0x80;
 
 // Class codes, PCI Code and ID Assignment: base class << 16 | subclass << 8 | interface.
 constexpr std::uint32_t kBaseClassDisplay = 0x03;
+constexpr std::uint32_t kBaseClassAccelerator = 0x12;
 constexpr std::uint32_t kClassHostBridge = 0x060000;
 constexpr std::uint32_t kClassPciBridge = 0x060400;
 

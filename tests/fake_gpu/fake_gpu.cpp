@@ -22,6 +22,8 @@ constexpr std::uint16_t kBusMaster = 1U << 2;
 constexpr std::uint16_t kInitiateReset = 1U << 15;
 constexpr std::uint16_t kWideLink = 0x0103;    // generation 3, x16
 constexpr std::uint16_t kNarrowLink = 0x0013;  // x1
+constexpr std::uint64_t kLinkSpeedAt = kExpressOffset + 18;
+constexpr std::uint64_t kNextOfExpress = kExpressOffset + 1;
 constexpr std::uint32_t kMostDma = 1U << 20;
 
 void put(Config config, std::size_t offset, std::size_t width, std::uint64_t value) {
@@ -72,7 +74,9 @@ FakeGpu::FakeGpu(const Options& options, Wires wires, UniqueFd vram_file, Mapped
       msix_(kMsixBarSize),
       masks_(config_masks()),
       state_(fresh_state()),
-      is_lost_for_ever_(options.faults.dead) {}
+      is_lost_for_ever_(options.faults.dead) {
+  show_audio(options.faults.drops_multifunction_bit);
+}
 
 FakeGpu::State FakeGpu::fresh_state() const {
   State state;
@@ -104,8 +108,8 @@ FakeGpu::State FakeGpu::fresh_state() const {
 }
 
 /// Bits that a write changes.
-std::array<std::byte, 256> FakeGpu::config_masks() const {
-  std::array<std::byte, 256> masks{};
+std::array<std::byte, kExtendedConfigSize> FakeGpu::config_masks() const {
+  std::array<std::byte, kExtendedConfigSize> masks{};
   const Config config(masks);
   put(config, 0x04, 2, 0x0547);
   put(config, 0x10, 4, ~(kRegisterBarSize - 1));
@@ -120,6 +124,7 @@ std::array<std::byte, 256> FakeGpu::config_masks() const {
   put(config, kExpressOffset + 8, 2, 0x7fff);
   put(config, kExpressOffset + 16, 2, 0x0fff);
   put(config, kMsixOffset + 2, 2, 0xc000);
+  put(config, kShowAudioOffset, 4, options_.faults.drops_multifunction_bit ? kShowAudio : 0);
   return masks;
 }
 
@@ -132,9 +137,11 @@ std::uint64_t FakeGpu::region_size(std::uint32_t index) const {
     case 4:
       return kMsixBarSize;
     case kRomRegion:
-      return options_.faults.no_rom ? 0 : kRomSize;
+      return options_.faults.no_rom || (options_.faults.rom_blank_until_reset && resets_ == 0)
+                 ? 0
+                 : kRomSize;
     case kConfigRegion:
-      return state_.config.size();
+      return options_.faults.drops_multifunction_bit ? kExtendedConfigSize : kConfigSize;
     default:
       return 0;
   }
@@ -148,6 +155,20 @@ bool FakeGpu::is_silent() const {
   return is_lost_ || is_lost_for_ever_;
 }
 
+bool FakeGpu::is_within(unsigned Faults::*time) const {
+  const std::chrono::milliseconds length(last_faults_.*time);
+  return length.count() != 0 && Clock::now() - reset_at_ < length;
+}
+
+bool FakeGpu::is_link_slow() const {
+  return has_slow_link_ || is_within(&Faults::link_slow_ms);
+}
+
+void FakeGpu::show_audio(bool is_shown) {
+  put(state_.config, kShowAudioOffset, 4, is_shown ? kShowAudio : 0);
+  put(state_.config, 0x0e, 1, is_shown ? 0x80 : 0);
+}
+
 Faults FakeGpu::faults_of_next_reset() const {
   return resets_ < options_.good_resets ? Faults{} : options_.faults;
 }
@@ -156,7 +177,8 @@ void FakeGpu::reset(const Faults& faults, bool keeps_state, bool is_lost) {
   ++resets_;
   is_lost_ = is_lost;
   has_narrow_link_ = faults.narrow_link;
-  ready_at_ = Clock::now() + std::chrono::milliseconds(faults.not_ready_ms);
+  reset_at_ = Clock::now();
+  last_faults_ = faults;
   if (keeps_state) {
     return;
   }
@@ -169,12 +191,14 @@ void FakeGpu::reset(const Faults& faults, bool keeps_state, bool is_lost) {
 void FakeGpu::function_reset() {
   const Faults faults = faults_of_next_reset();
   is_lost_for_ever_ = is_lost_for_ever_ || faults.flr_kills;
+  has_slow_link_ = has_slow_link_ || faults.flr_keeps_slow_link;
   reset(faults, faults.flr_keeps_state, is_lost_ || faults.flr_hangs);
 }
 
 void FakeGpu::slot_reset() {
   const Faults faults = faults_of_next_reset();
   is_lost_for_ever_ = is_lost_for_ever_ || faults.slot_reset_kills;
+  has_slow_link_ = false;
   reset(faults, false, false);
 }
 
@@ -227,9 +251,10 @@ bool FakeGpu::write(std::uint32_t region, std::uint64_t offset, std::span<const 
 // PCI Express Base 6.0, 2.3.1.1: while it is not ready, the bridge above answers a read of the
 // vendor id with 0001 and ones.
 void FakeGpu::read_config(std::uint64_t offset, std::span<std::byte> out) {
-  if (Clock::now() >= ready_at_) {
+  if (!is_within(&Faults::not_ready_ms)) {
     std::copy_n(state_.config.begin() + static_cast<std::ptrdiff_t>(offset), out.size(),
                 out.begin());
+    show_unsteady_config(offset, out);
     return;
   }
   std::fill(out.begin(), out.end(), std::byte{0xff});
@@ -238,8 +263,20 @@ void FakeGpu::read_config(std::uint64_t offset, std::span<std::byte> out) {
   }
 }
 
+void FakeGpu::show_unsteady_config(std::uint64_t offset, std::span<std::byte> out) {
+  const auto covers = [&](std::uint64_t at) { return at >= offset && at - offset < out.size(); };
+  if (covers(kLinkSpeedAt) && is_link_slow()) {
+    auto& byte = out[kLinkSpeedAt - offset];
+    byte = (byte & std::byte{0xf0}) | std::byte{1};
+  }
+  if (covers(kNextOfExpress) && is_within(&Faults::msix_comes_and_goes_ms) &&
+      ++chain_reads_ % 2 != 0) {
+    out[kNextOfExpress - offset] = std::byte{0};
+  }
+}
+
 void FakeGpu::write_config(std::uint64_t offset, std::span<const std::byte> in) {
-  if (Clock::now() < ready_at_) {
+  if (is_within(&Faults::not_ready_ms)) {
     return;
   }
   const std::size_t control = kExpressOffset + 9;  // Device Control's upper byte
@@ -254,15 +291,29 @@ void FakeGpu::write_config(std::uint64_t offset, std::span<const std::byte> in) 
   if ((state_.control & kControlRun) != 0) {
     put(state_.config, 4, 2, command_register() | kBusMaster);
   }
+  if (options_.faults.drops_multifunction_bit) {
+    const auto shown = load_at<std::uint32_t>(state_.config, kShowAudioOffset).value_or(0);
+    show_audio((shown & kShowAudio) != 0);
+  }
   if (resets) {
     function_reset();
   }
 }
 
 std::uint32_t FakeGpu::read_register(std::uint64_t offset) const {
+  if (is_within(&Faults::bar_firewall_ms)) {
+    return 0xffffffff;
+  }
+  if (offset != kBoot0 && is_within(&Faults::pri_error_ms)) {
+    return kPriError;
+  }
   switch (offset) {
     case kBoot0:
       return kBoot0Value;
+    case kFirmwareMask:
+      return 1;
+    case kFirmwareProgress:
+      return is_within(&Faults::firmware_boots_ms) ? kFirmwareBoots : kFirmwareDone;
     case kControl:
       return state_.control;
     case kStatus:

@@ -47,7 +47,7 @@ class FakeGpu {
  private:
   /// All that a reset puts back.
   struct State {
-    std::array<std::byte, 256> config{};
+    std::array<std::byte, kExtendedConfigSize> config{};
     std::uint32_t control = 0;
     std::uint32_t status = 0;
     std::uint32_t scratch = 0;
@@ -59,12 +59,18 @@ class FakeGpu {
 
   FakeGpu(const Options& options, Wires wires, UniqueFd vram_file, MappedRegion vram);
   State fresh_state() const;
-  std::array<std::byte, 256> config_masks() const;
+  std::array<std::byte, kExtendedConfigSize> config_masks() const;
   void reset(const Faults& faults, bool keeps_state, bool is_lost);
   void function_reset();
   Faults faults_of_next_reset() const;
   bool is_silent() const;
+  /// That much time has not passed since the last reset, which had this fault.
+  bool is_within(unsigned Faults::*time) const;
+  void show_audio(bool is_shown);
+  bool is_link_slow() const;
   void read_config(std::uint64_t offset, std::span<std::byte> out);
+  /// What faults make of a part of configuration space that comes and goes with time.
+  void show_unsteady_config(std::uint64_t offset, std::span<std::byte> out);
   void write_config(std::uint64_t offset, std::span<const std::byte> in);
   std::uint32_t read_register(std::uint64_t offset) const;
   void write_register(std::uint64_t offset, std::uint32_t value);
@@ -77,13 +83,16 @@ class FakeGpu {
   MappedRegion vram_;
   std::vector<std::byte> rom_;
   std::vector<std::byte> msix_;
-  std::array<std::byte, 256> masks_;
+  std::array<std::byte, kExtendedConfigSize> masks_;
   bool has_narrow_link_ = false;  ///< part of a fresh state
+  bool has_slow_link_ = false;    ///< until a slot reset
   State state_;
   bool is_lost_ = false;  ///< until a slot reset
   bool is_lost_for_ever_ = false;
   unsigned resets_ = 0;
-  std::chrono::steady_clock::time_point ready_at_{};
+  unsigned chain_reads_ = 0;
+  Faults last_faults_;  ///< of the last reset
+  std::chrono::steady_clock::time_point reset_at_{};
 };
 
 }  // namespace gpuvm::fake_gpu

@@ -28,6 +28,14 @@ inline constexpr std::uint32_t kRaise = 0x130;  ///< raises the vector written
 inline constexpr std::uint32_t kScratch = 0x134;
 inline constexpr std::uint32_t kWpr2 = 0x1fa828;  ///< where NVIDIA has WPR2_ADDR_HI
 
+// Where NVIDIA has the progress of the firmware's boot from Turing on (GFW_BOOT): whether it may be
+// read, and ff once it is done.
+inline constexpr std::uint32_t kFirmwareMask = 0x118128;
+inline constexpr std::uint32_t kFirmwareProgress = 0x118234;
+inline constexpr std::uint32_t kFirmwareDone = 0xff;
+inline constexpr std::uint32_t kFirmwareBoots = 0x12;
+inline constexpr std::uint32_t kPriError = 0xbadf1100;
+
 inline constexpr std::uint32_t kBoot0Value = 0x164000a1;
 inline constexpr std::uint32_t kWpr2Locked = 0x00fa4e00;
 
@@ -47,5 +55,11 @@ inline constexpr std::uint8_t kPowerOffset = 0x40;
 inline constexpr std::uint8_t kMsiOffset = 0x50;
 inline constexpr std::uint8_t kExpressOffset = 0x60;
 inline constexpr std::uint8_t kMsixOffset = 0xa0;
+inline constexpr std::uint64_t kConfigSize = 0x100;
+/// With the fault that needs more.
+inline constexpr std::uint64_t kExtendedConfigSize = 0x1000;
+/// NVIDIA's: bit 25 shows the audio function behind the GPU, and so the multi-function bit.
+inline constexpr std::uint32_t kShowAudioOffset = 0x488;
+inline constexpr std::uint32_t kShowAudio = 1U << 25;
 
 }  // namespace gpuvm::fake_gpu

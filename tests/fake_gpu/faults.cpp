@@ -31,6 +31,28 @@ constexpr Row kRows[] = {
     {"leaves", &Faults::leaves, "the server ends at the first reset"},
     {"map-waits", &Faults::map_waits,
      "a mapping of memory is answered at SIGUSR2, others meanwhile"},
+    {"rom-blank-until-reset", &Faults::rom_blank_until_reset,
+     "the host finds no expansion ROM before the first reset"},
+    {"flr-keeps-slow-link", &Faults::flr_keeps_slow_link,
+     "the link is at generation 1 after an FLR, until a slot reset"},
+    {"drops-multifunction-bit", &Faults::drops_multifunction_bit,
+     "has bit 25 of 0x488 set, and is multi-function while it is; a reset clears it"},
+};
+
+struct TimeRow {
+  std::string_view name;  ///< with "="; then milliseconds
+  unsigned Faults::*time;
+  std::string_view meaning;  ///< for so long after a reset
+};
+
+constexpr TimeRow kTimeRows[] = {
+    {"not-ready=", &Faults::not_ready_ms, "answers as not ready"},
+    {"link-slow=", &Faults::link_slow_ms, "the link is at generation 1"},
+    {"pri-error=", &Faults::pri_error_ms, "registers but the chip id read as PRI errors"},
+    {"bar-firewall=", &Faults::bar_firewall_ms, "registers read as all ones"},
+    {"firmware-boots=", &Faults::firmware_boots_ms, "GFW_BOOT says that it is not done"},
+    {"msix-comes-and-goes=", &Faults::msix_comes_and_goes_ms,
+     "MSI-X is in every other reading of the capabilities"},
 };
 
 template <class T>
@@ -60,9 +82,10 @@ bool parse_id(std::string_view text, Options& options) {
 }
 
 bool add_fault(std::string_view text, Faults& faults) {
-  constexpr std::string_view kNotReady = "not-ready=";
-  if (text.starts_with(kNotReady)) {
-    return parse_number(text.substr(kNotReady.size()), faults.not_ready_ms);
+  for (const TimeRow& row : kTimeRows) {
+    if (text.starts_with(row.name)) {
+      return parse_number(text.substr(row.name.size()), faults.*row.time);
+    }
   }
   for (const Row& row : kRows) {
     if (row.name == text) {
@@ -126,10 +149,14 @@ std::string usage() {
       "SIGUSR1\n"
       "raises its error interrupt, SIGUSR2 its request interrupt. Faults (those of resets begin "
       "after\n"
-      "N good ones):\n"
-      "  not-ready=MS      answers as not ready for so long after a reset\n";
+      "N good ones):\n";
+  constexpr std::size_t kColumn = 25;
+  for (const TimeRow& row : kTimeRows) {
+    text += "  " + std::string(row.name) + "MS" + std::string(kColumn - row.name.size() - 2, ' ') +
+            std::string(row.meaning) + ", for so long after a reset\n";
+  }
   for (const Row& row : kRows) {
-    text += "  " + std::string(row.name) + std::string(18 - row.name.size(), ' ') +
+    text += "  " + std::string(row.name) + std::string(kColumn - row.name.size(), ' ') +
             std::string(row.meaning) + "\n";
   }
   return text;

@@ -24,7 +24,16 @@ struct Faults {
   bool stalls = false;
   bool leaves = false;
   bool map_waits = false;
+  bool rom_blank_until_reset = false;
+  bool flr_keeps_slow_link = false;
+  bool drops_multifunction_bit = false;
+  // So many milliseconds after a reset.
   unsigned not_ready_ms = 0;
+  unsigned link_slow_ms = 0;
+  unsigned pri_error_ms = 0;
+  unsigned bar_firewall_ms = 0;
+  unsigned firmware_boots_ms = 0;
+  unsigned msix_comes_and_goes_ms = 0;
 };
 
 struct Options {

@@ -12,6 +12,7 @@
 #include "tests/fake_gpu/fake_gpu_process.hpp"
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
 #include "tests/fixtures/run_reset.hpp"
+#include "tests/unit/devices/physical/reset/fake_reset_device.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/machine/devices/machine_reset.hpp"
 
@@ -32,7 +33,11 @@ struct Case {
   /// What the certificate, or the refusal, says; all of them.
   std::vector<std::string> says;
   milliseconds at_least{0};
+  /// On a clock that only sleeps move: for faults that last.
+  bool on_fake_clock = false;
 };
+/// Longer than any limit.
+const std::string kForEver = "3600000";
 
 // Ids choose rows of the policy table: 10de:1e04 Turing (hot first, looks at WPR2), 10de:2c05 GB203
 // (function first, then hot), 10de:1eb8 T4 (function only, looks at WPR2).
@@ -78,7 +83,9 @@ const Case kCases[] = {
      {"--id", "10de:1eb8", "--fault", "flr-keeps-state"},
      kControlBoot,
      {},
-     {"function reset: ", "GSP memory lock (WPR2_ADDR_HI) reads 0x00fa4e00", "Reboot the host"}},
+     {"function reset: ", "GSP memory lock (WPR2_ADDR_HI) reads 0x00fa4e00", "Reboot the host"},
+     {},
+     true},
     {"SlotResetKills",
      {"--fault", "slot-reset-kills"},
      0,
@@ -104,7 +111,85 @@ const Case kCases[] = {
      {"--id", "10de:1e04", "--fault", "sticky-wpr2"},
      kControlBoot,
      {},
-     {"hot reset: ", "function reset: ", "GSP memory lock (WPR2_ADDR_HI) reads 0x00fa4e00"}},
+     {"hot reset: ", "function reset: ", "GSP memory lock (WPR2_ADDR_HI) reads 0x00fa4e00"},
+     {},
+     true},
+    {"RomBlankUntilReset", {"--fault", "rom-blank-until-reset"}, kControlRun, kHot, {"verified"}},
+    {"FlrKeepsSlowLink",
+     {"--id", "10de:2c05", "--fault", "flr-keeps-slow-link"},
+     kControlRun,
+     kFunction,
+     {"verified"}},
+    {"LinkSlowForAWhile",
+     {"--fault", "link-slow=200"},
+     kControlRun,
+     kHot,
+     {"verified"},
+     milliseconds(200)},
+    {"LinkSlowForEver",
+     {"--fault", "link-slow=" + kForEver},
+     kControlRun,
+     kHot,
+     {"verified", "link speed is generation 1, but was 3"},
+     {},
+     true},
+    {"PriErrorForAWhile",
+     {"--id", "10de:1e04", "--fault", "pri-error=200"},
+     kControlBoot,
+     kHot,
+     {"verified"},
+     milliseconds(200)},
+    {"PriErrorForEver",
+     {"--id", "10de:1e04", "--fault", "pri-error=" + kForEver},
+     0,
+     {},
+     {"GFW_BOOT", "cannot be read: PRI error 0xbadf1100", "Reboot the host"},
+     {},
+     true},
+    {"FirmwareBootsForAWhile",
+     {"--id", "10de:1e04", "--fault", "firmware-boots=200"},
+     kControlBoot,
+     kHot,
+     {"verified"},
+     milliseconds(200)},
+    {"FirmwareBootsForEver",
+     {"--id", "10de:1e04", "--fault", "firmware-boots=" + kForEver},
+     0,
+     {},
+     {"GFW_BOOT) reads 0x00000012", "Reboot the host"},
+     {},
+     true},
+    {"BarFirewallForAWhile",
+     {"--id", "10de:2901", "--fault", "bar-firewall=200"},
+     kControlRun,
+     kHot,
+     {"verified"},
+     milliseconds(200)},
+    {"BarFirewallForEver",
+     {"--id", "10de:3182", "--fault", "bar-firewall=" + kForEver},
+     0,
+     {},
+     {"chip id (NV_PMC_BOOT_0) reads 0xffffffff", "within 4000 ms"},
+     {},
+     true},
+    {"MsixComesAndGoesForAWhile",
+     {"--id", "10de:1e04", "--fault", "msix-comes-and-goes=200"},
+     kControlRun,
+     kHot,
+     {"verified"},
+     milliseconds(200)},
+    {"MsixComesAndGoesForEver",
+     {"--id", "10de:1e04", "--fault", "msix-comes-and-goes=" + kForEver},
+     0,
+     {},
+     {"capabilities are not where they were"},
+     {},
+     true},
+    {"DropsMultifunctionBit",
+     {"--id", "10de:1e04", "--fault", "drops-multifunction-bit"},
+     kControlRun,
+     kHot,
+     {"verified"}},
     {"NoRom", {"--fault", "no-rom"}, kControlRun, kHot, {"verified"}},
     {"MsixInVram", {"--fault", "msix-in-vram"}, kControlRun, kHot, {"verified"}},
     {"HugeVram", {"--vram", "64G"}, kControlRun, kHot, {"verified"}},
@@ -172,7 +257,9 @@ TEST_P(Resets, EndAsTheyMust) {
   const auto plan = make_plan();
   work(expected.control);
   const auto begin = std::chrono::steady_clock::now();
-  const auto outcome = run_reset(*host_, plan);
+  FakeClock clock;
+  const auto outcome =
+      expected.on_fake_clock ? run_reset(*host_, plan, clock.clock()) : run_reset(*host_, plan);
   const auto time = std::chrono::steady_clock::now() - begin;
   EXPECT_LT(time, std::chrono::seconds(20));
   EXPECT_GE(time, expected.at_least);
@@ -208,6 +295,20 @@ TEST(ResetPlans, ADeadFunctionGetsNone) {
   ASSERT_FALSE(plan);
   EXPECT_EQ(exit_status(plan.error().kind()), 75);
   EXPECT_THAT(plan.error().to_string(), HasSubstr("does not answer"));
+}
+
+// Linux sets bit 25 of 0x488 at enumeration only (quirk_nvidia_hda): nobody else puts it back.
+TEST(ResetPlans, WhatShowedTheAudioFunctionShowsItAgain) {
+  const FakeGpuProcess gpu({"--id", "10de:1e04", "--fault", "drops-multifunction-bit"});
+  const auto host = VfioUserHost::open({gpu.socket()});
+  ASSERT_TRUE(host) << host.error().to_string();
+  PhysicalDevice* const device = &(*host)->device(0);
+  const auto plan = ResetPlan::create(**host, {&device, 1}, {.settle = milliseconds(0)});
+  ASSERT_TRUE(plan);
+  ASSERT_TRUE(run_reset(**host, *plan));
+  std::array<std::byte, 1> header{};
+  ASSERT_TRUE(device->read(RegionIndex::kConfig, 0x0e, header));
+  EXPECT_EQ(header[0], std::byte{0x80});
 }
 
 // The GPU keeps its state while nobody is connected: what a monitor that was killed left behind is

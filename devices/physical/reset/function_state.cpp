@@ -6,6 +6,7 @@
 
 #include "devices/pci/pci_spec.hpp"
 #include "devices/physical/config_reader.hpp"
+#include "devices/physical/reset/nvidia_spec.hpp"
 #include "devices/physical/reset/resizable_bars.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/log.hpp"
@@ -110,97 +111,6 @@ Status power_up(PhysicalDevice& device, const FunctionState& known, const ResetC
   return {};
 }
 
-void compare_identity(const FunctionState& now, const FunctionState& known, Faults& faults) {
-  if (now.vendor != known.vendor || now.device != known.device ||
-      now.class_code != known.class_code) {
-    faults.push_back(
-        fmt::format("is {:04x}:{:04x} class {:06x}, but was {:04x}:{:04x} class {:06x}", now.vendor,
-                    now.device, now.class_code, known.vendor, known.device, known.class_code));
-  }
-  if (now.header_type != known.header_type) {
-    faults.push_back(
-        fmt::format("header type is {:#x}, but was {:#x}", now.header_type, known.header_type));
-  }
-  if (now.first_capability != known.first_capability ||
-      now.power_management != known.power_management || now.msi != known.msi ||
-      now.msix != known.msix || now.express != known.express) {
-    faults.emplace_back("capabilities are not where they were");
-  }
-  if (now.region_sizes != known.region_sizes || now.bar_size_codes != known.bar_size_codes) {
-    faults.emplace_back("sizes of its BARs are not what they were");
-  }
-}
-
-// Faster than before is well: links rest at a low speed while a GPU idles.
-void compare_link(const FunctionState& now, const FunctionState& known, Faults& faults) {
-  if (now.link_speed < known.link_speed) {
-    faults.push_back(
-        fmt::format("link speed is generation {}, but was {}", now.link_speed, known.link_speed));
-  }
-  if (now.link_width < known.link_width) {
-    faults.push_back(
-        fmt::format("link width is x{}, but was x{}", now.link_width, known.link_width));
-  }
-}
-
-Status expect_clear(PhysicalDevice& device, std::uint64_t offset, std::uint16_t bits,
-                    std::string_view what) {
-  const auto value = TRY(read_config<std::uint16_t>(device, offset));
-  if ((value & bits) != 0) {
-    return fail(ErrorKind::kUnsafeDevice, "{} (reads {:#06x})", what, value);
-  }
-  return {};
-}
-
-void check_power_state(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
-  if (known.power_management != 0) {
-    note(faults, expect_clear(device, known.power_management + pci::kPowerControl,
-                              pci::kPowerStateMask, "power state is not D0"));
-  }
-}
-
-void check_quiet(PhysicalDevice& device, const FunctionState& known, Faults& faults) {
-  note(faults,
-       expect_clear(device, pci::kCommand, kCommandDecode, "decode or bus mastering is still on"));
-  if (known.msi != 0) {
-    note(faults,
-         expect_clear(device, known.msi + pci::kMsiControl, pci::kMsiEnable, "MSI is still on"));
-  }
-  if (known.msix != 0) {
-    note(faults, expect_clear(device, known.msix + pci::kMsixControl, pci::kMsixEnable,
-                              "MSI-X is still on"));
-  }
-}
-
-Status check_register(PhysicalDevice& device, const RegisterCheck& check) {
-  const RegionInfo& region = device.region(check.region);
-  if (!region.readable || region.size < std::uint64_t{check.offset} + sizeof(std::uint32_t)) {
-    return fail(ErrorKind::kUnsafeDevice, "register of its {} is out of reach", check.meaning);
-  }
-  std::array<std::byte, sizeof(std::uint32_t)> bytes{};
-  TRY(device.read(check.region, check.offset, bytes));
-  const auto value = static_cast<std::uint32_t>(load_le(bytes));
-  if ((value == check.value) != check.must_equal) {
-    return fail(ErrorKind::kUnsafeDevice, "{} reads {:#010x}", check.meaning, value);
-  }
-  return {};
-}
-
-// Memory decode is on for these reads only.
-void check_registers(PhysicalDevice& device, const ResetPolicy& policy, Faults& faults) {
-  const auto command = read_config<std::uint16_t>(device, pci::kCommand);
-  if (!command) {
-    faults.push_back(command.error().to_string());
-    return;
-  }
-  note(faults, write_config(device, pci::kCommand,
-                            static_cast<std::uint16_t>(*command | pci::kCommandMemory)));
-  for (const RegisterCheck& check : policy.checks) {
-    note(faults, check_register(device, check));
-  }
-  note(faults, write_config(device, pci::kCommand, *command));
-}
-
 }  // namespace
 
 ResetClock ResetClock::real() {
@@ -232,6 +142,18 @@ Status read_capabilities(PhysicalDevice& device, FunctionState& state) {
   return {};
 }
 
+/// Whether it is a GPU whose audio function behind it is shown, where NVIDIA has a bit for that.
+Result<bool> shows_audio_function(PhysicalDevice& device, const FunctionState& state) {
+  const bool has_bit =
+      state.vendor == nvidia::kVendor && state.is_display() &&
+      device.region(RegionIndex::kConfig).size >= nvidia::kShowAudioOffset + sizeof(std::uint32_t);
+  if (!has_bit) {
+    return false;
+  }
+  const auto value = TRY(read_config<std::uint32_t>(device, nvidia::kShowAudioOffset));
+  return value != pci::kAllOnes && (value & nvidia::kShowAudio) != 0;
+}
+
 }  // namespace
 
 Result<FunctionState> read_function_state(PhysicalDevice& device) {
@@ -258,6 +180,7 @@ Result<FunctionState> read_function_state(PhysicalDevice& device) {
     state.region_sizes.at(i) = TRY(device.ask_region_size(static_cast<RegionIndex>(i)));
   }
   state.bar_size_codes = TRY(read_bar_size_codes(device));
+  state.shows_audio = TRY(shows_audio_function(device, state));
   return state;
 }
 
@@ -319,32 +242,19 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, millise
               std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), last);
 }
 
-Status stop_decoding(PhysicalDevice& device) {
-  return clear_config_bits(device, pci::kCommand, kCommandDecode | pci::kCommandInterruptDisable);
+Status show_audio_again(PhysicalDevice& device, const FunctionState& known) {
+  if (!known.shows_audio) {
+    return {};
+  }
+  const auto value = TRY(read_config<std::uint32_t>(device, nvidia::kShowAudioOffset));
+  if (value == pci::kAllOnes || (value & nvidia::kShowAudio) != 0) {
+    return {};
+  }
+  return write_config(device, nvidia::kShowAudioOffset, value | nvidia::kShowAudio);
 }
 
-std::vector<std::string> find_faults(PhysicalDevice& device, const FunctionState& known,
-                                     const ResetPolicy& policy, const CheckScope& scope) {
-  const auto now = read_function_state(device);
-  if (!now) {
-    return {now.error().to_string()};
-  }
-  Faults faults;
-  compare_identity(*now, known, faults);
-  if (scope.link) {
-    compare_link(*now, known, faults);
-  }
-  if (scope.registers && faults.empty() && known.is_display() && !policy.checks.empty()) {
-    check_registers(device, policy, faults);
-  }
-  check_power_state(device, known, faults);
-  if (scope.quiet) {
-    check_quiet(device, known, faults);
-  }
-  for (std::string& fault : faults) {
-    fault.insert(0, device.name() + ": ");
-  }
-  return faults;
+Status stop_decoding(PhysicalDevice& device) {
+  return clear_config_bits(device, pci::kCommand, kCommandDecode | pci::kCommandInterruptDisable);
 }
 
 }  // namespace gpuvm

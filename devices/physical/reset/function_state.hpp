@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // FunctionState: what one PCI function looks like while it is well, and the steps around a reset
-// that concern one function: quiesce it, wait for it, check it (PCI Express Base 6.0, 2.3.1.1,
+// that concern one function: quiesce it, wait for it (PCI Express Base 6.0, 2.3.1.1,
 // 6.6, 7.5.1, 7.5.2 and 7.5.3; PCI Power Management 1.2, 3.2.4; PCI Advanced Features ECN).
 #pragma once
 
@@ -16,7 +16,6 @@
 
 #include "devices/pci/pci_spec.hpp"
 #include "devices/physical/physical_device.hpp"
-#include "devices/physical/reset/reset_policy.hpp"
 
 namespace gpuvm {
 
@@ -43,13 +42,18 @@ struct FunctionState {
   std::uint8_t express = 0;
   std::uint8_t link_speed = 0;  ///< code of the Link Status register; 0: no link
   std::uint8_t link_width = 0;
-  std::array<std::uint64_t, 7> region_sizes{};  ///< BARs and ROM
-  std::uint64_t bar_size_codes = 0;             ///< see read_bar_size_codes()
+  /// BARs, which are compared after a reset, and the ROM, which is not: the host says 0 of it
+  /// whenever its contents make no sense at that moment.
+  std::array<std::uint64_t, 7> region_sizes{};
+  std::uint64_t bar_size_codes = 0;  ///< see read_bar_size_codes()
 
   bool has_flr = false;        ///< offers a function level reset (Express or Advanced Features)
   bool no_soft_reset = false;  ///< keeps its state from D3hot to D0: no power management reset
+  bool shows_audio = false;    ///< NVIDIA's bit that shows the audio function behind it is set
 
   bool is_display() const { return class_code >> 16 == pci::kBaseClassDisplay; }
+  /// A display controller or a processing accelerator.
+  bool is_gpu() const { return is_display() || class_code >> 16 == pci::kBaseClassAccelerator; }
   bool operator==(const FunctionState&) const = default;
 };
 
@@ -75,18 +79,11 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock,
                         std::chrono::milliseconds timeout,
                         std::optional<std::chrono::milliseconds> since = {});
 
+/// Where a GPU showed the audio function behind it by a bit that a reset clears, sets that bit
+/// again: until then the function behind it does not answer. The GPU must answer. Errors: kHost.
+Status show_audio_again(PhysicalDevice& device, const FunctionState& known);
+
 /// Decode and bus mastering off. Errors: kHost.
 Status stop_decoding(PhysicalDevice& device);
-
-/// What is compared beside identity, BAR sizes and the power state.
-struct CheckScope {
-  bool link = true;       ///< speed and width
-  bool registers = true;  ///< the policy's
-  bool quiet = true;      ///< decode, bus mastering, MSI and MSI-X are off
-};
-/// Compares with the state from before and runs the policy's register checks. Yields every
-/// difference as a sentence; empty: the function is well.
-std::vector<std::string> find_faults(PhysicalDevice& device, const FunctionState& known,
-                                     const ResetPolicy& policy, const CheckScope& scope = {});
 
 }  // namespace gpuvm

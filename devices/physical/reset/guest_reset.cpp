@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "devices/physical/reset/function_check.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -15,14 +17,19 @@ Faults look(const ResetPlan& plan, const ResetSet& set, const PlannedFunction& f
     return {ready.error().to_string()};
   }
   if (method == ResetMethod::kPowerReset) {
-    return find_faults(device, function.before, *function.policy,
-                       {.link = false, .registers = false, .quiet = false});
+    return check_function(device, function.before, *function.policy, clock,
+                          {.link_width = false, .registers = false, .quiet = false})
+        .faults;
+  }
+  if (const auto shown = show_audio_again(device, function.before); !shown) {
+    return {shown.error().to_string()};
   }
   clock.sleep(set.settle);
   if (const auto stopped = stop_decoding(device); !stopped) {
     return {stopped.error().to_string()};
   }
-  return find_faults(device, function.before, *function.policy, {.link = false});
+  return check_function(device, function.before, *function.policy, clock, {.link_width = false})
+      .faults;
 }
 
 }  // namespace

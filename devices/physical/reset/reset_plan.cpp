@@ -158,6 +158,28 @@ void choose_settle(ResetSet& set, const ResetOptions& options) {
   set.settle = options.settle.value_or(set.settle);
 }
 
+std::string_view possible_or(const std::string& obstacle) {
+  return obstacle.empty() ? std::string_view("possible") : std::string_view(obstacle);
+}
+
+std::string obstacles_of(const ResetSet& set) {
+  return fmt::format("Hot reset: {}. Function reset: {}", possible_or(set.hot_reset_obstacle),
+                     possible_or(set.function_reset_obstacle));
+}
+
+bool has_gpu(const ResetSet& set) {
+  return std::any_of(set.functions.begin(), set.functions.end(),
+                     [](const PlannedFunction& function) { return function.before.is_gpu(); });
+}
+
+/// Controllers of a chipset often have no reset at all, and their drivers reset them by their own
+/// registers. A GPU keeps firmware and locked memory, so there the user has to say it.
+void go_without_reset(ResetSet& set) {
+  set.rungs = {ResetMethod::kNone};
+  set.note = fmt::format("{}: no reset is possible, so gpuvm quiesces and checks only. {}",
+                         set.names(), obstacles_of(set));
+}
+
 void choose_rungs(ResetSet& set, const ResetOptions& options) {
   if (set.chosen == ResetMethod::kNone) {
     set.rungs = {ResetMethod::kNone};
@@ -176,6 +198,9 @@ void choose_rungs(ResetSet& set, const ResetOptions& options) {
     if (is_possible && wanted.value_or(method) == method) {
       set.rungs.push_back(method);
     }
+  }
+  if (set.rungs.empty() && !wanted && !has_gpu(set)) {
+    go_without_reset(set);
   }
 }
 
@@ -223,10 +248,6 @@ Result<ResetSet> take_set(PhysicalHost& host, Functions& rest,
   return set;
 }
 
-std::string_view possible_or(const std::string& obstacle) {
-  return obstacle.empty() ? std::string_view("possible") : std::string_view(obstacle);
-}
-
 }  // namespace
 
 std::string ResetSet::names() const {
@@ -240,9 +261,9 @@ std::string ResetSet::names() const {
 Error no_reset_error(const ResetSet& set) {
   return fail(
       ErrorKind::kUnsafeDevice,
-      "No safe reset is known for {}, so the guest may not have it. Hot reset: {}. Function "
-      "reset: {}",
-      set.names(), possible_or(set.hot_reset_obstacle), possible_or(set.function_reset_obstacle));
+      "No safe reset is known for {}, so the guest may not have it, unless reset = \"none\" in its "
+      "[[pci]] entry says so: then it is quiesced and checked only. {}",
+      set.names(), obstacles_of(set));
 }
 
 Result<ResetPlan> ResetPlan::create(PhysicalHost& host, std::span<PhysicalDevice* const> devices,
@@ -298,6 +319,9 @@ void ResetPlan::inspect(InspectNode& node) const {
     child.field("settle_ms", static_cast<std::uint64_t>(set.settle.count()));
     if (!set.warning.empty()) {
       child.field("warning", set.warning);
+    }
+    if (!set.note.empty()) {
+      child.field("note", set.note);
     }
     for (const PlannedFunction& function : set.functions) {
       InspectNode& leaf = child.child(function.device->name());

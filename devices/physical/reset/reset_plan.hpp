@@ -57,6 +57,7 @@ struct ResetSet {
   std::vector<ResetMethod> rungs;     ///< in the order of trial; empty: no safe reset is known
   std::optional<ResetMethod> chosen;  ///< by the user
   std::string warning;                ///< what the user chose against the policy; empty: nothing
+  std::string note;                   ///< why it is not reset though nobody chose that; or empty
   std::chrono::milliseconds settle{0};
 
   /// "0000:01:00.0, 0000:01:00.1"
@@ -91,7 +92,7 @@ class ResetPlan : public Inspectable {
   std::vector<ResetSet> sets_;
 };
 
-/// The refusal for a set without a safe reset.
+/// The refusal for a set without a safe reset, with what the user can do.
 Error no_reset_error(const ResetSet& set);
 
 }  // namespace gpuvm

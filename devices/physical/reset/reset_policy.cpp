@@ -3,12 +3,10 @@
 
 #include <algorithm>
 
+#include "devices/pci/pci_spec.hpp"
+
 namespace gpuvm {
 namespace {
-
-// Base classes (PCI Code and ID Assignment 1.15, 1).
-constexpr std::uint32_t kDisplayClass = 0x03;
-constexpr std::uint32_t kAcceleratorClass = 0x12;
 
 std::string joined(std::span<const std::string> words) {
   std::string text;
@@ -37,7 +35,7 @@ std::string_view to_string(ResetMethod method) {
 bool ResetPolicy::concerns(std::uint16_t of_vendor, std::uint16_t of_device,
                            std::uint32_t class_code) const {
   const std::uint32_t base = class_code >> 16;
-  const bool is_gpu = base == kDisplayClass || base == kAcceleratorClass;
+  const bool is_gpu = base == pci::kBaseClassDisplay || base == pci::kBaseClassAccelerator;
   return vendor == of_vendor && of_device >= first_device && of_device <= last_device &&
          (is_gpu || !is_for_gpus());
 }
@@ -73,20 +71,24 @@ std::string methods_without(std::string_view forbidden, std::span<const std::str
   return text;
 }
 
-}  // namespace
+bool has_forbidden_method(const ResetPolicy& policy, std::span<const std::string> methods) {
+  return !policy.forbidden_kernel_method.empty() &&
+         std::find(methods.begin(), methods.end(), policy.forbidden_kernel_method) != methods.end();
+}
 
-Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& policy,
-                                  std::span<const std::string> methods, bool shares_slot) {
+constexpr std::string_view kOverride = "`reset =` of its [[pci]] entry overrides this";
+
+/// As if the user had chosen nothing.
+Status check_methods(const std::string& name, const ResetPolicy& policy,
+                     std::span<const std::string> methods, bool shares_slot) {
   const std::string path = "/sys/bus/pci/devices/" + name + "/reset_method";
   if (!policy.allows_hot_reset && !policy.allows_function_reset && !methods.empty()) {
     return fail(ErrorKind::kUnsafeDevice,
                 "{} ({}) must not be opened: {} (source: {}). The kernel would reset it then (its "
-                "methods: {})",
-                name, policy.name, policy.reason, policy.source, joined(methods));
+                "methods: {}), unless root switches that off: `echo > {}`. {}",
+                name, policy.name, policy.reason, policy.source, joined(methods), path, kOverride);
   }
-  const bool is_forbidden =
-      std::find(methods.begin(), methods.end(), policy.forbidden_kernel_method) != methods.end();
-  if (!policy.forbidden_kernel_method.empty() && is_forbidden) {
+  if (has_forbidden_method(policy, methods)) {
     return fail(ErrorKind::kUnsafeDevice,
                 "{} ({}) must not get the kernel's \"{}\" reset: {} (source: {}). The kernel would "
                 "use it when the device is opened (its methods: {}). As root: `echo{} > {}`",
@@ -98,11 +100,37 @@ Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& po
   if (!policy.required_kernel_method.empty() && first != policy.required_kernel_method) {
     return fail(ErrorKind::kUnsafeDevice,
                 "{} ({}) needs the kernel's \"{}\" reset: {} (source: {}). Its methods are: {}. "
-                "Load the module vendor-reset before vfio-pci, then as root: `echo {} > {}`",
+                "Load the module vendor-reset before vfio-pci, then as root: `echo {} > {}`. {}",
                 name, policy.name, policy.required_kernel_method, policy.reason, policy.source,
-                joined(methods), policy.required_kernel_method, path);
+                joined(methods), policy.required_kernel_method, path, kOverride);
   }
   return {};
+}
+
+bool overrides(std::optional<ResetMethod> chosen, const ResetPolicy& policy,
+               std::span<const std::string> methods) {
+  return chosen &&
+         (*chosen == ResetMethod::kFunctionReset || !has_forbidden_method(policy, methods));
+}
+
+}  // namespace
+
+Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& policy,
+                                  std::span<const std::string> methods, bool shares_slot,
+                                  std::optional<ResetMethod> chosen) {
+  return overrides(chosen, policy, methods) ? Status()
+                                            : check_methods(name, policy, methods, shares_slot);
+}
+
+std::string overridden_refusal(const std::string& name, const ResetPolicy& policy,
+                               std::span<const std::string> methods, bool shares_slot,
+                               std::optional<ResetMethod> chosen) {
+  const Status status = check_methods(name, policy, methods, shares_slot);
+  if (status || !overrides(chosen, policy, methods)) {
+    return {};
+  }
+  return fmt::format("The configuration chose {} for it all the same: {}", to_string(*chosen),
+                     status.error().message());
 }
 
 }  // namespace gpuvm

@@ -28,9 +28,14 @@ std::string_view to_string(ResetMethod method);
 struct RegisterCheck {
   RegionIndex region;
   std::uint32_t offset;
-  std::uint32_t value;
-  bool must_equal;  ///< else: must differ
+  std::uint32_t mask;   ///< the bits that are compared
+  std::uint32_t value;  ///< of those bits
+  bool must_equal;      ///< else: must differ
   std::string_view meaning;
+  std::string_view source;  ///< who reads it so
+  /// Upper 16 bits of what a chip answers where the read itself failed within it, which says
+  /// nothing of the register; 0: nothing is known.
+  std::uint32_t error_prefix = 0;
 };
 
 struct ResetPolicy {
@@ -54,6 +59,9 @@ struct ResetPolicy {
   bool function_reset_suffices = true;
   /// It may not wake from the D3cold into which vfio-pci puts devices that nobody has opened.
   bool sleeps_badly = false;
+  /// How long after the rest its registers and capabilities may take to be as they should: its
+  /// firmware boots. Only a card that is not well waits for it.
+  std::chrono::milliseconds boot_time{1000};
 
   /// GPU vendors give numbers of one range to GPUs and to the audio and USB functions beside them.
   bool is_for_gpus() const { return vendor == 0x10de || vendor == 0x1002; }
@@ -77,9 +85,15 @@ bool hides_function_reset(const ResetPolicy& policy, std::optional<ResetMethod> 
 
 /// Before VFIO opens the function: may the kernel reset it with its own methods (sysfs
 /// reset_method, in order)? `shares_slot`: it has neighbours in its slot, or that is not known: the
-/// kernel then refuses `bus`, though it may have listed it. Errors: kUnsafeDevice with the command
-/// that cures it.
+/// kernel then refuses `bus`, though it may have listed it. `chosen`: by the user, who owns the
+/// card and wins over the policy; but only who insists on the function reset insists on a method of
+/// the kernel that is known to hang the card. Errors: kUnsafeDevice with the command that cures it.
 Status check_kernel_reset_methods(const std::string& name, const ResetPolicy& policy,
-                                  std::span<const std::string> methods, bool shares_slot = true);
+                                  std::span<const std::string> methods, bool shares_slot = true,
+                                  std::optional<ResetMethod> chosen = {});
+/// What check_kernel_reset_methods() would have refused but for the user's choice; empty: nothing.
+std::string overridden_refusal(const std::string& name, const ResetPolicy& policy,
+                               std::span<const std::string> methods, bool shares_slot,
+                               std::optional<ResetMethod> chosen);
 
 }  // namespace gpuvm

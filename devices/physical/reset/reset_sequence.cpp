@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 
+#include "devices/physical/reset/function_check.hpp"
 #include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
 
@@ -45,7 +47,9 @@ class SetReset {
   void quiesce_all(Attempt& attempt);
   void reset_functions(Attempt& attempt);
   void wait_for_all(Attempt& attempt);
-  void check_all(Attempt& attempt);
+  void check_all(Attempt& attempt, ResetMethod method);
+  Status wait_for(const PlannedFunction& function, milliseconds since);
+  void show_audio_functions(milliseconds since);
   ResetCertificate certify(ResetMethod method, milliseconds start, const Attempt& attempt) const;
   ResetCertificate refuse(milliseconds start, std::string text) const;
   std::string failure() const;
@@ -81,11 +85,29 @@ void SetReset::reset_functions(Attempt& attempt) {
   }
 }
 
+Status SetReset::wait_for(const PlannedFunction& function, milliseconds since) {
+  return wait_until_ready(*function.device, clock_, plan_.options().ready_timeout, since);
+}
+
+/// Until then there is nothing to wait for behind them. One that does not answer, or does not take
+/// it, is told of by what is missing then.
+void SetReset::show_audio_functions(milliseconds since) {
+  for (const PlannedFunction& function : set_.functions) {
+    if (!function.before.shows_audio || !wait_for(function, since)) {
+      continue;
+    }
+    if (const Status shown = show_audio_again(*function.device, function.before); !shown) {
+      log::warn("The function behind {} may stay away: {}", function.device->name(),
+                shown.error().to_string());
+    }
+  }
+}
+
 void SetReset::wait_for_all(Attempt& attempt) {
   const milliseconds since = clock_.now();  // one deadline: they were reset together
+  show_audio_functions(since);
   for (const PlannedFunction& function : set_.functions) {
-    const Status ready =
-        wait_until_ready(*function.device, clock_, plan_.options().ready_timeout, since);
+    const Status ready = wait_for(function, since);
     if (!ready) {
       attempt.has_lost_function = true;
       attempt.faults.push_back(ready.error().to_string());
@@ -93,15 +115,16 @@ void SetReset::wait_for_all(Attempt& attempt) {
   }
 }
 
-void SetReset::check_all(Attempt& attempt) {
+void SetReset::check_all(Attempt& attempt, ResetMethod method) {
   for (const PlannedFunction& function : set_.functions) {
     const Status stopped = stop_decoding(*function.device);
     if (!stopped) {
       attempt.faults.push_back(stopped.error().to_string());
     }
-    for (std::string& fault : find_faults(*function.device, function.before, *function.policy)) {
-      attempt.faults.push_back(std::move(fault));
-    }
+    CheckFindings found = check_function(*function.device, function.before, *function.policy,
+                                         clock_, {.link_speed = method == ResetMethod::kHotReset});
+    std::move(found.faults.begin(), found.faults.end(), std::back_inserter(attempt.faults));
+    std::move(found.oddities.begin(), found.oddities.end(), std::back_inserter(attempt.oddities));
   }
 }
 
@@ -121,7 +144,7 @@ Attempt SetReset::attempt(ResetMethod method) {
   wait_for_all(attempt);
   if (attempt.faults.empty()) {
     clock_.sleep(set_.settle);
-    check_all(attempt);
+    check_all(attempt, method);
   }
   return attempt;
 }

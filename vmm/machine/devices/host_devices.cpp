@@ -53,8 +53,9 @@ Status HostDevices::bind() {
     if (function->is_remote()) {
       continue;
     }
-    TRY(check_open_is_safe(host_, function->host));
-    if (const auto advice = open_advice(host_, function->host); !advice.empty()) {
+    const auto chosen = function->reset.method;
+    TRY(check_open_is_safe(host_, function->host, chosen));
+    for (const std::string& advice : open_advice(host_, function->host, chosen)) {
       log::warn("{}", advice);
     }
     if (function->managed) {

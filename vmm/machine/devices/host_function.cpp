@@ -78,29 +78,47 @@ std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf) {
   return device ? static_cast<std::uint8_t>(device->link().width) : std::uint8_t{0};
 }
 
-Status check_open_is_safe(const HostSystem& host, const Bdf& bdf) {
-  const auto device = TRY(HostPciDevice::open(host, bdf));
-  const auto& policy =
-      find_reset_policy(device.ids().vendor, device.ids().device, device.ids().class_code);
-  return check_kernel_reset_methods(bdf.to_string(), policy, device.reset_methods(),
-                                    device.slot_functions().size() > 1);
+namespace {
+
+const ResetPolicy& reset_policy_of(const HostPciDevice& device) {
+  return find_reset_policy(device.ids().vendor, device.ids().device, device.ids().class_code);
 }
 
-std::string open_advice(const HostSystem& host, const Bdf& bdf) {
-  const std::string parameter = "/sys/module/vfio_pci/parameters/disable_idle_d3";
+bool has_slot_neighbours(const HostPciDevice& device) {
+  return device.slot_functions().size() > 1;
+}
+
+}  // namespace
+
+Status check_open_is_safe(const HostSystem& host, const Bdf& bdf,
+                          std::optional<ResetMethod> chosen) {
+  const auto device = TRY(HostPciDevice::open(host, bdf));
+  return check_kernel_reset_methods(bdf.to_string(), reset_policy_of(device),
+                                    device.reset_methods(), has_slot_neighbours(device), chosen);
+}
+
+std::vector<std::string> open_advice(const HostSystem& host, const Bdf& bdf,
+                                     std::optional<ResetMethod> chosen) {
   const auto device = HostPciDevice::open(host, bdf);
-  const auto value = host.read(parameter);
-  if (!device || !value || !value->starts_with("N")) {
+  if (!device) {
     return {};
   }
-  const auto& policy =
-      find_reset_policy(device->ids().vendor, device->ids().device, device->ids().class_code);
-  return policy.sleeps_badly
-             ? fmt::format(
-                   "{} ({}) may not wake from the power state into which vfio-pci puts it while no "
-                   "guest has it (source: {}). As root: `echo Y > {}`",
-                   bdf.to_string(), policy.name, policy.source, parameter)
-             : std::string();
+  std::vector<std::string> advice;
+  const auto& policy = reset_policy_of(*device);
+  auto overridden = overridden_refusal(bdf.to_string(), policy, device->reset_methods(),
+                                       has_slot_neighbours(*device), chosen);
+  if (!overridden.empty()) {
+    advice.push_back(std::move(overridden));
+  }
+  const std::string parameter = "/sys/module/vfio_pci/parameters/disable_idle_d3";
+  const auto value = host.read(parameter);
+  if (policy.sleeps_badly && value && value->starts_with("N")) {
+    advice.push_back(fmt::format(
+        "{} ({}) may not wake from the power state into which vfio-pci puts it while no guest has "
+        "it (source: {}). As root: `echo Y > {}`",
+        bdf.to_string(), policy.name, policy.source, parameter));
+  }
+  return advice;
 }
 
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,10 +50,14 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
 std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf);
 
 /// The kernel resets a function when VFIO opens it; on some hardware that must not happen the
-/// kernel's way. Errors: kUnsafeDevice with the command that cures it.
-Status check_open_is_safe(const HostSystem& host, const Bdf& bdf);
+/// kernel's way. `chosen`: the reset that the configuration says, which wins over the policy.
+/// Errors: kUnsafeDevice with the command that cures it.
+Status check_open_is_safe(const HostSystem& host, const Bdf& bdf,
+                          std::optional<ResetMethod> chosen = {});
 
-/// What the user should know before such a function is opened; empty: nothing.
-std::string open_advice(const HostSystem& host, const Bdf& bdf);
+/// What the user should know before such a function is opened: sentences, for instance what the
+/// chosen reset overrides. Empty: nothing.
+std::vector<std::string> open_advice(const HostSystem& host, const Bdf& bdf,
+                                     std::optional<ResetMethod> chosen = {});
 
 }  // namespace gpuvm

@@ -73,6 +73,9 @@ Status MachineReset::plan() {
     if (!set.warning.empty()) {
       log::warn("{}", set.warning);
     }
+    if (!set.note.empty()) {
+      log::info("{}", set.note);
+    }
   }
   const MutexLock lock(mutex_);
   plan_.emplace(std::move(plan));

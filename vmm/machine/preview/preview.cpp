@@ -71,10 +71,12 @@ void describe_function(const HostSystem& host, const Function& function, Inspect
   if (!function.sysfs->shows_capabilities()) {
     node.field("capabilities", "hidden without root: what follows of FLR and links may be wrong");
   }
-  const Status opening = check_open_is_safe(host, function.place.host);
+  const auto chosen = function.place.reset.method;
+  const Status opening = check_open_is_safe(host, function.place.host, chosen);
   node.field("opening", opening ? "safe" : opening.error().to_string());
-  if (const auto advice = open_advice(host, function.place.host); !advice.empty()) {
-    node.field("advice", advice);
+  const auto advice = open_advice(host, function.place.host, chosen);
+  if (!advice.empty()) {
+    node.field("advice", fmt::format("{}", fmt::join(advice, "; ")));
   }
 }
 
@@ -228,9 +230,11 @@ Status check_has_reset(const ResetSet& set) {
   if (!set.rungs.empty()) {
     return {};
   }
-  return fail(ErrorKind::kUnsafeDevice,
-              "No safe reset of {} is known; `gpuvm inspect` shows why under \"resets\"",
-              set.names());
+  return fail(
+      ErrorKind::kUnsafeDevice,
+      "No safe reset of {} is known; `gpuvm inspect` shows why under \"resets\", and reset = "
+      "\"none\" goes without",
+      set.names());
 }
 
 /// The functions' part of preview_machine().
@@ -250,7 +254,8 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
     devices.push_back(functions.back().sysfs.get());
     options.push_back(place.reset);
     describe_function(host, functions.back(), node.child("functions").child(place.name()));
-    findings.push_back({"opening", check_open_is_safe(host, place.host), place.name()});
+    findings.push_back(
+        {"opening", check_open_is_safe(host, place.host, place.reset.method), place.name()});
   }
   if (functions.empty()) {
     return {};

@@ -100,6 +100,9 @@ class FakeResetDevice : public PhysicalDevice {
     if (!is_gone) {
       std::copy(in.begin(), in.end(), config.begin() + static_cast<std::ptrdiff_t>(offset));
     }
+    if (on_config_write) {
+      on_config_write();
+    }
     return {};
   }
   Result<MappedRegion> map(RegionIndex, RegionArea, std::uint64_t) override {
@@ -131,6 +134,7 @@ class FakeResetDevice : public PhysicalDevice {
   bool keeps_ids = false;  ///< as vfio-pci, which makes vendor and device id up
   int not_ready_reads = 0;
   std::function<Status()> on_function_reset;
+  std::function<void()> on_config_write;
 
  private:
   History& history_;

@@ -18,6 +18,8 @@ class GuestResetTest : public testing::Test {
     gpu_.set16(0, 0x10de);
     gpu_.set16(2, 0x2684);  // AD102, whose policy looks at registers and rests for 500 ms
     gpu_.registers[0] = 0x192000a1;
+    gpu_.registers[0x118128] = 1;
+    gpu_.registers[0x118234] = 0xff;
     PhysicalDevice* const device = &gpu_;
     auto plan = ResetPlan::create(host_, {&device, 1});
     EXPECT_TRUE(plan);

@@ -182,12 +182,15 @@ TEST(FunctionStateText, HostileLinesAreNoState) {
   for (int i = 0; i < 9; ++i) {
     rest += " 0";
   }
-  const std::string good = "1 0 0 0 0 0 0 0 0 0 0 1" + rest;  // 21 numbers
-  EXPECT_TRUE(parse_function_state(good));
+  // 21 numbers: as it was before shows_audio was kept.
+  const std::string good = "1 0 0 0 0 0 0 0 0 0 0 1" + rest;
+  EXPECT_FALSE(parse_function_state(good).value().shows_audio);
+  EXPECT_TRUE(parse_function_state(good + " 1").value().shows_audio);
+  EXPECT_EQ(to_text(parse_function_state(good).value()), good + " 0");
   EXPECT_TRUE(parse_function_state("1 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 0 ffffffffffffffff"));
   for (const std::string& text :
-       {std::string(), std::string("1"), std::string("x"), "-" + good, "1000" + good, good + " 0",
-        good.substr(0, good.size() - 2), "1 0 0 0 0 0 0 0 0 0 0 2" + rest}) {
+       {std::string(), std::string("1"), std::string("x"), "-" + good, "1000" + good, good + " 0 0",
+        good + " 2", good.substr(0, good.size() - 2), "1 0 0 0 0 0 0 0 0 0 0 2" + rest}) {
     EXPECT_FALSE(parse_function_state(text)) << text;
   }
 }
@@ -228,6 +231,55 @@ TEST_F(ResetPlanTest, WhatDoesNotHelpOneFunctionOfASetComesLast) {
     return function == kAudio && method == kHot;
   });
   EXPECT_THAT(made.sets()[0].rungs, ElementsAre(kFunction, kHot));
+}
+
+// AMD's onboard USB controllers, Intel's PCH: QEMU goes on, too.
+TEST_F(ResetPlanTest, WithoutAnyResetAnythingButAGpuIsQuiescedAndChecked) {
+  host_.sets.clear();
+  audio_.set16(0x0a, 0x0c03);
+  audio_.config[0x09] = std::byte{0x30};
+  audio_.can_function_reset = false;
+  devices_ = {&audio_};
+  const ResetPlan made = plan();
+  EXPECT_TRUE(made.check());
+  EXPECT_THAT(made.sets()[0].rungs, ElementsAre(ResetMethod::kNone));
+  EXPECT_THAT(made.sets()[0].note, AllOf(HasSubstr(kAudio), HasSubstr("has none")));
+  EXPECT_EQ(made.sets()[0].warning, "");
+  // What the user asked for and cannot have is refused.
+  std::vector<FunctionResetOptions> choices(1);
+  choices[0].method = kHot;
+  EXPECT_FALSE(ResetPlan::create(host_, devices_, {}, choices)->check());
+  audio_.can_function_reset = true;
+  EXPECT_EQ(plan().sets()[0].note, "");
+}
+
+TEST_F(ResetPlanTest, AGpuWithoutAnyResetIsRefusedUnlessTheUserSaysNone) {
+  host_.sets.clear();
+  gpu_.can_function_reset = false;
+  devices_ = {&gpu_};
+  for (const std::uint16_t class_code : std::to_array<std::uint16_t>({0x0300, 0x0302, 0x1200})) {
+    gpu_.set16(0x0a, class_code);
+    EXPECT_THAT(plan().check().error().message(), HasSubstr("reset = \"none\""));
+  }
+  std::vector<FunctionResetOptions> choices(1);
+  choices[0].method = ResetMethod::kNone;
+  EXPECT_TRUE(ResetPlan::create(host_, devices_, {}, choices)->check());
+}
+
+// docs/reset.md: the user's choice wins over every row, with a warning where that forbids it.
+TEST_F(ResetPlanTest, EveryRowGivesWayToTheUser) {
+  for (const std::uint16_t device :
+       std::to_array<std::uint16_t>({0x67df, 0x687f, 0x7310, 0x740f})) {
+    for (const ResetMethod method : {kHot, kFunction, ResetMethod::kNone}) {
+      SCOPED_TRACE(fmt::format("{:04x} {}", device, to_string(method)));
+      set_gpu(0x1002, device);
+      std::vector<FunctionResetOptions> choices(2);
+      choices[0].method = method;
+      const auto made = ResetPlan::create(host_, devices_, {}, choices).value();
+      EXPECT_THAT(made.sets()[0].rungs, ElementsAre(method));
+      EXPECT_EQ(made.sets()[0].warning.empty(), method == kFunction && device != 0x740f);
+    }
+  }
 }
 
 TEST_F(ResetPlanTest, ShowsItself) {

@@ -50,6 +50,14 @@ TEST(ResetPolicy, KnownDevices) {
   EXPECT_FALSE(find_reset_policy(0x10de, 0x2b85, kVga).allows_function_reset);
   EXPECT_EQ(find_reset_policy(0x10de, 0x2684, kVga).name, "NVIDIA Turing to Ada");
   EXPECT_EQ(find_reset_policy(0x1002, 0x67df, kVga).required_kernel_method, "device_specific");
+  EXPECT_EQ(find_reset_policy(0x1002, 0x7408, kAccelerator).name, "AMD MI210 or MI250");
+  EXPECT_EQ(find_reset_policy(0x1002, 0x740f, kAccelerator).name, "AMD MI210 or MI250");
+  for (const std::uint16_t deaf :
+       std::to_array<std::uint16_t>({0x6649, 0x665d, 0x67a0, 0x67b1, 0x67be})) {
+    EXPECT_EQ(find_reset_policy(0x1002, deaf, kVga).preferred, ResetMethod::kFunctionReset);
+  }
+  EXPECT_EQ(find_reset_policy(0x10de, 0x2941, kVga).boot_time, std::chrono::milliseconds(4000));
+  EXPECT_EQ(find_reset_policy(0x10de, 0x3182, kVga).name, "NVIDIA B300 class");
   EXPECT_EQ(find_reset_policy(0x1033, 0x0194, kVga).name, "unknown device");
   EXPECT_TRUE(find_reset_policy(0x1033, 0x0194, kVga).allows_hot_reset);
   // The same device number of another vendor is another device.
@@ -107,6 +115,40 @@ TEST(ResetPolicy, KernelMethodsAreCheckedBeforeTheDeviceIsOpened) {
 
   const ResetPolicy& unknown = find_reset_policy(1, 2, kVga);
   EXPECT_TRUE(check_kernel_reset_methods("x", unknown, Methods{"flr", "bus"}));
+}
+
+// docs/reset.md: what the user says wins over the table, with a warning.
+TEST(ResetPolicy, TheUsersChoiceWinsOverWhatIsDemandedOfTheKernel) {
+  const Methods bus{"bus"};
+  for (const std::uint16_t device :
+       std::to_array<std::uint16_t>({0x67df, 0x687f, 0x7310, 0x740f, 0x74a1})) {
+    SCOPED_TRACE(fmt::format("{:04x}", device));
+    const ResetPolicy& policy = find_reset_policy(0x1002, device, kVga);
+    const Status refused = check_kernel_reset_methods("x", policy, bus, true, std::nullopt);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message(), HasSubstr("`reset =` of its [[pci]] entry"));
+    EXPECT_EQ(overridden_refusal("x", policy, bus, true, std::nullopt), "");
+    for (const auto chosen :
+         {ResetMethod::kHotReset, ResetMethod::kFunctionReset, ResetMethod::kNone}) {
+      EXPECT_TRUE(check_kernel_reset_methods("x", policy, bus, true, chosen));
+      EXPECT_THAT(overridden_refusal("x", policy, bus, true, chosen),
+                  AllOf(HasSubstr(to_string(chosen)), HasSubstr(policy.reason)));
+    }
+  }
+  const ResetPolicy& unknown = find_reset_policy(1, 2, kVga);
+  EXPECT_EQ(overridden_refusal("x", unknown, bus, true, ResetMethod::kHotReset), "");
+}
+
+// The kernel's own function level reset at opening is another thing than the reset that was chosen.
+TEST(ResetPolicy, OnlyWhoInsistsOnTheFunctionResetLetsTheKernelHangACard) {
+  const ResetPolicy& gb202 = find_reset_policy(0x10de, 0x2b85, kVga);
+  const Methods flr{"flr", "bus"};
+  EXPECT_FALSE(check_kernel_reset_methods("x", gb202, flr, true, ResetMethod::kHotReset));
+  EXPECT_FALSE(check_kernel_reset_methods("x", gb202, flr, true, ResetMethod::kNone));
+  EXPECT_TRUE(check_kernel_reset_methods("x", gb202, flr, true, ResetMethod::kFunctionReset));
+  EXPECT_EQ(overridden_refusal("x", gb202, flr, true, ResetMethod::kHotReset), "");
+  EXPECT_THAT(overridden_refusal("x", gb202, flr, true, ResetMethod::kFunctionReset),
+              HasSubstr("never returns"));
 }
 
 // Linux, drivers/pci/pci.c, pci_parent_bus_reset: no bus reset for one of several functions, and

@@ -63,6 +63,30 @@ TEST_F(HostDevicesTest, FunctionOfTheUsersOwnBindingKeepsItsDriver) {
   EXPECT_THAT(fakes_.history, ElementsAre("open vfio"));
 }
 
+// Their rows want the kernel's device_specific reset, or none at all; who owns the card decides.
+TEST(HostDevicesOfVendorReset, OpenWithAnyResetThatTheUserChose) {
+  const std::string base = "/sys/bus/pci/devices/" + kGpu;
+  for (const std::string& device : {"0x67df", "0x687f", "0x7310", "0x740f"}) {
+    for (const std::optional<ResetMethod> chosen :
+         {std::optional<ResetMethod>(), std::optional(ResetMethod::kHotReset),
+          std::optional(ResetMethod::kFunctionReset), std::optional(ResetMethod::kNone)}) {
+      SCOPED_TRACE(device + " " + std::string(chosen ? to_string(*chosen) : "auto"));
+      test::FakeDevices fakes;
+      fakes.add(kGpu, test::gt710_config(), 0, 0).reset.method = chosen;
+      fakes.host.file(base + "/vendor", "0x1002\n");
+      fakes.host.file(base + "/device", device + "\n");
+      fakes.host.file(base + "/reset_method", "bus\n");
+      const auto devices = fakes.create();
+      EXPECT_EQ(devices.has_value(), chosen.has_value());
+      if (!devices) {
+        EXPECT_EQ(devices.error().kind(), ErrorKind::kUnsafeDevice);
+        EXPECT_THAT(fakes.history, IsEmpty()) << "not even bound";
+      }
+      EXPECT_EQ(open_advice(fakes.host, *Bdf::parse(kGpu), chosen).size(), chosen ? 1U : 0U);
+    }
+  }
+}
+
 TEST_F(HostDevicesTest, EachFunctionHasItsDeviceWhateverTheOrder) {
   fakes_.add_remote(kSocket, test::gt710_config(), 0, 0);
   fakes_.add(kUsb, test::upd720200_config(), 1, 0);

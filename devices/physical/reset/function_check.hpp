@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Is a function well after a reset? It is compared with what it was; what a healthy card shows only
+// some time after it answers again is waited for, up to the limit of the card's row in the policy
+// table (PCI Express Base 6.0, 6.6.1, 7.5.1 to 7.5.3).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "devices/physical/reset/function_state.hpp"
+#include "devices/physical/reset/reset_policy.hpp"
+
+namespace gpuvm {
+
+/// What is compared beside identity, BAR sizes and the power state.
+struct CheckScope {
+  bool link_width = true;
+  /// Waited for, and odd where it stays low. Only after a reset of the link: any other leaves it as
+  /// slow as the driver made it while the device idled.
+  bool link_speed = false;
+  bool registers = true;  ///< the policy's
+  bool quiet = true;      ///< decode, bus mastering, MSI and MSI-X are off
+};
+
+/// Each a sentence that begins with the function's name.
+struct CheckFindings {
+  std::vector<std::string> faults;    ///< empty: the function is well
+  std::vector<std::string> oddities;  ///< worth telling, no fault
+};
+
+/// Compares with the state from before and runs the policy's register checks. Memory decode is as
+/// before afterwards. Takes up to the policy's boot_time twice and, with link_speed, a second,
+/// where something is not as it should be.
+CheckFindings check_function(PhysicalDevice& device, const FunctionState& known,
+                             const ResetPolicy& policy, const ResetClock& clock,
+                             const CheckScope& scope = {});
+
+}  // namespace gpuvm
