@@ -93,6 +93,7 @@ class Machine : public GuestMachine {
   Status run_reset(ResetReason reason);
   Status reset_emulation() GPUVM_EXCLUDES(structure_);
   Status load_guest_memory();
+  Status wait_for_memory(const IsUnwanted& is_unwanted);
   Status load_and_start(const IsUnwanted& is_unwanted);
 
   Options options_;
