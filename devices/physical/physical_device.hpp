@@ -141,6 +141,8 @@ class PhysicalHost {
   /// takes long.
   virtual std::uint64_t map_step() const { return ~std::uint64_t{0}; }
   virtual Status unmap_dma(Iova at, std::uint64_t size) = 0;
+  /// What can be mapped at all, ascending; empty: it does not say.
+  virtual std::vector<IovaRange> dma_ranges() const { return {}; }
   /// The functions that a hot (secondary bus) reset of this one covers; an error where the host
   /// offers none.
   virtual Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) = 0;

@@ -162,6 +162,9 @@ void append_memory_device(StructureTable& table, std::uint16_t array, std::uint6
   device.memory_type = 7;       // RAM (7.18.2)
   device.type_detail = 1 << 1;  // other (7.18.3)
   device.manufacturer_string = strings.add(kVendor);
+  device.technology = kMemoryTechnologyUnknown;
+  device.operating_modes = kMemoryModeVolatile;
+  device.volatile_size = total;
   table.append(device, strings);
 }
 

@@ -190,8 +190,25 @@ struct MemoryDevice {  ///< 7.18, type 17
   std::uint16_t minimum_voltage;
   std::uint16_t maximum_voltage;
   std::uint16_t configured_voltage;
+  // From here on version 3.2.
+  std::uint8_t technology;
+  std::uint16_t operating_modes;
+  std::uint8_t firmware_version_string;
+  std::uint16_t module_manufacturer;  ///< 0: unknown, as the three that follow
+  std::uint16_t module_product;
+  std::uint16_t controller_manufacturer;
+  std::uint16_t controller_product;
+  std::uint64_t non_volatile_size;  ///< bytes, 0: none, as the three that follow
+  std::uint64_t volatile_size;
+  std::uint64_t cache_size;
+  std::uint64_t logical_size;
+  // From here on version 3.3, MT/s where speed is 0xffff.
+  std::uint32_t extended_speed;
+  std::uint32_t extended_configured_speed;
 };
-static_assert(sizeof(MemoryDevice) == 0x28);
+static_assert(sizeof(MemoryDevice) == 0x5c);                   // 3.3's length
+inline constexpr std::uint8_t kMemoryTechnologyUnknown = 2;    ///< 7.18.6
+inline constexpr std::uint16_t kMemoryModeVolatile = 1U << 3;  ///< 7.18.7
 
 struct MemoryArrayMapped {  ///< 7.20, type 19
   static constexpr std::uint8_t kType = 19;

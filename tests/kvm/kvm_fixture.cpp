@@ -147,7 +147,10 @@ void KvmTest::create_vm(const CpuTopology& cpus, const HypervisorView& view) {
   auto cpuid = system_->supported_cpuid();
   ASSERT_TRUE(cpuid) << cpuid.error().to_string();
   ASSERT_TRUE(show_hypervisor(*cpuid, view));
-  auto vm = KvmVm::create(*system_, {.cpus = cpus, .cpuid = *cpuid, .vfio_group_fds = {}});
+  auto vm = KvmVm::create(*system_, {.cpus = cpus,
+                                     .cpuid = *cpuid,
+                                     .enable_memory_types = enable_memory_types_,
+                                     .vfio_group_fds = {}});
   ASSERT_TRUE(vm) << vm.error().to_string();
   vm_ = std::move(vm).value();
   auto ram = MappedRegion::create({.size = kRamSize});

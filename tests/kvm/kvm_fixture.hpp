@@ -113,6 +113,7 @@ class KvmTest : public ::testing::Test, private IoHandler {
   MmioBus mmio_{"mmio"};
   RecordingHandler device_;
   ReportPort reports_;
+  bool enable_memory_types_ = false;  ///< of the next create_vm()
 
  private:
   std::string_view name() const override { return "finish"; }

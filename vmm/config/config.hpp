@@ -31,12 +31,20 @@ enum class ConfigPortsMode {
   kOff,
 };
 
+/// When guest memory is pinned for the devices.
+enum class PinMemory {
+  kAuto,         ///< by its size
+  kBeforeStart,  ///< the guest starts when all is
+  kBackground,   ///< while it boots; its first bus mastering waits
+};
+
 struct MachineConfig {
   unsigned cpus = 1;             ///< 1 to 64
   std::uint64_t memory = 1_GiB;  ///< bytes; 128 MiB to 16 TiB, whole 2 MiB (or huge pages)
   HugePages huge_pages = HugePages::kOff;
   RebootAction on_reboot = RebootAction::kReset;
   ConfigPortsMode config_ports = ConfigPortsMode::kAuto;
+  PinMemory pin_memory = PinMemory::kAuto;
   bool battery = false;       ///< ACPI shows a battery and an AC adapter
   std::vector<unsigned> pin;  ///< the host's CPU of each vCPU; empty: wherever the host likes
   bool operator==(const MachineConfig&) const = default;

@@ -90,6 +90,7 @@ Result<MachineConfig> read_machine(TableReader table) {
   machine.huge_pages = TRY(table.choice("hugepages", machine.huge_pages));
   machine.on_reboot = TRY(table.choice("on_reboot", machine.on_reboot));
   machine.config_ports = TRY(table.choice("config_ports", machine.config_ports));
+  machine.pin_memory = TRY(table.choice("pin_memory", machine.pin_memory));
   machine.battery = TRY(table.boolean("battery", machine.battery));
   machine.pin = TRY(read_pin(table, machine.cpus));
   TRY(table.finish());

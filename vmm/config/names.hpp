@@ -57,6 +57,18 @@ constexpr std::string_view word_of(ConfigPortsMode value) {
   return {};
 }
 
+constexpr std::string_view word_of(PinMemory value) {
+  switch (value) {
+    case PinMemory::kAuto:
+      return "auto";
+    case PinMemory::kBeforeStart:
+      return "before-start";
+    case PinMemory::kBackground:
+      return "background";
+  }
+  return {};
+}
+
 constexpr std::string_view word_of(BootMode value) {
   switch (value) {
     case BootMode::kLinux:

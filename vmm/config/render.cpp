@@ -50,10 +50,10 @@ std::string target_text(const SerialTarget& target) {
 std::string machine_text(const MachineConfig& machine) {
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
-      "config_ports = \"{}\"\nbattery = {}\npin = [{}]\n",
+      "config_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\npin = [{}]\n",
       machine.cpus, memory_text(machine.memory), config::word_of(machine.huge_pages),
-      config::word_of(machine.on_reboot), config::word_of(machine.config_ports), machine.battery,
-      fmt::join(machine.pin, ", "));
+      config::word_of(machine.on_reboot), config::word_of(machine.config_ports),
+      config::word_of(machine.pin_memory), machine.battery, fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {

@@ -36,6 +36,21 @@ struct RoutingHead {
 };
 static_assert(sizeof(RoutingHead) == 8 && sizeof(kvm_irq_routing_entry) == 48);
 
+/// struct kvm_msrs with one entry.
+struct OneMsr {
+  std::uint32_t nmsrs;
+  std::uint32_t padding;
+  kvm_msr_entry entry;
+};
+static_assert(sizeof(OneMsr) == 24 && sizeof(kvm_msr_entry) == 16);
+/// Its head alone, from which the ioctls' numbers come.
+struct MsrsHead {
+  std::uint32_t nmsrs;
+  std::uint32_t padding;
+};
+
+constexpr unsigned long kGetMsrs = _IOWR(KVMIO, 0x88, MsrsHead);
+constexpr unsigned long kSetMsrs = _IOW(KVMIO, 0x89, MsrsHead);
 constexpr unsigned long kGetSupportedCpuid = _IOWR(KVMIO, 0x05, CpuidHead);
 constexpr unsigned long kGetSupportedHvCpuid = _IOWR(KVMIO, 0xc1, CpuidHead);
 constexpr unsigned long kSetCpuid = _IOW(KVMIO, 0x90, CpuidHead);

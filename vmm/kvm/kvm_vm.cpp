@@ -79,6 +79,9 @@ Result<std::vector<std::unique_ptr<Vcpu>>> KvmVm::create_vcpus() {
         fmt::format("vCPU {}", index));
     TRY(vcpu->set_cpuid(guest_cpuid(options_.cpuid, index, options_.cpus)));
     TRY(vcpu->limit_machine_check_banks());
+    if (options_.enable_memory_types) {
+      TRY_CONTEXT(vcpu->enable_memory_types(), fmt::format("vCPU {}", index));
+    }
     vcpus.push_back(std::move(vcpu));
   }
   return vcpus;

@@ -19,7 +19,10 @@ namespace gpuvm {
 
 struct KvmVmOptions {
   CpuTopology cpus = CpuTopology::one_package(1);
-  std::vector<CpuidEntry> cpuid;    ///< what the guest may see, before topology
+  std::vector<CpuidEntry> cpuid;  ///< what the guest may see, before topology
+  /// No firmware runs that would switch the MTRRs on. Linux 6.1 has no PAT without them: its
+  /// writes to VRAM are then uncached in place of combined.
+  bool enable_memory_types = false;
   std::vector<int> vfio_group_fds;  ///< told to KVM, for cache coherency and ownership
 };
 

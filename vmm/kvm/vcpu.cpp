@@ -20,6 +20,11 @@ namespace {
 /// comes through them.
 constexpr std::uint64_t kMachineCheckBanks = 1;
 
+// IA32_MTRR_DEF_TYPE (Intel SDM volume 3, 12.11.2.1; AMD's APM volume 2, 7.7.2, MTRRdefType).
+constexpr std::uint32_t kMtrrDefaultType = 0x2ff;
+constexpr std::uint64_t kMtrrEnable = 1U << 11;
+constexpr std::uint64_t kMtrrWriteBack = 6;
+
 }  // namespace
 
 Result<std::unique_ptr<Vcpu>> Vcpu::create(int vm_fd, std::uint32_t index, std::uint32_t apic_id,
@@ -69,6 +74,31 @@ Status Vcpu::limit_machine_check_banks() {
     return fail_errno(ErrorKind::kHost, "Cannot set its machine check banks");
   }
   return {};
+}
+
+Status Vcpu::enable_memory_types() {
+  kvm_uapi::OneMsr request{};
+  request.nmsrs = 1;
+  request.entry.index = kMtrrDefaultType;
+  request.entry.data = kMtrrEnable | kMtrrWriteBack;
+  // The answer is how many were set.
+  const int set = ::ioctl(fd_.get(), kvm_uapi::kSetMsrs, &request);
+  if (set == 1) {
+    return {};
+  }
+  return fail_errno(ErrorKind::kHost, "Cannot switch its MTRRs on", set < 0 ? errno : EINVAL);
+}
+
+Result<std::uint64_t> Vcpu::read_msr(std::uint32_t index) const {
+  kvm_uapi::OneMsr request{};
+  request.nmsrs = 1;
+  request.entry.index = index;
+  const int read = ::ioctl(fd_.get(), kvm_uapi::kGetMsrs, &request);
+  if (read == 1) {
+    return std::uint64_t{request.entry.data};
+  }
+  return fail_errno(ErrorKind::kHost, fmt::format("Cannot read its MSR {:#x}", index),
+                    read < 0 ? errno : EINVAL);
 }
 
 Status Vcpu::set_entry_state(const CpuEntryState& state) {

@@ -31,6 +31,11 @@ class Vcpu : public VirtualCpu, public Inspectable {
   /// Machine check banks for show only (IA32_MCG_CAP). After set_cpuid().
   Status limit_machine_check_banks();
 
+  /// Switches the MTRRs on with write-back as the default type, as a firmware does. Before it runs.
+  Status enable_memory_types();
+  /// A model-specific register, as KVM has it. While it does not run. Errors: kHost.
+  Result<std::uint64_t> read_msr(std::uint32_t index) const;
+
   Status set_entry_state(const CpuEntryState& state) override;
   VcpuEvent run(PortBus& ports, MmioBus& mmio) override;
   void kick() override;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -150,6 +151,25 @@ void work_in_parallel(unsigned threads, const PrefaultHooks& hooks,
 
 }  // namespace
 
+std::vector<GuestRange> place_ram(std::uint64_t size, std::uint64_t low_limit) {
+  struct Place {
+    std::uint64_t base;
+    std::uint64_t room;
+  };
+  const std::array<Place, 3> places = {Place{0, low_limit},
+                                       Place{kFourGiB, kAddressHoleBase - kFourGiB},
+                                       Place{kAddressHoleEnd, ~kAddressHoleEnd}};
+  std::vector<GuestRange> ranges;
+  for (const auto& place : places) {
+    const std::uint64_t part = std::min(size, place.room);
+    if (part != 0) {
+      ranges.push_back(*GuestRange::create(GuestAddress(place.base), part));
+    }
+    size -= part;
+  }
+  return ranges;
+}
+
 Result<GuestMemory> GuestMemory::create(const GuestMemoryOptions& options) {
   const std::uint64_t page = page_size_of(options.huge_pages);
   if (options.size == 0 || !is_aligned(options.size, page) || options.low_limit == 0 ||
@@ -174,12 +194,10 @@ Result<GuestMemory> GuestMemory::create(const GuestMemoryOptions& options) {
 
 GuestMemory::GuestMemory(GuestMemoryOptions options, UniqueFd fd, MappedRegion mapping)
     : options_(options), fd_(std::move(fd)), mapping_(std::move(mapping)) {
-  const std::uint64_t low = std::min(options_.size, options_.low_limit);
-  regions_.push_back({*GuestRange::create(GuestAddress(0), low), mapping_.bytes().first(low), 0});
-  if (options_.size > low) {
-    const std::uint64_t high = options_.size - low;
-    regions_.push_back({*GuestRange::create(GuestAddress(kFourGiB), high),
-                        mapping_.bytes().subspan(low, high), low});
+  std::uint64_t offset = 0;
+  for (const auto& range : place_ram(options_.size, options_.low_limit)) {
+    regions_.push_back({range, mapping_.bytes().subspan(offset, range.size()), offset});
+    offset += range.size();
   }
 }
 

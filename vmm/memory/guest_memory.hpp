@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// GuestMemory: the guest's RAM, one memfd (or tmpfs file), seen as one or two ranges of guest
-// physical addresses (below and above the 32-bit hole). Every access is checked; nothing here
-// aborts on an address that comes from a guest.
+// GuestMemory: the guest's RAM, one memfd (or tmpfs file), seen as one to three ranges of guest
+// physical addresses (below and above the 32-bit hole, and above 1 TiB). Every access is checked;
+// nothing here aborts on an address that comes from a guest.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,17 @@ struct PrefaultHooks {
   std::function<void()> on_end;       ///< and before it ends
   std::function<bool()> is_unwanted;  ///< true: break off
 };
+
+/// Where AMD's processors have HyperTransport's own address space (interrupts, configuration) and
+/// its IOMMUs map nothing: 0xfd00000000 up to 1 TiB (AMD I/O Virtualization Technology, 48882,
+/// 2.1.2, special addresses). A guest has no RAM and no BARs there on
+/// any host: it costs 12 GiB of addresses, and the same guest then looks the same everywhere.
+inline constexpr std::uint64_t kAddressHoleBase = 0xfd00000000;
+inline constexpr std::uint64_t kAddressHoleEnd = std::uint64_t{1} << 40;
+
+/// Where RAM of this size lies, ascending: up to `low_limit`, from 4 GiB up to the hole below 1
+/// TiB, and from 1 TiB on. Neither is 0.
+std::vector<GuestRange> place_ram(std::uint64_t size, std::uint64_t low_limit);
 
 struct GuestMemoryOptions {
   std::uint64_t size = 0;  ///< bytes, a multiple of 2 MiB

@@ -40,6 +40,7 @@ class VfioHost final : public PhysicalHost {
   /// still has its largest pages.
   std::uint64_t map_step() const override { return 1_GiB; }
   Status unmap_dma(Iova at, std::uint64_t size) override;
+  std::vector<IovaRange> dma_ranges() const override { return iova_ranges_; }
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
   Status hot_reset(PhysicalDevice& device) override;
 

@@ -4,10 +4,12 @@
 namespace gpuvm {
 namespace {
 
-RtcCmos::Options clock_options(const GuestMemory& memory) {
+RtcCmos::Options clock_options(const Platform::Options& platform) {
+  const GuestMemory& memory = platform.memory;
   RtcCmos::Options options;
   options.memory.below_4g = memory.regions().front().range.size();
   options.memory.above_4g = memory.size() - options.memory.below_4g;
+  options.arm_timer = platform.arm_clock;
   return options;
 }
 
@@ -15,7 +17,7 @@ RtcCmos::Options clock_options(const GuestMemory& memory) {
 
 Platform::Platform(const Options& options)
     : serial_(options.sink, options.pins),
-      clock_(clock_options(options.memory), options.pins),
+      clock_(clock_options(options), options.pins),
       power_(options.requests, options.pins, {}, options.s5_type),
       reset_port_(options.requests) {
   if (options.battery) {

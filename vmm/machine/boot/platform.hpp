@@ -28,12 +28,15 @@ class Platform : public Inspectable {
     /// SLP_TYP of soft off: a firmware may insist on one.
     std::uint8_t s5_type = kS5SleepType;
     bool battery = false;
+    /// As RtcCmos::Options has it. Empty: the clock raises no interrupts.
+    std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
   };
   /// Puts the devices on the bus, which must outlive this. The reset port is not: PCI's
   /// configuration ports lead to it.
   static Result<std::unique_ptr<Platform>> create(const Options& options, PortBus& ports);
 
   SerialPort& serial() { return serial_; }
+  RtcCmos& clock() { return clock_; }
   AcpiPm& power() { return power_; }
   ResetPort& reset_port() { return reset_port_; }
   /// In the order in which they appear in the DSDT.

@@ -12,6 +12,7 @@
 #include "firmware/ovmf/table_loader.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/file.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/machine/pci/disks.hpp"
 
 namespace gpuvm {
@@ -20,6 +21,9 @@ namespace {
 constexpr std::uint64_t kLargestCode = 16_MiB;
 /// As much of a kernel as tells what it is.
 constexpr std::uint64_t kKernelHead = 4_KiB;
+/// How much address space OVMF takes for 64-bit BARs: MiB as decimal text. It aligns the window to
+/// its size.
+constexpr const char* kMemory64Item = "opt/ovmf/X-PciMmio64Mb";
 /// OVMF's own default for 64-bit BARs (PcdPciMmio64Size); asking for less gains nothing.
 constexpr std::uint64_t kLeastMemory64 = 32_GiB;
 
@@ -251,10 +255,15 @@ Status UefiBoot::add_kernel() {
 Status UefiBoot::describe(Facts facts) {
   TRY(fw_cfg_->add_file("etc/smbios/smbios-anchor", std::move(facts.smbios.entry_point)));
   TRY(fw_cfg_->add_file("etc/smbios/smbios-tables", std::move(facts.smbios.structures)));
-  // In MiB, as decimal text; OVMF aligns the window to its size.
   const std::uint64_t wanted = std::bit_ceil(std::max(facts.memory64_wanted, kLeastMemory64));
-  TRY(fw_cfg_->add_file("opt/ovmf/X-PciMmio64Mb", text_bytes(fmt::format("{}", wanted >> 20))));
+  TRY(fw_cfg_->add_file(kMemory64Item, text_bytes(fmt::format("{}", wanted >> 20))));
   for (const auto& item : config_.fw_cfg) {
+    if (item.name == kMemory64Item) {
+      log::warn(
+          "Your [[fw_cfg]] item {} takes the place of gpuvm's own, {} MiB, which has room for the "
+          "guest's devices; leave it out unless that does not suit",
+          kMemory64Item, wanted >> 20);
+    }
     if (item.text) {
       TRY(fw_cfg_->add_file(item.name, text_bytes(*item.text)));
     }

@@ -62,6 +62,10 @@ class HostDevices : public Inspectable {
   /// The host whose functions reach each other's BARs through one IOMMU; nullptr: it has none of
   /// ours.
   PhysicalHost* peer_host() { return vfio_ ? vfio_->host.get() : nullptr; }
+  /// What the host's IOMMU maps for them, ascending; empty: unknown, or there is none.
+  std::vector<IovaRange> dma_ranges() const {
+    return vfio_ ? vfio_->host->dma_ranges() : std::vector<IovaRange>();
+  }
   DeviceClaims& claims() { return claims_; }
   /// What all who reset the functions know of their resets; MachineReset::plan() enters them.
   ResetBook& reset_book() { return reset_book_; }

@@ -68,6 +68,10 @@ std::uint64_t skip(std::uint64_t at, std::uint64_t size, std::vector<GuestRange>
   return at;
 }
 
+GuestRange address_hole() {
+  return *GuestRange::create(GuestAddress(kAddressHoleBase), kAddressHoleEnd - kAddressHoleBase);
+}
+
 }  // namespace
 
 Result<std::vector<DeviceMemory>> device_memory_of(const HostSystem& host,
@@ -111,6 +115,7 @@ Result<std::vector<GuestRange>> place_device_memory(const GuestMemory& memory,
     places[i] = range;
     taken.push_back(range);
   }
+  taken.push_back(address_hole());
   std::uint64_t at = end_of_memory(memory).value();
   std::vector<GuestRange> ranges;
   for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -135,21 +140,38 @@ std::vector<GuestRange> free_above_memory(const GuestMemory& memory,
                                           std::span<const GuestRange> device_memory,
                                           unsigned address_bits) {
   std::vector<GuestRange> taken(device_memory.begin(), device_memory.end());
+  taken.push_back(address_hole());
   std::sort(taken.begin(), taken.end(),
             [](const GuestRange& a, const GuestRange& b) { return a.base() < b.base(); });
   std::vector<GuestRange> gaps;
   std::uint64_t at = end_of_memory(memory).value();
-  const auto add = [&gaps, &at](std::uint64_t end) {
+  const auto add = [&](std::uint64_t wanted_end) {
+    const std::uint64_t end = std::min(wanted_end, limit_of(address_bits));
     if (end > at) {
       gaps.push_back(*GuestRange::create(GuestAddress(at), end - at));
     }
   };
   for (const auto& range : taken) {
     add(range.base().value());
-    at = range.last().value() + 1;
+    at = std::max(at, range.last().value() + 1);
   }
   add(limit_of(address_bits));
   return gaps;
+}
+
+std::vector<GuestRange> reachable(std::span<const GuestRange> free,
+                                  std::span<const IovaRange> ranges) {
+  std::vector<GuestRange> parts;
+  for (const auto& gap : free) {
+    for (const auto& range : ranges) {
+      const std::uint64_t first = std::max(gap.base().value(), range.base().value());
+      const std::uint64_t last = std::min(gap.last().value(), range.last().value());
+      if (first <= last) {
+        parts.push_back(*GuestRange::create(GuestAddress(first), last - first + 1));
+      }
+    }
+  }
+  return parts;
 }
 
 }  // namespace gpuvm

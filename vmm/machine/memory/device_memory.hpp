@@ -40,7 +40,13 @@ Result<std::vector<GuestRange>> place_device_memory(const GuestMemory& memory,
                                                     std::span<const DeviceMemory> wanted,
                                                     unsigned address_bits);
 
-/// Address space above RAM and 4 GiB that no memory takes, ascending.
+/// What of `free` devices reach through the host's IOMMU, which maps `ranges` only; both ascending,
+/// and so is the answer.
+std::vector<GuestRange> reachable(std::span<const GuestRange> free,
+                                  std::span<const IovaRange> ranges);
+
+/// Address space above RAM and 4 GiB that no memory takes, ascending, without AMD's hole below
+/// 1 TiB.
 std::vector<GuestRange> free_above_memory(const GuestMemory& memory,
                                           std::span<const GuestRange> device_memory,
                                           unsigned address_bits);

@@ -8,7 +8,9 @@
 //   0xe0000000 … 0xefffffff      ECAM, 256 buses
 //   0xfec00000, 0xfee00000       I/O APIC, local APICs; KVM's own pages at 0xfeffc000
 //   …          … 4 GiB           with boot.mode = "uefi", the firmware's flash
-//   4 GiB      …                 RAM above the hole
+//   4 GiB      …                 RAM above the hole, up to 0xfcffffffff
+//   0xfd00000000 … 0xffffffffff  nothing: AMD's HyperTransport (vmm/memory/guest_memory.hpp)
+//   1 TiB      …                 RAM for which there is no room below
 //   above it                     64-bit MMIO window, aligned to its largest BAR
 #pragma once
 

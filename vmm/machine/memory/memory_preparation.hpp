@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // MemoryPreparation: gives guest memory its pages and maps it for the devices' DMA (which pins it)
 // on a thread of its own, while the guest's kernel already boots. A device cannot reach memory
-// before the guest enables it as a bus master: that one register write waits here.
+// before the guest enables it as a bus master: that one register write waits here. It does so with
+// the guest's interrupts off and PCI lock held, so that a guest of much memory is better not
+// started before all is done (is_prepared_before_start()).
 #pragma once
 
 #include <atomic>
@@ -10,10 +12,24 @@
 
 #include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/config/config.hpp"
 #include "vmm/machine/memory/yielding_threads.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
+
+/// Guests of more memory start when all of it is mapped. Linux calls a CPU that does not schedule
+/// for 20 s a soft lockup (twice kernel.watchdog_thresh), and reports a stall of RCU after 21 s.
+/// Small pages take up to 0.27 s a GiB for the memory (one thread) and 0.5 s for pinning: 16 GiB at
+/// most 12.3 s, had the guest not used any of that time for its boot.
+inline constexpr std::uint64_t kMostMemoryBehindTheGuest = std::uint64_t{16} << 30;
+
+/// Whether a guest of so many bytes waits with its first instruction until its memory is mapped for
+/// the devices, instead of with its first bus mastering.
+constexpr bool is_prepared_before_start(std::uint64_t memory, PinMemory choice) {
+  return choice == PinMemory::kBeforeStart ||
+         (choice == PinMemory::kAuto && memory > kMostMemoryBehindTheGuest);
+}
 
 class MemoryPreparation {
  public:

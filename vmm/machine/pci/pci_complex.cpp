@@ -197,7 +197,7 @@ Status PciComplex::place() {
   memory64_wanted_ = gpuvm::memory64_wanted(requests);
   const auto plan = TRY(
       plan_pci(free_above_memory(options_.memory, device_memory_, options_.physical_address_bits),
-               requests));
+               options_.devices.dma_ranges(), requests));
   aperture64_ = plan.aperture64;
   TRY(root_bus_->place(plan.placements.back()));
   for (std::size_t i = 0; i < ports_.size(); ++i) {

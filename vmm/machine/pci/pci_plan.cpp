@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <map>
 
+#include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/machine/memory/device_memory.hpp"
 #include "vmm/machine/memory/layout.hpp"
 
 namespace gpuvm {
@@ -24,19 +26,37 @@ std::uint64_t largest_bar(std::span<const PortRequest> requests) {
   return largest;
 }
 
-/// Aligned so that the largest BAR fits; as high as there is room, for guests look for more above.
-Result<GuestRange> choose_aperture64(std::span<const GuestRange> free,
-                                     std::span<const PortRequest> requests) {
+/// Aligned so that the largest BAR fits, in the uppermost of these gaps that has room.
+std::optional<GuestRange> aperture_in(std::span<const GuestRange> free,
+                                      std::span<const PortRequest> requests) {
   const std::uint64_t wanted = memory64_wanted(requests);
   const std::uint64_t least = std::max(wanted, 1_GiB);
   for (std::size_t i = free.size(); i-- > 0;) {
     const std::uint64_t base = align_up(free[i].base().value(), largest_bar(requests));
     const std::uint64_t end = free[i].last().value() + 1;
     if (base < end && end - base >= least) {
-      return *GuestRange::create(GuestAddress(base),
-                                 std::min(std::max(wanted, kLeastAperture64), end - base));
+      return GuestRange::create(GuestAddress(base),
+                                std::min(std::max(wanted, kLeastAperture64), end - base));
     }
   }
+  return std::nullopt;
+}
+
+/// As high as there is room, for guests look for more above; but below 1 TiB where that has room:
+/// some devices drive 40 address bits only.
+Result<GuestRange> choose_aperture64(std::span<const GuestRange> free,
+                                     std::span<const PortRequest> requests) {
+  const auto above = std::find_if(free.begin(), free.end(), [](const GuestRange& gap) {
+    return gap.base().value() >= kAddressHoleEnd;
+  });
+  auto aperture = aperture_in({free.begin(), above}, requests);
+  if (!aperture) {
+    aperture = aperture_in({above, free.end()}, requests);
+  }
+  if (aperture) {
+    return *aperture;
+  }
+  const std::uint64_t least = std::max(memory64_wanted(requests), 1_GiB);
   return fail(ErrorKind::kConfig,
               "The devices' 64-bit BARs need {} GiB of address space above the guest's memory, but "
               "its CPUs do not address so much; give it less memory or fewer devices",
@@ -88,6 +108,20 @@ Result<PciPlan> plan_pci(std::span<const GuestRange> free, std::span<const PortR
   apertures.memory64 = aperture64;
   apertures.io = PortRange::create(layout::kIoWindowBase, layout::kIoWindowSize);
   return PciPlan{.aperture64 = aperture64, .placements = TRY(place_bars(apertures, ports))};
+}
+
+Result<PciPlan> plan_pci(std::span<const GuestRange> free, std::span<const IovaRange> dma_ranges,
+                         std::span<const PortRequest> ports) {
+  if (dma_ranges.empty()) {
+    return plan_pci(free, ports);
+  }
+  if (auto plan = plan_pci(reachable(free, dma_ranges), ports)) {
+    return plan;
+  }
+  log::info(
+      "The devices' 64-bit BARs lie where the host's IOMMU maps nothing, for lack of room: they do "
+      "not reach each other's");
+  return plan_pci(free, ports);
 }
 
 TreePci tree_without_functions(const GuestRange& aperture64, unsigned buses) {

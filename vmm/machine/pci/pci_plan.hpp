@@ -58,6 +58,11 @@ struct PciPlan {
 /// part that has room; see free_above_memory(). Errors: kConfig (a BAR does not fit).
 Result<PciPlan> plan_pci(std::span<const GuestRange> free, std::span<const PortRequest> ports);
 
+/// As above, with the 64-bit BARs where the devices reach each other's through the host's IOMMU, if
+/// there is room: it maps `dma_ranges` only (empty: nobody knows).
+Result<PciPlan> plan_pci(std::span<const GuestRange> free, std::span<const IovaRange> dma_ranges,
+                         std::span<const PortRequest> ports);
+
 /// ECAM and windows as a device tree has them; no functions.
 TreePci tree_without_functions(const GuestRange& aperture64, unsigned buses);
 

@@ -73,6 +73,7 @@ Result<std::unique_ptr<GuestVm>> make_kvm_guest_vm(const GuestVmOptions& options
     TRY(check_hyperv(vm.cpuid, offered));
   }
   warn_of_hidden_hypervisor(options.config);
+  vm.enable_memory_types = options.config.boot.mode != BootMode::kUefi;
   vm.vfio_group_fds = options.devices.group_fds();
   auto made = TRY(KvmGuestVm::create(std::move(system), std::move(vm)));
   for (const auto& region : options.memory.regions()) {

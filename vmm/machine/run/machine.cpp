@@ -79,6 +79,25 @@ Status Machine::load_guest_memory() {
   return vm_->vcpus().front()->set_entry_state(entry);
 }
 
+/// Where it takes longer than a vCPU may be held later.
+Status Machine::wait_for_memory(const IsUnwanted& is_unwanted) {
+  const auto& machine = options_.config.machine;
+  if (!preparation_ || !is_prepared_before_start(machine.memory, machine.pin_memory)) {
+    return {};
+  }
+  if (reboots_ == 0) {
+    log::info("The guest starts when its {} MiB of memory are pinned for the devices",
+              machine.memory >> 20);
+  }
+  if (preparation_->wait()) {
+    return {};
+  }
+  if (is_unwanted()) {
+    return fail(ErrorKind::kCancelled, "The guest's start was broken off");
+  }
+  return fail(ErrorKind::kHost, "Guest memory is not mapped for the devices");
+}
+
 Status Machine::load_and_start(const IsUnwanted& is_unwanted) {
   if (!uefi_) {  // otherwise the first vCPU starts as KVM made it: at the reset vector
     TRY(load_guest_memory());
@@ -86,6 +105,7 @@ Status Machine::load_and_start(const IsUnwanted& is_unwanted) {
   if (is_unwanted()) {
     return fail(ErrorKind::kCancelled, "The guest's start was broken off");
   }
+  TRY(wait_for_memory(is_unwanted));
   devices_are_used_ = true;
   TRY(pci_->start());
   TRY(enter(LifecycleState::kRunning));

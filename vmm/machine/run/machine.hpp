@@ -47,6 +47,10 @@ class Machine : public GuestMachine {
     std::function<Status(const std::vector<PhysicalDevice*>&)> on_devices = {};
     const HostSystem& host = real_host();
     MakeGuestVm make_vm = make_kvm_guest_vm;
+    /// Asks for a call of clock_expired() after this time, in place of any asked for before;
+    /// nothing cancels. Called from vCPU threads and the worker, with a lock held: returns at once.
+    /// Empty: the guest's clock raises no alarms.
+    std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
   };
   explicit Machine(Options options);
   ~Machine() override;
@@ -64,8 +68,9 @@ class Machine : public GuestMachine {
   LifecycleState state() const override GPUVM_EXCLUDES(state_mutex_);
   void inspect(InspectNode& node) const override GPUVM_EXCLUDES(structure_);
 
-  /// After build() has ended well. Any thread.
+  // After build() has ended well. Any thread.
   SerialPort& serial() { return platform_->serial(); }
+  void clock_expired() { platform_->clock().timer_expired(); }
 
  private:
   /// What inspect() shows, in this order.
@@ -88,6 +93,7 @@ class Machine : public GuestMachine {
   Status run_reset(ResetReason reason);
   Status reset_emulation() GPUVM_EXCLUDES(structure_);
   Status load_guest_memory();
+  Status wait_for_memory(const IsUnwanted& is_unwanted);
   Status load_and_start(const IsUnwanted& is_unwanted);
 
   Options options_;

@@ -168,7 +168,8 @@ Status Machine::add_devices() {
                                     .pins = vm_->pins(),
                                     .memory = *memory_,
                                     .s5_type = uefi_ ? kOvmfS5SleepType : kS5SleepType,
-                                    .battery = options_.config.machine.battery},
+                                    .battery = options_.config.machine.battery,
+                                    .arm_clock = options_.arm_clock},
                                    ports_));
   show(Part::kPlatform, platform_.get());
   if (options_.config.boot.mode == BootMode::kEfiHandover) {

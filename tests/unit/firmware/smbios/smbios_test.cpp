@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -172,6 +173,23 @@ TEST(Smbios, OemStringsKeepTheirOrder) {
   EXPECT_EQ(all, input.oem_strings);
 }
 
+// DSP0134 3.3.0: the length at offset 1 of each structure is that of the entry point's version
+// (7.1, 7.2, 7.3, 7.4, 7.5, 7.17, 7.18, 7.20).
+TEST(Smbios, StructuresHaveTheLengthOfTheEntryPointsVersion) {
+  const SmbiosImage image = build_smbios(small_machine()).value();
+  const auto entry = load_at<smbios::EntryPoint>(image.bytes, 0).value();
+  EXPECT_EQ(value(entry.major), 3);
+  EXPECT_EQ(value(entry.minor), 3);
+  const std::map<std::uint8_t, unsigned> lengths = {{0, 0x1a},  {1, 0x1b},  {2, 0x0f},
+                                                    {3, 0x16},  {4, 0x30},  {16, 0x17},
+                                                    {17, 0x5c}, {19, 0x1f}, {32, 0x0b}};
+  for (const auto& [type, length] : lengths) {
+    const auto found = of_type(image, type);
+    ASSERT_FALSE(found.empty()) << int{type};
+    EXPECT_EQ(value(found[0].as<smbios::Header>().length), length) << int{type};
+  }
+}
+
 TEST(Smbios, SmallMemory) {
   SmbiosInput input = small_machine();
   input.ram = {range(0, 2_GiB), range(4_GiB, 2_GiB)};
@@ -195,6 +213,7 @@ TEST(Smbios, HugeMemoryUsesExtendedFields) {  // 7.17, 7.18, 7.20
   const auto device = of_type(image, 17).at(0).as<smbios::MemoryDevice>();
   EXPECT_EQ(value(device.size), 0x7fff);
   EXPECT_EQ(value(device.extended_size), size >> 20);
+  EXPECT_EQ(value(device.volatile_size), size);
   const auto mapped = of_type(image, 19).at(0).as<smbios::MemoryArrayMapped>();
   EXPECT_EQ(value(mapped.start), 0xffff'ffffU);
   EXPECT_EQ(value(mapped.extended_start), 4_GiB);

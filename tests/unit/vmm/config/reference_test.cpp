@@ -76,6 +76,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "machine.memory",
                                                      "machine.on_reboot",
                                                      "machine.pin",
+                                                     "machine.pin_memory",
                                                      "name",
                                                      "node.cpus",
                                                      "node.host_node",
@@ -168,7 +169,7 @@ TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
-machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", battery = true, pin = [7, 0, 2] }
+machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 [[pci]]

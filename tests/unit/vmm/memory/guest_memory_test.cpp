@@ -42,6 +42,23 @@ TEST(GuestMemory, LargeLeavesTheHoleBelow4GiB) {
   EXPECT_EQ(exact->regions().size(), 1U);
 }
 
+// AMD's processors and IOMMUs have HyperTransport's addresses there: 12 GiB below 1 TiB.
+TEST(GuestMemory, LeavesAmdsHoleBelow1TiBOut) {
+  const auto memory = GuestMemory::create({.size = 1100_GiB});
+  ASSERT_TRUE(memory) << memory.error().to_string();
+  ASSERT_EQ(memory->regions().size(), 3U);
+  EXPECT_EQ(memory->regions()[1].range, *GuestRange::create(GuestAddress(4_GiB), 1008_GiB));
+  EXPECT_EQ(memory->regions()[2].range, *GuestRange::create(GuestAddress(1024_GiB), 90_GiB));
+  EXPECT_EQ(memory->regions()[2].file_offset, 1010_GiB);
+  EXPECT_EQ(memory->regions()[2].host.size(), 90_GiB);
+  EXPECT_FALSE(memory->slice(GuestAddress(1012_GiB), 1));
+  EXPECT_FALSE(memory->slice(GuestAddress(1012_GiB - 1), 2));
+  EXPECT_TRUE(memory->slice(GuestAddress(1024_GiB), 90_GiB));
+  const auto fits = GuestMemory::create({.size = 1010_GiB});
+  ASSERT_EQ(fits->regions().size(), 2U);
+  EXPECT_EQ(fits->regions()[1].range.last(), GuestAddress(1012_GiB - 1));
+}
+
 TEST(GuestMemory, RefusesOddSizesAndLimits) {
   EXPECT_FALSE(GuestMemory::create({.size = 0}));
   EXPECT_FALSE(GuestMemory::create({.size = 1_MiB}));

@@ -168,5 +168,27 @@ TEST_F(UefiBootTest, TheFirmwareFindsItsThings) {
   EXPECT_TRUE(slots.slots.empty());
 }
 
+TEST_F(UefiBootTest, AnItemThatReplacesOurOwnIsWarnedOf) {
+  const auto memory = GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB}).value();
+  const auto said = [&](const char* name) {
+    config_.fw_cfg = {{.name = name, .text = "1024", .file = {}}};
+    FakeSlots slots;
+    MmioBus mmio("mmio");
+    PortBus ports("ports");
+    auto boot = std::move(UefiBoot::open(config_)).value();
+    EXPECT_TRUE(boot->connect(
+        {.requests = {}, .memory = memory, .slots = slots, .mmio = mmio, .ports = ports}));
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(boot->describe({.smbios = {}, .memory64_wanted = 40_GiB, .acpi = [] {
+                                  return Result<AcpiBlobs>(AcpiBlobs{});
+                                }}));
+    return testing::internal::GetCapturedStderr();
+  };
+  const auto warned = said("opt/ovmf/X-PciMmio64Mb");
+  EXPECT_NE(warned.find("[[fw_cfg]] item opt/ovmf/X-PciMmio64Mb"), std::string::npos) << warned;
+  EXPECT_NE(warned.find("65536 MiB"), std::string::npos) << warned;
+  EXPECT_EQ(said("opt/other"), "");
+}
+
 }  // namespace
 }  // namespace gpuvm::uefi_boot_test

@@ -115,6 +115,18 @@ TEST_F(HostDevicesTest, GuestMemoryGoesToEveryHost) {
                           "vfio map 0x100000000+0x2000000", "vfio-user map 0x100000000+0x2000000"));
 }
 
+TEST_F(HostDevicesTest, GuestMemoryAbove1TiBIsReachedThere) {
+  add_two();
+  const auto devices = fakes_.create();
+  ASSERT_TRUE(devices);
+  const auto memory = GuestMemory::create({.size = 1011_GiB}).value();
+  fakes_.history.clear();
+  ASSERT_TRUE((*devices)->map_memory(memory, [] { return false; }));
+  EXPECT_THAT(fakes_.history,
+              ElementsAre("vfio map 0x0+0x80000000", "vfio map 0x100000000+0xfc00000000",
+                          "vfio map 0x10000000000+0x40000000"));
+}
+
 TEST_F(HostDevicesTest, ReopenClosesAllFirstAndKeepsTheFunctions) {
   add_two();
   fakes_.add_remote(kSocket, test::gt710_config(), 2, 0);

@@ -85,5 +85,72 @@ TEST_F(DeviceMemoryTest, BarsTakeTheUppermostGapWithRoom) {
   EXPECT_FALSE(plan_pci({}, {}));
 }
 
+/// Where AMD's processors and IOMMUs have no memory: HyperTransport's.
+GuestRange amd_hole() {
+  return range(0xfd00000000, 12_GiB);
+}
+
+PortRequest port_with_bar(std::uint64_t size) {
+  PortRequest port{.name = "root port"};
+  port.bars.push_back(
+      {.function = "gpu",
+       .description = {.kind = BarKind::kMemory64, .size = size, .prefetchable = true}});
+  return port;
+}
+
+// 8 BARs of 128 GiB behind 384 GiB of RAM: 512 GiB to 1.5 TiB would be the next place that is
+// aligned, across the hole.
+TEST(Amd, WindowsLeaveTheHoleBelow1TiBOut) {
+  const auto memory = GuestMemory::create({.size = 384_GiB}).value();
+  const std::vector<PortRequest> ports(8, port_with_bar(128_GiB));
+  const auto plan = plan_pci(free_above_memory(memory, {}, 46), ports).value();
+  EXPECT_FALSE(plan.aperture64.overlaps(amd_hole()));
+  for (const auto& placement : plan.placements) {
+    const auto bar = range(placement.addresses.at(0), 128_GiB);
+    EXPECT_FALSE(bar.overlaps(amd_hole())) << placement.addresses.at(0);
+    EXPECT_TRUE(plan.aperture64.contains(bar.base(), bar.size()));
+  }
+}
+
+TEST(Amd, MemoryOfADeviceLeavesTheHoleOut) {
+  const auto memory = GuestMemory::create({.size = 900_GiB}).value();
+  const std::vector<DeviceMemory> wanted = {{.name = "a", .size = 96_GiB},
+                                            {.name = "b", .size = 96_GiB}};
+  const auto placed = place_device_memory(memory, wanted, 46).value();
+  EXPECT_THAT(placed, ElementsAre(range(902_GiB, 96_GiB), range(1024_GiB, 96_GiB)));
+}
+
+TEST(Amd, WindowsStayBelow1TiBWhereThereIsRoom) {
+  const auto memory = GuestMemory::create({.size = 16_GiB}).value();
+  const auto free = free_above_memory(memory, {}, 46);
+  EXPECT_THAT(free, ElementsAre(range(18_GiB, 994_GiB), range(1024_GiB, (1ULL << 46) - 1024_GiB)));
+  EXPECT_EQ(plan_pci(free, {}).value().aperture64, range(18_GiB, 32_GiB));
+  EXPECT_THAT(free_above_memory(memory, {}, 40), ElementsAre(range(18_GiB, 994_GiB)));
+}
+
+TEST(Amd, WindowsAreBehindRamAbove1TiB) {
+  const auto memory = GuestMemory::create({.size = 1100_GiB}).value();
+  EXPECT_EQ(end_of_memory(memory), GuestAddress(1114_GiB));
+  EXPECT_THAT(free_above_memory(memory, {}, 41), ElementsAre(range(1114_GiB, 934_GiB)));
+}
+
+IovaRange iovas(std::uint64_t first, std::uint64_t end) {
+  return *IovaRange::create(Iova(first), end - first);
+}
+
+// Intel's of a desktop: 39 bits, without the interrupts' page below 4 GiB.
+TEST(Iommu, WindowsAreWhereItMaps) {
+  const std::vector<GuestRange> free = {range(18_GiB, 994_GiB), range(1024_GiB, 1024_GiB)};
+  const std::vector<IovaRange> usable = {iovas(0, 0xfee00000), iovas(0xfef00000, 60_GiB),
+                                         iovas(61_GiB, 512_GiB)};
+  EXPECT_THAT(reachable(free, usable), ElementsAre(range(18_GiB, 42_GiB), range(61_GiB, 451_GiB)));
+  const std::vector<PortRequest> small = {port_with_bar(64_GiB)};
+  EXPECT_EQ(plan_pci(free, usable, small).value().aperture64, range(64_GiB, 128_GiB));
+  const std::vector<PortRequest> large = {port_with_bar(256_GiB)};
+  EXPECT_EQ(plan_pci(free, usable, large).value().aperture64, range(256_GiB, 512_GiB))
+      << "no room within reach";
+  EXPECT_EQ(plan_pci(free, {}, large).value().aperture64, range(256_GiB, 512_GiB));
+}
+
 }  // namespace
 }  // namespace gpuvm::device_memory_test

@@ -81,6 +81,13 @@ TEST_F(Preparation, BreakingOffLetsGoWhoWaitsAtOnceAndEndsWithTheCallInProgress)
   EXPECT_TRUE(failures_.empty());
 }
 
+TEST(PreparedBeforeStart, IsBySizeOrByChoice) {
+  EXPECT_FALSE(is_prepared_before_start(16_GiB, PinMemory::kAuto));
+  EXPECT_TRUE(is_prepared_before_start(16_GiB + 2_MiB, PinMemory::kAuto));
+  EXPECT_TRUE(is_prepared_before_start(128_MiB, PinMemory::kBeforeStart));
+  EXPECT_FALSE(is_prepared_before_start(1024_GiB, PinMemory::kBackground));
+}
+
 TEST_F(Preparation, AFailureIsToldOnceAndMemoryIsNotMapped) {
   outcome_ = fail(ErrorKind::kHost, "Too much");
   go_on_.set_value();

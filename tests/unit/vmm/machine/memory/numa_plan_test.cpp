@@ -23,6 +23,13 @@ TEST(CutMemory, PartsFollowEachOtherAroundTheHole) {
   EXPECT_EQ(parts[2], (std::vector{range(5_GiB, 2_GiB)}));
 }
 
+TEST(CutMemory, PartsFollowEachOtherAroundTheHoleBelow1TiB) {
+  const auto parts = cut_memory(place_ram(1100_GiB, 2_GiB), {1000_GiB, 100_GiB});
+  ASSERT_EQ(parts.size(), 2U);
+  EXPECT_EQ(parts[0], (std::vector{range(0, 2_GiB), range(4_GiB, 998_GiB)}));
+  EXPECT_EQ(parts[1], (std::vector{range(1002_GiB, 10_GiB), range(1024_GiB, 90_GiB)}));
+}
+
 class NumaPlanTest : public ::testing::Test {
  protected:
   NumaPlanTest() {

@@ -69,6 +69,45 @@ TEST_F(MachineWithDevice, AStopLetsGoAVcpuThatWaitsForMemory) {
   EXPECT_TRUE(failures_.empty());
 }
 
+// A large guest's first bus mastering would be held for longer than its soft lockup detector bears.
+TEST_F(MachineWithDevice, AGuestWhoseMemoryIsPinnedBeforeItsStartWaitsForThat) {
+  config_.machine.pin_memory = PinMemory::kBeforeStart;
+  add_gpu({"--fault", "map-waits"});
+  let_guest_enable_bus_master();
+  Machine& machine = make();
+  ASSERT_TRUE(machine.build(wanted));
+  auto begins = begins_.get_future();
+  auto started = std::async(std::launch::async, [&machine] { return machine.power_on(wanted); });
+  EXPECT_EQ(begins.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout)
+      << "the guest runs";
+  EXPECT_EQ(machine.state(), LifecycleState::kResetting);
+  gpu_->send_signal(SIGUSR2);
+  const auto status = started.get();
+  EXPECT_TRUE(status) << status.error().to_string();
+  EXPECT_EQ(returns_.get_future().get(), 6U);
+  EXPECT_TRUE(machine.stop());
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(MachineWithDevice, AStartThatWaitsForMemoryIsBrokenOff) {
+  config_.machine.pin_memory = PinMemory::kBeforeStart;
+  add_gpu({"--fault", "map-waits"});
+  Machine& machine = make();
+  ASSERT_TRUE(machine.build(wanted));
+  std::atomic<bool> is_unwanted = false;
+  auto started = std::async(std::launch::async, [&machine, &is_unwanted] {
+    return machine.power_on([&is_unwanted] { return is_unwanted.load(); });
+  });
+  is_unwanted = true;
+  machine.break_off();
+  const auto status = started.get();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().kind(), ErrorKind::kCancelled);
+  gpu_->send_signal(SIGUSR2);
+  EXPECT_TRUE(machine.stop());
+  EXPECT_EQ(console_.bytes(), 0U);
+}
+
 // The pause waits for that vCPU; who breaks off ends it.
 TEST_F(MachineWithDevice, BreakingOffEndsAPauseThatWaitsForMemory) {
   add_gpu({"--fault", "map-waits"});

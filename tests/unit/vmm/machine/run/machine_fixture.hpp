@@ -137,7 +137,13 @@ class MachineTest : public testing::Test {
           auto vm = std::make_unique<FakeGuestVm>(guest_);
           vm_ = vm.get();
           return std::unique_ptr<GuestVm>(std::move(vm));
-        }});
+        },
+        .arm_clock =
+            [this](std::optional<std::chrono::nanoseconds> delay) {
+              if (delay && !std::exchange(is_armed_, true)) {
+                armed_.set_value(*delay);
+              }
+            }});
     return *machine_;
   }
   /// A machine whose guest runs.
@@ -171,6 +177,8 @@ class MachineTest : public testing::Test {
     ports.read(kAcpiPmBase + kPmTimerOffset, timer);
     return std::nullopt;
   };
+  std::promise<std::chrono::nanoseconds> armed_;  ///< by the guest's clock, once
+  bool is_armed_ = false;                         ///< a vCPU's
   std::function<void()> before_vm_;
   Status vm_status_;
   FakeGuestVm* vm_ = nullptr;

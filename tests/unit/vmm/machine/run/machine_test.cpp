@@ -27,6 +27,21 @@ TEST_F(MachineLife, EveryStateOfAGoodLife) {
   EXPECT_TRUE(failures_.empty());
 }
 
+// MC146818 data sheet, register B: the update-ended interrupt comes at the next second.
+TEST_F(MachineLife, TheGuestsClockGetsATimer) {
+  guest_ = [](PortBus& ports, MmioBus&) -> std::optional<VcpuEvent> {
+    ports.write(kRtcBase, std::array{std::byte{0x0b}});
+    ports.write(kRtcBase + 1, std::array{std::byte{0x12}});
+    return std::nullopt;
+  };
+  Machine& machine = run();
+  const auto delay = armed_.get_future().get();
+  EXPECT_GE(delay, std::chrono::nanoseconds(0));
+  EXPECT_LE(delay, std::chrono::seconds(1));
+  machine.clock_expired();
+  EXPECT_TRUE(machine.stop());
+}
+
 TEST_F(MachineLife, APausedGuestIsSilent) {
   Machine& machine = run();
   for (int i = 0; i < 20; ++i) {
