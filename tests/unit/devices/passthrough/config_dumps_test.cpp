@@ -233,12 +233,28 @@ TEST(SixtyFourGigatransfers, StayInLinkCapabilities) {
   EXPECT_EQ(dword(view, 0xec) & 0xfe, 0x7eU) << "2.5 to 64 GT/s";
 }
 
-// The host's addresses are in its body.
-TEST(EnhancedAllocation, IsNotSeen) {
-  const auto config = load("thunderx-ea");
+void expect_hidden(const char* name, std::uint16_t begin, std::uint16_t end) {
+  const auto config = load(name);
   const auto patch = ConfigPatch::create(config, {});
-  EXPECT_TRUE(patch.hidden(0x98));
-  EXPECT_EQ(dword(guest_view(config, patch), 0x100), 0x10800000U) << "Null in place of ARI";
+  const auto view = guest_view(config, patch);
+  for (auto offset = begin; offset < end; offset = static_cast<std::uint16_t>(offset + 4)) {
+    EXPECT_EQ(dword(view, offset), 0U) << name << " " << offset;
+    EXPECT_TRUE(patch.drops_writes(offset)) << name << " " << offset;
+  }
+}
+
+// Host addresses of Enhanced Allocation, keys of IDE, a table of steering tags.
+TEST(HiddenBodies, AreNeitherReadNorWritten) {
+  expect_hidden("thunderx-ea", 0x98, 0x100);
+  expect_hidden("ide-endpoint", 0x830, 0xe00);
+  expect_hidden("cxl-endpoint", 0x5b0, 0x6e0);
+  expect_hidden("cadence-gen6", 0x274, 0x300);
+}
+
+// An extended chain starts at 100 whatever stands there.
+TEST(HiddenFirst, ANullCapabilityStandsForIt) {
+  const auto config = load("thunderx-ea");
+  EXPECT_EQ(dword(guest_view(config, ConfigPatch::create(config, {})), 0x100), 0x10800000U);
 }
 
 // An Intel processor's graphics is an endpoint of the root complex, without a link.
