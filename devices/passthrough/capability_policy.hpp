@@ -12,14 +12,17 @@ namespace gpuvm {
 enum class CapabilityTreatment : std::uint8_t {
   kShown,        ///< reads and writes are the hardware's
   kReadOnly,     ///< reads are the hardware's, writes are dropped
-  kHidden,       ///< unlinked, reads as zero, writes are dropped
+  kHidden,       ///< unlinked, reads as zero, writes are dropped: header and body
+  kErrors,       ///< AER alone: read-only but for what clears its status registers
   kCurrentSize,  ///< Resizable BAR alone: the size that the host gave is the only one; read-only
 };
 
 struct CapabilityPolicy {
   std::uint16_t id;
   CapabilityTreatment treatment;
-  /// Largest, in bytes, cut at the next capability; 0 where nothing of it is patched.
+  /// Largest, in bytes, cut at the next capability; 0 where nothing of it is patched. 0xfffc: its
+  /// length varies or is unknown, so all up to the next one or the end of the chain's space counts
+  /// as its body: a guest must neither read what the host wrote there nor write to it.
   std::uint16_t size;
   const char* name;
   const char* reason;
@@ -27,7 +30,7 @@ struct CapabilityPolicy {
 };
 
 /// Ids of PCI Code and ID Assignment 1.14, sections 2 and 3. Always a row: an unknown id gets one
-/// that hides its header alone.
+/// that hides all up to the next capability.
 const CapabilityPolicy& standard_policy(std::uint16_t id);
 const CapabilityPolicy& extended_policy(std::uint16_t id);
 

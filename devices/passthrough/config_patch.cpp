@@ -241,6 +241,9 @@ bool ConfigPatch::show_extended(Config config, const CapabilityHeader& capabilit
     case CapabilityTreatment::kReadOnly:
       read_only_.push_back(whole);
       return true;
+    case CapabilityTreatment::kErrors:
+      add(policy, error_patch(capability.offset, size));
+      return true;
     case CapabilityTreatment::kShown:
       break;
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/passthrough/express_patch.hpp"
 
+#include <algorithm>
+
 #include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
@@ -11,6 +13,10 @@ namespace {
 constexpr std::uint32_t kTypeMask = 0x00f00000;
 constexpr std::uint32_t kTypeIntegrated = 9U << 20;
 constexpr std::uint32_t kTypeEndpoint = 0;
+constexpr std::uint32_t kVersionMask = 0x000f0000;
+constexpr std::uint32_t kFirstVersion = 1U << 16;
+/// Of version 1 (PCI Express Base 1.1, 7.8): it ends behind Link Status.
+constexpr std::uint16_t kFirstVersionSize = 0x14;
 // Link Capabilities, 7.5.3.6.
 constexpr std::uint32_t kSpeedMask = 0xf;
 constexpr std::uint32_t kWidthMask = 0x3f0;
@@ -85,7 +91,14 @@ void add_link(ExpressRows& rows, PcieLink link) {
 
 PatchPart express_patch(std::span<const std::byte> config, std::uint16_t at, std::uint16_t room,
                         std::optional<PcieLink> link) {
-  ExpressRows rows(config, at, room);
+  const auto version = config_dword(config, at) & kVersionMask;
+  const bool is_first = version <= kFirstVersion;
+  ExpressRows rows(config, at, is_first ? std::min(room, kFirstVersionSize) : room);
+  if (version == 0) {
+    rows.add(0, kVersionMask, kFirstVersion,
+             "a version: drivers refuse 0, which virtual functions of the 82599 have",
+             "82599 specification update, erratum 35");
+  }
   const bool integrated = (rows.hardware(0) & kTypeMask) == kTypeIntegrated;
   if (integrated) {
     rows.add(0, kTypeMask, kTypeEndpoint, "an endpoint: it stands behind a root port", "7.5.3.2");
@@ -107,6 +120,21 @@ PatchPart express_patch(std::span<const std::byte> config, std::uint16_t at, std
            "LTR, OBFF and 10-bit tags are the host's", "7.5.3.16");
   rows.read_only(pci::kExpressLinkControl2, "the physical link is the host's", "7.5.3.19");
   return rows.take();
+}
+
+// 7.8.4.2 and 7.8.4.5.
+PatchPart error_patch(std::uint16_t at, std::uint16_t room) {
+  constexpr std::uint16_t kUncorrectableStatus = 0x04;
+  constexpr std::uint16_t kCorrectableStatus = 0x10;
+  PatchPart part;
+  for (std::uint16_t offset = 0; offset + 4 <= room;
+       offset = static_cast<std::uint16_t>(offset + 4)) {
+    if (offset != kUncorrectableStatus && offset != kCorrectableStatus) {
+      part.read_only.push_back({static_cast<std::uint16_t>(at + offset), 4,
+                                "errors are reported to the host's port", "7.8.4"});
+    }
+  }
+  return part;
 }
 
 PatchPart power_patch(std::uint16_t at) {

@@ -41,6 +41,11 @@ struct PatchPart {
 PatchPart express_patch(std::span<const std::byte> config, std::uint16_t at, std::uint16_t room,
                         std::optional<PcieLink> link);
 
+/// `at`, `room`: Advanced Error Reporting: all read-only but the two status registers, whose bits a
+/// guest's driver clears by writing ones to them. They go to the device: they say what it saw, so
+/// only its own registers can show the next error of the same kind.
+PatchPart error_patch(std::uint16_t at, std::uint16_t room);
+
 /// `at`: the Power Management capability, of at least 8 bytes.
 PatchPart power_patch(std::uint16_t at);
 

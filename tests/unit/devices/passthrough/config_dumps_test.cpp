@@ -54,6 +54,38 @@ const std::vector<Dump>& dumps() {
       {"ti-tusb73x0", {1, 5, 0x10, 0x11}, {1, 3}, {1, 5, 0x10, 0x11}, {1, 3}, {2, 1}},
       {"intel-uhci", {0x13}, {}, {0x13}, {}, {1, 1}},
       {"nvidia-ehci", {0xa, 1}, {}, {0xa, 1}, {}, {1, 1}},
+      // Its chain goes back; MSI-X at c8 and SR-IOV at bcc are there, but no link reaches them.
+      {"nvidia-ga104",
+       {1, 5, 0x10, 9},
+       {2, 0x1e, 4, 1, 0xb, 0x19, 0x15, 0x26, 0x27, 0x25},
+       {1, 5, 0x10, 9},
+       {2, 4, 1, 0xb, 0x15},
+       {1, 16}},
+      // Link Capabilities and Link Status are zero.
+      {"nvidia-gk106", {1, 5, 0x10, 9}, {}, {1, 5, 0x10, 9}, {}, {1, 1}},
+      {"amd-fiji-kvm", {9, 1, 0x10, 5}, {}, {9, 1, 0x10, 5}, {}, {1, 16}},
+      // 64 GT/s; its chain goes back.
+      {"cadence-gen6",
+       {1, 5, 0x11, 0x10},
+       {1,    3,    4,    0x18, 0x17, 0x19, 0xb,  0x1b, 2,    0x1e,
+        0x25, 0x27, 0x26, 0x2a, 0x31, 0x32, 0x33, 0x34, 0x2b, 0x2f},
+       {1, 5, 0x11, 0x10},
+       {1, 3, 4, 0xb, 2},
+       {5, 4}},
+      // Enhanced Allocation in place of BARs; the hidden ARI comes first.
+      {"thunderx-ea", {0x10, 0x11, 0x14}, {0xe, 0xb, 0x10}, {0x10, 0x11}, {0xb}, {1, 1}},
+      {"ide-endpoint",
+       {1, 0x10},
+       {1, 0x10, 0xe, 0x19, 0x26, 0x27, 0xd, 0x2a, 0x1b, 0x30, 0x2e},
+       {1, 0x10},
+       {1, 0x2e},
+       {5, 16}},
+      {"cxl-endpoint",
+       {0x10, 5, 1},
+       {1, 8, 9, 0x12, 0x18, 0x17, 0xf, 0x15, 0x19, 0x13, 0x1b, 0x1f, 0x10, 0xb, 0x23, 3},
+       {0x10, 5, 1},
+       {1, 8, 9, 0x15, 0xb, 0x23, 3},
+       {1, 1}},
   };
   return kDumps;
 }
@@ -164,6 +196,65 @@ TEST(ResizableBar, TheCurrentSizeIsTheOnlyOne) {
     EXPECT_TRUE(patch.drops_writes(offset)) << offset;
   }
   EXPECT_FALSE(patch.drops_writes(0x240));
+}
+
+// Three BARs in one capability; BAR 1 has 8 GiB of 256 MiB to 8 GiB.
+TEST(ResizableBar, EachOfThreeShowsItsOwnSize) {
+  const auto config = load("nvidia-ga104");
+  const auto view = guest_view(config, ConfigPatch::create(config, {}));
+  for (std::size_t bar = 0; bar < 3; ++bar) {
+    const auto at = 0xbb4 + bar * 8;
+    const auto code = dword(config, at + 4) >> 8 & 0x3f;
+    EXPECT_EQ(dword(view, at), 1U << (4 + code)) << bar;
+    EXPECT_EQ(dword(view, at + 4), dword(config, at + 4)) << bar;
+  }
+  EXPECT_EQ(dword(view, 0xbbc), 1U << (4 + 13)) << "8 GiB";
+}
+
+TEST(ResizableBar, OfACxlDeviceShowsItsSize) {
+  const auto config = load("cxl-endpoint");
+  const auto view = guest_view(config, ConfigPatch::create(config, {}));
+  EXPECT_EQ(dword(view, 0x708) & 7, 4U) << "BAR 4";
+  EXPECT_EQ(dword(view, 0x704), 1U << (4 + 4)) << "16 MiB";
+}
+
+// AtomicOp Requester Enable (bit 6 of Device Control 2) is the guest driver's to set.
+TEST(AtomicOps, GuestsMayEnableTheRequester) {
+  const auto config = load("amd-fiji-kvm");
+  const auto patch = ConfigPatch::create(config, {.link = PcieLink{1, 16}});
+  EXPECT_FALSE(patch.drops_writes(0x80));
+  EXPECT_EQ(patch.patched_bits(0x80) & 1U << 6, 0U);
+}
+
+TEST(SixtyFourGigatransfers, StayInLinkCapabilities) {
+  const auto config = load("cadence-gen6");
+  const auto view = guest_view(config, ConfigPatch::create(config, {.link = PcieLink{5, 4}}));
+  EXPECT_EQ(dword(view, 0xcc) & 0xf, 6U);
+  EXPECT_EQ(dword(view, 0xec) & 0xfe, 0x7eU) << "2.5 to 64 GT/s";
+}
+
+void expect_hidden(const char* name, std::uint16_t begin, std::uint16_t end) {
+  const auto config = load(name);
+  const auto patch = ConfigPatch::create(config, {});
+  const auto view = guest_view(config, patch);
+  for (auto offset = begin; offset < end; offset = static_cast<std::uint16_t>(offset + 4)) {
+    EXPECT_EQ(dword(view, offset), 0U) << name << " " << offset;
+    EXPECT_TRUE(patch.drops_writes(offset)) << name << " " << offset;
+  }
+}
+
+// Host addresses of Enhanced Allocation, keys of IDE, a table of steering tags.
+TEST(HiddenBodies, AreNeitherReadNorWritten) {
+  expect_hidden("thunderx-ea", 0x98, 0x100);
+  expect_hidden("ide-endpoint", 0x830, 0xe00);
+  expect_hidden("cxl-endpoint", 0x5b0, 0x6e0);
+  expect_hidden("cadence-gen6", 0x274, 0x300);
+}
+
+// An extended chain starts at 100 whatever stands there.
+TEST(HiddenFirst, ANullCapabilityStandsForIt) {
+  const auto config = load("thunderx-ea");
+  EXPECT_EQ(dword(guest_view(config, ConfigPatch::create(config, {})), 0x100), 0x10800000U);
 }
 
 // An Intel processor's graphics is an endpoint of the root complex, without a link.

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "devices/passthrough/gpudirect.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 
@@ -70,28 +72,83 @@ TEST(ConfigPatch, PatchedBitsStayTheHardwaresWhenOthersAreWritten) {
   EXPECT_EQ(patch.patched_bits(0xc8), 0x7c00U);  // Device Control 2: LTR, tags, OBFF
   EXPECT_EQ(patch.patched_bits(0xa8), 0U);       // Device Control
   EXPECT_TRUE(patch.drops_writes(0xb0));         // Link Control
-  EXPECT_TRUE(patch.drops_writes(0x104));        // errors
+  EXPECT_TRUE(patch.drops_writes(0x108));        // which errors are reported
   EXPECT_FALSE(patch.drops_writes(0xa8));
 }
 
-TEST(ConfigPatch, CapabilitiesThatNobodyKnowsLoseTheirHeader) {
+// 7.8.4: bits of the status registers are cleared by ones; what is reported, and how, is the
+// host's.
+TEST(ConfigPatch, GuestsMayClearErrorsAndNotMaskThem) {
+  const auto config = ConfigBuilder().extended(0x100, 0x01, 0x148).extended(0x148, 0x03, 0).bytes();
+  const auto patch = ConfigPatch::create(config, {});
+  for (std::uint16_t offset = 0x100; offset < 0x148;
+       offset = static_cast<std::uint16_t>(offset + 4)) {
+    EXPECT_EQ(patch.drops_writes(offset), offset != 0x104 && offset != 0x110) << offset;
+  }
+  EXPECT_EQ(patch.patched_bits(0x104), 0U);
+  EXPECT_EQ(patch.patched_bits(0x110), 0U);
+}
+
+/// A PCI Express capability at 40, the last; what follows the 0x14 bytes of version 1 is vendor's.
+std::vector<std::byte> express_of_version(std::uint32_t version) {
+  ConfigBuilder builder(256);
+  builder.dword(0x04, 0x00100000).dword(0x34, 0x40).dword(0x40, 0x10 | version << 16);
+  for (std::size_t offset = 0x54; offset < 0x100; offset += 4) {
+    builder.dword(offset, 0xffffffff);
+  }
+  return builder.bytes();
+}
+
+// PCI Express Base 1.1, 7.8: of an endpoint it ends behind Link Status.
+TEST(ConfigPatch, FirstVersionOfPciExpressEndsBehindTheLink) {
+  for (const std::uint32_t version : {0U, 1U}) {
+    const auto config = express_of_version(version);
+    const auto patch = ConfigPatch::create(config, {.link = PcieLink{3, 16}});
+    const auto view = guest_view(config, patch);
+    EXPECT_EQ(*load_at<std::uint32_t>(view, 0x4c) & 0x3ff, 0x103U) << "Link Capabilities";
+    for (std::uint16_t offset = 0x54; offset < 0x80;
+         offset = static_cast<std::uint16_t>(offset + 4)) {
+      EXPECT_EQ(load_at<std::uint32_t>(view, offset), 0xffffffffU) << offset;
+      EXPECT_FALSE(patch.drops_writes(offset)) << offset;
+    }
+  }
+  const auto config = express_of_version(2);
+  EXPECT_TRUE(ConfigPatch::create(config, {}).drops_writes(0x70)) << "Link Control 2";
+}
+
+// As virtual functions of the 82599 have it.
+TEST(ConfigPatch, VersionZeroOfPciExpressIsShownAsOne) {
+  for (const auto& [version, shown] : {std::pair{0U, 1U}, {1U, 1U}, {2U, 2U}}) {
+    const auto config = express_of_version(version);
+    const auto view = guest_view(config, ConfigPatch::create(config, {}));
+    EXPECT_EQ(*load_at<std::uint32_t>(view, 0x40) >> 16 & 0xf, shown);
+  }
+}
+
+TEST(ConfigPatch, CapabilitiesThatNobodyKnowsAreHiddenWhole) {
   const auto config = ConfigBuilder()
                           .dword(0x04, 0x00100000)
                           .dword(0x34, 0x40)
                           .dword(0x40, 0x000050ee)
                           .dword(0x44, 0x12345678)
+                          .dword(0x4c, 0x12345678)
                           .dword(0x50, 0x00000009)
                           .extended(0x100, 0x01, 0x200)
                           .extended(0x200, 0x7777, 0x300)
                           .dword(0x204, 0x87654321)
+                          .dword(0x2fc, 0x87654321)
                           .extended(0x300, 0x03, 0)
                           .bytes();
   const auto patch = ConfigPatch::create(config, {});
   const auto view = guest_view(config, patch);
   EXPECT_EQ(ids(standard_capabilities(view)), (Ids{0x09}));
   EXPECT_EQ(ids(extended_capabilities(view)), (Ids{0x01, 0x03}));
-  EXPECT_EQ(load_at<std::uint32_t>(view, 0x44), 0x12345678U);  // registers of drivers may lie there
-  EXPECT_EQ(load_at<std::uint32_t>(view, 0x204), 0x87654321U);
+  for (const auto offset : std::to_array<std::uint16_t>({0x44, 0x4c, 0x204, 0x2fc})) {
+    EXPECT_EQ(load_at<std::uint32_t>(view, offset), 0U) << offset;
+    EXPECT_TRUE(patch.drops_writes(offset)) << offset;
+  }
+  EXPECT_FALSE(patch.drops_writes(0x50));
+  EXPECT_FALSE(patch.drops_writes(0x300));
 }
 
 TEST(ConfigPatch, ResizableBarThatContradictsItselfIsHidden) {
