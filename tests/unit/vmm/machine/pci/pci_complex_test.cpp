@@ -269,6 +269,50 @@ TEST_F(PciComplexTest, FirmwareIsToldWhereEachFunctionIs) {
   EXPECT_EQ(functions[2].tree.bars[0].base, bar(2, 0, 0, true));
 }
 
+// What the kernel says (VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP) reaches the guest's root port.
+class AtomicsTest : public PciComplexTest {
+ protected:
+  void add(const std::string& bdf, std::uint32_t class_dword, std::uint8_t number,
+           std::uint32_t completers) {
+    auto config = test::gt710_config();
+    store_le(std::span(config).subspan(pci::kClassDword, 4), class_dword);
+    fakes_.add(bdf, std::move(config), 0, number,
+               [completers](test::FakePhysicalDevice& device) { device.completers = completers; });
+  }
+  std::uint32_t of_port() {
+    create();
+    return read(0, 1, 0, RootPort::kExpressOffset + pci::kExpressDeviceCapabilities2) & 0x380;
+  }
+  static constexpr std::uint32_t k32 = pci::kDevice2AtomicComplete32;
+  static constexpr std::uint32_t k64 = pci::kDevice2AtomicComplete64;
+  static constexpr std::uint32_t kDisplay = 0x030000a1;
+  static constexpr std::uint32_t kAudio = 0x040300a1;
+  static constexpr std::uint32_t kUsbClass = 0x0c033001;
+};
+
+TEST_F(AtomicsTest, CardWithAudioAndAUsbControllerOfAnotherSlotHasThem) {
+  add(kGpu, kDisplay, 0, k32 | k64);
+  add(kSecondGpu, kAudio, 1, 0);
+  add(kUsb, kUsbClass, 2, 0);
+  EXPECT_EQ(of_port(), k32 | k64);
+}
+
+TEST_F(AtomicsTest, OfTwoSlotsOnlyWhatBothHave) {
+  add(kGpu, kDisplay, 0, k32 | k64);
+  add(kUsb, kDisplay, 1, k64);
+  EXPECT_EQ(of_port(), k64);
+}
+
+TEST_F(AtomicsTest, NoneWhereTheKernelNamesNone) {
+  add(kGpu, kDisplay, 0, k32 | k64);
+  add(kUsb, kDisplay, 1, 0);
+  EXPECT_EQ(of_port(), 0U);
+}
+
+TEST_F(AtomicsTest, NoneBehindAnEmptyPort) {
+  EXPECT_EQ(of_port(), 0U);
+}
+
 TEST_F(PciComplexTest, InspectHasEachFunctionBelowItsPort) {
   add_three();
   create();
