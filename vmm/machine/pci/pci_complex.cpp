@@ -101,7 +101,9 @@ RootPortConfig PciComplex::port_config(const PlannedPort& plan,
   RootPortConfig config;
   config.name = fmt::format("port-{}", plan.number);
   config.device = plan.device();
-  config.slot = plan.device();
+  config.function = plan.function();
+  config.multi_function = plan.shares_device;
+  config.slot = plan.slot();
   const auto functions = options_.devices.functions();
   std::vector<FunctionBehind> behind;
   for (std::size_t i = 0; i < facts.size(); ++i) {
