@@ -146,7 +146,8 @@ Result<FunctionFacts> FunctionFacts::read(PhysicalDevice& device) {
                         .intx_vectors = device.irq(IrqType::kIntx).count,
                         .msi_vectors = device.irq(IrqType::kMsi).count,
                         .msix_vectors = device.irq(IrqType::kMsix).count,
-                        .has_function_reset = device.has_function_reset()};
+                        .has_function_reset = device.has_function_reset(),
+                        .atomic_completers = device.atomic_completers()};
   for (unsigned bar = 0; bar < offers.regions.size(); ++bar) {
     offers.regions.at(bar) = device.region(bar_region(bar));
   }

@@ -31,6 +31,7 @@ struct FunctionOffers {
   std::uint32_t msi_vectors = 0;
   std::uint32_t msix_vectors = 0;
   bool has_function_reset = false;
+  std::uint32_t atomic_completers = 0;  ///< as PhysicalDevice's; sysfs does not tell
   /// False: BARs or capabilities are not shown, as sysfs keeps them from users that are not root.
   bool is_complete = true;
 };

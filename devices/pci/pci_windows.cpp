@@ -6,6 +6,7 @@
 #include <array>
 #include <limits>
 
+#include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
@@ -155,6 +156,11 @@ Status place_space(Space space, const PciApertures& apertures, std::span<const P
   for (const Block& block : make_blocks(ports, space)) {
     const PortRequest& port = ports[block.port];
     const auto base = take(free, block.size, block.alignment);
+    if (!base && space == Space::kIo && port.bridge) {
+      log::info("I/O ports of the devices behind {} have no place: drivers of today need none",
+                port.name);
+      continue;
+    }
     if (!base) {
       return does_not_fit(port, block, space);
     }

@@ -59,8 +59,10 @@ void append_requests(const BarSet& set, const std::string& function, std::vector
 /// the aperture starts at a multiple of the largest BAR. 0: none.
 std::uint64_t memory64_wanted(std::span<const PortRequest> ports);
 
-/// Addresses for all. Errors: kConfig naming the port and the BAR that does not fit and what to
-/// change. Same input, same output: a guest sees the same addresses at each start.
+/// Addresses for all, but for I/O BARs behind bridges: those of a port without room have address 0,
+/// which is none, and no window, as firmware does it. Errors: kConfig naming the port and the BAR
+/// that does not fit and what to change. Same input, same output: a guest sees the same addresses
+/// at each start.
 Result<std::vector<PortPlacement>> place_bars(const PciApertures& apertures,
                                               std::span<const PortRequest> ports);
 

@@ -101,6 +101,10 @@ class PhysicalDevice {
   virtual Status set_intx_unmask_fd(int fd) = 0;
   virtual Status set_intx_masked(bool masked) = 0;
 
+  /// Which AtomicOps of this function something on the way to memory completes: the completer bits
+  /// of Device Capabilities 2 (PCI Express Base 6.0, 7.5.3.15) as its root port must show them; 0:
+  /// none, or nobody knows. Any thread.
+  virtual std::uint32_t atomic_completers() const { return 0; }
   /// True if function_reset() can work on this function (FLR or PM).
   virtual bool has_function_reset() const = 0;
   /// FLR, or what the host's driver offers in its place. May take up to a minute. vCPUs must not

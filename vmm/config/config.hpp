@@ -140,12 +140,16 @@ struct PciCoherentMemory {
   bool operator==(const PciCoherentMemory&) const = default;
 };
 
+/// Root ports that a guest can have.
+constexpr std::size_t kRootPorts = 32;
+
 /// One slot of the host whose functions the guest gets, or a function of a vfio-user server.
 struct PciConfig {
   Bdf host;                             ///< its primary function; meaningless with socket
   std::vector<std::uint8_t> functions;  ///< 0 to 7, ascending, with that of host; empty: all
   bool managed = true;                  ///< bind to vfio-pci before the run and give back after it
-  std::uint8_t port = 0;                ///< root port, 0 to 7; slots may share one
+  /// Root port, below kRootPorts; slots may share one. Nothing: as port_assignment.hpp says.
+  std::optional<std::uint8_t> port = {};
   ResetChoice reset = ResetChoice::kAuto;
   std::optional<std::uint32_t>
       reset_wait;           ///< ms to rest after a reset, at most 60000; the policy's

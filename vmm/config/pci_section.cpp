@@ -12,9 +12,8 @@
 namespace gpuvm::config {
 namespace {
 
-constexpr std::size_t kPorts = 8;
 constexpr std::size_t kMostFunctions =
-    32;  ///< more than any host has slots for, less than a hostile file
+    64;  ///< more than any host has slots for, less than a hostile file
 constexpr unsigned kFunctions = 8;
 constexpr std::int64_t kLongestWait = 60000;  ///< ms
 
@@ -192,8 +191,7 @@ Result<PciConfig> read_function(TableReader entry) {
   pci.host = TRY(read_host(entry));
   pci.functions = TRY(read_functions(entry));
   pci.managed = TRY(entry.boolean("managed", pci.managed));
-  pci.port = static_cast<std::uint8_t>(
-      TRY(entry.optional_integer("port", {0, kPorts - 1})).value_or(pci.port));
+  pci.port = TRY(read_id<std::uint8_t>(entry, "port", kRootPorts - 1));
   pci.reset = TRY(entry.choice("reset", pci.reset));
   if (const auto wait = TRY(entry.optional_integer("reset_wait", {0, kLongestWait}))) {
     pci.reset_wait = static_cast<std::uint32_t>(*wait);
@@ -222,11 +220,8 @@ Result<PciConfig> read_function(TableReader entry) {
   return pci;
 }
 
-/// Bit n: the entry takes function n of its slot.
+/// Bit n: the entry's list has function n of its slot.
 unsigned function_mask(const PciConfig& pci) {
-  if (pci.functions.empty()) {
-    return (1U << kFunctions) - 1;
-  }
   unsigned mask = 0;
   for (const auto function : pci.functions) {
     mask |= 1U << function;
@@ -251,11 +246,13 @@ Status check_conflict(const TableReader& entry, const PciConfig& later, const Pc
     return entry.wrong("host", fmt::format("{} is already given by pci.{}", later.host.to_string(),
                                            earlier_index));
   }
-  if (later.host.same_slot(earlier.host) && (function_mask(later) & function_mask(earlier)) != 0) {
+  // Where one has no list, sysfs alone tells what it takes: resolve_functions() looks there.
+  const bool have_lists = !later.functions.empty() && !earlier.functions.empty();
+  if (have_lists && later.host.same_slot(earlier.host) &&
+      (function_mask(later) & function_mask(earlier)) != 0) {
     return entry.wrong(
         "host",
-        fmt::format("{} shares functions of its slot with pci.{}; list them in \"functions\""
-                    " of both, or keep one entry with functions = \"all\"",
+        fmt::format("{} shares functions of its slot with pci.{}: list each in one of both only",
                     later.host.to_string(), earlier_index));
   }
   return {};

@@ -104,7 +104,10 @@ std::string pci_text(const PciConfig& pci) {
   std::string out =
       "\n[[pci]]\n" +
       (pci.socket.empty() ? host_text(pci) : "socket = " + in_quotes(pci.socket) + "\n");
-  out += fmt::format("port = {}\nreset = \"{}\"\n", pci.port, config::word_of(pci.reset));
+  if (pci.port) {
+    out += fmt::format("port = {}\n", *pci.port);
+  }
+  out += fmt::format("reset = \"{}\"\n", config::word_of(pci.reset));
   if (pci.reset_wait) {
     out += fmt::format("reset_wait = {}\n", *pci.reset_wait);
   }

@@ -93,6 +93,32 @@ std::vector<Bdf> HostPciDevice::slot_functions() const {
   return functions;
 }
 
+std::optional<Bdf> HostPciDevice::physical_function() const {
+  const auto name = host_->link_name(pci_sysfs_path(bdf_, "physfn"));
+  const auto parent = name ? Bdf::parse(*name) : std::nullopt;
+  return parent ? std::optional(*parent) : std::nullopt;
+}
+
+std::uint64_t HostPciDevice::virtual_function_count() const {
+  return host_->read_number(pci_sysfs_path(bdf_, "sriov_numvfs")).value_or(0);
+}
+
+/// Root hubs are "usb1", devices on them "1-4", interfaces "1-0:1.0".
+std::vector<std::string> HostPciDevice::usb_devices() const {
+  std::vector<std::string> devices;
+  for (const auto& hub : host_->list(pci_sysfs_path(bdf_))) {
+    if (!hub.starts_with("usb")) {
+      continue;
+    }
+    for (const auto& name : host_->list(pci_sysfs_path(bdf_, hub))) {
+      if (name.starts_with(hub.substr(3) + "-") && name.find(':') == std::string::npos) {
+        devices.push_back(name);
+      }
+    }
+  }
+  return devices;
+}
+
 std::optional<std::uint32_t> HostPciDevice::numa_node() const {
   // -1 (no node) is not a number here, which is what we want.
   const auto node = host_->read_number(pci_sysfs_path(bdf_, "numa_node"));

@@ -60,6 +60,12 @@ class HostPciDevice : public Inspectable {
   /// The kernel's reset methods in the order in which it tries them; empty: none.
   std::vector<std::string> reset_methods() const;
   std::vector<Bdf> slot_functions() const;  ///< this one included, sorted
+  /// Set for a virtual function (SR-IOV): the one that it belongs to.
+  std::optional<Bdf> physical_function() const;
+  /// How many virtual functions it has now.
+  std::uint64_t virtual_function_count() const;
+  /// What is plugged into a USB controller that the host drives, as the kernel names it: "1-4".
+  std::vector<std::string> usb_devices() const;
   std::optional<std::uint32_t> numa_node() const;
   bool is_boot_vga() const;
   PciLink link() const;

@@ -53,17 +53,19 @@ Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const Bdf& bdf, std::uint
 }
 
 Status VfioDevice::load_info() {
-  vfio_device_info info{};
-  info.argsz = sizeof info;
-  const int result = vfio::call_ioctl(fd_.get(), VFIO_DEVICE_GET_INFO, &info);
-  if (result < 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot ask VFIO about " + name_, -result);
-  }
+  const vfio_device_info seed{};
+  const auto answer = TRY(vfio::call_sized(
+      [&](std::span<std::byte> argument) {
+        return -vfio::call_ioctl(fd_.get(), VFIO_DEVICE_GET_INFO, argument.data());
+      },
+      bytes_of(seed), "Cannot ask VFIO about " + name_));
+  const auto info = TRY(vfio::parse_device_info(answer));
   if ((info.flags & VFIO_DEVICE_FLAGS_PCI) == 0) {
     return fail(ErrorKind::kHost, "VFIO says that {} is not a PCI function", name_);
   }
   has_function_reset_ = (info.flags & VFIO_DEVICE_FLAGS_RESET) != 0;
-  const std::uint32_t regions = RegionTable::bounded(info.num_regions);
+  atomic_completers_ = info.atomic_completers;
+  const std::uint32_t regions = RegionTable::bounded(info.regions);
   for (std::uint32_t i = 0; i < regions; ++i) {
     const auto loaded = load_region(i);
     if (!loaded && i < RegionTable::kPciRegions) {
@@ -73,7 +75,7 @@ Status VfioDevice::load_info() {
       log::debug("{}", loaded.error().to_string());
     }
   }
-  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.num_irqs, kIrqTypeCount); ++i) {
+  for (std::uint32_t i = 0; i < std::min<std::uint32_t>(info.irqs, kIrqTypeCount); ++i) {
     TRY(load_irq(i));
   }
   return {};

@@ -44,6 +44,7 @@ class VfioDevice final : public PhysicalDevice {
   Status disable_irqs(IrqType type) override;
   Status set_intx_unmask_fd(int fd) override;
   Status set_intx_masked(bool masked) override;
+  std::uint32_t atomic_completers() const override { return atomic_completers_; }
   bool has_function_reset() const override { return has_function_reset_; }
   Status function_reset() override;
 
@@ -69,6 +70,7 @@ class VfioDevice final : public PhysicalDevice {
   std::string name_;
   RegionTable regions_;
   std::array<Irq, kIrqTypeCount> irqs_;
+  std::uint32_t atomic_completers_ = 0;
   bool has_function_reset_ = false;
 };
 

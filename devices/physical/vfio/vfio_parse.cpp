@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
@@ -14,6 +15,27 @@ namespace {
 
 // Longer chains than any kernel makes are taken for loops.
 constexpr unsigned kMaxCapabilities = 64;
+
+// Linux 6.5, include/uapi/linux/vfio.h: VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP, whose flags are the
+// dword behind the header. Older headers do not have it, older kernels do not say it.
+constexpr std::uint16_t kAtomicCompleters = 5;
+constexpr std::size_t kAtomicFlags = sizeof(vfio_info_cap_header);
+struct AtomicWidth {
+  std::uint32_t flag;       ///< VFIO_PCI_ATOMIC_COMP32, 64 and 128
+  std::uint32_t completer;  ///< in Device Capabilities 2
+};
+constexpr std::array<AtomicWidth, 3> kAtomicWidths = {{{1U << 0, pci::kDevice2AtomicComplete32},
+                                                       {1U << 1, pci::kDevice2AtomicComplete64},
+                                                       {1U << 2, pci::kDevice2AtomicComplete128}}};
+
+std::uint32_t read_atomic_completers(std::span<const std::byte> capability) {
+  const auto flags = load_at<std::uint32_t>(capability, kAtomicFlags).value_or(0);
+  std::uint32_t completers = 0;
+  for (const auto& width : kAtomicWidths) {
+    completers |= (flags & width.flag) != 0 ? width.completer : 0;
+  }
+  return completers;
+}
 
 void read_sparse_areas(std::span<const std::byte> capability, RegionInfo& info) {
   const std::uint32_t count =
@@ -98,6 +120,23 @@ std::optional<std::span<const std::byte>> find_capability(std::span<const std::b
     offset = header->next;
   }
   return std::nullopt;
+}
+
+Result<ParsedDevice> parse_device_info(std::span<const std::byte> answer) {
+  // Kernels before 5.8 end the answer before cap_offset.
+  constexpr std::size_t kOldSize = offsetof(vfio_device_info, cap_offset);
+  if (answer.size() < kOldSize) {
+    return fail(ErrorKind::kHost, "VFIO's device information is too short ({} bytes)",
+                answer.size());
+  }
+  vfio_device_info raw{};
+  std::memcpy(&raw, answer.data(), std::min(answer.size(), sizeof raw));
+  ParsedDevice device{.flags = raw.flags, .regions = raw.num_regions, .irqs = raw.num_irqs};
+  if ((raw.flags & VFIO_DEVICE_FLAGS_CAPS) != 0) {
+    const auto atomics = find_capability(answer, raw.cap_offset, kAtomicCompleters);
+    device.atomic_completers = atomics ? read_atomic_completers(*atomics) : 0;
+  }
+  return device;
 }
 
 Result<ParsedRegion> parse_region_info(std::span<const std::byte> answer) {

@@ -28,6 +28,18 @@ struct ParsedRegion {
 /// an answer that is too short, or whose region runs past the end of the file offset space.
 Result<ParsedRegion> parse_region_info(std::span<const std::byte> answer);
 
+/// VFIO_DEVICE_GET_INFO of a PCI function.
+struct ParsedDevice {
+  std::uint32_t flags = 0;    ///< VFIO_DEVICE_FLAGS_*
+  std::uint32_t regions = 0;  ///< as the kernel says, unbounded
+  std::uint32_t irqs = 0;     ///< likewise
+  /// As PhysicalDevice::atomic_completers().
+  std::uint32_t atomic_completers = 0;
+};
+/// Errors: kHost for an answer that is too short. A chain of capabilities that is broken counts as
+/// none.
+Result<ParsedDevice> parse_device_info(std::span<const std::byte> answer);
+
 /// VFIO_IOMMU_GET_INFO: the usable IOVAs; empty: the kernel does not say. Errors: kHost for an
 /// answer that is too short.
 Result<std::vector<IovaRange>> parse_iova_ranges(std::span<const std::byte> answer);

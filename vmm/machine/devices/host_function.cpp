@@ -2,52 +2,73 @@
 #include "vmm/machine/devices/host_function.hpp"
 
 #include <algorithm>
-#include <array>
+#include <map>
+#include <utility>
 
 #include "devices/physical/reset/reset_policy.hpp"
+#include "vmm/config/port_assignment.hpp"
 #include "vmm/host/pci_device.hpp"
 #include "vmm/machine/devices/view_of_config.hpp"
 
 namespace gpuvm {
 namespace {
 
-constexpr unsigned kFunctionsPerPort = 8;
-
-/// Which function numbers behind each port are taken.
-using TakenFunctions = std::array<std::array<bool, kFunctionsPerPort>, 8>;
-
-Result<std::vector<Bdf>> functions_of(const HostSystem& host, const PciConfig& entry) {
-  const auto device = TRY(HostPciDevice::open(host, entry.host));
-  if (entry.functions.empty()) {
-    return device.slot_functions();
-  }
+/// An entry with the functions that it takes; none for one of a server.
+struct ChosenSlot {
+  const PciConfig* entry;
   std::vector<Bdf> functions;
-  for (const std::uint8_t number : entry.functions) {
-    Bdf bdf = entry.host;
-    bdf.function = number;
-    TRY(HostPciDevice::open(host, bdf));
-    functions.push_back(bdf);
+};
+
+Status check_taken_once(const std::vector<ChosenSlot>& slots) {
+  std::map<Bdf, std::size_t> takers;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    for (const auto& bdf : slots[i].functions) {
+      if (const auto [taker, is_first] = takers.emplace(bdf, i); !is_first) {
+        return fail(ErrorKind::kConfig,
+                    "pci.{} takes {}, as pci.{} does: list the functions of the slot in "
+                    "\"functions\" of both, or keep one entry with functions = \"all\"",
+                    i, bdf.to_string(), taker->second);
+      }
+    }
   }
-  return functions;
+  return {};
 }
 
-Result<std::uint8_t> place_function(TakenFunctions& taken, std::uint8_t port, std::uint8_t wanted,
-                                    bool keep_number, const std::string& name) {
-  auto& numbers = taken.at(port);
-  std::uint8_t number = wanted;
-  if (!keep_number) {
-    number = static_cast<std::uint8_t>(std::find(numbers.begin(), numbers.end(), false) -
-                                       numbers.begin());
+Result<std::vector<ChosenSlot>> choose_slots(const HostSystem& host,
+                                             const std::vector<PciConfig>& entries) {
+  std::vector<ChosenSlot> slots;
+  for (const auto& entry : entries) {
+    slots.push_back({&entry, {}});
+    if (entry.socket.empty()) {
+      slots.back().functions = TRY_CONTEXT(functions_of(host, entry),
+                                           "[[pci]] host = \"" + entry.host.to_string() + "\"");
+    }
   }
-  if (number >= kFunctionsPerPort) {
-    return fail(
-        ErrorKind::kConfig,
-        "{} does not fit behind root port {}: a port has {} functions; give it another one with "
-        "\"port = {}\"",
-        name, port, kFunctionsPerPort, port + 1);
+  TRY(check_taken_once(slots));
+  return slots;
+}
+
+/// The class that the guest sees decides, where the entry gives one.
+Result<SlotRequest> request_of(const HostSystem& host, const ChosenSlot& slot) {
+  const PciConfig& entry = *slot.entry;
+  if (!entry.socket.empty()) {
+    return SlotRequest{.name = entry.socket, .functions = {0}, .port = entry.port};
   }
-  numbers.at(number) = true;
-  return number;
+  SlotRequest request{.name = entry.host.to_string(), .functions = {}, .port = entry.port};
+  Bdf card = entry.host;
+  card.function = 0;
+  request.card = card;
+  for (const auto& bdf : slot.functions) {
+    const auto device = TRY(HostPciDevice::open(host, bdf));
+    const auto shown = bdf == entry.host ? entry.identity.class_code : std::nullopt;
+    request.kind = std::min(
+        request.kind, slot_kind_of(device.ids().vendor, shown.value_or(device.ids().class_code)));
+    request.functions.push_back(bdf.function);
+    if (device.physical_function()) {
+      request.card.reset();
+    }
+  }
+  return request;
 }
 
 FunctionResetOptions reset_choice(const PciConfig& entry, std::uint8_t link_width = 0) {
@@ -123,32 +144,31 @@ std::vector<std::string> open_advice(const HostSystem& host, const Bdf& bdf,
 
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries) {
+  const auto slots = TRY(choose_slots(host, entries));
+  std::vector<SlotRequest> requests;
+  for (const auto& slot : slots) {
+    requests.push_back(TRY(request_of(host, slot)));
+  }
+  const auto places = TRY(assign_ports(requests));
   std::vector<HostFunction> functions;
-  TakenFunctions taken{};
-  for (const auto& entry : entries) {
-    const std::uint8_t port = entry.port;
-    const auto& numbers = taken.at(port);
-    const bool first = std::find(numbers.begin(), numbers.end(), true) == numbers.end();
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const PciConfig& entry = *slots[i].entry;
+    const SlotPlace& place = places[i];
     if (!entry.socket.empty()) {
-      const auto number = TRY(place_function(taken, port, 0, first, entry.socket));
       functions.push_back({.host = {},
-                           .port = port,
-                           .function = number,
+                           .port = place.port,
+                           .function = place.functions.front(),
                            .managed = false,
                            .reset = reset_choice(entry),
                            .view = TRY(view_of_remote(entry)),
                            .socket = entry.socket});
       continue;
     }
-    const auto bdfs =
-        TRY_CONTEXT(functions_of(host, entry), "[[pci]] host = \"" + entry.host.to_string() + "\"");
-    // A function other than 0 cannot be found without function 0 (PCI Local Bus 3.0, 3.2.2.3.4).
-    const bool keep = first && !bdfs.empty() && bdfs.front().function == 0;
-    for (const auto& bdf : bdfs) {
-      const auto number = TRY(place_function(taken, port, bdf.function, keep, bdf.to_string()));
+    for (std::size_t j = 0; j < slots[i].functions.size(); ++j) {
+      const Bdf& bdf = slots[i].functions[j];
       functions.push_back({.host = bdf,
-                           .port = port,
-                           .function = number,
+                           .port = place.port,
+                           .function = place.functions[j],
                            .managed = entry.managed,
                            .reset = reset_choice(entry, link_width_of(host, bdf)),
                            .view = TRY(view_of(host, entry, bdf))});

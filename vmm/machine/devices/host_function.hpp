@@ -39,10 +39,16 @@ std::vector<Bdf> addresses_of(const FunctionPointers& functions);
 /// Of those that servers have.
 std::vector<std::string> sockets_of(const FunctionPointers& functions);
 
-/// Resolves "all" and guest function numbers: the first slot of a port keeps its numbers, later
-/// ones take the next free. Those of servers come last. Reads ROM files. Errors: kConfig (absent
-/// device, more than 8 functions behind a port, a ROM file that does not fit). `host` must outlive
-/// what is returned.
+/// Which functions an entry of the host's takes, ascending (slot_choice.cpp). Without a list
+/// ("all"): those of the slot but virtual ones, or the virtual one alone that the entry names.
+/// Errors: kConfig: a function is absent, or "all" would take what the host needs, with the list to
+/// write instead.
+Result<std::vector<Bdf>> functions_of(const HostSystem& host, const PciConfig& entry);
+
+/// Resolves "all", ports and guest function numbers (port_assignment.hpp). In the
+/// order of the entries, but those of servers come last. Reads ROM files. Errors: kConfig (absent
+/// device, taken twice or needed by the host, no place behind a port, a ROM file that does not
+/// fit). `host` must outlive what is returned.
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries);
 

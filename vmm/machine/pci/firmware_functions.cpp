@@ -40,7 +40,7 @@ std::vector<TreeBar> tree_bars(const BarSet& bars) {
   std::vector<TreeBar> out;
   for (unsigned i = 0; i < kBars; ++i) {
     const auto& bar = bars.description(i);
-    if (bar) {
+    if (bar && bars.address(i) != 0) {
       out.push_back({.index = static_cast<std::uint8_t>(i),
                      .io = bar->kind == BarKind::kIo,
                      .wide = bar->kind == BarKind::kMemory64,

@@ -8,6 +8,7 @@
 #include "vmm/base/log.hpp"
 #include "vmm/machine/memory/device_memory.hpp"
 #include "vmm/machine/memory/layout.hpp"
+#include "vmm/machine/pci/port_facts.hpp"
 
 namespace gpuvm {
 namespace {
@@ -100,16 +101,21 @@ RootPortConfig PciComplex::port_config(const PlannedPort& plan,
   RootPortConfig config;
   config.name = fmt::format("port-{}", plan.number);
   config.device = plan.device();
-  config.slot = plan.device();
+  config.function = plan.function();
+  config.multi_function = plan.shares_device;
+  config.slot = plan.slot();
   const auto functions = options_.devices.functions();
+  std::vector<FunctionBehind> behind;
   for (std::size_t i = 0; i < facts.size(); ++i) {
     const auto& host = functions[plan.functions[i]]->host();
+    behind.push_back({host, facts[i]});
     if (host.function == 0) {
       config.link = facts[i].link;
       config.max_payload_code = facts[i].max_payload_code;
       config.proximity_domain = options_.numa.node_of(host);
     }
   }
+  config.atomic_completer = atomic_completers_of(behind);
   return config;
 }
 

@@ -75,6 +75,13 @@ std::vector<PlannedPort> plan_ports(const FunctionPointers& functions) {
   for (std::size_t i = 0; i < functions.size(); ++i) {
     ports[functions[i]->port].functions.push_back(i);
   }
+  for (std::size_t number = kFirstSharedPort; number < kRootPorts; ++number) {
+    const auto leader = static_cast<std::uint8_t>(number - (number - kFirstSharedPort) % 8);
+    if (leader != number && ports.contains(static_cast<std::uint8_t>(number))) {
+      ports[leader].shares_device = true;
+      ports[static_cast<std::uint8_t>(number)].shares_device = true;
+    }
+  }
   std::vector<PlannedPort> planned;
   for (auto& [number, port] : ports) {
     std::stable_sort(port.functions.begin(), port.functions.end(),

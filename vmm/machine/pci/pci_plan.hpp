@@ -16,20 +16,37 @@
 #include "vmm/base/address.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/machine/devices/host_function.hpp"
+#include "vmm/machine/pci/disks.hpp"
 
 namespace gpuvm {
 
+constexpr unsigned kFirstSharedPort = 15;
+constexpr unsigned kSharedDevice = 0x18;
+static_assert(kFirstSharedPort < kFirstDiskSlot);
+static_assert(kSharedDevice >= kFirstDiskSlot + kDiskSlots);
+
 /// A root port and what is behind it.
 struct PlannedPort {
-  std::uint8_t number = 0;             ///< of the configuration, 0 to 7
+  std::uint8_t number = 0;             ///< of the configuration, below kRootPorts
   std::uint8_t bus = 0;                ///< behind it, at power-on
   std::vector<std::size_t> functions;  ///< in slot order, as indices into the list
 
-  /// Its device number on bus 0, and the number of its slot.
-  std::uint8_t device() const { return static_cast<std::uint8_t>(number + 1); }
-  std::uint8_t devfn() const {
-    return static_cast<std::uint8_t>(device() * pci::kFunctionsPerDevice);
+  bool shares_device = false;  ///< other ports have its device number on bus 0
+
+  /// Its device number on bus 0. Ports below kFirstSharedPort have one each, from 1 on; the others
+  /// are eight to a device above the disks, from kSharedDevice on.
+  std::uint8_t device() const {
+    return static_cast<std::uint8_t>(
+        number < kFirstSharedPort ? number + 1U : kSharedDevice + (number - kFirstSharedPort) / 8U);
   }
+  /// Its function number on bus 0.
+  std::uint8_t function() const {
+    return static_cast<std::uint8_t>(number < kFirstSharedPort ? 0U
+                                                               : (number - kFirstSharedPort) % 8U);
+  }
+  std::uint8_t devfn() const { return static_cast<std::uint8_t>(device() << 3 | function()); }
+  /// The number of its slot.
+  std::uint16_t slot() const { return static_cast<std::uint16_t>(number + 1U); }
   /// The guest finds others in the slot of this function, which is behind the port.
   bool is_multi_function(const HostFunction& function) const {
     return function.function == 0 && functions.size() > 1;
@@ -38,7 +55,8 @@ struct PlannedPort {
   std::string name() const;
 };
 
-/// One root port for each port number in use, ascending; port 0 is always there.
+/// One root port for each port number in use, ascending; port 0 is always there, and so is the one
+/// that is function 0 of a device which another one is a function of: nobody finds that without.
 std::vector<PlannedPort> plan_ports(const FunctionPointers& functions);
 
 /// Buses 0 to this minus one exist: the root bus and one behind each port. No more, because Linux

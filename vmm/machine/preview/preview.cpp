@@ -198,7 +198,7 @@ void describe_set(const HostSystem& host, const ResetSet& set, InspectNode& node
 
 /// What a guest's reset of the bus behind each port becomes.
 Status describe_ports(SysfsHost& bus, std::vector<Function>& functions, InspectNode& node) {
-  for (std::uint8_t port = 0; port < 8; ++port) {
+  for (std::uint8_t port = 0; port < kRootPorts; ++port) {
     std::vector<PhysicalDevice*> devices;
     std::vector<FunctionResetOptions> options;
     for (Function& function : functions) {

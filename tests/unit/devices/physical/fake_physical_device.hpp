@@ -65,6 +65,7 @@ class FakePhysicalDevice : public PhysicalDevice {
   /// Called at each configuration write before it takes effect.
   std::function<void(std::uint64_t offset, std::uint64_t value)> on_config_write;
 
+  std::uint32_t completers = 0;  ///< atomic_completers()
   bool can_function_reset = true;
   std::function<Status()> on_function_reset;
 
@@ -154,6 +155,7 @@ class FakePhysicalDevice : public PhysicalDevice {
     history.emplace_back(masked ? "mask intx" : "unmask intx");
     return {};
   }
+  std::uint32_t atomic_completers() const override { return completers; }
   bool has_function_reset() const override { return can_function_reset; }
   Status function_reset() override {
     history.emplace_back("function reset");

@@ -149,10 +149,12 @@ TEST(Reference, CommentedKeysAreValidToo) {
   EXPECT_EQ(config->pci[0].coherent_memory->bar, 2U);
   config->pci[0].coherent_memory.reset();
   EXPECT_EQ(config->nodes, (std::vector<NodeConfig>{{{0}, 1_GiB, 0}}));
-  // The optional keys of [[pci]] show their defaults; that of reset_wait depends on the device.
+  // The optional keys of [[pci]] show their defaults; those of port and reset_wait depend on the
+  // device.
   PciConfig expected;
   expected.host = Bdf{0, 1, 0, 0};
   expected.reset_wait = 100;
+  expected.port = 0;
   EXPECT_EQ(config->pci[0], expected);
   ASSERT_EQ(config->disks.size(), 1U);
   EXPECT_EQ(config->disks[0], (DiskConfig{"/guests/disk.img", false, false}));
@@ -221,6 +223,7 @@ TEST(ToToml, NamesEveryKey) {
   config.boot.mode = BootMode::kUefi;
   config.boot.vars = "/v";
   config.pci.front().reset_wait = 5;
+  config.pci.front().port = 5;
   config.boot.firmware = "/f";
   config.boot.vars_template = "/t";
   config.boot.firmware_log = "/l";

@@ -109,6 +109,53 @@ TEST(VfioRegion, RefusesShortAnswersAndImpossibleOffsets) {
   EXPECT_FALSE(parse_region_info(region(1, 0, ~0ULL, 4096)));
 }
 
+// struct vfio_device_info: argsz, flags, num_regions, num_irqs, cap_offset.
+Bytes device(std::uint32_t flags, std::uint32_t cap_offset) {
+  Bytes bytes;
+  put(bytes, u32(20), flags, u32(9), u32(5), cap_offset);
+  return bytes;
+}
+constexpr std::uint32_t kPciDevice = 2;
+constexpr std::uint32_t kDeviceCaps = 1 << 7;
+
+// As Linux 6.5 and later lay it out: a word of padding ends the structure.
+TEST(VfioDeviceInfo, ReadsAtomicCompletersBesideOtherCapabilities) {
+  Bytes answer = device(1 | kPciDevice | kDeviceCaps, 24);
+  put(answer, u32(0));
+  put(answer, u16(1), u16(1), u32(36), u32(0));         // a capability of another kind
+  put(answer, u16(5), u16(1), u32(0), u32(3), u32(0));  // 32 and 64 bits
+  const auto parsed = parse_device_info(answer);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->flags, 1 | kPciDevice | kDeviceCaps);
+  EXPECT_EQ(parsed->regions, 9U);
+  EXPECT_EQ(parsed->irqs, 5U);
+  EXPECT_EQ(parsed->atomic_completers, 1U << 7 | 1U << 8);
+}
+
+TEST(VfioDeviceInfo, KnowsThreeWidthsAndNoOtherFlag) {
+  Bytes answer = device(kPciDevice | kDeviceCaps, 20);
+  put(answer, u16(5), u16(1), u32(0), ~0U, u32(0));
+  EXPECT_EQ(parse_device_info(answer)->atomic_completers, 7U << 7);
+}
+
+TEST(VfioDeviceInfo, OldAnswersAndBrokenChainsHaveNone) {
+  Bytes old = device(kPciDevice, 0);
+  old.resize(16);
+  ASSERT_TRUE(parse_device_info(old));
+  EXPECT_EQ(parse_device_info(old)->atomic_completers, 0U);
+  Bytes unsaid = device(kPciDevice, 20);  // without the flag the offset means nothing
+  put(unsaid, u16(5), u16(1), u32(0), u32(3), u32(0));
+  EXPECT_EQ(parse_device_info(unsaid)->atomic_completers, 0U);
+  Bytes loop = device(kPciDevice | kDeviceCaps, 20);
+  put(loop, u16(9), u16(1), u32(20), u32(3), u32(0));
+  EXPECT_EQ(parse_device_info(loop)->atomic_completers, 0U);
+  Bytes cut = device(kPciDevice | kDeviceCaps, 20);
+  put(cut, u16(5), u16(1), u32(0));
+  EXPECT_EQ(parse_device_info(cut)->atomic_completers, 0U);
+  EXPECT_EQ(parse_device_info(device(kPciDevice | kDeviceCaps, ~0U))->atomic_completers, 0U);
+  EXPECT_FALSE(parse_device_info(Bytes(15)));
+}
+
 TEST(VfioIommu, ReadsRangesBesideOtherCapabilities) {
   Bytes answer;  // argsz, flags, iova_pgsizes, cap_offset, (padding)
   put(answer, u32(24), u32(3), u64(0xfffffffffffff000), u32(24), u32(0));

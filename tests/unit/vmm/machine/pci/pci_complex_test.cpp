@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/vmm/bus/fake_guest_bus.hpp"
 #include "tests/unit/vmm/machine/devices/fake_devices.hpp"
@@ -267,6 +269,93 @@ TEST_F(PciComplexTest, FirmwareIsToldWhereEachFunctionIs) {
   EXPECT_EQ(functions[2].tree.vendor, 0x1033);
   ASSERT_EQ(functions[2].tree.bars.size(), 1U);
   EXPECT_EQ(functions[2].tree.bars[0].base, bar(2, 0, 0, true));
+}
+
+// A GPU with I/O BAR behind each of 32 ports: 15 of their own device number, 17 in devices 18 to
+// 1a, above the disks; I/O space has room for 15 windows.
+TEST_F(PciComplexTest, ThirtyTwoPorts) {
+  for (unsigned i = 0; i < kRootPorts; ++i) {
+    fakes_.add(fmt::format("0000:{:02x}:00.0", 0x10 + i), test::gt710_config(),
+               static_cast<std::uint8_t>(i), 0, furnish_gpu);
+  }
+  create();
+  EXPECT_EQ(pci_->buses(), 33U);
+  std::set<std::uint64_t> bars;
+  std::set<std::uint32_t> slots;
+  unsigned with_io = 0;
+  for (unsigned i = 0; i < kRootPorts; ++i) {
+    const unsigned device = i < 15 ? i + 1 : 0x18 + (i - 15) / 8;
+    const unsigned function = i < 15 ? 0 : (i - 15) % 8;
+    ASSERT_EQ(read(0, device, function, 0), kRootPortId) << i;
+    const std::uint32_t bus = read(0, device, function, pci::kPrimaryBus) >> 8 & 0xff;
+    EXPECT_EQ(bus, i + 1);
+    EXPECT_EQ(read(bus, 0, 0, 0), kGpuId);
+    bars.insert(bar(bus, 0, 0, false));
+    slots.insert(
+        read(0, device, function, RootPort::kExpressOffset + pci::kExpressSlotCapabilities));
+    with_io += bar(bus, 0, 5, false) != 0 ? 1 : 0;
+    const bool is_multi =
+        (read(0, device, function, 0x0c) & std::uint32_t{pci::kHeaderTypeMultiFunction} << 16) != 0;
+    EXPECT_EQ(is_multi, i >= 15 && i != 31) << i << ": 31 is alone in its device";
+  }
+  EXPECT_EQ(bars.size(), kRootPorts);
+  EXPECT_EQ(slots.size(), kRootPorts);
+  EXPECT_EQ(with_io, 15U);
+  EXPECT_TRUE(pci_->start());
+}
+
+TEST_F(PciComplexTest, PortThatSharesADeviceIsFoundByFunctionZero) {
+  fakes_.add(kGpu, test::gt710_config(), 29, 0, furnish_gpu);
+  create();
+  EXPECT_EQ(pci_->buses(), 4U) << "ports 0, 23 and 29";
+  EXPECT_EQ(read(0, 0x19, 0, 0), kRootPortId) << "empty";
+  EXPECT_EQ(read(0, 0x19, 6, 0), kRootPortId);
+  EXPECT_EQ(read(3, 0, 0, 0), kGpuId);
+  EXPECT_EQ(pci_->firmware_functions().front().tree.port_devfn, 0x19 << 3 | 6);
+}
+
+// What the kernel says (VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP) reaches the guest's root port.
+class AtomicsTest : public PciComplexTest {
+ protected:
+  void add(const std::string& bdf, std::uint32_t class_dword, std::uint8_t number,
+           std::uint32_t completers) {
+    auto config = test::gt710_config();
+    store_le(std::span(config).subspan(pci::kClassDword, 4), class_dword);
+    fakes_.add(bdf, std::move(config), 0, number,
+               [completers](test::FakePhysicalDevice& device) { device.completers = completers; });
+  }
+  std::uint32_t of_port() {
+    create();
+    return read(0, 1, 0, RootPort::kExpressOffset + pci::kExpressDeviceCapabilities2) & 0x380;
+  }
+  static constexpr std::uint32_t k32 = pci::kDevice2AtomicComplete32;
+  static constexpr std::uint32_t k64 = pci::kDevice2AtomicComplete64;
+  static constexpr std::uint32_t kDisplay = 0x030000a1;
+  static constexpr std::uint32_t kAudio = 0x040300a1;
+  static constexpr std::uint32_t kUsbClass = 0x0c033001;
+};
+
+TEST_F(AtomicsTest, CardWithAudioAndAUsbControllerOfAnotherSlotHasThem) {
+  add(kGpu, kDisplay, 0, k32 | k64);
+  add(kSecondGpu, kAudio, 1, 0);
+  add(kUsb, kUsbClass, 2, 0);
+  EXPECT_EQ(of_port(), k32 | k64);
+}
+
+TEST_F(AtomicsTest, OfTwoSlotsOnlyWhatBothHave) {
+  add(kGpu, kDisplay, 0, k32 | k64);
+  add(kUsb, kDisplay, 1, k64);
+  EXPECT_EQ(of_port(), k64);
+}
+
+TEST_F(AtomicsTest, NoneWhereTheKernelNamesNone) {
+  add(kGpu, kDisplay, 0, k32 | k64);
+  add(kUsb, kDisplay, 1, 0);
+  EXPECT_EQ(of_port(), 0U);
+}
+
+TEST_F(AtomicsTest, NoneBehindAnEmptyPort) {
+  EXPECT_EQ(of_port(), 0U);
 }
 
 TEST_F(PciComplexTest, InspectHasEachFunctionBelowItsPort) {
