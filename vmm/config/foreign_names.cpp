@@ -202,7 +202,43 @@ constexpr std::string_view kNoTpm = "gpuvm has no TPM: remove this section";
 constexpr std::string_view kNoMonitor =
     "gpuvm has no monitor: \"gpuvm run --events FILE\" tells what happens to the guest";
 
+constexpr std::string_view kNoVsock =
+    "gpuvm has no vsock: reach the guest by its serial port, [console], or by a network card "
+    "passed "
+    "through as [[pci]]";
+constexpr std::string_view kNoCloudInit =
+    "gpuvm makes no cloud-init image: make one, for instance with cloud-localds, and name it as a "
+    "[[disk]]";
+constexpr std::string_view kNoBacking =
+    "raw images have no backing file: make a copy (cp --reflink=auto BASE COPY), name it as path, "
+    "and remove this key";
+constexpr std::string_view kNoTimeout =
+    "gpuvm sets a guest no time limit: start it by timeout(1), and remove this key";
+constexpr std::string_view kNoMdev =
+    "gpuvm passes PCI functions through, no mediated devices: name the GPU or a virtual function "
+    "of "
+    "it (SR-IOV) as pci.host";
+constexpr std::string_view kOnlyGroups =
+    "gpuvm opens VFIO by groups and a container, without iommufd: remove this key";
+constexpr std::string_view kNoLegacyGraphics =
+    "gpuvm shows a GPU without legacy VGA and Intel's OpRegion: the guest's driver must do without "
+    "them; remove this key";
+
 constexpr ForeignThing kThings[] = {
+    {kAnySection, "vsock", kNoVsock, "cloud-hypervisor --vsock, QEMU vhost-vsock-pci"},
+    {kAnySection, "cloud_init", kNoCloudInit, "Proxmox"},
+    {kAnySection, "cloudinit", kNoCloudInit, "Proxmox"},
+    {kAnySection, "backing", kNoBacking, "QEMU -blockdev backing="},
+    {kAnySection, "backing_file", kNoBacking, "qemu-img create -b"},
+    {kAnySection, "backing_files", kNoBacking, "cloud-hypervisor --disk backing_files="},
+    {kAnySection, "timeout", kNoTimeout, "plain"},
+    {kAnySection, "mdev", kNoMdev, "libvirt <hostdev type='mdev'>, Proxmox mdev="},
+    {kAnySection, "iommufd", kOnlyGroups, "QEMU vfio-pci iommufd="},
+    {kAnySection, "x_igd_opregion", kNoLegacyGraphics, "QEMU vfio-pci x-igd-opregion="},
+    {kAnySection, "x_igd_gms", kNoLegacyGraphics, "QEMU vfio-pci x-igd-gms="},
+    {kAnySection, "x_igd_lpc", kNoLegacyGraphics, "QEMU vfio-pci x-igd-lpc="},
+    {kAnySection, "x_igd_legacy_mode", kNoLegacyGraphics, "QEMU vfio-pci x-igd-legacy-mode="},
+    {kAnySection, "x_vga", kNoLegacyGraphics, "QEMU vfio-pci x-vga=, Proxmox x-vga="},
     {"", "audio", kNoSound, "QEMU -audio"},
     {"", "audiodev", kNoSound, "QEMU -audiodev"},
     {"", "sound", kNoSound, "libvirt <sound>"},

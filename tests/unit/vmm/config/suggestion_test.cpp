@@ -76,6 +76,21 @@ TEST(Suggestion, ForeignNamesOfSections) {
   EXPECT_EQ(advice("", "drive"), "; did you mean [[disk]]?");
 }
 
+// What maps from Proxmox, QEMU and CI runners bring along.
+TEST(Suggestion, WhatOtherMonitorsHave) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"vsock", "[console]"},          {"cloud_init", "[[disk]]"}, {"backing", "--reflink"},
+      {"timeout", "timeout(1)"},       {"mdev", "SR-IOV"},         {"iommufd", "remove this key"},
+      {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"},    {"x-igd-opregion", "OpRegion"},
+      {"backing_files", "raw images"},
+  };
+  for (const auto& [key, word] : rows) {
+    for (const char* header : {"", "[machine]", "[[pci]]", "[[disk]]"}) {
+      EXPECT_NE(advice(header, key).find(word), std::string::npos) << header << " " << key;
+    }
+  }
+}
+
 TEST(Suggestion, WhatGpuvmDoesNotHave) {
   for (const char* name : {"net", "network", "nic", "interface"}) {
     EXPECT_EQ(advice("", name),
