@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "devices/physical/vfio/vfio_errors.hpp"
 #include "devices/physical/vfio/vfio_io.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bytes.hpp"
@@ -78,7 +79,7 @@ Result<std::unique_ptr<VfioHost>> VfioHost::open(const std::vector<Bdf>& functio
     TRY(self->add_group(host, group));
   }
   if (!functions.empty()) {
-    TRY(self->set_iommu());
+    TRY(self->set_iommu(host));
     TRY(self->load_iommu_info());
   }
   for (std::size_t i = 0; i < functions.size(); ++i) {
@@ -137,18 +138,16 @@ Status VfioHost::add_group(const HostSystem& host, std::uint32_t number) {
   return {};
 }
 
-Status VfioHost::set_iommu() {
+Status VfioHost::set_iommu(const HostSystem& host) {
   const int result = vfio::call_ioctl(container_.get(), VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
-  if (result == -EPERM) {
-    return fail(ErrorKind::kHost,
-                "The host's IOMMU cannot isolate interrupts, so the kernel refuses passthrough: "
-                "switch on interrupt remapping (x2APIC) in the BIOS, or, accepting that a guest "
-                "can disturb the host, set allow_unsafe_interrupts=1 of vfio_iommu_type1");
+  if (result >= 0) {
+    return {};
   }
-  if (result < 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot set up the IOMMU for the guest", -result);
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [number, fd] : groups_) {
+    numbers.push_back(number);
   }
-  return {};
+  return vfio::set_iommu_error(host, numbers, -result);
 }
 
 Status VfioHost::load_iommu_info() {

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Linux: drivers/iommu/intel/iommu.c, intel_iommu_attach_device() (EPERM), and from 6.6 on
+// drivers/iommu/iommu.c, __iommu_device_set_domain() (EINVAL) refuse a device for which the
+// firmware wants a fixed mapping; Documentation/ABI/testing/sysfs-kernel-iommu_groups lists the
+// mappings.
+#include "devices/physical/vfio/vfio_errors.hpp"
+
+#include <cerrno>
+#include <optional>
+#include <sstream>
+#include <string>
+
+namespace gpuvm::vfio {
+namespace {
+
+/// The first mapping that a guest's device must keep, as "0x… to 0x…". "direct-relaxable" ones, of
+/// graphics and USB controllers, do not stand in the way.
+std::optional<std::string> fixed_mapping(const HostSystem& host, std::uint32_t group) {
+  const auto text = host.read(fmt::format("/sys/kernel/iommu_groups/{}/reserved_regions", group));
+  std::istringstream lines(text ? *text : std::string());
+  for (std::string begin, end, type; lines >> begin >> end >> type;) {
+    if (type == "direct") {
+      return begin + " to " + end;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Error set_iommu_error(const HostSystem& host, std::span<const std::uint32_t> groups, int error) {
+  for (const auto group : groups) {
+    const auto mapping =
+        error == EPERM || error == EINVAL ? fixed_mapping(host, group) : std::nullopt;
+    if (mapping) {
+      return fail(
+          ErrorKind::kHost,
+          "The firmware keeps memory at {} for a device of IOMMU group {} (an RMRR; `dmesg` "
+          "says \"platform RMRR requirement\" or \"1:1 IOMMU mapping\"), so the kernel gives it "
+          "to no guest: switch off in the BIOS what uses it (on HPE servers \"shared memory "
+          "features\" of the slot), or take another slot or device",
+          *mapping, group);
+    }
+  }
+  if (error == EPERM) {
+    return fail(ErrorKind::kHost,
+                "The host's IOMMU cannot isolate interrupts, so the kernel refuses passthrough: "
+                "switch on interrupt remapping (x2APIC) in the BIOS, or, accepting that a guest "
+                "can disturb the host, set allow_unsafe_interrupts=1 of vfio_iommu_type1");
+  }
+  return fail_errno(ErrorKind::kHost,
+                    "Cannot set up the IOMMU for the guest (`dmesg | tail` may say why)", error);
+}
+
+}  // namespace gpuvm::vfio

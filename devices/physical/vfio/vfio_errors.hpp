@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why the kernel refused an IOMMU: its errno has several causes, and sysfs tells some of them
+// apart.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "vmm/base/result.hpp"
+#include "vmm/host/host_system.hpp"
+
+namespace gpuvm::vfio {
+
+/// What to say of VFIO_SET_IOMMU that failed with `error` (an errno) for these IOMMU groups: memory
+/// that the firmware reserves for a device (RMRR), else interrupt remapping for EPERM. Any thread.
+Error set_iommu_error(const HostSystem& host, std::span<const std::uint32_t> groups, int error);
+
+}  // namespace gpuvm::vfio

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What EPERM and EINVAL of VFIO_SET_IOMMU are told as.
+#include "devices/physical/vfio/vfio_errors.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cerrno>
+
+#include "tests/unit/vmm/host/fake_host.hpp"
+
+namespace gpuvm::vfio_errors_test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr std::array<std::uint32_t, 2> kGroups{7, 13};
+
+std::string error_of(const FakeHost& host, int error) {
+  return vfio::set_iommu_error(host, kGroups, error).message();
+}
+
+TEST(SetIommuError, MemoryThatTheFirmwareKeeps) {
+  FakeHost host;
+  host.file("/sys/kernel/iommu_groups/7/reserved_regions",
+            "0x00000000fee00000 0x00000000feefffff msi\n");
+  host.file("/sys/kernel/iommu_groups/13/reserved_regions",
+            "0x00000000000e8000 0x00000000000e8fff direct\n"
+            "0x00000000fee00000 0x00000000feefffff msi\n");
+  for (const int error : {EPERM, EINVAL}) {
+    EXPECT_THAT(error_of(host, error),
+                AllOf(HasSubstr("RMRR"), HasSubstr("group 13"), HasSubstr("0x00000000000e8000"),
+                      Not(HasSubstr("interrupt"))));
+  }
+  EXPECT_THAT(error_of(host, ENOMEM), Not(HasSubstr("RMRR")));
+}
+
+// Mappings of graphics and USB controllers may go.
+TEST(SetIommuError, OtherwiseItIsInterruptRemapping) {
+  FakeHost host;
+  host.file("/sys/kernel/iommu_groups/7/reserved_regions",
+            "0x00000000000e8000 0x00000000000e8fff direct-relaxable\n");
+  EXPECT_THAT(error_of(host, EPERM), HasSubstr("interrupt remapping"));
+  EXPECT_THAT(error_of(host, EINVAL),
+              AllOf(HasSubstr("dmesg"), HasSubstr("Invalid argument"), Not(HasSubstr("RMRR"))));
+}
+
+}  // namespace
+}  // namespace gpuvm::vfio_errors_test
