@@ -51,7 +51,7 @@ class ConfigPatch : public Inspectable {
     IdentityOverrides identity = {};
     std::optional<ExtraCapability> extra = {};  ///< linked behind the last capability
     std::optional<MsixLayout> moved_msix = {};  ///< where the guest sees a table that was moved
-    std::optional<PcieLink> link = {};  ///< as the guest's root port shows it; absent: as it is
+    std::optional<PcieLink> link = {};  ///< of the guest's root port at its best; absent: as it is
   };
 
   /// `config`: the hardware's configuration space, 256 or 4096 bytes (fewer reads as absent).

@@ -69,6 +69,12 @@ class ExpressRows {
 };
 
 void add_link(ExpressRows& rows, PcieLink link) {
+  if (PcieLink::decode(rows.hardware(pci::kExpressLinkControl) >> kLinkStatusShift)) {
+    rows.add(pci::kExpressLinkControl, kLinkStatusOfPorts << kLinkStatusShift, 0,
+             "an endpoint's; speed and width are the hardware's, now", "7.5.3.8");
+    return;
+  }
+  // Endpoints of the root complex and virtual functions do not tell.
   const auto capable = rows.hardware(pci::kExpressLinkCapabilities);
   const std::uint32_t width = std::uint32_t{link.width} << pci::kLinkWidthShift;
   if ((capable & kSpeedMask) < link.speed) {

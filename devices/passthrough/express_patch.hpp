@@ -36,8 +36,9 @@ struct PatchPart {
   std::vector<ConfigArea> read_only;
 };
 
-/// `at`, `room`: the PCI Express capability and how many bytes it has. `link`: as the guest's root
-/// port shows it; nothing: link registers stay the hardware's.
+/// `at`, `room`: the PCI Express capability and how many bytes it has. `link`: what the guest's
+/// root port is capable of, for functions whose hardware shows no link; nothing: link registers
+/// stay the hardware's.
 PatchPart express_patch(std::span<const std::byte> config, std::uint16_t at, std::uint16_t room,
                         std::optional<PcieLink> link);
 

@@ -31,22 +31,16 @@ std::uint16_t express_register(FactsImage config, std::uint16_t offset) {
   return load_at<std::uint16_t>(config, std::size_t{base} + offset).value_or(0);
 }
 
-bool is_link_width(unsigned width) {
-  return width == 1 || width == 2 || width == 4 || width == 8 || width == 12 || width == 16 ||
-         width == 32;
-}
-
 /// As trained: Link Status (7.5.3.8).
 PcieLink link_of(FactsImage config) {
-  const std::uint16_t status = express_register(config, pci::kExpressLinkStatus);
-  const unsigned speed = status & 0xf;
-  const unsigned width = (status >> 4) & 0x3f;
-  PcieLink link;
-  if (speed >= 1 && speed <= 6 && is_link_width(width)) {
-    link.speed = static_cast<std::uint8_t>(speed);
-    link.width = static_cast<std::uint8_t>(width);
-  }
-  return link;
+  return PcieLink::decode(express_register(config, pci::kExpressLinkStatus)).value_or(PcieLink());
+}
+
+/// Link Capabilities (7.5.3.6).
+PcieLink link_capability_of(FactsImage config) {
+  return PcieLink::decode(express_register(config, pci::kExpressLinkCapabilities))
+      .value_or(PcieLink())
+      .at_least(link_of(config));
 }
 
 /// Device Control (7.5.3.4).
@@ -131,6 +125,7 @@ FunctionFacts FunctionFacts::parse(std::vector<std::byte> config, FunctionOffers
       .class_code = load_at<std::uint32_t>(image, pci::kClassDword).value_or(0) >> 8,
       .interrupt_pin = pin >= 1 && pin <= 4 ? pin - 1U : 0U,
       .link = link_of(image),
+      .link_capability = link_capability_of(image),
       .max_payload_code = max_payload_of(image),
       .bars = offers.bars ? *offers.bars : bars_of_registers(image, offers.regions),
       .offers = std::move(offers)};

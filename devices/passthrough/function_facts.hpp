@@ -45,11 +45,13 @@ struct AnnouncedMsi {
 
 /// Values are the device's and hostile: every one is checked where it is used as an index or size.
 struct FunctionFacts {
-  std::vector<std::byte> config;      ///< the image: 4096 or 256 bytes, or fewer
-  RomIds ids;                         ///< vendor and device
-  std::uint32_t class_code = 0;       ///< 24 bits: base class, sub-class, interface
-  unsigned interrupt_pin = 0;         ///< 0 to 3: INTA# to INTD#; 0 also for a function without one
-  PcieLink link = {};                 ///< as trained; the slowest where the function does not say
+  std::vector<std::byte> config;  ///< the image: 4096 or 256 bytes, or fewer
+  RomIds ids;                     ///< vendor and device
+  std::uint32_t class_code = 0;   ///< 24 bits: base class, sub-class, interface
+  unsigned interrupt_pin = 0;     ///< 0 to 3: INTA# to INTD#; 0 also for a function without one
+  PcieLink link = {};             ///< as trained; the slowest where the function does not say
+  /// The most that the function's end is capable of, no less than `link`.
+  PcieLink link_capability = {};
   std::uint8_t max_payload_code = 0;  ///< Device Control, as the host has set it
   BarDescriptions bars = {};
   FunctionOffers offers;

@@ -16,8 +16,9 @@ namespace gpuvm {
 
 /// Where the guest finds a function, and what follows of that.
 struct FunctionPlace {
-  bool multi_function = false;        ///< it is function 0 and the guest sees others in its slot
-  std::optional<PcieLink> link = {};  ///< as the root port in front shows it; nothing: as it is
+  bool multi_function = false;  ///< it is function 0 and the guest sees others in its slot
+  /// What the root port in front is capable of; nothing: link registers as they are.
+  std::optional<PcieLink> link = {};
   /// FLR is known to kill this device. Hidden, too, where the device has no function reset.
   bool hide_function_reset = false;
 };

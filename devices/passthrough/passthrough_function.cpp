@@ -35,6 +35,8 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(
 Status PassthroughFunction::build(const Options& options, const FunctionFacts& facts) {
   auto plan = TRY(FunctionPlan::create(name_, facts, options.view, options.place));
   const auto& msix = plan.msix;
+  express_ =
+      find_capability(facts.config, static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress));
   if (options.view.msix_relocation.mode != MsixRelocation::Mode::kOff) {
     log::info("{}: MSI-X table {}: {}; effect: {}", name_,
               msix.home ? "relocated" : "not relocated", msix.reason, msix.effect);
@@ -194,6 +196,13 @@ std::uint32_t PassthroughFunction::config_read(std::uint16_t offset) {
     return pci::kAllOnes;
   }
   return interrupts_->config_read(offset, config_->read(offset, *hardware));
+}
+
+std::optional<PcieLink> PassthroughFunction::trained_link() {
+  const auto at = static_cast<std::uint16_t>(express_ + pci::kExpressLinkControl);
+  return express_ == 0 || at + 4U > pci::kLegacyConfigSize
+             ? std::nullopt
+             : PcieLink::decode(config_read(at) >> 16);
 }
 
 void PassthroughFunction::config_write(std::uint16_t offset, std::uint32_t value,

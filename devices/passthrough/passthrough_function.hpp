@@ -108,6 +108,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   std::string_view name() const override { return name_; }
   std::uint32_t config_read(std::uint16_t offset) override;
   void config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) override;
+  std::optional<PcieLink> trained_link() override;
   void inspect(InspectNode& node) const override;
 
  private:
@@ -161,6 +162,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   /// First to go: refers to overlays_.
   std::unique_ptr<FunctionBars> bars_ GPUVM_POINTEE_GUARDED_BY(mutex_);
   std::uint16_t physical_decode_ = 0;
+  std::uint16_t express_ = 0;  ///< offset of the capability, 0 without; set by build()
   Presence presence_ GPUVM_GUARDED_BY(mutex_) = Presence::kPresent;
   Condition settled_;  ///< presence_ is no longer kBusy
   std::atomic<std::uint64_t> failures_{0};

@@ -4,7 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
+
+#include "devices/pci/pcie_link.hpp"
 
 namespace gpuvm {
 
@@ -19,6 +22,8 @@ class PciFunction {
   /// mask: 0xff in each byte lane that is written, 0 elsewhere; value is only meaningful under the
   /// mask.
   virtual void config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) = 0;
+  /// What the hardware's link has trained to, now; nothing: nobody knows, or it does not answer.
+  virtual std::optional<PcieLink> trained_link() { return std::nullopt; }
 };
 
 /// Receives what a bridge does to the bus behind it.

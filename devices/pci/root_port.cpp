@@ -92,7 +92,32 @@ RootPort::Route RootPort::route(std::uint8_t bus, std::uint8_t devfn) const {
   return route;
 }
 
+/// Link Status follows the hardware: cards slow their link down while they idle. Asked without the
+/// lock, as a function's answer may take long.
+void RootPort::follow_link() {
+  if ((routing_.load(std::memory_order_acquire) & kRoutingLinkUp) == 0) {
+    return;
+  }
+  std::optional<PcieLink> trained;
+  {
+    const auto behind = behind_.read();
+    const auto first =
+        std::find_if(behind->functions.begin(), behind->functions.end(),
+                     [](const PciFunction* function) { return function != nullptr; });
+    trained = first == behind->functions.end() ? std::nullopt : (*first)->trained_link();
+  }
+  const MutexLock lock(mutex_);
+  if (trained && link_up()) {
+    constexpr std::uint32_t kSpeedAndWidth = 0x3ff;
+    space_.set(static_cast<std::uint16_t>(express_ + pci::kExpressLinkControl),
+               trained->at_most(config_.link).bits() << 16, kSpeedAndWidth << 16);
+  }
+}
+
 std::uint32_t RootPort::config_read(std::uint16_t offset) {
+  if (offset == express_ + pci::kExpressLinkControl) {
+    follow_link();
+  }
   const MutexLock lock(mutex_);
   return space_.read(offset);
 }

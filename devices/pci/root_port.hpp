@@ -39,7 +39,9 @@ struct RootPortConfig {
   std::uint8_t function = 0;    ///< 0 to 7
   bool multi_function = false;  ///< the device number holds other functions too
   std::uint16_t slot = 1;       ///< physical slot number, unique in the machine, 1 to 8191
-  PcieLink link = {};           ///< what the device behind is capable of and has trained to
+  /// What the device behind is capable of; Link Status follows what it has trained to, where it
+  /// tells (PciFunction::trained_link()).
+  PcieLink link = {};
   /// Max_Payload_Size, 128 << code bytes: that of the device behind, so that no guest finds the
   /// two ends different.
   std::uint8_t max_payload_code = 0;
@@ -138,6 +140,7 @@ class RootPort : public PciFunction, public Resettable, public Inspectable, publ
   bool apply_side_effects(std::uint16_t offset, const ConfigSpace::Change& change)
       GPUVM_REQUIRES(mutex_);
   void publish() GPUVM_REQUIRES(mutex_);
+  void follow_link() GPUVM_EXCLUDES(mutex_);
   Status change_behind(const std::function<Status(Behind&)>& change);
 
   const RootPortConfig config_;

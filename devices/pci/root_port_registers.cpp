@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // RootPort: what its registers hold at power-on and which bits a guest may write. Behaviour is in
 // root_port.cpp.
-#include <algorithm>
-#include <array>
-
 #include "devices/pci/root_port.hpp"
 #include "vmm/base/units.hpp"
 
@@ -11,11 +8,6 @@ namespace gpuvm {
 namespace {
 
 constexpr std::uint64_t kPortSpace = std::uint64_t{1} << 16;
-
-bool valid_width(std::uint8_t width) {
-  constexpr std::array<std::uint8_t, 7> kWidths = {1, 2, 4, 8, 12, 16, 32};  // 7.5.3.6
-  return std::find(kWidths.begin(), kWidths.end(), width) != kWidths.end();
-}
 
 constexpr std::uint16_t at(std::uint16_t capability, std::uint16_t offset) {
   return static_cast<std::uint16_t>(capability + offset);
@@ -47,9 +39,7 @@ Status RootPort::define() {
   const bool slot_ok = config_.slot >= 1 && config_.slot <= pci::kMaxSlotNumber;
   const bool place_ok = config_.device >= 1 && config_.device < pci::kDevicesPerBus &&
                         config_.function < pci::kFunctionsPerDevice;
-  const bool link_ok = config_.link.speed >= 1 && config_.link.speed <= pci::kMaxLinkSpeed &&
-                       valid_width(config_.link.width) &&
-                       config_.max_payload_code <= pci::kMaxPayloadCode;
+  const bool link_ok = config_.link.is_valid() && config_.max_payload_code <= pci::kMaxPayloadCode;
   if (!slot_ok || !place_ok || !link_ok) {
     return fail(ErrorKind::kInternal,
                 "Invalid slot {}, place {:02x}.{}, link speed {} x{} or payload code {}",
@@ -155,13 +145,10 @@ void RootPort::define_link() {
 /// The registers of link and slot that depend on whether something is attached; a guest cannot
 /// write them.
 void RootPort::define_presence() {
-  const std::uint32_t speed = config_.link.speed;
-  const std::uint32_t width = static_cast<std::uint32_t>(config_.link.width)
-                              << pci::kLinkWidthShift;
   space_.define({.offset = at(express_, pci::kExpressLinkStatus),
                  .size = 2,
                  .reset_value = pci::kLinkStatusSlotClock |
-                                (present_ ? speed | width | pci::kLinkStatusActive : 0U)});
+                                (present_ ? config_.link.bits() | pci::kLinkStatusActive : 0U)});
   space_.define({.offset = at(express_, pci::kExpressSlotStatus),
                  .size = 2,
                  .reset_value = present_ ? pci::kSlotStatusPresent : 0U});

@@ -110,11 +110,11 @@ RootPortConfig PciComplex::port_config(const PlannedPort& plan,
     const auto& host = functions[plan.functions[i]]->host();
     behind.push_back({host, facts[i]});
     if (host.function == 0) {
-      config.link = facts[i].link;
       config.max_payload_code = facts[i].max_payload_code;
       config.proximity_domain = options_.numa.node_of(host);
     }
   }
+  config.link = link_capability_of(behind);
   config.atomic_completer = atomic_completers_of(behind);
   return config;
 }

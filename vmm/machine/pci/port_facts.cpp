@@ -54,4 +54,17 @@ std::uint32_t atomic_completers_of(std::span<const FunctionBehind> functions) {
   return is_known ? completers : 0;
 }
 
+PcieLink link_capability_of(std::span<const FunctionBehind> functions) {
+  const auto first =
+      std::find_if(functions.begin(), functions.end(),
+                   [](const FunctionBehind& function) { return function.host.function == 0; });
+  PcieLink link;
+  for (const auto& function : functions) {
+    if (first != functions.end() && is_one_slot(first->host, function.host)) {
+      link = link.at_least(function.facts.link_capability);
+    }
+  }
+  return link;
+}
+
 }  // namespace gpuvm

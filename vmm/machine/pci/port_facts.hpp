@@ -23,4 +23,8 @@ struct FunctionBehind {
 /// functions may request AtomicOps; a USB or audio controller does not.
 std::uint32_t atomic_completers_of(std::span<const FunctionBehind> functions);
 
+/// What the port's link is capable of: the most that functions of the card say which the guest
+/// finds first. They change speed as they like, so what they have trained to is no limit.
+PcieLink link_capability_of(std::span<const FunctionBehind> functions);
+
 }  // namespace gpuvm

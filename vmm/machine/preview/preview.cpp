@@ -13,6 +13,7 @@
 #include "vmm/machine/devices/host_function.hpp"
 #include "vmm/machine/devices/sysfs_facts.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
+#include "vmm/machine/pci/port_facts.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/preview/sysfs_function.hpp"
 
@@ -120,19 +121,22 @@ void describe_coherent(const HostFunction& function, InspectNode& node) {
   }
 }
 
-/// As PciComplex has it; the link is that of the function which the guest finds first.
+/// As PciComplex has it.
 FunctionPlace place_of(const Function& function, const std::vector<Function>& functions,
                        const std::vector<PlannedPort>& ports) {
   const HostFunction& place = function.place;
   const auto port = std::find_if(ports.begin(), ports.end(), [&place](const PlannedPort& each) {
     return each.number == place.port;
   });
-  const auto first = std::find_if(functions.begin(), functions.end(), [&](const Function& other) {
-    return other.place.port == place.port && other.place.function == 0;
-  });
+  std::vector<FunctionBehind> behind;
+  for (const Function& other : functions) {
+    if (other.place.port == place.port) {
+      behind.push_back({other.place, other.facts});
+    }
+  }
   const auto& facts = function.facts;
   return {.multi_function = port != ports.end() && port->is_multi_function(place),
-          .link = first == functions.end() ? PcieLink() : first->facts.link,
+          .link = link_capability_of(behind),
           .hide_function_reset = hides_function_reset(
               find_reset_policy(facts.ids.vendor, facts.ids.device, facts.class_code),
               place.reset.method)};

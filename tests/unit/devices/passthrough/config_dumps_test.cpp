@@ -23,7 +23,7 @@ struct Dump {
   Ids extended;
   Ids guest_standard;
   Ids guest_extended;
-  PcieLink link;  ///< of the guest's port: what the hardware trained to
+  PcieLink link;  ///< what the hardware trained to
 };
 
 const std::vector<Dump>& dumps() {
@@ -51,7 +51,7 @@ const std::vector<Dump>& dumps() {
       {"intel-skylake", {9, 0x10, 5, 1}, {0x1b, 0xf, 0x13}, {9, 0x10, 5, 1}, {}, {1, 1}},
       {"intel-a770", {9, 0x10, 5, 1}, {}, {9, 0x10, 5, 1}, {}, {1, 1}},
       {"intel-82576", {1, 5, 0x11, 0x10}, {1, 3, 0xe, 0x10}, {1, 5, 0x11, 0x10}, {1, 3}, {1, 4}},
-      {"ti-tusb73x0", {1, 5, 0x10, 0x11}, {1, 3}, {1, 5, 0x10, 0x11}, {1, 3}, {2, 1}},
+      {"ti-tusb73x0", {1, 5, 0x10, 0x11}, {1, 3}, {1, 5, 0x10, 0x11}, {1, 3}, {1, 1}},
       {"intel-uhci", {0x13}, {}, {0x13}, {}, {1, 1}},
       {"nvidia-ehci", {0xa, 1}, {}, {0xa, 1}, {}, {1, 1}},
       // Its chain goes back; MSI-X at c8 and SR-IOV at bcc are there, but no link reaches them.
@@ -265,6 +265,18 @@ TEST(RootComplexEndpoint, GetsALink) {
   EXPECT_EQ(dword(view, express) >> 20 & 0xf, 0U);
   EXPECT_EQ(dword(view, express + 0x0cU) & 0x3ff, 0x103U);
   EXPECT_EQ(dword(view, express + 0x2cU) & 0xfe, 0x0eU) << "2.5, 5 and 8 GT/s";
+}
+
+// An idle card: what it has trained to is no limit, and changes.
+TEST(LinkOfAnEndpoint, IsTheHardwaresNow) {
+  const auto config = load("amd-navi10");
+  const auto patch = ConfigPatch::create(config, {.link = PcieLink{5, 32}});
+  const auto express = find_capability(config, 0x10);
+  const auto at = static_cast<std::uint16_t>(express + 0x10);
+  EXPECT_EQ(patch.apply(at, 0x11010000) >> 16 & 0x3ff, 0x101U);
+  EXPECT_EQ(patch.apply(at, 0x10830000) >> 16 & 0x3ff, 0x083U);
+  EXPECT_EQ(dword(guest_view(config, patch), express + 0x0cU) & 0x3ff,
+            dword(config, express + 0x0cU) & 0x3ff);
 }
 
 TEST(GpuDirectDumps, WhereItsPlaceIs) {

@@ -35,6 +35,11 @@ TEST(FunctionFacts, OfAUsbController) {
   EXPECT_EQ(facts.interrupt_pin, 0U);
   EXPECT_EQ(facts.link.speed, 2);
   EXPECT_EQ(facts.link.width, 1);
+  EXPECT_EQ(facts.link_capability, facts.link) << "no less";
+  auto idle = config;
+  set(idle, 0xac, 0x43, 2);  // Link Capabilities: 8 GT/s, x4
+  EXPECT_EQ(FunctionFacts::parse(idle, usb_offers()).link_capability, (PcieLink{3, 4}));
+  EXPECT_EQ(FunctionFacts::parse(idle, usb_offers()).link, facts.link);
   EXPECT_EQ(facts.max_payload_code, 2);
   ASSERT_TRUE(facts.bars[0]);
   EXPECT_EQ(facts.bars[0]->kind, BarKind::kMemory64);

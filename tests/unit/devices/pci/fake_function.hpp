@@ -49,6 +49,9 @@ class FakeFunction : public PciFunction {
     }
   }
 
+  std::optional<PcieLink> trained_link() override { return trained; }
+
+  std::optional<PcieLink> trained;
   std::array<std::uint8_t, pci::kConfigSize> bytes{};
   std::vector<Write> writes;
   bool aligned = true;  ///< every access kept PciFunction's contract

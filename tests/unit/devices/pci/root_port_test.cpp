@@ -64,6 +64,22 @@ class RootPortTest : public testing::Test {
   std::unique_ptr<RootPort> port_;
 };
 
+TEST_F(RootPortTest, LinkStatusFollowsTheHardwareAndCapabilitiesDoNot) {
+  const auto status = [this] { return express(pci::kExpressLinkControl) >> 16 & 0x3ff; };
+  const auto capable = [this] { return express(pci::kExpressLinkCapabilities) & 0x3ff; };
+  EXPECT_EQ(status(), 0x104U) << "nobody tells";
+  function_.trained = PcieLink{.speed = 1, .width = 16};
+  EXPECT_EQ(status(), 0x101U);
+  function_.trained = PcieLink{.speed = 3, .width = 8};
+  EXPECT_EQ(status(), 0x083U);
+  EXPECT_EQ(capable(), 0x104U);
+  function_.trained = PcieLink{.speed = 6, .width = 32};
+  EXPECT_EQ(status(), 0x104U) << "no more than the port can";
+  function_.trained.reset();
+  EXPECT_EQ(status(), 0x104U) << "as last seen";
+  EXPECT_NE(express(pci::kExpressLinkControl) & std::uint32_t{pci::kLinkStatusActive} << 16, 0U);
+}
+
 TEST_F(RootPortTest, Header) {
   EXPECT_EQ(read(0x00), 0x000c1b36U);
   EXPECT_EQ(read(0x08) >> 8, pci::kClassPciBridge);

@@ -314,6 +314,30 @@ TEST_F(PciComplexTest, PortThatSharesADeviceIsFoundByFunctionZero) {
   EXPECT_EQ(pci_->firmware_functions().front().tree.port_devfn, 0x19 << 3 | 6);
 }
 
+// A card that idles at 2.5 GT/s when the guest starts and wakes up: PCI Express at 78 in it, at 48
+// in the port.
+TEST_F(PciComplexTest, LinkOfPortAndFunctionIsTheHardwaresNow) {
+  constexpr std::uint16_t kCapabilities = 0x78 + pci::kExpressLinkCapabilities;
+  constexpr std::uint16_t kStatus = 0x78 + pci::kExpressLinkControl;
+  fakes_.add(kGpu, test::gt710_config(), 0, 0, [](test::FakePhysicalDevice& gpu) {
+    furnish_gpu(gpu);
+    gpu.set_config(kCapabilities, 0x00000104);  // 16 GT/s, x16
+    gpu.set_config(kStatus, 0x11010000);
+  });
+  fakes_.add(kUsb, test::upd720200_config(), 0, 1, furnish_usb);
+  create();
+  const auto at_port = [this](unsigned offset) {
+    return read(0, 1, 0, RootPort::kExpressOffset + offset);
+  };
+  EXPECT_EQ(at_port(pci::kExpressLinkCapabilities) & 0x3ff, 0x104U);
+  EXPECT_EQ(at_port(pci::kExpressLinkCapabilities2) & 0xfe, 0x1eU);
+  EXPECT_EQ(at_port(pci::kExpressLinkControl) >> 16 & 0x3ff, 0x101U);
+  EXPECT_EQ(read(1, 0, 0, kStatus) >> 16 & 0x3ff, 0x101U);
+  device(0).set_config(kStatus, 0x11040000);
+  EXPECT_EQ(at_port(pci::kExpressLinkControl) >> 16 & 0x3ff, 0x104U);
+  EXPECT_EQ(read(1, 0, 0, kStatus) >> 16 & 0x3ff, 0x104U);
+}
+
 // What the kernel says (VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP) reaches the guest's root port.
 class AtomicsTest : public PciComplexTest {
  protected:
