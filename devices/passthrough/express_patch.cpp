@@ -136,8 +136,9 @@ PatchPart error_patch(std::uint16_t at, std::uint16_t room) {
   for (std::uint16_t offset = 0; offset + 4 <= room;
        offset = static_cast<std::uint16_t>(offset + 4)) {
     if (offset != kUncorrectableStatus && offset != kCorrectableStatus) {
-      part.read_only.push_back({static_cast<std::uint16_t>(at + offset), 4,
-                                "errors are reported to the host's port", "7.8.4"});
+      const ConfigArea area{static_cast<std::uint16_t>(at + offset), 4,
+                            "errors are reported to the host's port", "7.8.4"};
+      part.read_only.push_back(area);
     }
   }
   return part;

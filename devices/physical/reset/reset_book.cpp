@@ -12,7 +12,7 @@ Status ResetBook::add(PhysicalDevice& device, const FunctionResetOptions& option
       return {};
     }
   }
-  Entry entry{.options = options, .did_not_help = {}};
+  Entry entry{.options = options, .did_not_help = {}, .guest_says = {}};
   if (!entry.options.known) {
     entry.options.known = TRY(read_function_state(device));
   }
