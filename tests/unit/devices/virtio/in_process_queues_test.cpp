@@ -183,12 +183,17 @@ TEST(InProcessQueues, NoMoreRequestsAreInFlightThanTheQueueHasEntries) {
   KeepingDevice device;
   Running guest(device);
   const auto entries = guest.driver.ring.setup().size;
-  for (unsigned i = 0; i < entries; ++i) {
-    guest.offer(0);
+  guest.offer(0);
+  const auto offer_again = [&guest] {
+    guest.driver.ring.offer(0);
+    guest.driver.kick();
+  };
+  for (unsigned i = 1; i < entries; ++i) {
+    offer_again();
   }
   ASSERT_TRUE(device.wait_kept(entries));
   EXPECT_EQ(guest.driver.status(), 0x0fU);
-  guest.offer(0);
+  offer_again();
   ASSERT_TRUE(guest.driver.wait_interrupt(FunctionDriver::kConfigMessage));
   EXPECT_EQ(guest.driver.status(), 0x4fU);
   EXPECT_EQ(device.kept(), entries);
