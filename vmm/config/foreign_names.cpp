@@ -213,7 +213,7 @@ constexpr std::string_view kNoBacking =
     "raw images have no backing file: make a copy (cp --reflink=auto BASE COPY), name it as path, "
     "and remove this key";
 constexpr std::string_view kNoTimeout =
-    "gpuvm sets a guest no time limit: start it by timeout(1), and remove this key";
+    "gpuvm sets a guest no time limit: start it by `timeout --foreground`, and remove this key";
 constexpr std::string_view kNoMdev =
     "gpuvm passes PCI functions through, no mediated devices: name the GPU or a virtual function "
     "of "

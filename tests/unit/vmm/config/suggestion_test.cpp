@@ -80,7 +80,7 @@ TEST(Suggestion, ForeignNamesOfSections) {
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
       {"vsock", "[console]"},          {"cloud_init", "[[disk]]"}, {"backing", "--reflink"},
-      {"timeout", "timeout(1)"},       {"mdev", "SR-IOV"},         {"iommufd", "remove this key"},
+      {"timeout", "timeout --foreground"},       {"mdev", "SR-IOV"},         {"iommufd", "remove this key"},
       {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"},    {"x-igd-opregion", "OpRegion"},
       {"backing_files", "raw images"},
   };
