@@ -79,9 +79,15 @@ TEST(Suggestion, ForeignNamesOfSections) {
 // What maps from Proxmox, QEMU and CI runners bring along.
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
-      {"vsock", "[console]"},          {"cloud_init", "[[disk]]"}, {"backing", "--reflink"},
-      {"timeout", "timeout --foreground"},       {"mdev", "SR-IOV"},         {"iommufd", "remove this key"},
-      {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"},    {"x-igd-opregion", "OpRegion"},
+      {"vsock", "[console]"},
+      {"cloud_init", "[[disk]]"},
+      {"backing", "--reflink"},
+      {"timeout", "timeout --foreground"},
+      {"mdev", "SR-IOV"},
+      {"iommufd", "remove this key"},
+      {"x_igd_opregion", "OpRegion"},
+      {"x-vga", "legacy VGA"},
+      {"x-igd-opregion", "OpRegion"},
       {"backing_files", "raw images"},
   };
   for (const auto& [key, word] : rows) {
