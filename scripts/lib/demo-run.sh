@@ -5,6 +5,7 @@
 # Usage: demo-run.sh GPUVM KERNEL INITRD OUT BDF…
 set -euo pipefail
 
+. "$(dirname "$0")/is-running.sh"
 . "$(dirname "$0")/read-line.sh"
 
 KVM_STATS=/sys/kernel/debug/kvm
@@ -15,7 +16,7 @@ guest=''
 trap stop_guest EXIT
 
 stop_guest() {
-  if [[ -n $guest ]] && kill -0 "$guest" 2>/dev/null; then
+  if [[ -n $guest ]] && is_running "$guest"; then
     kill -TERM "$guest" 2>/dev/null || true
     wait "$guest" || true
   fi
@@ -50,7 +51,7 @@ follow() {
   local line end=$((SECONDS + $2))
   while ((SECONDS < end)); do
     if ! read_line "$console" 2; then
-      kill -0 "$guest" 2>/dev/null || return 1
+      is_running "$guest" || return 1
       continue
     fi
     [[ $line != *"$1"* ]] || reached=$EPOCHREALTIME
@@ -114,7 +115,7 @@ write_devices() {
 wait_for_end() {
   local status=0 line
   printf '\n' >&"$input" || true
-  while kill -0 "$guest" 2>/dev/null; do
+  while is_running "$guest"; do
     IFS= read -r -t 0.2 line <&"$console" || true
   done
   wait "$guest" || status=$?

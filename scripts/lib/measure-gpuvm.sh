@@ -4,6 +4,7 @@
 # how many VM exits that cost, counted as peer-qemu.sh counts them for QEMU. Runs in the lab host (scripts/lab), as root.
 set -euo pipefail
 
+. "$(dirname "$0")/is-running.sh"
 . "$(dirname "$0")/read-line.sh"
 
 KVM_STATS=/sys/kernel/debug/kvm
@@ -96,7 +97,7 @@ wait_for() {
   local line end=$((SECONDS + $2))
   while ((SECONDS < end)); do
     if ! read_line "$lines" 5; then
-      kill -0 "$guest" 2>/dev/null || return 1
+      is_running "$guest" || return 1
       continue
     fi
     [[ $line == *"$1"* ]] && reached=$EPOCHREALTIME

@@ -4,6 +4,7 @@
 # guest took to its init and how many VM exits that cost. Runs in the lab host (scripts/lab), as root.
 set -euo pipefail
 
+. "$(dirname "$0")/is-running.sh"
 . "$(dirname "$0")/read-line.sh"
 
 KVM_STATS=/sys/kernel/debug/kvm
@@ -109,7 +110,7 @@ wait_for() {
   local line end=$((SECONDS + $2))
   while ((SECONDS < end)); do
     if ! read_line "$lines" 5; then
-      kill -0 "$qemu" 2>/dev/null || return 1
+      is_running "$qemu" || return 1
       continue
     fi
     [[ $line == *"$1"* ]] && reached=$EPOCHREALTIME

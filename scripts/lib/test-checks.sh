@@ -67,4 +67,5 @@ run_static_checks() {
   check plan check_table tests/lab/plan.tsv
   check plan_test tests/scripts/plan_test.sh
   check lab_run_test tests/scripts/lab_run_test.sh
+  check is_running_test tests/scripts/is_running_test.sh
 }

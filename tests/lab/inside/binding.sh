@@ -55,7 +55,7 @@ expect "after dry runs everything is as before" state_is "$before"
 
 # While devices are reset nobody listens to signals; right after it they end the run, and the guest never starts.
 start_guest main --events "$WORK/main.events" --set pci.0.reset_wait=10000
-until grep -q 'vfio-pci vfio-pci vfio-pci' <<<"$(drivers)" || ! kill -0 "$guest" 2>/dev/null; do sleep 0.05; done
+until grep -q 'vfio-pci vfio-pci vfio-pci' <<<"$(drivers)" || ! is_running "$guest"; do sleep 0.05; done
 kill -TERM "$guest"
 wait_guest 60
 expect "SIGTERM during the start: status 143" test "$guest_status" = 143
@@ -78,7 +78,7 @@ start_guest main
 wait_console WAITING 300
 kill -TERM "$guest"
 wait_log 'Power button pressed' 60
-expect "SIGTERM: the guest may power off itself" kill -0 "$guest"
+expect "SIGTERM: the guest may power off itself" is_running "$guest"
 kill -TERM "$guest"
 wait_guest 180
 expect "second SIGTERM: status 143" test "$guest_status" = 143

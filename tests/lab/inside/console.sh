@@ -65,7 +65,7 @@ printf '\035' >&9
 expect "terminal: Ctrl-] presses the power button" in_file 'Power button pressed' "$WORK/terminal.log"
 printf '\035' >&9
 end=$((SECONDS + 30))
-while kill -0 "$session" 2>/dev/null && ((SECONDS < end)); do sleep 0.1; done
+while is_running "$session" && ((SECONDS < end)); do sleep 0.1; done
 expect "terminal: Ctrl-] again ends the run with status 130" test "$(cat "$WORK/status")" = 130
 expect "terminal: it is as it was before" diff "$WORK/stty.before" "$WORK/stty.after"
 finish

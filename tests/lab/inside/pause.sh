@@ -48,7 +48,7 @@ happened() { (($(grep -c -- "$1" "$EVENTS") >= $2)); }
 wait_event() {
   local end=$((SECONDS + 60))
   until : >"$WORK/looked" && happened "$1" "$2"; do
-    if ((SECONDS >= end)) || ! kill -0 "$guest" 2>/dev/null; then
+    if ((SECONDS >= end)) || ! is_running "$guest"; then
       happened "$1" "$2" && return 0
       printf 'no %s for the %sth time\n' "$1" "$2"
       tail -n 20 "$LOG" "$EVENTS"

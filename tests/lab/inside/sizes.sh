@@ -69,7 +69,7 @@ expect "large: the USB stick's bytes are right" guest_said "^STICK-MD5 $(head -c
 
 # A stop while memory is still given its pages and pinned ends with the mapping in progress, at most 1 GiB.
 start_guest large --events "$WORK/large.events" -v
-until grep -q '"to":"running"' "$WORK/large.events" 2>/dev/null || ! kill -0 "$guest"; do pause 0.02; done
+until grep -q '"to":"running"' "$WORK/large.events" 2>/dev/null || ! is_running "$guest"; do pause 0.02; done
 kill "$guest"
 wait_log 'Power button pressed' 60
 asked=$EPOCHREALTIME

@@ -3,6 +3,8 @@
 # What the lab tests share inside the lab host: start a guest with gpuvm, follow its console, check things. Sourced.
 
 set -euo pipefail
+# shellcheck source=SCRIPTDIR/../../../scripts/lib/is-running.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../../scripts/lib/is-running.sh"
 GPUVM=$LAB_GPUVM
 WORK=$(mktemp -d)
 # Consoles are written byte by byte, for which the shared $LAB_OUT is slow: they get there at the end.
@@ -104,7 +106,7 @@ pause() { read -r -t "$1" <&"$nothing" || true; }
 await_change() {
   local tries
   for ((tries = 0; tries < 20; tries++)); do
-    [[ ! $1 -nt $WORK/looked ]] && kill -0 "$guest" 2>/dev/null || return 0
+    [[ ! $1 -nt $WORK/looked ]] && is_running "$guest" || return 0
     pause 0.05
   done
 }
@@ -127,7 +129,7 @@ wait_console() {
   local end=$((SECONDS + $2)) times=${3:-1}
   console_size=$(stat -c %s "$CONSOLE")
   while : >"$WORK/looked" && ! said_times "$1" "$times"; do
-    if ! kill -0 "$guest" 2>/dev/null; then
+    if ! is_running "$guest"; then
       said_times "$1" "$times" && return 0
       printf 'the guest ended before it printed %s\n' "$1"
       tail -n 20 "$LOG" "$CONSOLE"
@@ -151,7 +153,7 @@ wait_guest() {
   local end=$((SECONDS + limit))
   console_size=$(stat -c %s "$CONSOLE")
   guest_status=0
-  while kill -0 "$guest" 2>/dev/null; do
+  while is_running "$guest"; do
     if ((SECONDS >= end)) && has_printed; then
       end=$((SECONDS + limit))
     elif ((SECONDS >= end)); then
@@ -171,7 +173,7 @@ logged() { grep -q -- "$1" "$LOG"; }
 wait_log() {
   local end=$((SECONDS + $2))
   until : >"$WORK/looked" && logged "$1"; do
-    if ((SECONDS >= end)) || ! kill -0 "$guest" 2>/dev/null; then
+    if ((SECONDS >= end)) || ! is_running "$guest"; then
       logged "$1" && return 0
       printf 'gpuvm has not said: %s\n' "$1"
       tail -n 20 "$LOG"
