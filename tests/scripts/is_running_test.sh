@@ -5,10 +5,10 @@
 . "$REPO/scripts/lib/is-running.sh"
 
 expect 'this shell runs' is_running $$
-sleep 60 &
-sleeper=$!
-expect 'a child that sleeps runs' is_running "$sleeper"
-kill "$sleeper"
+coproc SLEEPER { read -r; }
+sleeper=$SLEEPER_PID
+expect 'a child that waits runs' is_running "$sleeper"
+echo >&"${SLEEPER[1]}"
 wait "$sleeper" || true
 expect 'a child that was waited for does not' not is_running "$sleeper"
 
