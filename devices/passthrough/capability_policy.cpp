@@ -36,7 +36,7 @@ constexpr CapabilityPolicy kStandard[] = {
     {0x12, kShown, 0, "SATA", "the device's own", "Serial ATA AHCI 1.3, 2.4"},
     {0x13, kShown, 0, "Advanced Features", "FLR of devices without PCI Express", "7.9.22"},
     {0x14, kHidden, kToNext, "Enhanced Allocation", "it holds host addresses", "7.8.5"},
-    {0x15, kHidden, 0x10, "Flattening Portal Bridge", "bridges alone have it", "7.8.11"},
+    {0x15, kHidden, 0x24, "Flattening Portal Bridge", "bridges alone have it", "7.8.11"},
 };
 
 constexpr CapabilityPolicy kExtended[] = {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/passthrough/intx.hpp"
 
-#include "vmm/base/log.hpp"
-
 namespace gpuvm {
 
 Status IntxLine::connect_device(const Wires& wires) {
@@ -41,7 +39,7 @@ void IntxLine::disable() {
   if (!wires_) {
     return;
   }
-  if (auto status = device_.disable_irqs(IrqType::kIntx); !status) {
+  if (auto status = device_.disable_irqs(IrqType::kIntx); !status && limit_.allow()) {
     log::warn("{}: Cannot disable INTx: {}", device_.name(), status.error().to_string());
   }
   pins_.disconnect_level(pin_, wires_->trigger.fd());

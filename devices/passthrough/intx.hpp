@@ -9,6 +9,7 @@
 #include "devices/physical/physical_device.hpp"
 #include "vmm/base/event_fd.hpp"
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/bus/interrupts.hpp"
 
 namespace gpuvm {
@@ -44,6 +45,7 @@ class IntxLine : public Inspectable {
   const Gsi pin_;
   std::optional<Wires> wires_;  ///< present while enabled
   bool masked_ = false;
+  log::RateLimit limit_;
 };
 
 }  // namespace gpuvm

@@ -22,7 +22,7 @@ Result<FwCfgFile> FwCfgFile::open(const std::string& path, const std::string& wh
     return fail(ErrorKind::kConfig, "{} {} is not a regular file of less than 4 GiB", what, path);
   }
   const auto size = static_cast<std::uint64_t>(info.st_size);
-  return FwCfgFile(std::make_shared<const Opened>(Opened{path, std::move(fd)}), 0, size);
+  return FwCfgFile(std::make_shared<const Opened>(path, std::move(fd)), 0, size);
 }
 
 FwCfgFile FwCfgFile::part(std::uint64_t offset, std::uint64_t size) const {
@@ -37,8 +37,10 @@ bool FwCfgFile::read(std::uint64_t offset, std::span<std::byte> out) const {
       continue;
     }
     if (got <= 0) {
-      log::error("Cannot read {} for the guest's firmware{}", file_->path,
-                 got == 0 ? ": it has become shorter" : "");
+      if (file_->limit.allow()) {
+        log::error("Cannot read {} for the guest's firmware{}", file_->path,
+                   got == 0 ? ": it has become shorter" : "");
+      }
       return false;
     }
     out = out.subspan(static_cast<std::size_t>(got));

@@ -5,8 +5,10 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "devices/platform/fw_cfg.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
@@ -20,13 +22,16 @@ class FwCfgFile : public FwCfgItem {
   FwCfgFile part(std::uint64_t offset, std::uint64_t size) const;
 
   std::uint64_t size() const override { return size_; }
-  /// False, with a line in the log, when the file has become shorter or cannot be read.
+  /// False, with a line in the log (rate-limited), when the file has become shorter or cannot be
+  /// read.
   bool read(std::uint64_t offset, std::span<std::byte> out) const override;
 
  private:
   struct Opened {
-    std::string path;
-    UniqueFd fd;
+    Opened(std::string name, UniqueFd file) : path(std::move(name)), fd(std::move(file)) {}
+    const std::string path;
+    const UniqueFd fd;
+    mutable log::RateLimit limit;
   };
   FwCfgFile(std::shared_ptr<const Opened> file, std::uint64_t offset, std::uint64_t size)
       : file_(std::move(file)), offset_(offset), size_(size) {}

@@ -56,6 +56,9 @@ class Assignment {
   Result<std::vector<SlotPlace>> run() {
     for (const std::size_t index : order()) {
       const auto& slot = slots_[index];
+      if (slot.functions.empty()) {
+        return fail(ErrorKind::kConfig, "{} has no functions (any more)", slot.name);
+      }
       const auto port = slot.port ? slot.port : choose(index);
       if (!port) {
         return fail(ErrorKind::kConfig,

@@ -59,7 +59,8 @@ ResetPlan ResetBook::current(const ResetPlan& plan, ResetWish wish) const {
 
 std::vector<ResetCertificate> ResetBook::reset(const ResetPlan& plan, const ResetClock& clock,
                                                ResetWish wish) {
-  auto certificates = reset_all(host_, current(plan, wish), clock);
+  auto certificates = reset_all(host_, current(plan, wish), clock,
+                                wish == ResetWish::kGuest ? &guest_limit_ : nullptr);
   for (const ResetCertificate& certificate : certificates) {
     learn(certificate, wish);
   }

@@ -14,6 +14,7 @@
 
 #include "devices/physical/reset/reset_sequence.hpp"
 #include "vmm/base/inspect.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
@@ -72,6 +73,7 @@ class ResetBook : public Inspectable {
 
   PhysicalHost& host_;
   const ResetOptions options_;
+  log::RateLimit guest_limit_;
   mutable Mutex mutex_;
   std::map<std::string, Entry> entries_ GPUVM_GUARDED_BY(mutex_);  ///< by name
 };

@@ -37,8 +37,9 @@ std::vector<std::string> names_of(const ResetSet& set) {
 
 class SetReset {
  public:
-  SetReset(PhysicalHost& host, const ResetSet& set, const ResetPlan& plan, const ResetClock& clock)
-      : host_(host), set_(set), plan_(plan), clock_(clock) {}
+  SetReset(PhysicalHost& host, const ResetSet& set, const ResetPlan& plan, const ResetClock& clock,
+           log::RateLimit* limit)
+      : host_(host), set_(set), plan_(plan), clock_(clock), limit_(limit) {}
 
   ResetCertificate run();
 
@@ -53,11 +54,13 @@ class SetReset {
   ResetCertificate certify(ResetMethod method, milliseconds start, const Attempt& attempt) const;
   ResetCertificate refuse(milliseconds start, std::string text) const;
   std::string failure() const;
+  bool may_tell() const { return limit_ == nullptr || limit_->allow(); }
 
   PhysicalHost& host_;
   const ResetSet& set_;
   const ResetPlan& plan_;
   const ResetClock& clock_;
+  log::RateLimit* const limit_;
   std::string history_;  ///< of failed attempts
   bool has_lost_function_ = false;
   std::vector<ResetMethod> did_not_help_;
@@ -96,7 +99,8 @@ void SetReset::show_audio_functions(milliseconds since) {
     if (!function.before.shows_audio || !wait_for(function, since)) {
       continue;
     }
-    if (const Status shown = show_audio_again(*function.device, function.before); !shown) {
+    const Status shown = show_audio_again(*function.device, function.before);
+    if (!shown && may_tell()) {
       log::warn("The function behind {} may stay away: {}", function.device->name(),
                 shown.error().to_string());
     }
@@ -217,7 +221,9 @@ ResetCertificate SetReset::run() {
       add_sentence(faults, fault);
     }
     add_sentence(history_, std::string(to_string(method)) + ": " + faults);
-    log::warn("{} of {} was not enough: {}", to_string(method), set_.names(), faults);
+    if (may_tell()) {
+      log::warn("{} of {} was not enough: {}", to_string(method), set_.names(), faults);
+    }
   }
   return refuse(start, failure());
 }
@@ -247,12 +253,12 @@ void ResetCertificate::inspect(InspectNode& node) const {
 }
 
 std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& plan,
-                                        const ResetClock& clock) {
+                                        const ResetClock& clock, log::RateLimit* limit) {
   // The sets are independent, and most of a reset is waiting: all at once.
   std::vector<std::future<ResetCertificate>> running;
   for (const ResetSet& set : plan.sets()) {
-    running.push_back(start_async(clock.policy, [&host, &set, &plan, &clock] {
-      return SetReset(host, set, plan, clock).run();
+    running.push_back(start_async(clock.policy, [&host, &set, &plan, &clock, limit] {
+      return SetReset(host, set, plan, clock, limit).run();
     }));
   }
   std::vector<ResetCertificate> certificates;

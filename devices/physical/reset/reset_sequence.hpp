@@ -10,13 +10,14 @@
 #include <vector>
 
 #include "devices/physical/reset/reset_plan.hpp"
+#include "vmm/base/log.hpp"
 
 namespace gpuvm {
 
 enum class ResetVerdict {
   kVerified,  ///< every function was reset and checked
   kPartial,   ///< every function was checked, but some have no reset of their own
-  kUnreset,   ///< checked, but not reset, because the configuration says so
+  kUnreset,   ///< checked, but not reset: the configuration says so, or it has none and is no GPU
   kFailed,    ///< not safe to use
 };
 std::string_view to_string(ResetVerdict verdict);
@@ -46,8 +47,11 @@ struct ResetCertificate {
 /// where its guest asked for a reset, and with no lock held. All sets are tried even if one fails.
 /// Yields a certificate for each set, in the plan's order, of those that failed too: with these
 /// the guest must not go on. The product goes through ResetBook::reset(), which learns from it.
+/// `limit`: of the log's lines where a guest asks for the reset, and can do so again and again;
+/// nullptr: every attempt that fails is told.
 std::vector<ResetCertificate> reset_all(PhysicalHost& host, const ResetPlan& plan,
-                                        const ResetClock& clock = ResetClock::real());
+                                        const ResetClock& clock = ResetClock::real(),
+                                        log::RateLimit* limit = nullptr);
 /// Errors: kUnsafeDevice with the text of every failure among them.
 Status check_all_safe(std::span<const ResetCertificate> certificates);
 

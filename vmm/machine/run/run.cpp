@@ -4,11 +4,11 @@
 #include <fstream>
 #include <utility>
 
-#include "vmm/base/asio.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/console/console.hpp"
 #include "vmm/machine/devices/device_events.hpp"
+#include "vmm/machine/run/clock_timer.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/machine.hpp"
@@ -87,7 +87,6 @@ struct Run {
   Machine::Options machine_options();
   void watch_devices();
   void connect_console();
-  void arm_clock(std::optional<std::chrono::nanoseconds> delay);
 
   const Config& config;
   std::unique_ptr<EventLog> event_file;
@@ -100,7 +99,7 @@ struct Run {
                         }},
                    events};
   std::unique_ptr<Console> console;
-  boost::asio::steady_timer clock{loop.context()};  ///< the control thread's
+  ClockTimer clock{loop.context(), [this] { machine->clock_expired(); }};
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
   std::unique_ptr<DeviceEvents> device_events;
@@ -132,23 +131,7 @@ Machine::Options Run::machine_options() {
                 TRY(DeviceEvents::create(loop.context(), devices, device_handlers(loop)));
             return {};
           },
-          .arm_clock = [this](auto delay) { arm_clock(delay); }};
-}
-
-/// The guest's alarms are up to a day ahead: the control thread waits for them.
-void Run::arm_clock(std::optional<std::chrono::nanoseconds> delay) {
-  boost::asio::post(loop.context(), [this, delay] {
-    if (!delay) {
-      clock.cancel();
-      return;
-    }
-    clock.expires_after(*delay);
-    clock.async_wait([this](const boost::system::error_code& error) {
-      if (!error) {
-        machine->clock_expired();
-      }
-    });
-  });
+          .arm_clock = [this](auto delay) { clock.arm(delay); }};
 }
 
 void Run::watch_devices() {

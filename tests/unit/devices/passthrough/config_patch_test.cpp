@@ -218,6 +218,18 @@ TEST(CapabilityPolicy, EveryRowSaysWhyAndAccordingToWhat) {
   }
 }
 
+// Last registers of those whose length is known; all are hidden to their end.
+TEST(CapabilityPolicy, HidesTheLastRegister) {
+  const auto hides = [](const CapabilityPolicy& policy, std::uint16_t last) {
+    return policy.treatment == CapabilityTreatment::kHidden && policy.size >= last + 4;
+  };
+  EXPECT_TRUE(hides(standard_policy(0x15), 0x20)) << "FPB Vector Access Data, 7.8.11.9";
+  EXPECT_TRUE(hides(extended_policy(0x10), 0x3c)) << "VF Migration State Array Offset, 9.3.3.15";
+  EXPECT_TRUE(hides(extended_policy(0x13), 0x0c)) << "PRI: outstanding allocation, 10.5.2.5";
+  EXPECT_TRUE(hides(extended_policy(0x1e), 0x10)) << "L1 PM Substates Status, 7.8.3.5";
+  EXPECT_TRUE(hides(extended_policy(0x27), 0x84)) << "margining of lane 31, 7.7.7.4";
+}
+
 TEST(ConfigPatch, RelinksStandardChainAroundHiddenOnes) {
   const auto config = test::upd720200_config();
   const auto patch = ConfigPatch::create(

@@ -2,6 +2,8 @@
 // MSI-X, MSI and INTx: registers (PCI Express Base 6.0, 7.7.1, 7.7.2) and wiring.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "devices/passthrough/function_interrupts.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/physical/fake_physical_device.hpp"
@@ -71,6 +73,21 @@ TEST_F(InterruptsTest, EnableGoesFromIntxToMsixAndBack) {
   EXPECT_TRUE(pins_.connected);
   EXPECT_EQ(device_.history, (History{"irqs intx 0+1", "unmask fd", "disable intx", "irqs msix 0+8",
                                       "disable msix", "irqs intx 0+1", "unmask fd"}));
+}
+
+// A guest switches between them as fast as it can, and a server of vfio-user may refuse anything.
+TEST_F(InterruptsTest, RefusalsToDisableDoNotFloodTheLog) {
+  make();
+  device_.refuses_disable = true;
+  testing::internal::CaptureStderr();
+  for (unsigned i = 0; i < 200; ++i) {
+    control(kMsixAt, kMsixEnable);
+    control(kMsixAt, 0);
+  }
+  const auto log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("Cannot disable INTx"), std::string::npos);
+  EXPECT_LT(std::count(log.begin(), log.end(), '\n'), 100);
+  EXPECT_TRUE(pins_.connected);
 }
 
 TEST_F(InterruptsTest, VectorIsRoutedOnlyWhileUnmasked) {

@@ -73,6 +73,7 @@ class FakePhysicalDevice : public PhysicalDevice {
   /// The eventfds as the device has them now, by type.
   std::map<IrqType, std::vector<int>> irq_fds;
   bool fail_irqs = false;
+  bool refuses_disable = false;  ///< says so of disable_irqs(), which works all the same
   std::optional<std::uint64_t> ignored_write;  ///< the hardware drops writes at this offset
 
   const std::string& name() const override { return name_; }
@@ -145,6 +146,9 @@ class FakePhysicalDevice : public PhysicalDevice {
   Status disable_irqs(IrqType type) override {
     history.push_back(fmt::format("disable {}", type_name(type)));
     irq_fds.erase(type);
+    if (refuses_disable) {
+      return fail(ErrorKind::kHost, "Not now");
+    }
     return {};
   }
   Status set_intx_unmask_fd(int fd) override {

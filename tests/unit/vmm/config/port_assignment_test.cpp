@@ -109,6 +109,11 @@ TEST(PortAssignment, TooManyBehindThePortThatTheUserWants) {
               HasSubstr("does not fit behind root port 31: a port has 8 functions"));
 }
 
+// As of a device that leaves while it is looked at.
+TEST(PortAssignment, ASlotWithoutFunctionsIsRefused) {
+  EXPECT_THAT(assigned({gpu(), usb({})}).front(), HasSubstr("usb has no functions"));
+}
+
 TEST(PortAssignment, KindsOfSlots) {
   EXPECT_EQ(slot_kind_of(0x10de, 0x030000), SlotKind::kGpu);
   EXPECT_EQ(slot_kind_of(0x10de, 0x030200), SlotKind::kGpu);

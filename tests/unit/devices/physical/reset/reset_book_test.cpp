@@ -182,6 +182,33 @@ TEST_F(ResetBookTest, FunctionsComeAndGo) {
   EXPECT_EQ(inspected(kUsb), "none");
 }
 
+std::size_t count_of(std::string_view text, std::string_view part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string_view::npos;
+       at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+// A guest repeats the reset of a bus as fast as it can; what the machine does is told always.
+TEST_F(ResetBookTest, AGuestsResetsThatFailDoNotFloodTheLog) {
+  const ResetPlan made = plan({&gpu_, &usb_});
+  host_.on_hot_reset =
+      gpu_.on_function_reset = [] { return Status(fail(ErrorKind::kHost, "Not now")); };
+  constexpr unsigned kResets = 100;
+  const auto said = [&](ResetWish wish) {
+    testing::internal::CaptureStderr();
+    for (unsigned i = 0; i < kResets; ++i) {
+      EXPECT_FALSE(check_all_safe(book_.reset(made, time_.clock(), wish)));
+    }
+    return count_of(testing::internal::GetCapturedStderr(), "was not enough");
+  };
+  EXPECT_LT(said(ResetWish::kGuest), kResets / 2);
+  EXPECT_EQ(said(ResetWish::kMachine), 2 * kResets);
+  EXPECT_EQ(said(ResetWish::kNextUser), 2 * kResets);
+}
+
 // A reset takes minutes: others must get their answers meanwhile.
 TEST_F(ResetBookTest, NoLockIsHeldWhileDevicesAreReset) {
   const ResetPlan made = plan({&gpu_, &usb_});
