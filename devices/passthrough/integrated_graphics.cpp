@@ -14,8 +14,8 @@ namespace gpuvm {
 namespace {
 
 constexpr std::uint16_t kIntel = 0x8086;
-constexpr std::uint8_t kDisplay = 0x03;
-constexpr unsigned kTypeIntegrated = 9;  // PCI Express Base 6.0, 7.5.3.2
+constexpr std::uint8_t kDisplayController = 0x03;
+constexpr unsigned kIntegratedEndpoint = 9;  // PCI Express Base 6.0, 7.5.3.2
 
 constexpr std::uint16_t kGraphicsControl = 0x50;  // GGC: how much memory is stolen
 constexpr std::uint16_t kStolenBase = 0x5c;       // BDSM
@@ -67,13 +67,13 @@ const Family& family_of(std::uint16_t device) {
 bool is_integrated_graphics(std::span<const std::byte> config) {
   const auto vendor = load_at<std::uint16_t>(config, pci::kVendorId).value_or(0);
   const auto class_code = load_at<std::uint32_t>(config, pci::kClassDword).value_or(0) >> 8;
-  if (vendor != kIntel || class_code >> 16 != kDisplay) {
+  if (vendor != kIntel || class_code >> 16 != kDisplayController) {
     return false;
   }
   const auto express =
       find_capability(config, static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress));
   const auto flags = load_at<std::uint16_t>(config, std::size_t{express} + pci::kExpressFlags);
-  return express == 0 || ((flags.value_or(0) >> 4) & 0xfU) == kTypeIntegrated;
+  return express == 0 || ((flags.value_or(0) >> 4) & 0xfU) == kIntegratedEndpoint;
 }
 
 PatchPart integrated_graphics_patch(std::span<const std::byte> config) {
@@ -97,8 +97,7 @@ PatchPart integrated_graphics_patch(std::span<const std::byte> config) {
     serve(kStolenBaseWide + 4, ~0U, "Base of stolen memory", kAddress);
   }
   serve(kOpRegion, ~0U, "OpRegion", kAddress);
-  part.read_only.push_back({kSoftwareSci, 4,
-                            "Software SCI: it would call the host's firmware",
+  part.read_only.push_back({kSoftwareSci, 4, "Software SCI: it would call the host's firmware",
                             "Linux, drivers/gpu/drm/i915/display/intel_opregion.c"});
   return part;
 }

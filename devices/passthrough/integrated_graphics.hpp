@@ -3,8 +3,8 @@
 // has put things in the host's memory: stolen memory (GGC, BDSM) and the OpRegion (ASLS). Their
 // addresses mean other memory in a guest, whose kernel would reserve or read it. The guest sees a
 // GPU without either, as drivers of Broadwell and later allow (QEMU, hw/vfio/igd.c, "Universal
-// Pass-Through"). Missing: an OpRegion for the guest, without which it may not know its screens; the
-// copies of these registers in BAR 0 of Ice Lake and later (0x108040, 0x1080c0).
+// Pass-Through"). Missing: an OpRegion for the guest, without which it may not know its screens;
+// the copies of these registers in BAR 0 of Ice Lake and later (0x108040, 0x1080c0).
 #pragma once
 
 #include <cstddef>

@@ -110,21 +110,18 @@ Result<std::vector<RomChange>> fit_rom(std::vector<std::byte>& rom, RomIds shown
   for (const auto& image : parsed.images) {
     if (!image.is_for(shown.vendor, shown.device)) {
       write_ids(rom, image, shown);
-      const auto* const wrong = image.vendor == real.vendor
-                                    ? nullptr
-                                    : find_wrong_vendor(image.vendor, real.vendor);
-      changes.push_back({fmt::format("image at {:#x}: {:04x}:{:04x} became {:04x}:{:04x}{}",
-                                     image.offset, image.vendor, image.device, shown.vendor,
-                                     shown.device,
-                                     wrong == nullptr ? std::string()
-                                                      : fmt::format(" ({})", wrong->reason)),
-                         wrong != nullptr});
+      const auto* const wrong =
+          image.vendor == real.vendor ? nullptr : find_wrong_vendor(image.vendor, real.vendor);
+      changes.push_back(
+          {fmt::format("image at {:#x}: {:04x}:{:04x} became {:04x}:{:04x}{}", image.offset,
+                       image.vendor, image.device, shown.vendor, shown.device,
+                       wrong == nullptr ? std::string() : fmt::format(" ({})", wrong->reason)),
+           wrong != nullptr});
     }
   }
   if (parsed.begin() != 0) {
     rom.erase(rom.begin(), rom.begin() + static_cast<std::ptrdiff_t>(parsed.begin()));
-    changes.push_back(
-        {fmt::format("{:#x} bytes before the first image left out", parsed.begin())});
+    changes.push_back({fmt::format("{:#x} bytes before the first image left out", parsed.begin())});
   }
   return changes;
 }

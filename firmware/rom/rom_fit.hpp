@@ -28,14 +28,15 @@ enum class RomCheck {
 };
 
 struct RomChange {
-  std::string text;      ///< a line
+  std::string text;     ///< a line
   bool is_odd = false;  ///< the user should know
 };
 
 /// `shown`: the ids that the guest sees; `real`: those of the hardware: images for neither vendor
 /// are another's and are refused, but for ids that tools are known to put wrong, which are odd.
-/// Cuts what lies before the first image. Returns what was changed. Errors: kConfig: no ROM, another vendor's; with kStrict any difference from what
-/// the function's ROM must be, a broken chain or a wrong checksum too. `rom` is then unchanged.
+/// Cuts what lies before the first image. Returns what was changed. Errors: kConfig: no ROM,
+/// another vendor's; with kStrict any difference from what the function's ROM must be, a broken
+/// chain or a wrong checksum too. `rom` is then unchanged.
 Result<std::vector<RomChange>> fit_rom(std::vector<std::byte>& rom, RomIds shown, RomIds real,
                                        RomCheck check);
 

@@ -19,8 +19,9 @@ constexpr std::string_view kPlatformDevices = "/sys/bus/platform/devices";
 
 struct FrameBuffer {
   std::string_view name;  ///< in /proc/iomem
-  std::string_view parameter;  ///< of the kernel, that keeps the driver away; empty: none of its own
-  std::string_view source;     ///< Linux
+  std::string_view
+      parameter;            ///< of the kernel, that keeps the driver away; empty: none of its own
+  std::string_view source;  ///< Linux
 };
 
 constexpr std::array kFrameBuffers{
@@ -35,9 +36,8 @@ constexpr std::array kFrameBuffers{
 };
 
 const FrameBuffer* find_frame_buffer(std::string_view name) {
-  const auto found =
-      std::find_if(kFrameBuffers.begin(), kFrameBuffers.end(),
-                   [name](const FrameBuffer& each) { return each.name == name; });
+  const auto found = std::find_if(kFrameBuffers.begin(), kFrameBuffers.end(),
+                                  [name](const FrameBuffer& each) { return each.name == name; });
   return found == kFrameBuffers.end() ? nullptr : &*found;
 }
 
@@ -151,8 +151,8 @@ std::string frame_buffer_cure(const HostSystem& host, const std::vector<BarClaim
   }
   const std::string consoles = unbind_consoles(host);
   const std::string drivers = unbind_frame_buffers(host);
-  const std::string now = consoles.empty() || drivers.empty() ? consoles + drivers
-                                                              : consoles + "; " + drivers;
+  const std::string now =
+      consoles.empty() || drivers.empty() ? consoles + drivers : consoles + "; " + drivers;
   return now.empty() ? boot : fmt::format("take it away ({}), or {}", now, boot);
 }
 
@@ -225,7 +225,8 @@ std::string frame_buffer_advice(const HostSystem& host, const Bdf& bdf) {
     return {};
   }
   return fmt::format(
-      "The host's console is in {} of {}: vfio-pci removes it when it takes the card (Linux 6.0 and "
+      "The host's console is in {} of {}: vfio-pci removes it when it takes the card (Linux 6.0 "
+      "and "
       "later), and it does not come back when the guest ends",
       describe(claims), bdf.to_string());
 }
@@ -237,8 +238,7 @@ std::string unbind_consoles(const HostSystem& host) {
     const auto kind = host.read(console + "/name");
     if (kind && kind->find("frame buffer") != std::string::npos &&
         host.read_number(console + "/bind") == 1) {
-      commands +=
-          fmt::format("{}`echo 0 >{}/bind`", commands.empty() ? "" : "; ", console);
+      commands += fmt::format("{}`echo 0 >{}/bind`", commands.empty() ? "" : "; ", console);
     }
   }
   return commands;

@@ -40,13 +40,13 @@ struct BarClaim {
 /// host driver has that will be unbound. Frame buffers always count.
 std::vector<BarClaim> find_bar_claims(const HostSystem& host, const HostPciDevice& device);
 
-/// Nothing of the host is in the way of VFIO in the function's BARs, or vfio-pci will remove it when
-/// it is bound (frame buffers in VGA controllers: Linux 6.0 and later). Errors: kHost naming who has
-/// the memory, and the cure.
+/// Nothing of the host is in the way of VFIO in the function's BARs, or vfio-pci will remove it
+/// when it is bound (frame buffers in VGA controllers: Linux 6.0 and later). Errors: kHost naming
+/// who has the memory, and the cure.
 Status check_bars_free(const HostSystem& host, const Bdf& bdf);
 
-/// What check_bars_free() lets pass because vfio-pci ought to remove it, as a sentence; empty: there
-/// is nothing.
+/// What check_bars_free() lets pass because vfio-pci ought to remove it, as a sentence; empty:
+/// there is nothing.
 std::string frame_buffer_advice(const HostSystem& host, const Bdf& bdf);
 
 /// Consoles of the host on a frame buffer, as commands that take them off, joined by "; "; empty:

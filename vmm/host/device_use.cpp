@@ -134,8 +134,7 @@ std::vector<std::string> find_suspects(const HostSystem& host, const Bdf& bdf,
       add_holders(host, node, uses);
     }
     for (const char* const parameter : {"modeset", "fbdev"}) {
-      const auto value =
-          host.read(fmt::format("/sys/module/nvidia_drm/parameters/{}", parameter));
+      const auto value = host.read(fmt::format("/sys/module/nvidia_drm/parameters/{}", parameter));
       if (value && value->starts_with("Y")) {
         uses.push_back(fmt::format("nvidia_drm has {}=1 (`rmmod nvidia_drm`)", parameter));
       }

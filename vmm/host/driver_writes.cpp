@@ -25,13 +25,14 @@ Error DriverWrites::stuck_error(const std::string& path) const {
   for (const std::string& holder : find_suspects(*host_, bdf_, driver)) {
     holders += (holders.empty() ? "" : "; ") + holder;
   }
-  return fail(ErrorKind::kHost,
-              "{} does not come back: a write to {} has slept for {} s in {}, and may end by itself "
-              "once nothing uses the function ({}; `dmesg | tail` may say why). Then `gpuvm unbind "
-              "{}` gives it back to the host",
-              bdf_.to_string(), path, kLimit.count(),
-              driver.empty() ? "the kernel" : "the driver " + driver,
-              holders.empty() ? "nothing was found that does" : holders, bdf_.to_string());
+  return fail(
+      ErrorKind::kHost,
+      "{} does not come back: a write to {} has slept for {} s in {}, and may end by itself "
+      "once nothing uses the function ({}; `dmesg | tail` may say why). Then `gpuvm unbind "
+      "{}` gives it back to the host",
+      bdf_.to_string(), path, kLimit.count(),
+      driver.empty() ? "the kernel" : "the driver " + driver,
+      holders.empty() ? "nothing was found that does" : holders, bdf_.to_string());
 }
 
 }  // namespace gpuvm

@@ -239,12 +239,12 @@ TEST_F(InterruptsTest, StopThenResetIsFresh) {
 TEST_F(InterruptsTest, OnlyTypeThatCannotBeConnectedIsAnError) {
   device_.set_irq(IrqType::kIntx, 1);
   device_.fail_irqs = true;
-  interrupts_ = std::make_unique<FunctionInterrupts>(
-      FunctionInterrupts::Options{.device = device_,
-                                  .bus = bus_.bus(),
-                                  .intx_pin = Gsi(16),
-                                  .msi = std::nullopt,
-                                  .msix = std::nullopt});
+  interrupts_ =
+      std::make_unique<FunctionInterrupts>(FunctionInterrupts::Options{.device = device_,
+                                                                       .bus = bus_.bus(),
+                                                                       .intx_pin = Gsi(16),
+                                                                       .msi = std::nullopt,
+                                                                       .msix = std::nullopt});
   const auto started = interrupts_->start();
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().message(), "No vectors");

@@ -108,8 +108,8 @@ TEST_F(BarClaimsTest, OnlyFrameBuffersCountWhileADriverIsBound) {
 
 TEST_F(BarClaimsTest, AnythingElseInABarIsNamed) {
   make("0x038000", "vfio-pci", kBus + kOwn + kOther + "    3000100000-30001fffff : ramoops\n");
-  EXPECT_THAT(trouble(), AllOf(HasSubstr("BAR 2 (ramoops at 0x3000100000)"),
-                               Not(HasSubstr("frame buffer"))));
+  EXPECT_THAT(trouble(),
+              AllOf(HasSubstr("BAR 2 (ramoops at 0x3000100000)"), Not(HasSubstr("frame buffer"))));
   // One that is no part of the resource, but overlaps.
   host_.file("/proc/iomem", "2f00000000-3000000fff : Reserved\n" + kOwn);
   EXPECT_THAT(trouble(), HasSubstr("Reserved at 0x2f00000000"));

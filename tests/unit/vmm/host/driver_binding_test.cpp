@@ -150,9 +150,9 @@ TEST_F(DriverBindingTest, UnbindThatNeverComesBackIsGivenUpAndToldWithItsHolders
   EXPECT_EQ(host_.driver_of(kGpu), "nvidia");
   EXPECT_EQ(host_.override_of(kGpu), "vfio-pci") << "a write would wait for the same lock";
   EXPECT_TRUE(host_.exists(kGpuRecord));
-  EXPECT_EQ(std::count(host_.writes.begin(), host_.writes.end(),
-                       kGpuPath + "/driver/unbind <- " + kGpu),
-            1);
+  EXPECT_EQ(
+      std::count(host_.writes.begin(), host_.writes.end(), kGpuPath + "/driver/unbind <- " + kGpu),
+      1);
   // The holder has gone, and with it the driver's reason to wait.
   std::filesystem::remove(host_.path(unbind));
   std::filesystem::remove(host_.path(kGpuPath + "/driver"));

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/file.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <thread>
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/base/unique_fd.hpp"
@@ -74,29 +76,26 @@ TEST_F(PatientWriteTest, WhatComesBackInTimeIsAwaited) {
   EXPECT_EQ(::read(both.get(), bytes.data(), bytes.size()), 3);
 }
 
-// What a child that the kernel does not let go has open, nobody else can take.
+// A lock, or the end of a pipe, must not live as long as a child that the kernel does not let go.
 TEST_F(PatientWriteTest, ChildHasNoneOfOurFiles) {
   const std::string path = fifo();
   int ends[2];
-  ASSERT_EQ(::pipe2(ends, 0), 0);  // as another library might: not closed by exec
+  ASSERT_EQ(::pipe2(ends, 0), 0);  // as a library might: exec would not close it either
   const UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
-  const pid_t waiting = ::fork();
-  if (waiting == 0) {
-    // The only other process with the pipe's write end would be the child of the write.
-    const auto written = write_patiently(path, "x", kLong);
-    ::_exit(written ? 0 : 1);
+  std::thread waiting([&path] { EXPECT_TRUE(write_patiently(path, "x", kLong)); });
+  siginfo_t none{};
+  while (::waitid(P_ALL, 0, &none, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    std::this_thread::yield();  // until there is a child
   }
-  ASSERT_GT(waiting, 0);
-  // The child has got as far as open(), behind the closing of files, once there is a reader for it.
-  const UniqueFd fifo_end(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  ASSERT_TRUE(fifo_end);
-  int status = 0;
-  ASSERT_EQ(::waitpid(waiting, &status, 0), waiting);
-  EXPECT_EQ(status, 0);
   writer.reset();
-  char byte = 0;
-  EXPECT_EQ(::read(reader.get(), &byte, 1), 0);
+  struct pollfd event {
+    .fd = reader.get(), .events = POLLIN, .revents = 0
+  };
+  EXPECT_EQ(::poll(&event, 1, 30'000), 1) << "nobody has the other end";
+  EXPECT_NE(event.revents & POLLHUP, 0);
+  const UniqueFd end(::open(path.c_str(), O_RDONLY | O_CLOEXEC));  // lets the child go on
+  waiting.join();
 }
 
 }  // namespace

@@ -58,16 +58,17 @@ TEST_F(HostDevicesTest, BindsThenOpensAndClosesBeforeItGivesBack) {
 // A VGA controller's frame buffer is vfio-pci's to remove; where it did not, nothing is opened.
 TEST_F(HostDevicesTest, FrameBufferThatVfioLeftIsFoundBeforeItIsOpened) {
   add_two();
-  fakes_.host.file("/sys/bus/pci/devices/" + kGpu + "/resource",
-                   "0x00000000e0000000 0x00000000efffffff 0x0000000000042208\n" +
-                       [] {
-                         std::string none;
-                         for (int i = 0; i < 6; ++i) {
-                           none += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
-                         }
-                         return none;
-                       }());
-  fakes_.host.file("/proc/iomem", "e0000000-efffffff : " + kGpu + "\n  e0000000-e07fffff : efifb\n");
+  fakes_.host.file(
+      "/sys/bus/pci/devices/" + kGpu + "/resource",
+      "0x00000000e0000000 0x00000000efffffff 0x0000000000042208\n" + [] {
+        std::string none;
+        for (int i = 0; i < 6; ++i) {
+          none += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+        }
+        return none;
+      }());
+  fakes_.host.file("/proc/iomem",
+                   "e0000000-efffffff : " + kGpu + "\n  e0000000-e07fffff : efifb\n");
   EXPECT_THAT(open_advice(fakes_.host, *Bdf::parse(kGpu)),
               ElementsAre(HasSubstr("efifb at 0xe0000000")));
   const auto devices = fakes_.create();
