@@ -7,6 +7,7 @@
 #include <iterator>
 #include <optional>
 
+#include "devices/passthrough/integrated_graphics.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
 
@@ -54,6 +55,7 @@ ConfigPatch ConfigPatch::create(std::span<const std::byte> config, const Options
   patch.add_header_rows(options);
   patch.add_identity_rows(options.identity);
   patch.add_function_reset_rows(config, options);
+  patch.add_integrated_graphics(config);
   patch.add_standard(config, options);
   patch.add_extended(config);
   std::stable_sort(
@@ -80,6 +82,12 @@ void ConfigPatch::add(const CapabilityPolicy& policy, PatchPart part) {
     area.reason = fmt::format("{}: {}", policy.name, area.reason);
     read_only_.push_back(std::move(area));
   }
+}
+
+void ConfigPatch::add_integrated_graphics(Config config) {
+  auto part = integrated_graphics_patch(config);
+  std::move(part.rows.begin(), part.rows.end(), std::back_inserter(rows_));
+  std::move(part.read_only.begin(), part.read_only.end(), std::back_inserter(read_only_));
 }
 
 void ConfigPatch::add_header_rows(const Options& options) {

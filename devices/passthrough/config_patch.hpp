@@ -79,6 +79,7 @@ class ConfigPatch : public Inspectable {
   void add_header_rows(const Options& options);
   void add_identity_rows(const IdentityOverrides& identity);
   void add_function_reset_rows(Config config, const Options& options);
+  void add_integrated_graphics(Config config);
   void add_standard(Config config, const Options& options);
   void add_extra(const ExtraCapability& extra);
   void add_moved_msix(const MsixLayout& layout);

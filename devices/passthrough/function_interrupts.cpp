@@ -16,9 +16,18 @@ FunctionInterrupts::FunctionInterrupts(const Options& options)
   }
 }
 
-void FunctionInterrupts::start() {
+Status FunctionInterrupts::start() {
   started_ = true;
-  follow_registers();
+  auto status = follow_registers();
+  if (!status && !msi_ && !msix_) {
+    started_ = false;
+    return status;
+  }
+  if (!status) {
+    log::warn("{}: A guest whose driver uses no MSI gets no interrupts: {}", device_.name(),
+              status.error().to_string());
+  }
+  return {};
 }
 
 void FunctionInterrupts::stop() {
@@ -81,20 +90,22 @@ Status FunctionInterrupts::enable(Mode mode) {
   return {};
 }
 
-void FunctionInterrupts::follow_registers() {
+Status FunctionInterrupts::follow_registers() {
   const auto wanted = wanted_mode();
   if (!started_ || wanted == mode_) {
-    return;
+    return {};
   }
   disable_current();
-  if (auto status = enable(wanted); !status) {
-    if (limit_.allow()) {
-      log::warn("{}: Cannot enable {}: {}", device_.name(), mode_name(wanted),
-                status.error().to_string());
-    }
-    return;  // stays off until the guest tries again
-  }
+  TRY(enable(wanted));
   mode_ = wanted;
+  return {};
+}
+
+void FunctionInterrupts::follow_registers_and_tell() {
+  if (const auto status = follow_registers(); !status && limit_.allow()) {
+    log::warn("{}: Cannot enable {}: {}", device_.name(), mode_name(wanted_mode()),
+              status.error().to_string());
+  }
 }
 
 std::uint32_t FunctionInterrupts::config_read(std::uint16_t offset, std::uint32_t value) const {
@@ -111,7 +122,7 @@ bool FunctionInterrupts::config_write(std::uint16_t offset, std::uint32_t value,
                                       std::uint32_t mask) {
   if (msi_ && msi_->capability().contains(offset)) {
     if (msi_->capability().write(offset, value, mask)) {
-      follow_registers();
+      follow_registers_and_tell();
       if (mode_ == Mode::kMsi) {
         msi_->refresh();
       }
@@ -123,7 +134,7 @@ bool FunctionInterrupts::config_write(std::uint16_t offset, std::uint32_t value,
   }
   const auto base = msix_->capability().layout().offset;
   if (offset == base && msix_->capability().write_header(value, mask)) {
-    follow_registers();
+    follow_registers_and_tell();
     if (mode_ == Mode::kMsix) {
       msix_->refresh();
     }

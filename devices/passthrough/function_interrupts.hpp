@@ -28,8 +28,10 @@ class FunctionInterrupts : public Inspectable {
   };
   explicit FunctionInterrupts(const Options& options);
 
-  /// Connects what the registers enable (INTx at power-on).
-  void start();
+  /// Connects what the registers enable (INTx at power-on). Errors: kHost: INTx, the only type that
+  /// the function has, cannot be connected, so that no interrupt would ever arrive. Where there is
+  /// MSI or MSI-X, that is a warning.
+  Status start();
   /// Disconnects everything until the next start(). The registers stay.
   void stop();
   /// Registers as after a reset; to be called between stop() and start().
@@ -50,7 +52,10 @@ class FunctionInterrupts : public Inspectable {
   enum class Mode { kOff, kIntx, kMsi, kMsix };
   Mode wanted_mode() const;
   static std::string_view mode_name(Mode mode);
-  void follow_registers();
+  /// Errors: kHost: what they enable cannot be; it stays off until the guest tries again.
+  Status follow_registers();
+  /// The same, with a line in the log.
+  void follow_registers_and_tell();
   void disable_current();
   Status enable(Mode mode);
 

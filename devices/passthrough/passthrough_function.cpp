@@ -106,8 +106,7 @@ Status PassthroughFunction::start() {
   const MutexLock lock(mutex_);
   TRY_CONTEXT(prepare_hardware(kFirmwareCommand), "Starting " + name_);
   TRY(bars_->show_memory());
-  interrupts_->start();
-  return {};
+  return interrupts_->start();
 }
 
 void PassthroughFunction::quiesce() {
@@ -126,8 +125,7 @@ Status PassthroughFunction::reset() {
   presence_ = Presence::kPresent;
   TRY_CONTEXT(prepare_hardware(kFirmwareCommand), "Restarting " + name_);
   TRY(bars_->show_memory());
-  interrupts_->start();
-  return {};
+  return interrupts_->start();
 }
 
 std::optional<std::uint32_t> PassthroughFunction::read_hardware(std::uint16_t offset) {
@@ -322,7 +320,10 @@ void PassthroughFunction::become_reset() {
     return;
   }
   presence_ = Presence::kPresent;
-  interrupts_->start();
+  if (auto started = interrupts_->start(); !started) {
+    log::error("{}: It has no interrupts until the next reset: {}", name_,
+               started.error().to_string());
+  }
 }
 
 /// The guest cannot reach it any more, so nobody else ends its interrupts and its DMA.

@@ -135,7 +135,8 @@ Status RomWindow::fit() {
     return {};
   }
   for (const auto& change : *changes) {
-    log::info("{}: {}", name_, change);
+    log::write(change.is_odd ? log::Level::kWarn : log::Level::kInfo, "{}: {}",
+               fmt::make_format_args(name_, change.text));
   }
   std::fill(memory_.bytes().begin(), memory_.bytes().end(), std::byte{0xff});
   fill(bytes);

@@ -3,6 +3,7 @@
 #include "firmware/rom/rom_fit.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "firmware/rom/option_rom.hpp"
 #include "vmm/base/bytes.hpp"
@@ -14,6 +15,31 @@ constexpr std::size_t kChecksum = 6;
 
 std::byte add(std::byte a, unsigned b) {
   return static_cast<std::byte>((std::to_integer<unsigned>(a) + b) & 0xffU);
+}
+
+/// Ids that images of a vendor's functions carry though they are another's.
+struct WrongVendor {
+  std::uint16_t id;
+  std::uint16_t meant;
+  const char* reason;
+  const char* source;
+};
+
+constexpr std::array kWrongVendors{
+    WrongVendor{0x03ea, 0x1002, "1002 read as a decimal number",
+                "9 of 23 files of github.com/isc30/ryzen-gpu-passthrough-proxmox (79e39175adfc)"},
+    WrongVendor{0x1022, 0x1002, "AMD's other vendor id, which its processors have",
+                "AMDGopDriver_8700GE.rom of the same"},
+    WrongVendor{0x1f96, 0x8086, "8086 read as a decimal number",
+                "the same slip of EfiRom's -f, for Intel's functions"},
+};
+
+/// nullptr: it is no known slip.
+const WrongVendor* find_wrong_vendor(std::uint16_t id, std::uint16_t meant) {
+  const auto found = std::find_if(
+      kWrongVendors.begin(), kWrongVendors.end(),
+      [id, meant](const WrongVendor& row) { return row.id == id && row.meant == meant; });
+  return found == kWrongVendors.end() ? nullptr : &*found;
 }
 
 /// Writes ids over those of an image. Byte 6 of a legacy image takes up the difference.
@@ -64,33 +90,38 @@ Result<std::vector<std::byte>> trim_rom(std::span<const std::byte> rom) {
   return std::vector<std::byte>(rest.begin(), rest.end());
 }
 
-Result<std::vector<std::string>> fit_rom(std::vector<std::byte>& rom, RomIds shown, RomIds real,
-                                         RomCheck check) {
+Result<std::vector<RomChange>> fit_rom(std::vector<std::byte>& rom, RomIds shown, RomIds real,
+                                       RomCheck check) {
   const auto parsed = TRY(OptionRom::parse(rom));
   if (check == RomCheck::kStrict) {
     TRY(check_strictly(parsed, shown));
-    return std::vector<std::string>();
+    return std::vector<RomChange>();
   }
   for (const auto& image : parsed.images) {
-    if (image.vendor != shown.vendor && image.vendor != real.vendor) {
+    if (image.vendor != shown.vendor && image.vendor != real.vendor &&
+        find_wrong_vendor(image.vendor, real.vendor) == nullptr) {
       return fail(ErrorKind::kConfig,
                   "its image at {:#x} is for {:04x}:{:04x}, of another vendor than the function "
                   "({:04x}:{:04x})",
                   image.offset, image.vendor, image.device, shown.vendor, shown.device);
     }
   }
-  std::vector<std::string> changes;
+  std::vector<RomChange> changes;
   for (const auto& image : parsed.images) {
     if (!image.is_for(shown.vendor, shown.device)) {
       write_ids(rom, image, shown);
-      changes.push_back(fmt::format("image at {:#x}: {:04x}:{:04x} became {:04x}:{:04x}",
-                                    image.offset, image.vendor, image.device, shown.vendor,
-                                    shown.device));
+      const auto* const wrong =
+          image.vendor == real.vendor ? nullptr : find_wrong_vendor(image.vendor, real.vendor);
+      changes.push_back(
+          {fmt::format("image at {:#x}: {:04x}:{:04x} became {:04x}:{:04x}{}", image.offset,
+                       image.vendor, image.device, shown.vendor, shown.device,
+                       wrong == nullptr ? std::string() : fmt::format(" ({})", wrong->reason)),
+           wrong != nullptr});
     }
   }
   if (parsed.begin() != 0) {
     rom.erase(rom.begin(), rom.begin() + static_cast<std::ptrdiff_t>(parsed.begin()));
-    changes.push_back(fmt::format("{:#x} bytes before the first image left out", parsed.begin()));
+    changes.push_back({fmt::format("{:#x} bytes before the first image left out", parsed.begin())});
   }
   return changes;
 }

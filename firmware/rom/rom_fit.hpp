@@ -27,12 +27,18 @@ enum class RomCheck {
   kStrict,   ///< anything wrong is refused
 };
 
+struct RomChange {
+  std::string text;     ///< a line
+  bool is_odd = false;  ///< the user should know
+};
+
 /// `shown`: the ids that the guest sees; `real`: those of the hardware: images for neither vendor
-/// are another's and are refused. Cuts what lies before the first image. Returns what was changed,
-/// a line each. Errors: kConfig: no ROM, another vendor's; with kStrict any difference from what
-/// the function's ROM must be, a broken chain or a wrong checksum too. `rom` is then unchanged.
-Result<std::vector<std::string>> fit_rom(std::vector<std::byte>& rom, RomIds shown, RomIds real,
-                                         RomCheck check);
+/// are another's and are refused, but for ids that tools are known to put wrong, which are odd.
+/// Cuts what lies before the first image. Returns what was changed. Errors: kConfig: no ROM,
+/// another vendor's; with kStrict any difference from what the function's ROM must be, a broken
+/// chain or a wrong checksum too. `rom` is then unchanged.
+Result<std::vector<RomChange>> fit_rom(std::vector<std::byte>& rom, RomIds shown, RomIds real,
+                                       RomCheck check);
 
 /// What lies before the first image, cut off. Errors: as OptionRom::parse().
 Result<std::vector<std::byte>> trim_rom(std::span<const std::byte> rom);

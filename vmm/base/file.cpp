@@ -13,7 +13,8 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::size_t kAttributeMax = 65536;
+/// A large host's /proc/iomem and /proc/interrupts have some 100 KiB.
+constexpr std::size_t kAttributeMax = std::size_t{4} << 20;
 
 Status read_exactly(int fd, std::vector<std::byte>& bytes, const std::string& path,
                     ErrorKind kind) {

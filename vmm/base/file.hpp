@@ -17,7 +17,7 @@ namespace gpuvm {
 Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t max_bytes,
                                          ErrorKind kind);
 
-/// The text of a sysfs or procfs attribute, trailing white space removed.
+/// The text of a sysfs or procfs attribute, trailing white space removed; its first 4 MiB.
 Result<std::string> read_attribute(const std::string& path);
 
 /// Writes text to an existing attribute in one write(2); the error holds errno's text.

@@ -56,6 +56,8 @@ Result<MappedRegion> MappedRegion::create(const MapRequest& request) {
     }
     return error;
   }
+  // A child that hangs in the kernel (vmm/host/patient_write.hpp) must not keep a guest's memory.
+  static_cast<void>(::madvise(raw, request.size, MADV_DONTFORK));
   return MappedRegion(static_cast<std::byte*>(raw), request.size);
 }
 

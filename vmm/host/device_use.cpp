@@ -5,6 +5,7 @@
 #include <cctype>
 #include <sstream>
 
+#include "vmm/host/bar_claims.hpp"
 #include "vmm/host/pci_device.hpp"
 
 namespace gpuvm {
@@ -24,9 +25,18 @@ void add_holders(const HostSystem& host, const std::string& file, Uses& uses) {
   }
 }
 
-void add_drm_uses(const HostSystem& host, const Bdf& bdf, Uses& uses) {
-  for (const std::string& node : host.list(pci_sysfs_path(bdf, "drm"))) {
+void add_drm_uses(const HostSystem& host, const std::string& device, Uses& uses) {
+  for (const std::string& node : host.list(device + "/drm")) {
     add_holders(host, "/dev/dri/" + node, uses);
+  }
+}
+
+/// simpledrm's, whose device is a child of the function that the firmware started.
+void add_frame_buffer_uses(const HostSystem& host, const Bdf& bdf, Uses& uses) {
+  for (const std::string& child : host.list(pci_sysfs_path(bdf))) {
+    if (child.find("-framebuffer.") != std::string::npos) {
+      add_drm_uses(host, pci_sysfs_path(bdf, child), uses);
+    }
   }
 }
 
@@ -108,10 +118,32 @@ std::vector<std::string> find_holders(const HostSystem& host, std::string_view f
 
 std::vector<std::string> find_uses(const HostSystem& host, const Bdf& bdf) {
   Uses uses;
-  add_drm_uses(host, bdf, uses);
+  add_drm_uses(host, pci_sysfs_path(bdf), uses);
+  add_frame_buffer_uses(host, bdf, uses);
   add_nvidia_uses(host, bdf, uses);
   add_network_uses(host, bdf, uses);
   add_disk_uses(host, bdf, uses);
+  return uses;
+}
+
+std::vector<std::string> find_suspects(const HostSystem& host, const Bdf& bdf,
+                                       std::string_view driver) {
+  Uses uses = find_uses(host, bdf);
+  if (driver == "nvidia") {
+    for (const char* const node : {"/dev/nvidiactl", "/dev/nvidia-modeset", "/dev/nvidia-uvm"}) {
+      add_holders(host, node, uses);
+    }
+    for (const char* const parameter : {"modeset", "fbdev"}) {
+      const auto value = host.read(fmt::format("/sys/module/nvidia_drm/parameters/{}", parameter));
+      if (value && value->starts_with("Y")) {
+        uses.push_back(fmt::format("nvidia_drm has {}=1 (`rmmod nvidia_drm`)", parameter));
+      }
+    }
+  }
+  const std::string consoles = unbind_consoles(host);
+  if (!consoles.empty()) {
+    uses.push_back("a console is on a frame buffer (" + consoles + ")");
+  }
   return uses;
 }
 

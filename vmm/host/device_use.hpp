@@ -20,8 +20,15 @@ namespace gpuvm {
 std::vector<std::string> find_holders(const HostSystem& host, std::string_view file);
 
 /// Uses of the function by the host as sentences, empty if none was found: mounted disks, swap,
-/// disks below LVM or RAID, network interfaces that are up, open DRM and NVIDIA nodes.
+/// disks below LVM or RAID, network interfaces that are up, open DRM and NVIDIA nodes, those of the
+/// firmware's frame buffer among them.
 std::vector<std::string> find_uses(const HostSystem& host, const Bdf& bdf);
+
+/// What may keep `driver` from letting go of a function whose unbind does not come back: its uses,
+/// and what belongs to no single function: open control nodes of NVIDIA's driver, nvidia_drm's own
+/// hold on the GPU (modeset, fbdev), consoles on a frame buffer. Sentences.
+std::vector<std::string> find_suspects(const HostSystem& host, const Bdf& bdf,
+                                       std::string_view driver);
 
 /// Errors: kHost naming every use found.
 Status check_not_in_use(const HostSystem& host, const Bdf& bdf);

@@ -7,6 +7,7 @@
 #include "vmm/base/worst_error.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/host/device_use.hpp"
+#include "vmm/host/driver_writes.hpp"
 #include "vmm/host/pci_device.hpp"
 
 namespace gpuvm {
@@ -30,8 +31,8 @@ std::string current_override(const HostSystem& host, const Bdf& bdf) {
 }
 
 // sysfs ignores a write of no bytes; a newline clears the attribute.
-Status set_override(const HostSystem& host, const Bdf& bdf, const std::string& driver) {
-  return host.write(pci_sysfs_path(bdf, "driver_override"), driver.empty() ? "\n" : driver);
+Status set_override(DriverWrites& writes, const std::string& driver) {
+  return writes.write_own("driver_override", driver.empty() ? "\n" : driver);
 }
 
 Status ensure_vfio_driver(const HostSystem& host) {
@@ -64,17 +65,18 @@ BindingRecord original_state(const HostSystem& host, const Bdf& bdf,
   return record;
 }
 
-Status move_to_vfio(const HostSystem& host, const Bdf& bdf) {
-  TRY(set_override(host, bdf, std::string(kVfioDriver)));
-  if (!current_driver(host, bdf).empty()) {
-    TRY(host.write(pci_sysfs_path(bdf, "driver/unbind"), bdf.to_string()));
+Status move_to_vfio(DriverWrites& writes) {
+  const std::string name = writes.bdf().to_string();
+  TRY(set_override(writes, std::string(kVfioDriver)));
+  if (!current_driver(writes.host(), writes.bdf()).empty()) {
+    TRY(writes.write_own("driver/unbind", name));
   }
-  TRY(host.write(kProbePath, bdf.to_string()));
-  if (current_driver(host, bdf) != kVfioDriver) {
+  TRY(writes.write(std::string(kProbePath), name));
+  if (current_driver(writes.host(), writes.bdf()) != kVfioDriver) {
     return fail(ErrorKind::kHost,
                 "{} did not bind to vfio-pci: `dmesg | tail` says why (often the IOMMU is off or "
                 "another driver holds its memory)",
-                bdf.to_string());
+                name);
   }
   return {};
 }
@@ -98,10 +100,11 @@ void stop_decoding(const HostSystem& host, const Bdf& bdf) {
 }
 
 Status give_back(const HostSystem& host, const Bdf& bdf, const BindingRecord& record) {
-  TRY(set_override(host, bdf, record.driver_override));
+  DriverWrites writes(host, bdf);
+  TRY(set_override(writes, record.driver_override));
   const std::string driver = current_driver(host, bdf);
   if (is_vfio_driver(driver)) {
-    TRY(host.write(pci_sysfs_path(bdf, "driver/unbind"), bdf.to_string()));
+    TRY(writes.write_own("driver/unbind", bdf.to_string()));
   }
   if (record.driver.empty()) {
     stop_decoding(host, bdf);
@@ -110,11 +113,11 @@ Status give_back(const HostSystem& host, const Bdf& bdf, const BindingRecord& re
   if (driver == record.driver) {
     return {};
   }
-  TRY(host.write(kProbePath, bdf.to_string()));
+  TRY(writes.write(std::string(kProbePath), bdf.to_string()));
   if (current_driver(host, bdf).empty()) {
     // A driver that matches nothing by itself (bound by hand through new_id) wants to be named.
     const Status bound =
-        host.write("/sys/bus/pci/drivers/" + record.driver + "/bind", bdf.to_string());
+        writes.write("/sys/bus/pci/drivers/" + record.driver + "/bind", bdf.to_string());
     if (!bound) {
       log::debug("{}", bound.error().to_string());
     }
@@ -189,7 +192,16 @@ Status DriverBinding::bind(const Bdf& bdf) {
   TRY(file.save(original_state(*host_, bdf, file.record())));
   // From here on release() undoes what is done below, also when that fails half-way.
   managed_.push_back({bdf, std::move(file)});
-  return is_vfio_driver(driver) ? Status() : move_to_vfio(*host_, bdf);
+  if (is_vfio_driver(driver)) {
+    return {};
+  }
+  DriverWrites writes(*host_, bdf);
+  Status moved = move_to_vfio(writes);
+  if (writes.is_stuck()) {
+    // Nothing can be undone while the kernel waits; the record stays for when it has.
+    managed_.pop_back();
+  }
+  return moved;
 }
 
 DriverBinding::~DriverBinding() {

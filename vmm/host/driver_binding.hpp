@@ -19,8 +19,9 @@ namespace gpuvm {
 class DriverBinding {
  public:
   /// Binds all or none. Functions that the user has bound to a VFIO driver are left as they are,
-  /// now and at the end. `host` must outlive the object. Errors: kConfig for what can never be
-  /// bound, kHost for the rest.
+  /// now and at the end. A function that its driver does not let go of (driver_writes.hpp) keeps
+  /// its record. `host` must outlive the object. Errors: kConfig for what can never be bound, kHost
+  /// for the rest.
   static Result<DriverBinding> create(const HostSystem& host, std::span<const Bdf> functions);
 
   DriverBinding(DriverBinding&& other) noexcept = default;

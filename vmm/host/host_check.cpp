@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/host/bar_claims.hpp"
 #include "vmm/host/device_use.hpp"
 #include "vmm/host/driver_binding.hpp"
 #include "vmm/host/iommu_group.hpp"
@@ -120,6 +121,7 @@ Status check_device(const HostSystem& host, const Bdf& bdf, bool managed_binding
                 "{} is a PCI bridge, which stays with the host: name the function behind it",
                 bdf.to_string());
   }
+  TRY(check_bars_free(host, bdf));
   const auto driver = device.driver();
   if (driver && is_vfio_driver(*driver)) {
     return {};

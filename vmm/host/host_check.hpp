@@ -35,8 +35,8 @@ struct PinningRights {
 Status check_kvm(const HostSystem& host);
 /// The host has IOMMU groups. Errors: kHost.
 Status check_iommu(const HostSystem& host);
-/// The function exists, is no bridge, and its driver can be taken (managed) or is VFIO's. Errors:
-/// kConfig, kHost.
+/// The function exists, is no bridge, no frame buffer of the host is in its BARs (bar_claims.hpp),
+/// and its driver can be taken (managed) or is VFIO's. Errors: kConfig, kHost.
 Status check_device(const HostSystem& host, const Bdf& bdf, bool managed_binding);
 /// The function's group can go to the guest together with `ours`. Errors: kHost.
 Status check_group(const HostSystem& host, const Bdf& bdf, std::span<const Bdf> ours);

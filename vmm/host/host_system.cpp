@@ -15,6 +15,7 @@
 
 #include "vmm/base/file.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/host/patient_write.hpp"
 
 namespace gpuvm {
 namespace {
@@ -106,6 +107,11 @@ std::optional<std::string> HostSystem::link_name(std::string_view absolute) cons
 
 Status HostSystem::write(std::string_view absolute, std::string_view text) const {
   return write_attribute(path(absolute), text);
+}
+
+Result<bool> HostSystem::write_within(std::string_view absolute, std::string_view text,
+                                      std::chrono::milliseconds limit) const {
+  return write_patiently(path(absolute), std::string(text), limit);
 }
 
 Status HostSystem::write_bytes(std::string_view absolute, std::uint64_t offset,

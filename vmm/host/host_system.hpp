@@ -4,6 +4,7 @@
 // give it a directory with a made-up sysfs and override them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -41,6 +42,10 @@ class HostSystem {
 
   /// One write(2) to an attribute. Errors: kHost with errno's text.
   virtual Status write(std::string_view absolute, std::string_view text) const;
+  /// As write(), of an attribute behind which a driver works, whose write(2) may never come back:
+  /// see patient_write.hpp. False: it has not come back within `limit`.
+  virtual Result<bool> write_within(std::string_view absolute, std::string_view text,
+                                    std::chrono::milliseconds limit) const;
   /// Writes part of a binary attribute, such as a function's configuration space. Errors: kHost.
   virtual Status write_bytes(std::string_view absolute, std::uint64_t offset,
                              std::span<const std::byte> bytes) const;

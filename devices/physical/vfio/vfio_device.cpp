@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "devices/pci/pci_spec.hpp"
+#include "devices/physical/vfio/vfio_errors.hpp"
 #include "devices/physical/vfio/vfio_io.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bytes.hpp"
@@ -38,16 +39,17 @@ std::span<const std::byte> bytes_of(const T& value) {
 
 }  // namespace
 
-VfioDevice::VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd)
-    : bdf_(bdf),
+VfioDevice::VfioDevice(const HostSystem& host, const Bdf& bdf, std::uint32_t group, UniqueFd fd)
+    : host_(host),
+      bdf_(bdf),
       group_(group),
       fd_(std::move(fd)),
       name_(bdf.to_string()),
       regions_(name_, fd_.get()) {}
 
-Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const Bdf& bdf, std::uint32_t group,
-                                                       UniqueFd fd) {
-  std::unique_ptr<VfioDevice> device(new VfioDevice(bdf, group, std::move(fd)));
+Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const HostSystem& host, const Bdf& bdf,
+                                                       std::uint32_t group, UniqueFd fd) {
+  std::unique_ptr<VfioDevice> device(new VfioDevice(host, bdf, group, std::move(fd)));
   TRY_CONTEXT(device->load_info(), "Opening " + device->name());
   return device;
 }
@@ -234,6 +236,9 @@ Status VfioDevice::set_irq_fds(IrqType type, std::uint32_t start, std::span<cons
             vfio::build_irq_set(type, vfio::IrqAction::kTrigger, start, 0, some).data());
       },
       static_cast<int>(start + fds.size()), static_cast<int>(start + 1));
+  if (enabled < 0 && type == IrqType::kIntx) {
+    return vfio::connect_intx_error(host_, bdf_, -enabled);
+  }
   if (enabled < 0) {
     return fail_errno(ErrorKind::kHost, "Cannot connect the interrupts of " + name_, -enabled);
   }

@@ -13,6 +13,7 @@
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/host/host_system.hpp"
 
 namespace gpuvm {
 
@@ -20,9 +21,10 @@ class VfioDevice final : public PhysicalDevice {
  public:
   static constexpr std::size_t kIrqTypeCount = 5;
 
-  /// Asks an opened device file for its regions and interrupts. Errors: kHost.
-  static Result<std::unique_ptr<VfioDevice>> create(const Bdf& bdf, std::uint32_t group,
-                                                    UniqueFd fd);
+  /// Asks an opened device file for its regions and interrupts. `host` must outlive the object.
+  /// Errors: kHost.
+  static Result<std::unique_ptr<VfioDevice>> create(const HostSystem& host, const Bdf& bdf,
+                                                    std::uint32_t group, UniqueFd fd);
 
   const Bdf& bdf() const { return bdf_; }
   std::uint32_t group() const { return group_; }
@@ -54,7 +56,7 @@ class VfioDevice final : public PhysicalDevice {
     bool is_enabled = false;
     bool is_short = false;  ///< that the host has fewer vectors than asked for was said
   };
-  VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd);
+  VfioDevice(const HostSystem& host, const Bdf& bdf, std::uint32_t group, UniqueFd fd);
   Status load_info();
   Status load_region(std::uint32_t index);
   /// Nothing where the function has no such region.
@@ -64,6 +66,7 @@ class VfioDevice final : public PhysicalDevice {
   void tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled);
   Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;
 
+  const HostSystem& host_;  ///< for messages
   Bdf bdf_;
   std::uint32_t group_;
   UniqueFd fd_;

@@ -2,13 +2,19 @@
 // Linux: drivers/iommu/intel/iommu.c, intel_iommu_attach_device() (EPERM), and from 6.6 on
 // drivers/iommu/iommu.c, __iommu_device_set_domain() (EINVAL) refuse a device for which the
 // firmware wants a fixed mapping; Documentation/ABI/testing/sysfs-kernel-iommu_groups lists the
-// mappings.
+// mappings. drivers/vfio/pci/vfio_pci_intrs.c, vfio_intx_set_signal(): the interrupt of a function
+// that cannot mask INTx by itself is asked for as unshared.
 #include "devices/physical/vfio/vfio_errors.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <vector>
+
+#include "vmm/host/pci_device.hpp"
 
 namespace gpuvm::vfio {
 namespace {
@@ -26,7 +32,49 @@ std::optional<std::string> fixed_mapping(const HostSystem& host, std::uint32_t g
   return std::nullopt;
 }
 
+std::vector<std::string> words_of(const std::string& line) {
+  std::istringstream words(line);
+  return {std::istream_iterator<std::string>(words), {}};
+}
+
+/// Who has a line of the host: the names in /proc/interrupts behind a count for each CPU, the
+/// interrupt controller and its pin ("IO-APIC 16-fasteoi"). Empty: nobody, or it is not told.
+std::string users_of_line(const HostSystem& host, std::uint64_t irq) {
+  const auto text = host.read("/proc/interrupts");
+  std::istringstream lines(text ? *text : std::string());
+  std::string line;
+  std::getline(lines, line);
+  const std::size_t before_names = 1 + words_of(line).size() + 2;
+  const std::string label = fmt::format("{}:", irq);
+  while (std::getline(lines, line)) {
+    const auto words = words_of(line);
+    if (words.empty() || words.front() != label) {
+      continue;
+    }
+    std::string users;
+    for (std::size_t i = before_names; i < words.size(); ++i) {
+      users += (users.empty() ? "" : " ") + words[i];
+    }
+    return users;
+  }
+  return {};
+}
+
 }  // namespace
+
+Error connect_intx_error(const HostSystem& host, const Bdf& bdf, int error) {
+  if (error != EBUSY) {
+    return fail_errno(ErrorKind::kHost, "Cannot connect INTx of " + bdf.to_string(), error);
+  }
+  const auto irq = host.read_number(pci_sysfs_path(bdf, "irq"));
+  const auto users = irq ? users_of_line(host, *irq) : std::string();
+  return fail(ErrorKind::kHost,
+              "{} cannot mask its INTx (no DisINTx), so it needs an interrupt line of the host for "
+              "itself, but line {} is also used by {}: take those devices from their drivers "
+              "(echo BDF >/sys/bus/pci/devices/BDF/driver/unbind), or try another slot",
+              bdf.to_string(), irq ? fmt::format("{}", *irq) : "of /proc/interrupts",
+              users.empty() ? "another device" : users);
+}
 
 Error set_iommu_error(const HostSystem& host, std::span<const std::uint32_t> groups, int error) {
   for (const auto group : groups) {

@@ -83,7 +83,7 @@ Result<std::unique_ptr<VfioHost>> VfioHost::open(const std::vector<Bdf>& functio
     TRY(self->load_iommu_info());
   }
   for (std::size_t i = 0; i < functions.size(); ++i) {
-    TRY(self->add_device(functions[i], groups[i]));
+    TRY(self->add_device(host, functions[i], groups[i]));
   }
   return self;
 }
@@ -162,7 +162,7 @@ Status VfioHost::load_iommu_info() {
   return {};
 }
 
-Status VfioHost::add_device(const Bdf& bdf, std::uint32_t group) {
+Status VfioHost::add_device(const HostSystem& host, const Bdf& bdf, std::uint32_t group) {
   const std::string name = bdf.to_string();
   const int fd = vfio::call_ioctl(groups_.at(group).get(), VFIO_GROUP_GET_DEVICE_FD, name.c_str());
   switch (fd) {
@@ -179,7 +179,7 @@ Status VfioHost::add_device(const Bdf& bdf, std::uint32_t group) {
     return fail_errno(ErrorKind::kHost, "Cannot open " + name + " (`dmesg | tail` may say why)",
                       -fd);
   }
-  devices_.push_back(TRY(VfioDevice::create(bdf, group, UniqueFd(fd))));
+  devices_.push_back(TRY(VfioDevice::create(host, bdf, group, UniqueFd(fd))));
   return {};
 }
 

@@ -49,7 +49,7 @@ class VfioHost final : public PhysicalHost {
   Status open_container(const HostSystem& host);
   Status add_group(const HostSystem& host, std::uint32_t number);
   Status set_iommu(const HostSystem& host);
-  Status add_device(const Bdf& bdf, std::uint32_t group);
+  Status add_device(const HostSystem& host, const Bdf& bdf, std::uint32_t group);
   Status load_iommu_info();
   Result<VfioDevice*> find(const PhysicalDevice& device) const;
 

@@ -6,6 +6,7 @@
 #include "devices/physical/vfio/vfio_host.hpp"
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/host/bar_claims.hpp"
 
 namespace gpuvm {
 
@@ -63,6 +64,9 @@ Status HostDevices::bind() {
     }
   }
   binding_.emplace(TRY(DriverBinding::create(host_, managed)));
+  for (const Bdf& bdf : addresses_of(host_functions())) {
+    TRY(check_bars_free(host_, bdf));  // again: kernels before 6.0 leave frame buffers to VFIO
+  }
   return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include "devices/physical/reset/reset_policy.hpp"
 #include "vmm/config/port_assignment.hpp"
+#include "vmm/host/bar_claims.hpp"
 #include "vmm/host/pci_device.hpp"
 #include "vmm/machine/devices/view_of_config.hpp"
 
@@ -130,6 +131,10 @@ std::vector<std::string> open_advice(const HostSystem& host, const Bdf& bdf,
                                        has_slot_neighbours(*device), chosen);
   if (!overridden.empty()) {
     advice.push_back(std::move(overridden));
+  }
+  auto frame_buffer = frame_buffer_advice(host, bdf);
+  if (!frame_buffer.empty()) {
+    advice.push_back(std::move(frame_buffer));
   }
   const std::string parameter = "/sys/module/vfio_pci/parameters/disable_idle_d3";
   const auto value = host.read(parameter);

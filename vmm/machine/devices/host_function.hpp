@@ -62,7 +62,7 @@ Status check_open_is_safe(const HostSystem& host, const Bdf& bdf,
                           std::optional<ResetMethod> chosen = {});
 
 /// What the user should know before such a function is opened: sentences, for instance what the
-/// chosen reset overrides. Empty: nothing.
+/// chosen reset overrides, or that the host's console goes. Empty: nothing.
 std::vector<std::string> open_advice(const HostSystem& host, const Bdf& bdf,
                                      std::optional<ResetMethod> chosen = {});
 

@@ -32,7 +32,8 @@ Result<std::vector<std::byte>> read_rom_file(const PciRomConfig& config, RomIds 
       fit_rom(bytes, shown, real, config.strict ? RomCheck::kStrict : RomCheck::kCorrect),
       config.path);
   for (const auto& change : changes) {
-    log::info("{}: {}", config.path, change);
+    log::write(change.is_odd ? log::Level::kWarn : log::Level::kInfo, "{}: {}",
+               fmt::make_format_args(config.path, change.text));
   }
   return bytes;
 }

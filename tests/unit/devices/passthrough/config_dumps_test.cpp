@@ -8,6 +8,7 @@
 
 #include "devices/passthrough/config_patch.hpp"
 #include "devices/passthrough/gpudirect.hpp"
+#include "devices/passthrough/integrated_graphics.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "tests/fixtures/config_space/config_dump.hpp"
 #include "vmm/base/bytes.hpp"
@@ -283,6 +284,46 @@ TEST(GpuDirectDumps, WhereItsPlaceIs) {
   EXPECT_EQ(gpudirect_capability(load("nvidia-mx150"), 3)->offset, 0xc8);
   EXPECT_EQ(gpudirect_capability(load("nvidia-gt218"), 3)->offset, 0xc8);
   EXPECT_FALSE(gpudirect_capability(load("amd-navi10"), 3));
+}
+
+// Addresses of the host's memory, which its firmware put there: Intel's graphics of the processor.
+TEST(ConfigDumps, IntegratedGraphicsShowsNothingOfTheHostsMemory) {
+  auto config = test::load_config_dump("intel-skylake");
+  const auto write = [&config](std::uint16_t offset, std::uint32_t value) {
+    store_le(std::span(config).subspan(offset, 4), value);
+  };
+  write(0x50, 0x000002c1);  // GGC: 64 MiB for the GPU, 8 MiB for its page table, locked
+  write(0x5c, 0x7c000001);  // BDSM
+  write(0xfc, 0x78b2f018);  // ASLS
+  const auto patch = ConfigPatch::create(config, {});
+  const auto shown = [&](std::uint16_t offset) {
+    return patch.apply(offset, load_at<std::uint32_t>(config, offset).value());
+  };
+  EXPECT_EQ(shown(0x50), 0x000000c1U);
+  EXPECT_EQ(shown(0x5c), 0U);
+  EXPECT_EQ(shown(0xfc), 0U);
+  for (const std::uint16_t offset : {0x50, 0x5c, 0xe8, 0xfc}) {
+    EXPECT_TRUE(patch.drops_writes(offset)) << offset;
+  }
+  EXPECT_FALSE(patch.drops_writes(0xc0)) << "from Ice Lake on";
+  write(0x00, 0x46a68086);  // Alder Lake
+  write(0xc0, 0x60800001);
+  write(0xc4, 1);
+  const auto later = ConfigPatch::create(config, {});
+  EXPECT_EQ(later.apply(0xc0, 0x60800001), 0U);
+  EXPECT_EQ(later.apply(0xc4, 1), 0U);
+  EXPECT_EQ(later.apply(0x5c, 0x7c000001), 0U);
+  write(0x00, 0x01628086);  // Ivy Bridge: the size is elsewhere
+  EXPECT_EQ(ConfigPatch::create(config, {}).apply(0x50, 0x0211), 0x0201U);
+}
+
+// A card's registers at these places are others.
+TEST(ConfigDumps, CardsOfIntelAndOthersGraphicsStayAsTheyAre) {
+  for (const char* const name : {"intel-a770", "nvidia-ga104", "amd-navi10", "intel-82576"}) {
+    const auto config = test::load_config_dump(name);
+    EXPECT_TRUE(integrated_graphics_patch(config).rows.empty()) << name;
+    EXPECT_FALSE(is_integrated_graphics(config)) << name;
+  }
 }
 
 }  // namespace

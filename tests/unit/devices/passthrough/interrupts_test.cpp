@@ -33,7 +33,7 @@ class InterruptsTest : public ::testing::Test {
                                     .intx_pin = Gsi(16),
                                     .msi = MsiCapability(kMsiAt, 0x0186, 8),
                                     .msix = layout});
-    interrupts_->start();
+    ASSERT_TRUE(interrupts_->start());
   }
   Msix& msix() { return *interrupts_->msix(); }
   void table(std::uint64_t offset, std::uint64_t value, std::size_t size = 4) {
@@ -246,10 +246,42 @@ TEST_F(InterruptsTest, StopThenResetIsFresh) {
   program(1, 0x42);  // a late access of a vCPU
   EXPECT_TRUE(controller_.routes.empty());
   interrupts_->reset_registers();
-  interrupts_->start();
+  ASSERT_TRUE(interrupts_->start());
   EXPECT_TRUE(pins_.connected);
   EXPECT_EQ(table_read(12), 1U);
   EXPECT_EQ(table_read(0), 0U);
+}
+
+// Without DisINTx the host must have the line for itself; QEMU refuses as well.
+TEST_F(InterruptsTest, OnlyTypeThatCannotBeConnectedIsAnError) {
+  device_.set_irq(IrqType::kIntx, 1);
+  device_.fail_irqs = true;
+  interrupts_ =
+      std::make_unique<FunctionInterrupts>(FunctionInterrupts::Options{.device = device_,
+                                                                       .bus = bus_.bus(),
+                                                                       .intx_pin = Gsi(16),
+                                                                       .msi = std::nullopt,
+                                                                       .msix = std::nullopt});
+  const auto started = interrupts_->start();
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().message(), "No vectors");
+  EXPECT_FALSE(pins_.connected);
+  device_.fail_irqs = false;
+  EXPECT_TRUE(interrupts_->start());
+  EXPECT_TRUE(pins_.connected);
+}
+
+TEST_F(InterruptsTest, WithMsiAFailureOfIntxIsAWarning) {
+  device_.fail_irqs = true;
+  testing::internal::CaptureStderr();
+  make();
+  const auto said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("A guest whose driver uses no MSI gets no interrupts: No vectors"),
+            std::string::npos)
+      << said;
+  device_.fail_irqs = false;
+  control(kMsiAt, kMsiEnable);
+  EXPECT_EQ(device_.irq_fds[IrqType::kMsi].size(), 1U);
 }
 
 TEST_F(InterruptsTest, FailureToEnableIsSurvived) {

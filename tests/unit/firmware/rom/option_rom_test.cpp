@@ -145,6 +145,33 @@ TEST(RomFit, OverriddenVendorTooButNeverAnothers) {
   EXPECT_EQ(other, legacy_and_efi());
 }
 
+// https://github.com/isc30/ryzen-gpu-passthrough-proxmox has such files: EfiRom was given 1002 as a
+// decimal number. Each is put right, with a word; for another vendor's function it is a stranger's.
+TEST(RomFit, VendorIdsThatToolsPutWrongAreOdd) {
+  struct Case {
+    std::uint16_t in_file;
+    std::uint16_t function;
+  };
+  for (const auto& [in_file, function] :
+       {Case{0x03ea, 0x1002}, Case{0x1022, 0x1002}, Case{0x1f96, 0x8086}}) {
+    const auto made = rom_image({.vendor = in_file, .device = 0x0668, .code_type = 3});
+    auto rom = made;
+    const auto changes = fit_rom(rom, {function, 0x1640}, {function, 0x1640}, RomCheck::kCorrect);
+    ASSERT_TRUE(changes) << changes.error().to_string();
+    ASSERT_EQ(changes->size(), 1U);
+    EXPECT_TRUE(changes->front().is_odd);
+    EXPECT_TRUE(OptionRom::parse(rom)->images[0].is_for(function, 0x1640));
+    rom = made;
+    EXPECT_FALSE(fit_rom(rom, {function, 0x1640}, {function, 0x1640}, RomCheck::kStrict));
+    EXPECT_FALSE(fit_rom(rom, {0x10de, 0x1b80}, {0x10de, 0x1b80}, RomCheck::kCorrect));
+    EXPECT_EQ(rom, made);
+  }
+  auto usual = rom_image({.vendor = 0x1002, .device = 0x0668});
+  const auto changes = fit_rom(usual, {0x1002, 0x1640}, {0x1002, 0x1640}, RomCheck::kCorrect);
+  ASSERT_TRUE(changes);
+  EXPECT_FALSE(changes->front().is_odd);
+}
+
 TEST(RomFit, DeviceListCountsAsMatch) {
   auto rom = rom_image({.devices = {0x1b81, 0x1b82}});
   EXPECT_TRUE(fit_rom(rom, {0x10de, 0x1b82}, {0x10de, 0x1b82}, RomCheck::kCorrect)->empty());

@@ -5,15 +5,20 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 
 namespace gpuvm::driver_binding_test {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 const std::string kGpu = "0000:01:00.0";
 const std::string kAudio = "0000:01:00.1";
@@ -116,6 +121,57 @@ TEST_F(DriverBindingTest, RefusedProbeGivesTheFunctionBack) {
   EXPECT_THAT(binding.error().to_string(), HasSubstr("dmesg"));
   EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
   EXPECT_EQ(host_.override_of(kGpu), "(null)");
+}
+
+// nvidia's driver waits in its unbind until nobody uses the GPU any more. A FIFO stands for that.
+TEST_F(DriverBindingTest, UnbindThatNeverComesBackIsGivenUpAndToldWithItsHolders) {
+  const std::string unbind = "/sys/bus/pci/drivers/nvidia/unbind";
+  host_.add_device(kGpu, "0x030000", 13, "nvidia");
+  ASSERT_EQ(::mkfifo(host_.path(unbind).c_str(), 0600), 0);
+  host_.file("/proc/7/comm", "nvidia-persiste\n");
+  host_.link("/proc/7/fd/5", "/dev/nvidiactl");
+  host_.file("/sys/module/nvidia_drm/parameters/modeset", "Y\n");
+  host_.file("/sys/module/nvidia_drm/parameters/fbdev", "N\n");
+  host_.file("/sys/class/vtconsole/vtcon1/name", "(M) frame buffer device\n");
+  host_.file("/sys/class/vtconsole/vtcon1/bind", "1\n");
+  {
+    const auto binding =
+        DriverBinding::create(host_, std::vector<Bdf>{bdf_of(kAudio), bdf_of(kGpu)});
+    ASSERT_FALSE(binding);
+    EXPECT_EQ(binding.error().kind(), ErrorKind::kHost);
+    EXPECT_THAT(
+        binding.error().to_string(),
+        AllOf(HasSubstr("slept for 60 s in the driver nvidia"),
+              HasSubstr("nvidia-persiste (pid 7) holds /dev/nvidiactl open"),
+              HasSubstr("nvidia_drm has modeset=1"), Not(HasSubstr("fbdev")),
+              HasSubstr("/sys/class/vtconsole/vtcon1/bind"), HasSubstr("gpuvm unbind " + kGpu)));
+  }
+  EXPECT_EQ(host_.driver_of(kAudio), "snd_hda_intel") << "what was not stuck went back";
+  EXPECT_EQ(host_.driver_of(kGpu), "nvidia");
+  EXPECT_EQ(host_.override_of(kGpu), "vfio-pci") << "a write would wait for the same lock";
+  EXPECT_TRUE(host_.exists(kGpuRecord));
+  EXPECT_EQ(
+      std::count(host_.writes.begin(), host_.writes.end(), kGpuPath + "/driver/unbind <- " + kGpu),
+      1);
+  // The holder has gone, and with it the driver's reason to wait.
+  std::filesystem::remove(host_.path(unbind));
+  std::filesystem::remove(host_.path(kGpuPath + "/driver"));
+  const auto gave_back = restore_binding(host_, bdf_of(kGpu));
+  ASSERT_TRUE(gave_back) << gave_back.error().to_string();
+  EXPECT_TRUE(*gave_back);
+  EXPECT_EQ(host_.driver_of(kGpu), "nvidia");
+  EXPECT_EQ(host_.override_of(kGpu), "(null)");
+  EXPECT_FALSE(host_.exists(kGpuRecord));
+}
+
+TEST_F(DriverBindingTest, ReturnThatNeverComesBackKeepsTheRecord) {
+  auto binding = DriverBinding::create(host_, gpu());
+  ASSERT_TRUE(binding);
+  ASSERT_EQ(::mkfifo(host_.path("/sys/bus/pci/drivers/vfio-pci/unbind").c_str(), 0600), 0);
+  const Status released = binding->release();
+  ASSERT_FALSE(released);
+  EXPECT_THAT(released.error().to_string(), HasSubstr("slept for 60 s in the driver vfio-pci"));
+  EXPECT_TRUE(host_.exists(kGpuRecord));
 }
 
 TEST_F(DriverBindingTest, LoadsTheModuleWhenTheDriverIsAbsent) {

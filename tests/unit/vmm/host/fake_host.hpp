@@ -6,8 +6,11 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -93,6 +96,16 @@ class FakeHost : public HostSystem {
     }
     return {};
   }
+  /// A FIFO stands for an attribute whose write never comes back: opening it waits for a reader.
+  Result<bool> write_within(std::string_view absolute, std::string_view text,
+                            std::chrono::milliseconds limit) const override {
+    if (std::filesystem::is_fifo(path(absolute))) {
+      writes.push_back(std::string(absolute) + " <- " + std::string(text));
+      return HostSystem::write_within(absolute, text, std::min(limit, patience));
+    }
+    TRY(write(absolute, text));
+    return true;
+  }
   Status load_module(const std::string& name) const override {
     loaded.push_back(name);
     if (!modules.contains(name)) {
@@ -105,6 +118,7 @@ class FakeHost : public HostSystem {
   std::map<std::string, std::string> own_driver;
   std::set<std::string> modules{"vfio-pci"};  ///< that modprobe finds
   std::set<std::string> refusing_drivers;     ///< whose probe fails
+  std::chrono::milliseconds patience{50};     ///< the longest limit of write_within()
   mutable std::vector<std::string> writes;
   mutable std::vector<std::string> loaded;
   std::function<void(const std::string&)> on_write;  ///< called before a write takes effect

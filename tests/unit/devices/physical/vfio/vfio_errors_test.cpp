@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What EPERM and EINVAL of VFIO_SET_IOMMU are told as.
+// What EPERM and EINVAL of VFIO_SET_IOMMU are told as, and EBUSY of INTx.
 #include "devices/physical/vfio/vfio_errors.hpp"
 
 #include <gmock/gmock.h>
@@ -46,6 +46,28 @@ TEST(SetIommuError, OtherwiseItIsInterruptRemapping) {
   EXPECT_THAT(error_of(host, EPERM), HasSubstr("interrupt remapping"));
   EXPECT_THAT(error_of(host, EINVAL),
               AllOf(HasSubstr("dmesg"), HasSubstr("Invalid argument"), Not(HasSubstr("RMRR"))));
+}
+
+// Lines as Linux prints them (kernel/irq/proc.c): a count for each CPU, controller, pin, names.
+TEST(ConnectIntxError, WhoElseHasTheLineIsNamed) {
+  FakeHost host;
+  const auto said = [&host](int error) {
+    return vfio::connect_intx_error(host, bdf_of("0000:03:00.0"), error).message();
+  };
+  EXPECT_THAT(said(EBUSY), AllOf(HasSubstr("DisINTx"), HasSubstr("another device")));
+  host.add_device("0000:03:00.0", "0x040100", 3, "vfio-pci");
+  host.file("/sys/bus/pci/devices/0000:03:00.0/irq", "16\n");
+  EXPECT_THAT(said(EBUSY), AllOf(HasSubstr("line 16"), HasSubstr("another device")));
+  host.file("/proc/interrupts",
+            "            CPU0       CPU1       \n"
+            "  1:          0          9   IO-APIC   1-edge      i8042\n"
+            " 16:          7          0   IO-APIC  16-fasteoi   uhci_hcd:usb1, snd_ens1371\n"
+            "160:          7          0   PCI-MSI 5-edge      nvme0q0\n"
+            "NMI:          0          0   Non-maskable interrupts\n");
+  EXPECT_THAT(said(EBUSY), HasSubstr("also used by uhci_hcd:usb1, snd_ens1371: take"));
+  host.file("/proc/interrupts", " 16:\n 16: 1 2\n");
+  EXPECT_THAT(said(EBUSY), HasSubstr("another device"));
+  EXPECT_THAT(said(ENODEV), AllOf(HasSubstr("No such device"), Not(HasSubstr("DisINTx"))));
 }
 
 }  // namespace

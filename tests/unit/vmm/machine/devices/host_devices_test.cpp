@@ -55,6 +55,33 @@ TEST_F(HostDevicesTest, BindsThenOpensAndClosesBeforeItGivesBack) {
   EXPECT_EQ(fakes_.host.driver_of(kUsb), "nouveau");
 }
 
+// A VGA controller's frame buffer is vfio-pci's to remove; where it did not, nothing is opened.
+TEST_F(HostDevicesTest, FrameBufferThatVfioLeftIsFoundBeforeItIsOpened) {
+  add_two();
+  fakes_.host.file(
+      "/sys/bus/pci/devices/" + kGpu + "/resource",
+      "0x00000000e0000000 0x00000000efffffff 0x0000000000042208\n" + [] {
+        std::string none;
+        for (int i = 0; i < 6; ++i) {
+          none += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+        }
+        return none;
+      }());
+  fakes_.host.file("/proc/iomem",
+                   "e0000000-efffffff : " + kGpu + "\n  e0000000-e07fffff : efifb\n");
+  EXPECT_THAT(open_advice(fakes_.host, *Bdf::parse(kGpu)),
+              ElementsAre(HasSubstr("efifb at 0xe0000000")));
+  const auto devices = fakes_.create();
+  ASSERT_FALSE(devices);
+  EXPECT_THAT(devices.error().to_string(), HasSubstr("efifb at 0xe0000000"));
+  EXPECT_EQ(devices.error().kind(), ErrorKind::kHost);
+  EXPECT_THAT(fakes_.history, testing::Not(testing::Contains("open vfio")));
+  EXPECT_EQ(fakes_.host.driver_of(kGpu), "nouveau");
+  EXPECT_EQ(fakes_.host.driver_of(kUsb), "nouveau");
+  fakes_.host.file("/proc/iomem", "e0000000-efffffff : " + kGpu + "\n");
+  EXPECT_TRUE(fakes_.create());
+}
+
 TEST_F(HostDevicesTest, FunctionOfTheUsersOwnBindingKeepsItsDriver) {
   fakes_.add(kGpu, test::gt710_config(), 0, 0).managed = false;
   const auto devices = fakes_.create();

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/host/patient_write.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <string_view>
+
+#include "vmm/base/log.hpp"
+#include "vmm/base/unique_fd.hpp"
+
+namespace gpuvm {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// What a killed child that the kernel lets go needs to be gone, with much to spare.
+constexpr std::chrono::milliseconds kDeathLimit{1000};
+
+/// Signals would interrupt what cannot be begun again, and their handlers are the parent's.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+void close_files(unsigned first, unsigned last) {
+  // Linux 5.9; older kernels have the files closed by number.
+  if (first <= last && ::syscall(SYS_close_range, first, last, 0U) != 0) {
+    for (unsigned fd = first; fd <= std::min(last, 65535U); ++fd) {
+      ::close(static_cast<int>(fd));
+    }
+  }
+}
+
+/// In the child of a process with threads: nothing but system calls. Of the parent's files it keeps
+/// the one by which it reports errno, so that nobody waits for what it holds.
+[[noreturn]] void write_and_report(const char* path, std::string_view text, int report) {
+  const auto kept = static_cast<unsigned>(report);
+  if (kept > 0) {
+    close_files(0, kept - 1);
+  }
+  close_files(kept + 1, ~0U);
+  int error = 0;
+  const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) {
+    error = errno;
+  } else {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    error = written == static_cast<ssize_t>(text.size()) ? 0 : written < 0 ? errno : EIO;
+  }
+  [[maybe_unused]] const ssize_t reported = ::write(report, &error, sizeof error);
+  ::_exit(0);
+}
+
+/// True once the pipe has something, or nobody writes to it any more.
+bool await(int pipe, std::chrono::milliseconds limit) {
+  const auto end = Clock::now() + limit;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    struct pollfd event {
+      .fd = pipe, .events = POLLIN, .revents = 0
+    };
+    const auto wait = std::clamp<std::int64_t>(left.count(), 0, 1'000'000);
+    const int ready = ::poll(&event, 1, static_cast<int>(wait));
+    if (ready > 0) {
+      return true;
+    }
+    if ((ready == 0 && left.count() <= wait) || (ready < 0 && errno != EINTR)) {
+      return false;
+    }
+  }
+}
+
+/// errno of the child; nothing: it died before it could say.
+std::optional<int> read_report(int pipe) {
+  int error = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(pipe, &error, sizeof error);
+  } while (got < 0 && errno == EINTR);
+  return got == static_cast<ssize_t>(sizeof error) ? std::optional(error) : std::nullopt;
+}
+
+void reap(pid_t child) {
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+Result<bool> write_patiently(const std::string& path, const std::string& text,
+                             std::chrono::milliseconds limit) {
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot make a pipe");
+  }
+  const UniqueFd report(ends[0]);
+  UniqueFd child_end(ends[1]);
+  pid_t child = -1;
+  {
+    const SignalsBlocked blocked;
+    child = ::fork();
+    if (child == 0) {
+      write_and_report(path.c_str(), text, child_end.get());
+    }
+  }
+  if (child < 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot start a process");
+  }
+  child_end = UniqueFd();
+  if (!await(report.get(), limit)) {
+    ::kill(child, SIGKILL);
+    if (await(report.get(), kDeathLimit)) {
+      reap(child);
+    } else {
+      log::debug("Process {} still writes to {}", child, path);
+    }
+    return false;
+  }
+  const auto error = read_report(report.get());
+  reap(child);
+  if (!error) {
+    return fail(ErrorKind::kHost, "The process that writes to {} was killed", path);
+  }
+  if (*error != 0) {
+    return fail_errno(ErrorKind::kHost, fmt::format("Cannot write \"{}\" to {}", text, path),
+                      *error);
+  }
+  return true;
+}
+
+}  // namespace gpuvm
