@@ -61,7 +61,27 @@ std::optional<std::string> why_unreadable(PhysicalDevice& device) {
   return std::nullopt;
 }
 
+/// What the guest is to see in place of the device's own ROM; nothing for that itself. Errors:
+/// kConfig.
+Result<std::vector<std::byte>> given_contents(RomWindow::Options& options) {
+  auto& source = options.source;
+  if (!source.unfitted_file.empty()) {
+    TRY(fit_rom_file(source.unfitted_file, source.contents, options.shown, options.real,
+                     source.check));
+  }
+  return std::move(source.contents);
+}
+
 }  // namespace
+
+Status fit_rom_file(const std::string& file, std::vector<std::byte>& contents, RomIds shown,
+                    RomIds real, RomCheck check) {
+  const auto changes = TRY_CONTEXT(fit_rom(contents, shown, real, check), file);
+  for (const auto& change : changes) {
+    log::info("{}: {}", file, change);
+  }
+  return {};
+}
 
 RomWindow::RomWindow(const Options& options, MappedRegion memory)
     : device_(options.device),
@@ -76,10 +96,10 @@ RomWindow::RomWindow(const Options& options, MappedRegion memory)
 
 Result<std::unique_ptr<RomWindow>> RomWindow::create(Options options) {
   auto& device = options.device;
-  auto contents = std::move(options.source.contents);
   if (options.source.hidden) {
     return std::unique_ptr<RomWindow>();
   }
+  auto contents = TRY(given_contents(options));
   const auto unreadable = contents.empty() ? why_unreadable(device) : std::nullopt;
   const bool fallen_back = unreadable && options.source.fallback;
   if (fallen_back) {
@@ -106,7 +126,7 @@ Result<std::unique_ptr<RomWindow>> RomWindow::create(Options options) {
   if (!contents.empty()) {
     rom->fill(contents);
   }
-  // Files were fitted where they were read.
+  // Files have been fitted.
   if (fallen_back || (contents.empty() && options.source.check == RomCheck::kStrict)) {
     rom->load();
     TRY_CONTEXT(rom->fit(), "Option ROM of " + device.name());
