@@ -103,14 +103,17 @@ rom = "'$LAB_OUT'/amd-5.rom"'
 # amdgpu 6.1 a power off after a failed probe is an oops.
 GUEST='
 nouveau() {
-  modprobe nouveau debug=bios=debug $2
+  cut -d" " -f1 /proc/uptime; modprobe nouveau debug=bios=debug $2; cut -d" " -f1 /proc/uptime
   dmesg -c | sed -n "s/.*nouveau 0000:\(.*\): bios: /$1 \1 /p"
 }
 nouveau FIRST
 rmmod nouveau
+for bus in 03 05 06; do
+  echo 1 >/sys/bus/pci/devices/0000:$bus:00.0/remove
+done
 nouveau PLATFORM config=NvBios=PLATFORM
 mkdir -p /lib/firmware/amdgpu
-modprobe amdgpu
+cut -d" " -f1 /proc/uptime; modprobe amdgpu; cut -d" " -f1 /proc/uptime
 dmesg -c | sed -n "/amdgpu\|ATOM BIOS\|VFCT/s/^[^]]*\] /AMD /p"
 echo END
 echo b >/proc/sysrq-trigger
@@ -141,7 +144,7 @@ while read -r kernel mode GUEST_KERNEL GUEST_INITRD; do
   cp "$WORK/modprobe.conf" "$WORK/initrd-$run/etc/"
   GUEST_CMDLINE='oops=panic' make_guest "$run" "$GUEST" <<<"$CARDS"
   run_guest "$run" --set "boot.mode=$mode"
-  expect "$run: ends with status 0" test "$guest_status" = 0
+  expect "$run: ends with status 32, by a reset" test "$guest_status" = 32
   expect "$run: after all was said" guest_said '^END'
   nouveau_says FIRST 01 PCIROM 1
   nouveau_says FIRST 02 ACPI 2
@@ -150,16 +153,18 @@ while read -r kernel mode GUEST_KERNEL GUEST_INITRD; do
   nouveau_says FIRST 05 PROM 5
   nouveau_says FIRST 06 PRAMIN 6
   nouveau_finds_none FIRST 07
-  for n in 1 2 3 4; do
+  for n in 1 2 4; do
     nouveau_says PLATFORM "0$n" PLATFORM "$n"
   done
-  nouveau_finds_none PLATFORM 05
   nouveau_finds_none PLATFORM 07
+  # From 6.12 on it takes what the kernel got from the boot before the ROM BAR.
+  own=platform
+  [[ $kernel != 6.1 ]] || own='ROM BAR'
   amdgpu_says 08 VFCT 1
-  amdgpu_says 09 'ROM BAR' 2
+  amdgpu_says 09 "$own" 2
   amdgpu_says 0a VFCT 3
-  amdgpu_says 0b 'ROM BAR' 4
-  amdgpu_says 0c 'ROM BAR' 5
+  amdgpu_says 0b "$own" 4
+  amdgpu_says 0c "$own" 5
 done <"$LAB_OUT/runs"
 expect "the log says that twins are not in the VFCT" \
   logged "twin-1.sock: Its option ROM is not in the ACPI table VFCT: .*twin-2.sock has the same ids and another ROM"
