@@ -61,7 +61,32 @@ std::optional<std::string> why_unreadable(PhysicalDevice& device) {
   return std::nullopt;
 }
 
+void tell(const std::vector<RomChange>& changes, const std::string& rom) {
+  for (const auto& change : changes) {
+    log::write(change.is_odd ? log::Level::kWarn : log::Level::kInfo, "{}: {}",
+               fmt::make_format_args(rom, change.text));
+  }
+}
+
+/// What the guest is to see in place of the device's own ROM; nothing for that itself. Errors:
+/// kConfig.
+Result<std::vector<std::byte>> given_contents(RomWindow::Options& options) {
+  auto& source = options.source;
+  if (!source.unfitted_file.empty()) {
+    TRY(fit_rom_file(source.unfitted_file, source.contents, options.shown, options.real,
+                     source.check));
+  }
+  return std::move(source.contents);
+}
+
 }  // namespace
+
+Status fit_rom_file(const std::string& file, std::vector<std::byte>& contents, RomIds shown,
+                    RomIds real, RomCheck check) {
+  const auto changes = TRY_CONTEXT(fit_rom(contents, shown, real, check), file);
+  tell(changes, file);
+  return {};
+}
 
 RomWindow::RomWindow(const Options& options, MappedRegion memory)
     : device_(options.device),
@@ -76,10 +101,10 @@ RomWindow::RomWindow(const Options& options, MappedRegion memory)
 
 Result<std::unique_ptr<RomWindow>> RomWindow::create(Options options) {
   auto& device = options.device;
-  auto contents = std::move(options.source.contents);
   if (options.source.hidden) {
     return std::unique_ptr<RomWindow>();
   }
+  auto contents = TRY(given_contents(options));
   const auto unreadable = contents.empty() ? why_unreadable(device) : std::nullopt;
   const bool fallen_back = unreadable && options.source.fallback;
   if (fallen_back) {
@@ -106,7 +131,7 @@ Result<std::unique_ptr<RomWindow>> RomWindow::create(Options options) {
   if (!contents.empty()) {
     rom->fill(contents);
   }
-  // Files were fitted where they were read.
+  // Files have been fitted.
   if (fallen_back || (contents.empty() && options.source.check == RomCheck::kStrict)) {
     rom->load();
     TRY_CONTEXT(rom->fit(), "Option ROM of " + device.name());
@@ -134,10 +159,7 @@ Status RomWindow::fit() {
     log::warn("{}: Shown as it is, though {}", name_, changes.error().to_string());
     return {};
   }
-  for (const auto& change : *changes) {
-    log::write(change.is_odd ? log::Level::kWarn : log::Level::kInfo, "{}: {}",
-               fmt::make_format_args(name_, change.text));
-  }
+  tell(*changes, name_);
   std::fill(memory_.bytes().begin(), memory_.bytes().end(), std::byte{0xff});
   fill(bytes);
   return {};

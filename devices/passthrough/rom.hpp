@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "devices/pci/bar_space.hpp"
@@ -25,12 +26,20 @@ namespace gpuvm {
 /// Where a function's ROM comes from.
 struct RomSource {
   bool hidden = false;              ///< the guest sees no ROM BAR
-  std::vector<std::byte> contents;  ///< in place of the device's own; fitted by the caller
+  std::vector<std::byte> contents;  ///< in place of the device's own
+  /// The file that the contents are from, where they are still to be fitted: what a server's
+  /// function is, is not known before it is open.
+  std::string unfitted_file = {};
   RomCheck check = RomCheck::kCorrect;
   /// Another copy of the device's ROM on this host, asked for where the device does not let its own
   /// be read. Errors: kHost says why there is none.
   std::function<Result<std::vector<std::byte>>()> fallback = {};
 };
+
+/// Makes a ROM file's bytes fit the function (rom_fit.hpp) and logs each change. Errors: kConfig
+/// with the file's name: it cannot be this function's.
+Status fit_rom_file(const std::string& file, std::vector<std::byte>& contents, RomIds shown,
+                    RomIds real, RomCheck check);
 
 class RomWindow : public BarWindow, public Inspectable {
  public:
@@ -42,7 +51,8 @@ class RomWindow : public BarWindow, public Inspectable {
     RomIds real = {};   ///< the hardware's
   };
   /// Nothing when there is no ROM to show; the reason is logged. Errors: kConfig (contents of
-  /// absurd size; with RomCheck::kStrict the device's own ROM too), kHost (memory).
+  /// absurd size or for another device; with RomCheck::kStrict the device's own ROM too), kHost
+  /// (memory).
   static Result<std::unique_ptr<RomWindow>> create(Options options);
 
   /// The size of the BAR that shows so many bytes.

@@ -123,7 +123,7 @@ aml::Bytes vfct_table(const std::vector<AcpiRom>& roms) {
                               .reserved = {}});
   const std::size_t empty = body.size();
   for (const AcpiRom& rom : roms) {
-    if (rom.vendor == kVendorAmd) {
+    if (rom.vendor == kVendorAmd && rom.in_vfct) {
       append_bytes(body, vfct_image(rom));
       body.insert(body.end(), rom.image.begin(), rom.image.end());
     }

@@ -5,6 +5,8 @@
 //     the image. NVIDIA's drivers ask for at most 4 KiB at a time and nouveau for exactly 4 KiB,
 //     and both want as much as they asked for, past the end as well: hence zeroes behind the image;
 //   - the table VFCT, which AMD's drivers read (Linux, drivers/gpu/drm/amd/amdgpu/amdgpu_bios.c).
+//     They take the first image there for their vendor, device, slot and function; kernels from
+//     2026 on do not look at the bus.
 // The bytes lie in AcpiBlobs::data.
 // Missing: _DSM, _PR3 and the power methods of laptops, by which drivers would take the GPU for one
 // that they may switch off; ATRM, which AMD's drivers prefer to a VFCT.
@@ -27,6 +29,7 @@ struct AcpiRom {
   std::uint16_t subsystem_vendor = 0;
   std::uint16_t subsystem_device = 0;
   std::uint8_t revision = 0;
+  bool in_vfct = true;               ///< of AMD's; others never are
   std::span<const std::byte> image;  ///< not empty
 };
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/fake_gpu/fake_gpu.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 
+#include "tests/fake_gpu/card_config.hpp"
+#include "tests/fake_gpu/memory_file.hpp"
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm::fake_gpu {
@@ -15,20 +13,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Config = std::span<std::byte>;
 
-constexpr std::uint32_t kRomRegion = 6;
-constexpr std::uint32_t kConfigRegion = 7;
 constexpr std::uint16_t kMemoryDecode = 1U << 1;
 constexpr std::uint16_t kBusMaster = 1U << 2;
-constexpr std::uint16_t kInitiateReset = 1U << 15;
-constexpr std::uint16_t kWideLink = 0x0103;    // generation 3, x16
-constexpr std::uint16_t kNarrowLink = 0x0013;  // x1
 constexpr std::uint64_t kLinkSpeedAt = kExpressOffset + 18;
 constexpr std::uint64_t kNextOfExpress = kExpressOffset + 1;
 constexpr std::uint32_t kMostDma = 1U << 20;
-
-void put(Config config, std::size_t offset, std::size_t width, std::uint64_t value) {
-  store_le(config.subspan(offset, width), value);
-}
 
 /// PCI Firmware 3.3, 5.1: header and PCI data structure of an image without code.
 std::vector<std::byte> make_rom(const Options& options) {
@@ -49,15 +38,6 @@ std::vector<std::byte> make_rom(const Options& options) {
 }
 
 }  // namespace
-
-Result<UniqueFd> memory_file(const std::string& path, std::uint64_t size) {
-  UniqueFd file(path.empty() ? ::memfd_create("fake-vram", MFD_CLOEXEC)
-                             : ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!file || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot make memory of the GPU");
-  }
-  return file;
-}
 
 Result<FakeGpu> FakeGpu::create(const Options& options, Wires wires) {
   auto file = TRY(memory_file(options.vram_file, options.vram));
@@ -83,19 +63,10 @@ FakeGpu::State FakeGpu::fresh_state() const {
   const Config config(state.config);
   put(config, 0x00, 2, options_.vendor);
   put(config, 0x02, 2, options_.device);
-  put(config, 0x06, 2, 0x0010);      // has capabilities
   put(config, 0x08, 4, 0x03020001);  // 3D controller
   put(config, 0x18, 1, 0x0c);        // BAR 2: 64 bits, prefetchable
-  put(config, 0x34, 1, kPowerOffset);
-  put(config, 0x3d, 1, 1);  // INTA#
-  put(config, kPowerOffset, 2, kMsiOffset << 8 | 0x01);
-  put(config, kPowerOffset + 2, 2, 0x0003);
-  put(config, kMsiOffset, 2, kExpressOffset << 8 | 0x05);
-  put(config, kMsiOffset + 2, 2, 0x0080);  // one vector, 64 bits
-  put(config, kExpressOffset, 2, kMsixOffset << 8 | 0x10);
-  put(config, kExpressOffset + 2, 2, 0x0002);
-  put(config, kExpressOffset + 4, 4, 0x8000 | (options_.faults.no_flr ? 0U : 1U << 28));
-  put(config, kExpressOffset + 12, 4, kWideLink);
+  put(config, 0x3d, 1, 1);           // INTA#
+  put_capabilities(config, !options_.faults.no_flr, kMsixOffset);
   put(config, kExpressOffset + 18, 2, has_narrow_link_ ? kNarrowLink : kWideLink);
   put(config, kMsixOffset, 2, 0x0011);
   put(config, kMsixOffset + 2, 2, kMsixVectors - 1);
@@ -111,18 +82,11 @@ FakeGpu::State FakeGpu::fresh_state() const {
 std::array<std::byte, kExtendedConfigSize> FakeGpu::config_masks() const {
   std::array<std::byte, kExtendedConfigSize> masks{};
   const Config config(masks);
-  put(config, 0x04, 2, 0x0547);
+  put_common_masks(config);
   put(config, 0x10, 4, ~(kRegisterBarSize - 1));
   put(config, 0x18, 8, ~(options_.vram - 1));
   put(config, 0x20, 4, ~(kMsixBarSize - 1));
   put(config, 0x30, 4, options_.faults.no_rom ? 0 : ~(kRomSize - 1) | 1);
-  put(config, 0x3c, 1, 0xff);
-  put(config, kPowerOffset + 4, 2, 0x0003);
-  put(config, kMsiOffset + 2, 2, 0x0001);
-  put(config, kMsiOffset + 4, 8, ~0ULL);
-  put(config, kMsiOffset + 12, 2, 0xffff);
-  put(config, kExpressOffset + 8, 2, 0x7fff);
-  put(config, kExpressOffset + 16, 2, 0x0fff);
   put(config, kMsixOffset + 2, 2, 0xc000);
   put(config, kShowAudioOffset, 4, options_.faults.drops_multifunction_bit ? kShowAudio : 0);
   return masks;
@@ -279,15 +243,8 @@ void FakeGpu::write_config(std::uint64_t offset, std::span<const std::byte> in) 
   if (is_within(&Faults::not_ready_ms)) {
     return;
   }
-  const std::size_t control = kExpressOffset + 9;  // Device Control's upper byte
-  const bool resets = !options_.faults.no_flr && offset <= control &&
-                      control - offset < in.size() &&
-                      (std::to_integer<unsigned>(in[control - offset]) & kInitiateReset >> 8) != 0;
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    auto& byte = state_.config[offset + i];
-    const auto mask = masks_[offset + i];
-    byte = (byte & ~mask) | (in[i] & mask);
-  }
+  const bool resets = !options_.faults.no_flr && starts_function_reset(offset, in);
+  write_masked(state_.config, masks_, offset, in);
   if ((state_.control & kControlRun) != 0) {
     put(state_.config, 4, 2, command_register() | kBusMaster);
   }

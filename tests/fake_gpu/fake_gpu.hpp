@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "tests/fake_gpu/card.hpp"
 #include "tests/fake_gpu/fake_gpu_spec.hpp"
 #include "tests/fake_gpu/faults.hpp"
 #include "vmm/base/mapped_region.hpp"
@@ -20,10 +21,7 @@
 
 namespace gpuvm::fake_gpu {
 
-/// A file of this size; without a path it has no name. Errors: kHost.
-Result<UniqueFd> memory_file(const std::string& path, std::uint64_t size);
-
-class FakeGpu {
+class FakeGpu : public Card {
  public:
   /// How it reaches memory and raises interrupts.
   struct Wires {
@@ -33,16 +31,13 @@ class FakeGpu {
   };
   static Result<FakeGpu> create(const Options& options, Wires wires);
 
-  const Options& options() const { return options_; }
-  int vram_fd() const { return vram_file_.get(); }
-  std::uint64_t region_size(std::uint32_t index) const;
-
-  /// False: the access leaves the region.
-  bool read(std::uint32_t region, std::uint64_t offset, std::span<std::byte> out);
-  bool write(std::uint32_t region, std::uint64_t offset, std::span<const std::byte> in);
-  void slot_reset();
-  /// A reset has gone wrong.
-  bool has_misbehaved() const { return resets_ > options_.good_resets; }
+  std::uint64_t region_size(std::uint32_t index) const override;
+  int region_file(std::uint32_t index) const override { return index == 2 ? vram_file_.get() : -1; }
+  std::uint32_t msix_vectors() const override { return kMsixVectors; }
+  bool read(std::uint32_t region, std::uint64_t offset, std::span<std::byte> out) override;
+  bool write(std::uint32_t region, std::uint64_t offset, std::span<const std::byte> in) override;
+  void slot_reset() override;
+  bool has_misbehaved() const override { return resets_ > options_.good_resets; }
 
  private:
   /// All that a reset puts back.

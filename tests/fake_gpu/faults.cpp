@@ -5,6 +5,8 @@
 #include <charconv>
 #include <string_view>
 
+#include "tests/fake_gpu/card_model.hpp"
+
 namespace gpuvm::fake_gpu {
 namespace {
 
@@ -81,6 +83,31 @@ bool parse_id(std::string_view text, Options& options) {
          parse_number(text.substr(5), options.device, 16);
 }
 
+/// "0:300000=FILE"
+bool parse_contents(std::string_view text, Options& options) {
+  const auto colon = text.find(':');
+  const auto equals = text.find('=');
+  Contents contents;
+  if (colon == std::string_view::npos || equals == std::string_view::npos || equals < colon ||
+      !parse_number(text.substr(0, colon), contents.bar) ||
+      !parse_number(text.substr(colon + 1, equals - colon - 1), contents.offset, 16)) {
+    return false;
+  }
+  contents.file = text.substr(equals + 1);
+  options.contents.push_back(std::move(contents));
+  return true;
+}
+
+bool choose_card(std::string_view name, Options& options) {
+  options.card = find_card_model(name);
+  if (options.card == nullptr) {
+    return false;
+  }
+  options.vendor = options.card->vendor;
+  options.device = options.card->device;
+  return true;
+}
+
 bool add_fault(std::string_view text, Faults& faults) {
   for (const TimeRow& row : kTimeRows) {
     if (text.starts_with(row.name)) {
@@ -124,6 +151,24 @@ bool add_option(std::string_view name, std::string_view value, Options& options)
   return name == "--fault" && add_fault(value, options.faults);
 }
 
+/// Of a card that there is.
+bool add_card_option(std::string_view name, std::string_view value, Options& options) {
+  if (name == "--card") {
+    return choose_card(value, options);
+  }
+  if (name == "--rom") {
+    options.rom_file = value;
+    return !value.empty();
+  }
+  return name == "--contents" && parse_contents(value, options);
+}
+
+/// What belongs to one kind of card only goes with that kind.
+bool makes_sense(const Options& options, bool has_faults) {
+  const bool has_contents = !options.contents.empty() || !options.rom_file.empty();
+  return !options.socket.empty() && (options.card != nullptr ? !has_faults : !has_contents);
+}
+
 }  // namespace
 
 std::optional<Options> parse_options(std::span<char* const> arguments) {
@@ -131,12 +176,16 @@ std::optional<Options> parse_options(std::span<char* const> arguments) {
   if (arguments.size() % 2 != 0) {
     return std::nullopt;
   }
+  bool has_faults = false;
   for (std::size_t i = 0; i < arguments.size(); i += 2) {
-    if (!add_option(arguments[i], arguments[i + 1], options)) {
+    const std::string_view name = arguments[i];
+    if (!add_card_option(name, arguments[i + 1], options) &&
+        !add_option(name, arguments[i + 1], options)) {
       return std::nullopt;
     }
+    has_faults = has_faults || name == "--fault";
   }
-  return options.socket.empty() ? std::nullopt : std::optional(options);
+  return makes_sense(options, has_faults) ? std::optional(options) : std::nullopt;
 }
 
 std::string usage() {
@@ -145,11 +194,15 @@ std::string usage() {
       "                [--nvlink SIZE{M|G}] [--nvlink-file PATH]\n"
       "                [--fault NAME]...\n"
       "                [--good-resets N]\n"
+      "       fake_gpu --socket PATH --card NAME [--id VENDOR:DEVICE] [--rom FILE]\n"
+      "                [--contents BAR:HEX=FILE]...\n"
       "A made-up GPU behind a vfio-user server. Prints \"listening\" when clients may come; "
       "SIGUSR1\n"
       "raises its error interrupt, SIGUSR2 its request interrupt. Faults (those of resets begin "
       "after\n"
-      "N good ones):\n";
+      "N good ones) and cards are below. A card's BARs are memory, with FILE from offset HEX on "
+      "after a\n"
+      "reset.\n";
   constexpr std::size_t kColumn = 25;
   for (const TimeRow& row : kTimeRows) {
     text += "  " + std::string(row.name) + "MS" + std::string(kColumn - row.name.size() - 2, ' ') +
@@ -158,6 +211,10 @@ std::string usage() {
   for (const Row& row : kRows) {
     text += "  " + std::string(row.name) + std::string(kColumn - row.name.size(), ' ') +
             std::string(row.meaning) + "\n";
+  }
+  for (const CardModel& model : card_models()) {
+    text += "  " + std::string(model.name) + std::string(kColumn - model.name.size(), ' ') +
+            std::string(model.meaning) + "\n";
   }
   return text;
 }

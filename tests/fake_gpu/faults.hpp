@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace gpuvm::fake_gpu {
 
@@ -36,8 +37,20 @@ struct Faults {
   unsigned msix_comes_and_goes_ms = 0;
 };
 
+struct CardModel;
+
+/// What a BAR of a memory card holds after a reset.
+struct Contents {
+  std::uint8_t bar = 0;
+  std::uint64_t offset = 0;
+  std::string file;
+};
+
 struct Options {
   std::string socket;
+  const CardModel* card = nullptr;  ///< nullptr: the made-up GPU
+  std::string rom_file = {};        ///< of a card; empty: it has no ROM
+  std::vector<Contents> contents = {};
   std::string vram_file;  ///< empty: memory
   std::uint64_t vram = std::uint64_t{64} << 20;
   /// NVLink2 memory: a region of its own, mapped and never accessed by messages; 0: none.

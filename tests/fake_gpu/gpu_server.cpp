@@ -14,6 +14,9 @@
 #include <cstdio>
 #include <cstring>
 
+#include "tests/fake_gpu/fake_gpu.hpp"
+#include "tests/fake_gpu/memory_card.hpp"
+#include "tests/fake_gpu/memory_file.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
@@ -57,11 +60,7 @@ Status GpuServer::listen() {
   sigaddset(&wanted, SIGUSR2);
   sigprocmask(SIG_BLOCK, &wanted, nullptr);
   signals_.reset(::signalfd(-1, &wanted, SFD_CLOEXEC));
-  auto gpu = TRY(FakeGpu::create(
-      options_,
-      {.memory = [this](std::uint64_t iova, std::uint64_t size) { return memory_at(iova, size); },
-       .raise = [this](std::uint32_t vector) { raise(vector); }}));
-  gpu_ = std::make_unique<FakeGpu>(std::move(gpu));
+  gpu_ = TRY(make_card());
   if (options_.nvlink != 0) {
     nvlink_ = TRY(memory_file(options_.nvlink_file, options_.nvlink));
   }
@@ -81,6 +80,17 @@ Status GpuServer::listen() {
   std::puts("listening");
   std::fflush(stdout);
   return {};
+}
+
+Result<std::unique_ptr<Card>> GpuServer::make_card() {
+  if (options_.card != nullptr) {
+    return std::unique_ptr<Card>(TRY(MemoryCard::create(options_)));
+  }
+  auto gpu = TRY(FakeGpu::create(
+      options_,
+      {.memory = [this](std::uint64_t iova, std::uint64_t size) { return memory_at(iova, size); },
+       .raise = [this](std::uint32_t vector) { raise(vector); }}));
+  return std::unique_ptr<Card>(std::make_unique<FakeGpu>(std::move(gpu)));
 }
 
 Status GpuServer::run() {
@@ -218,9 +228,9 @@ void GpuServer::describe_region(const Message& message) {
                            0};
   region.flags |= asked.index == 6 ? 0U : kRegionWritable;
   std::vector<int> fds;
-  if (asked.index == 2) {
+  if (const int file = gpu_->region_file(asked.index); file >= 0) {
     region.flags |= kRegionMappable;
-    fds.push_back(gpu_->vram_fd());
+    fds.push_back(file);
   }
   reply(message, bytes_of(region), fds);
 }
@@ -236,8 +246,10 @@ void GpuServer::describe_nvlink(const Message& message) {
 }
 
 std::uint32_t GpuServer::irq_count(std::uint32_t type) const {
-  constexpr std::array<std::uint32_t, kIrqTypes> kCounts{1, 1, kMsixVectors, 1, 1};
-  return type < kCounts.size() ? kCounts[type] : 0;
+  if (type == kMsix) {
+    return gpu_->msix_vectors();
+  }
+  return type < kIrqTypes ? 1 : 0;
 }
 
 void GpuServer::describe_irq(const Message& message) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GpuServer: the server's side of the vfio-user protocol (QEMU docs/interop/vfio-user.rst) for the
-// fake GPU. One client at a time; the GPU keeps its state when a client leaves, as a card does.
+// GpuServer: the server's side of the vfio-user protocol (QEMU docs/interop/vfio-user.rst) for a
+// fake card. One client at a time; the card keeps its state when a client leaves.
 #pragma once
 
 #include <array>
@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "devices/physical/vfio_user/message_socket.hpp"
-#include "tests/fake_gpu/fake_gpu.hpp"
+#include "tests/fake_gpu/card.hpp"
+#include "tests/fake_gpu/faults.hpp"
+#include "vmm/base/mapped_region.hpp"
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm::fake_gpu {
 
@@ -29,6 +32,7 @@ class GpuServer {
     MappedRegion memory;
   };
 
+  Result<std::unique_ptr<Card>> make_card();
   void serve(const vfio_user::Message& message);
   void reply(const vfio_user::Message& message, std::span<const std::byte> payload,
              std::span<const int> fds = {});
@@ -55,7 +59,7 @@ class GpuServer {
   UniqueFd client_fd_;  ///< a second descriptor of the client's socket, to wait at
   std::unique_ptr<vfio_user::MessageSocket> client_;
   std::optional<vfio_user::Message> waiting_map_;
-  std::unique_ptr<FakeGpu> gpu_;
+  std::unique_ptr<Card> gpu_;
   UniqueFd nvlink_;  ///< the file behind NVLink2 memory
   std::map<std::uint64_t, Mapping> memory_;
   std::array<std::vector<UniqueFd>, kIrqTypes> events_;

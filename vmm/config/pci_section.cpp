@@ -75,11 +75,9 @@ Status check_source(const TableReader& entry) {
                          "driver of the host");
     }
   }
-  for (const char* const key :
-       {"rom", "rom_check", "acpi_rom", "vendor_id", "device_id", "sub_vendor_id", "sub_device_id",
-        "class", "gpudirect_clique", "p2p", "quirks"}) {
+  for (const char* const key : {"gpudirect_clique", "p2p", "quirks"}) {
     if (entry.has("socket") && entry.has(key)) {
-      return entry.wrong(key, "goes with host only: a vfio-user server shows what it likes");
+      return entry.wrong(key, "goes with host only: it is about what the hardware of a GPU does");
     }
   }
   return {};

@@ -111,9 +111,7 @@ std::string pci_text(const PciConfig& pci) {
   if (pci.reset_wait) {
     out += fmt::format("reset_wait = {}\n", *pci.reset_wait);
   }
-  if (pci.socket.empty()) {
-    out += rom_text(pci.rom) + fmt::format("acpi_rom = \"{}\"\n", config::word_of(pci.acpi_rom));
-  }
+  out += rom_text(pci.rom) + fmt::format("acpi_rom = \"{}\"\n", config::word_of(pci.acpi_rom));
   out += id_text("vendor_id", pci.identity.vendor_id, 4);
   out += id_text("device_id", pci.identity.device_id, 4);
   out += id_text("sub_vendor_id", pci.identity.sub_vendor_id, 4);

@@ -53,7 +53,12 @@ Result<std::vector<ChosenSlot>> choose_slots(const HostSystem& host,
 Result<SlotRequest> request_of(const HostSystem& host, const ChosenSlot& slot) {
   const PciConfig& entry = *slot.entry;
   if (!entry.socket.empty()) {
-    return SlotRequest{.name = entry.socket, .functions = {0}, .port = entry.port};
+    SlotRequest request{.name = entry.socket, .functions = {0}, .port = entry.port};
+    // Nobody has asked the server what it has.
+    if (const auto& ids = entry.identity; ids.class_code) {
+      request.kind = slot_kind_of(ids.vendor_id.value_or(0), *ids.class_code);
+    }
+    return request;
   }
   SlotRequest request{.name = entry.host.to_string(), .functions = {}, .port = entry.port};
   Bdf card = entry.host;

@@ -21,19 +21,16 @@ IdentityOverrides identity_of(const PciIdentityConfig& config) {
           .class_code = config.class_code};
 }
 
-Result<std::vector<std::byte>> read_rom_file(const PciRomConfig& config, RomIds shown,
-                                             RomIds real) {
+RomCheck rom_check_of(const PciRomConfig& config) {
+  return config.strict ? RomCheck::kStrict : RomCheck::kCorrect;
+}
+
+Result<std::vector<std::byte>> read_rom_file(const PciRomConfig& config) {
   auto bytes = TRY(read_file(config.path, OptionRom::kMaximumSize, ErrorKind::kConfig));
-  if (const auto parsed = OptionRom::parse(bytes); parsed && parsed->incomplete) {
+  const auto parsed = TRY_CONTEXT(OptionRom::parse(bytes), config.path);
+  if (parsed.incomplete) {
     return fail(ErrorKind::kConfig, "{}: {}; read it from the card again, see gpuvm rom dump",
-                config.path, parsed->flaw);
-  }
-  const auto changes = TRY_CONTEXT(
-      fit_rom(bytes, shown, real, config.strict ? RomCheck::kStrict : RomCheck::kCorrect),
-      config.path);
-  for (const auto& change : changes) {
-    log::write(change.is_odd ? log::Level::kWarn : log::Level::kInfo, "{}: {}",
-               fmt::make_format_args(config.path, change.text));
+                config.path, parsed.flaw);
   }
   return bytes;
 }
@@ -96,12 +93,23 @@ Result<CoherentMemory::Source> coherent_of(const PciConfig& entry) {
 RomSource rom_of(const HostSystem& host, const PciConfig& entry, const Bdf& function) {
   return {.hidden = entry.rom.mode == PciRomMode::kOff,
           .contents = {},
-          .check = entry.rom.strict ? RomCheck::kStrict : RomCheck::kCorrect,
+          .check = rom_check_of(entry.rom),
           .fallback = [&host, function]() -> Result<std::vector<std::byte>> {
             auto rom = TRY(read_host_rom(host, function));
             log::info("{}: Option ROM from {}", function.to_string(), rom.origin);
             return std::move(rom.bytes);
           }};
+}
+
+/// Of a server's function: whether a file fits is known when the function is.
+Result<RomSource> rom_of_remote(const PciRomConfig& config) {
+  RomSource rom{
+      .hidden = config.mode == PciRomMode::kOff, .contents = {}, .check = rom_check_of(config)};
+  if (config.mode == PciRomMode::kFile) {
+    rom.contents = TRY_CONTEXT(read_rom_file(config), "pci.rom");
+    rom.unfitted_file = config.path;
+  }
+  return rom;
 }
 
 /// What the section says of all functions of the slot.
@@ -123,8 +131,9 @@ Status add_choices(const PciConfig& entry, FunctionView& view) {
 }  // namespace
 
 Result<FunctionView> view_of_remote(const PciConfig& entry) {
-  return FunctionView{.coherent = TRY(coherent_of(entry)),
-                      .msix_relocation = msix_relocation_of(entry.msix_relocation)};
+  FunctionView view{.rom = TRY(rom_of_remote(entry.rom))};
+  TRY(add_choices(entry, view));
+  return view;
 }
 
 Result<FunctionView> view_of(const HostSystem& host, const PciConfig& entry, const Bdf& function) {
@@ -145,7 +154,9 @@ Result<FunctionView> view_of(const HostSystem& host, const PciConfig& entry, con
   const auto plan = TRY(FunctionPlan::create(name, sysfs_facts(host, device), view, {}));
   if (entry.rom.mode == PciRomMode::kFile) {
     const RomIds real{device.ids().vendor, device.ids().device};
-    view.rom.contents = TRY_CONTEXT(read_rom_file(entry.rom, plan.shown, real), "pci.rom");
+    view.rom.contents = TRY_CONTEXT(read_rom_file(entry.rom), "pci.rom");
+    TRY_CONTEXT(fit_rom_file(entry.rom.path, view.rom.contents, plan.shown, real, view.rom.check),
+                "pci.rom");
   }
   return view;
 }

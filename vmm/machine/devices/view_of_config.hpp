@@ -16,7 +16,8 @@ namespace gpuvm {
 Result<FunctionView> view_of(const HostSystem& host, const PciConfig& entry, const Bdf& function);
 
 /// Of a vfio-user server's function, which nobody has asked yet: what the section says of it is for
-/// the start to check. Errors: kConfig: no such region.
+/// the start to check, whether a ROM file is for it, too. Errors: kConfig: no such region, a file
+/// that is no ROM.
 Result<FunctionView> view_of_remote(const PciConfig& entry);
 
 }  // namespace gpuvm

@@ -2,6 +2,7 @@
 // BarLayout, BarMapping, TrappedRegion, HotOffsets, RomWindow over the fake device.
 #include "devices/passthrough/bar_mapping.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "devices/passthrough/rom.hpp"
@@ -239,6 +240,7 @@ TEST(HotOffsets, NeverUndercountsAndStaysBounded) {
 }
 
 using test::rom_image;
+using testing::HasSubstr;
 constexpr RomIds kGt710{0x10de, 0x128b};
 
 std::string failure_of(const Result<std::unique_ptr<RomWindow>>& rom) {
@@ -325,6 +327,27 @@ TEST(RomWindow, FallsBackToTheHostsCopy) {
   const auto own = create(true);
   EXPECT_EQ(own->image().size(), 8U * 512);
   EXPECT_EQ(asked, 2U);
+}
+
+TEST(RomWindow, AFileMayBeFittedHere) {
+  FakePhysicalDevice device(test::gt710_config());
+  FakeMemorySlots slots;
+  const auto create = [&](std::vector<std::byte> contents, RomCheck check) {
+    return RomWindow::create(
+        {.device = device,
+         .slots = slots,
+         .source = {.contents = std::move(contents), .unfitted_file = "card.rom", .check = check},
+         .shown = kGt710,
+         .real = {0x1234, 0xfa4e}});
+  };
+  const auto other = rom_image({.device = 0x1b80});
+  const auto fitted = create(other, RomCheck::kCorrect);
+  ASSERT_TRUE(fitted) << failure_of(fitted);
+  EXPECT_EQ(load_le((*fitted)->image().subspan(0x46, 2)), 0x128bU);
+  EXPECT_THAT(failure_of(create(other, RomCheck::kStrict)), HasSubstr("card.rom: its image"));
+  EXPECT_THAT(failure_of(create(rom_image({.vendor = 0x1002}), RomCheck::kCorrect)),
+              HasSubstr("card.rom: its image at 0x0 is for 1002:1b80, of another vendor"));
+  EXPECT_THAT(failure_of(create({}, RomCheck::kCorrect)), HasSubstr("card.rom: The ROM is empty"));
 }
 
 TEST(RomWindow, IdsBecomeThoseThatTheGuestSees) {

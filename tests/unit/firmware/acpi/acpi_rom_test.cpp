@@ -138,6 +138,22 @@ TEST(AcpiRom, OnlyAmdGetsAVfct) {
   EXPECT_EQ(xsdt_entry(place(input_with({rom})), "VFCT"), 0U);
 }
 
+TEST(AcpiRom, VfctHasTheImagesThatAreMeantForIt) {
+  const auto bytes = rom_of(4096, 3);
+  auto kept_out = amd(bytes, 1);
+  kept_out.in_vfct = false;
+  EXPECT_EQ(xsdt_entry(place(input_with({kept_out})), "VFCT"), 0U);
+  const auto image = place(input_with({kept_out, amd(bytes, 2)}));
+  const auto table =
+      std::span(image.data).subspan(xsdt_entry(image, "VFCT") - image.data_base.value());
+  const auto first = load_at<acpi::VfctImage>(table, load_at<std::uint32_t>(table, 0x34).value());
+  EXPECT_EQ(std::uint32_t{first->bus}, 2U);
+  EXPECT_EQ(load_at<std::uint32_t>(table, 4), 0x4c + sizeof(acpi::VfctImage) + bytes.size());
+  const std::string tables(reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size());
+  EXPECT_NE(tables.find("S10_"), std::string::npos) << "_ROM stays";
+  EXPECT_NE(tables.find("S08_"), std::string::npos);
+}
+
 TEST(AcpiRom, RefusesNoImageAndNoPlace) {
   EXPECT_FALSE(build_acpi_blobs(input_with({amd({}, 1)})).has_value());
   const auto bytes = rom_of(4096, 3);

@@ -282,8 +282,26 @@ TEST(Pci, ASocketTakesThePlaceOfAHost) {
                         "is already given by pci.0");
   expect_error_contains(parse_bootable("[[pci]]\nsocket = 3"), "pci.0.socket must be a string");
   EXPECT_TRUE(parse_bootable("[[pci]]\nsocket = 's'\n[[pci]]\nhost = '00:00.0'"));
-  expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nrom = 'off'"),
-                        "pci.0.rom goes with host only");
+  for (const char* key : {"p2p = true", "quirks = []", "gpudirect_clique = 1"}) {
+    expect_error_contains(parse_bootable(std::string("[[pci]]\nsocket = 's'\n") + key),
+                          "goes with host only");
+  }
+}
+
+TEST(Pci, ASocketsFunctionLooksAsTheUserWants) {
+  const auto config = parse_bootable(
+      "[[pci]]\nsocket = 's'\nrom = 'r.rom'\nrom_check = 'strict'\nacpi_rom = 'on'\n"
+      "vendor_id = 0x10de\ndevice_id = 0x1c82\nsub_vendor_id = 1\nsub_device_id = 2\n"
+      "class = 0x030200");
+  ASSERT_TRUE(config) << config.error().to_string();
+  const auto& pci = config->pci[0];
+  EXPECT_EQ(pci.rom, (PciRomConfig{PciRomMode::kFile, "/guests/r.rom", true}));
+  EXPECT_EQ(pci.acpi_rom, PciAcpiRomMode::kOn);
+  EXPECT_EQ(pci.identity, (PciIdentityConfig{0x10de, 0x1c82, 1, 2, 0x030200}));
+  expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nrom = 'off'\nacpi_rom = 'on'"),
+                        "pci.0.acpi_rom needs an option ROM");
+  expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nclass = 0x060400"),
+                        "makes a bridge of a device");
 }
 
 std::string pci_error(const std::string& keys) {

@@ -208,6 +208,11 @@ memory = "128MiB"
 socket = "a b.sock"
 port = 2
 reset = "function"
+rom = "c.rom"
+rom_check = "strict"
+acpi_rom = "off"
+device_id = 0x1c82
+class = 0x030000
 msix_relocation = "bar5"
 )");
   ASSERT_TRUE(config) << config.error().to_string();

@@ -54,6 +54,16 @@ class HostFunctionTest : public testing::Test {
   unsigned group_ = 0;
 };
 
+TEST_F(HostFunctionTest, ClassOfAServersFunctionSaysThatItIsAGpu) {
+  entries_.resize(2);
+  entries_[0].socket = "/a";
+  entries_[1].socket = "/b";
+  EXPECT_THAT(resolved(), ElementsAre("/a 0.0", "/b 0.1"));
+  entries_[0].identity.class_code = 0x030000;
+  entries_[1].identity.class_code = 0x030200;
+  EXPECT_THAT(resolved(), ElementsAre("/a 0.0", "/b 1.0"));
+}
+
 // first-real-card.md, A1: written down plainly, in the order that hurt.
 TEST_F(HostFunctionTest, UsbControllerAndFourGpusOfTwoFunctions) {
   add("0000:00:14.0", "0x0c0330");

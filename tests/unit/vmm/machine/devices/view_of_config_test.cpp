@@ -169,6 +169,36 @@ TEST_F(ViewOfConfigTest, MsixRelocationOfAServersFunction) {
   EXPECT_EQ(functions->front().view.msix_relocation.mode, MsixRelocation::Mode::kAuto);
 }
 
+// Whether the file is for the function is known when the server has been asked.
+TEST_F(ViewOfConfigTest, RomAndIdsOfAServersFunction) {
+  use_rom(rom_image({.vendor = 0x1002}));
+  PciConfig remote;
+  remote.socket = "/run/gpu.sock";
+  remote.rom = entry_.rom;
+  remote.acpi_rom = PciAcpiRomMode::kOn;
+  remote.identity.device_id = 0x67df;
+  remote.identity.class_code = 0x030000;
+  const auto view = view_of_remote(remote);
+  ASSERT_TRUE(view) << view.error().to_string();
+  EXPECT_EQ(view->rom.contents, rom_image({.vendor = 0x1002}));
+  EXPECT_EQ(view->rom.unfitted_file, rom_);
+  EXPECT_EQ(view->acpi_rom, AcpiRomChoice::kOn);
+  EXPECT_EQ(view->identity.device, 0x67df);
+  EXPECT_EQ(view->identity.class_code, 0x030000U);
+  remote.rom.strict = true;
+  EXPECT_EQ(view_of_remote(remote)->rom.check, RomCheck::kStrict);
+  use_rom(Bytes(4096, std::byte{0xff}));
+  const auto no_rom = view_of_remote(remote);
+  ASSERT_FALSE(no_rom);
+  EXPECT_THAT(no_rom.error().to_string(), HasSubstr("no image begins in it"));
+  remote.rom.path = "/nothing/there.rom";
+  const auto missing = view_of_remote(remote);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().kind(), ErrorKind::kConfig);
+  remote.rom.mode = PciRomMode::kOff;
+  EXPECT_TRUE(view_of_remote(remote)->rom.hidden);
+}
+
 TEST_F(ViewOfConfigTest, IdsOfABridge) {
   add("0x060400");
   entry_.identity.device_id = 0x1234;

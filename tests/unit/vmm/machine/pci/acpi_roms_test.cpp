@@ -89,5 +89,87 @@ TEST_F(AcpiRomsTest, WithoutARomOnlyTheInsistentHearOfIt) {
   EXPECT_EQ(refused.error().kind(), ErrorKind::kConfig);
 }
 
+/// Two functions behind ports of their own, each the first of its port.
+class TwinsTest : public test::FunctionTest {
+ protected:
+  struct Card {
+    std::uint16_t device_id = 0x67df;
+    std::uint32_t class_code = 0x038000;
+    std::uint8_t version = 0;  ///< the last byte of its ROM; 0: none
+    std::uint8_t function = 0;
+  };
+  void add(const Card& card) {
+    auto& each = cards_.emplace_back();
+    each.device = std::make_unique<test::FakePhysicalDevice>(test::gt710_config(), "0000:01:00.0");
+    each.device->set_irq(IrqType::kIntx, 1);
+    const auto number = static_cast<std::uint8_t>(cards_.size());
+    each.port = RootPort::create({.name = "port", .device = number}).value();
+    EXPECT_TRUE(each.port->set_power_on_setup({.secondary = number, .subordinate = number}));
+    auto wanted = options(*each.device, "card" + std::to_string(number));
+    wanted.view.identity = {
+        .vendor = 0x1002, .device = card.device_id, .class_code = card.class_code};
+    wanted.view.rom.hidden = card.version == 0;
+    wanted.view.rom.contents.assign(2048, std::byte{0x90});
+    wanted.view.rom.contents.back() = std::byte{card.version};
+    each.function = create(std::move(wanted)).value();
+    ASSERT_TRUE(roms_.add(AcpiRomChoice::kAuto, *each.port, card.function, *each.function));
+  }
+  /// The last byte of the ROM that Linux's amdgpu takes from the table for the function; 0: none.
+  unsigned version_for(std::uint16_t device_id, std::uint8_t devfn) const {
+    for (const AcpiRom& rom : roms_.describe()) {
+      if (rom.in_vfct && rom.vendor == 0x1002 && rom.device == device_id && rom.devfn == devfn) {
+        return std::to_integer<unsigned>(rom.image.back());
+      }
+    }
+    return 0;
+  }
+
+ private:
+  struct Made {
+    std::unique_ptr<test::FakePhysicalDevice> device;
+    std::unique_ptr<RootPort> port;
+    std::unique_ptr<PassthroughFunction> function;
+  };
+  std::vector<Made> cards_;
+
+ protected:
+  AcpiRoms roms_;
+};
+
+// first-real-card.md, E: the second one got the first one's.
+TEST_F(TwinsTest, OfDifferentRomsAreNotInTheVfct) {
+  add({.version = 1});
+  EXPECT_EQ(version_for(0x67df, 0), 1U);
+  add({.version = 2});
+  EXPECT_EQ(version_for(0x67df, 0), 0U);
+  EXPECT_EQ(roms_.describe().size(), 2U) << "_ROM is each one's own";
+}
+
+TEST_F(TwinsTest, OfTheSameRomAreInTheVfct) {
+  add({.version = 1});
+  add({.version = 1});
+  EXPECT_EQ(version_for(0x67df, 0), 1U);
+  add({.version = 2});
+  EXPECT_EQ(version_for(0x67df, 0), 0U) << "a third one that differs";
+}
+
+TEST_F(TwinsTest, OneThatAcpiHasNothingForIsATwinToo) {
+  add({.class_code = 0x030000, .version = 1});
+  add({.version = 2});
+  EXPECT_EQ(version_for(0x67df, 0), 0U);
+  add({.device_id = 0x67ff, .version = 3});
+  add({.device_id = 0x67ff, .class_code = 0x030000});
+  EXPECT_EQ(version_for(0x67ff, 0), 0U) << "the user wants none for the second one";
+}
+
+TEST_F(TwinsTest, OthersAreNone) {
+  add({.version = 1});
+  add({.device_id = 0x67ff, .version = 2});
+  add({.version = 3, .function = 1});
+  EXPECT_EQ(version_for(0x67df, 0), 1U);
+  EXPECT_EQ(version_for(0x67ff, 0), 2U);
+  EXPECT_EQ(version_for(0x67df, 1), 3U);
+}
+
 }  // namespace
 }  // namespace gpuvm::acpi_roms_test
