@@ -11,6 +11,6 @@ optional --print-fwts || skip "$OPTIONAL"
 use_kernel sid
 LAB_FWTS_INITRD=$OUT/fwts.initrd
 export LAB_FWTS_INITRD
-cp "$LAB_GUEST_INITRD" "$LAB_FWTS_INITRD"
+cp "$(image_for sid msr)" "$LAB_FWTS_INITRD"
 (cd "$OPTIONAL" && find . | cpio -o -H newc --quiet | gzip -1) >>"$LAB_FWTS_INITRD"
 inside "${FWTS_DEVICES:-gpu,usb}" fwts.sh
