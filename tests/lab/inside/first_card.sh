@@ -74,21 +74,13 @@ check_report() {
   expect "$guest_name: the clock's alarm rings" guest_said '^ALARM 0 [1-9]'
 }
 
-# shows DEVICE: its screen is the GPU's, which check_pattern has compared; the guest's kernel copies it some time after the write.
-shows() {
-  local end=$((SECONDS + 30))
-  until lab-screenshot "$1.ppm" "$1" && cmp "$LAB_OUT/$1.ppm" "$LAB_OUT/pattern.ppm"; do
-    ((SECONDS < end)) || return 1
-  done
-}
-
 guest_name='6.1, mode linux'
 start_guest main
 wait_console '^PICTURES' 300
 check_report '32bit- 64bit- 128bitCAS-'
 check_pattern main
 for device in gpu2 vgpu gpu3; do
-  expect "the screen of $device shows the same" shows "$device"
+  expect "the screen of $device shows the same" shows_the_same "$device"
 done
 type_line go
 wait_guest 180
