@@ -151,7 +151,8 @@ class PhysicalHost {
   /// offers none.
   virtual Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) = 0;
   /// Resets the whole set at once; every member must be ours. May take seconds. Sets that share no
-  /// function may be reset at once from several threads.
+  /// function may be reset at once from several threads. Errors: kUnsafeDevice where the reset has
+  /// been and the set did not come back; others where the host refused before anything was reset.
   virtual Status hot_reset(PhysicalDevice& device) = 0;
 };
 

@@ -4,19 +4,23 @@
 # installed. Sourced, never run.
 
 LAB_KERNELS=(6.12 6.1 6.12-cloud)
+LAB_ALL_KERNELS=("${LAB_KERNELS[@]}" sid) # sid: the newest, of another release, for those who ask for it; lab-release.sh fetches it
 
 lab_kernel_package() {
   case $1 in
     6.12) echo linux-image-6.12-amd64 ;;
     6.1) echo linux-image-amd64 ;;
     6.12-cloud) echo linux-image-6.12-cloud-amd64 ;;
-    *) lab_die "unknown kernel '$1': choose one of ${LAB_KERNELS[*]}" ;;
+    sid) echo linux-image-amd64 ;;
+    *) lab_die "unknown kernel '$1': choose one of ${LAB_ALL_KERNELS[*]}" ;;
   esac
 }
 
-# The package with the files: what the meta-package depends on today.
+# lab_kernel_real_package META [APT-OPTION…]: the package with the files: what the meta-package depends on today.
 lab_kernel_real_package() {
-  apt-cache depends "$1" 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }'
+  local meta=$1
+  shift
+  apt-cache "$@" depends "$meta" 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }'
 }
 
 # lab_kernel_payload BZIMAGE: its compressed kernel (Linux, Documentation/arch/x86/boot.rst: setup_sects at 0x1f1, payload_offset at
@@ -42,24 +46,54 @@ lab_unpack_kernel() {
   [[ $(head -c 4 "$2" | tail -c 3) == ELF ]] || lab_die "there is no ELF file in $1" 1
 }
 
-lab_get_kernel() {
-  local name=$1 meta real tmp release
-  [[ -e $LAB_CACHE/kernels/$name/vmlinux ]] && return 0
-  meta=$(lab_kernel_package "$name")
-  real=$(lab_kernel_real_package "$meta")
+# lab_fetch_kernel META DIR: of this machine's Debian release, as DIR/{lib,vmlinuz,config}.
+lab_fetch_kernel() {
+  local real release
+  real=$(lab_kernel_real_package "$1")
   if [[ -z $real ]]; then
     lab_apt_update
-    real=$(lab_kernel_real_package "$meta")
-    [[ -n $real ]] || lab_die "no package $meta: add Debian 12's security suite to the apt sources, then try again" 1
+    real=$(lab_kernel_real_package "$1")
+    [[ -n $real ]] || lab_die "no package $1: add Debian 12's security suite to the apt sources, then try again" 1
   fi
-  lab_stage "fetching kernel $name ($real)"
+  lab_stage "fetching the kernel $real"
+  lab_unpack_package "$real" "$2/deb"
+  release=$(basename "$2"/deb/lib/modules/*)
+  mv "$2/deb/lib" "$2/lib"
+  mv "$2/deb/boot/vmlinuz-$release" "$2/vmlinuz"
+  mv "$2/deb/boot/config-$release" "$2/config"
+  rm -r "$2/deb"
+}
+
+# lab_fetch_sid_kernel META DIR: the same of Debian sid, where a kernel is three packages.
+lab_fetch_sid_kernel() {
+  local tmp=$2.release real package
+  mkdir -p "$tmp"
+  lab_open_release sid "$tmp" || lab_die_absent "the kernel" sid
+  real=$(lab_kernel_real_package "$1" "${LAB_RELEASE_APT[@]}")
+  lab_stage "fetching the kernel $real"
+  for package in base binary modules; do
+    (cd "$tmp" && lab_apt "${LAB_RELEASE_APT[@]}" download "linux-$package-${real#linux-image-}") || lab_die_absent "the kernel" sid
+  done
+  for package in "$tmp"/*.deb; do
+    dpkg -x "$package" "$2/deb"
+  done
+  mkdir -p "$2/lib"
+  mv "$2/deb/usr/lib/modules" "$2/lib/modules"
+  mv "$2"/lib/modules/*/{vmlinuz,config} "$2/"
+  rm -r "$2/deb" "$tmp"
+}
+
+lab_get_kernel() {
+  local name=$1 meta tmp release
+  [[ -e $LAB_CACHE/kernels/$name/vmlinux ]] && return 0
+  meta=$(lab_kernel_package "$name")
   tmp=$(lab_tmp_dir)
-  lab_unpack_package "$real" "$tmp/deb"
-  release=$(basename "$tmp"/deb/lib/modules/*)
   mkdir -p "$tmp/kernel"
-  mv "$tmp/deb/lib" "$tmp/kernel/lib"
-  mv "$tmp/deb/boot/vmlinuz-$release" "$tmp/kernel/vmlinuz"
-  mv "$tmp/deb/boot/config-$release" "$tmp/kernel/config"
+  case $name in
+    sid) lab_fetch_sid_kernel "$meta" "$tmp/kernel" ;;
+    *) lab_fetch_kernel "$meta" "$tmp/kernel" ;;
+  esac
+  release=$(basename "$tmp"/kernel/lib/modules/*)
   # Without modules.dep every modprobe, here and in the images, silently loads nothing.
   depmod -b "$tmp/kernel" "$release"
   lab_unpack_kernel "$tmp/kernel/vmlinuz" "$tmp/kernel/vmlinux"

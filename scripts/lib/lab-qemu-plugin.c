@@ -7,6 +7,7 @@
 // - helper_write_crN (10.0; still so in 11.1) raises an interrupt when a guest writes CR8 while KVM waits for its interrupt window, as
 //   OVMF does at the end of each interrupt. tcg_handle_interrupt asserts the lock: QEMU aborts.
 //
+// Built with QEMU_PLUGIN_API, the version of QEMU's interface for plugins: 4 (10.0) or 7 (11.1, which has the second fault only).
 // QEMU exports all that is declared here; its headers are in no package.
 
 #include <malloc.h>
@@ -25,7 +26,11 @@ bool bql_locked(void);
 void bql_lock_impl(const char *file, int line);
 void bql_unlock(void);
 void *object_class_by_name(const char *name);
+#if QEMU_PLUGIN_API == 4
 void qemu_plugin_register_vcpu_init_cb(uint64_t id, void (*callback)(uint64_t id, unsigned int vcpu));
+#else
+void qemu_plugin_register_vcpu_init_cb(uint64_t id, void (*callback)(unsigned int vcpu, void *data), void *data);
+#endif
 Handler tcg_handle_interrupt;
 Vmrun helper_vmrun;
 extern struct {
@@ -33,7 +38,7 @@ extern struct {
 } helper_info_vmrun;
 
 #define EXPORTED __attribute__((visibility("default")))
-EXPORTED int qemu_plugin_version = 4;
+EXPORTED int qemu_plugin_version = QEMU_PLUGIN_API;
 EXPORTED int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv);
 
 static bool take_lock(void) {
@@ -62,6 +67,9 @@ static void vmrun_locked(CPUX86State *env, int address_size, int instruction_len
 }
 
 static bool replace_vmrun(void) {
+  if (QEMU_PLUGIN_API != 4) {
+    return true;
+  }
   if (helper_info_vmrun.function != helper_vmrun) {
     return false;
   }
@@ -83,16 +91,31 @@ static bool replace_handler(void) {
 }
 
 // With the first CPU the tables are complete, and nothing has been translated.
-static void mend(uint64_t id, unsigned int vcpu) {
-  (void)id;
+static void mend(unsigned int vcpu) {
   if (vcpu == 0 && !(replace_vmrun() && replace_handler())) {
     fprintf(stderr, "lab-qemu-plugin: this is another QEMU than the one that it was written for\n");
     exit(1);
   }
 }
 
+#if QEMU_PLUGIN_API == 4
+static void on_cpu(uint64_t id, unsigned int vcpu) {
+  (void)id;
+  mend(vcpu);
+}
+
+static void await_cpu(uint64_t id) { qemu_plugin_register_vcpu_init_cb(id, on_cpu); }
+#else
+static void on_cpu(unsigned int vcpu, void *data) {
+  (void)data;
+  mend(vcpu);
+}
+
+static void await_cpu(uint64_t id) { qemu_plugin_register_vcpu_init_cb(id, on_cpu, NULL); }
+#endif
+
 int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv) {
   (void)info, (void)argc, (void)argv;
-  qemu_plugin_register_vcpu_init_cb(id, mend);
+  await_cpu(id);
   return 0;
 }

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# What comes from another Debian release than this machine's, unpacked beside the system: the lab's own QEMU, and firmware for tests.
-# It is fetched from the mirror that apt uses for this release. Sourced by scripts/lab.
+# What comes from another Debian release than this machine's, unpacked beside the system: firmware and programs for tests;
+# lab-qemu.sh and lab-kernels.sh fetch more. The mirror is the one that apt uses for this release. Sourced, never run.
 
-# QEMU 7.2 of Debian 12 loses interrupts and leaves rubbish in flags when it emulates a VFIO host; 10.0 of Debian 13 does not, with
-# the plugin that is built below.
-LAB_QEMU_RELEASE=trixie
-LAB_QEMU=$LAB_CACHE/qemu/$LAB_QEMU_RELEASE/qemu
-LAB_QEMU_PLUGIN=$LAB_CACHE/tools/lab-qemu-plugin.so
+LAB_EXIT_ABSENT=3 # a package of another release is not to be had: the status of scripts/lab, on which a test may skip itself
 
 # Where apt finds this release.
 lab_mirror() {
@@ -31,7 +27,9 @@ lab_open_release() {
   printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$mirror" "$release" >"$dir/sources.list"
   LAB_RELEASE_APT=(-o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null
     -o APT::Default-Release= -o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null -o Acquire::Languages=none
-    -o "Dir::State::Lists=$dir/lists" -o "Dir::State::Status=$dir/status" -o "Dir::Cache=$dir/cache" -o Debug::NoLocking=true)
+    -o "Dir::State::Lists=$dir/lists" -o "Dir::State::Status=$dir/status" -o "Dir::Cache=$dir/cache" -o Debug::NoLocking=true
+    # A mirror's copy of a release that changes every day may be some days old.
+    -o Acquire::Check-Valid-Until=false)
   lab_apt "${LAB_RELEASE_APT[@]}" update
 }
 
@@ -52,55 +50,42 @@ lab_get_ovmf() {
   rm -rf "$tmp"
 }
 
-# lab_unpack_qemu DIR ROOT: of the packages in DIR, what QEMU is and loads.
-lab_unpack_qemu() {
-  local package all=$2.all usr=$2/usr
-  for package in "$1"/*.deb; do
-    dpkg -x "$package" "$all"
-  done
-  mkdir -p "$usr/bin" "$usr/lib" "$usr/share"
-  mv "$all/usr/bin/qemu-system-x86_64" "$usr/bin/"
-  mv "$all/usr/lib/x86_64-linux-gnu" "$usr/lib/"
-  mv "$all"/usr/share/{qemu,seabios} "$usr/share/"
-  rm -rf "$usr"/lib/x86_64-linux-gnu/{gconv,perl*}
+# lab_fetch_program RELEASE DIR PACKAGE: the package and all that it needs, the C library included, in DIR/cache/archives.
+lab_fetch_program() {
+  lab_open_release "$1" "$2" && lab_apt "${LAB_RELEASE_APT[@]}" install --download-only -y --no-install-recommends "$3"
 }
 
-# The lab's QEMU with all of its libraries, as the program $LAB_QEMU.
-lab_get_qemu() {
-  local tmp
-  [[ -x $LAB_QEMU ]] && return 0
-  lab_stage "fetching QEMU of $LAB_QEMU_RELEASE"
+# lab_die_absent WHAT RELEASE: ends this script, where the mirror has no such release or package.
+lab_die_absent() {
+  lab_die "$1 of Debian $2 cannot be fetched: apt's mirror of bookworm must carry $2, too, and the package debian-archive-keyring be \
+up to date; see $LAB_CACHE/log/apt.log" "$LAB_EXIT_ABSENT"
+}
+
+# fwts, the firmware test suite, of Debian sid: $LAB_CACHE/fwts is a folder for a guest's root, with bin/fwts that runs it by its
+# own loader, and without the tools that only its tests of other platforms start.
+lab_get_fwts() {
+  local tmp package name library
+  [[ -e $LAB_CACHE/fwts/bin/fwts ]] && return 0
+  lab_stage "fetching fwts of sid"
   tmp=$(lab_tmp_dir)
-  if ! { lab_open_release "$LAB_QEMU_RELEASE" "$tmp" \
-    && lab_apt "${LAB_RELEASE_APT[@]}" install --download-only -y --no-install-recommends qemu-system-x86; }; then
+  if ! lab_fetch_program sid "$tmp" fwts; then
     rm -rf "$tmp"
-    lab_die "the lab's QEMU, Debian $LAB_QEMU_RELEASE's, cannot be fetched: apt's mirror of bookworm must carry $LAB_QEMU_RELEASE, too, \
-and the package debian-archive-keyring be up to date; see $LAB_CACHE/log/apt.log" 1
+    lab_die_absent fwts sid
   fi
-  lab_unpack_qemu "$tmp/cache/archives" "$tmp/qemu"
-  cat >"$tmp/qemu/qemu" <<'END_OF_PROGRAM'
-#!/bin/sh
-# The loader brings QEMU's own C library along. The modules must be of the same build: the system's would end QEMU.
-usr=$(dirname "$(readlink -f "$0")")/usr
-lib=$usr/lib/x86_64-linux-gnu
-export QEMU_MODULE_DIR="$lib/qemu"
-exec "$lib/ld-linux-x86-64.so.2" --library-path "$lib" "$usr/bin/qemu-system-x86_64" -L "$usr/share/qemu" -L "$usr/share/seabios" "$@"
-END_OF_PROGRAM
-  chmod 755 "$tmp/qemu/qemu"
-  lab_logged qemu "$tmp/qemu/qemu" --version
-  mkdir -p "$LAB_CACHE/qemu"
-  rm -rf "${LAB_QEMU%/*}"
-  mv -T "$tmp/qemu" "${LAB_QEMU%/*}"
-  rm -rf "$tmp"
-}
-
-# The plugin that mends QEMU; as $LAB_QEMU_PLUGIN.
-lab_build_qemu_plugin() {
-  local source=$LAB_REPO/scripts/lib/lab-qemu-plugin.c tmp
-  [[ $LAB_QEMU_PLUGIN -nt $source ]] && return 0
-  tmp=$(lab_tmp_dir)
-  lab_logged qemu-plugin cc -shared -fPIC -fvisibility=hidden -O2 -Wall -Wextra -Werror -o "$tmp/plugin.so" "$source"
-  mkdir -p "${LAB_QEMU_PLUGIN%/*}"
-  mv "$tmp/plugin.so" "$LAB_QEMU_PLUGIN"
+  for package in "$tmp"/cache/archives/*.deb; do
+    dpkg -x "$package" "$tmp/all"
+  done
+  name=usr/lib/x86_64-linux-gnu
+  mkdir -p "$tmp/fwts/bin" "$tmp/fwts/fwts"
+  cp "$tmp/all/usr/bin/fwts" "$tmp/all/usr/share/fwts/klog.json" "$tmp/fwts/fwts/"
+  cp "$tmp/all/$name/ld-linux-x86-64.so.2" "$tmp/fwts/fwts/"
+  for library in $("$tmp/all/$name/ld-linux-x86-64.so.2" --library-path "$tmp/all/$name:$tmp/all/$name/fwts" --list \
+    "$tmp/all/usr/bin/fwts" | grep -o "${tmp}[^ ]*"); do
+    cp -L "$library" "$tmp/fwts/fwts/"
+  done
+  printf '#!/bin/sh\nexec /fwts/ld-linux-x86-64.so.2 --library-path /fwts /fwts/fwts -j /fwts "$@"\n' >"$tmp/fwts/bin/fwts"
+  chmod 755 "$tmp/fwts/bin/fwts"
+  rm -rf "$LAB_CACHE/fwts"
+  mv -T "$tmp/fwts" "$LAB_CACHE/fwts"
   rm -rf "$tmp"
 }

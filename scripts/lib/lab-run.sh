@@ -89,7 +89,8 @@ lab_add_machine() {
       -plugin "$(lab_qemu_path "$LAB_QEMU_PLUGIN")")
   fi
   if [[ $LAB_IOMMU == amd ]]; then
-    QEMU_ARGS+=(-device amd-iommu,intremap=on)
+    # Before 10.2 QEMU's model of it loses the DMA of all but its own machine's devices.
+    QEMU_ARGS+=(-device "amd-iommu,intremap=on$([[ $LAB_QEMU_RELEASE == trixie ]] || echo ,dma-remap=on)")
   else
     QEMU_ARGS+=(-device intel-iommu,intremap=on,caching-mode=on,aw-bits=48)
     append+=" intel_iommu=on"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A tenth of scripts/soak: guests that reboot, run and stop, and are killed at random moments, again and again, with GPU and USB
 # controller (soak_vgpu_test.sh: with render GPU and NVMe disk); every time drivers bind and devices work, and gpuvm does not grow.
-# Environment: SOAK_REBOOTS, SOAK_RUNS, SOAK_KILLS (for each set of devices), SOAK_SETS, SOAK_SEED, SOAK_HOURS.
+# Environment: SOAK_REBOOTS, SOAK_RUNS, SOAK_KILLS (for each set of devices), SOAK_SETS, SOAK_SEED, SOAK_HOURS; SOAK_IOMMU
+# (amd: soak_amd_test.sh).
 set -euo pipefail
 . "$(dirname "$0")/lib/outside.sh"
 
@@ -12,7 +13,8 @@ export LAB_SOAK_SEED=${SOAK_SEED:-$RANDOM}
 status=0
 for LAB_SOAK_SET in ${SOAK_SETS:-gpu,usb}; do
   export LAB_SOAK_SET
-  fresh_out "$LAB_SOAK_SET"
-  inside "$LAB_SOAK_SET" soak.sh --timeout $((3600 * ${SOAK_HOURS:-1})) || status=$?
+  fresh_out "$LAB_SOAK_SET${SOAK_IOMMU:+-$SOAK_IOMMU}"
+  [[ ${SOAK_IOMMU:-intel} == intel ]] || optional --print-qemu sid || skip "$OPTIONAL"
+  inside "$LAB_SOAK_SET" soak.sh --iommu "${SOAK_IOMMU:-intel}" --timeout $((3600 * ${SOAK_HOURS:-1})) || status=$?
 done
 exit "$status"

@@ -53,22 +53,24 @@ test_verdicts() {
   make_test good core 3 'exit 0'
   make_test bad core 2 'echo because of this; exit 3'
   make_test absent core 2 'echo "skipped: there is no such thing"; exit 77'
+  make_test silent core 2 'exit 77'
   make_test long 1 9000 'exit 0'
   run_stubs '' 50 450 || true
   cat out err
   expect "passed" grep -q '^  ok       lab/good_test' out
   expect "failed, with its status and output" grep -q '^  FAILED   lab/bad_test (status 3)' out
   expect "failed: its output" grep -q '^because of this' out
-  expect "one that skips itself has failed" grep -q '^  FAILED   lab/absent_test' out
+  expect "one that skips itself: counted, with its reason" grep -q '^  skipped  lab/absent_test: there is no such thing$' out
+  expect "one that skips itself in silence has failed" grep -q '^  FAILED   lab/silent_test (it skips itself' out
   expect "not started: named, with its time" \
     grep -qE '^  skipped  lab/long_test: not started within 50 minutes, it takes about [0-9]+ s here$' out
-  expect "the last line" same "$(tail -n 1 out)" '1 passed, 2 failed, 1 skipped'
+  expect "the last line" same "$(tail -n 1 out)" '1 passed, 2 failed, 2 skipped'
   expect "the times of what passed" same "$(tr '\t\n' ' ;' <build/log/lab-times.tsv | sed 's/good [0-9]*/good N/')" \
     'good N;speed 1000;end;'
   run_stubs bad '' 450 || true
   expect "one test alone" same "$(tail -n 1 out)" '0 passed, 1 failed, 0 skipped'
   run_stubs '' '' 450 || true
-  expect "without a limit all run" same "$(tail -n 1 out)" '2 passed, 2 failed, 0 skipped'
+  expect "without a limit all run" same "$(tail -n 1 out)" '2 passed, 2 failed, 1 skipped'
 }
 
 # Two tests that never end, one of which does not listen either: the one that is not of the core is ended with its children.

@@ -140,7 +140,7 @@ Attempt SetReset::attempt(ResetMethod method) {
   } else if (method == ResetMethod::kHotReset) {
     const Status status = host_.hot_reset(*set_.functions.front().device);
     if (!status) {
-      attempt.has_begun = false;
+      attempt.has_begun = status.error().kind() == ErrorKind::kUnsafeDevice;
       attempt.faults.push_back(status.error().to_string());
     }
   }

@@ -290,7 +290,10 @@ Status VfioHost::hot_reset(PhysicalDevice& device) {
                 device.name());
   }
   if (error != 0) {
-    return fail_errno(ErrorKind::kHost, "Hot reset of " + device.name() + " failed", error);
+    // ENOTTY: the bus has been reset, and its link or a function did not come back (Linux,
+    // drivers/pci/pci.c, pci_bridge_wait_for_secondary_bus and pci_dev_wait).
+    const auto kind = error == ENOTTY ? ErrorKind::kUnsafeDevice : ErrorKind::kHost;
+    return fail_errno(kind, "Hot reset of " + device.name() + " failed", error);
   }
   return {};
 }

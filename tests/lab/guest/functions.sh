@@ -43,13 +43,23 @@ show_stick() {
   echo "STICK-MD5 $(md5sum </tmp/stick | cut -d' ' -f1) of $(stat -c %s /tmp/stick) bytes"
 }
 
-# Fills the screen with the bytes of /tile again and again; the kernel's console leaves the screen first.
+# The frame buffer of the PCI function with this address.
+fb_of() {
+  for fb in /sys/class/graphics/fb[0-9]; do
+    case $(readlink -f "$fb/device")/ in */"$1"/*) echo "${fb##*/}" ;; esac
+  done
+}
+
+# show_pattern [FB]: fills the screen (fb0) with the bytes of /tile again and again; the kernel's console leaves the screen first.
 show_pattern() {
+  fb=${1:-fb0}
   for console in /sys/class/vtconsole/*; do
     grep -q "frame buffer" "$console/name" && echo 0 >"$console/bind"
   done
-  stride=$(cat /sys/class/graphics/fb0/stride)
-  size=$(tr , ' ' </sys/class/graphics/fb0/virtual_size)
+  # A second frame buffer has no mode until somebody sets one; the console does so for the first.
+  [ "$fb" = fb0 ] || echo 32 >"/sys/class/graphics/$fb/bits_per_pixel"
+  stride=$(cat "/sys/class/graphics/$fb/stride")
+  size=$(tr , ' ' <"/sys/class/graphics/$fb/virtual_size")
   height=${size#* }
   cp /tile /tmp/frame
   # Twice as much each time: an emulated guest takes a tenth of a second for each process.
@@ -58,6 +68,6 @@ show_pattern() {
   done
   # In one write: of a write of exactly one row Linux's frame buffer helper (drm_fb_helper_memory_range_to_clip) computes an
   # empty rectangle and shows nothing.
-  dd if=/tmp/frame of=/dev/fb0 bs=$((stride * height)) count=1 2>/dev/null
+  dd if=/tmp/frame of="/dev/$fb" bs=$((stride * height)) count=1 2>/dev/null
   echo "FRAME $size $stride"
 }

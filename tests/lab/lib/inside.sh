@@ -263,6 +263,15 @@ check_pattern() {
     tests/lab/lib/check_screen.sh "$LAB_OUT/pattern.ppm" "$WORK/pattern.xrgb"
 }
 
+# shows_the_same DEVICE: its screen is the one that check_pattern has compared. The guest's kernel copies a picture to the device some
+# time after the write.
+shows_the_same() {
+  local end=$((SECONDS + 30))
+  until lab-screenshot "$1.ppm" "$1" && cmp "$LAB_OUT/$1.ppm" "$LAB_OUT/pattern.ppm"; do
+    ((SECONDS < end)) || return 1
+  done
+}
+
 # Lines that a guest's kernel log must not have. ("Speculative Return Stack Overflow: WARNING" is about the lab's CPU model, whose
 # microcode is old.)
 DMESG_BAD='ACPI.*(Error|BIOS Error|Warning|Exception)|Firmware Bug|FW_BUG|can.t claim|can.t assign|failed to assign|no compatible bridge window|address conflict|BUG:|WARNING: CPU|Oops|Call Trace'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the lab tests share outside the lab host: places, kernels and guest images. Sourced.
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
@@ -38,4 +38,22 @@ inside() {
   local devices=$1 script=$2
   shift 2
   scripts/lab --devices "$devices" --out "$OUT" --timeout 900 "$@" -- "tests/lab/inside/$script" | tee "$OUT/output"
+}
+
+# optional OPTION [NAME]: sets OPTIONAL to what scripts/lab prints for it, such as the path of a kernel of another Debian release.
+# Fails where Debian's mirror does not have it, and then OPTIONAL is what scripts/lab said of that.
+optional() {
+  local status=0
+  OPTIONAL=$(scripts/lab "$@" 2>"$OUT/optional.log") || status=$?
+  cat "$OUT/optional.log" >&2
+  ((status != 0)) || return 0
+  ((status == 3)) || exit 1
+  OPTIONAL=$(tail -n 1 "$OUT/optional.log")
+  return 1
+}
+
+# skip REASON: ends the test; scripts/test counts it as skipped and tells the reason.
+skip() {
+  echo "skipped: $1"
+  exit 77
 }

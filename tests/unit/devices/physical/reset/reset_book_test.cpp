@@ -133,6 +133,14 @@ TEST_F(ResetBookTest, AResetThatTheHostRefusesTeachesNothing) {
   EXPECT_THAT(order(made), ElementsAre(kHot, kFunction));
 }
 
+// For instance because the link behind a port never tells that it is back.
+TEST_F(ResetBookTest, AHotResetThatTheSetDidNotComeBackFromIsTriedLast) {
+  const ResetPlan made = plan({&gpu_, &usb_});
+  host_.on_hot_reset = [] { return Status(fail(ErrorKind::kUnsafeDevice, "No link")); };
+  EXPECT_EQ(book_.reset(made, time_.clock())[0].method, kFunction);
+  EXPECT_THAT(order(made), ElementsAre(kFunction, kHot));
+}
+
 TEST_F(ResetBookTest, AGuestsFunctionResetThatLosesTheFunctionTeachesTheMachine) {
   gpu_.set16(0, 0x10de);
   gpu_.set16(2, 0x2c05);  // GB203: a function reset comes first

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Environment: LAB_KILLS, how often gpuvm is killed while its guest draws.
+. "$(dirname "$0")/../lib/inside.sh"
+
+make_tile main
+GUEST_CMDLINE=guest.end=reboot make_guest main '
+until_true 20 test -e /sys/class/graphics/fb0 && show_pattern
+draw() { while :; do dd if=/tmp/frame of=/dev/fb0 bs=64k count=8 2>/dev/null; usleep 20000; done; }
+draw &
+echo DRAWING
+read -r word
+kill $!
+[ "$word" = reboot ] || poweroff -f
+' <<'END_OF_CONFIG'
+[[pci]]
+host = "0000:08:00.0"
+END_OF_CONFIG
+
+before=$(host_state)
+start_guest main --events "$WORK/main.events"
+wait_console '^DRAWING' 300
+type_line reboot
+wait_console '^DRAWING' 300 2
+type_line off
+wait_guest 180
+grep -a 'Reset at\|hot reset' "$LOG"
+expect "power off ends gpuvm with status 0" test "$guest_status" = 0
+expect "the hot reset fails, once: at the start" \
+  test "$(grep -c 'warning: hot reset of 0000:08:00.0 was not enough: .*Inappropriate ioctl' "$LOG")" = 1
+for moment in start reboot stop; do
+  expect "$moment: a function reset helps" logged "Reset at $moment: 0000:08:00.0: function reset, verified"
+done
+expect "its event tells of the one that failed, at the start alone" \
+  test "$(grep -c '"event":"reset".*before that: hot reset' "$WORK/main.events")" = 1
+
+for ((kill = 1; kill <= LAB_KILLS; kill++)); do
+  start_guest main
+  wait_console '^DRAWING' 300
+  pause 0.$((RANDOM % 10))
+  kill -9 "$guest"
+  wait "$guest" 2>/dev/null || true
+  expect "kill $kill: the device is marked dirty" grep -q '^dirty=.' /run/gpuvm/0000:08:00.0.state
+done
+start_guest main
+check_pattern main deaf
+expect "after the kills: the start says that it repairs" logged '0000:08:00.0 was left dirty .*: it is repaired'
+type_line off
+wait_guest 180
+expect "after the kills: power off ends gpuvm with status 0" test "$guest_status" = 0
+expect "nothing is left" state_is "$before"
+finish
