@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/inside.sh"
 
 GUEST_INITRD=$LAB_NET_INITRD
-MIB=8
+MIB=4
 BUSYBOX=$PWD/build/lab/tools/busybox
 
 # The host: a bridge with an address, and an uplink with the default route, whose address passt gives to the guest.
@@ -78,15 +78,6 @@ is_gone() {
   done
   return 1
 }
-# until_some COMMAND…: true once it succeeds, within ten seconds.
-until_some() {
-  local tries
-  for ((tries = 0; tries < 100; tries++)); do
-    ! "$@" >/dev/null 2>&1 || return 0
-    pause 0.1
-  done
-  return 1
-}
 passt_of_guest() { pgrep -f -- '^passt --quiet --fd'; }
 # tell COMMAND TEXT SECONDS [TIMES]: a command for the guest, and what it answers with.
 tell() {
@@ -135,8 +126,16 @@ for counter in sent_dropped received_dropped; do
   grep -o "\"$counter\": *[0-9]*" "$WORK/main.inspect.json"
 done
 
+# Now the kernel serves the tap's queues.
+modprobe vhost_net
 start_guest main
-expect "passt runs" until_some passt_of_guest
+wait_console '^NET-UP' 120
+expect "/dev/vhost-net is in use" grep -q vhost-net <(readlink "/proc/$guest/fd"/*)
+both_ways "by vhost-net" 1
+type_line 'reboot -f'
+wait_console '^NET-UP' 120 2
+both_ways "by vhost-net, after a reboot" 2
+expect "passt runs" passt_of_guest
 kill -9 "$guest"
 wait "$guest" || true
 expect "a killed gpuvm leaves no passt" is_gone passt_of_guest

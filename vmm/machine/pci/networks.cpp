@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/pci/networks.hpp"
 
+#include <fcntl.h>
+
 #include "devices/virtio/in_process_queues.hpp"
 #include "devices/virtio/net/net_device.hpp"
 #include "devices/virtio/net/stream_link.hpp"
 #include "devices/virtio/net/tap_link.hpp"
+#include "devices/virtio/net/vhost_net_queues.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/network/tap.hpp"
@@ -31,11 +34,23 @@ MacAddress mac_of(const NetConfig& config, std::string_view guest, std::size_t i
   return config.mac.value_or(MacAddress::of_name(guest, index));
 }
 
+/// The kernel serves the queues of a tap where it can; nothing where it cannot.
+UniqueFd open_vhost(const HostSystem& host) {
+  constexpr const char* kVhost = "/dev/vhost-net";
+  UniqueFd vhost(::open(host.path(kVhost).c_str(), O_RDWR | O_CLOEXEC));
+  if (!vhost) {
+    log::debug("{}; gpuvm serves the network itself",
+               fail_errno(ErrorKind::kHost, std::string("Cannot open ") + kVhost).to_string());
+  }
+  return vhost;
+}
+
 Status open_link(const HostSystem& host, const NetConfig& config, Network& network) {
   if (config.mode == NetMode::kTap) {
     auto tap = TRY(open_tap(host, tap_of(config)));
     network.link = std::make_unique<TapLink>(TapLink::Options{
         .fd = std::move(tap.fd), .name = std::move(tap.name), .offloads = tap.offloads});
+    network.vhost = open_vhost(host);
     return {};
   }
   network.passt = TRY(Passt::start(passt_of(config)));
@@ -44,7 +59,16 @@ Status open_link(const HostSystem& host, const NetConfig& config, Network& netwo
   return {};
 }
 
-Result<RootBusDevice::Parts> make_network(const Network& network, const OnNetworkLost& on_lost,
+/// Devices are made once for each network.
+Result<std::unique_ptr<QueueBackend>> make_backend(Network& network, NetDevice& device) {
+  if (network.vhost) {
+    return std::unique_ptr<QueueBackend>(
+        TRY(VhostNetQueues::create(std::move(network.vhost), network.link->fd())));
+  }
+  return std::unique_ptr<QueueBackend>(TRY(InProcessQueues::create(device)));
+}
+
+Result<RootBusDevice::Parts> make_network(Network& network, const OnNetworkLost& on_lost,
                                           const RootBusEnvironment& environment, Gsi pin) {
   auto device = std::make_unique<NetDevice>(
       NetDevice::Options{.name = network.name,
@@ -59,7 +83,7 @@ Result<RootBusDevice::Parts> make_network(const Network& network, const OnNetwor
                            }
                          }});
   auto function = TRY(VirtioPci::create({.device = *device,
-                                         .backend = TRY(InProcessQueues::create(*device)),
+                                         .backend = TRY(make_backend(network, *device)),
                                          .memory = environment.memory,
                                          .intx_pin = pin,
                                          .mmio = environment.mmio,
@@ -111,7 +135,7 @@ std::string network_text(const NetConfig& config, std::string_view guest, std::s
   return text + ", mac " + mac_of(config, guest, index).to_string();
 }
 
-std::vector<RootBusDevice> network_devices(const Networks& networks, const OnNetworkLost& on_lost) {
+std::vector<RootBusDevice> network_devices(Networks& networks, const OnNetworkLost& on_lost) {
   std::vector<RootBusDevice> devices;
   for (std::size_t i = 0; i < networks.size(); ++i) {
     devices.push_back(

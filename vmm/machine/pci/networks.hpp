@@ -27,6 +27,7 @@ struct Network {
   std::optional<std::uint16_t> mtu;
   std::unique_ptr<Passt> passt;       ///< null with a tap; goes after the link
   std::unique_ptr<NetworkLink> link;  ///< its thread is the device's
+  UniqueFd vhost = {};                ///< /dev/vhost-net, where the kernel serves a tap's queues
 };
 using Networks = std::vector<Network>;
 
@@ -46,6 +47,6 @@ using OnNetworkLost = std::function<void(const std::string& name, const Error& e
 
 /// A network device for each, in slots from kFirstNetworkSlot on; at most kNetworkSlots. The
 /// networks must outlive the devices.
-std::vector<RootBusDevice> network_devices(const Networks& networks, const OnNetworkLost& on_lost);
+std::vector<RootBusDevice> network_devices(Networks& networks, const OnNetworkLost& on_lost);
 
 }  // namespace gpuvm

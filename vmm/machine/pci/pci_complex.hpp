@@ -44,7 +44,7 @@ class PciComplex : public Inspectable {
     HostDevices& devices;
     const NumaPlan& numa;
     const DiskFiles& disks;
-    const Networks& networks;
+    Networks& networks;
     const GuestMemory& memory;
     unsigned physical_address_bits;
     bool config_ports;  ///< 0xcf8 and 0xcfc exist
