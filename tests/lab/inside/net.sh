@@ -126,12 +126,24 @@ for counter in sent_dropped received_dropped; do
   grep -o "\"$counter\": *[0-9]*" "$WORK/main.inspect.json"
 done
 
-# Now the kernel serves the tap's queues.
+# Now the kernel serves the taps' queues; one tap was there before, and a launcher has opened another as descriptor 9.
 modprobe vhost_net
-start_guest main
+ip tuntap add dev vm1 mode tap
+ip link set vm1 master br0 up
+cat >"$WORK/launcher" <<END
+#!/bin/bash
+exec perl -MPOSIX -e 'open(my \$tap, "+<", "/dev/net/tun") or die; my \$request = pack("a16 S x22", "vm2", 0x5002);
+  ioctl(\$tap, 0x400454ca, \$request) or die; POSIX::dup2(fileno(\$tap), 9); exec @ARGV' "$GPUVM" "\$@"
+END
+chmod 755 "$WORK/launcher"
+GPUVM=$WORK/launcher start_guest main --set net.0.tap=vm1 --set net.2.mode=tap --set net.2.fd=9
 wait_console '^NET-UP' 120
 expect "/dev/vhost-net is in use" grep -q vhost-net <(readlink "/proc/$guest/fd"/*)
 both_ways "by vhost-net" 1
+ip address add 10.9.1.1/24 dev vm2
+ip link set vm2 up
+tell 'ip address add 10.9.1.2/24 dev eth2; ip link set eth2 up; echo THIRD-UP' '^THIRD-UP' 30
+expect "the tap that was handed over leads to the guest, too" "$BUSYBOX" ping -c 1 -W 5 10.9.1.2
 type_line 'reboot -f'
 wait_console '^NET-UP' 120 2
 both_ways "by vhost-net, after a reboot" 2
@@ -139,5 +151,6 @@ expect "passt runs" passt_of_guest
 kill -9 "$guest"
 wait "$guest" || true
 expect "a killed gpuvm leaves no passt" is_gone passt_of_guest
-expect "and no tap" is_gone test -e /sys/class/net/vm0
+expect "nor a tap that is nobody's" is_gone test -e /sys/class/net/vm2
+expect "a tap that was there stays" test -e /sys/class/net/br0/brif/vm1
 finish
