@@ -5,6 +5,7 @@
 #define VIRTIO_RING_NO_LEGACY
 #include <linux/vhost.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -98,6 +99,8 @@ Status VhostNetQueues::start_queue(const GuestMemory& memory, const Queue& queue
   TRY(control(VHOST_SET_VRING_CALL, &call, "VHOST_SET_VRING_CALL"));
   const vhost_vring_file backend{.index = index, .fd = tap_};
   TRY(control(VHOST_NET_SET_BACKEND, &backend, "VHOST_NET_SET_BACKEND"));
+  const std::uint64_t one = 1;  // a first look, also at what was rung for before
+  [[maybe_unused]] const auto rung = ::write(queue.kick, &one, sizeof one);
   served_.push_back(
       {.index = queue.index, .used_index = place(setup.used).subspan(virtio::kRingIndex, 2)});
   return {};
