@@ -7,8 +7,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -163,7 +163,8 @@ Result<pid_t> spawn(const std::string& program, std::vector<std::string> argumen
 
 /// Its exit status; one that takes too long is killed.
 int wait_for(pid_t child) {
-  const UniqueFd watched(::pidfd_open(child, 0));
+  // glibc 2.36 declares pidfd_open() for C only.
+  const UniqueFd watched(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   pollfd ended{.fd = watched.get(), .events = POLLIN, .revents = 0};
   if (watched && ::poll(&ended, 1, kStartPatienceMs) == 0) {
     ::kill(child, SIGKILL);
