@@ -43,7 +43,7 @@ ip link set lo up
 ip address add 10.9.0.2/24 dev eth0
 ip link set eth0 up
 ip link set eth1 up
-udhcpc -i eth1 -f -q -n -t 20 -T 1 -s /dhcp.sh >/dev/null 2>&1
+udhcpc -i eth1 -f -q -n -t 20 -T 1 -O mtu -s /dhcp.sh >/dev/null 2>&1
 echo "DHCP $(ip -4 -o address show eth1) mtu $(cat /sys/class/net/eth1/mtu)"
 httpd -h /www
 echo NET-UP
@@ -91,8 +91,8 @@ both_ways() {
   tell 'fetch user http://192.0.2.1:8081/data' '^FETCHED user' 120 "$2"
   expect "$1: from the host by the tap, $MIB MiB" test "$(grep -ac "^FETCHED tap $host_md5" "$CONSOLE")" = "$2"
   expect "$1: from the host by passt" test "$(grep -ac "^FETCHED user $host_md5" "$CONSOLE")" = "$2"
-  expect "$1: from the guest by the tap" test "$(wget -q -T 60 -O - http://10.9.0.2/data | md5sum | cut -d' ' -f1)" = "$guest_md5"
-  expect "$1: from the guest by passt's port" test "$(wget -q -T 60 -O - http://127.0.0.1:2222/data | md5sum | cut -d' ' -f1)" = "$guest_md5"
+  expect "$1: from the guest by the tap" test "$("$BUSYBOX" wget -q -T 60 -O - http://10.9.0.2/data | md5sum | cut -d' ' -f1)" = "$guest_md5"
+  expect "$1: from the guest by passt's port" test "$("$BUSYBOX" wget -q -T 60 -O - http://127.0.0.1:2222/data | md5sum | cut -d' ' -f1)" = "$guest_md5"
   echo "$1: 4 x $MIB MiB in $((SECONDS - started)) s"
 }
 
@@ -111,7 +111,7 @@ type_line 'reboot -f'
 wait_console '^NET-UP' 120 2
 both_ways "after a reboot" 2
 
-kill "$(passt_of_guest)"
+kill -9 "$(passt_of_guest)"
 wait_log 'net-1: .*link is down' 30
 tell 'until_true 10 grep -q 0 /sys/class/net/eth1/carrier; echo "CARRIER $(cat /sys/class/net/eth0/carrier /sys/class/net/eth1/carrier | tr -d "\n")"' '^CARRIER' 60
 expect "a killed passt is a link that is down, the other stays up" guest_said '^CARRIER 10'
