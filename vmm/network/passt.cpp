@@ -146,6 +146,8 @@ Result<pid_t> spawn(const std::string& program, std::vector<std::string> argumen
   ::posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, said, STDERR_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, socket, kSocketOfChild);
+  // Whoever started gpuvm may have handed it descriptors that are not close-on-exec, such as taps.
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, kSocketOfChild + 1);
   sigset_t none;
   ::sigemptyset(&none);  // our threads block signals
   ::posix_spawnattr_setsigmask(&attributes, &none);

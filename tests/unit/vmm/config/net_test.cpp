@@ -105,14 +105,5 @@ TEST(Net, Limits) {
                         "net.4.mode is one too many: at most 4 are accepted");
 }
 
-TEST(Net, AStableAddress) {
-  const auto address = MacAddress::of_name("guest", 0);
-  EXPECT_EQ(address, MacAddress::of_name("guest", 0));
-  EXPECT_NE(address, MacAddress::of_name("guest", 1));
-  EXPECT_NE(address, MacAddress::of_name("guest2", 0));
-  EXPECT_TRUE(address.is_unicast());
-  EXPECT_EQ(address.bytes[0] & 2, 2);  // locally administered
-}
-
 }  // namespace
 }  // namespace gpuvm::net_test

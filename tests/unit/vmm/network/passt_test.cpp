@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <filesystem>
@@ -86,6 +87,7 @@ TEST_F(PasstTest, APortInUseIsKnownBefore) {
 // Ready when its first process has ended; its socket is there, and tells of its end. The frames'
 // socket is descriptor 3, and nothing else is open.
 TEST_F(PasstTest, ItRunsInTheBackground) {
+  const UniqueFd handed_over(::dup2(STDERR_FILENO, 50));  // by a launcher: not close-on-exec
   const auto program =
       script("echo \"$@\" >" + folder_ + "/arguments\nls /proc/$$/fd >" + folder_ +
              "/descriptors\n(cat <&3 >&3; echo end >" + folder_ + "/end) 2>/dev/null &\nexit 0\n");
@@ -96,6 +98,7 @@ TEST_F(PasstTest, ItRunsInTheBackground) {
   ASSERT_TRUE(passt) << passt.error().to_string();
   EXPECT_EQ(read("arguments"), "--quiet --fd 3 --mtu 1400 --tcp-ports 0:22 --udp-ports ::1/0:9\n");
   EXPECT_THAT(read("descriptors"), HasSubstr("3\n"));
+  EXPECT_THAT(read("descriptors"), ::testing::Not(HasSubstr("50\n")));
   {
     const auto socket = (*passt)->socket();
     ASSERT_TRUE(socket);
