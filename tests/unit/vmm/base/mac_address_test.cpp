@@ -31,7 +31,7 @@ TEST(MacAddress, OfOneCard) {
 // IEEE 802, 8.4: the second bit is set in addresses that nobody has bought.
 TEST(MacAddress, ANameHasItsOwn) {
   const auto address = MacAddress::of_name("guest", 0);
-  EXPECT_EQ(address, MacAddress::of_name("guest", 0));
+  EXPECT_EQ(address.to_string(), "92:c1:be:15:f1:46");  // guests know their networks by it
   EXPECT_NE(address, MacAddress::of_name("guest", 1));
   EXPECT_NE(address, MacAddress::of_name("guest2", 0));
   EXPECT_TRUE(address.is_unicast());
