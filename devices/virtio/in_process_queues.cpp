@@ -1,16 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/in_process_queues.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace gpuvm {
+namespace {
+
+/// As if the driver had rung.
+void ring_again(int kick) {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(kick, &one, sizeof one);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<InProcessQueues>> InProcessQueues::create(RequestDevice& device) {
   std::unique_ptr<InProcessQueues> queues(new InProcessQueues(device));
-  queues->thread_ = TRY(QueueThread::create(
-      {.name = std::string(device.name()), .serve = [raw = queues.get()](std::size_t event) {
-         return raw->serve(*raw->rings_[event]);
-       }}));
+  auto* const raw = queues.get();
+  QueueThread::Options options{
+      .name = std::string(device.name()),
+      .serve = [raw](std::size_t event) { return raw->serve(*raw->rings_[event]); }};
+  if (auto* const source = device.event_source(); source != nullptr) {
+    options.wanted = [source] { return source->wanted(); };
+    options.serve_wanted = [raw, source](short events) {
+      return raw->is_served(source->serve(events));
+    };
+  }
+  queues->thread_ = TRY(QueueThread::create(std::move(options)));
   return queues;
 }
 
@@ -26,7 +44,7 @@ Status InProcessQueues::start(const Start& start) {
   for (const Queue& queue : start.queues) {
     auto ring = TRY_CONTEXT(SplitQueue::create(start.memory, queue.setup, queue.position),
                             fmt::format("queue {}", queue.index));
-    rings.push_back(std::make_unique<Ring>(queue.index, std::move(ring)));
+    rings.push_back(std::make_unique<Ring>(queue, std::move(ring)));
     kicks.push_back(queue.kick);
   }
   rings_ = std::move(rings);
@@ -54,7 +72,11 @@ std::vector<QueuePosition> InProcessQueues::stop() {
 }
 
 bool InProcessQueues::serve(Ring& ring) {
-  const auto status = serve_all(ring);
+  return is_served(serve_all(ring));
+}
+
+/// False, and the transport is told: nothing is served any more.
+bool InProcessQueues::is_served(const Status& status) const {
   if (!status) {
     listener_->queues_broken(status.error());
   }
@@ -66,9 +88,14 @@ Status InProcessQueues::serve_all(Ring& ring) {
     const MutexLock lock(ring.mutex);
     return ring.queue.want_doorbell(wanted);
   };
+  unsigned done = 0;
   do {
     want_doorbell(false);
     while (!thread_->stopping()) {
+      if (done++ == kMostInARow) {
+        ring_again(ring.kick);
+        return {};
+      }
       QueueRequest* const request = TRY(take(ring));
       if (request == nullptr) {
         break;
@@ -80,7 +107,7 @@ Status InProcessQueues::serve_all(Ring& ring) {
         return std::move(executed).error();
       }
       if (executed->is_done) {
-        complete(*request, executed->written);
+        request->complete(executed->written);
       }
     }
   } while (!thread_->stopping() && want_doorbell(true));
@@ -120,15 +147,21 @@ InProcessQueues::Ring& InProcessQueues::ring_of(const QueueRequest& request) {
   return **found;
 }
 
-void InProcessQueues::complete(QueueRequest& request, std::uint32_t written) {
-  Ring& ring = ring_of(request);
-  requests_.fetch_add(1, std::memory_order_relaxed);
+void InProcessQueues::complete(std::span<const Completion> completions) {
+  Ring& ring = ring_of(*completions.front().request);
+  requests_.fetch_add(completions.size(), std::memory_order_relaxed);
   const MutexLock lock(ring.mutex);
-  ring.queue.push(request.chain.head, written);
+  ring.used.clear();
+  for (const auto& completion : completions) {
+    ring.used.push_back({.id = completion.request->chain.head, .length = completion.written});
+  }
+  ring.queue.push(ring.used);
   if (ring.queue.must_interrupt()) {
     listener_->queue_used(ring.index);
   }
-  give_back(ring, request);
+  for (const auto& completion : completions) {
+    give_back(ring, *completion.request);
+  }
 }
 
 void InProcessQueues::release(QueueRequest& request) {

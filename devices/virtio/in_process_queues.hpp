@@ -31,15 +31,20 @@ class InProcessQueues : public QueueBackend, private RequestSink {
   void inspect(InspectNode& node) const override;
 
  private:
+  /// Requests of one queue before the others and the device's events have their turn.
+  static constexpr unsigned kMostInARow = 256;
   /// One queue while it is served.
   struct Ring {
-    Ring(std::size_t number, SplitQueue ring) : index(number), queue(std::move(ring)) {}
+    Ring(const QueueBackend::Queue& of, SplitQueue ring)
+        : index(of.index), kick(of.kick), queue(std::move(ring)) {}
     const std::size_t index;
+    const int kick;
     Mutex mutex;
     SplitQueue queue GPUVM_GUARDED_BY(mutex);
     /// All that there were at once; those in `free` are nobody's.
     std::vector<std::unique_ptr<QueueRequest>> requests GPUVM_GUARDED_BY(mutex);
     std::vector<QueueRequest*> free GPUVM_GUARDED_BY(mutex);
+    std::vector<virtio::UsedElement> used GPUVM_GUARDED_BY(mutex);  ///< while it completes some
     Condition came_back;
   };
 
@@ -49,7 +54,8 @@ class InProcessQueues : public QueueBackend, private RequestSink {
   Result<QueueRequest*> take(Ring& ring);
   void give_back(Ring& ring, QueueRequest& request) GPUVM_REQUIRES(ring.mutex);
   Ring& ring_of(const QueueRequest& request);
-  void complete(QueueRequest& request, std::uint32_t written) override;
+  bool is_served(const Status& status) const;
+  void complete(std::span<const Completion> completions) override;
   void release(QueueRequest& request) override;
 
   RequestDevice& device_;

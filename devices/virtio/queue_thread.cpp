@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/queue_thread.hpp"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,6 +56,8 @@ void QueueThread::run(const std::vector<int>& events) {
     polled.push_back({.fd = event, .events = POLLIN, .revents = at_first});
   }
   polled.push_back({.fd = stop_.fd(), .events = POLLIN, .revents = 0});
+  polled.push_back({.fd = -1, .events = 0, .revents = 0});
+  pollfd& other = polled.back();
   while (!stopping()) {
     for (std::size_t i = 0; i < events.size(); ++i) {
       if (polled[i].revents != 0) {
@@ -65,6 +66,12 @@ void QueueThread::run(const std::vector<int>& events) {
           return;
         }
       }
+    }
+    if (other.revents != 0 && !options_.serve_wanted(other.revents)) {
+      return;
+    }
+    if (options_.wanted) {
+      other = options_.wanted();
     }
     ::poll(polled.data(), polled.size(), -1);  // signals are blocked, so it fails never
   }

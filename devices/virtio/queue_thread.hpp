@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // QueueThread: a thread that sleeps until an eventfd of several is signalled, and serves what it
-// stands for: the queues of a virtio device, whose work no vCPU then does. Whoever stops it waits
-// for the work at hand.
+// stands for: the queues of a virtio device, whose work no vCPU then does. It may wait for a
+// descriptor of the device, too. Whoever stops it waits for the work at hand.
 #pragma once
+
+#include <poll.h>
 
 #include <atomic>
 #include <functional>
@@ -24,7 +26,11 @@ class QueueThread {
     /// Serves what an eventfd stands for, by its place in start(); false: the thread is to end.
     /// Long work looks at stopping().
     std::function<bool(std::size_t event)> serve;
-    bool looks_first = true;  ///< serves everything once, signalled or not, when it starts
+    bool looks_first = true;  ///< serves every eventfd once, signalled or not, when it starts
+    /// What else to wait for, asked before each wait (a negative descriptor: nothing), and who
+    /// serves what came of it; false as above. Both or none.
+    std::function<pollfd()> wanted = {};
+    std::function<bool(short events)> serve_wanted = {};
   };
   /// Errors: kHost.
   static Result<std::unique_ptr<QueueThread>> create(Options options);

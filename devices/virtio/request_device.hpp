@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // RequestDevice: a virtio device whose requests this process carries out. QueueRequest: one request
 // on its way: it is completed where it is executed, or later and from any thread.
-// Missing: a device's own events on the thread of the queues, several threads for a device.
+// EventSource: events of the device's own, which the same thread serves.
+// Missing: several threads for a device.
 #pragma once
+
+#include <poll.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -14,11 +17,17 @@ namespace gpuvm {
 
 class QueueRequest;
 
+/// A request that is done: the first `written` bytes of its chain's writable part are.
+struct Completion {
+  QueueRequest* request = nullptr;
+  std::uint32_t written = 0;
+};
+
 /// Where finished requests go. Any thread.
 class RequestSink {
  public:
   virtual ~RequestSink() = default;
-  virtual void complete(QueueRequest& request, std::uint32_t written) = 0;
+  virtual void complete(std::span<const Completion> completions) = 0;
   virtual void release(QueueRequest& request) = 0;
 };
 
@@ -31,7 +40,14 @@ class QueueRequest {
   std::size_t queue() const { return queue_; }
   /// Done: the first `written` bytes of the chain's writable part are. Any thread, also before
   /// execute() has returned.
-  void complete(std::uint32_t written) { sink_->complete(*this, written); }
+  void complete(std::uint32_t written) {
+    const Completion completion{.request = this, .written = written};
+    sink_->complete({&completion, 1});
+  }
+  /// The same for several of one queue, at least one: the driver sees all of them or none yet.
+  static void complete(std::span<const Completion> completions) {
+    completions.front().request->sink_->complete(completions);
+  }
   /// Given back as if it had not been taken. Only for the newest ones of a queue whose requests are
   /// completed in order. Any thread.
   void release() { sink_->release(*this); }
@@ -52,8 +68,21 @@ struct Execution {
   static Execution later() { return {.is_done = false, .written = 0}; }
 };
 
+/// What comes to a device from elsewhere. Called on the thread of its queues while they are served.
+class EventSource {
+ public:
+  virtual ~EventSource() = default;
+  /// What to wait for next, as for poll(2); a negative descriptor: nothing.
+  virtual pollfd wanted() = 0;
+  /// Some of that has come, or POLLERR or POLLHUP has. Serves a bounded amount of it: what is left
+  /// is waited for again. Errors: kGuest, the device needs a reset.
+  virtual Status serve(short events) = 0;
+};
+
 class RequestDevice : public VirtioDevice {
  public:
+  /// Never changes; null: everything comes from the driver.
+  virtual EventSource* event_source() { return nullptr; }
   /// Carries out one request, which may block, or begins to and answers later(). Only on the thread
   /// of the queues. Errors: kGuest, the chain makes no sense, and the device needs a reset; the
   /// request is the caller's again.

@@ -147,12 +147,13 @@ Status SplitQueue::add_buffer(const Descriptor& descriptor, DescriptorChain& cha
   return {};
 }
 
-void SplitQueue::push(std::uint16_t head, std::uint32_t written) {
-  const virtio::UsedElement element{.id = head, .length = written};
-  const std::size_t slot = state_.next_used % setup_.size;
-  std::memcpy(used_.subspan(virtio::kRingEntries + slot * sizeof element, sizeof element).data(),
-              &element, sizeof element);
-  ++state_.next_used;
+void SplitQueue::push(std::span<const virtio::UsedElement> elements) {
+  for (const auto& element : elements) {
+    const std::size_t slot = state_.next_used % setup_.size;
+    std::memcpy(used_.subspan(virtio::kRingEntries + slot * sizeof element, sizeof element).data(),
+                &element, sizeof element);
+    ++state_.next_used;
+  }
   // Release: element and buffers are visible before the index that announces them (2.7.8.2).
   field(used_, virtio::kRingIndex).store(state_.next_used, std::memory_order_release);
 }

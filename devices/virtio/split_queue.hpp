@@ -57,7 +57,12 @@ class SplitQueue {
   /// Takes back the last pop() that is not yet taken back: its chain comes again.
   void unpop() { --state_.next_available; }
   /// Gives a chain back: the device has written the first `written` bytes of its writable part.
-  void push(std::uint16_t head, std::uint32_t written);
+  void push(std::uint16_t head, std::uint32_t written) {
+    const virtio::UsedElement element{.id = head, .length = written};
+    push({&element, 1});
+  }
+  /// The same for several, of which the driver sees all or none yet.
+  void push(std::span<const virtio::UsedElement> elements);
   /// True if the driver wants to be told of what was pushed since the last call.
   bool must_interrupt();
   /// Says whether the driver is to ring for buffers that it makes available from now on. When

@@ -106,6 +106,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto pci = root.tables("pci");
   const auto nodes = root.tables("node");
   const auto disks = root.tables("disk");
+  const auto nets = root.tables("net");
   const auto fw_cfg = root.tables("fw_cfg");
   const auto console = root.table("console");
   TRY(root.finish());
@@ -117,6 +118,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   result.pci = TRY(config::read_pci(TRY(pci)));
   result.disks = TRY(config::read_disks(TRY(disks)));
   TRY(check_boot_disk(TRY(disks), result));
+  result.nets = TRY(config::read_nets(TRY(nets), result.name));
   result.fw_cfg = TRY(config::read_fw_cfg(TRY(fw_cfg)));
   if (!result.fw_cfg.empty() && result.boot.mode != BootMode::kUefi) {
     return root.wrong("fw_cfg", "belongs to boot.mode = \"uefi\"; remove it, or change the mode");
@@ -152,15 +154,15 @@ std::vector<std::string> config_keys() {
   // The readers themselves know the keys; a list's entry is there so that its reader runs.
   constexpr std::string_view kSmallest =
       "boot = { mode = 'uefi', firmware = '/c', vars = '/v' }\n[[pci]]\nhost = '00:00.0'\n"
-      "[[node]]\ncpus = [0]\nmemory = '1GiB'\n[[disk]]\npath = '/d'\n[[fw_cfg]]\nname = "
-      "'opt/a'\nvalue = 'string:'\n";
+      "[[node]]\ncpus = [0]\nmemory = '1GiB'\n[[disk]]\npath = '/d'\n[[net]]\n[[fw_cfg]]\n"
+      "name = 'opt/a'\nvalue = 'string:'\n";
   const auto document = parse_document(kSmallest, "");
   ReaderContext context{"", "/", {}};
   if (!document || !read_config(TableReader(*document, context), "guest")) {
     return {};  // cannot be: a unit test compares the list
   }
   for (const auto section :
-       {"machine", "cpu", "boot", "pci", "node", "disk", "fw_cfg", "console"}) {
+       {"machine", "cpu", "boot", "pci", "node", "disk", "net", "fw_cfg", "console"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

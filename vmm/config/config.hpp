@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "vmm/base/bdf.hpp"
+#include "vmm/base/mac_address.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/config/serial_target.hpp"
@@ -182,6 +183,33 @@ struct DiskConfig {
   bool operator==(const DiskConfig&) const = default;
 };
 
+/// Where the frames of a network card go.
+enum class NetMode {
+  kUser,  ///< to passt, an unprivileged program: the host's own connections
+  kTap,   ///< to a tap of the host, and by it to a bridge or whatever the host does with it
+};
+
+/// A port of the host that leads to one of the guest.
+struct PortForward {
+  bool udp = false;          ///< else TCP
+  std::string address = {};  ///< of the host, IPv4 or IPv6; empty: all
+  std::uint16_t host = 0;
+  std::uint16_t guest = 0;
+  bool operator==(const PortForward&) const = default;
+};
+
+/// A virtio network card of the guest.
+struct NetConfig {
+  NetMode mode = NetMode::kUser;
+  std::string tap = {};        ///< of kTap: made when it is absent; empty: the kernel names it
+  std::string bridge = {};     ///< of kTap: the tap that gpuvm makes joins it
+  std::optional<int> fd = {};  ///< of kTap, in place of both: a tap that the starter has opened
+  std::vector<PortForward> forward = {};  ///< of kUser; no host's port twice
+  std::optional<MacAddress> mac = {};     ///< unicast; nothing: MacAddress::of_name()
+  std::optional<std::uint16_t> mtu = {};  ///< 68 to 65535
+  bool operator==(const NetConfig&) const = default;
+};
+
 /// An item that the guest's firmware and tools can read; only with BootMode::kUefi.
 struct FwCfgConfig {
   std::string name;                 ///< "opt/…", unique, at most 55 characters
@@ -203,6 +231,7 @@ struct Config {
   std::vector<PciConfig> pci;       ///< at most 32; no function twice
   std::vector<NodeConfig> nodes;    ///< at most 64; empty: no NUMA
   std::vector<DiskConfig> disks;    ///< at most 8; no path twice
+  std::vector<NetConfig> nets;      ///< at most 4; no tap, MAC address or port twice
   std::vector<FwCfgConfig> fw_cfg;  ///< at most 32
   ConsoleConfig console;
   bool operator==(const Config&) const = default;

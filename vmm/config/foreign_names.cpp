@@ -125,6 +125,25 @@ constexpr ForeignName kNames[] = {
     {"disk", "ro", "disk.readonly", "plain"},
     {"disk", "source", "disk.path", "libvirt <source>"},
 
+    // [[net]]
+    {"", "iface", "[[net]]", "plain"},
+    {"", "interface", "[[net]]", "libvirt <interface>"},
+    {"", "netdev", "[[net]]", "QEMU -netdev"},
+    {"", "network", "[[net]]", "plain"},
+    {"", "nic", "[[net]]", "QEMU -nic"},
+    {kAnySection, "hostfwd", "net.forward", "QEMU -netdev user,hostfwd="},
+    {kAnySection, "macaddr", "net.mac", "QEMU -device mac=, Xen"},
+    {"net", "address", "net.mac", "libvirt <mac address>"},
+    {"net", "br", "net.bridge", "QEMU -netdev bridge,br="},
+    {"net", "dev", "net.tap", "libvirt <target dev>"},
+    {"net", "ifname", "net.tap", "QEMU -netdev tap,ifname="},
+    {"net", "mac_address", "net.mac", "plain"},
+    {"net", "portforward", "net.forward", "libvirt <portForward>"},
+    {"net", "ports", "net.forward", "plain"},
+    {"net", "source", "net.bridge", "libvirt <source bridge>"},
+    {"net", "target", "net.tap", "libvirt <target dev>"},
+    {"net", "type", "net.mode", "libvirt <interface type>"},
+
     // [boot]
     {"", "os", "[boot]", "libvirt <os>"},
     {"", "payload", "[boot]", "cloud-hypervisor API payload"},
@@ -173,8 +192,6 @@ constexpr ForeignName kNames[] = {
     {"console", "type", "console.serial", "libvirt <console type>"},
 };
 
-constexpr std::string_view kNoNetwork =
-    "gpuvm has no emulated network card: pass one through as [[pci]]";
 constexpr std::string_view kNoScreen =
     "gpuvm has no emulated screen: the guest's is that of a GPU passed through as [[pci]]";
 constexpr std::string_view kNoSound =
@@ -196,6 +213,8 @@ constexpr std::string_view kCache =
     "disks go through the host's page cache, and a guest's flush reaches the storage: remove this "
     "key";
 constexpr std::string_view kVirtio = "all disks are virtio block devices: remove this key";
+constexpr std::string_view kVirtioCard =
+    "all network cards of [[net]] are virtio ones: remove this key";
 constexpr std::string_view kNoUsb =
     "gpuvm passes no single USB devices through: pass their controller through as [[pci]]";
 constexpr std::string_view kNoTpm = "gpuvm has no TPM: remove this section";
@@ -203,9 +222,7 @@ constexpr std::string_view kNoMonitor =
     "gpuvm has no monitor: \"gpuvm run --events FILE\" tells what happens to the guest";
 
 constexpr std::string_view kNoVsock =
-    "gpuvm has no vsock: reach the guest by its serial port, [console], or by a network card "
-    "passed "
-    "through as [[pci]]";
+    "gpuvm has no vsock: reach the guest by its serial port, [console], or by a network, [[net]]";
 constexpr std::string_view kNoCloudInit =
     "gpuvm makes no cloud-init image: make one, for instance with cloud-localds, and name it as a "
     "[[disk]]";
@@ -242,12 +259,6 @@ constexpr ForeignThing kThings[] = {
     {"", "audio", kNoSound, "QEMU -audio"},
     {"", "audiodev", kNoSound, "QEMU -audiodev"},
     {"", "sound", kNoSound, "libvirt <sound>"},
-    {"", "iface", kNoNetwork, "plain"},
-    {"", "interface", kNoNetwork, "libvirt <interface>"},
-    {"", "net", kNoNetwork, "QEMU -net, cloud-hypervisor --net"},
-    {"", "netdev", kNoNetwork, "QEMU -netdev"},
-    {"", "network", kNoNetwork, "plain"},
-    {"", "nic", kNoNetwork, "QEMU -nic"},
     {"", "display", kNoScreen, "QEMU -display"},
     {"", "graphics", kNoScreen, "libvirt <graphics>"},
     {"", "spice", kNoScreen, "QEMU -spice"},
@@ -291,6 +302,7 @@ constexpr ForeignThing kThings[] = {
     {"disk", "bus", kVirtio, "libvirt <target bus>"},
     {"disk", "if", kVirtio, "QEMU -drive if="},
     {"disk", "interface", kVirtio, "QEMU -drive if="},
+    {"net", "model", kVirtioCard, "QEMU -nic model=, libvirt <model>"},
 };
 
 }  // namespace

@@ -129,6 +129,16 @@ constexpr std::string_view word_of(PciMsixRelocation value) {
   return {};
 }
 
+constexpr std::string_view word_of(NetMode value) {
+  switch (value) {
+    case NetMode::kUser:
+      return "user";
+    case NetMode::kTap:
+      return "tap";
+  }
+  return {};
+}
+
 constexpr std::string_view word_of(RomCheck value) {
   switch (value) {
     case RomCheck::kCorrect:

@@ -145,6 +145,33 @@ std::string disk_text(const DiskConfig& disk) {
                      disk.read_only, disk.boot);
 }
 
+std::string forward_text(const PortForward& forward) {
+  return fmt::format("{}:{}{}{}:{}", forward.udp ? "udp" : "tcp", forward.address,
+                     forward.address.empty() ? "" : "/", forward.host, forward.guest);
+}
+
+std::string net_text(const NetConfig& net) {
+  std::string out = fmt::format("\n[[net]]\nmode = \"{}\"\n", config::word_of(net.mode));
+  if (!net.tap.empty()) {
+    out += fmt::format("tap = {}\n", in_quotes(net.tap));
+  }
+  if (!net.bridge.empty()) {
+    out += fmt::format("bridge = {}\n", in_quotes(net.bridge));
+  }
+  if (net.fd) {
+    out += fmt::format("fd = {}\n", *net.fd);
+  }
+  if (net.mode == NetMode::kUser) {
+    std::vector<std::string> forwards(net.forward.size());
+    std::transform(net.forward.begin(), net.forward.end(), forwards.begin(), forward_text);
+    out += fmt::format("forward = {}\n", quoted_list(forwards));
+  }
+  if (net.mac) {
+    out += fmt::format("mac = \"{}\"\n", net.mac->to_string());
+  }
+  return net.mtu ? out + fmt::format("mtu = {}\n", *net.mtu) : out;
+}
+
 std::string console_text(const ConsoleConfig& console) {
   std::vector<std::string> targets(console.serial.size());
   std::transform(console.serial.begin(), console.serial.end(), targets.begin(), target_text);
@@ -176,6 +203,9 @@ std::string to_toml(const Config& config) {
   }
   for (const auto& disk : config.disks) {
     out += disk_text(disk);
+  }
+  for (const auto& net : config.nets) {
+    out += net_text(net);
   }
   for (const auto& item : config.fw_cfg) {
     out += fw_cfg_text(item);

@@ -25,6 +25,9 @@ Result<CpuConfig> read_cpu(TableReader table);
 Result<BootConfig> read_boot(TableReader table);
 Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries);
 Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entries);
+/// `guest`: its name, which addresses follow from.
+Result<std::vector<NetConfig>> read_nets(const std::vector<TableReader>& entries,
+                                         std::string_view guest);
 Result<std::vector<FwCfgConfig>> read_fw_cfg(const std::vector<TableReader>& entries);
 Result<ConsoleConfig> read_console(TableReader table);
 

@@ -36,6 +36,13 @@ void add_fields(InspectNode& node, const DevicesReset& reset) {
   node.field("text", reset.text);
 }
 
+void add_fields(InspectNode& node, const NetworkLost& lost) {
+  node.field("event", "network");
+  node.field("network", lost.network);
+  node.field("link", "down");
+  node.field("text", lost.text);
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

@@ -40,16 +40,23 @@ struct DevicesReset {
   std::string text = {};
 };
 
+/// A network card's link is gone: the guest sees it down until the next run.
+struct NetworkLost {
+  std::string network = {};  ///< "net-0"
+  std::string text = {};     ///< why
+};
+
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
-  std::variant<StateChange, DevicesReset> what;
+  std::variant<StateChange, DevicesReset, NetworkLost> what;
 };
 
 /// {"time":"2026-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",
 /// "to":"stopping","memory_slots":6,"heap_bytes":271840}
 /// {"time":…,"guest":…,"event":"reset","reason":"start","functions":"…","method":"hot reset",
 /// "verdict":"verified","duration_ms":131,"text":"…"}
+/// {"time":…,"guest":…,"event":"network","network":"net-0","link":"down","text":"…"}
 InspectNode event_node(const GuestEvent& event);
 
 /// Who is told of events. Must return soon and not call back into where the event comes from.
@@ -67,6 +74,7 @@ class GuestEvents {
 
   void state(const StateChange& change) { publish({.what = change}); }
   void reset(DevicesReset reset) { publish({.what = std::move(reset)}); }
+  void network(NetworkLost lost) { publish({.what = std::move(lost)}); }
 
  private:
   struct Entry {

@@ -2,6 +2,7 @@
 #include "vmm/machine/pci/pci_complex.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/reset_port.hpp"
@@ -76,6 +77,8 @@ Result<std::unique_ptr<PciComplex>> PciComplex::create(const Options& options) {
 /// What gpuvm emulates on bus 0: another device is another line here.
 Status PciComplex::add_root_bus_devices() {
   auto devices = disk_devices(options_.disks);
+  auto networks = network_devices(options_.networks, options_.on_network_lost);
+  std::move(networks.begin(), networks.end(), std::back_inserter(devices));
   root_bus_ = TRY(RootBusDevices::create(std::move(devices), {.memory = options_.memory,
                                                               .mmio = options_.bus.mmio,
                                                               .doorbells = options_.bus.doorbells,

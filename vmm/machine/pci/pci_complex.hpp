@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PciComplex: the guest's PCI Express hierarchy: host bridge, ECAM, configuration ports, disks,
-// root ports and, behind them, the passed-through functions, with BARs and bridge windows placed as
-// firmware would.
+// networks, root ports and, behind them, the passed-through functions, with BARs and bridge windows
+// placed as firmware would.
 #pragma once
 
 #include <memory>
@@ -31,6 +31,7 @@
 #include "vmm/machine/pci/acpi_roms.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/firmware_functions.hpp"
+#include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -43,6 +44,7 @@ class PciComplex : public Inspectable {
     HostDevices& devices;
     const NumaPlan& numa;
     const DiskFiles& disks;
+    Networks& networks;
     const GuestMemory& memory;
     unsigned physical_address_bits;
     bool config_ports;  ///< 0xcf8 and 0xcfc exist
@@ -57,6 +59,7 @@ class PciComplex : public Inspectable {
     /// Told of every reset of a bus or of one function that the guest asks for, on its vCPU's
     /// thread; may be empty.
     std::function<void(std::string_view reason, const ResetCertificate&)> on_guest_reset;
+    OnNetworkLost on_network_lost = {};  ///< may be empty
   };
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);

@@ -17,6 +17,7 @@
 #include "vmm/base/result.hpp"
 #include "vmm/machine/devices/host_function.hpp"
 #include "vmm/machine/pci/disks.hpp"
+#include "vmm/machine/pci/networks.hpp"
 
 namespace gpuvm {
 
@@ -24,6 +25,7 @@ constexpr unsigned kFirstSharedPort = 15;
 constexpr unsigned kSharedDevice = 0x18;
 static_assert(kFirstSharedPort < kFirstDiskSlot);
 static_assert(kSharedDevice >= kFirstDiskSlot + kDiskSlots);
+static_assert(kFirstNetworkSlot > kSharedDevice + (kRootPorts - 1 - kFirstSharedPort) / 8);
 
 /// A root port and what is behind it.
 struct PlannedPort {

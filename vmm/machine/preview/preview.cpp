@@ -41,6 +41,9 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
     const DiskConfig& disk = config.disks[i];
     node.field(fmt::format("disk_{}", i), disk.path + (disk.read_only ? ", read-only" : ""));
   }
+  for (std::size_t i = 0; i < config.nets.size(); ++i) {
+    node.field(fmt::format("net_{}", i), network_text(config.nets[i], config.name, i));
+  }
 }
 
 /// What a start would be refused for, and what is well.

@@ -14,6 +14,7 @@
 #include "vmm/machine/boot/uefi_boot.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/disks.hpp"
+#include "vmm/machine/pci/networks.hpp"
 
 namespace gpuvm {
 namespace {
@@ -118,6 +119,7 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
   findings.push_back({"names", check_names(host, config)});
   const auto disks = open_disks(config.disks, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? Status() : Status(disks.error())});
+  findings.push_back({"networks", check_networks(host, config.nets)});
   findings.push_back({"boot_files", check_boot_files(config)});
   auto of_host = check_host(host, needs_of(config, functions));
   std::move(of_host.begin(), of_host.end(), std::back_inserter(findings));

@@ -113,6 +113,7 @@ class Machine : public GuestMachine {
       GPUVM_GUARDED_BY(structure_) = {};
 
   DiskFiles disk_files_;
+  Networks networks_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;

@@ -84,6 +84,7 @@ Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
   disk_files_ = TRY(open_disks(config.disks));
+  TRY(check_networks(options_.host, config.nets));
   switch (config.boot.mode) {
     case BootMode::kLinux:
       kernel_ = TRY(read_kernel(config.boot));
@@ -102,6 +103,7 @@ Status Machine::open_files() {
 Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
+  networks_ = TRY(open_networks(options_.host, config.nets, config.name));
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   auto claims =
@@ -191,6 +193,7 @@ PciComplex::Options Machine::pci_options() {
   return {.devices = *devices_,
           .numa = *numa_,
           .disks = disk_files_,
+          .networks = networks_,
           .memory = *memory_,
           .physical_address_bits = vm_->physical_address_bits(),
           .config_ports = has_config_ports(options_.config),
@@ -208,6 +211,10 @@ PciComplex::Options Machine::pci_options() {
                 if (guest_resets_.allow()) {
                   options_.events.reset(reset_event(reason, certificate));
                 }
+              },
+          .on_network_lost =
+              [this](const std::string& name, const Error& error) {
+                options_.events.network({.network = name, .text = error.to_string()});
               }};
 }
 

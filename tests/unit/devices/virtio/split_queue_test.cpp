@@ -108,6 +108,28 @@ TEST_F(SplitQueueTest, AChainIsFilledAnew) {
   EXPECT_EQ(chain.writable.size(), 0U);
 }
 
+// Several chains that are one answer: one move of the index, over the end of the ring too.
+TEST_F(SplitQueueTest, SeveralChainsAreUsedAtOnce) {
+  for (std::uint16_t round = 0; round < 4; ++round) {
+    std::array<virtio::UsedElement, 3> elements{};
+    for (std::uint16_t i = 0; i < elements.size(); ++i) {
+      driver_.descriptor(i, {0x10000, 4, kDescriptorWrite, 0});
+      driver_.offer(i);
+      ASSERT_TRUE(*pop());
+      elements[i] = {.id = i, .length = i + 1U};
+    }
+    const auto before = driver_.used_index();
+    queue().push(elements);
+    EXPECT_EQ(driver_.used_index(), before + 3);
+    for (std::uint16_t i = 0; i < elements.size(); ++i) {
+      const auto used = driver_.used(static_cast<std::uint16_t>(before + i));
+      EXPECT_EQ(used.id, i);
+      EXPECT_EQ(used.length, i + 1U);
+    }
+    EXPECT_TRUE(queue().must_interrupt());
+  }
+}
+
 TEST_F(SplitQueueTest, GoesOnWhereAnotherStopped) {
   driver_.chain(0, {{0x10000, 16, 0, 0}});
   driver_.chain(4, {{0x20000, 4, 0, 0}});

@@ -78,6 +78,13 @@ TEST(ConfigKeys, AreThese) {
                                                      "machine.pin",
                                                      "machine.pin_memory",
                                                      "name",
+                                                     "net.bridge",
+                                                     "net.fd",
+                                                     "net.forward",
+                                                     "net.mac",
+                                                     "net.mode",
+                                                     "net.mtu",
+                                                     "net.tap",
                                                      "node.cpus",
                                                      "node.host_node",
                                                      "node.memory",
@@ -158,6 +165,10 @@ TEST(Reference, CommentedKeysAreValidToo) {
   EXPECT_EQ(config->pci[0], expected);
   ASSERT_EQ(config->disks.size(), 1U);
   EXPECT_EQ(config->disks[0], (DiskConfig{"/guests/disk.img", false, false}));
+  ASSERT_EQ(config->nets.size(), 3U);
+  EXPECT_EQ(config->nets[0].mode, NetMode::kUser);
+  EXPECT_EQ(config->nets[1].bridge, "br0");
+  EXPECT_EQ(config->nets[2].fd, 3);
 }
 
 TEST(Examples, GpuLinux) {
@@ -204,6 +215,19 @@ host_node = 1
 [[node]]
 cpus = [1]
 memory = "128MiB"
+[[net]]
+forward = ["tcp:2222:22", "udp:::1/53:5353", "tcp:127.0.0.1/80:8080"]
+mac = "52-54-00-AB-cd-01"
+[[net]]
+mode = "tap"
+tap = "vm-1"
+[[net]]
+mode = "tap"
+bridge = "br0"
+mtu = 9000
+[[net]]
+mode = "tap"
+fd = 9
 [[pci]]
 socket = "a b.sock"
 port = 2
@@ -238,6 +262,14 @@ TEST(ToToml, NamesEveryKey) {
   config.pci[0].gpudirect_clique = 3;
   config.pci[0].coherent_memory = PciCoherentMemory{.bar = 1, .at_host_address = true};
   config.nodes = {{{0}, 1_GiB, 3}};
+  config.nets.resize(3);
+  config.nets[0].mac = MacAddress{{2, 0, 0, 0, 0, 1}};
+  config.nets[0].mtu = 1400;
+  config.nets[1].mode = NetMode::kTap;
+  config.nets[1].tap = "vm0";
+  config.nets[1].bridge = "br0";
+  config.nets[2].mode = NetMode::kTap;
+  config.nets[2].fd = 3;
   config.console.serial.clear();
   const auto text = to_toml(config);
   const auto keys = config_keys();

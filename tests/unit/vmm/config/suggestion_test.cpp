@@ -14,8 +14,8 @@
 namespace gpuvm::suggestion_test {
 namespace {
 
-const std::set<std::string> kSections = {"[machine]", "[cpu]",    "[boot]",   "[console]",
-                                         "[[pci]]",   "[[node]]", "[[disk]]", "[[fw_cfg]]"};
+const std::set<std::string> kSections = {"[machine]", "[cpu]",    "[boot]",  "[console]", "[[pci]]",
+                                         "[[node]]",  "[[disk]]", "[[net]]", "[[fw_cfg]]"};
 
 bool is_known(const std::string& name) {
   const auto keys = config_keys();
@@ -79,7 +79,7 @@ TEST(Suggestion, ForeignNamesOfSections) {
 // What maps from Proxmox, QEMU and CI runners bring along.
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
-      {"vsock", "[console]"},
+      {"vsock", "[[net]]"},
       {"cloud_init", "[[disk]]"},
       {"backing", "--reflink"},
       {"timeout", "timeout --foreground"},
@@ -98,9 +98,8 @@ TEST(Suggestion, WhatOtherMonitorsHave) {
 }
 
 TEST(Suggestion, WhatGpuvmDoesNotHave) {
-  for (const char* name : {"net", "network", "nic", "interface"}) {
-    EXPECT_EQ(advice("", name),
-              "; gpuvm has no emulated network card: pass one through as [[pci]]");
+  for (const char* name : {"netdev", "network", "nic", "interface"}) {
+    EXPECT_EQ(advice("", name), "; did you mean [[net]]?");
   }
   const auto format = advice("[[disk]]", "format");
   EXPECT_NE(format.find("only raw images: convert others with qemu-img convert"), std::string::npos)

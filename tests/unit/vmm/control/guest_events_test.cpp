@@ -40,6 +40,15 @@ TEST(GuestEvents, AResetAsJson) {
             R"("duration_ms":131,"text":"two\u000alines and a \"quote\""})");
 }
 
+TEST(GuestEvents, ALostNetworkAsJson) {
+  const GuestEvent event{.time = {},
+                         .guest = "main",
+                         .what = NetworkLost{.network = "net-0", .text = "passt has ended"}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"network",)"
+            R"("network":"net-0","link":"down","text":"passt has ended"})");
+}
+
 TEST(GuestEvents, ObserversAreToldUntilTheyAreRemoved) {
   GuestEvents events("main");
   std::vector<std::string> told;

@@ -67,6 +67,7 @@ class PciComplexTest : public testing::Test {
     pci_ = TRY(PciComplex::create({.devices = *devices_,
                                    .numa = *numa_,
                                    .disks = disks_,
+                                   .networks = networks_,
                                    .memory = memory_,
                                    .physical_address_bits = 40,
                                    .config_ports = true,
@@ -108,6 +109,7 @@ class PciComplexTest : public testing::Test {
   test::FakeGuestBus bus_;
   FakeResetPort reset_port_;
   DiskFiles disks_;
+  Networks networks_;
   GuestMemory memory_ = GuestMemory::create({.size = 64_MiB}).value();
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;

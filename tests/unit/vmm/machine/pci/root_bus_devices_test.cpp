@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RootBusDevices with functions that do nothing, and with disks.
+// RootBusDevices with functions that do nothing, with disks and with networks.
 #include "vmm/machine/pci/root_bus_devices.hpp"
 
 #include <gtest/gtest.h>
@@ -8,8 +8,10 @@
 #include <filesystem>
 
 #include "devices/pci/pci_acpi.hpp"
+#include "devices/virtio/net/stream_link.hpp"
 #include "tests/unit/devices/virtio/fakes.hpp"
 #include "vmm/machine/pci/disks.hpp"
+#include "vmm/machine/pci/networks.hpp"
 
 namespace gpuvm::root_bus_devices_test {
 namespace {
@@ -143,6 +145,40 @@ TEST_F(RootBusDevicesTest, DisksAreWhereTheyAlwaysWere) {
   InspectNode node;
   (*devices)->inspect(node);
   EXPECT_EQ(node.child("disk-0").child("device").get("read_only"), "true");
+}
+
+// And network cards by theirs: 0x1b, 0x1c, …
+TEST_F(RootBusDevicesTest, NetworksAreWhereTheyAlwaysWere) {
+  Networks networks(2);
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    networks[i].name = fmt::format("net-{}", i);
+    networks[i].mac = MacAddress::of_name("guest", i);
+    networks[i].link =
+        std::make_unique<StreamLink>(StreamLink::Options{.socket = UniqueFd(), .peer = "nobody"});
+  }
+  auto devices = make(network_devices(networks, {}));
+  ASSERT_TRUE(devices) << devices.error().to_string();
+  PciTopology topology;
+  ASSERT_TRUE((*devices)->add_to(topology));
+  EXPECT_EQ(topology.root_devices(), (std::vector<std::uint8_t>{0x1b, 0x1c}));
+  EXPECT_EQ(read(topology, 0x1b, 0), 0x10411af4U);
+  InspectNode node;
+  (*devices)->inspect(node);
+  EXPECT_EQ(node.child("net-1").child("device").get("mac"),
+            MacAddress::of_name("guest", 1).to_string());
+}
+
+TEST(NetworkText, SaysWhereTheFramesGo) {
+  const auto mac = MacAddress{{2, 0, 0, 0, 0, 1}};
+  EXPECT_EQ(network_text(
+                {.forward = {{.udp = false, .address = "", .host = 2222, .guest = 22}}, .mac = mac},
+                "guest", 0),
+            "user, TCP port 2222 to 22, mac 02:00:00:00:00:01");
+  EXPECT_EQ(
+      network_text({.mode = NetMode::kTap, .tap = "vm0", .bridge = "br0", .mac = mac}, "guest", 0),
+      "tap vm0, bridge br0, mac 02:00:00:00:00:01");
+  EXPECT_EQ(network_text({.mode = NetMode::kTap}, "guest", 3),
+            "tap, a new one, mac " + MacAddress::of_name("guest", 3).to_string());
 }
 
 }  // namespace

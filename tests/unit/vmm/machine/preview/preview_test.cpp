@@ -85,8 +85,10 @@ TEST_F(PreviewTest, FunctionThatAStrangerSharesTheBusWithHasNoReset) {
 TEST_F(PreviewTest, ShowsWhatTheFirmwareStartsFrom) {
   config_.boot = {.mode = BootMode::kUefi, .vars = "/v.fd", .firmware = "/f.fd"};
   config_.disks.push_back({.path = "/disk.img", .read_only = true});
-  EXPECT_THAT(preview(), AllOf(HasSubstr("boot: uefi"), HasSubstr("firmware: /f.fd"),
-                               HasSubstr("vars: /v.fd"), HasSubstr("disk_0: /disk.img, read-only"),
+  config_.nets.push_back({.mode = NetMode::kTap, .tap = "vm0"});
+  EXPECT_THAT(preview(), AllOf(HasSubstr("net_0: tap vm0, mac "), HasSubstr("boot: uefi"),
+                               HasSubstr("firmware: /f.fd"), HasSubstr("vars: /v.fd"),
+                               HasSubstr("disk_0: /disk.img, read-only"),
                                HasSubstr("disks: disk.0: There is "),
                                HasSubstr("boot_files: boot.firmware: ")));
 }

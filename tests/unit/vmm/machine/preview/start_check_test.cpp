@@ -61,6 +61,17 @@ TEST_F(StartCheckTest, UefiFilesAreLookedAtAndNoneIsMade) {
   EXPECT_FALSE(std::filesystem::exists(*config_.boot.vars));
 }
 
+TEST_F(StartCheckTest, NetworksAreLookedAtAndNoneIsMade) {
+  EXPECT_EQ(finding("networks"), "");
+  config_.nets.push_back({.mode = NetMode::kTap, .bridge = "br0"});
+  EXPECT_THAT(finding("networks"),
+              HasSubstr("net.0: bridge = \"br0\": this host has no such bridge"));
+  host_.directory("/sys/class/net/br0/bridge");
+  EXPECT_THAT(finding("networks"), HasSubstr("net.0: This host has no /dev/net/tun"));
+  host_.file("/dev/net/tun", "");
+  EXPECT_EQ(finding("networks"), "");
+}
+
 TEST_F(StartCheckTest, DisksAndNames) {
   EXPECT_EQ(finding("disks"), "");
   EXPECT_EQ(finding("names"), "");

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/pci/networks.hpp"
+
+#include <fcntl.h>
+
+#include "devices/virtio/in_process_queues.hpp"
+#include "devices/virtio/net/net_device.hpp"
+#include "devices/virtio/net/stream_link.hpp"
+#include "devices/virtio/net/tap_link.hpp"
+#include "devices/virtio/net/vhost_net_queues.hpp"
+#include "devices/virtio/virtio_pci.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/network/tap.hpp"
+
+namespace gpuvm {
+namespace {
+
+TapRequest tap_of(const NetConfig& config) {
+  return {.name = config.tap, .bridge = config.bridge, .fd = config.fd, .mtu = config.mtu};
+}
+
+Passt::Options passt_of(const NetConfig& config) {
+  Passt::Options options{.mtu = config.mtu};
+  for (const auto& forward : config.forward) {
+    options.forward.push_back({.udp = forward.udp,
+                               .address = forward.address,
+                               .host = forward.host,
+                               .guest = forward.guest});
+  }
+  return options;
+}
+
+MacAddress mac_of(const NetConfig& config, std::string_view guest, std::size_t index) {
+  return config.mac.value_or(MacAddress::of_name(guest, index));
+}
+
+/// The kernel serves the queues of a tap where it can; nothing where it cannot.
+UniqueFd open_vhost(const HostSystem& host) {
+  constexpr const char* kVhost = "/dev/vhost-net";
+  UniqueFd vhost(::open(host.path(kVhost).c_str(), O_RDWR | O_CLOEXEC));
+  if (!vhost) {
+    log::debug("{}; gpuvm serves the network itself",
+               fail_errno(ErrorKind::kHost, std::string("Cannot open ") + kVhost).to_string());
+  }
+  return vhost;
+}
+
+Status open_link(const HostSystem& host, const NetConfig& config, Network& network) {
+  if (config.mode == NetMode::kTap) {
+    auto tap = TRY(open_tap(host, tap_of(config)));
+    network.link = std::make_unique<TapLink>(TapLink::Options{
+        .fd = std::move(tap.fd), .name = std::move(tap.name), .offloads = tap.offloads});
+    network.vhost = open_vhost(host);
+    return {};
+  }
+  network.passt = TRY(Passt::start(passt_of(config)));
+  network.link = std::make_unique<StreamLink>(
+      StreamLink::Options{.socket = TRY(network.passt->socket()), .peer = "passt"});
+  return {};
+}
+
+/// Devices are made once for each network.
+Result<std::unique_ptr<QueueBackend>> make_backend(Network& network, NetDevice& device) {
+  if (network.vhost) {
+    return std::unique_ptr<QueueBackend>(
+        TRY(VhostNetQueues::create(std::move(network.vhost), network.link->fd())));
+  }
+  return std::unique_ptr<QueueBackend>(TRY(InProcessQueues::create(device)));
+}
+
+Result<RootBusDevice::Parts> make_network(Network& network, const OnNetworkLost& on_lost,
+                                          const RootBusEnvironment& environment, Gsi pin) {
+  auto device = std::make_unique<NetDevice>(
+      NetDevice::Options{.name = network.name,
+                         .mac = network.mac,
+                         .mtu = network.mtu,
+                         .link = *network.link,
+                         .on_link_lost = [on_lost, name = network.name](const Error& error) {
+                           log::warn("{}: {}; the guest's link is down until gpuvm is run again",
+                                     name, error.to_string());
+                           if (on_lost) {
+                             on_lost(name, error);
+                           }
+                         }});
+  auto function = TRY(VirtioPci::create({.device = *device,
+                                         .backend = TRY(make_backend(network, *device)),
+                                         .memory = environment.memory,
+                                         .intx_pin = pin,
+                                         .mmio = environment.mmio,
+                                         .doorbells = environment.doorbells,
+                                         .msi = environment.msi,
+                                         .pins = environment.pins,
+                                         .bar_space = environment.bar_space}));
+  return RootBusDevice::Parts{.device = std::move(device), .function = std::move(function)};
+}
+
+}  // namespace
+
+Status check_networks(const HostSystem& host, const std::vector<NetConfig>& configs) {
+  for (std::size_t i = 0; i < configs.size(); ++i) {
+    TRY_CONTEXT(configs[i].mode == NetMode::kTap ? check_tap(host, tap_of(configs[i]))
+                                                 : Passt::check(passt_of(configs[i])),
+                fmt::format("net.{}", i));
+  }
+  return {};
+}
+
+Result<Networks> open_networks(const HostSystem& host, const std::vector<NetConfig>& configs,
+                               std::string_view guest) {
+  Networks networks;
+  for (std::size_t i = 0; i < configs.size(); ++i) {
+    Network network{.name = fmt::format("net-{}", i),
+                    .mac = mac_of(configs[i], guest, i),
+                    .mtu = configs[i].mtu,
+                    .passt = {},
+                    .link = {}};
+    TRY_CONTEXT(open_link(host, configs[i], network), fmt::format("net.{}", i));
+    networks.push_back(std::move(network));
+  }
+  return networks;
+}
+
+std::string network_text(const NetConfig& config, std::string_view guest, std::size_t index) {
+  std::string text = config.mode == NetMode::kUser ? "user"
+                     : config.fd                   ? fmt::format("tap, descriptor {}", *config.fd)
+                     : config.tap.empty()          ? std::string("tap, a new one")
+                                                   : "tap " + config.tap;
+  if (!config.bridge.empty()) {
+    text += ", bridge " + config.bridge;
+  }
+  for (const auto& forward : config.forward) {
+    text +=
+        fmt::format(", {} port {} to {}", forward.udp ? "UDP" : "TCP", forward.host, forward.guest);
+  }
+  return text + ", mac " + mac_of(config, guest, index).to_string();
+}
+
+std::vector<RootBusDevice> network_devices(Networks& networks, const OnNetworkLost& on_lost) {
+  std::vector<RootBusDevice> devices;
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    devices.push_back(
+        {.slot = static_cast<std::uint8_t>(kFirstNetworkSlot + i),
+         .make = [on_lost, &network = networks[i]](const RootBusEnvironment& environment, Gsi pin) {
+           return make_network(network, on_lost, environment, pin);
+         }});
+  }
+  return devices;
+}
+
+}  // namespace gpuvm

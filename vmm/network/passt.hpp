@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Passt: the program passt(1), which carries the frames of one guest as the host's own connections,
+// without privileges. It puts itself into the background when it is ready, gives up root for
+// "nobody", and goes when its socket is closed, so that it survives no gpuvm, also a killed one.
+// Missing: its vhost-user mode, IPv6 addresses of its own choice.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
+
+namespace gpuvm {
+
+class Passt {
+ public:
+  struct Forward {
+    bool udp = false;
+    std::string address = {};  ///< of the host; empty: all
+    std::uint16_t host = 0;
+    std::uint16_t guest = 0;
+  };
+  struct Options {
+    std::vector<Forward> forward = {};
+    std::optional<std::uint16_t> mtu = {};  ///< that the guest is told of by DHCP
+    std::string program = "passt";          ///< a path, or a name that is looked for in PATH
+  };
+
+  /// Looks, and starts nothing. Errors: kHost: passt is not installed, a port is in use.
+  static Status check(const Options& options);
+  /// Returns when it is ready, at most 10 s later. Errors: those of check(), and what passt says.
+  static Result<std::unique_ptr<Passt>> start(const Options& options);
+  /// Closes its socket and waits until it is gone, at most 2 s. The socket's taker has closed its
+  /// own before.
+  ~Passt();
+  Passt(const Passt&) = delete;
+  Passt& operator=(const Passt&) = delete;
+
+  /// Another descriptor of its socket: SOCK_STREAM, with frames behind their lengths. It is at its
+  /// end when passt is gone. Errors: kHost.
+  Result<UniqueFd> socket() const;
+
+ private:
+  explicit Passt(UniqueFd socket) : socket_(std::move(socket)) {}
+  UniqueFd socket_;
+};
+
+}  // namespace gpuvm
