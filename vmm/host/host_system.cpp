@@ -108,6 +108,16 @@ Status HostSystem::write(std::string_view absolute, std::string_view text) const
   return write_attribute(path(absolute), text);
 }
 
+int HostSystem::try_write(std::string_view absolute, std::string_view text) const {
+  const std::string file = path(absolute);
+  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) {
+    return errno;
+  }
+  const ssize_t written = ::write(fd.get(), text.data(), text.size());
+  return written < 0 ? errno : written == static_cast<ssize_t>(text.size()) ? 0 : EIO;
+}
+
 Status HostSystem::write_bytes(std::string_view absolute, std::uint64_t offset,
                                std::span<const std::byte> bytes) const {
   const std::string file = path(absolute);

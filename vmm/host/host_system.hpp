@@ -41,6 +41,8 @@ class HostSystem {
 
   /// One write(2) to an attribute. Errors: kHost with errno's text.
   virtual Status write(std::string_view absolute, std::string_view text) const;
+  /// The same for callers who know what the attribute's errors mean: 0, or an errno value.
+  virtual int try_write(std::string_view absolute, std::string_view text) const;
   /// Writes part of a binary attribute, such as a function's configuration space. Errors: kHost.
   virtual Status write_bytes(std::string_view absolute, std::uint64_t offset,
                              std::span<const std::byte> bytes) const;

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "devices/pci/pci_spec.hpp"
+#include "devices/physical/vfio/card_link.hpp"
 #include "devices/physical/vfio/vfio_io.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bytes.hpp"
@@ -38,16 +39,17 @@ std::span<const std::byte> bytes_of(const T& value) {
 
 }  // namespace
 
-VfioDevice::VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd)
-    : bdf_(bdf),
+VfioDevice::VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd, const HostSystem& host)
+    : host_(host),
+      bdf_(bdf),
       group_(group),
       fd_(std::move(fd)),
       name_(bdf.to_string()),
       regions_(name_, fd_.get()) {}
 
 Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const Bdf& bdf, std::uint32_t group,
-                                                       UniqueFd fd) {
-  std::unique_ptr<VfioDevice> device(new VfioDevice(bdf, group, std::move(fd)));
+                                                       UniqueFd fd, const HostSystem& host) {
+  std::unique_ptr<VfioDevice> device(new VfioDevice(bdf, group, std::move(fd), host));
   TRY_CONTEXT(device->load_info(), "Opening " + device->name());
   return device;
 }
@@ -99,6 +101,10 @@ Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t i
     return answer.error();
   }
   return std::optional(TRY(vfio::parse_region_info(*answer)));
+}
+
+std::optional<CardLink> VfioDevice::card_link() const {
+  return vfio::card_link_of(host_, bdf_);
 }
 
 Result<std::uint64_t> VfioDevice::ask_region_size(RegionIndex index) {

@@ -13,6 +13,7 @@
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/host/host_system.hpp"
 
 namespace gpuvm {
 
@@ -21,8 +22,9 @@ class VfioDevice final : public PhysicalDevice {
   static constexpr std::size_t kIrqTypeCount = 5;
 
   /// Asks an opened device file for its regions and interrupts. Errors: kHost.
+  /// `host` is where card_link() looks, and is copied.
   static Result<std::unique_ptr<VfioDevice>> create(const Bdf& bdf, std::uint32_t group,
-                                                    UniqueFd fd);
+                                                    UniqueFd fd, const HostSystem& host);
 
   const Bdf& bdf() const { return bdf_; }
   std::uint32_t group() const { return group_; }
@@ -45,6 +47,7 @@ class VfioDevice final : public PhysicalDevice {
   Status set_intx_unmask_fd(int fd) override;
   Status set_intx_masked(bool masked) override;
   std::uint32_t atomic_completers() const override { return atomic_completers_; }
+  std::optional<CardLink> card_link() const override;
   bool has_function_reset() const override { return has_function_reset_; }
   Status function_reset() override;
 
@@ -54,7 +57,7 @@ class VfioDevice final : public PhysicalDevice {
     bool is_enabled = false;
     bool is_short = false;  ///< that the host has fewer vectors than asked for was said
   };
-  VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd);
+  VfioDevice(const Bdf& bdf, std::uint32_t group, UniqueFd fd, const HostSystem& host);
   Status load_info();
   Status load_region(std::uint32_t index);
   /// Nothing where the function has no such region.
@@ -64,6 +67,7 @@ class VfioDevice final : public PhysicalDevice {
   void tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled);
   Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;
 
+  const HostSystem host_;
   Bdf bdf_;
   std::uint32_t group_;
   UniqueFd fd_;

@@ -8,10 +8,23 @@
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
+namespace {
+
+std::vector<VfioFunction> vfio_functions_of(const FunctionPointers& functions) {
+  std::vector<VfioFunction> local;
+  for (const HostFunction* const function : functions) {
+    if (!function->is_remote()) {
+      local.push_back({.bdf = function->host, .vf_token = function->vf_token});
+    }
+  }
+  return local;
+}
+
+}  // namespace
 
 HostOpeners HostOpeners::real(const HostSystem& host) {
-  return {.vfio = [&host](const std::vector<Bdf>& addresses) -> Result<OpenedHost> {
-            auto opened = TRY(VfioHost::open(addresses, host));
+  return {.vfio = [&host](const std::vector<VfioFunction>& functions) -> Result<OpenedHost> {
+            auto opened = TRY(VfioHost::open(functions, host));
             auto devices = opened->devices();
             auto groups = opened->group_fds();
             return OpenedHost{std::move(opened), std::move(devices), std::move(groups)};
@@ -48,7 +61,7 @@ Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
 }
 
 Status HostDevices::bind() {
-  std::vector<Bdf> managed;
+  std::vector<BindRequest> managed;
   for (const HostFunction* const function : host_functions()) {
     if (function->is_remote()) {
       continue;
@@ -59,7 +72,7 @@ Status HostDevices::bind() {
       log::warn("{}", advice);
     }
     if (function->managed) {
-      managed.push_back(function->host);
+      managed.push_back({.bdf = function->host, .bar_size = function->bar_size});
     }
   }
   binding_.emplace(TRY(DriverBinding::create(host_, managed)));
@@ -68,8 +81,8 @@ Status HostDevices::bind() {
 
 Status HostDevices::open() {
   const auto all = host_functions();
-  if (const auto addresses = addresses_of(all); !addresses.empty()) {
-    vfio_ = TRY(openers_.vfio(addresses));
+  if (const auto local = vfio_functions_of(all); !local.empty()) {
+    vfio_ = TRY(openers_.vfio(local));
     hosts_.add(*vfio_->host, vfio_->devices);
     TRY(assign(vfio_->devices, false));
   }

@@ -166,12 +166,16 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
     }
     for (std::size_t j = 0; j < slots[i].functions.size(); ++j) {
       const Bdf& bdf = slots[i].functions[j];
+      const auto token = bdf == entry.host ? entry.vf_token : std::string();
+      TRY(check_vf_token(host, bdf, token));
       functions.push_back({.host = bdf,
                            .port = place.port,
                            .function = place.functions[j],
                            .managed = entry.managed,
                            .reset = reset_choice(entry, link_width_of(host, bdf)),
-                           .view = TRY(view_of(host, entry, bdf))});
+                           .view = TRY(view_of(host, entry, bdf)),
+                           .bar_size = TRY(bar_size_of(host, entry, bdf)),
+                           .vf_token = token});
     }
   }
   std::stable_partition(functions.begin(), functions.end(),

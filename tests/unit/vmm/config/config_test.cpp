@@ -23,7 +23,7 @@ TEST(Config, EverythingSet) {
   const auto config = parse(R"(
 name = "desk-1.test_a"
 [machine]
-cpus = 64
+cpus = 255
 memory = "4GiB"
 hugepages = "1GiB"
 on_reboot = "exit"
@@ -46,7 +46,7 @@ serial = ["stdio", "pty", "file:log/serial", "socket:/run/serial"]
 )");
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "desk-1.test_a");
-  EXPECT_EQ(config->machine, (MachineConfig{.cpus = 64,
+  EXPECT_EQ(config->machine, (MachineConfig{.cpus = 255,
                                             .memory = 4_GiB,
                                             .huge_pages = HugePages::k1GiB,
                                             .on_reboot = RebootAction::kExit}));
@@ -94,11 +94,11 @@ TEST(Config, MemoryMustBeWholePages) {
 
 TEST(Config, IllTypedValuesNameKeyRuleAndPlace) {
   expect_error(parse_bootable("[machine]\ncpus = 'x'"),
-               "machine.cpus must be an integer from 1 to 64, not a string (guest.toml:3:8)");
-  expect_error(parse_bootable("machine.cpus = 65"),
-               "machine.cpus must be an integer from 1 to 64, not 65 (guest.toml:2:16)");
+               "machine.cpus must be an integer from 1 to 255, not a string (guest.toml:3:8)");
+  expect_error(parse_bootable("machine.cpus = 256"),
+               "machine.cpus must be an integer from 1 to 255, not 256 (guest.toml:2:16)");
   expect_error(parse_bootable("machine.cpus = 0"),
-               "machine.cpus must be an integer from 1 to 64, not 0 (guest.toml:2:16)");
+               "machine.cpus must be an integer from 1 to 255, not 0 (guest.toml:2:16)");
   expect_error_contains(parse_bootable("machine.cpus = 1.5"), "not a number with a fraction");
   expect_error_contains(parse_bootable("machine.cpus = 2024-01-01"), "not a date or time");
   expect_error_contains(parse_bootable("machine.memory = 1073741824"),

@@ -82,10 +82,10 @@ class FakeDevices {
   }
 
   HostOpeners openers() {
-    return {.vfio = [this](const std::vector<Bdf>& addresses) -> Result<OpenedHost> {
+    return {.vfio = [this](const std::vector<VfioFunction>& opened) -> Result<OpenedHost> {
               std::vector<std::string> names;
-              for (const Bdf& bdf : addresses) {
-                names.push_back(bdf.to_string());
+              for (const VfioFunction& function : opened) {
+                names.push_back(function.bdf.to_string());
               }
               return open("vfio", names);
             },
