@@ -196,8 +196,7 @@ std::uint32_t PassthroughFunction::config_read(std::uint16_t offset) {
   if (!hardware || (*hardware == pci::kAllOnes && offset < pci::kHeaderSize)) {
     return pci::kAllOnes;
   }
-  return interrupts_->config_read(
-      offset, with_card_link(offset, config_->read(offset, *hardware)));
+  return interrupts_->config_read(offset, with_card_link(offset, config_->read(offset, *hardware)));
 }
 
 std::uint32_t PassthroughFunction::with_card_link(std::uint16_t offset, std::uint32_t value) const {
@@ -206,8 +205,9 @@ std::uint32_t PassthroughFunction::with_card_link(std::uint16_t offset, std::uin
     return value;
   }
   const auto card = device_.card_link();
-  return card ? (value & ~kSpeedAndWidth) | card->now.at_most(link_.value_or(card->now)).bits() << 16
-              : value;
+  return card
+             ? (value & ~kSpeedAndWidth) | card->now.at_most(link_.value_or(card->now)).bits() << 16
+             : value;
 }
 
 std::optional<PcieLink> PassthroughFunction::trained_link() {

@@ -164,7 +164,7 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   /// First to go: refers to overlays_.
   std::unique_ptr<FunctionBars> bars_ GPUVM_POINTEE_GUARDED_BY(mutex_);
   std::uint16_t physical_decode_ = 0;
-  std::uint16_t express_ = 0;  ///< offset of the capability, 0 without; set by build()
+  std::uint16_t express_ = 0;          ///< offset of the capability, 0 without; set by build()
   std::optional<PcieLink> link_ = {};  ///< of the port: what it is capable of; set by build()
   Presence presence_ GPUVM_GUARDED_BY(mutex_) = Presence::kPresent;
   Condition settled_;  ///< presence_ is no longer kBusy

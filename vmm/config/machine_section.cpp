@@ -7,8 +7,8 @@
 namespace gpuvm::config {
 namespace {
 
-/// Local APIC ids up to 254, which interrupts of a guest without interrupt remapping can name (Intel
-/// SDM volume 3, 11.11.1, "Message Address Register Format"); 255 is everybody.
+/// Local APIC ids up to 254, which interrupts of a guest without interrupt remapping can name
+/// (Intel SDM volume 3, 11.11.1, "Message Address Register Format"); 255 is everybody.
 constexpr std::int64_t kMostCpus = 255;
 constexpr std::uint64_t kLeastMemory = 128_MiB;
 constexpr std::uint64_t kMostMemory = 16384_GiB;

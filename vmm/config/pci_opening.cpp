@@ -65,9 +65,8 @@ Result<std::string> read_vf_token(TableReader& entry) {
   if (entry.has("vf_token") && !is_uuid(text)) {
     return entry.must_be("vf_token", kRule, '"' + printable(text) + '"');
   }
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {
-    return static_cast<char>(std::tolower(c));
-  });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 

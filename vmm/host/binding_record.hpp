@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BindingRecord: what a function's driver and the sizes of its BARs were before gpuvm took it, kept in
-// /run/gpuvm/<BDF>.binding so that it can be given back even after a crash. The file is locked
+// BindingRecord: what a function's driver and the sizes of its BARs were before gpuvm took it, kept
+// in /run/gpuvm/<BDF>.binding so that it can be given back even after a crash. The file is locked
 // while a gpuvm manages the function.
 #pragma once
 

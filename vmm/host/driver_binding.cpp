@@ -287,7 +287,8 @@ Status DriverBinding::release() {
       continue;
     }
     if (!host_->exists(pci_sysfs_path(entry.bdf))) {
-      log::warn("{} is gone: a virtual function goes with its parent's driver", entry.bdf.to_string());
+      log::warn("{} is gone: a virtual function goes with its parent's driver",
+                entry.bdf.to_string());
       entry.file.remove();
       managed_.pop_back();
       continue;

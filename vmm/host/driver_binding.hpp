@@ -2,8 +2,8 @@
 // DriverBinding: takes functions from their host drivers, binds them to vfio-pci and gives them
 // back (Linux, Documentation/ABI/testing/sysfs-bus-pci: driver_override, unbind, drivers_probe).
 // On the way BARs get the sizes that the user wants, which the kernel does for functions without a
-// driver only (bar_resize.hpp); they go back with their old ones. What a function's driver and sizes
-// were is on disk before anything is changed, see binding_record.hpp.
+// driver only (bar_resize.hpp); they go back with their old ones. What a function's driver and
+// sizes were is on disk before anything is changed, see binding_record.hpp.
 #pragma once
 
 #include <optional>
@@ -28,10 +28,10 @@ struct BindRequest {
 /// VFIO device holds their groups) before it goes: the kernel's unbind waits for that.
 class DriverBinding {
  public:
-  /// Binds all or none. Functions that are with VFIO already (vfio_driver.hpp) are left as they are,
-  /// now and at the end; but where a BAR is to have another size, such a one leaves its driver for
-  /// as long as that takes. `host` must outlive the object. Errors: kConfig for what can never be
-  /// bound or resized, kHost for the rest.
+  /// Binds all or none. Functions that are with VFIO already (vfio_driver.hpp) are left as they
+  /// are, now and at the end; but where a BAR is to have another size, such a one leaves its driver
+  /// for as long as that takes. `host` must outlive the object. Errors: kConfig for what can never
+  /// be bound or resized, kHost for the rest.
   static Result<DriverBinding> create(const HostSystem& host,
                                       std::span<const BindRequest> functions);
   static Result<DriverBinding> create(const HostSystem& host, std::span<const Bdf> functions);

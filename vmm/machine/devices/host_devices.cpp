@@ -2,6 +2,7 @@
 #include "vmm/machine/devices/host_devices.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "devices/physical/vfio/vfio_host.hpp"
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
@@ -10,21 +11,22 @@
 namespace gpuvm {
 namespace {
 
-std::vector<VfioFunction> vfio_functions_of(const FunctionPointers& functions) {
-  std::vector<VfioFunction> local;
-  for (const HostFunction* const function : functions) {
-    if (!function->is_remote()) {
-      local.push_back({.bdf = function->host, .vf_token = function->vf_token});
-    }
-  }
+FunctionPointers local_functions(const FunctionPointers& functions) {
+  FunctionPointers local;
+  std::copy_if(functions.begin(), functions.end(), std::back_inserter(local),
+               [](const HostFunction* function) { return !function->is_remote(); });
   return local;
 }
 
 }  // namespace
 
 HostOpeners HostOpeners::real(const HostSystem& host) {
-  return {.vfio = [&host](const std::vector<VfioFunction>& functions) -> Result<OpenedHost> {
-            auto opened = TRY(VfioHost::open(functions, host));
+  return {.vfio = [&host](const FunctionPointers& functions) -> Result<OpenedHost> {
+            std::vector<VfioFunction> wanted;
+            for (const HostFunction* const function : functions) {
+              wanted.push_back({.bdf = function->host, .vf_token = function->vf_token});
+            }
+            auto opened = TRY(VfioHost::open(wanted, host));
             auto devices = opened->devices();
             auto groups = opened->group_fds();
             return OpenedHost{std::move(opened), std::move(devices), std::move(groups)};
@@ -81,7 +83,7 @@ Status HostDevices::bind() {
 
 Status HostDevices::open() {
   const auto all = host_functions();
-  if (const auto local = vfio_functions_of(all); !local.empty()) {
+  if (const auto local = local_functions(all); !local.empty()) {
     vfio_ = TRY(openers_.vfio(local));
     hosts_.add(*vfio_->host, vfio_->devices);
     TRY(assign(vfio_->devices, false));

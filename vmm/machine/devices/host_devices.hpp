@@ -13,7 +13,6 @@
 
 #include "devices/physical/physical_device.hpp"
 #include "devices/physical/reset/reset_book.hpp"
-#include "devices/physical/vfio/vfio_host.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/host/driver_binding.hpp"
 #include "vmm/host/host_system.hpp"
@@ -35,7 +34,7 @@ struct OpenedHost {
 /// How functions are opened; tests put fakes in the place of the real ones. Each is called with at
 /// least one function. Errors: kConfig, kHost.
 struct HostOpeners {
-  std::function<Result<OpenedHost>(const std::vector<VfioFunction>&)> vfio;
+  std::function<Result<OpenedHost>(const FunctionPointers&)> vfio;
   std::function<Result<OpenedHost>(const std::vector<std::string>&)> vfio_user;
 
   /// Kernel VFIO and sockets. `host` must outlive what is returned.

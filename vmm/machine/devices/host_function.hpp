@@ -49,8 +49,8 @@ std::vector<std::string> sockets_of(const FunctionPointers& functions);
 /// write instead.
 Result<std::vector<Bdf>> functions_of(const HostSystem& host, const PciConfig& entry);
 
-/// The choice of an entry; nothing where it has none. Errors: kConfig: `function` is the one that it
-/// names, and cannot be resized so.
+/// The choice of an entry; nothing where it has none. Errors: kConfig: `function` is the one that
+/// it names, and cannot be resized so.
 Result<std::optional<BarSizeChoice>> bar_size_of(const HostSystem& host, const PciConfig& entry,
                                                  const Bdf& function);
 

@@ -65,7 +65,7 @@ class FakePhysicalDevice : public PhysicalDevice {
   /// Called at each configuration write before it takes effect.
   std::function<void(std::uint64_t offset, std::uint64_t value)> on_config_write;
 
-  std::uint32_t completers = 0;  ///< atomic_completers()
+  std::uint32_t completers = 0;       ///< atomic_completers()
   std::optional<CardLink> card = {};  ///< card_link()
   bool can_function_reset = true;
   std::function<Status()> on_function_reset;

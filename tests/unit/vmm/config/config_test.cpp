@@ -355,9 +355,9 @@ TEST(PciSection, VfToken) {
     return parse_bootable("[[pci]]\nhost = '01:00.0'\nvf_token = '" + value + "'")->pci[0].vf_token;
   };
   EXPECT_EQ(token("14D63F20-8445-11ea-8900-1f9ce7d5650d"), "14d63f20-8445-11ea-8900-1f9ce7d5650d");
-  for (const char* wrong : {"''", "'14d63f2008445-11ea-8900-1f9ce7d5650d'", "1",
-                            "'14d63f20-8445-11ea-8900-1f9ce7d5650g'",
-                            "'14d63f20-8445-11ea-8900-1f9ce7d5650d '"}) {
+  for (const char* wrong :
+       {"''", "'14d63f2008445-11ea-8900-1f9ce7d5650d'", "1",
+        "'14d63f20-8445-11ea-8900-1f9ce7d5650g'", "'14d63f20-8445-11ea-8900-1f9ce7d5650d '"}) {
     EXPECT_NE(pci_error(std::string("vf_token = ") + wrong).find("pci.0.vf_token must be a UUID"),
               std::string::npos)
         << wrong;

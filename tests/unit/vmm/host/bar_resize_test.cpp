@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// resourceN_resize as Documentation/ABI/testing/sysfs-bus-pci describes it: a mask of sizes to read,
-// a bit's number to write.
+// resourceN_resize as Documentation/ABI/testing/sysfs-bus-pci describes it: a mask of sizes to
+// read, a bit's number to write.
 #include "vmm/host/bar_resize.hpp"
 
 #include <gmock/gmock.h>

@@ -254,10 +254,10 @@ TEST_F(BarSizeTest, BarIsResizedBetweenTheDriversAndBack) {
     EXPECT_EQ(size(), 16_GiB);
     host_.writes.clear();
   }
-  EXPECT_THAT(host_.writes, ElementsAre(kGpuPath + "/driver_override <- ",
-                                        kGpuPath + "/driver/unbind <- " + kGpu,
-                                        kGpuPath + "/resource1_resize <- 8",
-                                        "/sys/bus/pci/drivers_probe <- " + kGpu));
+  EXPECT_THAT(
+      host_.writes,
+      ElementsAre(kGpuPath + "/driver_override <- ", kGpuPath + "/driver/unbind <- " + kGpu,
+                  kGpuPath + "/resource1_resize <- 8", "/sys/bus/pci/drivers_probe <- " + kGpu));
   EXPECT_EQ(size(), 256_MiB);
   EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
   EXPECT_FALSE(host_.exists(kGpuRecord));
@@ -290,7 +290,8 @@ TEST_F(BarSizeTest, UsersOwnBindingIsGivenUpForTheResizeOnly) {
 }
 
 TEST_F(BarSizeTest, ChoiceThatCannotBeTouchesNothing) {
-  for (const BarSizeChoice& wrong : {BarSizeChoice{.bar = 0, .size = 0}, {.bar = 1, .size = 1_MiB}}) {
+  for (const BarSizeChoice& wrong :
+       {BarSizeChoice{.bar = 0, .size = 0}, {.bar = 1, .size = 1_MiB}}) {
     const auto binding = bind(wrong);
     ASSERT_FALSE(binding);
     EXPECT_EQ(binding.error().kind(), ErrorKind::kConfig);

@@ -139,8 +139,8 @@ class FakeHost : public HostSystem {
   }
 
   std::map<std::string, std::string> own_driver;
-  std::set<std::string> modules{"vfio-pci"};  ///< that modprobe finds
-  std::set<std::string> refusing_drivers;     ///< whose probe fails
+  std::set<std::string> modules{"vfio-pci"};      ///< that modprobe finds
+  std::set<std::string> refusing_drivers;         ///< whose probe fails
   std::uint64_t largest_bar = ~std::uint64_t{0};  ///< for more the bridge has no room
   mutable std::vector<std::string> writes;
   mutable std::vector<std::string> loaded;
@@ -155,8 +155,8 @@ class FakeHost : public HostSystem {
   }
   /// As the kernel's __resource_resize_store().
   int resize(const std::string& base, int bar, unsigned long bit) const {
-    const auto sizes = std::stoull(read(fmt::format("{}/resource{}_resize", base, bar)).value(),
-                                   nullptr, 16);
+    const auto sizes =
+        std::stoull(read(fmt::format("{}/resource{}_resize", base, bar)).value(), nullptr, 16);
     if (exists(base + "/driver")) {
       return EBUSY;
     }

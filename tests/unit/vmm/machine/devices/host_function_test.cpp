@@ -133,8 +133,8 @@ TEST_F(HostFunctionTest, BarIsResizedOfTheFunctionThatIsNamed) {
   add("0000:01:00.1", "0x040300");
   auto& entry = pass("0000:01:00.0");
   entry.resize_bar = PciBarSize{};
-  EXPECT_THAT(resolved().front(), AllOf(HasSubstr("pci.resize_bar"),
-                                        HasSubstr("has no BAR that can be resized")));
+  EXPECT_THAT(resolved().front(),
+              AllOf(HasSubstr("pci.resize_bar"), HasSubstr("has no BAR that can be resized")));
   host_.add_resizable_bar("0000:01:00.0", 1, 256_MiB, 0x7f00);
   const auto functions = resolve_functions(host_, entries_);
   ASSERT_TRUE(functions) << functions.error().to_string();
