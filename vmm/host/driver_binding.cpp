@@ -286,14 +286,12 @@ Status DriverBinding::release() {
       managed_.pop_back();
       continue;
     }
-    if (!host_->exists(pci_sysfs_path(entry.bdf))) {
-      log::warn("{} is gone: a virtual function goes with its parent's driver",
-                entry.bdf.to_string());
-      entry.file.remove();
-      managed_.pop_back();
-      continue;
-    }
     Status status = give_back(*host_, entry.bdf, *entry.file.record());
+    if (!host_->exists(pci_sysfs_path(entry.bdf))) {
+      // Also while it was given back: the kernel removes it once VFIO has let go of it.
+      log::warn("{} is gone: nothing is left to give back", entry.bdf.to_string());
+      status = {};
+    }
     if (status) {
       entry.file.remove();
     } else {

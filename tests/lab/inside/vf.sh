@@ -48,8 +48,20 @@ expect "everything is as before" state_is "$before"
 refuses_to_run vf "a token that nobody wants" 'remove vf_token' --set "pci.0.vf_token=\"$TOKEN\""
 expect "a token that nobody wants: everything is as before" state_is "$before"
 
-# The administrator takes the virtual functions away.
-echo 0 >$PF_SYSFS/sriov_numvfs
+# The administrator takes the virtual functions away, while a guest has one.
+make_guest stay 'echo STAYING; read -r word' <<<"[[pci]]
+host = \"$vf\""
+start_guest stay
+wait_console STAYING 300
+echo 0 >$PF_SYSFS/sriov_numvfs & # waits until VFIO has let go
+removal=$!
+wait_log "The host wants $vf back" 60
+kill "$guest"
+wait_guest 60
+wait "$removal"
+expect "a virtual function is wanted back: the guest ends" test "$guest_status" -ne 0
+expect_not "a virtual function is wanted back: it is gone" test -e /sys/bus/pci/devices/"$vf"
+expect "a virtual function is wanted back: nothing is left of it" test -z "$(ls -A /run/gpuvm)"
 before=$(host_state)
 refuses_to_run vf "a virtual function that is gone" "$vf is not there"
 expect "a virtual function that is gone: everything is as before" state_is "$before"
