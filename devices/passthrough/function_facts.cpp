@@ -146,7 +146,16 @@ Result<FunctionFacts> FunctionFacts::read(PhysicalDevice& device) {
   for (unsigned bar = 0; bar < offers.regions.size(); ++bar) {
     offers.regions.at(bar) = device.region(bar_region(bar));
   }
-  return parse(std::move(config), std::move(offers));
+  auto facts = parse(std::move(config), std::move(offers));
+  if (const auto card = device.card_link()) {
+    facts.take_link(*card);
+  }
+  return facts;
+}
+
+void FunctionFacts::take_link(const CardLink& card) {
+  link = card.now;
+  link_capability = link_capability.at_least(card.best);
 }
 
 }  // namespace gpuvm

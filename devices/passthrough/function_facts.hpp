@@ -61,6 +61,8 @@ struct FunctionFacts {
   static FunctionFacts parse(std::vector<std::byte> config, FunctionOffers offers);
   /// Of an opened function; writes nothing. Errors: kHost (it does not answer), kConfig (a bridge).
   static Result<FunctionFacts> read(PhysicalDevice& device);
+  /// Of a virtual function, whose registers show none.
+  void take_link(const CardLink& card);
 };
 
 /// What the hardware's dword at 0x10 + 4 * number says, for a region of this size; nothing for no

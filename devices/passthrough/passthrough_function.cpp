@@ -35,6 +35,7 @@ Result<std::unique_ptr<PassthroughFunction>> PassthroughFunction::create(
 Status PassthroughFunction::build(const Options& options, const FunctionFacts& facts) {
   auto plan = TRY(FunctionPlan::create(name_, facts, options.view, options.place));
   const auto& msix = plan.msix;
+  link_ = options.place.link;
   express_ =
       find_capability(facts.config, static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress));
   if (options.view.msix_relocation.mode != MsixRelocation::Mode::kOff) {
@@ -193,7 +194,18 @@ std::uint32_t PassthroughFunction::config_read(std::uint16_t offset) {
   if (!hardware || (*hardware == pci::kAllOnes && offset < pci::kHeaderSize)) {
     return pci::kAllOnes;
   }
-  return interrupts_->config_read(offset, config_->read(offset, *hardware));
+  return interrupts_->config_read(offset, with_card_link(offset, config_->read(offset, *hardware)));
+}
+
+std::uint32_t PassthroughFunction::with_card_link(std::uint16_t offset, std::uint32_t value) const {
+  constexpr std::uint32_t kSpeedAndWidth = 0x3ff0000;
+  if (express_ == 0 || offset != express_ + pci::kExpressLinkControl) {
+    return value;
+  }
+  const auto card = device_.card_link();
+  return card
+             ? (value & ~kSpeedAndWidth) | card->now.at_most(link_.value_or(card->now)).bits() << 16
+             : value;
 }
 
 std::optional<PcieLink> PassthroughFunction::trained_link() {

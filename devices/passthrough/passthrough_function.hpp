@@ -131,6 +131,8 @@ class PassthroughFunction : public PciFunction, public Inspectable {
     return config_->kept_bits(offset);
   }
   Status prepare_hardware(std::uint32_t kept);
+  /// Link Status of a virtual function is its card's; others keep `value`.
+  std::uint32_t with_card_link(std::uint16_t offset, std::uint32_t value) const;
   /// Present afterwards, or lost.
   void become_reset() GPUVM_REQUIRES(mutex_);
   void become_lost() GPUVM_REQUIRES(mutex_);
@@ -162,7 +164,8 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   /// First to go: refers to overlays_.
   std::unique_ptr<FunctionBars> bars_ GPUVM_POINTEE_GUARDED_BY(mutex_);
   std::uint16_t physical_decode_ = 0;
-  std::uint16_t express_ = 0;  ///< offset of the capability, 0 without; set by build()
+  std::uint16_t express_ = 0;          ///< offset of the capability, 0 without; set by build()
+  std::optional<PcieLink> link_ = {};  ///< of the port: what it is capable of; set by build()
   Presence presence_ GPUVM_GUARDED_BY(mutex_) = Presence::kPresent;
   Condition settled_;  ///< presence_ is no longer kBusy
   std::atomic<std::uint64_t> failures_{0};

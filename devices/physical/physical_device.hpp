@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/pci/pcie_link.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/mapped_region.hpp"
@@ -64,6 +65,12 @@ struct IrqInfo {
   bool maskable = false;
 };
 
+/// The link of the card that a virtual function belongs to.
+struct CardLink {
+  PcieLink now;   ///< as trained
+  PcieLink best;  ///< that the card is capable of, no less than `now`
+};
+
 /// Called from vCPU threads and the control thread; region accesses may run at once, irq changes
 /// may not.
 class PhysicalDevice {
@@ -105,6 +112,9 @@ class PhysicalDevice {
   /// of Device Capabilities 2 (PCI Express Base 6.0, 7.5.3.15) as its root port must show them; 0:
   /// none, or nobody knows. Any thread.
   virtual std::uint32_t atomic_completers() const { return 0; }
+  /// For functions whose own registers show no link because they are virtual; nothing for others.
+  /// Any thread.
+  virtual std::optional<CardLink> card_link() const { return std::nullopt; }
   /// True if function_reset() can work on this function (FLR or PM).
   virtual bool has_function_reset() const = 0;
   /// FLR, or what the host's driver offers in its place. May take up to a minute. vCPUs must not

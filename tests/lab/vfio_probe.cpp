@@ -149,15 +149,23 @@ Status restore() {
   return {};
 }
 
+std::vector<VfioFunction> to_open(const std::vector<Bdf>& functions) {
+  std::vector<VfioFunction> all;
+  for (const Bdf& bdf : functions) {
+    all.push_back({.bdf = bdf});
+  }
+  return all;
+}
+
 Status probe_bound(const HostSystem& host, const std::vector<Bdf>& functions) {
-  const auto vfio = TRY(VfioHost::open(functions, host));
+  const auto vfio = TRY(VfioHost::open(to_open(functions), host));
   say("{} group file(s)", vfio->group_fds().size());
   for (std::size_t i = 0; i < vfio->device_count(); ++i) {
     print_device(vfio->device(i));
     TRY(try_interrupts(vfio->device(i)));
     TRY(try_mapping(vfio->device(i)));
   }
-  const auto second = VfioHost::open(functions, host);
+  const auto second = VfioHost::open(to_open(functions), host);
   say("opened a second time: {}", second ? "accepted (wrong)" : second.error().to_string());
   TRY(try_dma(*vfio));
   return try_resets(*vfio);

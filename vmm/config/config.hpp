@@ -40,7 +40,7 @@ enum class PinMemory {
 };
 
 struct MachineConfig {
-  unsigned cpus = 1;             ///< 1 to 64
+  unsigned cpus = 1;             ///< 1 to 255
   std::uint64_t memory = 1_GiB;  ///< bytes; 128 MiB to 16 TiB, whole 2 MiB (or huge pages)
   HugePages huge_pages = HugePages::kOff;
   RebootAction on_reboot = RebootAction::kReset;
@@ -141,6 +141,13 @@ struct PciCoherentMemory {
   bool operator==(const PciCoherentMemory&) const = default;
 };
 
+/// The size that a BAR of the function that PciConfig::host names gets before the start.
+struct PciBarSize {
+  std::optional<std::uint8_t> bar = {};  ///< 0 to 5; nothing: the one that can become largest
+  std::uint64_t size = 0;  ///< bytes, a power of two, 1 MiB to 128 TiB; 0: the largest there is
+  bool operator==(const PciBarSize&) const = default;
+};
+
 /// Root ports that a guest can have.
 constexpr std::size_t kRootPorts = 32;
 
@@ -163,6 +170,8 @@ struct PciConfig {
   bool p2p = false;                      ///< other devices of the guest may reach its BARs by DMA
   std::vector<std::string> quirks = {};  ///< names; only their form is checked
   PciMsixRelocation msix_relocation = PciMsixRelocation::kOff;
+  std::optional<PciBarSize> resize_bar = {};  ///< only with managed; nothing: as the host has it
+  std::string vf_token = {};  ///< UUID in small letters, of the function that host names
   bool operator==(const PciConfig&) const = default;
 };
 

@@ -7,7 +7,9 @@
 namespace gpuvm::config {
 namespace {
 
-constexpr std::int64_t kMostCpus = 64;
+/// Local APIC ids up to 254, which interrupts of a guest without interrupt remapping can name
+/// (Intel SDM volume 3, 11.11.1, "Message Address Register Format"); 255 is everybody.
+constexpr std::int64_t kMostCpus = 255;
 constexpr std::uint64_t kLeastMemory = 128_MiB;
 constexpr std::uint64_t kMostMemory = 16384_GiB;
 constexpr std::string_view kMemoryRule =
@@ -25,20 +27,6 @@ std::optional<unsigned> unit_shift(std::string_view unit) {
     return 40;
   }
   return std::nullopt;
-}
-
-/// Bytes, or nothing when the text is no size or out of range.
-std::optional<std::uint64_t> parse_memory_size(std::string_view text) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{}) {
-    return std::nullopt;
-  }
-  const auto shift = unit_shift(text.substr(static_cast<std::size_t>(end - text.data())));
-  if (!shift || number > kMostMemory >> *shift || number << *shift < kLeastMemory) {
-    return std::nullopt;
-  }
-  return number << *shift;
 }
 
 /// The host's CPU for each vCPU.
@@ -59,14 +47,27 @@ Result<std::vector<unsigned>> read_pin(TableReader& table, unsigned cpus) {
 
 }  // namespace
 
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{}) {
+    return std::nullopt;
+  }
+  const auto shift = unit_shift(text.substr(static_cast<std::size_t>(end - text.data())));
+  if (!shift || number > ~std::uint64_t{0} >> *shift) {
+    return std::nullopt;
+  }
+  return number << *shift;
+}
+
 Result<std::uint64_t> read_memory_size(TableReader& table, std::string_view key,
                                        std::uint64_t otherwise) {
   const auto text = TRY(table.optional_string(key, kMemoryRule));
   if (!text) {
     return otherwise;
   }
-  const auto size = parse_memory_size(*text);
-  if (!size) {
+  const auto size = parse_size(*text);
+  if (!size || *size < kLeastMemory || *size > kMostMemory) {
     return table.must_be(key, kMemoryRule, '"' + printable(*text) + '"');
   }
   return *size;

@@ -68,7 +68,7 @@ Status check_source(const TableReader& entry) {
                        "is missing: name the device, for instance host = \"0000:01:00.0\", or "
                        "socket = \"PATH\" for that of a vfio-user server");
   }
-  for (const char* const key : {"functions", "managed"}) {
+  for (const char* const key : {"functions", "managed", "resize_bar", "vf_token"}) {
     if (entry.has("socket") && entry.has(key)) {
       return entry.wrong(key,
                          "goes with host only: a vfio-user server has one function, and no "
@@ -204,8 +204,11 @@ Result<PciConfig> read_function(TableReader entry) {
   pci.p2p = TRY(entry.boolean("p2p", pci.p2p));
   pci.quirks = TRY(read_quirks(entry));
   pci.msix_relocation = TRY(entry.choice("msix_relocation", pci.msix_relocation));
+  pci.resize_bar = TRY(read_bar_size(entry));
+  pci.vf_token = TRY(read_vf_token(entry));
   TRY(entry.finish());
   TRY(check_source(entry));
+  TRY(check_opening(entry, pci));
   if (pci.acpi_rom == PciAcpiRomMode::kOn && pci.rom.mode == PciRomMode::kOff) {
     return entry.wrong("acpi_rom",
                        "needs an option ROM: remove rom = \"off\", or name a file there");

@@ -100,6 +100,16 @@ std::string id_text(std::string_view key, const std::optional<Id>& id, int digit
   return id ? fmt::format("{} = 0x{:0{}x}\n", key, *id, digits) : std::string();
 }
 
+std::string opening_text(const PciConfig& pci) {
+  std::string size = in_quotes("keep");
+  if (const auto& choice = pci.resize_bar) {
+    size = in_quotes(choice->size == 0 ? "max" : memory_text(choice->size));
+    size = choice->bar ? fmt::format("{{ bar = {}, size = {} }}", *choice->bar, size) : size;
+  }
+  return fmt::format("resize_bar = {}\n", size) +
+         (pci.vf_token.empty() ? "" : fmt::format("vf_token = {}\n", in_quotes(pci.vf_token)));
+}
+
 std::string pci_text(const PciConfig& pci) {
   std::string out =
       "\n[[pci]]\n" +
@@ -128,6 +138,7 @@ std::string pci_text(const PciConfig& pci) {
         memory.at_host_address ? ", place = \"host\"" : "");
   }
   if (pci.socket.empty()) {
+    out += opening_text(pci);
     out += fmt::format("p2p = {}\nquirks = {}\n", pci.p2p, quoted_list(pci.quirks));
   }
   out += fmt::format("msix_relocation = \"{}\"\n", config::word_of(pci.msix_relocation));

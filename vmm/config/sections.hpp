@@ -3,6 +3,7 @@
 // its section and leaves unknown ones to TableReader::finish().
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "vmm/config/config.hpp"
@@ -14,6 +15,8 @@ Result<MachineConfig> read_machine(TableReader table);
 /// A size as machine.memory has it.
 Result<std::uint64_t> read_memory_size(TableReader& table, std::string_view key,
                                        std::uint64_t otherwise);
+/// Bytes of "512MiB" or "4GiB"; nothing for what is no size or too much for 64 bits.
+std::optional<std::uint64_t> parse_size(std::string_view text);
 /// Errors when it is not whole pages of the guest's memory.
 Status check_memory_granularity(const TableReader& table, const MachineConfig& machine,
                                 std::uint64_t memory);
@@ -24,6 +27,11 @@ Result<std::vector<NodeConfig>> read_nodes(const std::vector<TableReader>& entri
 Result<CpuConfig> read_cpu(TableReader table);
 Result<BootConfig> read_boot(TableReader table);
 Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries);
+/// Of an entry of [[pci]], in pci_opening.cpp.
+Result<std::optional<PciBarSize>> read_bar_size(TableReader& entry);
+Result<std::string> read_vf_token(TableReader& entry);
+/// Errors where other keys of the entry exclude them.
+Status check_opening(const TableReader& entry, const PciConfig& pci);
 Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entries);
 /// `guest`: its name, which addresses follow from.
 Result<std::vector<NetConfig>> read_nets(const std::vector<TableReader>& entries,

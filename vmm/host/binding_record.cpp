@@ -1,13 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/host/binding_record.hpp"
 
+#include <charconv>
 #include <sstream>
 
 namespace gpuvm {
-namespace {}  // namespace
+namespace {
+
+constexpr std::string_view kBarKey = "bar_size_";  ///< then the BAR's number
+
+void parse_bar_size(std::string_view key, std::string_view value, BarSizes& sizes) {
+  if (!key.starts_with(kBarKey) || key.size() != kBarKey.size() + 1) {
+    return;
+  }
+  const auto bar = static_cast<std::size_t>(static_cast<unsigned char>(key.back())) - '0';
+  std::uint64_t size = 0;
+  const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), size);
+  if (bar < sizes.size() && error == std::errc{} && stop == value.data() + value.size()) {
+    sizes.at(bar) = size;
+  }
+}
+
+}  // namespace
 
 std::string BindingRecord::to_text() const {
-  return fmt::format("driver={}\ndriver_override={}\n{}\n", driver, driver_override, kStateEnd);
+  auto text = fmt::format("driver={}\ndriver_override={}\n", driver, driver_override);
+  for (std::size_t bar = 0; bar < bar_sizes.size(); ++bar) {
+    if (bar_sizes.at(bar) != 0) {
+      text += fmt::format("{}{}={}\n", kBarKey, bar, bar_sizes.at(bar));
+    }
+  }
+  return text + fmt::format("{}\n", kStateEnd);
 }
 
 std::optional<BindingRecord> BindingRecord::parse(std::string_view text) {
@@ -26,6 +49,8 @@ std::optional<BindingRecord> BindingRecord::parse(std::string_view text) {
       record.driver = value;
     } else if (key == "driver_override") {
       record.driver_override = value;
+    } else {
+      parse_bar_size(key, value, record.bar_sizes);
     }
     if (line == kStateEnd) {
       is_complete = true;

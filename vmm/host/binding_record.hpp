@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BindingRecord: what a function's driver was before gpuvm took it, kept in
-// /run/gpuvm/<BDF>.binding so that it can be given back even after a crash. The file is locked
+// BindingRecord: what a function's driver and the sizes of its BARs were before gpuvm took it, kept
+// in /run/gpuvm/<BDF>.binding so that it can be given back even after a crash. The file is locked
 // while a gpuvm manages the function.
 #pragma once
 
@@ -10,6 +10,7 @@
 
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/host/bar_resize.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/host/state_file.hpp"
 
@@ -18,6 +19,7 @@ namespace gpuvm {
 struct BindingRecord {
   std::string driver;           ///< driver to give the function back to; empty: it had none
   std::string driver_override;  ///< sysfs driver_override before; empty: none
+  BarSizes bar_sizes = {};      ///< before, of those that were resized
 
   std::string to_text() const;
   /// Nothing if the text was cut short, so that a crash while writing reads as "nothing was

@@ -9,6 +9,7 @@
 #include "vmm/host/device_use.hpp"
 #include "vmm/host/driver_writes.hpp"
 #include "vmm/host/pci_device.hpp"
+#include "vmm/host/vfio_driver.hpp"
 
 namespace gpuvm {
 namespace {
@@ -50,33 +51,83 @@ Status ensure_vfio_driver(const HostSystem& host) {
       loaded ? "modprobe succeeded, but the driver is not there" : loaded.error().to_string());
 }
 
-/// The driver and override that the function had before any gpuvm touched it.
+/// What the function was before any gpuvm touched it.
 BindingRecord original_state(const HostSystem& host, const Bdf& bdf,
                              const std::optional<BindingRecord>& left_behind) {
   const std::string driver = current_driver(host, bdf);
   if (!left_behind) {
-    return {driver, current_override(host, bdf)};
+    return {driver, current_override(host, bdf), {}};
   }
   // An earlier run died: its override is still set, and its driver may be gone already.
   BindingRecord record = *left_behind;
-  if (!driver.empty() && !is_vfio_driver(driver)) {
+  if (!driver.empty() && !is_with_vfio(host, bdf)) {
     record.driver = driver;
   }
   return record;
 }
 
-Status move_to_vfio(DriverWrites& writes) {
-  const std::string name = writes.bdf().to_string();
-  TRY(set_override(writes, std::string(kVfioDriver)));
-  if (!current_driver(writes.host(), writes.bdf()).empty()) {
-    TRY(writes.write_own("driver/unbind", name));
+struct BindingPlan {
+  BindingRecord original;        ///< to go back to
+  std::vector<BarResize> sizes;  ///< steps
+  bool is_with_vfio = false;     ///< already
+
+  bool is_empty() const { return is_with_vfio && sizes.empty(); }
+};
+
+/// BARs get the sizes that the user wants, and otherwise those that a run which died found.
+Result<BindingPlan> plan_binding(const HostSystem& host, const BindRequest& request,
+                                 const std::optional<BindingRecord>& left_behind) {
+  BindingPlan plan{.original = original_state(host, request.bdf, left_behind),
+                   .sizes = {},
+                   .is_with_vfio = is_with_vfio(host, request.bdf)};
+  BarSizes wanted = plan.original.bar_sizes;
+  if (request.bar_size) {
+    const BarResize choice = TRY(plan_bar_resize(host, request.bdf, *request.bar_size));
+    auto& original = plan.original.bar_sizes.at(choice.bar);
+    original = original == 0 && choice.from != choice.to ? choice.from : original;
+    wanted.at(choice.bar) = choice.to;
   }
-  TRY(writes.write(std::string(kProbePath), name));
-  if (current_driver(writes.host(), writes.bdf()) != kVfioDriver) {
+  plan.sizes = TRY(steps_to_bar_sizes(host, request.bdf, wanted));
+  return plan;
+}
+
+Status check_is_no_bridge(const HostSystem& host, const Bdf& bdf) {
+  if (TRY(HostPciDevice::open(host, bdf)).is_bridge()) {
+    return fail(ErrorKind::kConfig,
+                "{} is a PCI bridge, which stays with the host: name the function behind it",
+                bdf.to_string());
+  }
+  return {};
+}
+
+/// A function that is to leave the host's driver. Errors: kHost.
+Status check_plan(const HostSystem& host, const Bdf& bdf, const BindingPlan& plan) {
+  if (plan.is_with_vfio) {
+    return {};
+  }
+  TRY(check_not_in_use(host, bdf));
+  return ensure_vfio_driver(host);
+}
+
+/// To the driver of VFIO that the function has, or else to vfio-pci.
+Status move_to_vfio(DriverWrites& writes, const std::vector<BarResize>& sizes) {
+  const HostSystem& host = writes.host();
+  const Bdf& bdf = writes.bdf();
+  const std::string before = current_driver(host, bdf);
+  const std::string target = is_with_vfio(host, bdf) ? before : std::string(kVfioDriver);
+  TRY(set_override(writes, target));
+  if (!before.empty()) {
+    TRY(writes.write_own("driver/unbind", bdf.to_string()));
+  }
+  for (const BarResize& size : sizes) {
+    TRY(resize_bar(host, bdf, size));
+  }
+  TRY(writes.write(std::string(kProbePath), bdf.to_string()));
+  if (current_driver(host, bdf) != target) {
     return fail(ErrorKind::kHost,
-                "{} did not bind to vfio-pci: `dmesg | tail` says why (often the IOMMU is off or "
+                "{} did not bind to {}: `dmesg | tail` says why (often the IOMMU is off or "
                 "another driver holds its memory)",
-                name);
+                bdf.to_string(), target);
   }
   return {};
 }
@@ -99,36 +150,58 @@ void stop_decoding(const HostSystem& host, const Bdf& bdf) {
   }
 }
 
-Status give_back(const HostSystem& host, const Bdf& bdf, const BindingRecord& record) {
-  DriverWrites writes(host, bdf);
-  TRY(set_override(writes, record.driver_override));
-  const std::string driver = current_driver(host, bdf);
-  if (is_vfio_driver(driver)) {
-    TRY(writes.write_own("driver/unbind", bdf.to_string()));
-  }
-  if (record.driver.empty()) {
-    stop_decoding(host, bdf);
-    return {};
-  }
-  if (driver == record.driver) {
-    return {};
-  }
+/// Offers the function, which has no driver, to the one that it had.
+Status offer_to_driver(DriverWrites& writes, const std::string& driver) {
+  const HostSystem& host = writes.host();
+  const Bdf& bdf = writes.bdf();
   TRY(writes.write(std::string(kProbePath), bdf.to_string()));
   if (current_driver(host, bdf).empty()) {
     // A driver that matches nothing by itself (bound by hand through new_id) wants to be named.
-    const Status bound =
-        writes.write("/sys/bus/pci/drivers/" + record.driver + "/bind", bdf.to_string());
+    const Status bound = writes.write("/sys/bus/pci/drivers/" + driver + "/bind", bdf.to_string());
     if (!bound) {
       log::debug("{}", bound.error().to_string());
     }
   }
-  if (current_driver(host, bdf) != record.driver) {
+  if (current_driver(host, bdf) != driver) {
     return fail(ErrorKind::kHost,
                 "{} was not taken back by its driver {}: load that driver, then "
                 "`echo {} > /sys/bus/pci/drivers_probe`",
-                bdf.to_string(), record.driver, bdf.to_string());
+                bdf.to_string(), driver, bdf.to_string());
   }
   return {};
+}
+
+Status restore_sizes(const HostSystem& host, const Bdf& bdf, const BarSizes& sizes) {
+  for (const BarResize& step : TRY(steps_to_bar_sizes(host, bdf, sizes))) {
+    TRY(resize_bar(host, bdf, step));
+  }
+  return {};
+}
+
+/// True where the function has a driver of VFIO's that is not to have it any more, or not now.
+bool must_leave_vfio(const HostSystem& host, const Bdf& bdf, const BindingRecord& record) {
+  const std::string driver = current_driver(host, bdf);
+  return is_vfio_driver(driver) || (driver == record.driver && is_with_vfio(host, bdf));
+}
+
+// A BAR that cannot have its old size again does not keep the function from its driver.
+Status give_back(const HostSystem& host, const Bdf& bdf, const BindingRecord& record) {
+  DriverWrites writes(host, bdf);
+  TRY(set_override(writes, record.driver_override));
+  if (must_leave_vfio(host, bdf, record)) {
+    TRY(writes.write_own("driver/unbind", bdf.to_string()));
+  }
+  WorstError errors;
+  const std::string driver = current_driver(host, bdf);
+  if (driver.empty()) {
+    errors.add(restore_sizes(host, bdf, record.bar_sizes));
+  }
+  if (record.driver.empty()) {
+    stop_decoding(host, bdf);
+  } else if (driver != record.driver) {
+    errors.add(offer_to_driver(writes, record.driver));
+  }
+  return errors.take();
 }
 
 /// Gives a function back as its record on disk says. False if there is none.
@@ -150,53 +223,50 @@ Result<bool> give_back_as_recorded(const HostSystem& host, const Bdf& bdf) {
 
 }  // namespace
 
-bool is_vfio_driver(std::string_view driver) {
-  return driver == kVfioDriver || driver.ends_with("-vfio-pci") || driver.ends_with("_vfio_pci");
-}
-
 Result<DriverBinding> DriverBinding::create(const HostSystem& host,
-                                            std::span<const Bdf> functions) {
+                                            std::span<const BindRequest> functions) {
   DriverBinding binding(host);
-  for (const Bdf& bdf : functions) {
-    TRY_CONTEXT(binding.bind(bdf), "Binding " + bdf.to_string() + " to vfio-pci");
+  for (const BindRequest& request : functions) {
+    TRY_CONTEXT(binding.bind(request), "Binding " + request.bdf.to_string() + " to vfio-pci");
   }
   return binding;
 }
 
-Status DriverBinding::bind(const Bdf& bdf) {
-  const HostPciDevice device = TRY(HostPciDevice::open(*host_, bdf));
-  if (device.is_bridge()) {
-    return fail(ErrorKind::kConfig,
-                "{} is a PCI bridge, which stays with the host: name the function behind it",
-                bdf.to_string());
+Result<DriverBinding> DriverBinding::create(const HostSystem& host,
+                                            std::span<const Bdf> functions) {
+  std::vector<BindRequest> requests;
+  for (const Bdf& bdf : functions) {
+    requests.push_back({.bdf = bdf});
   }
-  const std::string driver = device.driver().value_or("");
-  if (is_vfio_driver(driver) && !host_->exists(record_path(bdf))) {
-    return {};  // the user's own binding
-  }
-  BindingFile file = TRY(BindingFile::claim(*host_, bdf));
-  if (is_vfio_driver(driver) && !file.record()) {
-    file.remove();  // a run died before it changed anything, the binding is the user's after all
+  return create(host, requests);
+}
+
+Status DriverBinding::bind(const BindRequest& request) {
+  const Bdf& bdf = request.bdf;
+  TRY(check_is_no_bridge(*host_, bdf));
+  // The user's own binding; without a record nothing is left to undo.
+  if (!host_->exists(record_path(bdf)) && TRY(plan_binding(*host_, request, {})).is_empty()) {
     return {};
   }
-  if (!is_vfio_driver(driver)) {
-    const Status is_free = check_not_in_use(*host_, bdf);
-    Status has_driver = is_free ? ensure_vfio_driver(*host_) : is_free;
-    if (!has_driver) {
-      if (!file.record()) {
-        file.remove();
-      }
-      return has_driver;
-    }
+  BindingFile file = TRY(BindingFile::claim(*host_, bdf));
+  const bool is_new = !file.record();
+  const auto plan = plan_binding(*host_, request, file.record());
+  const Status may_go = plan ? check_plan(*host_, bdf, *plan) : Status(plan.error());
+  // Of an earlier run that died before it changed anything an empty file may be left.
+  if (is_new && (!may_go || plan->is_empty())) {
+    file.remove();
   }
-  TRY(file.save(original_state(*host_, bdf, file.record())));
+  if (!may_go || (is_new && plan->is_empty())) {
+    return may_go;
+  }
+  TRY(file.save(plan->original));
   // From here on release() undoes what is done below, also when that fails half-way.
   managed_.push_back({bdf, std::move(file)});
-  if (is_vfio_driver(driver)) {
+  if (plan->is_empty()) {
     return {};
   }
   DriverWrites writes(*host_, bdf);
-  Status moved = move_to_vfio(writes);
+  Status moved = move_to_vfio(writes, plan->sizes);
   if (writes.is_stuck()) {
     // Nothing can be undone while the kernel waits; the record stays for when it has.
     managed_.pop_back();
@@ -232,6 +302,11 @@ Status DriverBinding::release() {
       continue;
     }
     Status status = give_back(*host_, entry.bdf, *entry.file.record());
+    if (!host_->exists(pci_sysfs_path(entry.bdf))) {
+      // Also while it was given back: the kernel removes it once VFIO has let go of it.
+      log::warn("{} is gone: nothing is left to give back", entry.bdf.to_string());
+      status = {};
+    }
     if (status) {
       entry.file.remove();
     } else {

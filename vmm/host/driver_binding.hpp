@@ -1,27 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 // DriverBinding: takes functions from their host drivers, binds them to vfio-pci and gives them
 // back (Linux, Documentation/ABI/testing/sysfs-bus-pci: driver_override, unbind, drivers_probe).
-// What a function's driver was is on disk before anything is changed, see binding_record.hpp.
+// On the way BARs get the sizes that the user wants, which the kernel does for functions without a
+// driver only (bar_resize.hpp); they go back with their old ones. What a function's driver and
+// sizes were is on disk before anything is changed, see binding_record.hpp.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/host/bar_resize.hpp"
 #include "vmm/host/binding_record.hpp"
 #include "vmm/host/host_system.hpp"
 
 namespace gpuvm {
 
+/// A function that is to be VFIO's.
+struct BindRequest {
+  Bdf bdf;
+  std::optional<BarSizeChoice> bar_size = {};  ///< nothing: as the host had it
+};
+
 /// Owns the bindings of a set of functions. Close every VFIO handle to them (and the VM whose KVM
 /// VFIO device holds their groups) before it goes: the kernel's unbind waits for that.
 class DriverBinding {
  public:
-  /// Binds all or none. Functions that the user has bound to a VFIO driver are left as they are,
-  /// now and at the end. A function that its driver does not let go of (driver_writes.hpp) keeps
-  /// its record. `host` must outlive the object. Errors: kConfig for what can never be bound, kHost
-  /// for the rest.
+  /// Binds all or none. Functions that are with VFIO already (vfio_driver.hpp) are left as they
+  /// are, now and at the end; but where a BAR is to have another size, such a one leaves its driver
+  /// for as long as that takes. A function that its driver does not let go of (driver_writes.hpp)
+  /// keeps its record. `host` must outlive the object. Errors: kConfig for what can never be bound
+  /// or resized, kHost for the rest.
+  static Result<DriverBinding> create(const HostSystem& host,
+                                      std::span<const BindRequest> functions);
   static Result<DriverBinding> create(const HostSystem& host, std::span<const Bdf> functions);
 
   DriverBinding(DriverBinding&& other) noexcept = default;
@@ -42,14 +55,11 @@ class DriverBinding {
     BindingFile file;
   };
   explicit DriverBinding(const HostSystem& host) : host_(&host) {}
-  Status bind(const Bdf& bdf);
+  Status bind(const BindRequest& request);
 
   const HostSystem* host_;
   std::vector<Managed> managed_;
 };
-
-/// The driver is one that hands the function to user space: vfio-pci or a device-specific variant.
-bool is_vfio_driver(std::string_view driver);
 
 /// What is done about a function that is dirty (device_claim.hpp).
 enum class IfDirty {

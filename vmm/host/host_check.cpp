@@ -14,9 +14,9 @@
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/host/bar_claims.hpp"
 #include "vmm/host/device_use.hpp"
-#include "vmm/host/driver_binding.hpp"
 #include "vmm/host/iommu_group.hpp"
 #include "vmm/host/pci_device.hpp"
+#include "vmm/host/vfio_driver.hpp"
 
 namespace gpuvm {
 namespace {
@@ -123,7 +123,7 @@ Status check_device(const HostSystem& host, const Bdf& bdf, bool managed_binding
   }
   TRY(check_bars_free(host, bdf));
   const auto driver = device.driver();
-  if (driver && is_vfio_driver(*driver)) {
+  if (is_with_vfio(host, bdf)) {
     return {};
   }
   if (!managed_binding) {

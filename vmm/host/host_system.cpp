@@ -114,6 +114,16 @@ Result<bool> HostSystem::write_within(std::string_view absolute, std::string_vie
   return write_patiently(path(absolute), std::string(text), limit);
 }
 
+int HostSystem::try_write(std::string_view absolute, std::string_view text) const {
+  const std::string file = path(absolute);
+  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) {
+    return errno;
+  }
+  const ssize_t written = ::write(fd.get(), text.data(), text.size());
+  return written < 0 ? errno : written == static_cast<ssize_t>(text.size()) ? 0 : EIO;
+}
+
 Status HostSystem::write_bytes(std::string_view absolute, std::uint64_t offset,
                                std::span<const std::byte> bytes) const {
   const std::string file = path(absolute);

@@ -46,6 +46,8 @@ class HostSystem {
   /// see patient_write.hpp. False: it has not come back within `limit`.
   virtual Result<bool> write_within(std::string_view absolute, std::string_view text,
                                     std::chrono::milliseconds limit) const;
+  /// The same for callers who know what the attribute's errors mean: 0, or an errno value.
+  virtual int try_write(std::string_view absolute, std::string_view text) const;
   /// Writes part of a binary attribute, such as a function's configuration space. Errors: kHost.
   virtual Status write_bytes(std::string_view absolute, std::uint64_t offset,
                              std::span<const std::byte> bytes) const;

@@ -4,15 +4,15 @@
 #include <algorithm>
 
 #include "vmm/host/pci_device.hpp"
+#include "vmm/host/vfio_driver.hpp"
 
 namespace gpuvm {
 namespace {
 
 // Drivers that do not touch the device on behalf of the host: the kernel lets a group with them go
 // to a guest (drivers that set driver_managed_dma, and VFIO's own).
-bool is_harmless_driver(std::string_view driver) {
-  return driver == "vfio-pci" || driver == "pci-stub" || driver == "pcieport" ||
-         driver.ends_with("-vfio-pci") || driver.ends_with("_vfio_pci");
+bool has_harmless_driver(const HostSystem& host, const Bdf& bdf, std::string_view driver) {
+  return driver == "pci-stub" || driver == "pcieport" || is_with_vfio(host, bdf);
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ Status IommuGroup::check_viable(const HostSystem& host, std::span<const Bdf> our
     }
     const HostPciDevice device = TRY(HostPciDevice::open(host, member));
     const auto driver = device.driver();
-    if (device.is_bridge() || !driver || is_harmless_driver(*driver)) {
+    if (device.is_bridge() || !driver || has_harmless_driver(host, member, *driver)) {
       continue;
     }
     const std::string_view comma = obstacles.empty() ? "" : ", ";

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "devices/pci/pci_spec.hpp"
+#include "devices/physical/vfio/card_link.hpp"
 #include "devices/physical/vfio/vfio_errors.hpp"
 #include "devices/physical/vfio/vfio_io.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
@@ -101,6 +102,10 @@ Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t i
     return answer.error();
   }
   return std::optional(TRY(vfio::parse_region_info(*answer)));
+}
+
+std::optional<CardLink> VfioDevice::card_link() const {
+  return vfio::card_link_of(host_, bdf_);
 }
 
 Result<std::uint64_t> VfioDevice::ask_region_size(RegionIndex index) {

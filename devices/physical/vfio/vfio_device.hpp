@@ -21,8 +21,8 @@ class VfioDevice final : public PhysicalDevice {
  public:
   static constexpr std::size_t kIrqTypeCount = 5;
 
-  /// Asks an opened device file for its regions and interrupts. `host` must outlive the object.
-  /// Errors: kHost.
+  /// Asks an opened device file for its regions and interrupts. `host`, for messages and
+  /// card_link(), must outlive the object. Errors: kHost.
   static Result<std::unique_ptr<VfioDevice>> create(const HostSystem& host, const Bdf& bdf,
                                                     std::uint32_t group, UniqueFd fd);
 
@@ -47,6 +47,7 @@ class VfioDevice final : public PhysicalDevice {
   Status set_intx_unmask_fd(int fd) override;
   Status set_intx_masked(bool masked) override;
   std::uint32_t atomic_completers() const override { return atomic_completers_; }
+  std::optional<CardLink> card_link() const override;
   bool has_function_reset() const override { return has_function_reset_; }
   Status function_reset() override;
 
@@ -66,7 +67,7 @@ class VfioDevice final : public PhysicalDevice {
   void tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled);
   Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;
 
-  const HostSystem& host_;  ///< for messages
+  const HostSystem& host_;  ///< for messages and card_link()
   Bdf bdf_;
   std::uint32_t group_;
   UniqueFd fd_;

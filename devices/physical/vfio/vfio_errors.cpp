@@ -100,4 +100,45 @@ Error set_iommu_error(const HostSystem& host, std::span<const std::uint32_t> gro
                     "Cannot set up the IOMMU for the guest (`dmesg | tail` may say why)", error);
 }
 
+std::string device_name(const VfioFunction& function) {
+  const auto name = function.bdf.to_string();
+  return function.vf_token.empty() ? name : name + " vf_token=" + function.vf_token;
+}
+
+Error open_device_error(const VfioFunction& function, std::uint32_t group, int error) {
+  const auto name = function.bdf.to_string();
+  const bool has_token = !function.vf_token.empty();
+  switch (error) {
+    case ENODEV:
+      return fail(ErrorKind::kHost,
+                  "VFIO does not know {} in IOMMU group {}: bind it to vfio-pci first; a virtual "
+                  "function is gone once its parent loses its driver or gets other sriov_numvfs",
+                  name, group);
+    case EBUSY:
+      return fail(ErrorKind::kHost, "{} is in use by another process: stop that guest first", name);
+    case EACCES:
+      return has_token
+                 ? fail(ErrorKind::kConfig,
+                        "VFIO does not accept the vf_token of {}: give the one that whoever opened "
+                        "its physical function gave; who opens that first sets it",
+                        name)
+                 : fail(ErrorKind::kConfig,
+                        "VFIO wants a token for {}, since it has both a physical function and its "
+                        "virtual ones: set vf_token",
+                        name);
+    case EINVAL:
+      if (has_token) {
+        return fail(ErrorKind::kConfig,
+                    "VFIO wants no token for {}, whose physical function it does not have: remove "
+                    "vf_token",
+                    name);
+      }
+      break;
+    default:
+      break;
+  }
+  return fail_errno(ErrorKind::kHost, "Cannot open " + name + " (`dmesg | tail` may say why)",
+                    error);
+}
+
 }  // namespace gpuvm::vfio

@@ -13,10 +13,10 @@
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
-#include "vmm/host/driver_binding.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/host/iommu_group.hpp"
 #include "vmm/host/pci_device.hpp"
+#include "vmm/host/vfio_driver.hpp"
 
 namespace gpuvm {
 namespace {
@@ -53,8 +53,8 @@ Error map_error(int error, Iova at, std::uint64_t size) {
 Result<std::uint32_t> group_of(const HostSystem& host, const Bdf& bdf) {
   const IommuGroup group = TRY(IommuGroup::of(host, bdf));
   const HostPciDevice device = TRY(HostPciDevice::open(host, bdf));
-  const auto driver = device.driver();
-  if (!driver || !is_vfio_driver(*driver)) {
+  if (!is_with_vfio(host, bdf)) {
+    const auto driver = device.driver();
     return fail(
         ErrorKind::kHost,
         "{} is bound to {} and not to vfio-pci: bind it at boot, or let gpuvm bind it (managed = "
@@ -66,13 +66,13 @@ Result<std::uint32_t> group_of(const HostSystem& host, const Bdf& bdf) {
 
 }  // namespace
 
-Result<std::unique_ptr<VfioHost>> VfioHost::open(const std::vector<Bdf>& functions,
+Result<std::unique_ptr<VfioHost>> VfioHost::open(const std::vector<VfioFunction>& functions,
                                                  const HostSystem& host) {
   std::unique_ptr<VfioHost> self(new VfioHost());
   std::vector<std::uint32_t> groups;
   groups.reserve(functions.size());
-  for (const Bdf& bdf : functions) {
-    groups.push_back(TRY(group_of(host, bdf)));
+  for (const VfioFunction& function : functions) {
+    groups.push_back(TRY(group_of(host, function.bdf)));
   }
   TRY(self->open_container(host));
   for (const std::uint32_t group : std::set<std::uint32_t>(groups.begin(), groups.end())) {
@@ -162,24 +162,14 @@ Status VfioHost::load_iommu_info() {
   return {};
 }
 
-Status VfioHost::add_device(const HostSystem& host, const Bdf& bdf, std::uint32_t group) {
-  const std::string name = bdf.to_string();
+Status VfioHost::add_device(const HostSystem& host, const VfioFunction& function,
+                            std::uint32_t group) {
+  const std::string name = vfio::device_name(function);
   const int fd = vfio::call_ioctl(groups_.at(group).get(), VFIO_GROUP_GET_DEVICE_FD, name.c_str());
-  switch (fd) {
-    case -ENODEV:
-      return fail(ErrorKind::kHost,
-                  "VFIO does not know {} in IOMMU group {}: bind it to vfio-pci first", name,
-                  group);
-    case -EBUSY:
-      return fail(ErrorKind::kHost, "{} is in use by another process: stop that guest first", name);
-    default:
-      break;
-  }
   if (fd < 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot open " + name + " (`dmesg | tail` may say why)",
-                      -fd);
+    return vfio::open_device_error(function, group, -fd);
   }
-  devices_.push_back(TRY(VfioDevice::create(host, bdf, group, UniqueFd(fd))));
+  devices_.push_back(TRY(VfioDevice::create(host, function.bdf, group, UniqueFd(fd))));
   return {};
 }
 

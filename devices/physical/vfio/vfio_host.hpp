@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // VfioHost: one VFIO container (type1 v2 IOMMU) with the groups of all functions of a guest
 // (Linux, Documentation/driver-api/vfio.rst). Missing: iommufd and the per-device character files
-// (kernel 6.6), VFIO without an IOMMU, VF tokens.
+// (kernel 6.6), VFIO without an IOMMU.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
@@ -16,6 +17,14 @@
 
 namespace gpuvm {
 
+/// A function to open.
+struct VfioFunction {
+  Bdf bdf;
+  /// UUID that a virtual function's user shares with that of its physical function, where VFIO has
+  /// that one, too; for a physical function: sets it. Empty: none.
+  std::string vf_token = {};
+};
+
 /// Control thread only, but for hot resets, DMA mappings and the devices' own region accesses: any
 /// thread. It has no lock: what it holds is the same from open() on, and the kernel has its own.
 /// Destroy it after every mapping of a device's region, after the VM that holds the groups, and
@@ -24,7 +33,7 @@ class VfioHost final : public PhysicalHost {
  public:
   /// Opens functions that are bound to a VFIO driver. The kernel resets each one as it is opened.
   /// Errors: kConfig (absent), kHost naming the group, who holds it and the cure.
-  static Result<std::unique_ptr<VfioHost>> open(const std::vector<Bdf>& functions,
+  static Result<std::unique_ptr<VfioHost>> open(const std::vector<VfioFunction>& functions,
                                                 const HostSystem& host = HostSystem());
 
   /// In the order of open().
@@ -49,7 +58,7 @@ class VfioHost final : public PhysicalHost {
   Status open_container(const HostSystem& host);
   Status add_group(const HostSystem& host, std::uint32_t number);
   Status set_iommu(const HostSystem& host);
-  Status add_device(const HostSystem& host, const Bdf& bdf, std::uint32_t group);
+  Status add_device(const HostSystem& host, const VfioFunction& function, std::uint32_t group);
   Status load_iommu_info();
   Result<VfioDevice*> find(const PhysicalDevice& device) const;
 

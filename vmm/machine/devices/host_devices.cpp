@@ -2,6 +2,7 @@
 #include "vmm/machine/devices/host_devices.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "devices/physical/vfio/vfio_host.hpp"
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
@@ -9,10 +10,24 @@
 #include "vmm/host/bar_claims.hpp"
 
 namespace gpuvm {
+namespace {
+
+FunctionPointers local_functions(const FunctionPointers& functions) {
+  FunctionPointers local;
+  std::copy_if(functions.begin(), functions.end(), std::back_inserter(local),
+               [](const HostFunction* function) { return !function->is_remote(); });
+  return local;
+}
+
+}  // namespace
 
 HostOpeners HostOpeners::real(const HostSystem& host) {
-  return {.vfio = [&host](const std::vector<Bdf>& addresses) -> Result<OpenedHost> {
-            auto opened = TRY(VfioHost::open(addresses, host));
+  return {.vfio = [&host](const FunctionPointers& functions) -> Result<OpenedHost> {
+            std::vector<VfioFunction> wanted;
+            for (const HostFunction* const function : functions) {
+              wanted.push_back({.bdf = function->host, .vf_token = function->vf_token});
+            }
+            auto opened = TRY(VfioHost::open(wanted, host));
             auto devices = opened->devices();
             auto groups = opened->group_fds();
             return OpenedHost{std::move(opened), std::move(devices), std::move(groups)};
@@ -49,7 +64,7 @@ Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
 }
 
 Status HostDevices::bind() {
-  std::vector<Bdf> managed;
+  std::vector<BindRequest> managed;
   for (const HostFunction* const function : host_functions()) {
     if (function->is_remote()) {
       continue;
@@ -60,7 +75,7 @@ Status HostDevices::bind() {
       log::warn("{}", advice);
     }
     if (function->managed) {
-      managed.push_back(function->host);
+      managed.push_back({.bdf = function->host, .bar_size = function->bar_size});
     }
   }
   binding_.emplace(TRY(DriverBinding::create(host_, managed)));
@@ -72,8 +87,8 @@ Status HostDevices::bind() {
 
 Status HostDevices::open() {
   const auto all = host_functions();
-  if (const auto addresses = addresses_of(all); !addresses.empty()) {
-    vfio_ = TRY(openers_.vfio(addresses));
+  if (const auto local = local_functions(all); !local.empty()) {
+    vfio_ = TRY(openers_.vfio(local));
     hosts_.add(*vfio_->host, vfio_->devices);
     TRY(assign(vfio_->devices, false));
   }

@@ -34,7 +34,7 @@ struct OpenedHost {
 /// How functions are opened; tests put fakes in the place of the real ones. Each is called with at
 /// least one function. Errors: kConfig, kHost.
 struct HostOpeners {
-  std::function<Result<OpenedHost>(const std::vector<Bdf>&)> vfio;
+  std::function<Result<OpenedHost>(const FunctionPointers&)> vfio;
   std::function<Result<OpenedHost>(const std::vector<std::string>&)> vfio_user;
 
   /// Kernel VFIO and sockets. `host` must outlive what is returned.

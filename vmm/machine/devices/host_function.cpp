@@ -9,6 +9,7 @@
 #include "vmm/config/port_assignment.hpp"
 #include "vmm/host/bar_claims.hpp"
 #include "vmm/host/pci_device.hpp"
+#include "vmm/host/vfio_driver.hpp"
 #include "vmm/machine/devices/view_of_config.hpp"
 
 namespace gpuvm {
@@ -152,6 +153,39 @@ std::vector<std::string> open_advice(const HostSystem& host, const Bdf& bdf,
   return advice;
 }
 
+Result<std::optional<BarSizeChoice>> bar_size_of(const HostSystem& host, const PciConfig& entry,
+                                                 const Bdf& function) {
+  if (!entry.resize_bar || !(function == entry.host)) {
+    return std::optional<BarSizeChoice>();
+  }
+  const BarSizeChoice choice{.bar = entry.resize_bar->bar, .size = entry.resize_bar->size};
+  TRY_CONTEXT(plan_bar_resize(host, function, choice), "pci.resize_bar");
+  return std::optional(choice);
+}
+
+Status check_vf_token(const HostSystem& host, const Bdf& function, const std::string& token) {
+  const auto device = TRY(HostPciDevice::open(host, function));
+  const auto parent = device.physical_function();
+  const bool is_wanted = parent && is_with_vfio(host, *parent);
+  if (is_wanted && token.empty()) {
+    return fail(ErrorKind::kConfig,
+                "{} is a virtual function of {}, which VFIO has: set vf_token to the UUID that was "
+                "given to whoever opened that one",
+                function.to_string(), parent->to_string());
+  }
+  if (!token.empty() && parent && !is_wanted) {
+    return fail(ErrorKind::kConfig,
+                "{} is a virtual function of {}, which has a driver of the host, so the kernel "
+                "takes no token: remove vf_token",
+                function.to_string(), parent->to_string());
+  }
+  if (!token.empty() && !parent && !host.exists(pci_sysfs_path(function, "sriov_totalvfs"))) {
+    return fail(ErrorKind::kConfig, "{} has nothing to do with virtual functions: remove vf_token",
+                function.to_string());
+  }
+  return {};
+}
+
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries) {
   const auto slots = TRY(choose_slots(host, entries));
@@ -176,12 +210,16 @@ Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
     }
     for (std::size_t j = 0; j < slots[i].functions.size(); ++j) {
       const Bdf& bdf = slots[i].functions[j];
+      const auto token = bdf == entry.host ? entry.vf_token : std::string();
+      TRY(check_vf_token(host, bdf, token));
       functions.push_back({.host = bdf,
                            .port = place.port,
                            .function = place.functions[j],
                            .managed = entry.managed,
                            .reset = reset_choice(entry, link_width_of(host, bdf)),
-                           .view = TRY(view_of(host, entry, bdf))});
+                           .view = TRY(view_of(host, entry, bdf)),
+                           .bar_size = TRY(bar_size_of(host, entry, bdf)),
+                           .vf_token = token});
     }
   }
   std::stable_partition(functions.begin(), functions.end(),

@@ -12,6 +12,7 @@
 #include "devices/physical/reset/reset_plan.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/host/bar_resize.hpp"
 #include "vmm/host/host_system.hpp"
 
 namespace gpuvm {
@@ -25,6 +26,9 @@ struct HostFunction {
   FunctionResetOptions reset;
   FunctionView view = {};
   std::string socket = {};  ///< of the vfio-user server that has it; empty: the host has it
+  /// What a BAR is to become before it is opened; nothing: as the host has it. Of the host's only.
+  std::optional<BarSizeChoice> bar_size = {};
+  std::string vf_token = {};  ///< as VfioFunction
 
   bool is_remote() const { return !socket.empty(); }
   /// As PhysicalDevice::name().
@@ -44,6 +48,16 @@ std::vector<std::string> sockets_of(const FunctionPointers& functions);
 /// Errors: kConfig: a function is absent, or "all" would take what the host needs, with the list to
 /// write instead.
 Result<std::vector<Bdf>> functions_of(const HostSystem& host, const PciConfig& entry);
+
+/// The choice of an entry; nothing where it has none. Errors: kConfig: `function` is the one that
+/// it names, and cannot be resized so.
+Result<std::optional<BarSizeChoice>> bar_size_of(const HostSystem& host, const PciConfig& entry,
+                                                 const Bdf& function);
+
+/// A token is there exactly where the kernel wants one: for a virtual function whose parent is
+/// VFIO's, and perhaps for such a parent (Linux, drivers/vfio/pci/vfio_pci_core.c, "VF token").
+/// Errors: kConfig with the cure.
+Status check_vf_token(const HostSystem& host, const Bdf& function, const std::string& token);
 
 /// Resolves "all", ports and guest function numbers (port_assignment.hpp). In the
 /// order of the entries, but those of servers come last. Reads ROM files. Errors: kConfig (absent

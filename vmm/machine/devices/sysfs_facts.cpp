@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/devices/sysfs_facts.hpp"
 
+#include <bit>
+
 #include "devices/pci/bar_set.hpp"
+#include "devices/pci/capability_chain.hpp"
 #include "devices/pci/pci_spec.hpp"
+#include "devices/physical/vfio/card_link.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 
@@ -30,12 +34,45 @@ RegionInfo region_of(const PciBar& bar) {
           .sparse_areas = {}};
 }
 
+/// The size's code in the Resizable BAR capability (7.8.6.3), as it will be.
+void show_size(std::vector<std::byte>& config, const BarResize& resize) {
+  constexpr unsigned kFirstBit = 20;  // code 0: 1 MiB
+  const auto code = static_cast<std::uint32_t>(std::bit_width(resize.to)) - 1 - kFirstBit;
+  constexpr std::uint32_t kMask = std::uint32_t{pci::kResizableSizeMask}
+                                  << pci::kResizableSizeShift;
+  for (const auto& capability : extended_capabilities(config)) {
+    if (capability.id != static_cast<std::uint16_t>(pci::ExtendedCapabilityId::kResizableBar)) {
+      continue;
+    }
+    for (unsigned i = 0; i < pci::kMaxResizableBars; ++i) {
+      const auto at = static_cast<std::uint16_t>(capability.offset + pci::kResizableControl +
+                                                 i * pci::kResizableEntrySize);
+      const auto control = config_dword(config, at);
+      if (at + 4U <= config.size() && (control & 7) == resize.bar) {
+        store_le(std::span(config).subspan(at, 4),
+                 (control & ~kMask) | (code << pci::kResizableSizeShift & kMask));
+        return;
+      }
+    }
+  }
+}
+
 }  // namespace
+
+std::vector<std::byte> sysfs_config(const HostSystem& host, const HostPciDevice& device) {
+  auto shown = host.read_bytes(pci_sysfs_path(device.bdf(), "config"), pci::kConfigSize);
+  auto config = shown ? std::move(shown).value() : std::vector<std::byte>();
+  // Single Root I/O Virtualization 1.1, 3.4.1.1 and 3.4.1.2.
+  if (device.physical_function() && config.size() >= pci::kHeaderSize) {
+    store_le(std::span(config).subspan(pci::kVendorId, 2), device.ids().vendor);
+    store_le(std::span(config).subspan(pci::kDeviceId, 2), device.ids().device);
+  }
+  return config;
+}
 
 FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
                           bool has_function_reset) {
-  auto shown = host.read_bytes(pci_sysfs_path(device.bdf(), "config"), pci::kConfigSize);
-  auto config = shown ? std::move(shown).value() : std::vector<std::byte>();
+  auto config = sysfs_config(host, device);
   const auto bars = device.bars();
   const bool has_pin = load_at<std::uint8_t>(config, pci::kInterruptPin).value_or(0) != 0;
   FunctionOffers offers{.bars = BarDescriptions(),
@@ -55,7 +92,25 @@ FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
   auto facts = FunctionFacts::parse(std::move(config), std::move(offers));
   facts.ids = {device.ids().vendor, device.ids().device};
   facts.class_code = device.ids().class_code;
+  if (const auto card = vfio::card_link_of(host, device.bdf())) {
+    facts.take_link(*card);
+  }
   return facts;
+}
+
+Status take_bar_size(FunctionFacts& facts, const HostSystem& host, const Bdf& bdf,
+                     const std::optional<BarSizeChoice>& choice) {
+  if (!choice) {
+    return {};
+  }
+  const auto resize = TRY(plan_bar_resize(host, bdf, *choice));
+  auto& description = facts.bars.at(resize.bar);
+  if (description) {
+    description->size = resize.to;
+  }
+  facts.offers.regions.at(resize.bar).size = resize.to;
+  show_size(facts.config, resize);
+  return {};
 }
 
 }  // namespace gpuvm

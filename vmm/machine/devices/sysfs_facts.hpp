@@ -5,15 +5,28 @@
 // later; Documentation/ABI/testing/sysfs-bus-pci).
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "devices/passthrough/function_facts.hpp"
+#include "vmm/host/bar_resize.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/host/pci_device.hpp"
 
 namespace gpuvm {
 
+/// Its configuration space as VFIO would show it: with the ids of virtual functions, whose own
+/// registers have none. Fewer bytes, or none, where sysfs hides them.
+std::vector<std::byte> sysfs_config(const HostSystem& host, const HostPciDevice& device);
+
 /// Not complete where sysfs hides capabilities, as it does without root, or does not tell BARs.
 /// `has_function_reset`: sysfs_function.hpp tells.
 FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
                           bool has_function_reset = true);
+
+/// Changes what is known of the function to what it will be once a BAR has the size that was chosen
+/// for it. Errors: kConfig: it cannot have that.
+Status take_bar_size(FunctionFacts& facts, const HostSystem& host, const Bdf& bdf,
+                     const std::optional<BarSizeChoice>& choice);
 
 }  // namespace gpuvm

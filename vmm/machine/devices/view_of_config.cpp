@@ -8,6 +8,7 @@
 #include "vmm/base/log.hpp"
 #include "vmm/host/pci_device.hpp"
 #include "vmm/host/pci_rom.hpp"
+#include "vmm/machine/devices/host_function.hpp"
 #include "vmm/machine/devices/sysfs_facts.hpp"
 
 namespace gpuvm {
@@ -151,7 +152,9 @@ Result<FunctionView> view_of(const HostSystem& host, const PciConfig& entry, con
     view.coherent_at = TRY_CONTEXT(host_address_of(device, *view.coherent.bar), name);
   }
   // As the start will do it, as far as sysfs shows the function.
-  const auto plan = TRY(FunctionPlan::create(name, sysfs_facts(host, device), view, {}));
+  auto facts = sysfs_facts(host, device);
+  TRY(take_bar_size(facts, host, function, TRY(bar_size_of(host, entry, function))));
+  const auto plan = TRY(FunctionPlan::create(name, facts, view, {}));
   if (entry.rom.mode == PciRomMode::kFile) {
     const RomIds real{device.ids().vendor, device.ids().device};
     view.rom.contents = TRY_CONTEXT(read_rom_file(entry.rom), "pci.rom");

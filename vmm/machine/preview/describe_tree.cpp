@@ -52,7 +52,8 @@ Result<DescribedFunction> describe_sysfs_function(const HostSystem& host,
   }
   const auto device = TRY(HostPciDevice::open(host, function.host));
   TRY(device.bars());  // without them there is nothing to describe
-  const auto facts = sysfs_facts(host, device);
+  auto facts = sysfs_facts(host, device);
+  TRY(take_bar_size(facts, host, function.host, function.bar_size));
   const auto& view = function.view;
   const auto plan = TRY(FunctionPlan::create(function.name(), facts, view, {}));
   DescribedFunction out;

@@ -76,6 +76,10 @@ void describe_function(const HostSystem& host, const Function& function, Inspect
     node.field("capabilities", "hidden without root: what follows of FLR and links may be wrong");
   }
   const auto chosen = function.place.reset.method;
+  if (function.place.bar_size) {
+    const auto resize = plan_bar_resize(host, function.place.host, *function.place.bar_size);
+    node.field("resize_bar", resize ? resize->to_string() : resize.error().to_string());
+  }
   const Status opening = check_open_is_safe(host, function.place.host, chosen);
   node.field("opening", opening ? "safe" : opening.error().to_string());
   const auto advice = open_advice(host, function.place.host, chosen);
@@ -257,6 +261,7 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
     }
     auto sysfs = TRY(SysfsFunction::open(host, place.host));
     auto facts = sysfs_facts(host, sysfs->device(), sysfs->has_function_reset());
+    TRY(take_bar_size(facts, host, place.host, place.bar_size));
     functions.push_back({place, std::move(sysfs), std::move(facts)});
     devices.push_back(functions.back().sysfs.get());
     options.push_back(place.reset);

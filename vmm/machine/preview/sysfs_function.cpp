@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "vmm/machine/devices/sysfs_facts.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -34,7 +36,8 @@ std::vector<Bdf> functions_of_bus(const HostSystem& host, const Bdf& bdf) {
 
 Result<std::unique_ptr<SysfsFunction>> SysfsFunction::open(const HostSystem& host, const Bdf& bdf) {
   auto device = TRY(HostPciDevice::open(host, bdf));
-  auto config = TRY(host.read_bytes(pci_sysfs_path(bdf, "config"), kConfigSize));
+  TRY(host.read_bytes(pci_sysfs_path(bdf, "config"), kHeaderSize));
+  auto config = sysfs_config(host, device);
   const auto methods = device.reset_methods();
   std::unique_ptr<SysfsFunction> function(new SysfsFunction(std::move(device), std::move(config)));
   // The kernel refuses the bus reset of one function where another shares the bus.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/run.hpp"
 
+#include <sys/resource.h>
+
 #include <fstream>
 #include <utility>
 
@@ -20,6 +22,18 @@ namespace {
 constexpr std::chrono::milliseconds kFlushLimit{2000};
 /// Exit status when the escape key ended a guest that did not power off.
 constexpr int kExitEscape = 128 + 2;
+
+/// Each vCPU, interrupt vector and doorbell is an open file: 255 vCPUs and the vectors of some cards
+/// are more than the usual soft limit, which is for programs that use select(2).
+void raise_file_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+      log::debug("The limit of open files stays as it is");
+    }
+  }
+}
 
 ConsoleOptions console_options(const Config& config) {
   ConsoleOptions options;
@@ -107,6 +121,7 @@ struct Run {
 
 /// What it writes to; then the machine, which is not built yet.
 Status Run::open(const RunOptions& options) {
+  raise_file_limit();
   TRY(add_observers(options, event_file, events));
   console = TRY(Console::create(loop.context(), console_options(config),
                                 {.input =

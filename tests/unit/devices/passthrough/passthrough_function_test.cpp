@@ -120,6 +120,27 @@ TEST_F(PassthroughFunctionTest, RomIsSizedByAnyPatternAndRespondsOnlyWhenEnabled
   EXPECT_TRUE(slots_.has(0xc0060000));
 }
 
+// A virtual function's own Link Status reads zero (Single Root I/O Virtualization 1.1, 3.5.8).
+TEST_F(PassthroughFunctionTest, LinkOfAVirtualFunctionIsItsCardsNow) {
+  constexpr std::uint16_t kLinkControl = 0xb0;
+  xhci_.set_config(kLinkControl, 0);
+  xhci_.set_config(kLinkControl - 4, 0);
+  xhci_.card = CardLink{.now = {3, 8}, .best = {5, 16}};
+  const auto facts = FunctionFacts::read(xhci_).value();
+  EXPECT_EQ(facts.link, (PcieLink{3, 8}));
+  EXPECT_EQ(facts.link_capability, (PcieLink{5, 16}));
+  auto wanted = options(xhci_);
+  wanted.place.link = facts.link_capability;
+  const auto function = started(std::move(wanted));
+  EXPECT_EQ(function->config_read(kLinkControl) >> 16 & 0x3ff, 0x83U);
+  EXPECT_EQ(function->config_read(kLinkControl - 4) & 0x3ff, 0x105U) << "Link Capabilities";
+  EXPECT_EQ(function->trained_link(), (PcieLink{3, 8}));
+  xhci_.card->now = {1, 8};
+  EXPECT_EQ(function->config_read(kLinkControl) >> 16 & 0x3ff, 0x81U);
+  xhci_.card.reset();
+  EXPECT_EQ(function->config_read(kLinkControl) >> 16 & 0x3ff, 0x105U) << "nobody says: the port's";
+}
+
 TEST_F(PassthroughFunctionTest, HiddenRomHasNoRegister) {
   auto wanted = options(gpu_);
   wanted.view.rom.hidden = true;

@@ -65,7 +65,8 @@ class FakePhysicalDevice : public PhysicalDevice {
   /// Called at each configuration write before it takes effect.
   std::function<void(std::uint64_t offset, std::uint64_t value)> on_config_write;
 
-  std::uint32_t completers = 0;  ///< atomic_completers()
+  std::uint32_t completers = 0;       ///< atomic_completers()
+  std::optional<CardLink> card = {};  ///< card_link()
   bool can_function_reset = true;
   std::function<Status()> on_function_reset;
 
@@ -76,6 +77,7 @@ class FakePhysicalDevice : public PhysicalDevice {
   bool refuses_disable = false;  ///< says so of disable_irqs(), which works all the same
   std::optional<std::uint64_t> ignored_write;  ///< the hardware drops writes at this offset
 
+  std::optional<CardLink> card_link() const override { return card; }
   const std::string& name() const override { return name_; }
   const RegionInfo& region(RegionIndex index) const override {
     return regions_[static_cast<std::uint32_t>(index)];

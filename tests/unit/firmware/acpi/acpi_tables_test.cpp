@@ -212,7 +212,7 @@ TEST_P(MadtForCpus, OneEntryEach) {  // 5.2.12.2
     }
   }
 }
-INSTANTIATE_TEST_SUITE_P(AcpiTables, MadtForCpus, testing::Values(1U, 2U, 64U));
+INSTANTIATE_TEST_SUITE_P(AcpiTables, MadtForCpus, testing::Values(1U, 2U, 64U, 255U));
 
 TEST(AcpiTables, HighApicIdsUseX2apicEntries) {  // 5.2.12.12
   AcpiInput input;

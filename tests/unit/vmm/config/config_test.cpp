@@ -23,7 +23,7 @@ TEST(Config, EverythingSet) {
   const auto config = parse(R"(
 name = "desk-1.test_a"
 [machine]
-cpus = 64
+cpus = 255
 memory = "4GiB"
 hugepages = "1GiB"
 on_reboot = "exit"
@@ -46,7 +46,7 @@ serial = ["stdio", "pty", "file:log/serial", "socket:/run/serial"]
 )");
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "desk-1.test_a");
-  EXPECT_EQ(config->machine, (MachineConfig{.cpus = 64,
+  EXPECT_EQ(config->machine, (MachineConfig{.cpus = 255,
                                             .memory = 4_GiB,
                                             .huge_pages = HugePages::k1GiB,
                                             .on_reboot = RebootAction::kExit}));
@@ -94,11 +94,11 @@ TEST(Config, MemoryMustBeWholePages) {
 
 TEST(Config, IllTypedValuesNameKeyRuleAndPlace) {
   expect_error(parse_bootable("[machine]\ncpus = 'x'"),
-               "machine.cpus must be an integer from 1 to 64, not a string (guest.toml:3:8)");
-  expect_error(parse_bootable("machine.cpus = 65"),
-               "machine.cpus must be an integer from 1 to 64, not 65 (guest.toml:2:16)");
+               "machine.cpus must be an integer from 1 to 255, not a string (guest.toml:3:8)");
+  expect_error(parse_bootable("machine.cpus = 256"),
+               "machine.cpus must be an integer from 1 to 255, not 256 (guest.toml:2:16)");
   expect_error(parse_bootable("machine.cpus = 0"),
-               "machine.cpus must be an integer from 1 to 64, not 0 (guest.toml:2:16)");
+               "machine.cpus must be an integer from 1 to 255, not 0 (guest.toml:2:16)");
   expect_error_contains(parse_bootable("machine.cpus = 1.5"), "not a number with a fraction");
   expect_error_contains(parse_bootable("machine.cpus = 2024-01-01"), "not a date or time");
   expect_error_contains(parse_bootable("machine.memory = 1073741824"),
@@ -339,6 +339,47 @@ TEST(PciSection, AcpiRom) {
   EXPECT_NE(pci_error("acpi_rom = 'yes'").find("pci.0.acpi_rom must be"), std::string::npos);
   EXPECT_NE(pci_error("acpi_rom = 'on'\nrom = 'off'").find("acpi_rom needs an option ROM"),
             std::string::npos);
+}
+
+TEST(PciSection, ResizeBar) {
+  const auto choice = [](const std::string& value) {
+    return parse_bootable("[[pci]]\nhost = '01:00.0'\nresize_bar = " + value)->pci[0].resize_bar;
+  };
+  EXPECT_EQ(choice("'keep'"), std::nullopt);
+  EXPECT_EQ(choice("'max'"), PciBarSize{});
+  EXPECT_EQ(choice("'16GiB'"), (PciBarSize{.bar = {}, .size = 16_GiB}));
+  EXPECT_EQ(choice("'1MiB'"), (PciBarSize{.bar = {}, .size = 1_MiB}));
+  EXPECT_EQ(choice("{ bar = 2, size = '128TiB' }"), (PciBarSize{.bar = 2, .size = 131072_GiB}));
+  EXPECT_EQ(choice("{ bar = 5, size = 'max' }"), (PciBarSize{.bar = 5, .size = 0}));
+  for (const char* wrong : {"'3GiB'", "'256TiB'", "'1KiB'", "'0MiB'", "''", "1024", "true", "{}",
+                            "{ bar = 6, size = 'max' }", "{ size = 'max' }", "{ bar = 1 }",
+                            "{ bar = 1, size = 'keep' }", "{ bar = 1, size = '3GiB' }",
+                            "{ bar = 1, size = 'max', x = 1 }"}) {
+    EXPECT_NE(pci_error(std::string("resize_bar = ") + wrong).find("pci.0.resize_bar"),
+              std::string::npos)
+        << wrong;
+  }
+  EXPECT_NE(pci_error("resize_bar = 'max'\nmanaged = false").find("needs managed = true"),
+            std::string::npos);
+  EXPECT_NE(pci_error("resize_bar = 'max'\ncoherent_memory = { bar = 2, place = 'host' }")
+                .find("exclude each other"),
+            std::string::npos);
+  expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nresize_bar = 'max'"),
+                        "pci.0.resize_bar goes with host only");
+}
+
+TEST(PciSection, VfToken) {
+  const auto token = [](const std::string& value) {
+    return parse_bootable("[[pci]]\nhost = '01:00.0'\nvf_token = '" + value + "'")->pci[0].vf_token;
+  };
+  EXPECT_EQ(token("14D63F20-8445-11ea-8900-1f9ce7d5650d"), "14d63f20-8445-11ea-8900-1f9ce7d5650d");
+  for (const char* wrong :
+       {"''", "'14d63f2008445-11ea-8900-1f9ce7d5650d'", "1",
+        "'14d63f20-8445-11ea-8900-1f9ce7d5650g'", "'14d63f20-8445-11ea-8900-1f9ce7d5650d '"}) {
+    EXPECT_NE(pci_error(std::string("vf_token = ") + wrong).find("pci.0.vf_token must be a UUID"),
+              std::string::npos)
+        << wrong;
+  }
 }
 
 TEST(PciSection, MsixRelocation) {

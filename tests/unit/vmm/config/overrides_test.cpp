@@ -51,8 +51,9 @@ TEST(Overrides, ListEntries) {
 }
 
 TEST(Overrides, ErrorsNameTheOverride) {
-  expect_error(parse_bootable("[machine]\ncpus = 2", {"machine.cpus=x"}),
-               "machine.cpus must be an integer from 1 to 64, not a string (--set machine.cpus=x)");
+  expect_error(
+      parse_bootable("[machine]\ncpus = 2", {"machine.cpus=x"}),
+      "machine.cpus must be an integer from 1 to 255, not a string (--set machine.cpus=x)");
   expect_error(parse_bootable("", {"machine.cpu=2"}),
                "Unknown key machine.cpu (--set machine.cpu=2); did you mean cpus?");
   expect_error(parse_bootable("", {"machien.cpus=2"}),

@@ -102,12 +102,14 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.quirks",
                                                      "pci.reset",
                                                      "pci.reset_wait",
+                                                     "pci.resize_bar",
                                                      "pci.rom",
                                                      "pci.rom_check",
                                                      "pci.socket",
                                                      "pci.sub_device_id",
                                                      "pci.sub_vendor_id",
-                                                     "pci.vendor_id"}));
+                                                     "pci.vendor_id",
+                                                     "pci.vf_token"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -153,6 +155,8 @@ TEST(Reference, CommentedKeysAreValidToo) {
   EXPECT_EQ(config->pci[0].gpudirect_clique, 0);
   config->pci[0].identity = {};
   config->pci[0].gpudirect_clique.reset();
+  EXPECT_EQ(config->pci[0].vf_token.size(), 36U);
+  config->pci[0].vf_token.clear();
   EXPECT_EQ(config->pci[0].coherent_memory->bar, 2U);
   config->pci[0].coherent_memory.reset();
   EXPECT_EQ(config->nodes, (std::vector<NodeConfig>{{{0}, 1_GiB, 0}}));
@@ -189,6 +193,7 @@ disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 host = "01:00.0"
 functions = [0, 2]
 port = 1
+resize_bar = "max"
 reset = "hot"
 reset_wait = 0
 [[pci]]
@@ -196,6 +201,7 @@ host = "02:00.0"
 managed = false
 rom = "vbios.rom"
 rom_check = "strict"
+resize_bar = "keep"
 acpi_rom = "on"
 vendor_id = 0x1234
 sub_device_id = 1
@@ -208,6 +214,8 @@ coherent_memory = { bar = 4 }
 p2p = true
 quirks = ["nvidia-mirror", "ati-window"]
 msix_relocation = "auto"
+resize_bar = { bar = 1, size = "32GiB" }
+vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d"
 [[node]]
 cpus = [2, 0]
 memory = "898MiB"
@@ -260,6 +268,7 @@ TEST(ToToml, NamesEveryKey) {
                    {.name = "opt/c", .text = {}, .file = "/d"}};
   config.pci[0].identity = {1, 2, 3, 4, 5};
   config.pci[0].gpudirect_clique = 3;
+  config.pci[0].vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
   config.pci[0].coherent_memory = PciCoherentMemory{.bar = 1, .at_host_address = true};
   config.nodes = {{{0}, 1_GiB, 3}};
   config.nets.resize(3);

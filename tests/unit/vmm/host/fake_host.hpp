@@ -7,12 +7,14 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -106,6 +108,39 @@ class FakeHost : public HostSystem {
     TRY(write(absolute, text));
     return true;
   }
+  int try_write(std::string_view absolute, std::string_view text) const override {
+    writes.push_back(fmt::format("{} <- {}", absolute, text));
+    if (on_write) {
+      on_write(std::string(absolute));
+    }
+    const std::string target(absolute);
+    const auto at = target.find("/resource");
+    return target.ends_with("_resize") ? resize(target.substr(0, at), target.at(at + 9) - '0',
+                                                std::stoul(std::string(text)))
+                                       : EACCES;
+  }
+  /// A 64-bit BAR with the sizes of a mask, 1 MiB << n for bit n; other BARs have none.
+  void add_resizable_bar(const std::string& bdf, unsigned bar, std::uint64_t size,
+                         std::uint64_t sizes) const {
+    const std::string base = "/sys/bus/pci/devices/" + bdf;
+    file(fmt::format("{}/resource{}_resize", base, bar), fmt::format("{:016x}\n", sizes));
+    std::string text = exists(base + "/resource") ? read(base + "/resource").value() : "";
+    std::vector<std::string> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) {
+      lines.push_back(line);
+    }
+    lines.resize(std::max<std::size_t>(lines.size(), 7),
+                 "0x0000000000000000 0x0000000000000000 0x0000000000000000");
+    constexpr std::uint64_t kAddress = 0x1000000000;
+    lines[bar] = fmt::format("0x{:016x} 0x{:016x} 0x{:016x}", kAddress * (bar + 1),
+                             kAddress * (bar + 1) + size - 1, 0x14220c);
+    text.clear();
+    for (const auto& line : lines) {
+      text += line + "\n";
+    }
+    file(base + "/resource", text);
+  }
   Status load_module(const std::string& name) const override {
     loaded.push_back(name);
     if (!modules.contains(name)) {
@@ -116,9 +151,10 @@ class FakeHost : public HostSystem {
   }
 
   std::map<std::string, std::string> own_driver;
-  std::set<std::string> modules{"vfio-pci"};  ///< that modprobe finds
-  std::set<std::string> refusing_drivers;     ///< whose probe fails
-  std::chrono::milliseconds patience{50};     ///< the longest limit of write_within()
+  std::set<std::string> modules{"vfio-pci"};      ///< that modprobe finds
+  std::set<std::string> refusing_drivers;         ///< whose probe fails
+  std::chrono::milliseconds patience{50};         ///< the longest limit of write_within()
+  std::uint64_t largest_bar = ~std::uint64_t{0};  ///< for more the bridge has no room
   mutable std::vector<std::string> writes;
   mutable std::vector<std::string> loaded;
   std::function<void(const std::string&)> on_write;  ///< called before a write takes effect
@@ -129,6 +165,23 @@ class FakeHost : public HostSystem {
     std::string name = testing::TempDir() + "gpuvm-host-XXXXXX";
     EXPECT_NE(::mkdtemp(name.data()), nullptr);
     return name;
+  }
+  /// As the kernel's __resource_resize_store().
+  int resize(const std::string& base, int bar, unsigned long bit) const {
+    const auto sizes =
+        std::stoull(read(fmt::format("{}/resource{}_resize", base, bar)).value(), nullptr, 16);
+    if (exists(base + "/driver")) {
+      return EBUSY;
+    }
+    if (bit >= 44 || (sizes >> bit & 1) == 0) {
+      return EINVAL;
+    }
+    const std::uint64_t size = std::uint64_t{1} << (bit + 20);
+    if (size > largest_bar) {
+      return ENOSPC;
+    }
+    add_resizable_bar(base.substr(base.rfind('/') + 1), static_cast<unsigned>(bar), size, sizes);
+    return 0;
   }
   void probe(const std::string& bdf) const {
     if (!driver_of(bdf).empty()) {

@@ -117,7 +117,7 @@ TEST(Cpuid, HyperVThatKvmDoesNotServe) {
 }
 
 TEST(Cpuid, EveryCpuHasItsOwnApicIdEverywhere) {
-  for (const std::uint32_t count : {1U, 2U, 3U, 64U}) {
+  for (const std::uint32_t count : {1U, 2U, 3U, 64U, 255U}) {
     for (std::uint32_t index = 0; index < count; ++index) {
       const auto cpuid = guest_cpuid(host(), index, one(count));
       EXPECT_EQ((*find(cpuid, 1))[Reg::kEbx] >> 24, index);
@@ -131,7 +131,7 @@ TEST(Cpuid, EveryCpuHasItsOwnApicIdEverywhere) {
 // Intel SDM: the core level's shift must cover all APIC IDs, its EBX is the number of logical
 // processors.
 TEST(Cpuid, CoreLevelCoversAllCpus) {
-  for (const std::uint32_t count : {1U, 2U, 3U, 5U, 64U}) {
+  for (const std::uint32_t count : {1U, 2U, 3U, 5U, 64U, 255U}) {
     const auto cpuid = guest_cpuid(host(), 0, one(count));
     const auto& core = *find(cpuid, 0xb, 1);
     EXPECT_EQ(core[Reg::kEbx], count);

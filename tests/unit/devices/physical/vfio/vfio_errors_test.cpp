@@ -70,5 +70,25 @@ TEST(ConnectIntxError, WhoElseHasTheLineIsNamed) {
   EXPECT_THAT(said(ENODEV), AllOf(HasSubstr("No such device"), Not(HasSubstr("DisINTx"))));
 }
 
+std::string opening_error(const std::string& token, int error) {
+  return vfio::open_device_error({.bdf = bdf_of("0000:05:10.0"), .vf_token = token}, 13, error)
+      .message();
+}
+
+TEST(OpenDevice, NameCarriesTheToken) {
+  EXPECT_EQ(vfio::device_name({.bdf = bdf_of("0000:05:10.0")}), "0000:05:10.0");
+  EXPECT_EQ(vfio::device_name({.bdf = bdf_of("0000:05:10.0"), .vf_token = "t"}),
+            "0000:05:10.0 vf_token=t");
+}
+
+TEST(OpenDevice, ErrorsOfTokens) {
+  EXPECT_THAT(opening_error("", EACCES), HasSubstr("wants a token for 0000:05:10.0"));
+  EXPECT_THAT(opening_error("t", EACCES), HasSubstr("does not accept the vf_token"));
+  EXPECT_THAT(opening_error("t", EINVAL), HasSubstr("remove vf_token"));
+  EXPECT_THAT(opening_error("", EINVAL), HasSubstr("Invalid argument"));
+  EXPECT_THAT(opening_error("t", ENODEV), HasSubstr("sriov_numvfs"));
+  EXPECT_THAT(opening_error("", EBUSY), HasSubstr("stop that guest first"));
+}
+
 }  // namespace
 }  // namespace gpuvm::vfio_errors_test

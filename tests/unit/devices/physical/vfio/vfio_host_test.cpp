@@ -14,7 +14,7 @@ namespace {
 using testing::HasSubstr;
 
 std::string open_error(const FakeHost& host) {
-  const auto vfio = VfioHost::open({bdf_of("0000:01:00.0")}, host);
+  const auto vfio = VfioHost::open({{.bdf = bdf_of("0000:01:00.0")}}, host);
   return vfio ? "" : vfio.error().to_string();
 }
 

@@ -82,10 +82,10 @@ class FakeDevices {
   }
 
   HostOpeners openers() {
-    return {.vfio = [this](const std::vector<Bdf>& addresses) -> Result<OpenedHost> {
+    return {.vfio = [this](const FunctionPointers& wanted) -> Result<OpenedHost> {
               std::vector<std::string> names;
-              for (const Bdf& bdf : addresses) {
-                names.push_back(bdf.to_string());
+              for (const HostFunction* const function : wanted) {
+                names.push_back(function->host.to_string());
               }
               return open("vfio", names);
             },

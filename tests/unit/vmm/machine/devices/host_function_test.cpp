@@ -114,6 +114,47 @@ TEST_F(HostFunctionTest, NamedVirtualFunctionIsTakenAlone) {
   EXPECT_THAT(resolved(), ElementsAre("0000:00:02.1 0.0", "0000:00:02.2 1.0"));
 }
 
+// Linux, drivers/vfio/pci/vfio_pci_core.c: a token is an error where it is not wanted, too.
+TEST_F(HostFunctionTest, TokenIsThereWhereTheKernelWantsOne) {
+  constexpr const char* kToken = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
+  add("0000:05:00.0", "0x020000");
+  add("0000:05:10.0", "0x020000");
+  make_virtual("0000:05:10.0", "0000:05:00.0");
+  auto& entry = pass("0000:05:10.0");
+  EXPECT_THAT(resolved(), ElementsAre("0000:05:10.0 0.0"));
+  entry.vf_token = kToken;
+  EXPECT_THAT(resolved().front(), HasSubstr("the kernel takes no token: remove vf_token"));
+  host_.attach("0000:05:00.0", "vfio-pci");
+  EXPECT_THAT(resolved(), ElementsAre("0000:05:10.0 0.0"));
+  EXPECT_EQ(resolve_functions(host_, entries_)->front().vf_token, kToken);
+  entry.vf_token.clear();
+  EXPECT_THAT(resolved().front(), AllOf(HasSubstr("0000:05:10.0 is a virtual function"),
+                                        HasSubstr("0000:05:00.0, which VFIO has: set vf_token")));
+  entries_.clear();
+  auto& parent = pass("0000:05:00.0");
+  parent.vf_token = kToken;
+  EXPECT_THAT(resolved().front(), HasSubstr("nothing to do with virtual functions"));
+  host_.file(place("0000:05:00.0", "sriov_totalvfs"), "8\n");
+  EXPECT_THAT(resolved(), ElementsAre("0000:05:00.0 0.0"));
+}
+
+TEST_F(HostFunctionTest, BarIsResizedOfTheFunctionThatIsNamed) {
+  add("0000:01:00.0", "0x030000");
+  add("0000:01:00.1", "0x040300");
+  auto& entry = pass("0000:01:00.0");
+  entry.resize_bar = PciBarSize{};
+  EXPECT_THAT(resolved().front(),
+              AllOf(HasSubstr("pci.resize_bar"), HasSubstr("has no BAR that can be resized")));
+  host_.add_resizable_bar("0000:01:00.0", 1, 256_MiB, 0x7f00);
+  const auto functions = resolve_functions(host_, entries_);
+  ASSERT_TRUE(functions) << functions.error().to_string();
+  EXPECT_EQ(functions->front().bar_size, BarSizeChoice{});
+  EXPECT_EQ(functions->back().bar_size, std::nullopt);
+  entry.resize_bar->size = 64_GiB;
+  EXPECT_THAT(resolved().front(), HasSubstr("cannot have 64 GiB; it can have 256 MiB"));
+  EXPECT_THAT(host_.writes, testing::IsEmpty());
+}
+
 TEST_F(HostFunctionTest, ParentWithVirtualFunctionsMustBeAskedForByNumber) {
   add("0000:05:00.0", "0x020000");
   add("0000:05:00.1", "0x020000");

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "devices/passthrough/function_plan.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/physical/fake_physical_device.hpp"
@@ -65,6 +67,44 @@ TEST_F(SysfsFactsTest, SayWhatTheOpenedDeviceSays) {
     start.patch.inspect(started);
     EXPECT_EQ(previewed.to_text(), started.to_text());
   }
+}
+
+TEST_F(SysfsFactsTest, VirtualFunctionHasTheKernelsIdsAndItsCardsLink) {
+  auto config = test::upd720200_config();
+  std::fill_n(config.begin(), 4, std::byte{0xff});
+  show(config, kNone + kNone + kNone + kNone + kNone + kNone + kNone);
+  host_.add_device("0000:01:00.1", "0x0c0330", 1, "");
+  host_.link(kPlace + "/physfn", "../0000:01:00.1");
+  const std::string parent = "/sys/bus/pci/devices/0000:01:00.1/";
+  host_.file(parent + "current_link_speed", "8.0 GT/s PCIe\n");
+  host_.file(parent + "current_link_width", "4\n");
+  host_.file(parent + "max_link_speed", "16.0 GT/s PCIe\n");
+  host_.file(parent + "max_link_width", "8\n");
+  EXPECT_EQ(config_dword(facts().config, 0), 0x01941033U);
+  EXPECT_EQ(facts().ids, (RomIds{0x1033, 0x0194}));
+  EXPECT_EQ(facts().link, (PcieLink{3, 4}));
+  EXPECT_EQ(facts().link_capability, (PcieLink{4, 8}));
+  host_.file(parent + "current_link_speed", "Unknown\n");
+  EXPECT_EQ(facts().link, (PcieLink{2, 1})) << "as its own registers say";
+}
+
+TEST_F(SysfsFactsTest, BarHasTheSizeThatItWillHave) {
+  auto config = test::upd720200_config();
+  config.resize(4096);
+  store_le(std::span(config).subspan(0x100, 4), 0x00010015);  // the only extended capability
+  store_le(std::span(config).subspan(0x104, 4), 0x0007f000);  // 256 MiB to 16 GiB
+  store_le(std::span(config).subspan(0x108, 4), 0x00000821);  // one BAR, number 1, 256 MiB
+  show(config, "");
+  host_.add_resizable_bar(kName, 1, 256_MiB, 0x7f00);
+  auto known = facts();
+  ASSERT_TRUE(take_bar_size(known, host_, bdf_of(kName), std::nullopt));
+  EXPECT_EQ(known.bars.at(1)->size, 256_MiB);
+  ASSERT_TRUE(take_bar_size(known, host_, bdf_of(kName), BarSizeChoice{}));
+  EXPECT_EQ(known.bars.at(1)->size, 16_GiB);
+  EXPECT_EQ(known.offers.regions.at(1).size, 16_GiB);
+  EXPECT_EQ(config_dword(known.config, 0x108), 0x00000e21U);
+  EXPECT_FALSE(
+      take_bar_size(known, host_, bdf_of(kName), BarSizeChoice{.bar = {}, .size = 32_GiB}));
 }
 
 TEST_F(SysfsFactsTest, WhatSysfsKeepsBackIsNoRefusal) {
