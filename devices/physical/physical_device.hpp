@@ -55,6 +55,8 @@ struct RegionInfo {
   bool msix_mappable = false;            ///< the MSI-X table's page may be mapped too
   std::vector<RegionArea> sparse_areas;  ///< when not empty, only these may be mapped
   std::optional<RegionType> type = {};   ///< of regions behind kVga
+  /// Ids of all that the host's driver says of it beside size and rights; for reports.
+  std::vector<std::uint16_t> capabilities = {};
 };
 
 enum class IrqType : std::uint32_t { kIntx, kMsi, kMsix, kError, kRequest };
@@ -62,6 +64,13 @@ enum class IrqType : std::uint32_t { kIntx, kMsi, kMsix, kError, kRequest };
 struct IrqInfo {
   std::uint32_t count = 0;  ///< vectors; 0: absent
   bool maskable = false;
+  std::uint32_t flags = 0;  ///< as the host's driver gives them; for reports
+};
+
+/// What the host's driver says of a function as a whole (VFIO_DEVICE_GET_INFO); for reports.
+struct DriverAnswer {
+  std::uint32_t flags = 0;
+  std::vector<std::uint16_t> capabilities = {};  ///< ids, in its order
 };
 
 /// Called from vCPU threads and the control thread; region accesses may run at once, irq changes
@@ -105,6 +114,8 @@ class PhysicalDevice {
   /// of Device Capabilities 2 (PCI Express Base 6.0, 7.5.3.15) as its root port must show them; 0:
   /// none, or nobody knows. Any thread.
   virtual std::uint32_t atomic_completers() const { return 0; }
+  /// Any thread.
+  virtual DriverAnswer driver_answer() const { return {}; }
   /// True if function_reset() can work on this function (FLR or PM).
   virtual bool has_function_reset() const = 0;
   /// FLR, or what the host's driver offers in its place. May take up to a minute. vCPUs must not

@@ -45,6 +45,7 @@ class VfioDevice final : public PhysicalDevice {
   Status set_intx_unmask_fd(int fd) override;
   Status set_intx_masked(bool masked) override;
   std::uint32_t atomic_completers() const override { return atomic_completers_; }
+  DriverAnswer driver_answer() const override { return answer_; }
   bool has_function_reset() const override { return has_function_reset_; }
   Status function_reset() override;
 
@@ -71,6 +72,7 @@ class VfioDevice final : public PhysicalDevice {
   RegionTable regions_;
   std::array<Irq, kIrqTypeCount> irqs_;
   std::uint32_t atomic_completers_ = 0;
+  DriverAnswer answer_;
   bool has_function_reset_ = false;
 };
 

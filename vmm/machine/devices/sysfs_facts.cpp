@@ -32,18 +32,15 @@ RegionInfo region_of(const PciBar& bar) {
 
 }  // namespace
 
-FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
-                          bool has_function_reset) {
-  auto shown = host.read_bytes(pci_sysfs_path(device.bdf(), "config"), pci::kConfigSize);
-  auto config = shown ? std::move(shown).value() : std::vector<std::byte>();
-  const auto bars = device.bars();
-  const bool has_pin = load_at<std::uint8_t>(config, pci::kInterruptPin).value_or(0) != 0;
+FunctionFacts sysfs_facts(SysfsAnswers answers, bool has_function_reset) {
+  const auto& bars = answers.bars;
+  const bool has_pin = load_at<std::uint8_t>(answers.config, pci::kInterruptPin).value_or(0) != 0;
   FunctionOffers offers{.bars = BarDescriptions(),
                         .intx_vectors = has_pin ? 1U : 0U,
                         .msi_vectors = kMostMsi,
                         .msix_vectors = kMostMsix,
                         .has_function_reset = has_function_reset,
-                        .is_complete = config.size() >= pci::kLegacyConfigSize && bars};
+                        .is_complete = answers.config.size() >= pci::kLegacyConfigSize && bars};
   for (const auto& bar : bars ? *bars : std::vector<PciBar>()) {
     if (bar.index == BarSet::kRom) {
       offers.rom_size = bar.size;
@@ -52,10 +49,20 @@ FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
       offers.regions.at(bar.index) = region_of(bar);
     }
   }
-  auto facts = FunctionFacts::parse(std::move(config), std::move(offers));
-  facts.ids = {device.ids().vendor, device.ids().device};
-  facts.class_code = device.ids().class_code;
+  auto facts = FunctionFacts::parse(std::move(answers.config), std::move(offers));
+  facts.ids = {answers.ids.vendor, answers.ids.device};
+  facts.class_code = answers.ids.class_code;
   return facts;
+}
+
+FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
+                          bool has_function_reset) {
+  auto shown = host.read_bytes(pci_sysfs_path(device.bdf(), "config"), pci::kConfigSize);
+  auto bars = device.bars();
+  return sysfs_facts({.config = shown ? std::move(shown).value() : std::vector<std::byte>(),
+                      .bars = bars ? std::optional(std::move(bars).value()) : std::nullopt,
+                      .ids = device.ids()},
+                     has_function_reset);
 }
 
 }  // namespace gpuvm
