@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "vmm/machine/report/decide.hpp"
-#include "vmm/machine/report/read_report.hpp"
+#include "vmm/machine/report_file/read_report.hpp"
 #include "vmm/machine/report/report_text.hpp"
-#include "vmm/machine/report/write_report.hpp"
+#include "vmm/machine/report_file/write_report.hpp"
 
 namespace {
 

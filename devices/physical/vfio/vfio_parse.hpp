@@ -20,7 +20,8 @@ namespace gpuvm::vfio {
 std::optional<std::span<const std::byte>> find_capability(std::span<const std::byte> answer,
                                                           std::uint32_t first, std::uint16_t id);
 
-/// The ids of the chain's capabilities in their order; up to where it ends, loops or leaves.
+/// The ids of the chain's capabilities in their order, up to where it leaves the answer; 64 of one
+/// that loops.
 std::vector<std::uint16_t> capability_ids(std::span<const std::byte> answer, std::uint32_t first);
 
 struct ParsedRegion {

@@ -10,10 +10,10 @@
 #include "vmm/machine/devices/host_devices.hpp"
 #include "vmm/machine/report/decide.hpp"
 #include "vmm/machine/report/gather_report.hpp"
-#include "vmm/machine/report/read_report.hpp"
-#include "vmm/machine/report/report_file.hpp"
 #include "vmm/machine/report/report_text.hpp"
-#include "vmm/machine/report/write_report.hpp"
+#include "vmm/machine/report_file/read_report.hpp"
+#include "vmm/machine/report_file/report_file.hpp"
+#include "vmm/machine/report_file/write_report.hpp"
 
 namespace gpuvm::cli {
 namespace {

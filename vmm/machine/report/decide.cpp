@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <memory>
 
+#include "devices/passthrough/capability_policy.hpp"
 #include "devices/passthrough/function_plan.hpp"
 #include "devices/passthrough/quirks/quirk_policy.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "devices/physical/reset/reset_plan.hpp"
 #include "vmm/base/bytes.hpp"
-#include "vmm/machine/report/names.hpp"
 #include "vmm/machine/report/recorded_function.hpp"
 
 namespace gpuvm {
@@ -38,6 +38,13 @@ PcieLink link_of_slot(const CardReport& report, const FunctionRecord& function) 
     }
   }
   return link;
+}
+
+/// "MSI (05) at 0x68"
+std::string capability_text(bool is_extended, std::uint16_t id, std::uint16_t offset) {
+  const auto& policy = is_extended ? extended_policy(id) : standard_policy(id);
+  return fmt::format("{} ({}{:02x}) at {:#x}", policy.name, is_extended ? "extended " : "", id,
+                     offset);
 }
 
 using RecordedHeaders = std::vector<CapabilityHeader>;

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "vmm/machine/report/card_report.hpp"
+#include "vmm/machine/report_file/card_report.hpp"
 
 namespace gpuvm {
 

@@ -9,8 +9,8 @@
 
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/devices/device_repair.hpp"
-#include "vmm/machine/report/card_report.hpp"
 #include "vmm/machine/report/private_text.hpp"
+#include "vmm/machine/report_file/card_report.hpp"
 
 namespace gpuvm {
 

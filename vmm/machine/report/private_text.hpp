@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "vmm/host/host_system.hpp"
-#include "vmm/machine/report/card_report.hpp"
+#include "vmm/machine/report_file/card_report.hpp"
 
 namespace gpuvm {
 

@@ -10,7 +10,7 @@
 
 #include "devices/passthrough/function_facts.hpp"
 #include "devices/physical/physical_device.hpp"
-#include "vmm/machine/report/card_report.hpp"
+#include "vmm/machine/report_file/card_report.hpp"
 
 namespace gpuvm {
 

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <map>
 
-#include "vmm/machine/report/config_text.hpp"
 #include "vmm/machine/report/decide.hpp"
-#include "vmm/machine/report/names.hpp"
+#include "vmm/machine/report_file/config_text.hpp"
+#include "vmm/machine/report_file/names.hpp"
 
 namespace gpuvm {
 namespace {

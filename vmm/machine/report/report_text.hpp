@@ -6,7 +6,7 @@
 #include <string>
 
 #include "vmm/base/result.hpp"
-#include "vmm/machine/report/card_report.hpp"
+#include "vmm/machine/report_file/card_report.hpp"
 
 namespace gpuvm {
 

@@ -7,9 +7,9 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/vmm/machine/report/report_sysfs.hpp"
-#include "vmm/machine/report/read_report.hpp"
 #include "vmm/machine/report/report_text.hpp"
-#include "vmm/machine/report/write_report.hpp"
+#include "vmm/machine/report_file/read_report.hpp"
+#include "vmm/machine/report_file/write_report.hpp"
 
 namespace gpuvm::gather_report_test {
 namespace {

@@ -6,12 +6,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "devices/pci/capability_chain.hpp"
 #include "devices/physical/reset/reset_sequence.hpp"
 #include "tests/fixtures/reports/replayed_function.hpp"
 #include "vmm/machine/report/decide.hpp"
-#include "vmm/machine/report/write_report.hpp"
+#include "vmm/machine/report_file/write_report.hpp"
 
 namespace gpuvm::replay_test {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/report/report_file.hpp"
+#include "vmm/machine/report_file/report_file.hpp"
 
 #include <gtest/gtest.h>
 

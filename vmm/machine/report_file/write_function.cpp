@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "vmm/machine/report/config_text.hpp"
-#include "vmm/machine/report/names.hpp"
-#include "vmm/machine/report/report_json.hpp"
+#include "vmm/machine/report_file/config_text.hpp"
+#include "vmm/machine/report_file/names.hpp"
+#include "vmm/machine/report_file/report_json.hpp"
 
 namespace gpuvm {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Words that reports have for numbers: regions, interrupts, kinds of BARs, capabilities.
+// Words that reports have for numbers: regions, interrupts, kinds of BARs.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 #include "devices/physical/physical_device.hpp"
 #include "vmm/host/pci_device.hpp"
-#include "vmm/machine/report/card_report.hpp"
+#include "vmm/machine/report_file/card_report.hpp"
 
 namespace gpuvm {
 
@@ -20,7 +20,5 @@ constexpr std::array<std::string_view, kIrqTypes> kIrqNames = {"intx", "msi", "m
 std::string region_name(RegionIndex index);
 /// "io", "memory32", "memory64".
 std::string_view bar_kind_name(const PciBar& bar);
-/// "power management at 0x60".
-std::string capability_text(bool is_extended, std::uint16_t id, std::uint16_t offset);
 
 }  // namespace gpuvm

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/report/write_report.hpp"
+#include "vmm/machine/report_file/write_report.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include "vmm/machine/report/report_json.hpp"
+#include "vmm/machine/report_file/report_json.hpp"
 
 namespace gpuvm {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "vmm/machine/report/card_report.hpp"
+#include "vmm/machine/report_file/card_report.hpp"
 
 namespace gpuvm {
 

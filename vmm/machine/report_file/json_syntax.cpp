@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/report/json_syntax.hpp"
+#include "vmm/machine/report_file/json_syntax.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/report/read_report.hpp"
+#include "vmm/machine/report_file/read_report.hpp"
 
 #include <algorithm>
 #include <set>
 
 #include "vmm/base/file.hpp"
-#include "vmm/machine/report/json_syntax.hpp"
-#include "vmm/machine/report/json_value.hpp"
+#include "vmm/machine/report_file/json_syntax.hpp"
+#include "vmm/machine/report_file/json_value.hpp"
 
 namespace gpuvm {
 namespace {

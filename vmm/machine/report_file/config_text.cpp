@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/report/config_text.hpp"
+#include "vmm/machine/report_file/config_text.hpp"
 
 #include <fmt/format.h>
 

@@ -6,10 +6,10 @@
 #include "devices/pci/pci_spec.hpp"
 #include "devices/physical/region_table.hpp"
 #include "vmm/base/bytes.hpp"
-#include "vmm/machine/report/config_text.hpp"
-#include "vmm/machine/report/json_value.hpp"
-#include "vmm/machine/report/names.hpp"
-#include "vmm/machine/report/read_report.hpp"
+#include "vmm/machine/report_file/config_text.hpp"
+#include "vmm/machine/report_file/json_value.hpp"
+#include "vmm/machine/report_file/names.hpp"
+#include "vmm/machine/report_file/read_report.hpp"
 
 namespace gpuvm {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/report/json_value.hpp"
+#include "vmm/machine/report_file/json_value.hpp"
 
 #include <algorithm>
 #include <charconv>

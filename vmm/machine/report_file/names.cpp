@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/report/names.hpp"
+#include "vmm/machine/report_file/names.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "devices/passthrough/capability_policy.hpp"
 
 namespace gpuvm {
 
@@ -27,12 +25,6 @@ std::string region_name(RegionIndex index) {
 
 std::string_view bar_kind_name(const PciBar& bar) {
   return bar.io ? "io" : bar.wide ? "memory64" : "memory32";
-}
-
-std::string capability_text(bool is_extended, std::uint16_t id, std::uint16_t offset) {
-  const auto& policy = is_extended ? extended_policy(id) : standard_policy(id);
-  return fmt::format("{} ({}{:02x}) at {:#x}", policy.name, is_extended ? "extended " : "", id,
-                     offset);
 }
 
 std::uint64_t TrialRecord::failures() const {
