@@ -56,6 +56,8 @@ struct RegionInfo {
   bool msix_mappable = false;            ///< the MSI-X table's page may be mapped too
   std::vector<RegionArea> sparse_areas;  ///< when not empty, only these may be mapped
   std::optional<RegionType> type = {};   ///< of regions behind kVga
+  /// Ids of all that the host's driver says of it beside size and rights; for reports.
+  std::vector<std::uint16_t> capabilities = {};
 };
 
 enum class IrqType : std::uint32_t { kIntx, kMsi, kMsix, kError, kRequest };
@@ -63,6 +65,13 @@ enum class IrqType : std::uint32_t { kIntx, kMsi, kMsix, kError, kRequest };
 struct IrqInfo {
   std::uint32_t count = 0;  ///< vectors; 0: absent
   bool maskable = false;
+  std::uint32_t flags = 0;  ///< as the host's driver gives them; for reports
+};
+
+/// What the host's driver says of a function as a whole (VFIO_DEVICE_GET_INFO); for reports.
+struct DriverAnswer {
+  std::uint32_t flags = 0;
+  std::vector<std::uint16_t> capabilities = {};  ///< ids, in its order
 };
 
 /// The link of the card that a virtual function belongs to.
@@ -115,6 +124,8 @@ class PhysicalDevice {
   /// For functions whose own registers show no link because they are virtual; nothing for others.
   /// Any thread.
   virtual std::optional<CardLink> card_link() const { return std::nullopt; }
+  /// Any thread.
+  virtual DriverAnswer driver_answer() const { return {}; }
   /// True if function_reset() can work on this function (FLR or PM).
   virtual bool has_function_reset() const = 0;
   /// FLR, or what the host's driver offers in its place. May take up to a minute. vCPUs must not

@@ -67,8 +67,34 @@ expect_output '512 bytes cut off' rom trim "$corpus/vendor_header" "$folder/trim
 tail -c +513 "$corpus/vendor_header" | cmp - "$folder/trimmed.rom" || complain "trimmed ROM differs"
 expect_error 78 'File exists' rom trim "$corpus/vendor_header" "$folder/trimmed.rom"
 
+# Reports of cards.
+reports=$source_dir/tests/fixtures/reports
+expect_error 64 'BDF is required' report
+expect_error 64 'BDF is required, for instance gpuvm report 0000:01:00.0 card.json' report card.json
+expect_error 64 'FILE is required, for instance gpuvm report 0000:01:00.0 card.json' report 0000:01:00.0
+expect_error 64 'FILE is required' report card.json 0000:01:00.0
+expect_error 64 'gpu is not a PCI address' report gpu "$folder/card.json"
+expect_error 64 '--cycles' report --cycles 1001 0000:01:00.0 "$folder/card.json"
+expect_error 64 '--lspci' report --lspci guest ffff:ff:1f.7 "$folder/card.json"
+expect_error 64 '--lspci' report --show "$reports/lab-gpu.json" --lspci nobody
+expect_error 64 'takes a report alone' report --show "$reports/lab-gpu.json" 0000:01:00.0 "$folder/card.json"
+expect_error 69 'There is no PCI device ffff:ff:1f.7' report ffff:ff:1f.7 "$folder/card.json"
+[ ! -e "$folder/card.json" ] || complain 'leaves a file'
+expect_error 78 'no-such.json' report --show "$folder/no-such.json"
+expect_error 78 'is not a regular file but a directory' report --show "$folder"
+printf '{"gpuvm_report": 1,\n "gpuvm_report": 1}' >"$folder/twice.json"
+expect_error 78 "$folder/twice.json: gpuvm_report is there twice" report --show "$folder/twice.json"
+head -c 5000 "$reports/lab-gpu.json" >"$folder/cut.json"
+expect_error 78 'is it cut short?' report --show "$folder/cut.json"
+truncate -s 16777217 "$folder/large.json"
+expect_error 78 'at most 16777216' report --show "$folder/large.json"
+expect_output 'Verdict: fit: all resets of 3 cycles were verified' report --show "$reports/lab-gpu.json"
+expect_output 'policy        NVIDIA Turing to Ada' report --show "$reports/dump-nvidia-ga104.json"
+expect_output '00: de 10 89 24' report --show "$reports/dump-nvidia-ga104.json" --lspci hardware
+expect_output '00: de 10 89 24' report --show "$reports/dump-nvidia-ga104.json" --lspci guest
+
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, validate, inspect, unbind, dump, reset, test-reset or rom'
+expect_error 64 'A verb is required: run, validate, inspect, unbind, dump, reset, test-reset, report or rom'
 expect_error 64 'gpuvm has no verb frobnicate: it has run, ' frobnicate
 expect_error 64 'did you mean validate?' validat "$good"
 expect_error 64 'CONFIG is required' run
@@ -131,7 +157,7 @@ expect_output 'boot: uefi' inspect --set boot.mode=uefi --set boot.firmware=/f.f
 expect_output 'firmware: /f.fd' inspect --set boot.mode=uefi --set boot.firmware=/f.fd --set boot.vars=/v.fd "$good"
 expect_output 'gpuvm 0.' --version
 expect_output 'Exit status:' --help
-for verb in run validate inspect unbind reset test-reset dump; do
+for verb in run validate inspect unbind reset test-reset report dump; do
   expect_output "$verb" --help
   expect_output "gpuvm $verb" "$verb" --help
 done

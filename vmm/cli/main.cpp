@@ -30,6 +30,7 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm dump fdt guest.toml                    show the machine as the guest's EFI firmware sees it
   gpuvm reset 0000:01:00.0                     make a device fit for the next guest
   gpuvm test-reset --cycles 100 0000:01:00.0   find out whether a card can be reset
+  gpuvm report 0000:01:00.0 card.json          save what the developers want to know of a card
   gpuvm rom dump 0000:01:00.0 gpu.rom          save a card's option ROM)";
 
 constexpr const char* kExitStatus = R"(
@@ -58,6 +59,12 @@ constexpr const char* kUnbindFooter = R"(Examples:
 constexpr const char* kDumpFooter = R"(Examples:
   gpuvm dump fdt guest.toml
   gpuvm dump fdt --set boot.mode=efi-handover guest.toml | dtc -I dts -O dtb -o guest.dtb)";
+
+constexpr const char* kReportFooter = R"(Examples:
+  gpuvm report 0000:01:00.0 card.json                what can be known without touching the card
+  gpuvm report --cycles 10 0000:01:00.0 card.json    with what VFIO says, and ten resets
+  gpuvm report --show card.json                      what a report says, and what is made of it today
+  gpuvm report --show card.json --lspci guest >dump && lspci -F dump -vv)";
 
 constexpr const char* kRomFooter = R"(Examples:
   gpuvm rom dump 0000:01:00.0 gpu.rom    save it, for pci.rom of a guest
@@ -161,6 +168,33 @@ void add_test_reset(CLI::App& app, TestResetArguments& arguments, Verb& verb) {
   test->callback([&] { verb = [&] { return test_reset_verb(arguments); }; });
 }
 
+void add_report(CLI::App& app, ReportArguments& arguments, Verb& verb) {
+  constexpr unsigned kMostCycles = 1000;
+  auto* report = app.add_subcommand("report", "Save what the developers want to know of a card");
+  report
+      ->add_option("BDF", arguments.words,
+                   "PCI addresses such as 0000:01:00.0, each for all functions of its slot, and "
+                   "then FILE, which must be new")
+      ->type_name("FILE");
+  report
+      ->add_option("--cycles", arguments.cycles,
+                   "Also open the functions, and reset them N times as test-reset does; 1 to 1000")
+      ->type_name("N")
+      ->check(CLI::Range(1U, kMostCycles));
+  report->add_option("--show", arguments.show, "Print what the report in FILE says, instead")
+      ->type_name("FILE");
+  report
+      ->add_option("--lspci", arguments.lspci,
+                   "With --show: configuration spaces for lspci -F, of the hardware or as a guest "
+                   "sees them")
+      ->type_name("hardware|guest")
+      ->check(CLI::IsMember({"hardware", "guest"}))
+      ->needs("--show");
+  add_log_options(*report, arguments.log);
+  report->footer(kReportFooter);
+  report->callback([&] { verb = [&] { return report_verb(arguments); }; });
+}
+
 void add_rom(CLI::App& app, RomArguments& arguments, Verb& verb) {
   auto* rom = app.add_subcommand("rom", "Look at option ROMs, and save them from devices");
   rom->require_subcommand(1);
@@ -243,6 +277,7 @@ int run_command_line(int argc, const char* const* argv) {
   InspectArguments inspect;
   ResetArguments reset;
   TestResetArguments test_reset;
+  ReportArguments card_report;
   RomArguments rom;
   Verb verb;
   CLI::App app(kDescription, "gpuvm");
@@ -254,6 +289,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_dump(app, dump, verb);
   add_reset(app, reset, verb);
   add_test_reset(app, test_reset, verb);
+  add_report(app, card_report, verb);
   add_rom(app, rom, verb);
   app.footer(std::string(kFooter) + kExitStatus + kSeeAlso);  // last: verbs would take it over
   const std::span words(argv, static_cast<std::size_t>(argc));

@@ -201,8 +201,8 @@ Status check_kernel_release(std::string_view release) {
   return {};
 }
 
-/// The kernel's version with its stable number. Debian's release names ("6.1.0-49-amd64") have
-/// none; its /proc/version ends with the version of the package ("Debian 6.1.174-1 (2026-06-01)").
+/// Debian's release names ("6.1.0-49-amd64") have no stable number; its /proc/version ends with the
+/// version of the package ("Debian 6.1.174-1 (2026-06-01)").
 std::string kernel_release(const HostSystem& host) {
   constexpr std::string_view kDebian = " Debian ";
   const auto version = host.read("/proc/version");

@@ -46,6 +46,8 @@ Status check_group_free(const HostSystem& host, const Bdf& bdf);
 Status check_memory(const HostSystem& host, std::uint64_t bytes, std::uint64_t huge_page_size);
 /// Passing through pins all of the guest's memory. Errors: kHost.
 Status check_pinning(const PinningRights& rights, std::uint64_t bytes);
+/// The kernel's version with its stable number, also where a distribution's release name has none.
+std::string kernel_release(const HostSystem& host);
 /// The running kernel is none with a known fault in resets. Errors: kHost.
 Status check_kernel_release(std::string_view release);
 

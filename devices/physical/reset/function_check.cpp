@@ -228,6 +228,29 @@ void add_name(const PhysicalDevice& device, std::vector<std::string>& sentences)
 
 }  // namespace
 
+std::vector<RegisterValue> read_check_registers(PhysicalDevice& device, const FunctionState& state,
+                                                const ResetPolicy& policy) {
+  std::vector<RegisterValue> values;
+  const auto command = read_config<std::uint16_t>(device, pci::kCommand);
+  if (!state.is_display() || policy.checks.empty() || !command) {
+    return values;
+  }
+  const Status opened = write_config(device, pci::kCommand,
+                                     static_cast<std::uint16_t>(*command | pci::kCommandMemory));
+  for (const RegisterCheck& check : policy.checks) {
+    std::array<std::byte, sizeof(std::uint32_t)> bytes{};
+    const bool is_read =
+        opened && check_reach(device, check) && device.read(check.region, check.offset, bytes);
+    values.push_back({.check = &check,
+                      .value = is_read ? std::optional(static_cast<std::uint32_t>(load_le(bytes)))
+                                       : std::nullopt});
+  }
+  if (const Status closed = write_config(device, pci::kCommand, *command); !closed) {
+    values.clear();  // what was read of a function that does not take its own value says nothing
+  }
+  return values;
+}
+
 CheckFindings check_function(PhysicalDevice& device, const FunctionState& known,
                              const ResetPolicy& policy, const ResetClock& clock,
                              const CheckScope& scope) {

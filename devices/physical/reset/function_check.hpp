@@ -4,6 +4,7 @@
 // table (PCI Express Base 6.0, 6.6.1, 7.5.1 to 7.5.3).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,5 +35,15 @@ struct CheckFindings {
 CheckFindings check_function(PhysicalDevice& device, const FunctionState& known,
                              const ResetPolicy& policy, const ResetClock& clock,
                              const CheckScope& scope = {});
+
+/// A register of the policy's checks as it reads.
+struct RegisterValue {
+  const RegisterCheck* check = nullptr;
+  std::optional<std::uint32_t> value = {};  ///< nothing: it cannot be read
+};
+/// Reads every register of the policy's checks once, of a display controller. Memory decode is on
+/// for these reads only.
+std::vector<RegisterValue> read_check_registers(PhysicalDevice& device, const FunctionState& state,
+                                                const ResetPolicy& policy);
 
 }  // namespace gpuvm

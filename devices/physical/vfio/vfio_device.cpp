@@ -68,6 +68,7 @@ Status VfioDevice::load_info() {
   }
   has_function_reset_ = (info.flags & VFIO_DEVICE_FLAGS_RESET) != 0;
   atomic_completers_ = info.atomic_completers;
+  answer_ = {.flags = info.flags, .capabilities = info.capabilities};
   const std::uint32_t regions = RegionTable::bounded(info.regions);
   for (std::uint32_t i = 0; i < regions; ++i) {
     const auto loaded = load_region(i);
@@ -135,6 +136,7 @@ Status VfioDevice::load_irq(std::uint32_t index) {
   }
   irqs_[index].info.count = std::min(info.count, pci::kMaxMsixVectors);
   irqs_[index].info.maskable = (info.flags & VFIO_IRQ_INFO_MASKABLE) != 0;
+  irqs_[index].info.flags = info.flags;
   return {};
 }
 

@@ -48,6 +48,7 @@ class VfioDevice final : public PhysicalDevice {
   Status set_intx_masked(bool masked) override;
   std::uint32_t atomic_completers() const override { return atomic_completers_; }
   std::optional<CardLink> card_link() const override;
+  DriverAnswer driver_answer() const override { return answer_; }
   bool has_function_reset() const override { return has_function_reset_; }
   Status function_reset() override;
 
@@ -75,6 +76,7 @@ class VfioDevice final : public PhysicalDevice {
   RegionTable regions_;
   std::array<Irq, kIrqTypeCount> irqs_;
   std::uint32_t atomic_completers_ = 0;
+  DriverAnswer answer_;
   bool has_function_reset_ = false;
 };
 

@@ -122,6 +122,20 @@ std::optional<std::span<const std::byte>> find_capability(std::span<const std::b
   return std::nullopt;
 }
 
+std::vector<std::uint16_t> capability_ids(std::span<const std::byte> answer, std::uint32_t first) {
+  std::vector<std::uint16_t> ids;
+  std::uint32_t offset = first;
+  for (unsigned step = 0; offset != 0 && step < kMaxCapabilities; ++step) {
+    const auto header = load_at<vfio_info_cap_header>(answer, offset);
+    if (!header) {
+      break;
+    }
+    ids.push_back(header->id);
+    offset = header->next;
+  }
+  return ids;
+}
+
 Result<ParsedDevice> parse_device_info(std::span<const std::byte> answer) {
   // Kernels before 5.8 end the answer before cap_offset.
   constexpr std::size_t kOldSize = offsetof(vfio_device_info, cap_offset);
@@ -135,6 +149,7 @@ Result<ParsedDevice> parse_device_info(std::span<const std::byte> answer) {
   if ((raw.flags & VFIO_DEVICE_FLAGS_CAPS) != 0) {
     const auto atomics = find_capability(answer, raw.cap_offset, kAtomicCompleters);
     device.atomic_completers = atomics ? read_atomic_completers(*atomics) : 0;
+    device.capabilities = capability_ids(answer, raw.cap_offset);
   }
   return device;
 }
@@ -157,6 +172,7 @@ Result<ParsedRegion> parse_region_info(std::span<const std::byte> answer) {
   region.info.writable = (raw->flags & VFIO_REGION_INFO_FLAG_WRITE) != 0;
   region.info.mappable = (raw->flags & VFIO_REGION_INFO_FLAG_MMAP) != 0;
   if ((raw->flags & VFIO_REGION_INFO_FLAG_CAPS) != 0) {
+    region.info.capabilities = capability_ids(answer, raw->cap_offset);
     region.info.msix_mappable =
         find_capability(answer, raw->cap_offset, VFIO_REGION_INFO_CAP_MSIX_MAPPABLE).has_value();
     const auto sparse = find_capability(answer, raw->cap_offset, VFIO_REGION_INFO_CAP_SPARSE_MMAP);

@@ -20,6 +20,10 @@ namespace gpuvm::vfio {
 std::optional<std::span<const std::byte>> find_capability(std::span<const std::byte> answer,
                                                           std::uint32_t first, std::uint16_t id);
 
+/// The ids of the chain's capabilities in their order, up to where it leaves the answer; 64 of one
+/// that loops.
+std::vector<std::uint16_t> capability_ids(std::span<const std::byte> answer, std::uint32_t first);
+
 struct ParsedRegion {
   RegionInfo info;
   std::uint64_t file_offset = 0;  ///< of the region in the device's file descriptor
@@ -35,6 +39,7 @@ struct ParsedDevice {
   std::uint32_t irqs = 0;     ///< likewise
   /// As PhysicalDevice::atomic_completers().
   std::uint32_t atomic_completers = 0;
+  std::vector<std::uint16_t> capabilities = {};  ///< ids
 };
 /// Errors: kHost for an answer that is too short. A chain of capabilities that is broken counts as
 /// none.

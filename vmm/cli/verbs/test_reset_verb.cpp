@@ -105,8 +105,8 @@ Result<int> test_reset_verb(const TestResetArguments& arguments) {
   const auto functions = TRY(slot_functions(host, addresses));
   Report report(arguments.json);
   const bool is_safe =
-      TRY(run_reset_trial(host, functions, arguments.cycles,
-                          [&report](const TrialCycle& cycle) { report.add(cycle); }));
+      TRY(run_reset_trial(host, functions, arguments.cycles, "gpuvm test-reset",
+                          {.on_cycle = [&report](const TrialCycle& cycle) { report.add(cycle); }}));
   TRY(report.end());
   if (!is_safe) {
     return fail(ErrorKind::kUnsafeDevice,

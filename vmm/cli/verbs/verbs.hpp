@@ -40,6 +40,14 @@ struct TestResetArguments {
   LogArguments log;
 };
 
+struct ReportArguments {
+  std::vector<std::string> words;  ///< addresses, each of a slot, and the file behind them
+  unsigned cycles = 0;             ///< of a test of resets; 0: none
+  std::string show;                ///< a report to be read instead
+  std::string lspci;               ///< with show: "hardware" or "guest", or empty
+  LogArguments log;
+};
+
 struct UnbindArguments {
   std::vector<std::string> addresses;  ///< empty: all that a dead gpuvm left
   bool force = false;                  ///< without repair where one is dirty
@@ -82,6 +90,8 @@ Result<int> inspect_verb(const InspectArguments& arguments);
 Result<int> reset_verb(const ResetArguments& arguments);
 /// The same again and again, as a test of the hardware.
 Result<int> test_reset_verb(const TestResetArguments& arguments);
+/// Writes what is known of a card to a new file, or shows such a file.
+Result<int> report_verb(const ReportArguments& arguments);
 /// Gives functions back to their host drivers after a crash, dirty ones after a repair.
 Result<int> unbind_verb(const UnbindArguments& arguments);
 /// Prints the device tree that the guest's EFI firmware would be given.

@@ -70,6 +70,7 @@ class Trial {
  private:
   Status prepare();
   Status look(TrialCycle& cycle);
+  void note_looks(TrialCycle& cycle) const;
 
   struct Marked {
     std::string function;
@@ -105,6 +106,28 @@ Status Trial::look(TrialCycle& cycle) {
   return {};
 }
 
+TrialCycle::Look look_at(PhysicalDevice& device) {
+  TrialCycle::Look look{.function = device.name(), .state = {}};
+  const auto command = read_config<std::uint32_t>(device, pci::kCommand);  // and status
+  const auto state = read_function_state(device);
+  if (!command || !state) {
+    look.error = command ? state.error().to_string() : command.error().to_string();
+    return look;
+  }
+  look.command = static_cast<std::uint16_t>(*command);
+  look.status = static_cast<std::uint16_t>(*command >> 16);
+  look.state = to_text(*state);
+  look.registers = read_check_registers(
+      device, *state, find_reset_policy(state->vendor, state->device, state->class_code));
+  return look;
+}
+
+void Trial::note_looks(TrialCycle& cycle) const {
+  for (PhysicalDevice* const device : devices_.devices()) {
+    cycle.looks.push_back(look_at(*device));
+  }
+}
+
 Result<TrialCycle> Trial::run(unsigned number) {
   TrialCycle cycle;
   cycle.number = number;
@@ -116,10 +139,13 @@ Result<TrialCycle> Trial::run(unsigned number) {
   TRY(reset.plan());         // while they are well; later cycles compare with the first
   TRY(reset.mark_in_use());  // from here on a crash leaves them dirty
   TRY(prepare());
-  if (auto status = reset.run(ResetReason::kRepair); status) {
+  const auto status = reset.run(ResetReason::kRepair);
+  if (!status && !is_verdict(reset, status)) {
+    return status.error();
+  }
+  note_looks(cycle);  // as the reset left them: what follows switches decode on
+  if (status) {
     TRY(look(cycle));
-  } else if (!is_verdict(reset, status)) {
-    return std::move(status).error();
   }
   cycle.certificates = reset.certificates();
   return cycle;
@@ -158,13 +184,17 @@ Result<std::vector<ResetCertificate>> repair_devices(const HostSystem& host,
 }
 
 Result<bool> run_reset_trial(const HostSystem& host, const std::vector<Bdf>& functions,
-                             unsigned cycles,
-                             const std::function<void(const TrialCycle&)>& on_cycle) {
-  const auto devices = TRY(take_devices(host, functions, "gpuvm test-reset"));
+                             unsigned cycles, const std::string& owner, const TrialWatch& watch) {
+  const auto devices = TRY(take_devices(host, functions, owner));
+  if (watch.on_open) {
+    watch.on_open(*devices);
+  }
   Trial trial(*devices);
   for (unsigned number = 1; number <= cycles; ++number) {
     const TrialCycle cycle = TRY(trial.run(number));
-    on_cycle(cycle);
+    if (watch.on_cycle) {
+      watch.on_cycle(cycle);
+    }
     if (!cycle.is_safe()) {
       return false;
     }

@@ -8,11 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "devices/physical/reset/function_check.hpp"
 #include "devices/physical/reset/reset_sequence.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/host/host_system.hpp"
 
 namespace gpuvm {
+
+class HostDevices;
 
 /// All functions of the slots of these addresses, sorted: what a hot reset of a slot covers.
 /// Errors: kConfig for an address without a function.
@@ -35,13 +38,29 @@ struct TrialCycle {
     bool is_cleared = false;  ///< else the reset did not reach it
   };
   std::vector<Register> registers;  ///< that were written before and looked at after the reset
+  /// A function after its reset, whatever came of that.
+  struct Look {
+    std::string function;
+    std::string state;  ///< to_text() of how it looks; empty: it does not answer
+    std::uint16_t command = 0;
+    std::uint16_t status = 0;
+    std::vector<RegisterValue> registers = {};  ///< of the policy's checks
+    std::string error = {};                     ///< why it could not be read; or empty
+  };
+  std::vector<Look> looks;
   bool is_safe() const;
 };
 
-/// Runs cycles until one fails; each is told of as it ends. True: all were safe. Errors: as
-/// repair_devices().
+/// Who watches a trial; each may be empty.
+struct TrialWatch {
+  /// Once, when the functions are open and nothing has been done to them.
+  std::function<void(HostDevices&)> on_open = {};
+  /// As each cycle ends.
+  std::function<void(const TrialCycle&)> on_cycle = {};
+};
+
+/// Runs cycles until one fails. True: all were safe. Errors: as repair_devices().
 Result<bool> run_reset_trial(const HostSystem& host, const std::vector<Bdf>& functions,
-                             unsigned cycles,
-                             const std::function<void(const TrialCycle&)>& on_cycle);
+                             unsigned cycles, const std::string& owner, const TrialWatch& watch);
 
 }  // namespace gpuvm

@@ -70,17 +70,15 @@ std::vector<std::byte> sysfs_config(const HostSystem& host, const HostPciDevice&
   return config;
 }
 
-FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
-                          bool has_function_reset) {
-  auto config = sysfs_config(host, device);
-  const auto bars = device.bars();
-  const bool has_pin = load_at<std::uint8_t>(config, pci::kInterruptPin).value_or(0) != 0;
+FunctionFacts sysfs_facts(SysfsAnswers answers, bool has_function_reset) {
+  const auto& bars = answers.bars;
+  const bool has_pin = load_at<std::uint8_t>(answers.config, pci::kInterruptPin).value_or(0) != 0;
   FunctionOffers offers{.bars = BarDescriptions(),
                         .intx_vectors = has_pin ? 1U : 0U,
                         .msi_vectors = kMostMsi,
                         .msix_vectors = kMostMsix,
                         .has_function_reset = has_function_reset,
-                        .is_complete = config.size() >= pci::kLegacyConfigSize && bars};
+                        .is_complete = answers.config.size() >= pci::kLegacyConfigSize && bars};
   for (const auto& bar : bars ? *bars : std::vector<PciBar>()) {
     if (bar.index == BarSet::kRom) {
       offers.rom_size = bar.size;
@@ -89,13 +87,23 @@ FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
       offers.regions.at(bar.index) = region_of(bar);
     }
   }
-  auto facts = FunctionFacts::parse(std::move(config), std::move(offers));
-  facts.ids = {device.ids().vendor, device.ids().device};
-  facts.class_code = device.ids().class_code;
-  if (const auto card = vfio::card_link_of(host, device.bdf())) {
-    facts.take_link(*card);
+  auto facts = FunctionFacts::parse(std::move(answers.config), std::move(offers));
+  facts.ids = {answers.ids.vendor, answers.ids.device};
+  facts.class_code = answers.ids.class_code;
+  if (answers.card) {
+    facts.take_link(*answers.card);
   }
   return facts;
+}
+
+FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
+                          bool has_function_reset) {
+  auto bars = device.bars();
+  return sysfs_facts({.config = sysfs_config(host, device),
+                      .bars = bars ? std::optional(std::move(bars).value()) : std::nullopt,
+                      .ids = device.ids(),
+                      .card = vfio::card_link_of(host, device.bdf())},
+                     has_function_reset);
 }
 
 Status take_bar_size(FunctionFacts& facts, const HostSystem& host, const Bdf& bdf,

@@ -5,6 +5,7 @@
 // later; Documentation/ABI/testing/sysfs-bus-pci).
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <vector>
 
@@ -18,6 +19,16 @@ namespace gpuvm {
 /// Its configuration space as VFIO would show it: with the ids of virtual functions, whose own
 /// registers have none. Fewer bytes, or none, where sysfs hides them.
 std::vector<std::byte> sysfs_config(const HostSystem& host, const HostPciDevice& device);
+
+/// What sysfs said of a function.
+struct SysfsAnswers {
+  std::vector<std::byte> config;            ///< as much as it shows
+  std::optional<std::vector<PciBar>> bars;  ///< nothing: it does not tell
+  PciIds ids;
+  std::optional<CardLink> card = {};  ///< of virtual functions
+};
+/// What follows of that. Sizes may be any.
+FunctionFacts sysfs_facts(SysfsAnswers answers, bool has_function_reset);
 
 /// Not complete where sysfs hides capabilities, as it does without root, or does not tell BARs.
 /// `has_function_reset`: sysfs_function.hpp tells.

@@ -130,6 +130,7 @@ TEST(VfioDeviceInfo, ReadsAtomicCompletersBesideOtherCapabilities) {
   EXPECT_EQ(parsed->regions, 9U);
   EXPECT_EQ(parsed->irqs, 5U);
   EXPECT_EQ(parsed->atomic_completers, 1U << 7 | 1U << 8);
+  EXPECT_EQ(parsed->capabilities, (std::vector<std::uint16_t>{1, 5}));
 }
 
 TEST(VfioDeviceInfo, KnowsThreeWidthsAndNoOtherFlag) {
@@ -149,6 +150,7 @@ TEST(VfioDeviceInfo, OldAnswersAndBrokenChainsHaveNone) {
   Bytes loop = device(kPciDevice | kDeviceCaps, 20);
   put(loop, u16(9), u16(1), u32(20), u32(3), u32(0));
   EXPECT_EQ(parse_device_info(loop)->atomic_completers, 0U);
+  EXPECT_EQ(parse_device_info(loop)->capabilities, std::vector<std::uint16_t>(64, 9));
   Bytes cut = device(kPciDevice | kDeviceCaps, 20);
   put(cut, u16(5), u16(1), u32(0));
   EXPECT_EQ(parse_device_info(cut)->atomic_completers, 0U);
