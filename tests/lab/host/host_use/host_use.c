@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A host that uses a card, for tests: takes the memory that the parameters say under a name, as a
 // frame buffer of the firmware has it (/proc/iomem), and is a PCI driver, host_use, whose remove
-// does not come back while the parameter hold is 1, as nvidia's while its GPU is open. Functions are
-// bound to it by driver_override. Licence of the loaded module: dual, as for tests/lab/guest/acpi-rom.
+// does not come back while the parameter hold is 1, as nvidia's while its GPU is open. Functions
+// are bound to it by driver_override. Licence of the loaded module: dual, as for
+// tests/lab/guest/acpi-rom.
 #include <linux/delay.h>
 #include <linux/ioport.h>
 #include <linux/module.h>
@@ -17,7 +18,9 @@ module_param(name, charp, 0444);
 static bool hold;
 module_param(hold, bool, 0644);
 
-static int probe(struct pci_dev* device, const struct pci_device_id* id) { return 0; }
+static int probe(struct pci_dev* device, const struct pci_device_id* id) {
+  return 0;
+}
 
 static void remove(struct pci_dev* device) {
   while (READ_ONCE(hold))

@@ -302,7 +302,7 @@ TEST(ConfigDumps, IntegratedGraphicsShowsNothingOfTheHostsMemory) {
   EXPECT_EQ(shown(0x50), 0x000000c1U);
   EXPECT_EQ(shown(0x5c), 0U);
   EXPECT_EQ(shown(0xfc), 0U);
-  for (const std::uint16_t offset : {0x50, 0x5c, 0xe8, 0xfc}) {
+  for (const std::uint16_t offset : std::initializer_list<std::uint16_t>{0x50, 0x5c, 0xe8, 0xfc}) {
     EXPECT_TRUE(patch.drops_writes(offset)) << offset;
   }
   EXPECT_FALSE(patch.drops_writes(0xc0)) << "from Ice Lake on";
