@@ -141,6 +141,11 @@ TEST_F(HostFunctionTest, TokenIsThereWhereTheKernelWantsOne) {
 TEST_F(HostFunctionTest, BarIsResizedOfTheFunctionThatIsNamed) {
   add("0000:01:00.0", "0x030000");
   add("0000:01:00.1", "0x040300");
+  std::string no_bars;
+  for (int line = 0; line < 7; ++line) {
+    no_bars += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
+  }
+  host_.file(place("0000:01:00.0", "resource"), no_bars);
   auto& entry = pass("0000:01:00.0");
   entry.resize_bar = PciBarSize{};
   EXPECT_THAT(resolved().front(),
