@@ -10,13 +10,14 @@ namespace {
 constexpr std::size_t kLongestJsonText = 8000;
 
 std::string_view type_of(const nlohmann::json& value) {
-  return value.is_object()                                         ? "an object"
-         : value.is_array()                                        ? "a list"
-         : value.is_string()                                       ? "a string"
-         : value.is_boolean()                                      ? "true or false"
-         : value.is_null()                                         ? "null"
-         : value.is_number_unsigned() || value.is_number_integer() ? "a number"
-                                                                   : "a fraction";
+  return value.is_object()            ? "an object"
+         : value.is_array()           ? "a list"
+         : value.is_string()          ? "a string"
+         : value.is_boolean()         ? "true or false"
+         : value.is_null()            ? "null"
+         : value.is_number_unsigned() ? "a number"
+         : value.is_number_integer()  ? "a negative number"
+                                      : "a fraction";
 }
 
 std::optional<std::uint64_t> parse_hex(std::string_view text) {

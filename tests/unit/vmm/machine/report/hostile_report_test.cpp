@@ -119,7 +119,7 @@ TEST_F(HostileReportTest, ConfigurationSpaceThatIsNone) {
   EXPECT_THAT(refusal(with("\"size\": 4096", "\"size\": 100")),
               HasSubstr("functions[0].config.size must be a multiple of 16"));
   EXPECT_THAT(refusal(with("\"size\": 4096", "\"size\": 48")),
-              HasSubstr("functions[0].config.lines[2] must be sixteen bytes below 0x30"));
+              HasSubstr("functions[0].config.lines[1] must be sixteen bytes below 0x30"));
   for (const char* const line : {"00: de 10", "08: de 10 8b", "00: zz", "",
                                  "00:", "fffffffffffffffff: 00", "00: 100 00 00 00"}) {
     EXPECT_THAT(refusal(with("00: de 10 8b 12", line)), HasSubstr("config.lines[0] must be"));
