@@ -7,10 +7,10 @@ set -euo pipefail
 
 fresh_out
 optional --print-kernel sid || skip "$OPTIONAL"
+LAB_GUEST_KERNEL=$OPTIONAL
 optional --print-fwts || skip "$OPTIONAL"
-use_kernel sid
 LAB_FWTS_INITRD=$OUT/fwts.initrd
-export LAB_FWTS_INITRD
-cp "$(image_for sid msr)" "$LAB_FWTS_INITRD"
+export LAB_GUEST_KERNEL LAB_FWTS_INITRD
+cp "$(image_for sid '')" "$LAB_FWTS_INITRD"
 (cd "$OPTIONAL" && find . | cpio -o -H newc --quiet | gzip -1) >>"$LAB_FWTS_INITRD"
-inside "${FWTS_DEVICES:-gpu,usb}" fwts.sh
+inside gpu,usb fwts.sh

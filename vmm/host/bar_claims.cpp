@@ -6,13 +6,12 @@
 #include <charconv>
 #include <optional>
 
-#include "vmm/host/driver_binding.hpp"
+#include "vmm/host/vfio_driver.hpp"
 
 namespace gpuvm {
 namespace {
 
 constexpr std::size_t kMostClaims = 65536;
-constexpr std::uint8_t kBars = 6;
 constexpr std::uint32_t kVgaController = 0x0300;
 constexpr std::string_view kBootFrameBuffer = "BOOTFB";
 constexpr std::string_view kPlatformDevices = "/sys/bus/platform/devices";
@@ -100,9 +99,8 @@ std::vector<BarClaim> claims_inside(const std::vector<MemoryClaim>& claims, cons
 
 /// vfio-pci removes the firmware's frame buffers from VGA controllers when it is bound to one, and
 /// from no other class (Linux, drivers/vfio/pci/vfio_pci_core.c, vfio_pci_vga_init).
-bool is_removed_by_vfio(const HostPciDevice& device) {
-  return device.ids().class_code >> 8 == kVgaController &&
-         !is_vfio_driver(device.driver().value_or(""));
+bool is_removed_by_vfio(const HostSystem& host, const HostPciDevice& device) {
+  return device.ids().class_code >> 8 == kVgaController && !is_with_vfio(host, device.bdf());
 }
 
 /// "BAR 0 (BOOTFB, simpledrm at 0x2800000000)", for each BAR.
@@ -178,7 +176,7 @@ std::vector<BarClaim> find_bar_claims(const HostSystem& host, const HostPciDevic
     return {};
   }
   const auto driver = device.driver();
-  const bool has_host_driver = driver && !is_vfio_driver(*driver);
+  const bool has_host_driver = driver && !is_with_vfio(host, device.bdf());
   const auto claims = parse_iomem(*iomem);
   std::vector<BarClaim> found;
   for (const PciBar& bar : *bars) {
@@ -197,7 +195,7 @@ std::vector<BarClaim> find_bar_claims(const HostSystem& host, const HostPciDevic
 Status check_bars_free(const HostSystem& host, const Bdf& bdf) {
   const auto device = TRY(HostPciDevice::open(host, bdf));
   auto claims = find_bar_claims(host, device);
-  if (is_removed_by_vfio(device)) {
+  if (is_removed_by_vfio(host, device)) {
     std::erase_if(claims, is_frame_buffer);
   }
   if (claims.empty()) {
@@ -216,7 +214,7 @@ Status check_bars_free(const HostSystem& host, const Bdf& bdf) {
 
 std::string frame_buffer_advice(const HostSystem& host, const Bdf& bdf) {
   const auto device = HostPciDevice::open(host, bdf);
-  if (!device || !is_removed_by_vfio(*device)) {
+  if (!device || !is_removed_by_vfio(host, *device)) {
     return {};
   }
   auto claims = find_bar_claims(host, *device);
