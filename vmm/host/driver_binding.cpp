@@ -192,10 +192,11 @@ Status DriverBinding::bind(const Bdf& bdf) {
   TRY(file.save(original_state(*host_, bdf, file.record())));
   // From here on release() undoes what is done below, also when that fails half-way.
   managed_.push_back({bdf, std::move(file)});
-  if (is_vfio_driver(driver)) {
-    return {};
-  }
-  DriverWrites writes(*host_, bdf);
+  return is_vfio_driver(driver) ? Status() : take_last();
+}
+
+Status DriverBinding::take_last() {
+  DriverWrites writes(*host_, managed_.back().bdf);
   Status moved = move_to_vfio(writes);
   if (writes.is_stuck()) {
     // Nothing can be undone while the kernel waits; the record stays for when it has.

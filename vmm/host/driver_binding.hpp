@@ -43,6 +43,8 @@ class DriverBinding {
   };
   explicit DriverBinding(const HostSystem& host) : host_(&host) {}
   Status bind(const Bdf& bdf);
+  /// Takes the last of managed_ from its driver.
+  Status take_last();
 
   const HostSystem* host_;
   std::vector<Managed> managed_;
