@@ -61,6 +61,14 @@ void write_ids(std::span<std::byte> rom, const RomImage& image, RomIds ids) {
   }
 }
 
+RomChange describe_change(const RomImage& image, RomIds shown, RomIds real) {
+  const auto* const wrong = find_wrong_vendor(image.vendor, real.vendor);
+  return {fmt::format("image at {:#x}: {:04x}:{:04x} became {:04x}:{:04x}{}", image.offset,
+                      image.vendor, image.device, shown.vendor, shown.device,
+                      wrong == nullptr ? std::string() : fmt::format(" ({})", wrong->reason)),
+          wrong != nullptr};
+}
+
 Status check_strictly(const OptionRom& parsed, RomIds shown) {
   if (parsed.begin() != 0) {
     return fail(ErrorKind::kConfig, "{:#x} bytes lie before its first image; see gpuvm rom trim",
@@ -110,13 +118,7 @@ Result<std::vector<RomChange>> fit_rom(std::vector<std::byte>& rom, RomIds shown
   for (const auto& image : parsed.images) {
     if (!image.is_for(shown.vendor, shown.device)) {
       write_ids(rom, image, shown);
-      const auto* const wrong =
-          image.vendor == real.vendor ? nullptr : find_wrong_vendor(image.vendor, real.vendor);
-      changes.push_back(
-          {fmt::format("image at {:#x}: {:04x}:{:04x} became {:04x}:{:04x}{}", image.offset,
-                       image.vendor, image.device, shown.vendor, shown.device,
-                       wrong == nullptr ? std::string() : fmt::format(" ({})", wrong->reason)),
-           wrong != nullptr});
+      changes.push_back(describe_change(image, shown, real));
     }
   }
   if (parsed.begin() != 0) {

@@ -262,11 +262,12 @@ Status DriverBinding::bind(const BindRequest& request) {
   TRY(file.save(plan->original));
   // From here on release() undoes what is done below, also when that fails half-way.
   managed_.push_back({bdf, std::move(file)});
-  if (plan->is_empty()) {
-    return {};
-  }
-  DriverWrites writes(*host_, bdf);
-  Status moved = move_to_vfio(writes, plan->sizes);
+  return plan->is_empty() ? Status() : take_last(plan->sizes);
+}
+
+Status DriverBinding::take_last(const std::vector<BarResize>& sizes) {
+  DriverWrites writes(*host_, managed_.back().bdf);
+  Status moved = move_to_vfio(writes, sizes);
   if (writes.is_stuck()) {
     // Nothing can be undone while the kernel waits; the record stays for when it has.
     managed_.pop_back();

@@ -56,6 +56,8 @@ class DriverBinding {
   };
   explicit DriverBinding(const HostSystem& host) : host_(&host) {}
   Status bind(const BindRequest& request);
+  /// Takes the last of managed_ from its driver, and changes BARs on the way.
+  Status take_last(const std::vector<BarResize>& sizes);
 
   const HostSystem* host_;
   std::vector<Managed> managed_;
