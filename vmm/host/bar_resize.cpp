@@ -46,8 +46,9 @@ Result<std::vector<ResizableBar>> resizable_bars(const HostSystem& host,
                                                  const HostPciDevice& device) {
   std::vector<ResizableBar> bars;
   for (const PciBar& bar : TRY(device.bars())) {
-    const auto sizes =
-        bar.index < kBars && !bar.io ? sizes_of(host, device.bdf(), bar.index) : std::uint64_t{0};
+    const auto sizes = bar.index < kFunctionBars && !bar.io
+                           ? sizes_of(host, device.bdf(), bar.index)
+                           : std::uint64_t{0};
     if (sizes != 0) {
       bars.push_back({bar.index, bar.size, sizes});
     }
@@ -216,7 +217,7 @@ Result<std::vector<BarResize>> steps_to_bar_sizes(const HostSystem& host, const 
   }
   const auto device = TRY(HostPciDevice::open(host, bdf));
   for (const PciBar& bar : TRY(device.bars())) {
-    const auto size = bar.index < kBars ? wanted.at(bar.index) : std::uint64_t{0};
+    const auto size = bar.index < kFunctionBars ? wanted.at(bar.index) : std::uint64_t{0};
     if (size != 0 && size != bar.size) {
       steps.push_back({.bar = bar.index, .from = bar.size, .to = size});
     }

@@ -19,9 +19,9 @@
 
 namespace gpuvm {
 
-constexpr std::size_t kBars = 6;
+constexpr std::size_t kFunctionBars = 6;
 /// Bytes of each BAR; 0: nothing is said of it.
-using BarSizes = std::array<std::uint64_t, kBars>;
+using BarSizes = std::array<std::uint64_t, kFunctionBars>;
 
 /// What a user wants of one BAR of a function.
 struct BarSizeChoice {
