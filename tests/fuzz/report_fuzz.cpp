@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "vmm/machine/report/decide.hpp"
-#include "vmm/machine/report_file/read_report.hpp"
 #include "vmm/machine/report/report_text.hpp"
+#include "vmm/machine/report_file/read_report.hpp"
 #include "vmm/machine/report_file/write_report.hpp"
 
 namespace {
