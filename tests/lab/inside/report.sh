@@ -53,7 +53,7 @@ report --cycles 1 $GPU /nonexistent/gpu.json
 expect "a place where nothing can be written: status 78" test "$status" = 78
 expect "known before a device is touched" state_is "$before"
 
-# With resets: each device, as the fixtures in tests/fixtures/reports were made.
+# With resets. The reports stay in $LAB_OUT, for tests/fixtures/reports.
 for pair in gpu=$GPU usb=$USB vgpu=$VGPU nvme=$NVME; do
   name=lab-${pair%%=*} file=$LAB_OUT/lab-${pair%%=*}.json
   rm -f "$file"

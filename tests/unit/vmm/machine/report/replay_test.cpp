@@ -17,7 +17,6 @@
 namespace gpuvm::replay_test {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using Words = std::vector<std::string>;
 
@@ -31,10 +30,6 @@ struct Expected {
 
 const std::vector<Expected>& all_expected() {
   static const std::vector<Expected> kAll = {
-      {"lab-gpu", 2, {"unknown device", "unknown device"}, {{"hot reset"}}, true},
-      {"lab-usb", 1, {"unknown device"}, {{"hot reset", "function reset"}}, true},
-      {"lab-nvme", 1, {"unknown device"}, {{"hot reset", "function reset"}}, true},
-      {"lab-vgpu", 1, {"unknown device"}, {{"hot reset", "function reset"}}, true},
       {"dump-nvidia-ga104", 1, {"NVIDIA Turing to Ada"}, {{"hot reset", "function reset"}}, false},
   };
   return kAll;
@@ -166,16 +161,6 @@ TEST(Reports, EachHasARow) {
     rows.insert(expected.name);
   }
   EXPECT_EQ(files, rows);
-}
-
-TEST(LabReports, HoldATestOfResets) {
-  for (const char* const name : {"lab-gpu", "lab-usb", "lab-nvme", "lab-vgpu"}) {
-    const auto report = test::fixture_report(name);
-    ASSERT_TRUE(report) << name;
-    ASSERT_TRUE(report->trial) << name;
-    EXPECT_EQ(report->trial->failures(), 0U) << name;
-    EXPECT_EQ(report->trial->cycles.size(), report->trial->wanted) << name;
-  }
 }
 
 }  // namespace
