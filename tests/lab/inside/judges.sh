@@ -144,7 +144,9 @@ while read -r kernel mode GUEST_KERNEL GUEST_INITRD; do
   mkdir -p "$WORK/initrd-$run/etc"
   cp "$WORK/modprobe.conf" "$WORK/initrd-$run/etc/"
   GUEST_CMDLINE='oops=panic' make_guest "$run" "$GUEST" <<<"$CARDS"
-  run_guest "$run" --set "boot.mode=$mode"
+  start_guest "$run" --set "boot.mode=$mode"
+  wait_guest 400 # its kernel unpacks 30 MB of modules without a word
+  ((guest_status == 32)) || tail -n 20 "$LOG" "$CONSOLE"
   expect "$run: ends with status 32, by a reset" test "$guest_status" = 32
   expect "$run: after all was said" guest_said '^JUDGED AMD'
   nouveau_says FIRST 01 PCIROM 1
