@@ -5,10 +5,10 @@
 
 # The tests of fwts that look at what a monitor makes: tables, methods, SMBIOS, resources, the clock's alarm. Not mcfg, which wants
 # to map what Debian's kernels lock, mtrr, which wants a module, and maxreadreq, which judges the devices.
-TESTS=(acpiinfo acpipld acpitables apicedge apicinstance aspm checksum crs dmicheck ebda facs fadt hda_audio interrupt madt method
+TESTS=(acpiinfo acpipld acpitables apicedge apicinstance aspm checksum crs dmicheck ebda facs fadt interrupt madt method
   nx osilinux rsdp uniqueid wakealarm xsdt)
 # Those that must have had something to judge.
-JUDGES=(acpipld acpitables apicinstance checksum crs dmicheck facs fadt hda_audio madt method rsdp uniqueid wakealarm xsdt)
+JUDGES=(acpipld acpitables apicinstance checksum crs dmicheck facs fadt madt method rsdp uniqueid wakealarm xsdt)
 # The label of each failure that stays, and why; docs/limits.md tells users.
 declare -A STAYS=(
   [FADTZeroGPE0BlkLen]='ACPI, 5.2.9: zero for a machine without general purpose events'
