@@ -145,6 +145,12 @@ void add_slots(CLI::App& app, std::vector<std::string>& addresses) {
 void add_reset(CLI::App& app, ResetArguments& arguments, Verb& verb) {
   auto* reset = app.add_subcommand("reset", "Reset devices, check them and give them back");
   add_slots(*reset, arguments.addresses);
+  reset
+      ->add_option("--first", arguments.first,
+                   "Before the reset: slot-power switches the slot off and on, rescan takes the "
+                   "functions out of the kernel and finds them again")
+      ->type_name("METHOD")
+      ->check(CLI::IsMember({"slot-power", "rescan"}));
   add_log_options(*reset, arguments.log);
   reset->callback([&] { verb = [&] { return reset_verb(arguments); }; });
 }

@@ -24,16 +24,6 @@ std::string current_driver(const HostSystem& host, const Bdf& bdf) {
   return host.link_name(pci_sysfs_path(bdf, "driver")).value_or("");
 }
 
-std::string current_override(const HostSystem& host, const Bdf& bdf) {
-  const auto text = host.read(pci_sysfs_path(bdf, "driver_override"));
-  return text && *text != "(null)" ? *text : "";
-}
-
-// sysfs ignores a write of no bytes; a newline clears the attribute.
-Status set_override(const HostSystem& host, const Bdf& bdf, const std::string& driver) {
-  return host.write(pci_sysfs_path(bdf, "driver_override"), driver.empty() ? "\n" : driver);
-}
-
 Status ensure_vfio_driver(const HostSystem& host) {
   if (host.exists(kVfioDriverPath)) {
     return {};
@@ -62,21 +52,6 @@ BindingRecord original_state(const HostSystem& host, const Bdf& bdf,
     record.driver = driver;
   }
   return record;
-}
-
-Status move_to_vfio(const HostSystem& host, const Bdf& bdf) {
-  TRY(set_override(host, bdf, std::string(kVfioDriver)));
-  if (!current_driver(host, bdf).empty()) {
-    TRY(host.write(pci_sysfs_path(bdf, "driver/unbind"), bdf.to_string()));
-  }
-  TRY(host.write(kProbePath, bdf.to_string()));
-  if (current_driver(host, bdf) != kVfioDriver) {
-    return fail(ErrorKind::kHost,
-                "{} did not bind to vfio-pci: `dmesg | tail` says why (often the IOMMU is off or "
-                "another driver holds its memory)",
-                bdf.to_string());
-  }
-  return {};
 }
 
 // The kernel leaves decode on when VFIO closes a function. Without a driver nobody wants it: a
@@ -147,6 +122,33 @@ Result<bool> give_back_as_recorded(const HostSystem& host, const Bdf& bdf) {
 
 }  // namespace
 
+std::string current_override(const HostSystem& host, const Bdf& bdf) {
+  const auto text = host.read(pci_sysfs_path(bdf, "driver_override"));
+  return text && *text != "(null)" ? *text : "";
+}
+
+// sysfs ignores a write of no bytes; a newline clears the attribute.
+Status set_override(const HostSystem& host, const Bdf& bdf, const std::string& driver) {
+  return host.write(pci_sysfs_path(bdf, "driver_override"), driver.empty() ? "\n" : driver);
+}
+
+Status bind_to_vfio(const HostSystem& host, const Bdf& bdf, const std::string& driver) {
+  TRY(set_override(host, bdf, driver));
+  if (const std::string now = current_driver(host, bdf); now == driver) {
+    return {};
+  } else if (!now.empty()) {
+    TRY(host.write(pci_sysfs_path(bdf, "driver/unbind"), bdf.to_string()));
+  }
+  TRY(host.write(kProbePath, bdf.to_string()));
+  if (current_driver(host, bdf) != driver) {
+    return fail(ErrorKind::kHost,
+                "{} did not bind to {}: `dmesg | tail` says why (often the IOMMU is off or "
+                "another driver holds its memory)",
+                bdf.to_string(), driver);
+  }
+  return {};
+}
+
 bool is_vfio_driver(std::string_view driver) {
   return driver == kVfioDriver || driver.ends_with("-vfio-pci") || driver.ends_with("_vfio_pci");
 }
@@ -189,7 +191,7 @@ Status DriverBinding::bind(const Bdf& bdf) {
   TRY(file.save(original_state(*host_, bdf, file.record())));
   // From here on release() undoes what is done below, also when that fails half-way.
   managed_.push_back({bdf, std::move(file)});
-  return is_vfio_driver(driver) ? Status() : move_to_vfio(*host_, bdf);
+  return is_vfio_driver(driver) ? Status() : bind_to_vfio(*host_, bdf, std::string(kVfioDriver));
 }
 
 DriverBinding::~DriverBinding() {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "vmm/host/upstream_port.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -111,6 +113,11 @@ Result<std::vector<HotResetMember>> SysfsHost::hot_reset_set(PhysicalDevice& dev
     members.push_back({.bdf = member, .group = function.iommu_group().value_or(0), .device = {}});
   }
   return members;
+}
+
+Status SysfsHost::check_link_retrain(PhysicalDevice& device) {
+  TRY(UpstreamPort::above(host_, Bdf::parse(device.name()).value_or(Bdf())));
+  return {};
 }
 
 }  // namespace gpuvm

@@ -290,5 +290,16 @@ TEST_F(ResetPlanTest, ShowsItself) {
                           HasSubstr("unknown device"), HasSubstr("generation 3 x8")));
 }
 
+TEST_F(ResetPlanTest, LinkIsTrainedAgainRightAfterAHotReset) {
+  host_.can_retrain = true;
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kHot, ResetMethod::kLinkRetrain, kFunction));
+  set_gpu(0x10de, 0x2c05);  // GB203
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction, kHot, ResetMethod::kLinkRetrain));
+  set_gpu(0x10de, 0x1eb8);  // T4
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction));
+  devices_ = {&gpu_};  // a hot reset would hit a stranger, and so does the link
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction));
+}
+
 }  // namespace
 }  // namespace gpuvm::reset_plan_test
