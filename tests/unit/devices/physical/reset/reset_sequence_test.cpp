@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/fixtures/run_reset.hpp"
-#include "tests/unit/devices/physical/reset/fake_reset_device.hpp"
+#include "tests/unit/devices/physical/reset/gpu_slot_test.hpp"
 
 namespace gpuvm::reset_sequence_test {
 namespace {
 
+using reset_test::kAudio;
+using reset_test::kGpu;
 using std::chrono::milliseconds;
 using testing::AllOf;
 using testing::Contains;
@@ -17,15 +19,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-const std::string kGpu = "0000:01:00.0";
-const std::string kAudio = "0000:01:00.1";
-
-class ResetSequenceTest : public testing::Test {
+class ResetSequenceTest : public reset_test::GpuSlotTest {
  protected:
-  ResetSequenceTest() {
-    audio_.set16(0x0a, 0x0403);
-    host_.sets = {{member(kGpu), member(kAudio)}};
-  }
   ResetPlan plan(const ResetOptions& options = {}) {
     auto result = ResetPlan::create(host_, devices_, options);
     EXPECT_TRUE(result) << result.error().to_string();
@@ -53,13 +48,6 @@ class ResetSequenceTest : public testing::Test {
     }
     return only;
   }
-
-  History history_;
-  FakeResetDevice gpu_{history_, kGpu};
-  FakeResetDevice audio_{history_, kAudio};
-  FakeResetHost host_{history_};
-  std::vector<PhysicalDevice*> devices_{&gpu_, &audio_};
-  FakeClock time_;
 };
 
 TEST_F(ResetSequenceTest, QuiescesEveryFunctionThenResetsTheSlotOnce) {
@@ -481,12 +469,11 @@ TEST_F(LinkRetrainTest, LinkThatStaysDownCostsNoSecondMinute) {
 // What is known not to help goes last; a link that is trained then has had no reset before it.
 TEST_F(LinkRetrainTest, BringsItsOwnHotResetWhereNoneWentBefore) {
   ResetPlan made = plan();
-  made.try_last([](const std::string&, ResetMethod method) {
-    return method == ResetMethod::kHotReset;
-  });
+  made.try_last(
+      [](const std::string&, ResetMethod method) { return method == ResetMethod::kHotReset; });
   ASSERT_TRUE(run(made));
-  EXPECT_THAT(steps(), ElementsAre("retrain at " + kGpu, "hot reset at " + kGpu,
-                                   "hot reset at " + kGpu));
+  EXPECT_THAT(steps(),
+              ElementsAre("retrain at " + kGpu, "hot reset at " + kGpu, "hot reset at " + kGpu));
 }
 
 }  // namespace
