@@ -70,7 +70,8 @@ class SetReset {
   std::string history_;  ///< of failed attempts
   bool has_lost_function_ = false;
   bool is_link_at_fault_ = true;  ///< as far as the attempts before say
-  bool is_slot_reset_ = false;    ///< a hot reset went through
+  bool is_slot_tried_ = false;    ///< a hot reset was tried
+  bool is_slot_reset_ = false;    ///< and one went through
   ResetMethod last_tried_ = ResetMethod::kNone;
   std::vector<ResetMethod> did_not_help_;
 };
@@ -98,6 +99,7 @@ void SetReset::reset_functions(Attempt& attempt) {
 }
 
 void SetReset::reset_slot(Attempt& attempt) {
+  is_slot_tried_ = true;
   const Status status = host_.hot_reset(*set_.functions.front().device);
   is_slot_reset_ = is_slot_reset_ || status.has_value();
   if (!status) {
@@ -108,6 +110,10 @@ void SetReset::reset_slot(Attempt& attempt) {
 
 /// It resets nothing, so a hot reset must have gone through: before, or now that there is a link.
 void SetReset::retrain_link(Attempt& attempt) {
+  if (!is_slot_tried_) {  // the reset book has put the hot reset last
+    Attempt first;
+    reset_slot(first);
+  }
   const Status status = host_.retrain_link(*set_.functions.front().device);
   if (!status) {
     attempt.faults.push_back(status.error().to_string());

@@ -23,8 +23,8 @@ void EventLog::write(const GuestEvent& event) {
   if (::write(fd_.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size())) {
     return;
   }
-  const Error error = fail_errno(
-      ErrorKind::kHost, "An event was lost, which " + path_ + " did not take; so may others be");
+  const Error error =
+      fail_errno(ErrorKind::kHost, "An event was lost: writing to " + path_ + " failed");
   const MutexLock lock(mutex_);
   if (lost_++ == 0) {
     log::warn("{}", error.to_string());
@@ -34,8 +34,8 @@ void EventLog::write(const GuestEvent& event) {
 EventLog::~EventLog() {
   const MutexLock lock(mutex_);
   if (lost_ > 0) {
-    log::warn("{} {} lost, which {} did not take", lost_, lost_ == 1 ? "event was" : "events were",
-              path_);
+    log::warn("{} {} lost in all: writing to {} failed", lost_,
+              lost_ == 1 ? "event was" : "events were", path_);
   }
 }
 

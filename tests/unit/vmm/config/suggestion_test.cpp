@@ -52,7 +52,9 @@ TEST(Suggestion, TheSectionDecidesWhatIsMeant) {
   EXPECT_EQ(advice("[[disk]]", "backing").find("; raw images have no backing file"), 0U);
   EXPECT_EQ(advice("[machine]", "backing"), "; did you mean hugepages?");
   EXPECT_EQ(advice("[[pci]]", "timeout"), "; did you mean reset_wait?");
-  EXPECT_EQ(advice("[machine]", "timeout").find("; gpuvm sets a guest no time limit"), 0U);
+  EXPECT_EQ(advice("[machine]", "timeout")
+                .find("; gpuvm sets a guest no time limit: start it by `timeout --foreground`"),
+            0U);
   EXPECT_EQ(advice("[boot]", "timeout").find("; gpuvm waits for nobody at the start"), 0U);
   EXPECT_EQ(advice("[[disk]]", "timeout"), "");
   EXPECT_EQ(advice("[console]", "backing"), "");
@@ -100,16 +102,9 @@ TEST(Suggestion, ForeignNamesOfSections) {
 // What maps from Proxmox, QEMU and CI runners bring along.
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
-      {"vsock", "[console]"},
-      {"cloud_init", "[[disk]]"},
-      {"backing", "--reflink"},
-      {"timeout", "timeout --foreground"},
-      {"mdev", "SR-IOV"},
-      {"iommufd", "remove this key"},
-      {"x_igd_opregion", "OpRegion"},
-      {"x-vga", "legacy VGA"},
-      {"x-igd-opregion", "OpRegion"},
-      {"backing_files", "raw images"},
+      {"vsock", "[console]"},         {"cloud_init", "[[disk]]"},      {"mdev", "SR-IOV"},
+      {"iommufd", "remove this key"}, {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"},
+      {"x-igd-opregion", "OpRegion"}, {"backing_files", "raw images"},
   };
   for (const auto& [key, word] : rows) {
     for (const char* header : {"", "[machine]", "[[pci]]", "[[disk]]"}) {

@@ -29,6 +29,7 @@ class MachineResetTest : public testing::Test {
       slot_.find(bdf);
       auto& function = fakes_.add(bdf, test::gt710_config(), 0, bdf == slot_.kGpu ? 0 : 1,
                                   [this](test::FakePhysicalDevice& device) {
+                                    device.set_config(0x00, 0x56781234);  // in no row of the table
                                     device.set_config(0x0c, is_broken_ ? 0x00020010 : 0x00800010);
                                     device.on_function_reset = [this, &device] {
                                       device.set_config(0x0c, is_broken_ ? 0x00020010 : 0x00800010);
@@ -52,8 +53,8 @@ class MachineResetTest : public testing::Test {
   }
   MachineReset::OnReset note() {
     return [this](ResetReason, const ResetCertificate& certificate) {
-      events_.push_back(fmt::format("{}: {}", to_string(certificate.method),
-                                    to_string(certificate.verdict)));
+      events_.push_back(
+          fmt::format("{}: {}", to_string(certificate.method), to_string(certificate.verdict)));
     };
   }
   /// A reset of devices that were well and then broke.
@@ -89,8 +90,8 @@ TEST_F(MachineResetTest, RescanFollowsAPowerCycleThatDidNotHelp) {
   const auto devices = open();
   MachineReset reset(*devices, note());
   ASSERT_TRUE(start(reset));
-  EXPECT_THAT(fakes_.history, ElementsAre("close vfio", "power", "power", "open vfio",
-                                          "close vfio", "remove", "remove", "open vfio"));
+  EXPECT_THAT(fakes_.history, ElementsAre("close vfio", "power", "power", "open vfio", "close vfio",
+                                          "remove", "remove", "open vfio"));
   EXPECT_THAT(events_, Contains("slot power cycle: failed"));
   EXPECT_EQ(events_.back(), "removal and rescan: verified");
 }

@@ -133,7 +133,7 @@ TEST_F(Control, TwoSignalsAtOnceAreOneRequest) {
 TEST_F(Control, SignalsThatCameBeforeAreTaken) {
   hold_requests_by_signal();
   raise_signal(SIGUSR1);
-  run_guest();
+  start();
   machine_->wait_for("pause");
   ASSERT_TRUE(done(&ControlLoop::resume));
   power_off();

@@ -72,8 +72,8 @@ TEST_F(EventLogTest, LostEventsAreCountedAndTheFileIsNamed) {
     }
   }
   const std::string said = testing::internal::GetCapturedStderr();
-  EXPECT_THAT(said, HasSubstr("An event was lost, which /dev/full did not take"));
-  EXPECT_THAT(said, HasSubstr("3 events were lost, which /dev/full did not take"));
+  EXPECT_THAT(said, HasSubstr("An event was lost: writing to /dev/full failed"));
+  EXPECT_THAT(said, HasSubstr("3 events were lost in all: writing to /dev/full failed"));
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 2) << said;
 }
 
