@@ -103,7 +103,8 @@ std::vector<Bdf> UpstreamPort::functions() const {
   std::vector<Bdf> below;
   for (const std::string& name : host_->list("/sys/bus/pci/devices")) {
     const auto bdf = Bdf::parse(name);
-    if (bdf && host_->link_text(pci_sysfs_path(*bdf)).value_or("").find(part) != std::string::npos) {
+    if (bdf &&
+        host_->link_text(pci_sysfs_path(*bdf)).value_or("").find(part) != std::string::npos) {
       below.push_back(*bdf);
     }
   }

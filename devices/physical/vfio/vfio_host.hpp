@@ -24,7 +24,8 @@ namespace gpuvm {
 class VfioHost final : public PhysicalHost {
  public:
   /// Opens functions that are bound to a VFIO driver. The kernel resets each one as it is opened.
-  /// `host` must outlive it. Errors: kConfig (absent), kHost naming the group, who holds it and the cure.
+  /// `host` must outlive it. Errors: kConfig (absent), kHost naming the group, who holds it and the
+  /// cure.
   static Result<std::unique_ptr<VfioHost>> open(const std::vector<Bdf>& functions,
                                                 const HostSystem& host);
 

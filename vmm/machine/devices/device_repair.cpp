@@ -152,8 +152,8 @@ Result<std::vector<ResetCertificate>> repair_devices(const HostSystem& host,
                                                      std::optional<SlotMethod> first) {
   const auto devices = TRY(take_devices(host, functions, owner));
   MachineReset reset(*devices);
-  auto status = first ? reset.run_closed(*first, ResetReason::kRepair)
-                      : reset.run(ResetReason::kRepair);
+  auto status =
+      first ? reset.run_closed(*first, ResetReason::kRepair) : reset.run(ResetReason::kRepair);
   if (!first) {
     status = reset.recover(ResetReason::kRepair, std::move(status));
   }

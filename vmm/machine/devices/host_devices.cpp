@@ -114,8 +114,7 @@ Status HostDevices::check_hidden() const {
   return {};
 }
 
-Result<std::vector<SlotCycle>> HostDevices::slots_of(
-    std::span<const std::string> functions) const {
+Result<std::vector<SlotCycle>> HostDevices::slots_of(std::span<const std::string> functions) const {
   const auto ours = addresses_of(host_functions());
   std::vector<SlotCycle> slots;
   for (const std::string& name : functions) {

@@ -36,20 +36,7 @@ GuestControl::Done log_outcome(const char* done, const char* refused) {
   };
 }
 
-sigset_t requests_by_signal() {
-  sigset_t set{};
-  ::sigemptyset(&set);
-  ::sigaddset(&set, SIGUSR1);
-  ::sigaddset(&set, SIGUSR2);
-  return set;
-}
-
 }  // namespace
-
-void hold_requests_by_signal() {
-  const sigset_t set = requests_by_signal();
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-}
 
 ControlLoop::Impl::Impl(Options wanted, GuestEvents& machine_events)
     : options(std::move(wanted)),

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <deque>
 #include <optional>
 #include <string>
@@ -18,6 +19,9 @@
 #include "vmm/machine/run/worker.hpp"
 
 namespace gpuvm {
+
+/// SIGUSR1 and SIGUSR2.
+sigset_t requests_by_signal();
 
 /// All members belong to the control thread, but for those that say otherwise.
 struct ControlLoop::Impl {

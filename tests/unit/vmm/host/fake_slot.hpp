@@ -47,8 +47,7 @@ class FakeSlot {
   /// As the kernel makes a function that it finds; its own driver takes it.
   void find(const std::string& bdf) {
     host_.directory(directory_of(kPort) + "/" + bdf);
-    host_.link("/sys/bus/pci/devices/" + bdf,
-               "../../../devices/pci0000:00/" + kPort + "/" + bdf);
+    host_.link("/sys/bus/pci/devices/" + bdf, "../../../devices/pci0000:00/" + kPort + "/" + bdf);
     host_.add_driver("vfio-pci");
     host_.add_device(bdf, bdf == kGpu ? "0x030000" : "0x040300", 13,
                      bdf == kGpu ? "nouveau" : "snd_hda_intel");
