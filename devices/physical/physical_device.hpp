@@ -175,6 +175,14 @@ class PhysicalHost {
   /// function may be reset at once from several threads. Errors: kUnsafeDevice where the reset has
   /// been and the set did not come back; others where the host refused before anything was reset.
   virtual Status hot_reset(PhysicalDevice& device) = 0;
+  /// Whether retrain_link() is possible: the port above the function is known, and all that is
+  /// below it is ours. Errors: kHost, why not.
+  virtual Status check_link_retrain(PhysicalDevice& device) {
+    return fail(ErrorKind::kHost, "{} has no port whose link could be trained", device.name());
+  }
+  /// Trains the link above the function again, for instance where a hot reset has left it narrow or
+  /// down; takes some seconds at most. The functions keep their state. Errors: kHost.
+  virtual Status retrain_link(PhysicalDevice& device) { return check_link_retrain(device); }
 };
 
 }  // namespace gpuvm

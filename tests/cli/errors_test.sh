@@ -106,6 +106,10 @@ expect_error 64 '--set machine.cpus is not of the form key=value' validate --set
 expect_error 64 'Not a directory' run --log-file "$good/log" "$good"
 expect_error 64 'No such file or directory' run --dry-run --log-file "$folder/none/log" "$good"
 [ ! -e "$folder/none" ] || complain 'makes folders for a log file'
+for option in --events --log-file --inspect-file; do
+  expect_error 64 "$option: an empty name of a file" run "$option" '' "$good"
+done
+expect_error 64 'power not in' reset --first power 0000:01:00.0
 expect_error 64 'A verb is required: fdt' dump
 expect_error 64 'gpuvm dump has no verb acpi: it has fdt' dump acpi "$good"
 expect_error 64 'gpuvm dump has no verb frobnicate' dump frobnicate "$good"
@@ -137,6 +141,20 @@ printf '' >"$folder/empty.toml"
 expect_error 78 'boot.kernel is missing' validate "$folder/empty.toml"
 
 expect_error 78 'Only boot.mode = "efi-handover" has a device tree' dump fdt "$good"
+
+# A signal that comes before anybody can carry it out waits: SIGUSR1 is bit 9 of the mask, SIGUSR2 bit 11. The log file is a FIFO
+# that nobody reads yet, whose opening waits.
+mkfifo "$folder/log.fifo"
+"$gpuvm" run --log-file "$folder/log.fifo" "$good" >/dev/null 2>&1 &
+waiting=$!
+arguments='run with a log that waits'
+while kill -0 "$waiting" 2>/dev/null; do
+  [ "$(readlink "/proc/$waiting/exe")" = "$(readlink -f "$gpuvm")" ] && grep -q '^State:.*S' "/proc/$waiting/status" && break
+done
+mask=$(sed -n 's/^SigBlk:[[:space:]]*//p' "/proc/$waiting/status")
+[ $((0x$mask & 0xa00)) -eq $((0xa00)) ] || complain "SIGUSR1 and SIGUSR2 are not held: $mask"
+cat "$folder/log.fifo" >/dev/null &
+wait "$waiting"
 
 # What works.
 expect_output "$good is valid" validate "$good"

@@ -134,7 +134,7 @@ class KvmTest : public ::testing::Test, private IoHandler {
 
 /// After a run: skips where this KVM cannot execute the guest, else checks how the run ended.
 #define EXPECT_ENDED(outcome, expected_event)                                                   \
-  if ((outcome).event == VcpuEvent::kFailed && !::gpuvm::test::must_run() &&                    \
+  if ((outcome).event == VcpuEvent::kGivenUp && !::gpuvm::test::must_run() &&                   \
       (outcome).failure.find("could not execute an instruction") != std::string::npos) {        \
     GTEST_SKIP() << "Skipped: this KVM emulates only some instructions: " << (outcome).failure; \
   }                                                                                             \

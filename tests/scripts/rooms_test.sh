@@ -71,6 +71,15 @@ expect 'a cycle' finds 'cycle: vmm/bus -> devices/pci -> vmm/bus: ' 3
 expect 'and that its arrow runs up' grep -qF 'vmm/bus/bus.cpp: includes from devices/pci, which stands below vmm/bus' err
 expect 'and that its link is missing' grep -qF 'add gpuvm_pci to PRIVATE in vmm/bus/CMakeLists.txt' err
 
+# One arrow that runs up from the bottom closes a cycle by every way down: the arrow is told first, and the cycle once.
+sound_tree
+include vmm/base/up.cpp devices/pci/vfio/vfio.hpp
+expect 'many cycles by one arrow' finds '(and 2 more ways round)' 3
+expect 'its cause comes first' grep -qF 'vmm/base/up.cpp: includes from devices/pci/vfio, which stands below' <(head -n 1 err)
+
+expect 'a folder that is none' same "$("$REPO/scripts/rooms" "$WORK/nowhere" 2>&1)" \
+  "rooms: $WORK/nowhere is no copy of this repository: docs/architecture.md and vmm are not there"
+
 sound_tree
 include vmm/base/base.hpp firmware/acpi/acpi.hpp
 cmake firmware/acpi 'gpuvm_room(acpi SOURCES acpi.cpp)'

@@ -14,6 +14,7 @@
 
 #include "vmm/base/text.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
+#include "vmm/machine/run/run.hpp"
 
 namespace gpuvm::cli {
 namespace {
@@ -72,11 +73,19 @@ constexpr const char* kRomFooter = R"(Examples:
 
 using Verb = std::function<Result<int>()>;
 
+/// An empty shell variable is no wish for nothing.
+CLI::Validator not_empty() {
+  return CLI::Validator(
+      [](const std::string& value) { return value.empty() ? "an empty name of a file" : ""; }, "");
+}
+
 void add_log_options(CLI::App& app, LogArguments& log) {
   auto* verbose = app.add_flag("-v,--verbose", log.verbosity, "Say more; twice: say everything");
   auto* quiet = app.add_flag("-q,--quiet", log.quiet, "Say only what is odd or wrong");
   quiet->excludes(verbose);
-  app.add_option("--log-file", log.file, "Append messages to FILE too")->type_name("FILE");
+  app.add_option("--log-file", log.file, "Append messages to FILE too")
+      ->type_name("FILE")
+      ->check(not_empty());
 }
 
 void add_config_options(CLI::App& app, std::string& file, std::vector<std::string>& overrides) {
@@ -96,10 +105,12 @@ void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
                 "Print the configuration and the machine that would run, then end");
   run->add_option("--inspect-file", arguments.inspect_file,
                   "When the run ends, write the state of the machine to FILE as JSON")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   run->add_option("--events", arguments.event_file,
                   "Append what happens to the machine, resets too, to FILE as lines of JSON")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   add_log_options(*run, arguments.log);
   run->footer(std::string(kRunFooter) + kExitStatus + kSeeAlso);
   run->callback([&] { verb = [&] { return run_verb(arguments); }; });
@@ -152,6 +163,12 @@ void add_slots(CLI::App& app, std::vector<std::string>& addresses) {
 void add_reset(CLI::App& app, ResetArguments& arguments, Verb& verb) {
   auto* reset = app.add_subcommand("reset", "Reset devices, check them and give them back");
   add_slots(*reset, arguments.addresses);
+  reset
+      ->add_option("--first", arguments.first,
+                   "Before the reset: slot-power switches the slot off and on, rescan takes the "
+                   "functions out of the kernel and finds them again")
+      ->type_name("METHOD")
+      ->check(CLI::IsMember({"slot-power", "rescan"}));
   add_log_options(*reset, arguments.log);
   reset->callback([&] { verb = [&] { return reset_verb(arguments); }; });
 }
@@ -315,6 +332,8 @@ int run_command_line(int argc, const char* const* argv) {
 }  // namespace gpuvm::cli
 
 int main(int argc, char** argv) {
+  // Before all else: they would end the process, and wait until the control loop takes them.
+  gpuvm::hold_requests_by_signal();
   try {
     return gpuvm::cli::run_command_line(argc, argv);
   } catch (const std::exception& error) {

@@ -42,6 +42,8 @@ constexpr ForeignName kNames[] = {
     {kAnySection, "memory_size", "machine.memory", "plain"},
     {kAnySection, "no_reboot", "machine.on_reboot", "QEMU -no-reboot"},
     {kAnySection, "ram", "machine.memory", "plain"},
+    {"machine", "backing", "machine.hugepages", "libvirt <memoryBacking>"},
+    {"node", "backing", "machine.hugepages", "libvirt <memoryBacking>"},
     {kAnySection, "smp", "machine.cpus", "QEMU -smp"},
     {kAnySection, "vcpu", "machine.cpus", "libvirt <vcpu>"},
     {kAnySection, "vcpupin", "machine.pin", "libvirt <vcpupin>"},
@@ -90,6 +92,8 @@ constexpr ForeignName kNames[] = {
     {"pci", "rebar", "pci.resize_bar", "plain"},
     {"pci", "resizable_bar", "pci.resize_bar", "plain"},
     {"pci", "token", "pci.vf_token", "plain"},
+    {"pci", "reset_method", "pci.reset", "sysfs reset_method"},
+    {"pci", "timeout", "pci.reset_wait", "plain"},
     {"pci", "romfile", "pci.rom", "QEMU vfio-pci romfile="},
     {"pci", "rombar", "pci.rom", "QEMU vfio-pci rombar="},
     {"pci", "rom_bar", "pci.rom", "libvirt <rom bar>"},
@@ -245,14 +249,37 @@ constexpr std::string_view kNoLegacyGraphics =
     "gpuvm shows a GPU without legacy VGA and Intel's OpRegion: the guest's driver must do without "
     "them; remove this key";
 
+constexpr std::string_view kNoMenu =
+    "gpuvm waits for nobody at the start: a menu is the boot loader's own; remove this key";
+constexpr std::string_view kNoCrashAction =
+    "a guest that crashes resets itself (panic=1 in boot.cmdline): machine.on_reboot says what "
+    "follows; remove this key";
+constexpr std::string_view kPowerOffEnds =
+    "a guest that powers off ends the run with status 0: remove this key";
+constexpr std::string_view kAlwaysMapped =
+    "gpuvm maps the BARs that can be mapped, and there is no way to keep it from that: remove this "
+    "key";
+constexpr std::string_view kHostMakesFunctions =
+    "virtual functions are made on the host (echo N > /sys/bus/pci/devices/BDF/sriov_numvfs): name "
+    "one as pci.host";
+
 constexpr ForeignThing kThings[] = {
     {kAnySection, "vsock", kNoVsock, "cloud-hypervisor --vsock, QEMU vhost-vsock-pci"},
     {kAnySection, "cloud_init", kNoCloudInit, "Proxmox"},
     {kAnySection, "cloudinit", kNoCloudInit, "Proxmox"},
-    {kAnySection, "backing", kNoBacking, "QEMU -blockdev backing="},
+    {"disk", "backing", kNoBacking, "QEMU -blockdev backing="},
     {kAnySection, "backing_file", kNoBacking, "qemu-img create -b"},
     {kAnySection, "backing_files", kNoBacking, "cloud-hypervisor --disk backing_files="},
-    {kAnySection, "timeout", kNoTimeout, "plain"},
+    {"", "timeout", kNoTimeout, "plain"},
+    {"machine", "timeout", kNoTimeout, "plain"},
+    {"boot", "timeout", kNoMenu, "GRUB, systemd-boot"},
+    {kAnySection, "on_crash", kNoCrashAction, "libvirt <on_crash>"},
+    {kAnySection, "on_poweroff", kPowerOffEnds, "libvirt <on_poweroff>"},
+    {kAnySection, "x_no_mmap", kAlwaysMapped, "QEMU vfio-pci x-no-mmap="},
+    {kAnySection, "sriov", kHostMakesFunctions, "plain"},
+    {kAnySection, "num_vfs", kHostMakesFunctions, "sysfs sriov_numvfs"},
+    {kAnySection, "numvfs", kHostMakesFunctions, "sysfs sriov_numvfs"},
+    {kAnySection, "sriov_numvfs", kHostMakesFunctions, "sysfs"},
     {kAnySection, "mdev", kNoMdev, "libvirt <hostdev type='mdev'>, Proxmox mdev="},
     {kAnySection, "iommufd", kOnlyGroups, "QEMU vfio-pci iommufd="},
     {kAnySection, "x_igd_opregion", kNoLegacyGraphics, "QEMU vfio-pci x-igd-opregion="},

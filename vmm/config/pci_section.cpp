@@ -247,6 +247,17 @@ Status check_conflict(const TableReader& entry, const PciConfig& later, const Pc
     return entry.wrong("host", fmt::format("{} is already given by pci.{}", later.host.to_string(),
                                            earlier_index));
   }
+  // A hot reset is of the whole slot. (Other differences may be well: a root bus has none.)
+  const bool has_hot = later.reset == ResetChoice::kHot || earlier.reset == ResetChoice::kHot;
+  const bool have_choices =
+      later.reset != ResetChoice::kAuto && earlier.reset != ResetChoice::kAuto;
+  if (have_choices && has_hot && later.reset != earlier.reset &&
+      later.host.same_slot(earlier.host)) {
+    return entry.wrong("reset",
+                       fmt::format("is not that of pci.{}, which is in the same slot: a hot reset "
+                                   "is of both; write the same in both",
+                                   earlier_index));
+  }
   // Where one has no list, sysfs alone tells what it takes: resolve_functions() looks there.
   const bool have_lists = !later.functions.empty() && !earlier.functions.empty();
   if (have_lists && later.host.same_slot(earlier.host) &&
@@ -255,6 +266,22 @@ Status check_conflict(const TableReader& entry, const PciConfig& later, const Pc
         "host",
         fmt::format("{} shares functions of its slot with pci.{}: list each in one of both only",
                     later.host.to_string(), earlier_index));
+  }
+  return {};
+}
+
+/// As many functions as the file says; of "all" at least the one that it names.
+Status check_port(const TableReader& entry, const std::vector<PciConfig>& all) {
+  const auto port = all.back().port;
+  std::size_t count = 0;
+  for (const PciConfig& pci : all) {
+    count += port && pci.port == port ? std::max<std::size_t>(pci.functions.size(), 1) : 0;
+  }
+  if (count > kFunctions) {
+    return entry.wrong("port",
+                       fmt::format("{} has {} functions by now, and a port has room for {}: "
+                                   "name another one, or none",
+                                   *port, count, kFunctions));
   }
   return {};
 }
@@ -272,6 +299,7 @@ Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries)
     for (std::size_t i = 0; i + 1 < all.size(); ++i) {
       TRY(check_conflict(entry, all.back(), all[i], i));
     }
+    TRY(check_port(entry, all));
   }
   return all;
 }

@@ -5,6 +5,8 @@
 #include <array>
 #include <bitset>
 #include <numeric>
+#include <string>
+#include <utility>
 
 #include "vmm/config/config.hpp"
 
@@ -60,16 +62,21 @@ class Assignment {
         return fail(ErrorKind::kConfig, "{} has no functions (any more)", slot.name);
       }
       const auto port = slot.port ? slot.port : choose(index);
-      if (!port) {
-        return fail(ErrorKind::kConfig,
-                    "{} does not fit: all {} root ports are taken; let it share one, for instance "
-                    "with \"port = 0\"",
-                    slot.name, kRootPorts);
+      if (!port || !has_room(*port, slot)) {
+        misfit_ = {index, port};
+        return fail(ErrorKind::kConfig, "{} has no place", slot.name);
       }
-      TRY(place(index, *port));
+      place(index, *port);
     }
     return std::move(places_);
   }
+
+  struct Misfit {
+    std::size_t index = 0;
+    std::optional<std::uint8_t> port = {};  ///< that is full; nothing: none is free
+  };
+  /// After a run that failed: whom it failed with.
+  const Misfit& misfit() const { return misfit_; }
 
  private:
   static bool is_large(const SlotRequest& slot) { return slot.kind != SlotKind::kSmall; }
@@ -112,17 +119,11 @@ class Assignment {
     return std::nullopt;
   }
 
-  Status place(std::size_t index, std::uint8_t port) {
+  void place(std::size_t index, std::uint8_t port) {
     const auto& slot = slots_[index];
     auto& numbers = taken_.at(port);
     // A function other than 0 cannot be found without function 0 (PCI Local Bus 3.0, 3.2.2.3.4).
     const bool keep = numbers.none() && slot.functions.front() == 0;
-    if (!has_room(port, slot)) {
-      return fail(ErrorKind::kConfig,
-                  "{} does not fit behind root port {}: a port has {} functions; give it another "
-                  "one with \"port = {}\"",
-                  slot.name, port, kFunctionsPerPort, (port + 1) % kRootPorts);
-    }
     places_[index].port = port;
     for (const std::uint8_t wanted : slot.functions) {
       std::size_t number = keep ? wanted : 0;
@@ -132,7 +133,6 @@ class Assignment {
       numbers.set(number);
       places_[index].functions.push_back(static_cast<std::uint8_t>(number));
     }
-    return {};
   }
 
   std::span<const SlotRequest> slots_;
@@ -140,7 +140,56 @@ class Assignment {
   std::array<std::bitset<kFunctionsPerPort>, kRootPorts> taken_{};
   std::bitset<kRootPorts> wanted_;  ///< by name
   std::bitset<kRootPorts> wanted_by_large_;
+  Misfit misfit_;
 };
+
+bool fits(const std::vector<SlotRequest>& slots) {
+  return Assignment(slots).run().has_value();
+}
+
+/// What to write so that all have a place, found by trying it: alone in the entry that has none, or
+/// else in another one, too, that says nothing of a port.
+std::string advice(std::span<const SlotRequest> slots, std::size_t index) {
+  std::vector<SlotRequest> changed(slots.begin(), slots.end());
+  const auto find_port = [&]() -> std::optional<std::size_t> {
+    for (std::size_t port = 0; port < kRootPorts; ++port) {
+      changed[index].port = static_cast<std::uint8_t>(port);
+      if (fits(changed)) {
+        return port;
+      }
+    }
+    return std::nullopt;
+  };
+  if (const auto port = find_port()) {
+    return fmt::format("give it another one with \"port = {}\"", *port);
+  }
+  for (std::size_t other = 0; other < slots.size(); ++other) {
+    if (slots[other].port || other == index) {
+      continue;
+    }
+    // Any port will do for both: that of the other one is free without it.
+    changed[index].port = changed[other].port = std::uint8_t{0};
+    if (fits(changed)) {
+      return fmt::format("let it share one with {}: write \"port = 0\" in both entries",
+                         slots[other].name);
+    }
+    changed[other].port = std::nullopt;
+  }
+  return fmt::format("no port has room for its {} functions: pass fewer through, by \"functions\"",
+                     slots[index].functions.size());
+}
+
+Error no_place_error(std::span<const SlotRequest> slots, const Assignment::Misfit& misfit) {
+  const std::string& name = slots[misfit.index].name;
+  const std::string cure = advice(slots, misfit.index);
+  if (misfit.port) {
+    return fail(ErrorKind::kConfig,
+                "{} does not fit behind root port {}: a port has {} functions; {}", name,
+                *misfit.port, kFunctionsPerPort, cure);
+  }
+  return fail(ErrorKind::kConfig, "{} does not fit: all {} root ports are taken; {}", name,
+              kRootPorts, cure);
+}
 
 }  // namespace
 
@@ -152,7 +201,10 @@ SlotKind slot_kind_of(std::uint16_t vendor, std::uint32_t class_code) {
 }
 
 Result<std::vector<SlotPlace>> assign_ports(std::span<const SlotRequest> slots) {
-  return Assignment(slots).run();
+  Assignment assignment(slots);
+  auto places = assignment.run();
+  return places ? std::move(places)
+                : Result<std::vector<SlotPlace>>(no_place_error(slots, assignment.misfit()));
 }
 
 }  // namespace gpuvm

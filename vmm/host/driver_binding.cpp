@@ -26,11 +26,6 @@ std::string current_driver(const HostSystem& host, const Bdf& bdf) {
   return host.link_name(pci_sysfs_path(bdf, "driver")).value_or("");
 }
 
-std::string current_override(const HostSystem& host, const Bdf& bdf) {
-  const auto text = host.read(pci_sysfs_path(bdf, "driver_override"));
-  return text && *text != "(null)" ? *text : "";
-}
-
 // sysfs ignores a write of no bytes; a newline clears the attribute.
 Status set_override(DriverWrites& writes, const std::string& driver) {
   return writes.write_own("driver_override", driver.empty() ? "\n" : driver);
@@ -109,13 +104,16 @@ Status check_plan(const HostSystem& host, const Bdf& bdf, const BindingPlan& pla
   return ensure_vfio_driver(host);
 }
 
-/// To the driver of VFIO that the function has, or else to vfio-pci.
-Status move_to_vfio(DriverWrites& writes, const std::vector<BarResize>& sizes) {
+/// To this driver and no other. BARs change their sizes on the way.
+Status move_to(DriverWrites& writes, const std::string& driver,
+               const std::vector<BarResize>& sizes) {
   const HostSystem& host = writes.host();
   const Bdf& bdf = writes.bdf();
+  TRY(set_override(writes, driver));
   const std::string before = current_driver(host, bdf);
-  const std::string target = is_with_vfio(host, bdf) ? before : std::string(kVfioDriver);
-  TRY(set_override(writes, target));
+  if (before == driver && sizes.empty()) {
+    return {};
+  }
   if (!before.empty()) {
     TRY(writes.write_own("driver/unbind", bdf.to_string()));
   }
@@ -123,11 +121,11 @@ Status move_to_vfio(DriverWrites& writes, const std::vector<BarResize>& sizes) {
     TRY(resize_bar(host, bdf, size));
   }
   TRY(writes.write(std::string(kProbePath), bdf.to_string()));
-  if (current_driver(host, bdf) != target) {
+  if (current_driver(host, bdf) != driver) {
     return fail(ErrorKind::kHost,
                 "{} did not bind to {}: `dmesg | tail` says why (often the IOMMU is off or "
                 "another driver holds its memory)",
-                bdf.to_string(), target);
+                bdf.to_string(), driver);
   }
   return {};
 }
@@ -223,6 +221,21 @@ Result<bool> give_back_as_recorded(const HostSystem& host, const Bdf& bdf) {
 
 }  // namespace
 
+std::string current_override(const HostSystem& host, const Bdf& bdf) {
+  const auto text = host.read(pci_sysfs_path(bdf, "driver_override"));
+  return text && *text != "(null)" ? *text : "";
+}
+
+Status set_override(const HostSystem& host, const Bdf& bdf, const std::string& driver) {
+  DriverWrites writes(host, bdf);
+  return set_override(writes, driver);
+}
+
+Status bind_to_vfio(const HostSystem& host, const Bdf& bdf, const std::string& driver) {
+  DriverWrites writes(host, bdf);
+  return move_to(writes, driver, {});
+}
+
 Result<DriverBinding> DriverBinding::create(const HostSystem& host,
                                             std::span<const BindRequest> functions) {
   DriverBinding binding(host);
@@ -266,8 +279,12 @@ Status DriverBinding::bind(const BindRequest& request) {
 }
 
 Status DriverBinding::take_last(const std::vector<BarResize>& sizes) {
-  DriverWrites writes(*host_, managed_.back().bdf);
-  Status moved = move_to_vfio(writes, sizes);
+  const Bdf bdf = managed_.back().bdf;
+  DriverWrites writes(*host_, bdf);
+  // The driver of VFIO that the function has, or else vfio-pci.
+  const std::string driver =
+      is_with_vfio(*host_, bdf) ? current_driver(*host_, bdf) : std::string(kVfioDriver);
+  Status moved = move_to(writes, driver, sizes);
   if (writes.is_stuck()) {
     // Nothing can be undone while the kernel waits; the record stays for when it has.
     managed_.pop_back();

@@ -63,6 +63,14 @@ class DriverBinding {
   std::vector<Managed> managed_;
 };
 
+/// The driver that alone may have the function; empty: any.
+std::string current_override(const HostSystem& host, const Bdf& bdf);
+/// Errors: kHost.
+Status set_override(const HostSystem& host, const Bdf& bdf, const std::string& driver);
+/// Binds a function to this VFIO driver and no other; takes it from the one that has it. Nothing is
+/// recorded. Errors: kHost.
+Status bind_to_vfio(const HostSystem& host, const Bdf& bdf, const std::string& driver);
+
 /// What is done about a function that is dirty (device_claim.hpp).
 enum class IfDirty {
   kRefuse,    ///< it stays with vfio-pci

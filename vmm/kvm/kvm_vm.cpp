@@ -5,14 +5,12 @@
 #include <sys/ioctl.h>
 
 #include "vmm/base/log.hpp"
+#include "vmm/memory/kvm_pages.hpp"
 
 namespace gpuvm {
 namespace {
 
-/// Three pages for VM86 mode and one for the identity map that Intel CPUs without unrestricted
-/// guest need. Below the 4 GiB firmware area, above all windows and APICs.
-constexpr std::uint64_t kIdentityMapAddress = 0xfeffc000;
-constexpr unsigned long kTssAddress = 0xfeffd000;
+constexpr unsigned long kTssAddress = kKvmPagesBase.value() + kPageSize;
 
 }  // namespace
 
@@ -48,7 +46,7 @@ Status KvmVm::rebuild() {
 }
 
 Status KvmVm::create_chips() {
-  std::uint64_t identity_map = kIdentityMapAddress;
+  std::uint64_t identity_map = kKvmPagesBase.value();
   ::ioctl(vm_.get(), KVM_SET_IDENTITY_MAP_ADDR,
           &identity_map);  // meaningless on AMD, where it may fail
   ::ioctl(vm_.get(), KVM_SET_TSS_ADDR, kTssAddress);

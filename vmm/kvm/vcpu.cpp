@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "vmm/base/log.hpp"
+#include "vmm/kvm/internal_error.hpp"
 #include "vmm/kvm/kvm_uapi.hpp"
 #include "vmm/kvm/vcpu_state.hpp"
 
@@ -24,6 +25,15 @@ constexpr std::uint64_t kMachineCheckBanks = 1;
 constexpr std::uint32_t kMtrrDefaultType = 0x2ff;
 constexpr std::uint64_t kMtrrEnable = 1U << 11;
 constexpr std::uint64_t kMtrrWriteBack = 6;
+
+/// Its bytes, where KVM tells them; sizes come from the kernel and are still checked.
+std::span<const std::uint8_t> failed_instruction(const kvm_run& run) {
+  const auto& failure = run.emulation_failure;
+  const bool has_bytes = failure.suberror == KVM_INTERNAL_ERROR_EMULATION && failure.ndata >= 3 &&
+                         (failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) != 0;
+  const std::span<const std::uint8_t> bytes(failure.insn_bytes);
+  return bytes.first(has_bytes ? std::min<std::size_t>(failure.insn_size, bytes.size()) : 0);
+}
 
 }  // namespace
 
@@ -164,6 +174,10 @@ bool Vcpu::dispatch(PortBus& ports, MmioBus& mmio, VcpuEvent& event) {
     case KVM_EXIT_SHUTDOWN:
       event = VcpuEvent::kShutdown;
       return false;
+    case KVM_EXIT_INTERNAL_ERROR:
+      fail_run(0);
+      event = VcpuEvent::kGivenUp;
+      return false;
     default:
       fail_run(0);
       event = VcpuEvent::kFailed;
@@ -216,8 +230,9 @@ void Vcpu::fail_run(int error_number) {
                            std::generic_category().message(error_number));
   } else if (run_->exit_reason == KVM_EXIT_INTERNAL_ERROR) {
     failure_ =
-        fmt::format("vCPU {}: KVM could not execute an instruction (internal error {}) at {}",
-                    index_, run_->internal.suberror, describe_position(fd_.get()));
+        fmt::format("vCPU {}: {}", index_,
+                    describe_internal_error(run_->internal.suberror, failed_instruction(*run_),
+                                            describe_position(fd_.get())));
   } else if (run_->exit_reason == KVM_EXIT_FAIL_ENTRY) {
     failure_ = fmt::format("vCPU {}: the CPU refused the guest's state (reason {:#x})", index_,
                            run_->fail_entry.hardware_entry_failure_reason);

@@ -16,6 +16,7 @@ enum class VcpuEvent {
   kInterrupted,  ///< kick() was called
   kShutdown,     ///< triple fault: the guest wants, or suffers, a reset
   kMemoryGone,   ///< it touched a mapping of a device that has left; failure() tells which vCPU
+  kGivenUp,      ///< KVM gave it up, as where it cannot emulate an instruction; failure() tells
   kFailed,       ///< it cannot go on; failure() tells why
 };
 
@@ -39,7 +40,7 @@ class VirtualCpu {
   /// The guest was paused and is about to go on: its clock may tell it, so that it does not take
   /// the gap for a fault of its own. Only from this vCPU's thread. Errors: kHost.
   virtual Status tell_of_pause() = 0;
-  /// After kMemoryGone or kFailed. Only from this vCPU's thread or after it has ended.
+  /// After kMemoryGone, kGivenUp or kFailed. Only from this vCPU's thread or after it has ended.
   virtual const std::string& failure() const = 0;
 };
 

@@ -265,6 +265,7 @@ CheckFindings check_function(PhysicalDevice& device, const FunctionState& known,
   }
   if (scope.link_width) {
     compare_link_width(now->state, known, found.faults);
+    found.is_link_narrow = now->state.link_width < known.link_width;
   }
   if (scope.link_speed && found.faults.empty()) {
     await_link_speed(device, known, clock, found);

@@ -27,6 +27,7 @@ struct CheckScope {
 struct CheckFindings {
   std::vector<std::string> faults;    ///< empty: the function is well
   std::vector<std::string> oddities;  ///< worth telling, no fault
+  bool is_link_narrow = false;        ///< among the faults
 };
 
 /// Compares with the state from before and runs the policy's register checks. Memory decode is as

@@ -197,6 +197,10 @@ void choose_rungs(ResetSet& set, const ResetOptions& options) {
                                                               : set.function_reset_obstacle.empty();
     if (is_possible && wanted.value_or(method) == method) {
       set.rungs.push_back(method);
+      // Right behind the hot reset, whose link it mends.
+      if (method == ResetMethod::kHotReset && set.link_retrain_obstacle.empty()) {
+        set.rungs.push_back(ResetMethod::kLinkRetrain);
+      }
     }
   }
   if (set.rungs.empty() && !wanted && !has_gpu(set)) {
@@ -245,6 +249,9 @@ Result<ResetSet> take_set(PhysicalHost& host, Functions& rest,
     set.hot_reset_obstacle = hot_reset_obstacle(set, devices);
   }
   set.function_reset_obstacle = function_reset_obstacle(set);
+  if (const Status can_retrain = host.check_link_retrain(first); !can_retrain) {
+    set.link_retrain_obstacle = can_retrain.error().to_string();
+  }
   return set;
 }
 
@@ -311,6 +318,7 @@ void ResetPlan::inspect(InspectNode& node) const {
     child.field("order", order.empty() ? "none: the guest may not start" : order);
     child.field("hot_reset", possible_or(set.hot_reset_obstacle));
     child.field("function_reset", possible_or(set.function_reset_obstacle));
+    child.field("link_retraining", possible_or(set.link_retrain_obstacle));
     std::string members;
     for (const HotResetMember& member : set.hot_members) {
       members += (members.empty() ? "" : ", ") + member.name();

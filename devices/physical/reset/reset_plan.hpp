@@ -54,6 +54,7 @@ struct ResetSet {
   std::vector<HotResetMember> hot_members;  ///< what a hot reset would cover
   std::string hot_reset_obstacle;           ///< why there is no hot reset; empty: there is one
   std::string function_reset_obstacle;
+  std::string link_retrain_obstacle;  ///< why none follows a hot reset that failed
   std::vector<ResetMethod> rungs;     ///< in the order of trial; empty: no safe reset is known
   std::optional<ResetMethod> chosen;  ///< by the user
   std::string warning;                ///< what the user chose against the policy; empty: nothing

@@ -24,6 +24,12 @@ std::string_view to_string(ResetMethod method) {
       return "hot reset";
     case ResetMethod::kFunctionReset:
       return "function reset";
+    case ResetMethod::kLinkRetrain:
+      return "link retraining";
+    case ResetMethod::kSlotPower:
+      return "slot power cycle";
+    case ResetMethod::kRescan:
+      return "removal and rescan";
     case ResetMethod::kPowerReset:
       return "power management reset";
     case ResetMethod::kNone:

@@ -19,6 +19,9 @@ namespace gpuvm {
 enum class ResetMethod {
   kHotReset,       ///< secondary bus reset of the whole slot (VFIO_DEVICE_PCI_HOT_RESET)
   kFunctionReset,  ///< FLR or what the host's kernel has in its place (VFIO_DEVICE_RESET)
+  kLinkRetrain,    ///< after a hot reset, or with one: the link of the port above trained again
+  kSlotPower,      ///< the slot's power off and on; only where no process has the functions open
+  kRescan,         ///< out of the kernel and found again, then reset; the same
   kPowerReset,     ///< D3hot to D0; only guests do it
   kNone,           ///< only because the configuration says so: quiesced and checked, not reset
 };

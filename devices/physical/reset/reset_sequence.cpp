@@ -25,6 +25,8 @@ struct Attempt {
   bool is_partial = false;
   bool has_lost_function = false;  ///< one does not answer any more
   bool has_begun = true;           ///< the host did not refuse the reset as a whole
+  bool is_link_at_fault = false;   ///< it is narrow, or a function behind it does not answer
+  milliseconds patience{0};        ///< how long the functions may take to answer
 };
 
 std::vector<std::string> names_of(const ResetSet& set) {
@@ -33,6 +35,10 @@ std::vector<std::string> names_of(const ResetSet& set) {
     names.push_back(function.device->name());
   }
   return names;
+}
+
+bool is_of_link(ResetMethod method) {
+  return method == ResetMethod::kHotReset || method == ResetMethod::kLinkRetrain;
 }
 
 class SetReset {
@@ -47,10 +53,13 @@ class SetReset {
   Attempt attempt(ResetMethod method);
   void quiesce_all(Attempt& attempt);
   void reset_functions(Attempt& attempt);
+  void reset_slot(Attempt& attempt);
+  void retrain_link(Attempt& attempt);
+  bool is_pointless(ResetMethod method) const;
   void wait_for_all(Attempt& attempt);
   void check_all(Attempt& attempt, ResetMethod method);
-  Status wait_for(const PlannedFunction& function, milliseconds since);
-  void show_audio_functions(milliseconds since);
+  Status wait_for(const PlannedFunction& function, const Attempt& attempt, milliseconds since);
+  void show_audio_functions(const Attempt& attempt, milliseconds since);
   ResetCertificate certify(ResetMethod method, milliseconds start, const Attempt& attempt) const;
   ResetCertificate refuse(milliseconds start, std::string text) const;
   std::string failure() const;
@@ -63,6 +72,10 @@ class SetReset {
   log::RateLimit* const limit_;
   std::string history_;  ///< of failed attempts
   bool has_lost_function_ = false;
+  bool is_link_at_fault_ = true;  ///< as far as the attempts before say
+  bool is_slot_tried_ = false;    ///< a hot reset was tried
+  bool is_slot_reset_ = false;    ///< and one went through
+  ResetMethod last_tried_ = ResetMethod::kNone;
   std::vector<ResetMethod> did_not_help_;
 };
 
@@ -88,15 +101,46 @@ void SetReset::reset_functions(Attempt& attempt) {
   }
 }
 
-Status SetReset::wait_for(const PlannedFunction& function, milliseconds since) {
-  return wait_until_ready(*function.device, clock_, plan_.options().ready_timeout, since);
+void SetReset::reset_slot(Attempt& attempt) {
+  is_slot_tried_ = true;
+  const Status status = host_.hot_reset(*set_.functions.front().device);
+  is_slot_reset_ = is_slot_reset_ || status.has_value();
+  if (!status) {
+    attempt.has_begun = status.error().kind() == ErrorKind::kUnsafeDevice;
+    attempt.faults.push_back(status.error().to_string());
+  }
+}
+
+/// It resets nothing, so a hot reset must have gone through: before, or now that there is a link.
+void SetReset::retrain_link(Attempt& attempt) {
+  if (!is_slot_tried_) {  // the reset book has put the hot reset last
+    Attempt first;
+    reset_slot(first);
+  }
+  const Status status = host_.retrain_link(*set_.functions.front().device);
+  if (!status) {
+    attempt.faults.push_back(status.error().to_string());
+    attempt.patience = milliseconds(0);  // nothing answers behind a link that is down
+  } else if (!is_slot_reset_) {
+    reset_slot(attempt);
+  }
+}
+
+/// A lock or a power state that is left behind is no matter of the link.
+bool SetReset::is_pointless(ResetMethod method) const {
+  return method == ResetMethod::kLinkRetrain && !is_link_at_fault_;
+}
+
+Status SetReset::wait_for(const PlannedFunction& function, const Attempt& attempt,
+                          milliseconds since) {
+  return wait_until_ready(*function.device, clock_, attempt.patience, since);
 }
 
 /// Until then there is nothing to wait for behind them. One that does not answer, or does not take
 /// it, is told of by what is missing then.
-void SetReset::show_audio_functions(milliseconds since) {
+void SetReset::show_audio_functions(const Attempt& attempt, milliseconds since) {
   for (const PlannedFunction& function : set_.functions) {
-    if (!function.before.shows_audio || !wait_for(function, since)) {
+    if (!function.before.shows_audio || !wait_for(function, attempt, since)) {
       continue;
     }
     const Status shown = show_audio_again(*function.device, function.before);
@@ -109,11 +153,12 @@ void SetReset::show_audio_functions(milliseconds since) {
 
 void SetReset::wait_for_all(Attempt& attempt) {
   const milliseconds since = clock_.now();  // one deadline: they were reset together
-  show_audio_functions(since);
+  show_audio_functions(attempt, since);
   for (const PlannedFunction& function : set_.functions) {
-    const Status ready = wait_for(function, since);
+    const Status ready = wait_for(function, attempt, since);
     if (!ready) {
       attempt.has_lost_function = true;
+      attempt.is_link_at_fault = true;
       attempt.faults.push_back(ready.error().to_string());
     }
   }
@@ -126,7 +171,8 @@ void SetReset::check_all(Attempt& attempt, ResetMethod method) {
       attempt.faults.push_back(stopped.error().to_string());
     }
     CheckFindings found = check_function(*function.device, function.before, *function.policy,
-                                         clock_, {.link_speed = method == ResetMethod::kHotReset});
+                                         clock_, {.link_speed = is_of_link(method)});
+    attempt.is_link_at_fault = attempt.is_link_at_fault || found.is_link_narrow;
     std::move(found.faults.begin(), found.faults.end(), std::back_inserter(attempt.faults));
     std::move(found.oddities.begin(), found.oddities.end(), std::back_inserter(attempt.oddities));
   }
@@ -134,15 +180,14 @@ void SetReset::check_all(Attempt& attempt, ResetMethod method) {
 
 Attempt SetReset::attempt(ResetMethod method) {
   Attempt attempt;
+  attempt.patience = plan_.options().ready_timeout;
   quiesce_all(attempt);
   if (method == ResetMethod::kFunctionReset) {
     reset_functions(attempt);
   } else if (method == ResetMethod::kHotReset) {
-    const Status status = host_.hot_reset(*set_.functions.front().device);
-    if (!status) {
-      attempt.has_begun = status.error().kind() == ErrorKind::kUnsafeDevice;
-      attempt.faults.push_back(status.error().to_string());
-    }
+    reset_slot(attempt);
+  } else if (method == ResetMethod::kLinkRetrain) {
+    retrain_link(attempt);
   }
   // Also after a reset that failed: the next method must not meet a device that is half awake.
   wait_for_all(attempt);
@@ -179,7 +224,7 @@ ResetCertificate SetReset::refuse(milliseconds start, std::string text) const {
   ResetCertificate certificate;
   certificate.functions = set_.names();
   certificate.names = names_of(set_);
-  certificate.method = set_.rungs.empty() ? ResetMethod::kNone : set_.rungs.back();
+  certificate.method = last_tried_;
   certificate.duration = clock_.now() - start;
   certificate.verdict = ResetVerdict::kFailed;
   certificate.did_not_help = did_not_help_;
@@ -208,11 +253,16 @@ ResetCertificate SetReset::run() {
     return refuse(start, no_reset_error(set_).to_string());
   }
   for (const ResetMethod method : set_.rungs) {
+    if (is_pointless(method)) {
+      continue;
+    }
+    last_tried_ = method;
     const Attempt result = attempt(method);
     if (result.faults.empty()) {
       return certify(method, start, result);
     }
     has_lost_function_ = result.has_lost_function;
+    is_link_at_fault_ = result.is_link_at_fault || !result.has_begun;
     if (result.has_begun) {
       did_not_help_.push_back(method);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reset of a guest's functions: quiesce all, reset, wait, check; the next method where the
 // check fails; an honest refusal where none is left. The same sequence at start, at a guest's
-// reboot and at the stop. Missing: removing and rescanning the device, power cycling the slot.
+// reboot and at the stop. What can only be done to a function that nobody has open follows in
+// vmm/machine/devices/machine_reset.hpp.
 #pragma once
 
 #include <chrono>

@@ -68,7 +68,7 @@ Result<std::uint32_t> group_of(const HostSystem& host, const Bdf& bdf) {
 
 Result<std::unique_ptr<VfioHost>> VfioHost::open(const std::vector<VfioFunction>& functions,
                                                  const HostSystem& host) {
-  std::unique_ptr<VfioHost> self(new VfioHost());
+  std::unique_ptr<VfioHost> self(new VfioHost(host));
   std::vector<std::uint32_t> groups;
   groups.reserve(functions.size());
   for (const VfioFunction& function : functions) {
@@ -286,6 +286,26 @@ Status VfioHost::hot_reset(PhysicalDevice& device) {
     return fail_errno(kind, "Hot reset of " + device.name() + " failed", error);
   }
   return {};
+}
+
+/// The port belongs to the host, which has no harm of it while all that is below it is ours.
+Result<UpstreamPort> VfioHost::owned_port(const PhysicalDevice& device) const {
+  std::vector<Bdf> ours;
+  for (const auto& each : devices_) {
+    ours.push_back(each->bdf());
+  }
+  auto port = TRY(UpstreamPort::above(host_, TRY(find(device))->bdf()));
+  TRY(port.check_owned(ours));
+  return port;
+}
+
+Status VfioHost::check_link_retrain(PhysicalDevice& device) {
+  TRY(owned_port(device));
+  return {};
+}
+
+Status VfioHost::retrain_link(PhysicalDevice& device) {
+  return TRY(owned_port(device)).retrain();
 }
 
 }  // namespace gpuvm

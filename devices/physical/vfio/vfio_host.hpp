@@ -14,6 +14,7 @@
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/host/host_system.hpp"
+#include "vmm/host/upstream_port.hpp"
 
 namespace gpuvm {
 
@@ -32,9 +33,10 @@ struct VfioFunction {
 class VfioHost final : public PhysicalHost {
  public:
   /// Opens functions that are bound to a VFIO driver. The kernel resets each one as it is opened.
-  /// Errors: kConfig (absent), kHost naming the group, who holds it and the cure.
+  /// `host` must outlive it. Errors: kConfig (absent), kHost naming the group, who holds it and the
+  /// cure.
   static Result<std::unique_ptr<VfioHost>> open(const std::vector<VfioFunction>& functions,
-                                                const HostSystem& host = HostSystem());
+                                                const HostSystem& host);
 
   /// In the order of open().
   std::size_t device_count() const { return devices_.size(); }
@@ -52,9 +54,12 @@ class VfioHost final : public PhysicalHost {
   std::vector<IovaRange> dma_ranges() const override { return iova_ranges_; }
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
   Status hot_reset(PhysicalDevice& device) override;
+  Status check_link_retrain(PhysicalDevice& device) override;
+  Status retrain_link(PhysicalDevice& device) override;
 
  private:
-  VfioHost() = default;
+  explicit VfioHost(const HostSystem& host) : host_(host) {}
+  Result<UpstreamPort> owned_port(const PhysicalDevice& device) const;
   Status open_container(const HostSystem& host);
   Status add_group(const HostSystem& host, std::uint32_t number);
   Status set_iommu(const HostSystem& host);
@@ -62,6 +67,7 @@ class VfioHost final : public PhysicalHost {
   Status load_iommu_info();
   Result<VfioDevice*> find(const PhysicalDevice& device) const;
 
+  const HostSystem& host_;
   // Destroyed in reverse: devices, groups, container.
   UniqueFd container_;
   std::map<std::uint32_t, UniqueFd> groups_;

@@ -76,8 +76,10 @@ Result<MessageSocket> MessageSocket::connect(const std::string& path) {
   }
   // SAFETY: sockaddr_un is what AF_UNIX's address is.
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    // As any file that the configuration names; one whose server has gone is the host's affair.
+    const auto kind = errno == ENOENT || errno == ENOTDIR ? ErrorKind::kConfig : ErrorKind::kHost;
     return fail_errno(
-        ErrorKind::kHost,
+        kind,
         fmt::format("Cannot reach a vfio-user server at {} (start it first, and let this user "
                     "write to its socket)",
                     path));

@@ -98,12 +98,27 @@ expect "it stays marked, with the reason" grep -q '^dirty=.*link width' "/run/gp
 run_guest other --events "$WORK/refused.events"
 expect "a guest does not get it: status 75" test "$guest_status" = 75
 expect "the refusal is said once" test "$(grep -c 'error: .*did not come back' "$LOG")" = 1
-expect "and each set of functions was reset once" test "$(grep -c '"event":"reset"' "$WORK/refused.events")" = 2
+refused() { grep -c "\"event\":\"reset\".*$1" "$WORK/refused.events"; }
+expect "each set of functions was reset, and once more behind a rescan" test "$(refused '"method":"[a-z]* \(reset\|retraining\)"')" = 4
+expect "the link was trained again" test "$(refused "\"functions\":\"$USB\",\"method\":\"link retraining\",\"verdict\":\"failed\"")" = 2
+expect "the rescan has its own verdict" test "$(refused '"method":"removal and rescan","verdict":"failed"')" = 1
+expect "a slot that an emulator would unplug keeps its power" logged 'No slot power cycle: the port .* is an emulated one'
 expect "no guest code ran" test ! -s "$CONSOLE"
 expect "the GPU went back, the USB controller did not" test "$(drivers)" = "bochs-drm snd_hda_intel vfio-pci"
 expect "and the log says so" logged "$USB is dirty and stays with vfio-pci"
 try "$GPUVM" unbind --force $USB
 expect "unbind --force gives it back all the same" test "$status" = 0
+expect "everything is as before" state_is "$before"
+
+# Out of the kernel and found again, asked for: the drivers come back, and a hot reset that was verified lies between.
+try "$GPUVM" reset -v --first rescan $GPU $USB
+expect "reset --first rescan: status 0" test "$status" = 0
+expect "the removal and rescan has a verdict" said "removal and rescan of $GPU, $AUDIO, $USB and a reset in [0-9]* ms, verified"
+expect "each function is with its driver" said "$AUDIO is with snd_hda_intel"
+expect "everything is as before" state_is "$before"
+try "$GPUVM" reset --first slot-power $USB
+expect "reset --first slot-power of an emulated slot: status 69" test "$status" = 69
+expect "it says why" said 'unplugs a device whose power goes off'
 expect "everything is as before" state_is "$before"
 
 # What a stop leaves: the host's drivers are away, so that nobody touches the devices afterwards.

@@ -6,8 +6,19 @@
 
 namespace gpuvm::cli {
 
-Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const std::string& owner) {
-  const auto certificates = TRY(repair_devices(host, functions, owner));
+namespace {
+
+std::optional<SlotMethod> method_of(const std::string& name) {
+  return name.empty()           ? std::nullopt
+         : name == "slot-power" ? std::optional(SlotMethod::kPower)
+                                : std::optional(SlotMethod::kRescan);
+}
+
+}  // namespace
+
+Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const std::string& owner,
+              std::optional<SlotMethod> first) {
+  const auto certificates = TRY(repair_devices(host, functions, owner, first));
   for (const auto& certificate : certificates) {
     if (certificate.is_safe()) {
       TRY(print(fmt::format("{}: {}\n", certificate.functions, certificate.text)));
@@ -25,7 +36,8 @@ Result<int> reset_verb(const ResetArguments& arguments) {
   TRY(set_up_log(arguments.log));
   const HostSystem host;
   const auto addresses = TRY(parse_addresses(host, arguments.addresses));
-  TRY(repair(host, TRY(slot_functions(host, addresses)), "gpuvm reset"));
+  TRY(repair(host, TRY(slot_functions(host, addresses)), "gpuvm reset",
+             method_of(arguments.first)));
   return 0;
 }
 

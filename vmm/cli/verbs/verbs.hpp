@@ -3,12 +3,14 @@
 // A verb returns the exit status; an Error's kind gives the exit status of a failure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/host/host_system.hpp"
+#include "vmm/host/slot_cycle.hpp"
 
 namespace gpuvm::cli {
 
@@ -30,6 +32,7 @@ struct RunArguments {
 
 struct ResetArguments {
   std::vector<std::string> addresses;  ///< each stands for all functions of its slot
+  std::string first;                   ///< "slot-power" or "rescan", before the reset; empty: none
   LogArguments log;
 };
 
@@ -102,9 +105,10 @@ Result<int> validate_verb(const ValidateArguments& arguments);
 /// Errors: kUsage for text that is no PCI address, kHost for a device that is not there.
 Result<std::vector<Bdf>> parse_addresses(const HostSystem& host,
                                          const std::vector<std::string>& texts);
-/// Resets, checks and gives back; prints what became of each function. Errors: kUnsafeDevice where
-/// one is not well.
-Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const std::string& owner);
+/// Resets, checks and gives back; prints what became of each function. `first` as for
+/// repair_devices(). Errors: kUnsafeDevice where one is not well.
+Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const std::string& owner,
+              std::optional<SlotMethod> first = {});
 /// Errors: kUsage when the log file cannot be opened.
 Status set_up_log(const LogArguments& arguments);
 /// Writes to standard output. Errors: kHost when it is closed or full.

@@ -12,6 +12,7 @@
 #include "firmware/smbios/smbios.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/machine/memory/layout.hpp"
+#include "vmm/memory/kvm_pages.hpp"
 
 namespace gpuvm {
 namespace {
@@ -101,7 +102,7 @@ std::vector<E820Entry> reserved_ranges(const PlacedAcpi& acpi, const GuestTables
       {*GuestRange::create(layout::kAcpiBase, layout::kAcpiSize + layout::kSmbiosSize),
        E820Type::kReserved},
       {*GuestRange::create(layout::kEcamBase, layout::kEcamSize), E820Type::kReserved},
-      {*GuestRange::create(layout::kKvmPagesBase, layout::kKvmPagesSize), E820Type::kReserved},
+      {*GuestRange::create(kKvmPagesBase, kKvmPagesSize), E820Type::kReserved},
   };
   if (acpi.data) {
     ranges.push_back({*acpi.data, E820Type::kAcpiNvs});

@@ -174,10 +174,16 @@ Result<std::vector<Bdf>> slot_functions(const HostSystem& host, const std::vecto
 
 Result<std::vector<ResetCertificate>> repair_devices(const HostSystem& host,
                                                      const std::vector<Bdf>& functions,
-                                                     const std::string& owner) {
+                                                     const std::string& owner,
+                                                     std::optional<SlotMethod> first) {
   const auto devices = TRY(take_devices(host, functions, owner));
   MachineReset reset(*devices);
-  if (auto status = reset.run(ResetReason::kRepair); !status && !is_verdict(reset, status)) {
+  auto status =
+      first ? reset.run_closed(*first, ResetReason::kRepair) : reset.run(ResetReason::kRepair);
+  if (!first) {
+    status = reset.recover(ResetReason::kRepair, std::move(status));
+  }
+  if (!status && !is_verdict(reset, status)) {
     return std::move(status).error();
   }
   return reset.certificates();

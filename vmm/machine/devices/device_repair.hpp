@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "devices/physical/reset/reset_sequence.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/host/host_system.hpp"
+#include "vmm/host/slot_cycle.hpp"
 
 namespace gpuvm {
 
@@ -22,11 +24,14 @@ class HostDevices;
 Result<std::vector<Bdf>> slot_functions(const HostSystem& host, const std::vector<Bdf>& addresses);
 
 /// Takes, resets, checks and gives back, with a certificate for each set. What failed stays dirty
-/// with vfio-pci. `owner` names the caller to others who want the devices. Errors: kConfig, kHost,
+/// with vfio-pci. `owner` names the caller to others who want the devices. `first`: a slot power
+/// cycle or a rescan that comes first, whether it is needed or not; else they come where no reset
+/// helps. Errors: kConfig, kHost,
 /// kUnsafeDevice (a function does not even answer).
 Result<std::vector<ResetCertificate>> repair_devices(const HostSystem& host,
                                                      const std::vector<Bdf>& functions,
-                                                     const std::string& owner);
+                                                     const std::string& owner,
+                                                     std::optional<SlotMethod> first = {});
 
 /// One cycle of a trial: open, make dirty, reset, check, close.
 struct TrialCycle {

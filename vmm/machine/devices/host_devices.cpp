@@ -123,13 +123,53 @@ void HostDevices::close() {
   vfio_.reset();
 }
 
-Status HostDevices::reopen() {
+Status HostDevices::check_hidden() const {
   for (const auto& function : functions_) {
     if (function->is_shown()) {
       return fail(ErrorKind::kInternal, "{} cannot be opened again while a guest has it",
                   function->name());
     }
   }
+  return {};
+}
+
+Result<std::vector<SlotCycle>> HostDevices::slots_of(std::span<const std::string> functions) const {
+  const auto ours = addresses_of(host_functions());
+  std::vector<SlotCycle> slots;
+  for (const std::string& name : functions) {
+    const auto bdf = std::find_if(ours.begin(), ours.end(),
+                                  [&name](const Bdf& each) { return each.to_string() == name; });
+    if (bdf == ours.end()) {
+      continue;  // a server's, which has no slot
+    }
+    auto slot = TRY(SlotCycle::of(host_, *bdf, ours));
+    const bool is_known = std::any_of(slots.begin(), slots.end(), [&slot](const SlotCycle& each) {
+      return each.port() == slot.port();
+    });
+    if (!is_known) {
+      slots.push_back(std::move(slot));
+    }
+  }
+  return slots;
+}
+
+Status HostDevices::cycle(std::span<SlotCycle> slots, SlotMethod method) {
+  TRY(check_hidden());
+  close();
+  for (SlotCycle& slot : slots) {
+    TRY(slot.run(method, openers_.sleep));
+  }
+  // What the kernel has made anew has its own choice of reset methods, unless that was kept.
+  for (const HostFunction* const function : host_functions()) {
+    if (!function->is_remote()) {
+      TRY(check_open_is_safe(host_, function->host, function->reset.method));
+    }
+  }
+  return reopen();
+}
+
+Status HostDevices::reopen() {
+  TRY(check_hidden());
   close();
   auto opened = open();
   if (!opened) {

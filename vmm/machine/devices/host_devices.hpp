@@ -16,6 +16,7 @@
 #include "vmm/base/inspect.hpp"
 #include "vmm/host/driver_binding.hpp"
 #include "vmm/host/host_system.hpp"
+#include "vmm/host/slot_cycle.hpp"
 #include "vmm/machine/devices/device_claims.hpp"
 #include "vmm/machine/devices/host_function.hpp"
 #include "vmm/machine/devices/owned_function.hpp"
@@ -36,6 +37,8 @@ struct OpenedHost {
 struct HostOpeners {
   std::function<Result<OpenedHost>(const FunctionPointers&)> vfio;
   std::function<Result<OpenedHost>(const std::vector<std::string>&)> vfio_user;
+  /// How it is waited for functions that the kernel looks for.
+  HostSleep sleep = sleep_for_real;
 
   /// Kernel VFIO and sockets. `host` must outlive what is returned.
   static HostOpeners real(const HostSystem& host);
@@ -73,6 +76,12 @@ class HostDevices : public Inspectable {
   /// book keeps what it knows of them. Errors: kInternal while a function is shown to a guest, and
   /// then nothing has happened; as create(), and then all are closed.
   Status reopen();
+  /// The slots of these functions of the host, each once, for what can only be done to closed
+  /// functions. Errors: kHost: one has no slot of ours alone, or is not bound by gpuvm.
+  Result<std::vector<SlotCycle>> slots_of(std::span<const std::string> functions) const;
+  /// Closes the devices, takes their slots through `method`, and opens the devices again. Errors:
+  /// as reopen() and SlotCycle::run(); then all are closed.
+  Status cycle(std::span<SlotCycle> slots, SlotMethod method);
   std::vector<int> group_fds() const { return vfio_ ? vfio_->group_fds : std::vector<int>{}; }
 
   /// Lets the devices reach guest memory, at its guest addresses; pins it. Once, kept across
@@ -84,6 +93,7 @@ class HostDevices : public Inspectable {
  private:
   HostDevices(const HostSystem& host, std::vector<HostFunction> functions, DeviceClaims claims,
               HostOpeners openers);
+  Status check_hidden() const;
   Status bind();
   Status open();
   void close();

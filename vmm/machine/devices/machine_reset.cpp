@@ -1,11 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/devices/machine_reset.hpp"
 
+#include <algorithm>
+#include <array>
+#include <chrono>
+
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
 
 namespace gpuvm {
 namespace {
+
+/// What is tried with closed functions, in this order.
+struct ClosedRung {
+  SlotMethod method;
+  std::string_view reason;
+};
+constexpr std::array kClosedRungs{
+    ClosedRung{SlotMethod::kPower,
+               "a locked or hung chip that no reset reaches loses its state without power"},
+    ClosedRung{SlotMethod::kRescan,
+               "the kernel reads a card anew that it no longer knows as it is: its BARs, its "
+               "functions, and the fixes that it makes at enumeration only"},
+};
+
+ResetMethod method_of(SlotMethod slot) {
+  return slot == SlotMethod::kPower ? ResetMethod::kSlotPower : ResetMethod::kRescan;
+}
+
+Status check_all(std::span<const SlotCycle> slots, SlotMethod method) {
+  for (const SlotCycle& slot : slots) {
+    TRY(slot.check(method));
+  }
+  return {};
+}
 
 bool ends_use(ResetReason reason) {
   return reason == ResetReason::kStop || reason == ResetReason::kRepair;
@@ -162,6 +190,105 @@ Status MachineReset::run(ResetReason reason) {
   }
   errors.add(check_all_safe(certificates));
   return errors.take();
+}
+
+/// Those for which a reset is wanted and none has helped.
+std::vector<std::string> MachineReset::failed_functions() const {
+  const auto plan = known_plan();
+  std::vector<std::string> names;
+  for (const ResetCertificate& certificate : certificates()) {
+    for (const ResetSet& set : plan ? plan->sets() : std::span<const ResetSet>()) {
+      const bool is_wanted = !set.chosen && !set.rungs.empty();
+      if (!certificate.is_safe() && is_wanted && set.names() == certificate.functions) {
+        names.insert(names.end(), certificate.names.begin(), certificate.names.end());
+      }
+    }
+  }
+  return names;
+}
+
+Status MachineReset::recover(ResetReason reason, Status failure) {
+  if (failure || failure.error().kind() != ErrorKind::kUnsafeDevice) {
+    return failure;
+  }
+  const auto names = failed_functions();
+  auto slots = devices_.slots_of(names);
+  if (!slots) {
+    log::info("No slot power cycle or rescan: {}", slots.error().to_string());
+  }
+  if (!slots || slots->empty()) {
+    return failure;
+  }
+  std::string history = failure.error().to_string();
+  for (const ClosedRung& rung : kClosedRungs) {
+    const auto name = to_string(method_of(rung.method));
+    if (const Status possible = check_all(*slots, rung.method); !possible) {
+      history += fmt::format(". No {}: {}", name, possible.error().to_string());
+      continue;
+    }
+    log::warn("Trying a {}: {}", name, rung.reason);
+    const Status outcome = cycle_and_run(rung.method, *slots, reason);
+    if (outcome) {
+      return {};
+    }
+    history += fmt::format(". After a {}: {}", name, outcome.error().to_string());
+  }
+  return fail(ErrorKind::kUnsafeDevice, "{}", history);
+}
+
+Status MachineReset::run_closed(SlotMethod method, ResetReason reason) {
+  std::vector<std::string> names;
+  for (const auto& function : devices_.functions()) {
+    names.push_back(function->name());
+  }
+  auto slots = TRY(devices_.slots_of(names));
+  TRY(check_all(slots, method));
+  if (const Status planned = plan(); !planned) {
+    log::info("{}", planned.error().to_string());  // it may be what the method cures
+  }
+  return cycle_and_run(method, slots, reason);
+}
+
+/// The plan goes first: it knows the devices that are closed. How they must look, the book keeps.
+Status MachineReset::cycle_and_run(SlotMethod method, std::span<SlotCycle> slots,
+                                   ResetReason reason) {
+  if (known_plan()) {
+    TRY(mark_in_use());
+  }
+  ResetCertificate certificate;
+  for (const auto& function : devices_.functions()) {
+    if (!function->host().is_remote()) {
+      certificate.names.push_back(function->name());
+      certificate.functions += (certificate.functions.empty() ? "" : ", ") + function->name();
+    }
+  }
+  {
+    const MutexLock lock(mutex_);
+    plan_.reset();
+  }
+  const auto start = std::chrono::steady_clock::now();
+  Status outcome = devices_.cycle(slots, method);
+  if (outcome) {
+    outcome = run(reason);
+  }
+  certificate.method = method_of(method);
+  certificate.duration = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - start);
+  certificate.verdict = outcome ? ResetVerdict::kVerified : ResetVerdict::kFailed;
+  certificate.text = outcome ? fmt::format("{} of {} and a reset in {} ms, verified",
+                                           to_string(certificate.method), certificate.functions,
+                                           certificate.duration.count())
+                             : outcome.error().to_string();
+  if (on_reset_) {
+    on_reset_(reason, certificate);
+  }
+  if (outcome) {
+    log::info("{}", certificate.text);
+  } else {
+    log::warn("A {} of {} was not enough: {}", to_string(certificate.method), certificate.functions,
+              certificate.text);
+  }
+  return outcome;
 }
 
 std::vector<ResetCertificate> MachineReset::certificates() const {

@@ -2,7 +2,8 @@
 // MachineReset: when the machine's host devices are reset, what came of it, and what is noted of it
 // where a crash does not reach: from the first reset on a function counts as dirty, until a
 // verified one at the stop. The plan is made once, while the devices are well; every later reset
-// uses it, in the order that the reset book (reset_book.hpp) has learnt.
+// uses it, in the order that the reset book (reset_book.hpp) has learnt. Where none of its methods
+// helps and no guest has the devices yet, those follow for which they must be closed.
 #pragma once
 
 #include <functional>
@@ -40,6 +41,15 @@ class MachineReset : public Inspectable {
   /// Resets and verifies every device; does nothing without devices. Errors: kUnsafeDevice; the
   /// devices that it names are marked as dirty.
   Status run(ResetReason reason);
+  /// After a run that failed with `failure`, and only while no guest has the devices: the methods
+  /// for which the failed functions must be closed, in the order of kClosedRungs, each followed by
+  /// a whole run. Who holds their groups (KVM) must let go before; every PhysicalDevice is another
+  /// one afterwards. What is no failure of a reset, or a reset that the user chose, is returned as
+  /// it is. Errors: as run(), with what was tried.
+  Status recover(ResetReason reason, Status failure);
+  /// One of these methods for all functions, then a whole run. Errors: kHost: not possible here,
+  /// and nothing has happened; as run().
+  Status run_closed(SlotMethod method, ResetReason reason);
   /// In place of a last run where no guest had the devices since the one before: those that it
   /// verified are no longer dirty, the others stay so. Errors: kHost.
   Status release();
@@ -54,6 +64,8 @@ class MachineReset : public Inspectable {
   std::optional<ResetPlan> known_plan() const;
   Status note(ResetReason reason, const ResetPlan& plan, const ResetCertificate& certificate);
   Status mark_clean(const ResetCertificate& certificate);
+  std::vector<std::string> failed_functions() const;
+  Status cycle_and_run(SlotMethod method, std::span<SlotCycle> slots, ResetReason reason);
 
   HostDevices& devices_;
   OnReset on_reset_;

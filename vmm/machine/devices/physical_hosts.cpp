@@ -85,4 +85,12 @@ Status PhysicalHosts::hot_reset(PhysicalDevice& device) {
   return TRY(host_of(device))->hot_reset(device);
 }
 
+Status PhysicalHosts::check_link_retrain(PhysicalDevice& device) {
+  return TRY(host_of(device))->check_link_retrain(device);
+}
+
+Status PhysicalHosts::retrain_link(PhysicalDevice& device) {
+  return TRY(host_of(device))->retrain_link(device);
+}
+
 }  // namespace gpuvm

@@ -29,6 +29,8 @@ class PhysicalHosts final : public PhysicalHost {
   Status unmap_dma(Iova at, std::uint64_t size) override;
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
   Status hot_reset(PhysicalDevice& device) override;
+  Status check_link_retrain(PhysicalDevice& device) override;
+  Status retrain_link(PhysicalDevice& device) override;
 
  private:
   struct Entry {

@@ -31,8 +31,6 @@ constexpr GuestAddress kEcamBase{0xe0000000};
 constexpr std::uint64_t kEcamSize = 256_MiB;
 constexpr GuestAddress kIoApicBase{0xfec00000};
 constexpr GuestAddress kLocalApicBase{0xfee00000};
-constexpr GuestAddress kKvmPagesBase{0xfeffc000};
-constexpr std::uint64_t kKvmPagesSize = 4 * kPageSize;
 constexpr GuestAddress kFourGiB{4_GiB};
 
 /// ACPI tables, then SMBIOS, in the BIOS read-only area where the kernel looks for their anchors.

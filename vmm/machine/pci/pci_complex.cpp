@@ -10,6 +10,7 @@
 #include "vmm/machine/memory/device_memory.hpp"
 #include "vmm/machine/memory/layout.hpp"
 #include "vmm/machine/pci/port_facts.hpp"
+#include "vmm/memory/kvm_pages.hpp"
 
 namespace gpuvm {
 namespace {
@@ -22,7 +23,7 @@ std::vector<BarSpace::Forbidden> forbidden_ranges(const GuestMemory& memory,
       {*GuestRange::create(layout::kEcamBase, layout::kEcamSize), std::string(kEcamName)},
       {*GuestRange::create(layout::kIoApicBase, kPageSize), "I/O APIC"},
       {*GuestRange::create(layout::kLocalApicBase, 1_MiB), "local APIC"},
-      {*GuestRange::create(layout::kKvmPagesBase, layout::kKvmPagesSize), "KVM's pages"},
+      {*GuestRange::create(kKvmPagesBase, kKvmPagesSize), "KVM's pages"},
   };
   if (flash) {
     ranges.push_back({*flash, "firmware flash"});

@@ -64,11 +64,11 @@ Status check_boot_files(const Config& config) {
 Status check_socket(const HostFunction& function) {
   struct stat info {};
   if (::stat(function.socket.c_str(), &info) != 0) {
-    return fail_errno(ErrorKind::kHost,
+    return fail_errno(ErrorKind::kConfig,
                       "Cannot find the socket " + function.socket + "; start its server first");
   }
   if (!S_ISSOCK(info.st_mode)) {
-    return fail(ErrorKind::kHost, "{} is no socket; name the one of a vfio-user server",
+    return fail(ErrorKind::kConfig, "{} is no socket; name the one of a vfio-user server",
                 function.socket);
   }
   return {};

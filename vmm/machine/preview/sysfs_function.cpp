@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "vmm/host/upstream_port.hpp"
 #include "vmm/machine/devices/sysfs_facts.hpp"
 
 namespace gpuvm {
@@ -114,6 +115,11 @@ Result<std::vector<HotResetMember>> SysfsHost::hot_reset_set(PhysicalDevice& dev
     members.push_back({.bdf = member, .group = function.iommu_group().value_or(0), .device = {}});
   }
   return members;
+}
+
+Status SysfsHost::check_link_retrain(PhysicalDevice& device) {
+  TRY(UpstreamPort::above(host_, Bdf::parse(device.name()).value_or(Bdf())));
+  return {};
 }
 
 }  // namespace gpuvm

@@ -57,6 +57,8 @@ class SysfsHost final : public PhysicalHost {
   Status unmap_dma(Iova at, std::uint64_t size) override;
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
   Status hot_reset(PhysicalDevice& device) override;
+  /// Whose functions are below the port, the hot reset's set tells.
+  Status check_link_retrain(PhysicalDevice& device) override;
 
  private:
   const HostSystem& host_;

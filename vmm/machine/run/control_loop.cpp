@@ -49,6 +49,8 @@ ControlLoop::Impl::Impl(Options wanted, GuestEvents& machine_events)
   if (::sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) {
     signals.add(SIGHUP);  // the terminal is gone; nohup(1) ignores it
   }
+  const sigset_t held = requests_by_signal();  // now there is who takes them
+  ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
   event_number = events.add([this](const GuestEvent& event) {
     if (const auto* change = std::get_if<StateChange>(&event.what)) {
       state = change->to;
@@ -281,7 +283,15 @@ void ControlLoop::Impl::handle_signal(int number) {
     request(Wish::kResume, log_outcome("The guest goes on", "SIGUSR2 resumes nothing"));
   } else if (number != SIGHUP || !end_asked) {
     // A shell that its terminal leaves passes SIGHUP on, and the kernel sends one, too.
-    ask_for_end(128 + number);
+    const auto now = std::chrono::steady_clock::now();
+    const bool is_same = signalled && now - *signalled < options.same_request;
+    signalled = is_same ? signalled : now;
+    if (is_same) {
+      log::info("Another signal to end the run, within {} ms of the first: the same request",
+                options.same_request.count());
+    } else {
+      ask_for_end(128 + number);
+    }
   }
 }
 
@@ -350,8 +360,9 @@ void ControlLoop::vcpu_ended(VcpuEvent event, const std::string& failure) {
     impl->post_reset("triple fault");
     return;
   }
-  const auto kind =
-      event == VcpuEvent::kMemoryGone ? ErrorKind::kUnsafeDevice : ErrorKind::kInternal;
+  const auto kind = event == VcpuEvent::kMemoryGone ? ErrorKind::kUnsafeDevice
+                    : event == VcpuEvent::kGivenUp  ? ErrorKind::kHost  // the guest or KVM, not we
+                                                    : ErrorKind::kInternal;
   asio::post(impl->context, [impl, kind, failure, failed_in = impl->life.load()] {
     // Else it was of a guest that has reset since, or is about to be reset.
     if (failed_in == impl->life && impl->ending_life != failed_in) {

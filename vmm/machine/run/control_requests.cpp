@@ -5,8 +5,22 @@
 
 #include "vmm/base/log.hpp"
 #include "vmm/machine/run/control_state.hpp"
+#include "vmm/machine/run/run.hpp"
 
 namespace gpuvm {
+
+sigset_t requests_by_signal() {
+  sigset_t set{};
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGUSR1);
+  ::sigaddset(&set, SIGUSR2);
+  return set;
+}
+
+void hold_requests_by_signal() {
+  const sigset_t set = requests_by_signal();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
 
 namespace asio = boost::asio;
 

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <csignal>
 #include <deque>
 #include <optional>
 #include <string>
@@ -17,6 +19,9 @@
 #include "vmm/machine/run/worker.hpp"
 
 namespace gpuvm {
+
+/// SIGUSR1 and SIGUSR2.
+sigset_t requests_by_signal();
 
 /// All members belong to the control thread, but for those that say otherwise.
 struct ControlLoop::Impl {
@@ -77,7 +82,8 @@ struct ControlLoop::Impl {
   bool is_running = false;  ///< powered on; also while it is paused
   bool is_paused = false;
   bool end_asked = false;
-  int status_if_forced = 0;                  ///< of who asked
+  std::optional<std::chrono::steady_clock::time_point> signalled;  ///< when it was asked so
+  int status_if_forced = 0;                                        ///< of who asked
   std::optional<std::uint64_t> ending_life;  ///< the life that a reboot at work ends
   const char* next_reset = nullptr;          ///< the guest's wish, until the work is done
   std::optional<RunResult> result;           ///< set: the guest is to end, or has

@@ -15,7 +15,7 @@ Result<std::unique_ptr<EventLog>> EventLog::open(const std::string& path) {
   if (!fd) {
     return fail_errno(ErrorKind::kUsage, "Cannot write events to " + path);
   }
-  return std::unique_ptr<EventLog>(new EventLog(std::move(fd)));
+  return std::unique_ptr<EventLog>(new EventLog(std::move(fd), path));
 }
 
 void EventLog::write(const GuestEvent& event) {
@@ -23,12 +23,20 @@ void EventLog::write(const GuestEvent& event) {
   if (::write(fd_.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size())) {
     return;
   }
-  const Error error = fail_errno(ErrorKind::kHost, "An event was lost");
+  const Error error =
+      fail_errno(ErrorKind::kHost, "An event was lost: writing to " + path_ + " failed");
   const MutexLock lock(mutex_);
-  if (!has_warned_) {
+  if (lost_++ == 0) {
     log::warn("{}", error.to_string());
   }
-  has_warned_ = true;
+}
+
+EventLog::~EventLog() {
+  const MutexLock lock(mutex_);
+  if (lost_ > 0) {
+    log::warn("{} {} lost in all: writing to {} failed", lost_,
+              lost_ == 1 ? "event was" : "events were", path_);
+  }
 }
 
 }  // namespace gpuvm

@@ -3,6 +3,7 @@
 // (jsonlines.org), for supervisors. `gpuvm run --events FILE`.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -13,21 +14,25 @@
 
 namespace gpuvm {
 
-/// Any thread. A line is one write(2); one that cannot be written is lost, and a warning says so
-/// once.
+/// Any thread. A line is one write(2); one that cannot be written is lost: a warning says so
+/// once, and at the end how many were.
 class EventLog {
  public:
   /// Appends to a file, or writes to a FIFO that somebody reads. Errors: kUsage.
   static Result<std::unique_ptr<EventLog>> open(const std::string& path);
+  ~EventLog();
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
 
   void write(const GuestEvent& event) GPUVM_EXCLUDES(mutex_);
 
  private:
-  explicit EventLog(UniqueFd fd) : fd_(std::move(fd)) {}
+  EventLog(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   UniqueFd fd_;
+  const std::string path_;
   Mutex mutex_;
-  bool has_warned_ GPUVM_GUARDED_BY(mutex_) = false;
+  std::uint64_t lost_ GPUVM_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gpuvm

@@ -133,6 +133,14 @@ Status Machine::run_reset(ResetReason reason) {
   return outcome;
 }
 
+/// At the start only: no guest has them yet, so they can be closed.
+Status Machine::recover_devices(Status failure) {
+  show(Part::kReset, nullptr);
+  auto outcome = reset_->recover(ResetReason::kStart, std::move(failure));
+  show(Part::kReset, reset_.get());
+  return outcome;
+}
+
 /// Everything but the real devices and memory, as at power-on.
 Status Machine::reset_emulation() {
   const MutexLock lock(structure_);

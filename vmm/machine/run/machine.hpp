@@ -91,6 +91,7 @@ class Machine : public GuestMachine {
   Status fail_with(Status status);
   GuestTables tables() const;
   Status run_reset(ResetReason reason);
+  Status recover_devices(Status failure);
   Status reset_emulation() GPUVM_EXCLUDES(structure_);
   Status load_guest_memory();
   Status wait_for_memory(const IsUnwanted& is_unwanted);

@@ -146,7 +146,12 @@ Status Machine::reset_devices_and_add_vm() {
   auto reset = start_async(std::launch::async, [this] { return run_reset(ResetReason::kStart); });
   auto vm = options_.make_vm(
       {.config = options_.config, .memory = *memory_, .numa = *numa_, .devices = *devices_});
-  TRY(reset.get());
+  if (Status outcome = reset.get(); !outcome) {
+    vm = Error(outcome.error());  // the functions can be closed once no VM holds their groups
+    TRY(recover_devices(std::move(outcome)));
+    vm = options_.make_vm(
+        {.config = options_.config, .memory = *memory_, .numa = *numa_, .devices = *devices_});
+  }
   vm_ = TRY(std::move(vm));
   show(Part::kVm, vm_.get());
   if (!devices_->empty()) {

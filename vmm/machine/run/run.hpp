@@ -32,4 +32,8 @@ struct RunOptions {
 /// guest that did not power off in time, or that of the error.
 RunResult run_machine(const Config& config, const RunOptions& options);
 
+/// SIGUSR1 and SIGUSR2 wait, for this thread and those that it starts, until a ControlLoop takes
+/// them; without it they end the process before that. For the first line of main().
+void hold_requests_by_signal();
+
 }  // namespace gpuvm

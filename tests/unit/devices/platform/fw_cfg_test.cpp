@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -155,6 +156,35 @@ TEST_F(FwCfgTest, OthersAreAnsweredWhileContentsAreMade) {
   });
   select(fw_cfg::kDirectory);
   EXPECT_TRUE(is_answered);
+}
+
+// Making tables takes memory: vCPUs that ask at once take turns.
+TEST_F(FwCfgTest, ContentsAreMadeByOneAtATime) {
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  std::promise<void> second_asks;
+  std::promise<void> second_enters;
+  device_.set_before_directory([&] {
+    const int now = ++inside;
+    most = std::max(most.load(), now);
+    if (now > 1) {
+      second_enters.set_value();
+    } else if (!pending_.valid()) {
+      pending_ = std::async(std::launch::async, [this, &second_asks] {
+        second_asks.set_value();
+        select(fw_cfg::kDirectory);
+        return std::string();
+      });
+      second_asks.get_future().wait();
+      // It never comes while this one is inside; without turns it would within this time.
+      (void)second_enters.get_future().wait_for(std::chrono::milliseconds(200));
+    }
+    --inside;
+    return std::vector<FwCfg::File>{};
+  });
+  select(fw_cfg::kDirectory);
+  pending_.wait();
+  EXPECT_EQ(most, 1);
 }
 
 TEST_F(FwCfgTest, DmaReadsSelectsAndSkips) {

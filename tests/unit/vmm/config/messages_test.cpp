@@ -40,6 +40,30 @@ TEST(Messages, CoherentMemoryIsABarOrARegion) {
   expect_error_contains(parse_pci("coherent_memory = {}"), "must name what is memory");
 }
 
+// What the start would refuse whatever the host is.
+TEST(Messages, APortHasRoomForEightFunctions) {
+  std::string text = "[[pci]]\nhost = '01:00.0'\nport = 3\nfunctions = [0, 1, 2, 3, 4, 5, 6]\n";
+  text += "[[pci]]\nsocket = '/a'\nport = 3\n";
+  EXPECT_TRUE(parse_bootable(text));
+  text += "[[pci]]\nhost = '02:00.0'\nport = 4\n";
+  EXPECT_TRUE(parse_bootable(text));
+  expect_error_contains(parse_bootable(text + "[[pci]]\nhost = '03:00.0'\nport = 3"),
+                        "pci.3.port 3 has 9 functions by now, and a port has room for 8");
+}
+
+TEST(Messages, OneSlotHasOneHotReset) {
+  const auto two = [](const std::string& first, const std::string& second) {
+    return parse_bootable("[[pci]]\nhost = '01:00.0'\nfunctions = [0]\nreset = '" + first +
+                          "'\n[[pci]]\nhost = '01:00.1'\nfunctions = [1]\nreset = '" + second +
+                          "'");
+  };
+  expect_error_contains(two("hot", "function"), "pci.1.reset is not that of pci.0");
+  expect_error_contains(two("none", "hot"), "pci.1.reset is not that of pci.0");
+  EXPECT_TRUE(two("hot", "hot"));
+  EXPECT_TRUE(two("hot", "auto"));
+  EXPECT_TRUE(two("function", "none")) << "on a root bus there is no hot reset";
+}
+
 TEST(Messages, ASizeIsToldWhateverWasGiven) {
   const std::string rule =
       "memory must be a size from \"128MiB\" to \"16TiB\" such as \"512MiB\" or \"4GiB\", not an "

@@ -100,8 +100,35 @@ TEST(PortAssignment, EveryPortHasAGpu) {
     EXPECT_THAT((*places)[i].functions, ElementsAre(0, 1));
   }
   EXPECT_EQ(places->back().port, 0);
-  slots.push_back(gpu());
-  EXPECT_THAT(assigned(slots).front(), HasSubstr("all 32 root ports are taken"));
+  // Two must share one, and say so both: else the one that is displaced has no place.
+  slots.push_back({.name = "last", .kind = SlotKind::kGpu, .functions = {0, 1}});
+  EXPECT_THAT(
+      assigned(slots).front(),
+      HasSubstr("last does not fit: all 32 root ports are taken; let it share one with gpu: "
+                "write \"port = 0\" in both entries"));
+  slots.front().port = slots.back().port = 0;
+  EXPECT_EQ(assigned(slots).size(), slots.size());
+}
+
+// What a message says to write works.
+TEST(PortAssignment, AdviceNamesAPortThatHasRoom) {
+  std::vector<SlotRequest> slots;
+  for (std::uint8_t port = 0; port < 4; ++port) {
+    slots.push_back(at(usb({0, 1, 2, 3, 4, 5, 6, 7}), port));
+  }
+  slots.push_back(at(usb(), 1));
+  EXPECT_THAT(assigned(slots).front(), HasSubstr("give it another one with \"port = 4\""));
+  slots.back().port = 4;
+  EXPECT_EQ(assigned(slots).size(), slots.size());
+}
+
+TEST(PortAssignment, AdviceSaysThatNoneHasRoom) {
+  std::vector<SlotRequest> slots;
+  for (std::uint8_t port = 0; port < kRootPorts; ++port) {
+    slots.push_back(at(usb({0, 1, 2, 3, 4, 5, 6}), port));
+  }
+  slots.push_back(at(usb({0, 1}), 31));
+  EXPECT_THAT(assigned(slots).front(), HasSubstr("no port has room for its 2 functions"));
 }
 
 TEST(PortAssignment, TooManyBehindThePortThatTheUserWants) {

@@ -47,6 +47,29 @@ TEST(Suggestion, UnknownKeysAreErrorsWithAGuess) {
   expect_error_contains(parse_bootable("\"a\\nb\\u0000\" = 1"), "Unknown key a?b?");
 }
 
+// One name may mean something else in each section.
+TEST(Suggestion, TheSectionDecidesWhatIsMeant) {
+  EXPECT_EQ(advice("[[disk]]", "backing").find("; raw images have no backing file"), 0U);
+  EXPECT_EQ(advice("[machine]", "backing"), "; did you mean hugepages?");
+  EXPECT_EQ(advice("[[pci]]", "timeout"), "; did you mean reset_wait?");
+  EXPECT_EQ(advice("[machine]", "timeout")
+                .find("; gpuvm sets a guest no time limit: start it by `timeout --foreground`"),
+            0U);
+  EXPECT_EQ(advice("[boot]", "timeout").find("; gpuvm waits for nobody at the start"), 0U);
+  EXPECT_EQ(advice("[[disk]]", "timeout"), "");
+  EXPECT_EQ(advice("[console]", "backing"), "");
+}
+
+TEST(Suggestion, NamesOfQemuAndLibvirt) {
+  EXPECT_EQ(advice("[[pci]]", "reset_method"), "; did you mean reset?");
+  EXPECT_EQ(advice("[[pci]]", "x-no-mmap").find("; gpuvm maps the BARs"), 0U);
+  for (const char* key : {"sriov", "num_vfs", "sriov_numvfs"}) {
+    EXPECT_EQ(advice("[[pci]]", key).find("; virtual functions are made on the host"), 0U) << key;
+  }
+  EXPECT_EQ(advice("[machine]", "on_crash").find("; a guest that crashes resets itself"), 0U);
+  EXPECT_EQ(advice("[machine]", "on_poweroff").find("; a guest that powers off ends"), 0U);
+}
+
 TEST(Suggestion, ForeignNamesOfKeys) {
   EXPECT_EQ(advice("[machine]", "mem"), "; did you mean memory?");
   EXPECT_EQ(advice("[machine]", "smp"), "; did you mean cpus?");
@@ -79,16 +102,9 @@ TEST(Suggestion, ForeignNamesOfSections) {
 // What maps from Proxmox, QEMU and CI runners bring along.
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
-      {"vsock", "[[net]]"},
-      {"cloud_init", "[[disk]]"},
-      {"backing", "--reflink"},
-      {"timeout", "timeout --foreground"},
-      {"mdev", "SR-IOV"},
-      {"iommufd", "remove this key"},
-      {"x_igd_opregion", "OpRegion"},
-      {"x-vga", "legacy VGA"},
-      {"x-igd-opregion", "OpRegion"},
-      {"backing_files", "raw images"},
+      {"vsock", "[[net]]"},           {"cloud_init", "[[disk]]"},      {"mdev", "SR-IOV"},
+      {"iommufd", "remove this key"}, {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"},
+      {"x-igd-opregion", "OpRegion"}, {"backing_files", "raw images"},
   };
   for (const auto& [key, word] : rows) {
     for (const char* header : {"", "[machine]", "[[pci]]", "[[disk]]"}) {

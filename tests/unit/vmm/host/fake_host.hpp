@@ -85,6 +85,9 @@ class FakeHost : public HostSystem {
       on_write(std::string(absolute));
     }
     const std::string target(absolute);
+    if (kernel && kernel(target, value)) {
+      return {};
+    }
     if (target.ends_with("/driver_override")) {
       file(target, value.empty() ? "(null)\n" : value + "\n");
     } else if (target.ends_with("/driver/unbind")) {
@@ -158,6 +161,8 @@ class FakeHost : public HostSystem {
   mutable std::vector<std::string> writes;
   mutable std::vector<std::string> loaded;
   std::function<void(const std::string&)> on_write;  ///< called before a write takes effect
+  /// What else the kernel does at a write of this text; true: that is all.
+  std::function<bool(const std::string& absolute, const std::string& text)> kernel;
 
  private:
   explicit FakeHost(const std::string& root) : HostSystem(root) {}

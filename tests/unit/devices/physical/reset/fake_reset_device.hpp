@@ -161,8 +161,18 @@ class FakeResetHost : public PhysicalHost {
     return on_hot_reset ? on_hot_reset() : Status();
   }
 
+  Status check_link_retrain(PhysicalDevice& device) override {
+    return can_retrain ? Status() : PhysicalHost::check_link_retrain(device);
+  }
+  Status retrain_link(PhysicalDevice& device) override {
+    history_.push_back("retrain at " + device.name());
+    return on_retrain ? on_retrain() : Status();
+  }
+
   std::vector<std::vector<HotResetMember>> sets;
   std::function<Status()> on_hot_reset;
+  bool can_retrain = false;
+  std::function<Status()> on_retrain;
 
  private:
   History& history_;

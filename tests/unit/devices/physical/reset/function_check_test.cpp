@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/fixtures/run_reset.hpp"
-#include "tests/unit/devices/physical/reset/fake_reset_device.hpp"
+#include "tests/unit/devices/physical/reset/gpu_slot_test.hpp"
 
 namespace gpuvm::function_check_test {
 namespace {
 
+using reset_test::kAudio;
+using reset_test::kGpu;
 using std::chrono::milliseconds;
 using testing::AllOf;
 using testing::HasSubstr;
@@ -19,15 +21,9 @@ constexpr std::uint16_t kSlowLink = 0x0081;  // generation 1, x8
 constexpr std::uint16_t kNarrowLink = 0x0013;
 constexpr auto kHot = ResetMethod::kHotReset;
 constexpr auto kFunction = ResetMethod::kFunctionReset;
-const std::string kGpu = "0000:01:00.0";
-const std::string kAudio = "0000:01:00.1";
 
-class FunctionCheckTest : public testing::Test {
+class FunctionCheckTest : public reset_test::GpuSlotTest {
  protected:
-  FunctionCheckTest() {
-    audio_.set16(0x0a, 0x0403);
-    host_.sets = {{member(kGpu), member(kAudio)}};
-  }
   void make_nvidia(std::uint16_t device) {
     gpu_.set16(0, 0x10de);
     gpu_.set16(2, device);
@@ -59,12 +55,6 @@ class FunctionCheckTest : public testing::Test {
     return clock;
   }
 
-  History history_;
-  FakeResetDevice gpu_{history_, kGpu};
-  FakeResetDevice audio_{history_, kAudio};
-  FakeResetHost host_{history_};
-  std::vector<PhysicalDevice*> devices_{&gpu_, &audio_};
-  FakeClock time_;
   std::function<void(milliseconds now)> on_sleep;  ///< the device, as time goes by
 };
 

@@ -4,11 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/unit/devices/physical/reset/fake_reset_device.hpp"
+#include "tests/unit/devices/physical/reset/gpu_slot_test.hpp"
 
 namespace gpuvm::reset_plan_test {
 namespace {
 
+using reset_test::kAudio;
+using reset_test::kGpu;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -16,15 +18,9 @@ using testing::IsEmpty;
 
 constexpr auto kHot = ResetMethod::kHotReset;
 constexpr auto kFunction = ResetMethod::kFunctionReset;
-const std::string kGpu = "0000:01:00.0";
-const std::string kAudio = "0000:01:00.1";
 
-class ResetPlanTest : public testing::Test {
+class ResetPlanTest : public reset_test::GpuSlotTest {
  protected:
-  ResetPlanTest() {
-    audio_.set16(0x0a, 0x0403);
-    host_.sets = {{member(kGpu), member(kAudio)}};
-  }
   void set_gpu(std::uint16_t vendor, std::uint16_t device) {
     gpu_.set16(0, vendor);
     gpu_.set16(2, device);
@@ -32,12 +28,6 @@ class ResetPlanTest : public testing::Test {
   ResetPlan plan(const ResetOptions& options = {}) {
     return ResetPlan::create(host_, devices_, options).value();
   }
-
-  History history_;
-  FakeResetDevice gpu_{history_, kGpu};
-  FakeResetDevice audio_{history_, kAudio};
-  FakeResetHost host_{history_};
-  std::vector<PhysicalDevice*> devices_{&gpu_, &audio_};
 };
 
 TEST_F(ResetPlanTest, UnknownDeviceGetsAHotResetFirst) {
@@ -288,6 +278,17 @@ TEST_F(ResetPlanTest, ShowsItself) {
   const std::string text = node.to_text();
   EXPECT_THAT(text, AllOf(HasSubstr("hot reset, then function reset"), HasSubstr("1234:5678"),
                           HasSubstr("unknown device"), HasSubstr("generation 3 x8")));
+}
+
+TEST_F(ResetPlanTest, LinkIsTrainedAgainRightAfterAHotReset) {
+  host_.can_retrain = true;
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kHot, ResetMethod::kLinkRetrain, kFunction));
+  set_gpu(0x10de, 0x2c05);  // GB203
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction, kHot, ResetMethod::kLinkRetrain));
+  set_gpu(0x10de, 0x1eb8);  // T4
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction));
+  devices_ = {&gpu_};  // a hot reset would hit a stranger, and so does the link
+  EXPECT_THAT(plan().sets()[0].rungs, ElementsAre(kFunction));
 }
 
 }  // namespace

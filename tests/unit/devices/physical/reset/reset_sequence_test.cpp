@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "tests/fixtures/run_reset.hpp"
-#include "tests/unit/devices/physical/reset/fake_reset_device.hpp"
+#include "tests/unit/devices/physical/reset/gpu_slot_test.hpp"
 
 namespace gpuvm::reset_sequence_test {
 namespace {
 
+using reset_test::kAudio;
+using reset_test::kGpu;
 using std::chrono::milliseconds;
 using testing::AllOf;
 using testing::Contains;
@@ -17,15 +19,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-const std::string kGpu = "0000:01:00.0";
-const std::string kAudio = "0000:01:00.1";
-
-class ResetSequenceTest : public testing::Test {
+class ResetSequenceTest : public reset_test::GpuSlotTest {
  protected:
-  ResetSequenceTest() {
-    audio_.set16(0x0a, 0x0403);
-    host_.sets = {{member(kGpu), member(kAudio)}};
-  }
   ResetPlan plan(const ResetOptions& options = {}) {
     auto result = ResetPlan::create(host_, devices_, options);
     EXPECT_TRUE(result) << result.error().to_string();
@@ -53,13 +48,6 @@ class ResetSequenceTest : public testing::Test {
     }
     return only;
   }
-
-  History history_;
-  FakeResetDevice gpu_{history_, kGpu};
-  FakeResetDevice audio_{history_, kAudio};
-  FakeResetHost host_{history_};
-  std::vector<PhysicalDevice*> devices_{&gpu_, &audio_};
-  FakeClock time_;
 };
 
 TEST_F(ResetSequenceTest, QuiescesEveryFunctionThenResetsTheSlotOnce) {
@@ -391,6 +379,100 @@ TEST_F(NvidiaResetTest, LockedGspMemoryIsRefused) {
 TEST_F(NvidiaResetTest, ChipThatReadsAllOnesIsRefused) {
   gpu_.registers[0] = 0xffffffff;
   EXPECT_THAT(refusal(plan()), HasSubstr("NV_PMC_BOOT_0"));
+}
+
+class LinkRetrainTest : public ResetSequenceTest {
+ protected:
+  LinkRetrainTest() {
+    host_.can_retrain = true;
+    gpu_.can_function_reset = false;
+    host_.on_hot_reset = [this] {
+      gpu_.set16(FakeResetDevice::kExpress + 0x12, 0x0013);  // x1
+      return Status();
+    };
+    host_.on_retrain = [this] {
+      gpu_.set16(FakeResetDevice::kExpress + 0x12, 0x0083);
+      return Status();
+    };
+  }
+  History steps() const {
+    History only;
+    for (const std::string& entry : history_) {
+      if (entry.starts_with("hot reset") || entry.starts_with("retrain") ||
+          entry.ends_with("function reset")) {
+        only.push_back(entry);
+      }
+    }
+    return only;
+  }
+};
+
+TEST_F(LinkRetrainTest, MendsALinkThatAHotResetLeftNarrow) {
+  const auto result = run(plan());
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_THAT(steps(), ElementsAre("hot reset at " + kGpu, "retrain at " + kGpu));
+  EXPECT_EQ(result->front().method, ResetMethod::kLinkRetrain);
+  EXPECT_EQ(result->front().verdict, ResetVerdict::kVerified);
+  EXPECT_THAT(result->front().did_not_help, ElementsAre(ResetMethod::kHotReset));
+  EXPECT_THAT(result->front().text, HasSubstr("link width is x1, but was x8"));
+}
+
+TEST_F(LinkRetrainTest, FollowsNoHotResetThatHelped) {
+  host_.on_hot_reset = nullptr;
+  ASSERT_TRUE(run(plan()));
+  EXPECT_THAT(steps(), ElementsAre("hot reset at " + kGpu));
+}
+
+// A chip that stays locked has no bad link: a rung that cannot help is not tried.
+TEST_F(LinkRetrainTest, IsNotTriedWhereTheLinkIsWell) {
+  const ResetPlan made = plan();
+  host_.on_hot_reset = [this] {
+    gpu_.set16(0x00, 0x4321);
+    return Status();
+  };
+  refusal(made);
+  EXPECT_THAT(steps(), ElementsAre("hot reset at " + kGpu));
+}
+
+// The kernel gives up where the link does not come up after the reset; nothing says what of the
+// devices was reset then.
+TEST_F(LinkRetrainTest, ResetsAgainWhereTheHotResetWentWrong) {
+  bool is_up = false;
+  const ResetPlan made = plan();
+  host_.on_hot_reset = [&] {
+    gpu_.is_gone = !is_up;
+    return is_up ? Status() : Status(fail(ErrorKind::kHost, "Link does not come up"));
+  };
+  host_.on_retrain = [&] {
+    is_up = true;
+    gpu_.is_gone = false;
+    return Status();
+  };
+  const auto result = run(made);
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_THAT(steps(),
+              ElementsAre("hot reset at " + kGpu, "retrain at " + kGpu, "hot reset at " + kGpu));
+}
+
+TEST_F(LinkRetrainTest, LinkThatStaysDownCostsNoSecondMinute) {
+  const ResetPlan made = plan();
+  host_.on_hot_reset = [this] {
+    gpu_.is_gone = true;
+    return Status();
+  };
+  host_.on_retrain = [] { return fail(ErrorKind::kHost, "The link is not up"); };
+  EXPECT_THAT(refusal(made), AllOf(HasSubstr("hot reset: "), HasSubstr("link retraining: "),
+                                   HasSubstr("The link is not up")));
+  EXPECT_LT(time_.time, milliseconds(65000));
+}
+
+// What is known not to help goes last; a link that is trained then has had no reset before it.
+TEST_F(LinkRetrainTest, BringsItsOwnHotResetWhereNoneWentBefore) {
+  ResetPlan made = plan();
+  made.try_last(
+      [](const std::string&, ResetMethod method) { return method == ResetMethod::kHotReset; });
+  ASSERT_TRUE(run(made));
+  EXPECT_THAT(steps(), ElementsAre("hot reset at " + kGpu, "retrain at " + kGpu));
 }
 
 }  // namespace

@@ -336,6 +336,7 @@ TEST_F(VfioUser, SocketsThatNobodyServesAreNamed) {
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().to_string(),
               HasSubstr("Cannot reach a vfio-user server at /nonexistent/gpu.sock"));
+  EXPECT_EQ(missing.error().kind(), ErrorKind::kConfig) << "as a kernel that is not there: 78";
   EXPECT_EQ(VfioUserHost::open({std::string(200, 'x')}).error().kind(), ErrorKind::kConfig);
 }
 

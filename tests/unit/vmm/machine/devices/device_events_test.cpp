@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/devices/physical/fake_physical_device.hpp"
@@ -70,6 +71,17 @@ TEST_F(Events, ARequestIsToldOnce) {
   }
   EXPECT_THAT(requests_, ElementsAre("0000:01:00.0"));
   EXPECT_TRUE(errors_.empty());
+}
+
+// A vfio-user server has the same eventfd and may have made it one whose reader waits: nobody
+// reads.
+TEST_F(Events, TheEventIsLeftUnread) {
+  watch();
+  gpu_.fire(IrqType::kError, 0);
+  context_.poll();
+  ASSERT_EQ(errors_.size(), 1U);
+  pollfd unread{.fd = gpu_.irq_fds.at(IrqType::kError).at(0), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&unread, 1, 0), 1);
 }
 
 TEST_F(Events, TheEndDisconnects) {

@@ -105,6 +105,7 @@ TEST_F(Control, TheFirstSignalPressesThePowerButton) {
 }
 
 TEST_F(Control, TheSecondSignalEndsTheGuest) {
+  make({.same_request = std::chrono::milliseconds(0)});
   run_guest();
   raise_signal(SIGTERM);
   machine_->wait_for("power_button", 2);
@@ -112,6 +113,38 @@ TEST_F(Control, TheSecondSignalEndsTheGuest) {
   const auto result = wait();
   EXPECT_EQ(result.end, RunEnd::kEndedForced);
   EXPECT_EQ(result.exit_status, 128 + SIGINT);
+}
+
+// timeout(1) sends one to its child and one to the process group.
+TEST_F(Control, TwoSignalsAtOnceAreOneRequest) {
+  make({.same_request = std::chrono::hours(1)});
+  run_guest();
+  raise_signal(SIGTERM);
+  machine_->wait_for("power_button", 2);
+  raise_signal(SIGTERM);
+  raise_signal(SIGINT);
+  raise_signal(SIGUSR1);  // is taken after them
+  machine_->wait_for("pause");
+  EXPECT_EQ(machine_->count("stop"), 0);
+  ASSERT_TRUE(done(&ControlLoop::resume));
+  EXPECT_EQ(power_off().end, RunEnd::kPoweredOff);
+}
+
+TEST_F(Control, SignalsThatCameBeforeAreTaken) {
+  hold_requests_by_signal();
+  raise_signal(SIGUSR1);
+  start();
+  machine_->wait_for("pause");
+  ASSERT_TRUE(done(&ControlLoop::resume));
+  power_off();
+}
+
+TEST_F(Control, AGuestThatKvmGivesUpIsNoBugOfOurs) {
+  run_guest();
+  loop_->vcpu_ended(VcpuEvent::kGivenUp, "vCPU 0: KVM could not execute an instruction");
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kFailed);
+  EXPECT_EQ(result.exit_status, 69);
 }
 
 TEST_F(Control, AGuestThatDoesNotPowerOffInTimeIsEnded) {

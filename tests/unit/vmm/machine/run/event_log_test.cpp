@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 namespace gpuvm::event_log_test {
@@ -59,6 +60,21 @@ TEST_F(EventLogTest, PlaceThatCannotBeWrittenIsRefused) {
 TEST_F(EventLogTest, PipeThatNobodyReadsDoesNotStopTheMachine) {
   ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
   EXPECT_FALSE(EventLog::open(path_));
+}
+
+// /dev/full takes nothing. The log's lines go to standard error.
+TEST_F(EventLogTest, LostEventsAreCountedAndTheFileIsNamed) {
+  testing::internal::CaptureStderr();
+  {
+    const auto log = EventLog::open("/dev/full").value();
+    for (int i = 0; i < 3; ++i) {
+      log->write({});
+    }
+  }
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr("An event was lost: writing to /dev/full failed"));
+  EXPECT_THAT(said, HasSubstr("3 events were lost in all: writing to /dev/full failed"));
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 2) << said;
 }
 
 }  // namespace

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// SlotCycle: takes all functions of a slot out of the kernel and finds them again, with the slot's
+// power off in between or without (Linux, Documentation/ABI/testing/sysfs-bus-pci: remove, rescan;
+// slots). What the kernel forgets of a function with it is put back. Missing: a limit in time of
+// the kernel's own work. The host's driver may have the functions for a moment after they are
+// found, as at the host's boot, because driver_override can only be set then.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vmm/host/upstream_port.hpp"
+
+namespace gpuvm {
+
+enum class SlotMethod {
+  kPower,   ///< the slot's power off and on
+  kRescan,  ///< the kernel forgets the functions and enumerates them anew
+};
+
+/// One thread. It knows the functions also while they are away.
+class SlotCycle {
+ public:
+  /// For the slot of `function`. `host` must outlive the object. Errors: kHost: no port above it,
+  /// or something below that port is not among `ours`, or not bound to a VFIO driver.
+  static Result<SlotCycle> of(const HostSystem& host, const Bdf& function,
+                              std::span<const Bdf> ours);
+
+  const Bdf& port() const { return port_.bdf(); }
+  /// Errors: kHost, why it is not possible here.
+  Status check(SlotMethod method) const;
+  /// Every function must be closed: the kernel's removal waits for that, for ever. Afterwards they
+  /// are with their VFIO driver again. Errors: kHost; kUnsafeDevice where one is not found again.
+  Status run(SlotMethod method, const HostSleep& sleep = sleep_for_real);
+
+ private:
+  /// What the kernel forgets.
+  struct Function {
+    Bdf bdf;
+    std::string driver;
+    std::string driver_override;
+    std::map<std::string, std::string> attributes;  ///< by name, what they said
+  };
+  SlotCycle(const HostSystem& host, UpstreamPort port) : host_(&host), port_(std::move(port)) {}
+  Status remember(const Bdf& bdf);
+  Status cycle_power() const;
+  Status remove_and_rescan() const;
+  Status await_functions(const HostSleep& sleep) const;
+  Status restore(const Function& function) const;
+
+  const HostSystem* host_;
+  UpstreamPort port_;
+  std::vector<Function> functions_;
+};
+
+}  // namespace gpuvm
