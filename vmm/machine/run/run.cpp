@@ -23,8 +23,8 @@ constexpr std::chrono::milliseconds kFlushLimit{2000};
 /// Exit status when the escape key ended a guest that did not power off.
 constexpr int kExitEscape = 128 + 2;
 
-/// Each vCPU, interrupt vector and doorbell is an open file: 255 vCPUs and the vectors of some cards
-/// are more than the usual soft limit, which is for programs that use select(2).
+/// Each vCPU, interrupt vector and doorbell is an open file: 255 vCPUs and the vectors of some
+/// cards are more than the usual soft limit, which is for programs that use select(2).
 void raise_file_limit() {
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
