@@ -15,11 +15,11 @@ ip link add uplink type dummy
 ip address add 192.0.2.9/24 dev uplink
 ip link set uplink up
 ip route add default via 192.0.2.1
-mkdir -p "$WORK/www" "$WORK/initrd-main/www"
+mkdir -p "$WORK/www" "$WORK/initrd-main"
 head -c $((MIB * 1048576)) /dev/urandom >"$WORK/www/data"
-head -c $((MIB * 1048576)) /dev/urandom >"$WORK/initrd-main/www/data"
+head -c $((MIB * 1048576)) /dev/urandom >"$WORK/initrd-main/data"
 host_md5=$(md5sum <"$WORK/www/data" | cut -d' ' -f1)
-guest_md5=$(md5sum <"$WORK/initrd-main/www/data" | cut -d' ' -f1)
+guest_md5=$(md5sum <"$WORK/initrd-main/data" | cut -d' ' -f1)
 "$BUSYBOX" httpd -p 10.9.0.1:8080 -h "$WORK/www"
 "$BUSYBOX" httpd -p 127.0.0.1:8081 -h "$WORK/www"
 
@@ -45,6 +45,8 @@ ip link set eth0 up
 ip link set eth1 up
 udhcpc -i eth1 -f -q -n -t 20 -T 1 -O mtu -s /dhcp.sh >/dev/null 2>&1
 echo "DHCP $(ip -4 -o address show eth1) mtu $(cat /sys/class/net/eth1/mtu)"
+mkdir /www
+mv /data /www/
 httpd -h /www
 echo NET-UP
 while read -r line; do eval "$line"; done
