@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 
+#include "vmm/host/bar_resize.hpp"
 #include "vmm/host/vfio_driver.hpp"
 
 namespace gpuvm {
@@ -180,7 +181,7 @@ std::vector<BarClaim> find_bar_claims(const HostSystem& host, const HostPciDevic
   const auto claims = parse_iomem(*iomem);
   std::vector<BarClaim> found;
   for (const PciBar& bar : *bars) {
-    if (bar.io || bar.index >= kBars) {
+    if (bar.io || bar.index >= kFunctionBars) {
       continue;
     }
     for (BarClaim& claim : claims_inside(claims, bar, device.bdf().to_string())) {

@@ -107,6 +107,7 @@ void SetReset::reset_slot(Attempt& attempt) {
   is_slot_reset_ = is_slot_reset_ || status.has_value();
   if (!status) {
     attempt.has_begun = status.error().kind() == ErrorKind::kUnsafeDevice;
+    attempt.is_link_at_fault = true;
     attempt.faults.push_back(status.error().to_string());
   }
 }
