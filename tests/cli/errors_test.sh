@@ -127,7 +127,7 @@ expect_error 69 'There is no PCI device ffff:ff:1f.7' test-reset ffff:ff:1f.7
 expect_error 78 "Cannot open $folder/absent.toml: No such file or directory" validate "$folder/absent.toml"
 expect_error 78 "$folder is not a regular file but a directory" validate "$folder"
 printf '[machine]\n\ncpus = "x"\n' >"$folder/type.toml"
-expect_error 78 "machine.cpus must be an integer from 1 to 64, not a string ($folder/type.toml:3:8)" \
+expect_error 78 "machine.cpus must be an integer from 1 to 255, not a string ($folder/type.toml:3:8)" \
   validate "$folder/type.toml"
 expect_error 78 "machine.cpus must be an integer" run "$folder/type.toml"
 printf '[machine]\ncpu = 4\n' >"$folder/key.toml"

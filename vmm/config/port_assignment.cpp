@@ -58,9 +58,6 @@ class Assignment {
   Result<std::vector<SlotPlace>> run() {
     for (const std::size_t index : order()) {
       const auto& slot = slots_[index];
-      if (slot.functions.empty()) {
-        return fail(ErrorKind::kConfig, "{} has no functions (any more)", slot.name);
-      }
       const auto port = slot.port ? slot.port : choose(index);
       if (!port || !has_room(*port, slot)) {
         misfit_ = {index, port};
@@ -201,6 +198,11 @@ SlotKind slot_kind_of(std::uint16_t vendor, std::uint32_t class_code) {
 }
 
 Result<std::vector<SlotPlace>> assign_ports(std::span<const SlotRequest> slots) {
+  for (const SlotRequest& slot : slots) {
+    if (slot.functions.empty()) {
+      return fail(ErrorKind::kConfig, "{} has no functions (any more)", slot.name);
+    }
+  }
   Assignment assignment(slots);
   auto places = assignment.run();
   return places ? std::move(places)

@@ -42,9 +42,8 @@ std::vector<std::string> config_lines(std::span<const std::byte> config, bool wi
 }
 
 Status read_config_line(std::string_view line, std::span<std::byte> config) {
-  const Error wrong =
-      fail(ErrorKind::kConfig, "must be sixteen bytes below {:#x}, written as \"40: 01 02 ...\"",
-           config.size());
+  const Error wrong = fail(
+      ErrorKind::kConfig, "sixteen bytes below {:#x}, written as \"40: 01 02 ...\"", config.size());
   const auto offset = take_hex(line);
   if (!offset || !line.starts_with(':') || *offset % kConfigLineBytes != 0 ||
       *offset >= config.size() || config.size() - *offset < kConfigLineBytes) {
