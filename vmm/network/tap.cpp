@@ -189,7 +189,7 @@ Result<Tap> open_tap(const HostSystem& host, const TapRequest& request) {
   TRY(check_tap(host, request));
   Tap tap{.fd = UniqueFd(::open(kTun, O_RDWR | O_NONBLOCK | O_CLOEXEC)), .name = {}};
   if (!tap.fd) {
-    return fail_errno(ErrorKind::kHost, std::string("Cannot open ") + kTun);
+    return fail_errno(ErrorKind::kHost, fmt::format("Cannot open {}", kTun));
   }
   const bool is_made = !is_there(host, request.name);
   const auto others = host.read_number(attribute(request.name, "tun_flags")).value_or(0);
