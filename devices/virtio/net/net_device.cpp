@@ -219,13 +219,11 @@ void NetDevice::inspect(InspectNode& node) const {
   node.field("mac", options_.mac.to_string());
   node.field("link_up", !lost_.load(std::memory_order_relaxed));
   options_.link.inspect(node);
-  const auto show = [&node](const std::string& what, const Counters& counters) {
-    const auto field = [&](const char* key, const std::atomic<std::uint64_t>& counter) {
-      node.field(what + key, counter.load(std::memory_order_relaxed));
-    };
-    field("_frames", counters.frames);
-    field("_bytes", counters.bytes);
-    field("_dropped", counters.dropped);
+  const auto show = [&node](const char* what, const Counters& counters) {
+    constexpr auto kOrder = std::memory_order_relaxed;
+    node.field(fmt::format("{}_frames", what), counters.frames.load(kOrder));
+    node.field(fmt::format("{}_bytes", what), counters.bytes.load(kOrder));
+    node.field(fmt::format("{}_dropped", what), counters.dropped.load(kOrder));
   };
   show("sent", sent_);
   show("received", received_);
