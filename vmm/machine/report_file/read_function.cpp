@@ -74,9 +74,10 @@ Result<RecordedHotReset> parse_hot_reset(const JsonValue& json) {
 }
 
 Result<RecordedGroup> parse_group(const JsonValue& json) {
-  RecordedGroup group{.number = TRY(json.number_of<std::uint32_t>("number")),
-                      .type = TRY(json.text_of("type")),
-                      .reserved_regions = TRY(json.texts_of("reserved_regions", kMostEntries))};
+  RecordedGroup group;
+  group.number = TRY(json.number_of<std::uint32_t>("number"));
+  group.type = TRY(json.text_of("type"));
+  group.reserved_regions = TRY(json.texts_of("reserved_regions", kMostEntries));
   for (const JsonValue& member : TRY(json.items_of("members", kMostEntries))) {
     group.members.push_back({.address = TRY(member.address_of("address")),
                              .ids = TRY(parse_ids(member, false)),
@@ -88,9 +89,11 @@ Result<RecordedGroup> parse_group(const JsonValue& json) {
 Result<std::vector<RecordedPort>> parse_ports(const JsonValue& json) {
   std::vector<RecordedPort> ports;
   for (const JsonValue& port : TRY(json.items(kMostEntries))) {
-    ports.push_back({.address = TRY(port.address_of("address")),
-                     .ids = TRY(parse_ids(port, false)),
-                     .link = TRY(parse_link(TRY(port.member("link"))))});
+    RecordedPort recorded;
+    recorded.address = TRY(port.address_of("address"));
+    recorded.ids = TRY(parse_ids(port, false));
+    recorded.link = TRY(parse_link(TRY(port.member("link"))));
+    ports.push_back(std::move(recorded));
   }
   return ports;
 }
@@ -159,17 +162,19 @@ Result<std::array<IrqInfo, kIrqTypes>> parse_irqs(const JsonValue& json) {
   return irqs;
 }
 
+// Each member by itself, here and elsewhere: clang 14 does not destroy the members of an aggregate
+// when a later one's TRY returns.
 Result<VfioRecord> parse_vfio(const JsonValue& json) {
-  VfioRecord vfio{
-      .answer = {.flags = TRY(json.number_of<std::uint32_t>("flags")),
-                 .capabilities = TRY(json.small_numbers_of("capabilities", kMostEntries))},
-      .has_function_reset = TRY(json.boolean_of("has_function_reset")),
-      .atomic_completers = TRY(json.number_of<std::uint32_t>("atomic_completers")),
-      .hot_reset = TRY(parse_hot_reset(TRY(json.member("hot_reset")))),
-      .regions = TRY(parse_regions(TRY(json.member("regions")))),
-      .irqs = TRY(parse_irqs(TRY(json.member("irqs")))),
-      .registers = TRY(parse_registers(TRY(json.member("registers")))),
-      .config = TRY(parse_config(TRY(json.member("config"))))};
+  VfioRecord vfio;
+  vfio.answer.flags = TRY(json.number_of<std::uint32_t>("flags"));
+  vfio.answer.capabilities = TRY(json.small_numbers_of("capabilities", kMostEntries));
+  vfio.has_function_reset = TRY(json.boolean_of("has_function_reset"));
+  vfio.atomic_completers = TRY(json.number_of<std::uint32_t>("atomic_completers"));
+  vfio.hot_reset = TRY(parse_hot_reset(TRY(json.member("hot_reset"))));
+  vfio.regions = TRY(parse_regions(TRY(json.member("regions"))));
+  vfio.irqs = TRY(parse_irqs(TRY(json.member("irqs"))));
+  vfio.registers = TRY(parse_registers(TRY(json.member("registers"))));
+  vfio.config = TRY(parse_config(TRY(json.member("config"))));
   return vfio;
 }
 

@@ -97,9 +97,11 @@ Result<CycleRecord> parse_cycle(const JsonValue& json) {
     cycle.resets.push_back(TRY(parse_reset(each)));
   }
   for (const JsonValue& each : TRY(json.items_of("witnesses", kMostReportFunctions))) {
-    cycle.witnesses.push_back({.function = TRY(each.text_of("function")),
-                               .name = TRY(each.text_of("name")),
-                               .is_cleared = TRY(each.boolean_of("is_cleared"))});
+    WitnessRecord witness;
+    witness.function = TRY(each.text_of("function"));
+    witness.name = TRY(each.text_of("name"));
+    witness.is_cleared = TRY(each.boolean_of("is_cleared"));
+    cycle.witnesses.push_back(std::move(witness));
   }
   for (const JsonValue& each : TRY(json.items_of("after", kMostReportFunctions))) {
     cycle.looks.push_back(TRY(parse_look(each)));
