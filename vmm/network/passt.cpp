@@ -28,18 +28,24 @@ constexpr int kStartPatienceMs = 10000;
 constexpr int kEndPatienceMs = 2000;
 constexpr std::size_t kMostSaid = 4096;
 
-/// The program's path; empty: there is none.
+/// Folders with ":" between. The caller's PATH must not decide what runs as root.
+std::string search_path() {
+  const std::string usual = "/usr/local/bin:/usr/bin:/bin";
+  const char* const variable = ::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  return variable == nullptr || ::geteuid() == 0 ? usual : variable + (":" + usual);
+}
+
+/// The program's path; empty: there is none. Not where the caller happens to be.
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) {
     return ::access(name.c_str(), X_OK) == 0 ? name : std::string();
   }
-  const char* const variable = ::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  std::string path = variable == nullptr ? "/usr/bin:/bin" : variable;
-  path += ":/usr/local/bin:/usr/bin";
+  const std::string path = search_path();
   for (std::size_t begin = 0; begin <= path.size();) {
     const auto end = std::min(path.find(':', begin), path.size());
-    const auto candidate = path.substr(begin, end - begin) + "/" + name;
-    if (end > begin && ::access(candidate.c_str(), X_OK) == 0) {
+    const auto folder = path.substr(begin, end - begin);
+    const auto candidate = folder + "/" + name;
+    if (!folder.empty() && folder.front() == '/' && ::access(candidate.c_str(), X_OK) == 0) {
       return candidate;
     }
     begin = end + 1;
