@@ -169,8 +169,8 @@ Result<pid_t> spawn(const std::string& program, std::vector<std::string> argumen
   return child;
 }
 
-/// Its exit status; one that takes too long is killed.
-int wait_for(pid_t child) {
+/// Its exit status; one that takes too long is killed. Errors: kHost.
+Result<int> wait_for(pid_t child) {
   // glibc 2.36 declares pidfd_open() for C only.
   const UniqueFd watched(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   pollfd ended{.fd = watched.get(), .events = POLLIN, .revents = 0};
@@ -178,7 +178,12 @@ int wait_for(pid_t child) {
     ::kill(child, SIGKILL);
   }
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno == ECHILD) {
+      return fail(ErrorKind::kHost,
+                  "Whether passt has started is not known: whoever started gpuvm ignores SIGCHLD, "
+                  "which it must not");
+    }
   }
   return status;
 }
@@ -222,7 +227,7 @@ Result<std::unique_ptr<Passt>> Passt::start(const Options& options) {
       spawn(find_program(options.program), arguments_of(options), sockets[1].get(), said[1].get()));
   sockets[1].reset();
   said[1].reset();
-  const int status = wait_for(child);
+  const int status = TRY(wait_for(child));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     return fail(ErrorKind::kHost, "passt does not start ({}): {}",
                 WIFEXITED(status) ? fmt::format("exit status {}", WEXITSTATUS(status))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -137,6 +138,16 @@ TEST_F(PasstTest, WhatItSaysWhenItDoesNotStart) {
   EXPECT_EQ(passt.error().kind(), ErrorKind::kHost);
   EXPECT_EQ(passt.error().to_string(),
             "passt does not start (exit status 1): No interface; with a ? route");
+}
+
+// Signals that are ignored stay so in a new program, and then nobody keeps its children's status.
+TEST_F(PasstTest, OneWhoseEndNobodyKeepsIsNoSuccess) {
+  const auto program = script("exit 1");
+  auto* const before = ::signal(SIGCHLD, SIG_IGN);
+  const auto passt = Passt::start({.program = program});
+  ::signal(SIGCHLD, before);
+  ASSERT_FALSE(passt);
+  EXPECT_THAT(passt.error().to_string(), HasSubstr("ignores SIGCHLD"));
 }
 
 TEST_F(PasstTest, OneThatIsKilledAtItsStart) {
