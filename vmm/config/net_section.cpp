@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kMostNets = 4;           ///< as many slots as the machine keeps for them
 constexpr std::size_t kLongestInterface = 15;  ///< IFNAMSIZ - 1
 constexpr std::int64_t kMostDescriptor = 1 << 20;
+constexpr std::uint16_t kMostUserMtu = 65520;  ///< passt(1), --mtu: frames of 65534 bytes
 constexpr std::string_view kInterfaceRule =
     "the name of a network interface: 1 to 15 characters without spaces, \"/\" and \":\"";
 constexpr std::string_view kMacRule =
@@ -135,6 +136,10 @@ Status check_mode(const TableReader& entry, const NetConfig& net) {
     if (entry.has(key)) {
       return entry.wrong(key, "belongs to mode = \"tap\": set that too, or remove this key");
     }
+  }
+  if (net.mtu.value_or(0) > kMostUserMtu) {
+    return entry.wrong(
+        "mtu", fmt::format("is at most {} with mode = \"user\", as passt has it", kMostUserMtu));
   }
   return {};
 }

@@ -28,18 +28,24 @@ constexpr int kStartPatienceMs = 10000;
 constexpr int kEndPatienceMs = 2000;
 constexpr std::size_t kMostSaid = 4096;
 
-/// The program's path; empty: there is none.
+/// Folders with ":" between. The caller's PATH must not decide what runs as root.
+std::string search_path() {
+  const std::string usual = "/usr/local/bin:/usr/bin:/bin";
+  const char* const variable = ::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  return variable == nullptr || ::geteuid() == 0 ? usual : variable + (":" + usual);
+}
+
+/// The program's path; empty: there is none. Not where the caller happens to be.
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) {
     return ::access(name.c_str(), X_OK) == 0 ? name : std::string();
   }
-  const char* const variable = ::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  std::string path = variable == nullptr ? "/usr/bin:/bin" : variable;
-  path += ":/usr/local/bin:/usr/bin";
+  const std::string path = search_path();
   for (std::size_t begin = 0; begin <= path.size();) {
     const auto end = std::min(path.find(':', begin), path.size());
-    const auto candidate = path.substr(begin, end - begin) + "/" + name;
-    if (end > begin && ::access(candidate.c_str(), X_OK) == 0) {
+    const auto folder = path.substr(begin, end - begin);
+    const auto candidate = folder + "/" + name;
+    if (!folder.empty() && folder.front() == '/' && ::access(candidate.c_str(), X_OK) == 0) {
       return candidate;
     }
     begin = end + 1;
@@ -163,8 +169,8 @@ Result<pid_t> spawn(const std::string& program, std::vector<std::string> argumen
   return child;
 }
 
-/// Its exit status; one that takes too long is killed.
-int wait_for(pid_t child) {
+/// Its exit status; one that takes too long is killed. Errors: kHost.
+Result<int> wait_for(pid_t child) {
   // glibc 2.36 declares pidfd_open() for C only.
   const UniqueFd watched(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   pollfd ended{.fd = watched.get(), .events = POLLIN, .revents = 0};
@@ -172,7 +178,12 @@ int wait_for(pid_t child) {
     ::kill(child, SIGKILL);
   }
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno == ECHILD) {
+      return fail(ErrorKind::kHost,
+                  "Whether passt has started is not known: whoever started gpuvm ignores SIGCHLD, "
+                  "which it must not");
+    }
   }
   return status;
 }
@@ -216,7 +227,7 @@ Result<std::unique_ptr<Passt>> Passt::start(const Options& options) {
       spawn(find_program(options.program), arguments_of(options), sockets[1].get(), said[1].get()));
   sockets[1].reset();
   said[1].reset();
-  const int status = wait_for(child);
+  const int status = TRY(wait_for(child));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     return fail(ErrorKind::kHost, "passt does not start ({}): {}",
                 WIFEXITED(status) ? fmt::format("exit status {}", WEXITSTATUS(status))

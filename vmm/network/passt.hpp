@@ -27,7 +27,8 @@ class Passt {
   struct Options {
     std::vector<Forward> forward = {};
     std::optional<std::uint16_t> mtu = {};  ///< that the guest is told of by DHCP
-    std::string program = "passt";          ///< a path, or a name that is looked for in PATH
+    /// A path, or a name that is looked for: in PATH, but not as root, then in the usual folders.
+    std::string program = "passt";
   };
 
   /// Looks, and starts nothing. Errors: kHost: passt is not installed, a port is in use.

@@ -143,8 +143,16 @@ Status set_header(Tap& tap) {
   return {};
 }
 
+/// What a launcher handed over has come through execve(2), and so is not close-on-exec. All that
+/// gpuvm opens is: such a number, of another card's tap say, would be closed twice.
 Result<Tap> take_over(int fd) {
   ifreq request{};
+  if (const int own = ::fcntl(fd, F_GETFD); own >= 0 && (own & FD_CLOEXEC) != 0) {
+    return fail(ErrorKind::kConfig,
+                "fd = {} is none that gpuvm has inherited: start gpuvm with the descriptor of a "
+                "tap, which was opened at {}",
+                fd, kTun);
+  }
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || ::ioctl(fd, TUNGETIFF, &request) != 0) {
     return fail(ErrorKind::kConfig,

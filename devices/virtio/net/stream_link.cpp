@@ -12,6 +12,9 @@ namespace gpuvm {
 namespace {
 
 constexpr std::size_t kMostOfPeer = virtio_net::kMostFrame - virtio_net::kHeaderSize;
+/// passt ends at a longer frame, and at one without an Ethernet header (passt, tap.h,
+/// L2_MAX_LEN_PASST, and tap_passt_input() in tap.c): such a frame must not cost the link.
+constexpr std::size_t kMostToPeer = 65535;
 
 bool is_for_later(int error_number) {
   return error_number == EAGAIN || error_number == EWOULDBLOCK || error_number == EINTR;
@@ -39,7 +42,8 @@ Result<NetworkLink::Sent> StreamLink::send(std::span<const iovec> frame) {
   for (const auto& piece : frame) {
     size += piece.iov_len;
   }
-  if (size <= virtio_net::kHeaderSize || size > virtio_net::kMostFrame) {
+  if (size < virtio_net::kHeaderSize + virtio_net::kEthernetHeader ||
+      size > virtio_net::kHeaderSize + kMostToPeer) {
     return Sent::kDropped;
   }
   const std::uint32_t length = htonl(static_cast<std::uint32_t>(size - virtio_net::kHeaderSize));

@@ -32,6 +32,7 @@ class TapLink : public NetworkLink {
 
  private:
   const Options options_;
+  log::RateLimit limit_;
 };
 
 }  // namespace gpuvm

@@ -95,6 +95,10 @@ TEST(Net, Limits) {
   expect_error_contains(parse_net("mode = 'tap'\nfd = 2"), "net.0.fd must be");
   expect_error_contains(parse_net("mtu = 67"), "net.0.mtu must be");
   expect_error_contains(parse_net("mtu = 65536"), "net.0.mtu must be");
+  expect_error_contains(parse_net("mtu = 65521"),
+                        "net.0.mtu is at most 65520 with mode = \"user\"");
+  EXPECT_TRUE(parse_net("mtu = 65520"));
+  EXPECT_TRUE(parse_net("mode = 'tap'\nmtu = 65535"));
   expect_error_contains(parse_net("mode = 'bridge'"), "net.0.mode must be");
   std::string text;
   for (int i = 0; i < 4; ++i) {

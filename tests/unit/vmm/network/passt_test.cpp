@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -63,6 +65,24 @@ TEST_F(PasstTest, WithoutItThePackageIsNamed) {
   EXPECT_EQ(status.error().kind(), ErrorKind::kHost);
   EXPECT_THAT(status.error().to_string(), HasSubstr("which is not installed: apt install passt"));
   EXPECT_FALSE(Passt::start({.program = "gpuvm-has-no-such-program"}));
+}
+
+// A folder that is relative is anybody's, and PATH may come from a user who may not be root.
+TEST_F(PasstTest, WhereItIsLookedFor) {
+  const std::string name = "gpuvm-test-passt";
+  std::filesystem::rename(script("exit 0"), folder_ + "/" + name);
+  const char* const path = ::getenv("PATH");
+  const std::string path_before = path == nullptr ? "/usr/bin:/bin" : path;
+  const auto folder_before = std::filesystem::current_path();
+  std::filesystem::current_path(folder_);
+  ::setenv("PATH", ".:", 1);
+  const bool is_found_here = Passt::check({.program = name}).has_value();
+  ::setenv("PATH", folder_.c_str(), 1);
+  const bool is_found_in_path = Passt::check({.program = name}).has_value();
+  ::setenv("PATH", path_before.c_str(), 1);
+  std::filesystem::current_path(folder_before);
+  EXPECT_FALSE(is_found_here);
+  EXPECT_EQ(is_found_in_path, ::geteuid() != 0);
 }
 
 TEST_F(PasstTest, APortInUseIsKnownBefore) {
@@ -118,6 +138,16 @@ TEST_F(PasstTest, WhatItSaysWhenItDoesNotStart) {
   EXPECT_EQ(passt.error().kind(), ErrorKind::kHost);
   EXPECT_EQ(passt.error().to_string(),
             "passt does not start (exit status 1): No interface; with a ? route");
+}
+
+// Signals that are ignored stay so in a new program, and then nobody keeps its children's status.
+TEST_F(PasstTest, OneWhoseEndNobodyKeepsIsNoSuccess) {
+  const auto program = script("exit 1");
+  auto* const before = ::signal(SIGCHLD, SIG_IGN);
+  const auto passt = Passt::start({.program = program});
+  ::signal(SIGCHLD, before);
+  ASSERT_FALSE(passt);
+  EXPECT_THAT(passt.error().to_string(), HasSubstr("ignores SIGCHLD"));
 }
 
 TEST_F(PasstTest, OneThatIsKilledAtItsStart) {

@@ -63,12 +63,23 @@ TEST_F(TapTest, AHostWithoutTaps) {
 
 // What a launcher hands over is looked at.
 TEST_F(TapTest, ADescriptorThatIsNoTap) {
-  for (const int fd : {900, ::open("/dev/null", O_RDWR | O_CLOEXEC)}) {
+  const UniqueFd null(::open("/dev/null", O_RDWR));  // as if inherited
+  for (const int fd : {900, null.get()}) {
     const auto tap = open_tap(host_, {.fd = fd});
     ASSERT_FALSE(tap);
     EXPECT_EQ(tap.error().kind(), ErrorKind::kConfig);
     EXPECT_THAT(tap.error().to_string(), HasSubstr("is no tap: start gpuvm with the descriptor"));
   }
+}
+
+// Such as the tap of another card, which has an owner.
+TEST_F(TapTest, ADescriptorOfOurOwnIsNotTakenOver) {
+  const UniqueFd ours(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto tap = open_tap(host_, {.fd = ours.get()});
+  ASSERT_FALSE(tap);
+  EXPECT_EQ(tap.error().kind(), ErrorKind::kConfig);
+  EXPECT_THAT(tap.error().to_string(), HasSubstr("is none that gpuvm has inherited"));
+  EXPECT_GE(::fcntl(ours.get(), F_GETFD), 0);
 }
 
 }  // namespace

@@ -106,5 +106,20 @@ TEST_F(StreamLinkTest, TheHeaderStaysHere) {
   EXPECT_EQ(got[4], std::byte{7});  // the header's other seven bytes were in the second piece
 }
 
+// passt ends its connection at the first frame of less than 14 or more than 65535 bytes.
+TEST_F(StreamLinkTest, FramesThatWouldEndThePeerAreLost) {
+  Bytes frame(virtio_net::kHeaderSize + 65536);
+  for (const std::size_t size : {std::size_t{13}, std::size_t{65536}}) {
+    const iovec piece{.iov_base = frame.data(), .iov_len = virtio_net::kHeaderSize + size};
+    EXPECT_EQ(link_->send({&piece, 1}).value(), NetworkLink::Sent::kDropped) << size;
+    EXPECT_FALSE(link_->has_unsent());
+  }
+  const iovec longest{.iov_base = frame.data(), .iov_len = virtio_net::kHeaderSize + 65535};
+  EXPECT_EQ(link_->send({&longest, 1}).value(), NetworkLink::Sent::kSent);
+  std::array<unsigned char, 4> prefix{};
+  ASSERT_EQ(::recv(theirs_.get(), prefix.data(), prefix.size(), 0), 4);
+  EXPECT_EQ(prefix, (std::array<unsigned char, 4>{0, 0, 255, 255}));
+}
+
 }  // namespace
 }  // namespace gpuvm::stream_link_test
