@@ -319,7 +319,7 @@ int run_command_line(int argc, const char* const* argv) {
     if (error.get_exit_code() == 0) {
       return app.exit(error);  // --help and --version
     }
-    return report(ErrorKind::kUsage, fmt::format("{} (see gpuvm --help)", error.what()));
+    return report(ErrorKind::kUsage, fmt::format("{} (see gpuvm [VERB] --help)", error.what()));
   }
   if (!verb) {  // "gpuvm --"
     return report(ErrorKind::kUsage, wrong_verb(app, {}).value_or(""));

@@ -40,8 +40,9 @@ Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entri
   std::vector<DiskConfig> all;
   for (const auto& entry : entries) {
     if (all.size() == kMostDisks) {
-      return entry.wrong("path",
-                         fmt::format("is one too many: at most {} are accepted", kMostDisks));
+      return entry.wrong(
+          "path",
+          fmt::format("is in one section too many: at most {} [[disk]] are accepted", kMostDisks));
     }
     all.push_back(TRY(read_disk(entry)));
     for (std::size_t i = 0; i + 1 < all.size(); ++i) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sources are options of QEMU (qemu(1)), elements of libvirt's domain XML, options of
-// cloud-hypervisor, and "plain" for words that people try without having them from anywhere.
+// cloud-hypervisor and crosvm, keys of Firecracker, LXC and Proxmox (qm.conf(5)), and "plain" for
+// words that people try without having them from anywhere.
 #include "vmm/config/foreign_names.hpp"
 
 namespace gpuvm::config {
@@ -51,6 +52,8 @@ constexpr ForeignName kNames[] = {
     {"cpu", "boot", "machine.cpus", "cloud-hypervisor --cpus boot="},
     {"cpu", "count", "machine.cpus", "plain"},
     {"machine", "count", "machine.cpus", "plain"},
+    {"machine", "pinning", "machine.pin", "plain"},
+    {"machine", "thp", "machine.hugepages", "cloud-hypervisor --memory thp="},
     {"machine", "reboot", "machine.on_reboot", "QEMU -action reboot="},
     {"machine", "size", "machine.memory", "cloud-hypervisor --memory size="},
 
@@ -61,6 +64,7 @@ constexpr ForeignName kNames[] = {
     {"cpu", "disable", "cpu.hide", "libvirt <feature policy='disable'>"},
     {"cpu", "enlightenments", "cpu.hyperv", "QEMU's manual"},
     {"cpu", "features", "cpu.hide", "libvirt <feature>"},
+    {"cpu", "flags", "cpu.hide", "/proc/cpuinfo, Proxmox cpu flags="},
     {"cpu", "hide_kvm", "cpu.hide_hypervisor", "plain"},
     {"cpu", "kvm", "cpu.hide_hypervisor", "QEMU -cpu kvm="},
     {"cpu", "vendor", "cpu.hyperv_vendor_id", "plain"},
@@ -72,6 +76,7 @@ constexpr ForeignName kNames[] = {
     {"", "gpu", "[[pci]]", "plain"},
     {"", "gpus", "[[pci]]", "plain"},
     {"", "hostdev", "[[pci]]", "libvirt <hostdev>"},
+    {"", "hostpci0", "[[pci]]", "Proxmox"},
     {"", "passthrough", "[[pci]]", "plain"},
     {"", "user_device", "pci.socket", "cloud-hypervisor --user-device"},
     {"", "vfio", "[[pci]]", "QEMU -device vfio-pci"},
@@ -85,6 +90,9 @@ constexpr ForeignName kNames[] = {
     {"pci", "class_code", "pci.class", "QEMU vfio-pci x-pci-class-code="},
     {"pci", "clique", "pci.gpudirect_clique", "QEMU vfio-pci x-nv-gpudirect-clique="},
     {"pci", "device", "pci.host", "plain"},
+    {"pci", "domain", "pci.host", "libvirt <address domain>"},
+    {"pci", "large_bar", "pci.resize_bar", "plain"},
+    {"pci", "reset_timeout", "pci.reset_wait", "plain"},
     {"pci", "multifunction", "pci.functions", "QEMU -device multifunction="},
     {"pci", "path", "pci.host", "cloud-hypervisor --device path="},
     {"pci", "path", "pci.socket", "cloud-hypervisor --user-device socket="},
@@ -117,10 +125,13 @@ constexpr ForeignName kNames[] = {
 
     // [[disk]]
     {"", "blockdev", "[[disk]]", "QEMU -blockdev"},
+    {"", "block", "[[disk]]", "crosvm --block"},
     {"", "cdrom", "[[disk]]", "QEMU -cdrom"},
     {"", "drive", "[[disk]]", "QEMU -drive"},
     {"", "drives", "[[disk]]", "QEMU -drive"},
     {"", "hda", "[[disk]]", "QEMU -hda"},
+    {"", "scsi0", "[[disk]]", "Proxmox"},
+    {"", "virtio0", "[[disk]]", "Proxmox"},
     {kAnySection, "bootindex", "disk.boot", "QEMU -device bootindex="},
     {"boot", "dev", "disk.boot", "libvirt <boot dev>"},
     {"boot", "order", "disk.boot", "QEMU -boot order="},
@@ -136,25 +147,41 @@ constexpr ForeignName kNames[] = {
     // [[net]]
     {"", "iface", "[[net]]", "plain"},
     {"", "interface", "[[net]]", "libvirt <interface>"},
+    {"", "interfaces", "[[net]]", "plain"},
+    {"", "net0", "[[net]]", "Proxmox"},
     {"", "netdev", "[[net]]", "QEMU -netdev"},
     {"", "network", "[[net]]", "plain"},
+    {"", "networks", "[[net]]", "plain"},
     {"", "nic", "[[net]]", "QEMU -nic"},
+    {"", "passt", "[[net]]", "libvirt <backend type>"},
     {kAnySection, "hostfwd", "net.forward", "QEMU -netdev user,hostfwd="},
     {kAnySection, "macaddr", "net.mac", "QEMU -device mac=, Xen"},
+    {kAnySection, "port_forward", "net.forward", "plain"},
+    {kAnySection, "portforward", "net.forward", "libvirt <portForward>"},
     {"net", "address", "net.mac", "libvirt <mac address>"},
+    {"net", "backend", "net.mode", "libvirt <backend>"},
     {"net", "br", "net.bridge", "QEMU -netdev bridge,br="},
     {"net", "dev", "net.tap", "libvirt <target dev>"},
+    {"net", "host_dev_name", "net.tap", "Firecracker"},
+    {"net", "host_mtu", "net.mtu", "QEMU virtio-net-pci host_mtu="},
+    {"net", "hwaddr", "net.mac", "LXC"},
+    {"net", "iface", "net.tap", "plain"},
     {"net", "ifname", "net.tap", "QEMU -netdev tap,ifname="},
+    {"net", "interface", "net.tap", "plain"},
     {"net", "mac_address", "net.mac", "plain"},
-    {"net", "portforward", "net.forward", "libvirt <portForward>"},
+    {"net", "name", "net.tap", "plain"},
+    {"net", "netdev", "net.mode", "QEMU -netdev"},
+    {"net", "network", "net.bridge", "libvirt <source network>"},
     {"net", "ports", "net.forward", "plain"},
     {"net", "source", "net.bridge", "libvirt <source bridge>"},
+    {"net", "tap_name", "net.tap", "crosvm --net tap-name="},
     {"net", "target", "net.tap", "libvirt <target dev>"},
     {"net", "type", "net.mode", "libvirt <interface type>"},
 
     // [boot]
     {"", "os", "[boot]", "libvirt <os>"},
     {"", "payload", "[boot]", "cloud-hypervisor API payload"},
+    {"", "efidisk0", "boot.vars", "Proxmox"},
     {kAnySection, "append", "boot.cmdline", "QEMU -append"},
     {kAnySection, "bios", "boot.firmware", "QEMU -bios"},
     {kAnySection, "command_line", "boot.cmdline", "plain"},
@@ -164,6 +191,7 @@ constexpr ForeignName kNames[] = {
     {kAnySection, "loader", "boot.firmware", "libvirt <loader>"},
     {kAnySection, "nvram", "boot.vars", "libvirt <nvram>"},
     {kAnySection, "ovmf", "boot.firmware", "plain"},
+    {kAnySection, "params", "boot.cmdline", "crosvm --params"},
     {kAnySection, "pflash", "boot.firmware", "QEMU -drive if=pflash"},
     {"boot", "args", "boot.cmdline", "plain"},
     {"boot", "bootargs", "boot.cmdline", "device tree"},
@@ -187,6 +215,7 @@ constexpr ForeignName kNames[] = {
 
     // [console]
     {"", "chardev", "console.serial", "QEMU -chardev"},
+    {"", "serial0", "console.serial", "Proxmox"},
     {"", "tty", "console.serial", "plain"},
     {"", "uart", "console.serial", "plain"},
     {"console", "file", "console.serial", "cloud-hypervisor --serial file="},
@@ -197,153 +226,14 @@ constexpr ForeignName kNames[] = {
     {"console", "pty", "console.serial", "cloud-hypervisor --serial pty"},
     {"console", "socket", "console.serial", "cloud-hypervisor --serial socket="},
     {"console", "stdio", "console.serial", "QEMU -serial stdio"},
+    {"console", "tty", "console.serial", "cloud-hypervisor --serial tty"},
     {"console", "type", "console.serial", "libvirt <console type>"},
-};
-
-constexpr std::string_view kNoScreen =
-    "gpuvm has no emulated screen: the guest's is that of a GPU passed through as [[pci]]";
-constexpr std::string_view kNoSound =
-    "gpuvm has no emulated sound card: pass one through as [[pci]]";
-constexpr std::string_view kNoFolders =
-    "gpuvm shares no folders with the guest: put the files on a [[disk]]";
-constexpr std::string_view kNoHotPlug =
-    "the memory of a guest is always machine.memory: remove this key";
-constexpr std::string_view kLocked =
-    "with a [[pci]] all memory is allocated and locked anyway: remove this key";
-constexpr std::string_view kOneMachine = "there is one kind of machine only: remove this key";
-constexpr std::string_view kHostCpu =
-    "the guest has the host's processor: cpu.hide takes features away, else remove this key";
-constexpr std::string_view kNoTopology = "each vCPU is a core of its own: set machine.cpus";
-constexpr std::string_view kOnlyRaw =
-    "gpuvm takes only raw images: convert others with qemu-img convert -O raw OLD NEW, and remove "
-    "this key";
-constexpr std::string_view kCache =
-    "disks go through the host's page cache, and a guest's flush reaches the storage: remove this "
-    "key";
-constexpr std::string_view kVirtio = "all disks are virtio block devices: remove this key";
-constexpr std::string_view kVirtioCard =
-    "all network cards of [[net]] are virtio ones: remove this key";
-constexpr std::string_view kNoUsb =
-    "gpuvm passes no single USB devices through: pass their controller through as [[pci]]";
-constexpr std::string_view kNoTpm = "gpuvm has no TPM: remove this section";
-constexpr std::string_view kNoMonitor =
-    "gpuvm has no monitor: \"gpuvm run --events FILE\" tells what happens to the guest";
-
-constexpr std::string_view kNoVsock =
-    "gpuvm has no vsock: reach the guest by its serial port, [console], or by a network, [[net]]";
-constexpr std::string_view kNoCloudInit =
-    "gpuvm makes no cloud-init image: make one, for instance with cloud-localds, and name it as a "
-    "[[disk]]";
-constexpr std::string_view kNoBacking =
-    "raw images have no backing file: make a copy (cp --reflink=auto BASE COPY), name it as path, "
-    "and remove this key";
-constexpr std::string_view kNoTimeout =
-    "gpuvm sets a guest no time limit: start it by `timeout --foreground`, and remove this key";
-constexpr std::string_view kNoMdev =
-    "gpuvm passes PCI functions through, no mediated devices: name the GPU or a virtual function "
-    "of "
-    "it (SR-IOV) as pci.host";
-constexpr std::string_view kOnlyGroups =
-    "gpuvm opens VFIO by groups and a container, without iommufd: remove this key";
-constexpr std::string_view kNoLegacyGraphics =
-    "gpuvm shows a GPU without legacy VGA and Intel's OpRegion: the guest's driver must do without "
-    "them; remove this key";
-
-constexpr std::string_view kNoMenu =
-    "gpuvm waits for nobody at the start: a menu is the boot loader's own; remove this key";
-constexpr std::string_view kNoCrashAction =
-    "a guest that crashes resets itself (panic=1 in boot.cmdline): machine.on_reboot says what "
-    "follows; remove this key";
-constexpr std::string_view kPowerOffEnds =
-    "a guest that powers off ends the run with status 0: remove this key";
-constexpr std::string_view kAlwaysMapped =
-    "gpuvm maps the BARs that can be mapped, and there is no way to keep it from that: remove this "
-    "key";
-constexpr std::string_view kHostMakesFunctions =
-    "virtual functions are made on the host (echo N > /sys/bus/pci/devices/BDF/sriov_numvfs): name "
-    "one as pci.host";
-
-constexpr ForeignThing kThings[] = {
-    {kAnySection, "vsock", kNoVsock, "cloud-hypervisor --vsock, QEMU vhost-vsock-pci"},
-    {kAnySection, "cloud_init", kNoCloudInit, "Proxmox"},
-    {kAnySection, "cloudinit", kNoCloudInit, "Proxmox"},
-    {"disk", "backing", kNoBacking, "QEMU -blockdev backing="},
-    {kAnySection, "backing_file", kNoBacking, "qemu-img create -b"},
-    {kAnySection, "backing_files", kNoBacking, "cloud-hypervisor --disk backing_files="},
-    {"", "timeout", kNoTimeout, "plain"},
-    {"machine", "timeout", kNoTimeout, "plain"},
-    {"boot", "timeout", kNoMenu, "GRUB, systemd-boot"},
-    {kAnySection, "on_crash", kNoCrashAction, "libvirt <on_crash>"},
-    {kAnySection, "on_poweroff", kPowerOffEnds, "libvirt <on_poweroff>"},
-    {kAnySection, "x_no_mmap", kAlwaysMapped, "QEMU vfio-pci x-no-mmap="},
-    {kAnySection, "sriov", kHostMakesFunctions, "plain"},
-    {kAnySection, "num_vfs", kHostMakesFunctions, "sysfs sriov_numvfs"},
-    {kAnySection, "numvfs", kHostMakesFunctions, "sysfs sriov_numvfs"},
-    {kAnySection, "sriov_numvfs", kHostMakesFunctions, "sysfs"},
-    {kAnySection, "mdev", kNoMdev, "libvirt <hostdev type='mdev'>, Proxmox mdev="},
-    {kAnySection, "iommufd", kOnlyGroups, "QEMU vfio-pci iommufd="},
-    {kAnySection, "x_igd_opregion", kNoLegacyGraphics, "QEMU vfio-pci x-igd-opregion="},
-    {kAnySection, "x_igd_gms", kNoLegacyGraphics, "QEMU vfio-pci x-igd-gms="},
-    {kAnySection, "x_igd_lpc", kNoLegacyGraphics, "QEMU vfio-pci x-igd-lpc="},
-    {kAnySection, "x_igd_legacy_mode", kNoLegacyGraphics, "QEMU vfio-pci x-igd-legacy-mode="},
-    {kAnySection, "x_vga", kNoLegacyGraphics, "QEMU vfio-pci x-vga=, Proxmox x-vga="},
-    {"", "audio", kNoSound, "QEMU -audio"},
-    {"", "audiodev", kNoSound, "QEMU -audiodev"},
-    {"", "sound", kNoSound, "libvirt <sound>"},
-    {"", "display", kNoScreen, "QEMU -display"},
-    {"", "graphics", kNoScreen, "libvirt <graphics>"},
-    {"", "spice", kNoScreen, "QEMU -spice"},
-    {"", "vga", kNoScreen, "QEMU -vga"},
-    {"", "video", kNoScreen, "libvirt <video>"},
-    {"", "vnc", kNoScreen, "QEMU -vnc"},
-    {"", "filesystem", kNoFolders, "libvirt <filesystem>"},
-    {"", "fs", kNoFolders, "cloud-hypervisor --fs"},
-    {"", "fsdev", kNoFolders, "QEMU -fsdev"},
-    {"", "virtfs", kNoFolders, "QEMU -virtfs"},
-    {"", "virtiofs", kNoFolders, "QEMU vhost-user-fs-pci"},
-    {"", "usb", kNoUsb, "QEMU -usb, -device usb-host"},
-    {"", "tpm", kNoTpm, "libvirt <tpm>, cloud-hypervisor --tpm"},
-    {"", "monitor", kNoMonitor, "QEMU -monitor"},
-    {"", "qmp", kNoMonitor, "QEMU -qmp"},
-    {kAnySection, "balloon", kNoHotPlug, "cloud-hypervisor --balloon"},
-    {kAnySection, "maxmem", kNoHotPlug, "QEMU -m maxmem="},
-    {kAnySection, "max_memory", kNoHotPlug, "libvirt <maxMemory>"},
-    {kAnySection, "maxmemory", kNoHotPlug, "libvirt <maxMemory>"},
-    {kAnySection, "memballoon", kNoHotPlug, "libvirt <memballoon>"},
-    {kAnySection, "locked", kLocked, "libvirt <locked>"},
-    {kAnySection, "mem_lock", kLocked, "QEMU -overcommit mem-lock="},
-    {kAnySection, "mlock", kLocked, "QEMU -realtime mlock="},
-    {kAnySection, "prealloc", kLocked, "QEMU memory-backend prealloc="},
-    {"machine", "accel", kOneMachine, "QEMU -accel"},
-    {"machine", "machine", kOneMachine, "libvirt <type machine>"},
-    {"machine", "type", kOneMachine, "QEMU -machine type="},
-    {"cpu", "mode", kHostCpu, "libvirt <cpu mode>"},
-    {"cpu", "model", kHostCpu, "libvirt <cpu><model>"},
-    {"cpu", "type", kHostCpu, "plain"},
-    {kAnySection, "sockets", kNoTopology, "QEMU -smp sockets="},
-    {kAnySection, "threads", kNoTopology, "QEMU -smp threads="},
-    {kAnySection, "topology", kNoTopology, "libvirt <topology>"},
-    {"disk", "driver", kOnlyRaw, "libvirt <driver>"},
-    {"disk", "format", kOnlyRaw, "QEMU -drive format="},
-    {"disk", "image_type", kOnlyRaw, "cloud-hypervisor --disk image_type="},
-    {"disk", "type", kOnlyRaw, "libvirt <driver type>"},
-    {"disk", "aio", kCache, "QEMU -drive aio="},
-    {"disk", "cache", kCache, "QEMU -drive cache="},
-    {"disk", "direct", kCache, "cloud-hypervisor --disk direct="},
-    {"disk", "bus", kVirtio, "libvirt <target bus>"},
-    {"disk", "if", kVirtio, "QEMU -drive if="},
-    {"disk", "interface", kVirtio, "QEMU -drive if="},
-    {"net", "model", kVirtioCard, "QEMU -nic model=, libvirt <model>"},
 };
 
 }  // namespace
 
 std::span<const ForeignName> foreign_names() {
   return kNames;
-}
-
-std::span<const ForeignThing> foreign_things() {
-  return kThings;
 }
 
 }  // namespace gpuvm::config

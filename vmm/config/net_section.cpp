@@ -18,11 +18,11 @@ constexpr std::uint16_t kMostUserMtu = 65520;  ///< passt(1), --mtu: frames of 6
 constexpr std::string_view kInterfaceRule =
     "the name of a network interface: 1 to 15 characters without spaces, \"/\" and \":\"";
 constexpr std::string_view kMacRule =
-    "an address of one card, whose first byte is even, for instance \"52:54:00:12:34:56\"";
+    "the address of one card: six bytes in hexadecimal, the first one even, for instance "
+    "\"52:54:00:12:34:56\"";
 constexpr std::string_view kForwardRule =
-    "\"tcp:HOST_PORT:GUEST_PORT\" or \"udp:…\", for instance \"tcp:2222:22\", or with an address "
-    "of "
-    "the host \"tcp:127.0.0.1/2222:22\"";
+    "\"tcp:HOST_PORT:GUEST_PORT\" or \"udp:…\" with single ports from 1 to 65535, for instance "
+    "\"tcp:2222:22\", or with an address of the host \"tcp:127.0.0.1/2222:22\"";
 
 std::string shown_text(std::string_view text) {
   return '"' + printable(text) + '"';
@@ -109,7 +109,7 @@ Result<std::vector<PortForward>> read_forward(TableReader& entry) {
       return entry.must_be("forward", fmt::format("a list of {}", kForwardRule), shown_text(text));
     }
     if (has_port(list, *forward)) {
-      return entry.wrong("forward", fmt::format("has {} port {} twice",
+      return entry.wrong("forward", fmt::format("has {} port {} twice: remove one",
                                                 forward->udp ? "UDP" : "TCP", forward->host));
     }
     list.push_back(*forward);
@@ -191,8 +191,9 @@ Result<std::vector<NetConfig>> read_nets(const std::vector<TableReader>& entries
   for (const auto& entry : entries) {
     const std::size_t index = all.size();
     if (index == kMostNets) {
-      return entry.wrong("mode",
-                         fmt::format("is one too many: at most {} are accepted", kMostNets));
+      return entry.wrong(
+          "mode",
+          fmt::format("is in one section too many: at most {} [[net]] are accepted", kMostNets));
     }
     all.push_back(TRY(read_net(entry)));
     for (std::size_t i = 0; i < index; ++i) {

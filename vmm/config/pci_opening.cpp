@@ -43,18 +43,20 @@ bool is_uuid(std::string_view text) {
 
 Result<std::optional<PciBarSize>> read_bar_size(TableReader& entry) {
   constexpr std::string_view kRule =
-      R"("keep", "max", a power of two such as "16GiB", or { bar = 1, size = "16GiB" })";
-  constexpr std::string_view kSizeRule = R"("max" or a power of two such as "16GiB")";
+      R"("keep", "max", a power of two from "1MiB" to "128TiB", or { bar = 1, size = "16GiB" })";
+  constexpr std::string_view kSizeRule = R"("max" or a power of two from "1MiB" to "128TiB")";
   if (!entry.has("resize_bar") || entry.holds_string("resize_bar")) {
     const auto size = TRY(read_bar_bytes(entry, "resize_bar", kRule));
     return size ? std::optional(PciBarSize{.bar = {}, .size = *size}) : std::nullopt;
   }
-  auto table = TRY(entry.table("resize_bar", R"({ bar = 1, size = "16GiB" })"));
+  auto table =
+      TRY(entry.table("resize_bar", R"({ bar = 1, size = "16GiB" }, or a string such as "16GiB")"));
   const auto bar = TRY(table.optional_integer("bar", {0, 5}));
   const auto size = TRY(read_bar_bytes(table, "size", kSizeRule));
   TRY(table.finish());
   if (!bar || !size) {
-    return entry.must_be("resize_bar", kRule, "a table without bar or size");
+    return entry.must_be("resize_bar", kRule,
+                         R"(a table without bar, or without a size other than "keep")");
   }
   return std::optional(PciBarSize{.bar = static_cast<std::uint8_t>(*bar), .size = *size});
 }

@@ -293,7 +293,8 @@ Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries)
   for (const auto& entry : entries) {
     if (all.size() == kMostFunctions) {
       return entry.wrong("host",
-                         fmt::format("is one too many: at most {} are accepted", kMostFunctions));
+                         fmt::format("is in one section too many: at most {} [[pci]] are accepted",
+                                     kMostFunctions));
     }
     all.push_back(TRY(read_function(entry)));
     for (std::size_t i = 0; i + 1 < all.size(); ++i) {

@@ -103,7 +103,9 @@ Status check_port(const Passt::Forward& forward) {
     return {};
   }
   const int error = errno;
-  const std::string port = fmt::format("{} port {}", forward.udp ? "UDP" : "TCP", forward.host);
+  const std::string port =
+      fmt::format("{} port {}{}{}", forward.udp ? "UDP" : "TCP", forward.address,
+                  forward.address.empty() ? "" : "/", forward.host);
   if (error == EADDRINUSE) {
     return fail(ErrorKind::kHost, "forward: {} of this host is in use (ss -lnp); take another one",
                 port);

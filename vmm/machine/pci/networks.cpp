@@ -129,8 +129,8 @@ std::string network_text(const NetConfig& config, std::string_view guest, std::s
     text += ", bridge " + config.bridge;
   }
   for (const auto& forward : config.forward) {
-    text +=
-        fmt::format(", {} port {} to {}", forward.udp ? "UDP" : "TCP", forward.host, forward.guest);
+    text += fmt::format(", {} port {}{}{} to {}", forward.udp ? "UDP" : "TCP", forward.address,
+                        forward.address.empty() ? "" : "/", forward.host, forward.guest);
   }
   return text + ", mac " + mac_of(config, guest, index).to_string();
 }

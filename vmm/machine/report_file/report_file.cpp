@@ -13,7 +13,7 @@ Result<ReportFile> ReportFile::create(const std::string& path) {
   constexpr mode_t kMode = 0644;
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode));
   if (!fd) {
-    return fail_errno(ErrorKind::kConfig, "Cannot create " + path);
+    return fail_errno(ErrorKind::kConfig, "Cannot create the new file " + path);
   }
   return ReportFile(path, std::move(fd));
 }

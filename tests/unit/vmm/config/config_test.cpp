@@ -237,7 +237,7 @@ TEST(Config, AtMost64Slots) {
   }
   EXPECT_TRUE(parse_bootable(text));
   expect_error_contains(parse_bootable(text + "[[pci]]\nhost = '09:00.0'"),
-                        "pci.64.host is one too many: at most 64 are accepted");
+                        "pci.64.host is in one section too many: at most 64 [[pci]] are accepted");
 }
 
 TEST(Disks, AreReadInOrder) {
@@ -263,7 +263,7 @@ TEST(Disks, WhatIsWrongWithThem) {
   }
   EXPECT_TRUE(parse_bootable(text));
   expect_error_contains(parse_bootable(text + "[[disk]]\npath = 'more'"),
-                        "disk.8.path is one too many: at most 8 are accepted");
+                        "disk.8.path is in one section too many: at most 8 [[disk]] are accepted");
 }
 
 TEST(Pci, ASocketTakesThePlaceOfAHost) {

@@ -32,8 +32,9 @@ TEST(Net, BothModes) {
 
 TEST(Net, AddressesAreOfOneCard) {
   const std::string rule =
-      "net.0.mac must be an address of one card, whose first byte is even, for instance "
-      "\"52:54:00:12:34:56\", not ";
+      "net.0.mac must be the address of one card: six bytes in hexadecimal, the first one even, "
+      "for "
+      "instance \"52:54:00:12:34:56\", not ";
   for (const char* text : {"53:54:00:12:34:56", "00:00:00:00:00:00", "52:54:00:12:34", "52:54:00",
                            "52:54:00:12:34:5g", "5254.0012.3456", "52:54:00-12:34:56", ""}) {
     expect_error(parse_net("mac = '" + std::string(text) + "'"),
@@ -106,7 +107,7 @@ TEST(Net, Limits) {
   }
   EXPECT_TRUE(parse_bootable(text));
   expect_error_contains(parse_bootable(text + "[[net]]\nmode = 'user'"),
-                        "net.4.mode is one too many: at most 4 are accepted");
+                        "net.4.mode is in one section too many: at most 4 [[net]] are accepted");
 }
 
 }  // namespace

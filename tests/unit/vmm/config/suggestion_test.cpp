@@ -113,6 +113,30 @@ TEST(Suggestion, WhatOtherMonitorsHave) {
   }
 }
 
+TEST(Suggestion, NamesOfNetworks) {
+  for (const char* name : {"networks", "interfaces", "net0", "passt"}) {
+    EXPECT_EQ(advice("", name), "; did you mean [[net]]?") << name;
+  }
+  EXPECT_EQ(advice("[[net]]", "host_mtu"), "; did you mean mtu?");
+  EXPECT_EQ(advice("[[net]]", "name"), "; did you mean tap?");
+  EXPECT_EQ(advice("[[net]]", "port_forward"), "; did you mean forward?");
+  const std::pair<const char*, const char*> rows[] = {
+      {"vhost", "vhost-net"}, {"queues", "one pair of queues"}, {"script", "runs no scripts"},
+      {"ip", "DHCP"},         {"vlan", "the host's tap"},       {"socket", "no vhost-user"},
+      {"id", "no name"},
+  };
+  for (const auto& [key, words] : rows) {
+    EXPECT_NE(advice("[[net]]", key).find(words), std::string::npos) << key;
+  }
+  EXPECT_NE(advice("[[pci]]", "mac").find("set on the host"), std::string::npos);
+}
+
+TEST(Suggestion, OptionsAreNoKeys) {
+  for (const char* key : {"events", "log-file", "inspect_file"}) {
+    EXPECT_EQ(advice("", key).find("; this is an option of the command"), 0U) << key;
+  }
+}
+
 TEST(Suggestion, WhatGpuvmDoesNotHave) {
   for (const char* name : {"netdev", "network", "nic", "interface"}) {
     EXPECT_EQ(advice("", name), "; did you mean [[net]]?");

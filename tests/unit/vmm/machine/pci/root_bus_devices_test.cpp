@@ -174,6 +174,10 @@ TEST(NetworkText, SaysWhereTheFramesGo) {
                 {.forward = {{.udp = false, .address = "", .host = 2222, .guest = 22}}, .mac = mac},
                 "guest", 0),
             "user, TCP port 2222 to 22, mac 02:00:00:00:00:01");
+  EXPECT_EQ(network_text({.forward = {{.udp = true, .address = "::1", .host = 53, .guest = 5353}},
+                          .mac = mac},
+                         "guest", 0),
+            "user, UDP port ::1/53 to 5353, mac 02:00:00:00:00:01");
   EXPECT_EQ(
       network_text({.mode = NetMode::kTap, .tap = "vm0", .bridge = "br0", .mac = mac}, "guest", 0),
       "tap vm0, bridge br0, mac 02:00:00:00:00:01");
