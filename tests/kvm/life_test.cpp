@@ -83,29 +83,5 @@ TEST_F(Life, RebuiltVmKeepsItsMemoryAndStartsAtTheResetVector) {
   EXPECT_EQ(load_le(ram().subspan(0x7000, 4)), 0x1234U);
 }
 
-// As many as machine.cpus can be. SDM volume 3, 8.4.4: INIT and SIPI, by the interrupt command
-// register (10.6.1), start a processor in real mode at the page that SIPI names.
-TEST_F(Life, LastOfTheMostProcessorsRuns) {
-  constexpr std::uint32_t kLast = 254;
-  constexpr std::uint32_t kPage = 6;
-  constexpr std::uint32_t kCommandHigh = 0xfee00310;
-  constexpr std::uint32_t kCommandLow = 0xfee00300;
-  create_vm(kLast + 1);
-  GuestCode last;  // 16-bit code, hence the prefixes: MOV EAX, 255; OUT
-  last.raw({0x66, 0xb8}).imm32(kLast + 1).raw({0x66, 0xe7, kReportPort}).finish();
-  put(kPage << 12, last.bytes());
-  GuestCode first;
-  for (const std::uint32_t command : {0x4500U, 0x4600U | kPage}) {
-    first.store_value(kCommandHigh, kLast << 24).store_value(kCommandLow, command);
-  }
-  load(first.report(1).finish());
-  const auto sent = run();
-  EXPECT_ENDED(sent, VcpuEvent::kInterrupted);
-  start(kLast);
-  const auto started = wait();
-  EXPECT_ENDED(started, VcpuEvent::kInterrupted);
-  EXPECT_EQ(reports_.values(), (Reports{1, kLast + 1}));
-}
-
 }  // namespace
 }  // namespace gpuvm::test::life_test
