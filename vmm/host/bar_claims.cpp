@@ -185,7 +185,9 @@ std::vector<BarClaim> find_bar_claims(const HostSystem& host, const HostPciDevic
       continue;
     }
     for (BarClaim& claim : claims_inside(claims, bar, device.bdf().to_string())) {
-      if (!has_host_driver || is_frame_buffer(claim)) {
+      // Variant drivers of VFIO's name what they have after themselves.
+      const bool is_drivers = has_host_driver || (driver && claim.name == *driver);
+      if (!is_drivers || is_frame_buffer(claim)) {
         found.push_back(std::move(claim));
       }
     }

@@ -225,6 +225,14 @@ Result<std::vector<BarResize>> steps_to_bar_sizes(const HostSystem& host, const 
   return steps;
 }
 
+Result<BarSizes> resizable_bar_sizes(const HostSystem& host, const HostPciDevice& device) {
+  BarSizes sizes{};
+  for (const ResizableBar& bar : TRY(resizable_bars(host, device))) {
+    sizes.at(bar.index) = bar.size;
+  }
+  return sizes;
+}
+
 Status resize_bar(const HostSystem& host, const Bdf& bdf, const BarResize& step) {
   const auto device = TRY(HostPciDevice::open(host, bdf));
   const auto before = TRY(device.bars());

@@ -19,6 +19,8 @@
 
 namespace gpuvm {
 
+class HostPciDevice;
+
 constexpr std::size_t kFunctionBars = 6;
 /// Bytes of each BAR; 0: nothing is said of it.
 using BarSizes = std::array<std::uint64_t, kFunctionBars>;
@@ -52,6 +54,9 @@ Result<BarResize> plan_bar_resize(const HostSystem& host, const Bdf& bdf,
 /// Errors: kHost where sysfs does not tell the sizes now.
 Result<std::vector<BarResize>> steps_to_bar_sizes(const HostSystem& host, const Bdf& bdf,
                                                   const BarSizes& wanted);
+
+/// The sizes now of those BARs that can be resized. Errors: kHost where sysfs does not tell them.
+Result<BarSizes> resizable_bar_sizes(const HostSystem& host, const HostPciDevice& device);
 
 /// Does a step. The function must have no driver. Errors: kHost naming the cause, the bridge where
 /// there is no room behind it, and the cure; the kernel then leaves the BAR as it was.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/host/driver_binding.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "vmm/base/log.hpp"
@@ -155,7 +156,10 @@ Status offer_to_driver(DriverWrites& writes, const std::string& driver) {
   TRY(writes.write(std::string(kProbePath), bdf.to_string()));
   if (current_driver(host, bdf).empty()) {
     // A driver that matches nothing by itself (bound by hand through new_id) wants to be named.
-    const Status bound = writes.write("/sys/bus/pci/drivers/" + driver + "/bind", bdf.to_string());
+    Status bound = writes.write("/sys/bus/pci/drivers/" + driver + "/bind", bdf.to_string());
+    if (writes.is_stuck()) {
+      return bound;
+    }
     if (!bound) {
       log::debug("{}", bound.error().to_string());
     }
@@ -231,9 +235,11 @@ Status set_override(const HostSystem& host, const Bdf& bdf, const std::string& d
   return set_override(writes, driver);
 }
 
-Status bind_to_vfio(const HostSystem& host, const Bdf& bdf, const std::string& driver) {
+Status bind_to_vfio(const HostSystem& host, const Bdf& bdf, const std::string& driver,
+                    const BarSizes& sizes) {
+  const auto steps = TRY(steps_to_bar_sizes(host, bdf, sizes));
   DriverWrites writes(host, bdf);
-  return move_to(writes, driver, {});
+  return move_to(writes, driver, steps);
 }
 
 Result<DriverBinding> DriverBinding::create(const HostSystem& host,
@@ -274,7 +280,7 @@ Status DriverBinding::bind(const BindRequest& request) {
   }
   TRY(file.save(plan->original));
   // From here on release() undoes what is done below, also when that fails half-way.
-  managed_.push_back({bdf, std::move(file)});
+  managed_.push_back({bdf, std::move(file), !plan->sizes.empty()});
   return plan->is_empty() ? Status() : take_last(plan->sizes);
 }
 
@@ -305,6 +311,11 @@ std::vector<Bdf> DriverBinding::managed() const {
     functions.push_back(entry.bdf);
   }
   return functions;
+}
+
+bool DriverBinding::has_resized(const Bdf& bdf) const {
+  return std::any_of(managed_.begin(), managed_.end(),
+                     [&bdf](const Managed& entry) { return entry.bdf == bdf && entry.is_resized; });
 }
 
 Status DriverBinding::release() {

@@ -43,6 +43,9 @@ class DriverBinding {
 
   /// The functions that go back to the host at the end.
   std::vector<Bdf> managed() const;
+  /// A BAR of the function got another size as it was bound, also one that it had before a crash:
+  /// how it looked then does not tell the sizes that it must have now.
+  bool has_resized(const Bdf& bdf) const;
   /// Gives the functions back, the last bound first; all are tried, the first error is returned
   /// and what failed keeps its record. A dirty function (device_claim.hpp) is fit for no driver: it
   /// stays with vfio-pci and keeps its record, and the log says so. Called by the destructor, which
@@ -53,6 +56,7 @@ class DriverBinding {
   struct Managed {
     Bdf bdf;
     BindingFile file;
+    bool is_resized = false;
   };
   explicit DriverBinding(const HostSystem& host) : host_(&host) {}
   Status bind(const BindRequest& request);
@@ -67,9 +71,10 @@ class DriverBinding {
 std::string current_override(const HostSystem& host, const Bdf& bdf);
 /// Errors: kHost.
 Status set_override(const HostSystem& host, const Bdf& bdf, const std::string& driver);
-/// Binds a function to this VFIO driver and no other; takes it from the one that has it. Nothing is
-/// recorded. Errors: kHost.
-Status bind_to_vfio(const HostSystem& host, const Bdf& bdf, const std::string& driver);
+/// Binds a function to this VFIO driver and no other; takes it from the one that has it. On the way
+/// its BARs get these sizes. Nothing is recorded. Errors: kHost.
+Status bind_to_vfio(const HostSystem& host, const Bdf& bdf, const std::string& driver,
+                    const BarSizes& sizes = {});
 
 /// What is done about a function that is dirty (device_claim.hpp).
 enum class IfDirty {

@@ -15,6 +15,7 @@
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/host/signals_blocked.hpp"
 
 namespace gpuvm {
 namespace {
@@ -23,22 +24,6 @@ using Clock = std::chrono::steady_clock;
 
 /// What a killed child that the kernel lets go needs to be gone, with much to spare.
 constexpr std::chrono::milliseconds kDeathLimit{1000};
-
-/// Signals would interrupt what cannot be begun again, and their handlers are the parent's.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
 
 void close_files(unsigned first, unsigned last) {
   // Linux 5.9; older kernels have the files closed by number.
@@ -115,6 +100,7 @@ Result<bool> write_patiently(const std::string& path, const std::string& text,
   UniqueFd child_end(ends[1]);
   pid_t child = -1;
   {
+    // In the child they would interrupt what cannot be begun again, and handlers are the parent's.
     const SignalsBlocked blocked;
     child = ::fork();
     if (child == 0) {

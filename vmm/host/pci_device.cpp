@@ -4,6 +4,8 @@
 #include <charconv>
 #include <sstream>
 
+#include "vmm/host/device_claim.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -22,6 +24,30 @@ std::uint32_t small_number(const HostSystem& host, const std::string& path) {
 }
 
 constexpr std::uint32_t kWidestLink = 32;  // lanes; PCI Express Base 6.0, 7.5.3.8
+
+/// A gpuvm that was killed in the midst of a slot power cycle or a rescan leaves a function that
+/// the kernel has forgotten, and perhaps a slot that is off.
+Error absent_error(const HostSystem& host, const Bdf& bdf) {
+  const auto record = read_device_record(host, bdf);
+  if (!record || record->dirty.empty()) {
+    return fail(ErrorKind::kConfig, "{} is not there; `lspci -Dnn` lists what is", bdf.to_string());
+  }
+  const std::string name = bdf.to_string();
+  std::string power;
+  for (const std::string& slot : host.list("/sys/bus/pci/slots")) {
+    const std::string base = "/sys/bus/pci/slots/" + slot;
+    const auto address = host.read(base + "/address");
+    if (address && *address == name.substr(0, name.find('.')) &&
+        host.read_number(base + "/power") == 0) {
+      power = fmt::format("`echo 1 >{}/power`, ", base);
+    }
+  }
+  return fail(
+      ErrorKind::kConfig,
+      "{} is not there, and gpuvm left it dirty ({}): {}`echo 1 >/sys/bus/pci/rescan`, then "
+      "`gpuvm reset {}`; `lspci -Dnn` lists what is there",
+      name, record->dirty, power, name);
+}
 
 // Linux, include/linux/ioport.h: flags in the attribute "resource".
 constexpr std::uint64_t kResourceIo = 0x100;
@@ -43,7 +69,7 @@ std::string pci_sysfs_path(const Bdf& bdf, std::string_view attribute) {
 
 Result<HostPciDevice> HostPciDevice::open(const HostSystem& host, const Bdf& bdf) {
   if (!host.exists(pci_sysfs_path(bdf))) {
-    return fail(ErrorKind::kConfig, "{} is not there; `lspci -Dnn` lists what is", bdf.to_string());
+    return absent_error(host, bdf);
   }
   PciIds ids;
   ids.vendor = static_cast<std::uint16_t>(TRY(read_id(host, bdf, "vendor")));

@@ -4,9 +4,10 @@
 #include <algorithm>
 #include <array>
 
-#include "vmm/base/log.hpp"
+#include "vmm/base/worst_error.hpp"
 #include "vmm/host/driver_binding.hpp"
 #include "vmm/host/pci_device.hpp"
+#include "vmm/host/signals_blocked.hpp"
 #include "vmm/host/vfio_driver.hpp"
 
 namespace gpuvm {
@@ -46,10 +47,18 @@ Status SlotCycle::remember(const Bdf& bdf) {
   Function function{.bdf = bdf,
                     .driver = device.driver().value_or(""),
                     .driver_override = current_override(*host_, bdf),
+                    .bar_sizes = {},
                     .attributes = {}};
   if (!is_with_vfio(*host_, bdf)) {
     return fail(ErrorKind::kHost, "{} is with {} and not with a VFIO driver", bdf.to_string(),
                 function.driver.empty() ? "no driver" : function.driver);
+  }
+  if (device.physical_function()) {
+    return fail(ErrorKind::kHost, "{} is a virtual function, which the kernel would not find again",
+                bdf.to_string());
+  }
+  if (const auto sizes = resizable_bar_sizes(*host_, device)) {
+    function.bar_sizes = *sizes;
   }
   for (const KeptAttribute& attribute : kKeptAttributes) {
     if (auto text = host_->read(pci_sysfs_path(bdf, attribute.name))) {
@@ -67,27 +76,45 @@ Status SlotCycle::check(SlotMethod method) const {
   return {};
 }
 
-// With pciehp the switch takes the functions out of the kernel, and waits a second before it gives
-// the slot power again (Linux, drivers/pci/hotplug/pciehp_ctrl.c, remove_board()).
-Status SlotCycle::cycle_power() const {
-  const std::string power = TRY(port_.power_switch(functions_.front().bdf));
-  TRY(host_->write(power, "0"));
-  if (const auto state = host_->read(power); !state || *state != "0") {
-    return fail(ErrorKind::kHost, "{} says {} after it was switched off", power,
-                state ? *state : "nothing");
+Status SlotCycle::write(const std::string& path, const std::string& text) {
+  is_stuck_ = !TRY(host_->write_within(path, text, kSlotLimit));
+  if (is_stuck_) {
+    return fail(ErrorKind::kHost,
+                "A write to {} has slept for {} s, and may end by itself: `dmesg | tail` may say "
+                "why",
+                path, kSlotLimit.count());
   }
-  TRY_CONTEXT(host_->write(power, "1"), "The slot stays off (" + power + ")");
   return {};
 }
 
-Status SlotCycle::remove_and_rescan() const {
+// With pciehp the switch takes the functions out of the kernel, and waits a second before it gives
+// the slot power again (Linux, drivers/pci/hotplug/pciehp_ctrl.c, remove_board()).
+Status SlotCycle::cycle_power() {
+  const std::string power = TRY(port_.power_switch(functions_.front().bdf));
+  TRY(write(power, "0"));
+  const auto state = host_->read(power);
+  Status on = write(power, "1");  // whatever it says: no slot is to stay off
+  if (!state || *state != "0") {
+    return fail(ErrorKind::kHost, "{} says {} after it was switched off", power,
+                state ? *state : "nothing");
+  }
+  TRY_CONTEXT(std::move(on), "The slot stays off (" + power + ")");
+  return {};
+}
+
+/// One that cannot be removed keeps none of the others away.
+Status SlotCycle::remove_and_rescan() {
+  WorstError errors;
   for (const Function& function : functions_) {
     const std::string path = pci_sysfs_path(function.bdf, "remove");
-    if (host_->exists(path)) {
-      TRY(host_->write(path, "1"));
+    if (host_->exists(path) && !is_stuck_) {
+      errors.add(write(path, "1"));
     }
   }
-  return port_.rescan();
+  if (!is_stuck_) {
+    errors.add(port_.rescan());
+  }
+  return errors.take();
 }
 
 Status SlotCycle::await_functions(const HostSleep& sleep) const {
@@ -111,26 +138,38 @@ Status SlotCycle::await_functions(const HostSleep& sleep) const {
 }
 
 /// Before anybody opens the function, which lets the kernel reset it by the methods that it has.
+/// What cannot be put back does not leave the function to the host's driver.
 Status SlotCycle::restore(const Function& function) const {
+  WorstError errors;
   for (const auto& [name, text] : function.attributes) {
     const std::string path = pci_sysfs_path(function.bdf, name);
     if (const auto now = host_->read(path); !now || *now != text) {
-      TRY(host_->write(path, text.empty() ? "\n" : text));
+      errors.add(host_->write(path, text.empty() ? "\n" : text));
     }
   }
-  TRY(bind_to_vfio(*host_, function.bdf, function.driver));
-  return function.driver_override == function.driver
-             ? Status()
-             : set_override(*host_, function.bdf, function.driver_override);
+  Status bound = bind_to_vfio(*host_, function.bdf, function.driver, function.bar_sizes);
+  if (bound && function.driver_override != function.driver) {
+    bound = set_override(*host_, function.bdf, function.driver_override);
+  }
+  errors.add(std::move(bound));
+  return errors.take();
 }
 
 Status SlotCycle::run(SlotMethod method, const HostSleep& sleep) {
-  TRY(method == SlotMethod::kPower ? cycle_power() : remove_and_rescan());
-  TRY(await_functions(sleep));
-  for (const Function& function : functions_) {
-    TRY(restore(function));
+  const SignalsBlocked until_they_are_back;
+  is_stuck_ = false;
+  WorstError errors;
+  errors.add(method == SlotMethod::kPower ? cycle_power() : remove_and_rescan());
+  if (is_stuck_) {
+    return errors.take();
   }
-  return {};
+  errors.add(await_functions(sleep));
+  for (const Function& function : functions_) {
+    if (host_->exists(pci_sysfs_path(function.bdf))) {
+      errors.add(restore(function));
+    }
+  }
+  return errors.take();
 }
 
 }  // namespace gpuvm

@@ -188,7 +188,14 @@ Result<std::string> UpstreamPort::power_switch(const Bdf& slot) const {
 }
 
 Status UpstreamPort::rescan() const {
-  return host_->write(pci_sysfs_path(bdf_, "rescan"), "1");
+  const std::string path = pci_sysfs_path(bdf_, "rescan");
+  if (!TRY(host_->write_within(path, "1", kSlotLimit))) {
+    return fail(ErrorKind::kHost,
+                "A look for what is below the port {} has not ended within {} s: `dmesg | tail` "
+                "may say why",
+                bdf_.to_string(), kSlotLimit.count());
+  }
+  return {};
 }
 
 }  // namespace gpuvm

@@ -21,6 +21,10 @@ namespace gpuvm {
 using HostSleep = std::function<void(std::chrono::milliseconds)>;
 void sleep_for_real(std::chrono::milliseconds time);
 
+/// How long the kernel may work on a slot: it waits up to 60 s for each function that it finds
+/// (Linux, drivers/pci/probe.c, pci_scan_device()), and for whoever holds its lock of all slots.
+constexpr std::chrono::seconds kSlotLimit{180};
+
 /// Nothing of it is kept but where it is; any thread, one at a time for what changes a port.
 class UpstreamPort {
  public:
@@ -41,7 +45,7 @@ class UpstreamPort {
   /// The attribute that switches the power of the slot with device `slot`; the port must have a
   /// power controller. Errors: kHost, why there is none.
   Result<std::string> power_switch(const Bdf& slot) const;
-  /// Lets the kernel look for what is below it. Errors: kHost.
+  /// Lets the kernel look for what is below it, kSlotLimit at most. Errors: kHost.
   Status rescan() const;
 
  private:

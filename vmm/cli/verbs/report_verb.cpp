@@ -100,8 +100,11 @@ Status ReportRun::test(const HostSystem& host, const std::vector<Bdf>& functions
                              saved = save();
                            },
                        .on_cycle =
-                           [this](const TrialCycle& cycle) {
+                           [&](const TrialCycle& cycle) {
                              report_.trial->cycles.push_back(record_cycle(cycle, texts_));
+                             if (saved) {
+                               saved = save();
+                             }
                            }});
   report_.trial->has_ended = true;
   report_.trial->error = is_safe ? "" : texts_.clean(is_safe.error().to_string());

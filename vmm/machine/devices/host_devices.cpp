@@ -114,6 +114,11 @@ Status HostDevices::assign(const std::vector<PhysicalDevice*>& devices, bool are
   return {};
 }
 
+bool HostDevices::has_resized(std::string_view name) const {
+  const auto bdf = Bdf::parse(name);
+  return bdf && binding_ && binding_->has_resized(*bdf);
+}
+
 void HostDevices::close() {
   for (const auto& function : functions_) {
     function->device_ = nullptr;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
@@ -70,6 +71,8 @@ class HostDevices : public Inspectable {
     return vfio_ ? vfio_->host->dma_ranges() : std::vector<IovaRange>();
   }
   DeviceClaims& claims() { return claims_; }
+  /// As DriverBinding, of the function of that name.
+  bool has_resized(std::string_view name) const;
   /// What all who reset the functions know of their resets; MachineReset::plan() enters them.
   ResetBook& reset_book() { return reset_book_; }
   /// Closes the devices and opens them again: what device() and devices() returned is void; the

@@ -5,6 +5,7 @@
 #include <array>
 #include <chrono>
 
+#include "devices/physical/reset/resizable_bars.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
 
@@ -50,6 +51,18 @@ Result<FunctionState> read_when_ready(PhysicalDevice& device) {
   return read_function_state(device);
 }
 
+/// A crash has left the function as it looked with another choice of resize_bar, or in a guest that
+/// made one; since then the host's kernel has given its BARs the sizes that they have now.
+void take_bar_sizes(PhysicalDevice& device, FunctionState& known) {
+  constexpr unsigned kBars = 6;
+  for (unsigned bar = 0; bar < kBars; ++bar) {
+    known.region_sizes.at(bar) = device.region(bar_region(bar)).size;
+  }
+  if (const auto codes = read_bar_size_codes(device)) {
+    known.bar_size_codes = *codes;
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(ResetReason reason) {
@@ -87,6 +100,9 @@ Status MachineReset::enter_devices() {
     FunctionResetOptions options = function->host().reset;
     if (!options.known) {
       options.known = devices_.claims().known(device.name());
+    }
+    if (options.known && devices_.has_resized(device.name())) {
+      take_bar_sizes(device, *options.known);
     }
     TRY(devices_.reset_book().add(device, options));
   }

@@ -106,6 +106,13 @@ TEST_F(BarClaimsTest, OnlyFrameBuffersCountWhileADriverIsBound) {
   EXPECT_THAT(trouble(), AllOf(HasSubstr("vesafb"), HasSubstr("video=vesafb:off")));
 }
 
+// Such as NVIDIA's of virtual functions, which is called as that of the host's GPUs.
+TEST_F(BarClaimsTest, WhatAVendorsDriverOfVfioHasIsNoTrouble) {
+  make("0x030200", "nvidia", kBus + kOwn + "    2800000000-2fffffffff : nvidia\n" + kOther);
+  host_.directory(kBase + "/vfio-dev/vfio0");
+  EXPECT_EQ(trouble(), "");
+}
+
 TEST_F(BarClaimsTest, AnythingElseInABarIsNamed) {
   make("0x038000", "vfio-pci", kBus + kOwn + kOther + "    3000100000-30001fffff : ramoops\n");
   EXPECT_THAT(trouble(),

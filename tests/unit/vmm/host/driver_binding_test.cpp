@@ -308,6 +308,7 @@ TEST_F(BarSizeTest, BarIsResizedBetweenTheDriversAndBack) {
                                           kGpuPath + "/resource1_resize <- 14",
                                           "/sys/bus/pci/drivers_probe <- " + kGpu));
     EXPECT_EQ(size(), 16_GiB);
+    EXPECT_TRUE(binding->has_resized(bdf_of(kGpu)));
     host_.writes.clear();
   }
   EXPECT_THAT(
@@ -390,6 +391,7 @@ TEST_F(CrashedBarSizeTest, NextRunWithoutAChoiceHasTheHostsSize) {
     const auto binding = bind(std::nullopt);
     ASSERT_TRUE(binding);
     EXPECT_EQ(size(), 256_MiB);
+    EXPECT_TRUE(binding->has_resized(bdf_of(kGpu)));
     EXPECT_EQ(host_.driver_of(kGpu), "vfio-pci");
   }
   EXPECT_EQ(host_.driver_of(kGpu), "nouveau");
@@ -400,6 +402,7 @@ TEST_F(CrashedBarSizeTest, NextRunWithTheSameChoiceKeepsTheFirstOnesRecord) {
     const auto binding = bind(kLargest);
     ASSERT_TRUE(binding);
     EXPECT_THAT(host_.writes, IsEmpty());
+    EXPECT_FALSE(binding->has_resized(bdf_of(kGpu)));
     EXPECT_EQ(size(), 16_GiB);
   }
   EXPECT_EQ(size(), 256_MiB);

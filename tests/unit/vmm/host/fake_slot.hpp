@@ -53,6 +53,9 @@ class FakeSlot {
                      bdf == kGpu ? "nouveau" : "snd_hda_intel");
     host_.file("/sys/bus/pci/devices/" + bdf + "/reset_method", "flr bus\n");
     host_.file("/sys/bus/pci/devices/" + bdf + "/remove", "");
+    if (on_found) {
+      on_found(bdf);
+    }
   }
   void forget(const std::string& bdf) {
     std::filesystem::remove_all(host_.path(directory_of(kPort) + "/" + bdf));
@@ -76,6 +79,7 @@ class FakeSlot {
   std::vector<std::string> found{kGpu, kAudio};  ///< what a look for functions finds
   std::function<void()> on_power_off;
   std::function<void()> on_rescan;
+  std::function<void(const std::string& bdf)> on_found;
 
  private:
   static std::string directory_of(const std::string& bdf) {

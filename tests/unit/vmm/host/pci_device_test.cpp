@@ -53,6 +53,20 @@ TEST(HostPciDevice, AbsentDeviceIsAConfigurationErrorWithTheCure) {
   EXPECT_THAT(device.error().message(), HasSubstr("lspci -Dnn"));
 }
 
+// As SIGKILL leaves it in the midst of a slot power cycle.
+TEST(HostPciDevice, AbsentDeviceThatWasLeftDirtyIsToldHowToFindIt) {
+  FakeHost host;
+  host.file("/run/gpuvm/0000:0b:00.0.state",
+            "owner=gpuvm reset\npid=7\ndirty=gpuvm reset had it\nlooks=\nend\n");
+  host.file("/sys/bus/pci/slots/7/address", "0000:0b:00\n");
+  host.file("/sys/bus/pci/slots/7/power", "0\n");
+  const auto device = HostPciDevice::open(host, bdf_of("0000:0b:00.0"));
+  ASSERT_FALSE(device);
+  EXPECT_EQ(device.error().kind(), ErrorKind::kConfig);
+  EXPECT_THAT(device.error().message(), HasSubstr("echo 1 >/sys/bus/pci/slots/7/power"));
+  EXPECT_THAT(device.error().message(), HasSubstr("echo 1 >/sys/bus/pci/rescan"));
+}
+
 TEST(HostPciDevice, UnreadableIdentityIsAnError) {
   FakeHost host;
   host.add_device("0000:01:00.0", "rubbish", 1, "");

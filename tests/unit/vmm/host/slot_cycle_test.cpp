@@ -3,8 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
 
 #include "tests/unit/vmm/host/fake_slot.hpp"
+#include "vmm/base/units.hpp"
 
 namespace gpuvm::slot_cycle_test {
 namespace {
@@ -105,6 +108,77 @@ TEST_F(SlotCycleTest, FunctionThatIsNotFoundAgainIsTold) {
   EXPECT_EQ(lost.error().kind(), ErrorKind::kUnsafeDevice);
   EXPECT_THAT(lost.error().to_string(), HasSubstr(slot_.kAudio));
   EXPECT_LE(slept_, milliseconds(5100));
+}
+
+// Its Resizable BAR capability loses what was chosen, and the reset's check would find it changed.
+TEST_F(SlotCycleTest, SizesOfBarsThatAreLostWithoutPowerArePutBack) {
+  host_.add_resizable_bar(slot_.kGpu, 1, 16_GiB, 0x7f00);
+  slot_.on_found = [this](const std::string& bdf) {
+    if (bdf == slot_.kGpu) {
+      host_.add_resizable_bar(bdf, 1, 256_MiB, 0x7f00);
+    }
+  };
+  const Status done = run(SlotMethod::kPower);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_THAT(host_.writes, Contains(HasSubstr(slot_.kGpu + "/resource1_resize <- 14")));
+  EXPECT_EQ(host_.driver_of(slot_.kGpu), "vfio-pci");
+}
+
+TEST_F(SlotCycleTest, SwitchThatDoesNotTellIsSwitchedOnAgain) {
+  const auto kernel = host_.kernel;
+  host_.kernel = [this, kernel](const std::string& path, const std::string& text) {
+    const bool done = kernel(path, text);
+    if (path == slot_.kPower) {
+      host_.file(slot_.kPower, "1\n");
+    }
+    return done;
+  };
+  const Status failed = run(SlotMethod::kPower);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().to_string(), HasSubstr("says 1 after it was switched off"));
+  EXPECT_THAT(host_.writes, Contains(slot_.kPower + " <- 1"));
+  EXPECT_EQ(host_.driver_of(slot_.kGpu), "vfio-pci") << "all the same";
+}
+
+TEST_F(SlotCycleTest, FunctionThatCannotBeRemovedKeepsNoOtherAway) {
+  const auto kernel = host_.kernel;
+  host_.kernel = [this, kernel](const std::string& path, const std::string& text) {
+    return !path.ends_with(slot_.kAudio + "/remove") && kernel(path, text);
+  };
+  EXPECT_FALSE(run(SlotMethod::kRescan));
+  EXPECT_EQ(host_.driver_of(slot_.kGpu), "vfio-pci");
+  EXPECT_EQ(host_.override_of(slot_.kGpu), "vfio-pci");
+}
+
+TEST_F(SlotCycleTest, RemovalThatNeverComesBackIsGivenUp) {
+  const std::string remove = host_.path("/sys/bus/pci/devices/" + slot_.kGpu + "/remove");
+  std::filesystem::remove(remove);
+  ASSERT_EQ(::mkfifo(remove.c_str(), 0600), 0);
+  const Status failed = run(SlotMethod::kRescan);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().to_string(), HasSubstr(slot_.kGpu + "/remove has slept for 180 s"));
+  EXPECT_THAT(host_.writes, Not(Contains(HasSubstr("/rescan"))));
+}
+
+TEST_F(SlotCycleTest, VirtualFunctionsAreNotTakenOut) {
+  host_.link("/sys/bus/pci/devices/" + slot_.kAudio + "/physfn", "../" + slot_.kGpu);
+  const auto refused = cycle();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("virtual"));
+}
+
+// Ctrl-C would leave the host without the card.
+TEST_F(SlotCycleTest, SignalsWaitUntilTheFunctionsAreBack) {
+  const auto is_blocked = [] {
+    sigset_t now;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &now);
+    return ::sigismember(&now, SIGINT) == 1;
+  };
+  bool were_blocked = false;
+  slot_.on_power_off = [&] { were_blocked = is_blocked(); };
+  ASSERT_TRUE(run(SlotMethod::kPower));
+  EXPECT_TRUE(were_blocked);
+  EXPECT_FALSE(is_blocked());
 }
 
 // The next rung works on what the one before has left.

@@ -9,6 +9,7 @@
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/vmm/host/fake_slot.hpp"
 #include "tests/unit/vmm/machine/devices/fake_devices.hpp"
+#include "vmm/base/units.hpp"
 
 namespace gpuvm::machine_reset_test {
 namespace {
@@ -83,6 +84,34 @@ TEST_F(MachineResetTest, PowerCycleOpensALockThatNoResetDoes) {
   EXPECT_EQ(events_.back(), "slot power cycle: verified");
   EXPECT_EQ(devices->devices().size(), 2U);
   EXPECT_EQ(fakes_.host.driver_of(slot_.kGpu), "vfio-pci");
+}
+
+// A guest with resize_bar was killed: how the function looked then, with a BAR of 16 GiB, is not
+// how it looks once the host's kernel has given the BAR its old size.
+TEST_F(MachineResetTest, BarThatHasItsOldSizeAgainAfterACrashIsNoFault) {
+  FunctionState looked = [this] {
+    const auto devices = open();
+    return read_function_state(*devices->devices().front()).value();
+  }();
+  looked.region_sizes[1] = 16_GiB;
+  const DeviceRecord record{
+      .owner = "the guest main", .pid = 1, .dirty = "it was killed", .looks = to_text(looked)};
+  auto& host = fakes_.host;
+  host.file("/run/gpuvm/" + slot_.kGpu + ".state", record.to_text());
+  host.file("/run/gpuvm/" + slot_.kGpu + ".binding",
+            "driver=nouveau\ndriver_override=\nbar_size_1=268435456\nend\n");
+  host.add_resizable_bar(slot_.kGpu, 1, 16_GiB, 0x7f00);
+  host.attach(slot_.kGpu, "vfio-pci");
+  auto claims = DeviceClaims::take(host, {bdf_of(slot_.kGpu), bdf_of(slot_.kAudio)}, "the test");
+  ASSERT_TRUE(claims) << claims.error().to_string();
+  const auto devices =
+      HostDevices::create(host, fakes_.functions, std::move(*claims), fakes_.openers());
+  ASSERT_TRUE(devices) << devices.error().to_string();
+  EXPECT_TRUE((*devices)->has_resized(slot_.kGpu));
+  MachineReset reset(**devices);
+  const Status done = reset.run(ResetReason::kRepair);
+  EXPECT_TRUE(done) << done.error().to_string();
+  EXPECT_THAT((*devices)->claims().dirty(), IsEmpty());
 }
 
 TEST_F(MachineResetTest, RescanFollowsAPowerCycleThatDidNotHelp) {
