@@ -15,12 +15,13 @@ Status DriverWrites::write(const std::string& path, std::string_view text) {
     return fail(ErrorKind::kHost, "{} is not written to while a driver holds {}", path,
                 bdf_.to_string());
   }
+  // The kernel takes the link away before it calls the driver that is to let go.
+  const std::string driver = host_->link_name(pci_sysfs_path(bdf_, "driver")).value_or("");
   is_stuck_ = !TRY(host_->write_within(path, text, kLimit));
-  return is_stuck_ ? Status(stuck_error(path)) : Status();
+  return is_stuck_ ? Status(stuck_error(path, driver)) : Status();
 }
 
-Error DriverWrites::stuck_error(const std::string& path) const {
-  const std::string driver = host_->link_name(pci_sysfs_path(bdf_, "driver")).value_or("");
+Error DriverWrites::stuck_error(const std::string& path, const std::string& driver) const {
   std::string holders;
   for (const std::string& holder : find_suspects(*host_, bdf_, driver)) {
     holders += (holders.empty() ? "" : "; ") + holder;

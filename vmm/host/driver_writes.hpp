@@ -34,7 +34,8 @@ class DriverWrites {
   bool is_stuck() const { return is_stuck_; }
 
  private:
-  Error stuck_error(const std::string& path) const;
+  /// `driver`: the one that had the function before the write; empty: none.
+  Error stuck_error(const std::string& path, const std::string& driver) const;
 
   const HostSystem* host_;
   Bdf bdf_;

@@ -145,7 +145,8 @@ Status set_header(Tap& tap) {
 
 /// What a launcher handed over has come through execve(2), and so is not close-on-exec. All that
 /// gpuvm opens is: such a number, of another card's tap say, would be closed twice.
-Result<Tap> take_over(int fd) {
+/// What `fd` is, which it stays. Errors: kConfig: no tap that can be taken over.
+Result<ifreq> check_given(int fd) {
   ifreq request{};
   if (const int own = ::fcntl(fd, F_GETFD); own >= 0 && (own & FD_CLOEXEC) != 0) {
     return fail(ErrorKind::kConfig,
@@ -153,8 +154,7 @@ Result<Tap> take_over(int fd) {
                 "tap, which was opened at {}",
                 fd, kTun);
   }
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || ::ioctl(fd, TUNGETIFF, &request) != 0) {
+  if (::ioctl(fd, TUNGETIFF, &request) != 0) {
     return fail(ErrorKind::kConfig,
                 "fd = {} is no tap: start gpuvm with the descriptor of one, which was opened at {}",
                 fd, kTun);
@@ -165,8 +165,14 @@ Result<Tap> take_over(int fd) {
                 "fd = {}: the tap {} must be opened with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR", fd,
                 request.ifr_name);
   }
+  return request;
+}
+
+Result<Tap> take_over(int fd) {
+  const ifreq request = TRY(check_given(fd));
   Tap tap{.fd = UniqueFd(fd), .name = static_cast<const char*>(request.ifr_name)};
-  ::fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  const int flags = ::fcntl(fd, F_GETFL);
+  ::fcntl(fd, F_SETFL, std::max(flags, 0) | O_NONBLOCK);
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   TRY(set_header(tap));
   return tap;
@@ -176,7 +182,8 @@ Result<Tap> take_over(int fd) {
 
 Status check_tap(const HostSystem& host, const TapRequest& request) {
   if (request.fd) {
-    return {};
+    const auto given = check_given(*request.fd);
+    return given ? Status() : Status(given.error());
   }
   if (!request.bridge.empty()) {
     TRY(check_bridge(host, request.bridge));

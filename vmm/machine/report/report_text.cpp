@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "devices/physical/reset/reset_policy.hpp"
 #include "vmm/machine/report/decide.hpp"
 #include "vmm/machine/report_file/config_text.hpp"
 #include "vmm/machine/report_file/names.hpp"
@@ -180,10 +181,21 @@ std::string verdict_words(const CardReport& report, const ReportDecision& today)
       return "not fit as the host is set up now: " + function.opening;
     }
   }
+  if (today.sets.empty()) {
+    return "none: it is of no function";
+  }
+  std::string unreset;
   for (const SetDecision& set : today.sets) {
     if (set.order.empty()) {
       return "not fit: no safe reset of " + set.functions + " is known";
     }
+    if (set.order.front() == to_string(ResetMethod::kNone)) {
+      unreset += (unreset.empty() ? "" : ", ") + set.functions;
+    }
+  }
+  if (!unreset.empty()) {
+    return "fit for guests that trust each other: nothing resets " + unreset +
+           ", which is quieted and looked at in place of that";
   }
   if (trial) {
     return fmt::format("fit: all resets of {} cycles were verified", trial->cycles.size());

@@ -95,8 +95,9 @@ TEST_F(PasstTest, APortInUseIsKnownBefore) {
            .program = program});
       ASSERT_FALSE(status);
       EXPECT_THAT(status.error().to_string(),
-                  HasSubstr(fmt::format("forward: {} port {} of this host is in use",
-                                        udp ? "UDP" : "TCP", port.number)));
+                  HasSubstr(fmt::format("forward: {} port {}{}{} of this host is in use",
+                                        udp ? "UDP" : "TCP", address, *address == 0 ? "" : "/",
+                                        port.number)));
     }
     EXPECT_TRUE(
         Passt::check({.forward = {{.udp = !udp, .address = "", .host = port.number, .guest = 1}},

@@ -115,9 +115,15 @@ TEST(GatherReport, FunctionThatFellOffTheBusIsReportedAsSuch) {
   test::ReportSysfs sysfs;
   sysfs.host.file("/sys/devices/pci0000:00/0000:00:02.0/0000:01:00.0/config",
                   std::string(4096, '\xff'));
-  const auto report = through_file(sysfs.gather());
+  auto report = through_file(sysfs.gather());
   EXPECT_THAT(report.decision.plan_error, HasSubstr("does not answer"));
   EXPECT_THAT(report_text(report, report.decision), HasSubstr("Verdict: not fit: "));
+  report.decision.plan_error.clear();
+  report.decision.functions.clear();
+  report.decision.sets = {{.functions = "0000:01:00.0", .order = {"no reset"}}};
+  EXPECT_THAT(report_text(report, report.decision), HasSubstr("nothing resets 0000:01:00.0"));
+  report.decision.sets.clear();
+  EXPECT_THAT(report_text(report, report.decision), HasSubstr("Verdict: none"));
 }
 
 TEST(GatherReport, BridgesAreRefused) {
