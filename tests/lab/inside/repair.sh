@@ -100,7 +100,7 @@ expect "a guest does not get it: status 75" test "$guest_status" = 75
 expect "the refusal is said once" test "$(grep -c 'error: .*did not come back' "$LOG")" = 1
 refused() { grep -c "\"event\":\"reset\".*$1" "$WORK/refused.events"; }
 expect "each set of functions was reset, and once more behind a rescan" test "$(refused '"method":"[a-z]* \(reset\|retraining\)"')" = 4
-expect "the link was trained again" test "$(refused "\"functions\":\"$USB\",\"method\":\"link retraining\",\"verdict\":\"failed\"")" = 2
+expect "the link was trained again each time" test "$(refused "\"functions\":\"$USB\".*; link retraining: ")" = 2
 expect "the rescan has its own verdict" test "$(refused '"method":"removal and rescan","verdict":"failed"')" = 1
 expect "a slot that an emulator would unplug keeps its power" logged 'No slot power cycle: the port .* is an emulated one'
 expect "no guest code ran" test ! -s "$CONSOLE"
