@@ -16,7 +16,7 @@ said() { grep -qF -- "$1" "$WORK/said"; }
 value() { perl -MJSON::PP -e 'local $/; open F, shift; $_ = decode_json(<F>); print eval(shift) // "nothing"' "$1" "$2"; }
 # The kernel's own dump, as the file has it: lines of zeros left out.
 dump_of() { lspci -s "$1" -xxxx | sed -nE 's/^([0-9a-f]+: .*[^ ]) *$/\1/p' | grep -vE ': (00 ){15}00$'; }
-config_of() { value "$1" "join \"\\n\", \\@{\$_->{functions}[$2]{config}{lines}}"; }
+config_of() { value "$1" "join \"\\n\", @{\$_->{functions}[$2]{config}{lines}}"; }
 
 hostname secretname
 export USER=secretuser
@@ -70,7 +70,7 @@ for pair in gpu=$GPU usb=$USB vgpu=$VGPU nvme=$NVME; do
   expect "$name: shown from the file as when it was made" diff <(sed '/^$/,$!d; /^The report is in/,$d' "$WORK/said" | sed '$d') \
     <(sed '/^$/,$!d' "$WORK/shown")
   "$GPUVM" report --show "$file" --lspci guest >"$WORK/dump"
-  expect "$name: lspci decodes what a guest would see" sh -c "lspci -F '$WORK/dump' -vv | grep -q 'Capabilities: \['"
+  expect "$name: lspci decodes what a guest would see" sh -c "lspci -F '$WORK/dump' -vv >'$WORK/decoded' && grep -q 'Capabilities: \[' '$WORK/decoded'"
   expect_not "$name: no name of the host or the user" grep -E 'secretname|secretuser' "$file"
 done
 expect "the NVMe disk's driver is back and finds it" await_disk
