@@ -60,7 +60,7 @@ Status RegionTable::set(RegionIndex index, RegionInfo info, Place place) {
 }
 
 const RegionTable::Region& RegionTable::find(RegionIndex index) const {
-  static const Region kAbsent{};
+  static const Region kAbsent{};  // NOLINT(readability-identifier-naming): a constant
   const auto number = static_cast<std::size_t>(index);
   return number < regions_.size() ? regions_[number] : kAbsent;
 }

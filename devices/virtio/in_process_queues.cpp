@@ -44,7 +44,7 @@ Status InProcessQueues::start(const Start& start) {
   for (const Queue& queue : start.queues) {
     auto ring = TRY_CONTEXT(SplitQueue::create(start.memory, queue.setup, queue.position),
                             fmt::format("queue {}", queue.index));
-    rings.push_back(std::make_unique<Ring>(queue, std::move(ring)));
+    rings.push_back(std::make_unique<Ring>(queue, ring));
     kicks.push_back(queue.kick);
   }
   rings_ = std::move(rings);

@@ -35,8 +35,8 @@ class InProcessQueues : public QueueBackend, private RequestSink {
   static constexpr unsigned kMostInARow = 256;
   /// One queue while it is served.
   struct Ring {
-    Ring(const QueueBackend::Queue& of, SplitQueue ring)
-        : index(of.index), kick(of.kick), queue(std::move(ring)) {}
+    Ring(const QueueBackend::Queue& of, const SplitQueue& ring)
+        : index(of.index), kick(of.kick), queue(ring) {}
     const std::size_t index;
     const int kick;
     Mutex mutex;

@@ -71,7 +71,7 @@ Status VfioDevice::load_info() {
   answer_ = {.flags = info.flags, .capabilities = info.capabilities};
   const std::uint32_t regions = RegionTable::bounded(info.regions);
   for (std::uint32_t i = 0; i < regions; ++i) {
-    const auto loaded = load_region(i);
+    auto loaded = load_region(i);
     if (!loaded && i < RegionTable::kPciRegions) {
       return loaded;
     }

@@ -26,7 +26,7 @@ std::optional<std::string> fixed_mapping(const HostSystem& host, std::uint32_t g
   std::istringstream lines(text ? *text : std::string());
   for (std::string begin, end, type; lines >> begin >> end >> type;) {
     if (type == "direct") {
-      return begin + " to " + end;
+      return fmt::format("{} to {}", begin, end);
     }
   }
   return std::nullopt;

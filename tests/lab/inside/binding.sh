@@ -79,6 +79,7 @@ wait_console WAITING 300
 kill -TERM "$guest"
 wait_log 'Power button pressed' 60
 expect "SIGTERM: the guest may power off itself" is_running "$guest"
+pause 0.6 # within half a second it would be the same request
 kill -TERM "$guest"
 wait_guest 180
 expect "second SIGTERM: status 143" test "$guest_status" = 143

@@ -110,8 +110,8 @@ kill "$guest"
 wait_event '"from":"paused","to":"running"' 1
 kill -USR1 "$guest"
 wait_event '"to":"paused"' 2
-kill "$guest"
+kill -INT "$guest"
 wait_guest 60
-expect "a paused guest ends at the second signal" test "$guest_status" = 143
+expect "a paused guest ends at the second signal" test "$guest_status" = 130
 expect "the host's drivers are back and nothing is left" state_is "$before"
 finish

@@ -284,12 +284,13 @@ void ControlLoop::Impl::handle_signal(int number) {
   } else if (number != SIGHUP || !end_asked) {
     // A shell that its terminal leaves passes SIGHUP on, and the kernel sends one, too.
     const auto now = std::chrono::steady_clock::now();
-    const bool is_same = signalled && now - *signalled < options.same_request;
-    signalled = is_same ? signalled : now;
+    const bool is_same =
+        signalled && signalled->first == number && now - signalled->second < options.same_request;
     if (is_same) {
-      log::info("Another signal to end the run, within {} ms of the first: the same request",
+      log::info("The same signal to end the run within {} ms of the first: the same request",
                 options.same_request.count());
     } else {
+      signalled = {number, now};
       ask_for_end(128 + number);
     }
   }

@@ -48,7 +48,7 @@ class ControlLoop : public GuestControl {
     RebootAction on_reboot = RebootAction::kReset;
     /// How long a guest may take to power off after its power button was pressed.
     std::chrono::seconds power_off_grace{30};
-    /// A signal that asks for the end so soon after the one before is the same request: timeout(1)
+    /// The same signal so soon after the one that asked for the end is the same request: timeout(1)
     /// sends its child two, one of them by the process group, and terminals and supervisors do as
     /// much.
     std::chrono::milliseconds same_request{500};

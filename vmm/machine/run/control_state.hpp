@@ -82,8 +82,9 @@ struct ControlLoop::Impl {
   bool is_running = false;  ///< powered on; also while it is paused
   bool is_paused = false;
   bool end_asked = false;
-  std::optional<std::chrono::steady_clock::time_point> signalled;  ///< when it was asked so
-  int status_if_forced = 0;                                        ///< of who asked
+  /// The last signal that asked so, and when.
+  std::optional<std::pair<int, std::chrono::steady_clock::time_point>> signalled;
+  int status_if_forced = 0;                  ///< of who asked
   std::optional<std::uint64_t> ending_life;  ///< the life that a reboot at work ends
   const char* next_reset = nullptr;          ///< the guest's wish, until the work is done
   std::optional<RunResult> result;           ///< set: the guest is to end, or has

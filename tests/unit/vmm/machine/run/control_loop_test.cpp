@@ -122,12 +122,20 @@ TEST_F(Control, TwoSignalsAtOnceAreOneRequest) {
   raise_signal(SIGTERM);
   machine_->wait_for("power_button", 2);
   raise_signal(SIGTERM);
-  raise_signal(SIGINT);
-  raise_signal(SIGUSR1);  // is taken after them
+  raise_signal(SIGUSR1);  // is taken after it
   machine_->wait_for("pause");
   EXPECT_EQ(machine_->count("stop"), 0);
   ASSERT_TRUE(done(&ControlLoop::resume));
   EXPECT_EQ(power_off().end, RunEnd::kPoweredOff);
+}
+
+TEST_F(Control, AnotherSignalIsAnotherRequest) {
+  make({.same_request = std::chrono::hours(1)});
+  run_guest();
+  raise_signal(SIGTERM);
+  machine_->wait_for("power_button", 2);
+  raise_signal(SIGINT);
+  EXPECT_EQ(wait().exit_status, 128 + SIGINT);
 }
 
 TEST_F(Control, SignalsThatCameBeforeAreTaken) {
