@@ -3,7 +3,7 @@
 # A tenth of scripts/soak: guests that reboot, run and stop, and are killed at random moments, again and again, with GPU and USB
 # controller (soak_vgpu_test.sh: with render GPU and NVMe disk); every time drivers bind and devices work, and gpuvm does not grow.
 # Environment: SOAK_REBOOTS, SOAK_RUNS, SOAK_KILLS (for each set of devices), SOAK_SETS, SOAK_SEED, SOAK_HOURS; SOAK_IOMMU
-# (amd: soak_amd_test.sh).
+# (amd: takes QEMU of Debian sid).
 set -euo pipefail
 . "$(dirname "$0")/lib/outside.sh"
 
