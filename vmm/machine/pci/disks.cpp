@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/pci/disks.hpp"
 
-#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/block/block_device.hpp"
 #include "devices/virtio/in_process_queues.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "vmm/base/log.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "devices/virtio/disk_file.hpp"
+#include "devices/virtio/block/disk_file.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
