@@ -9,7 +9,7 @@
 #include <cstring>
 #include <vector>
 
-#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/block/block_device.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {

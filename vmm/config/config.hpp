@@ -184,13 +184,41 @@ struct NodeConfig {
   bool operator==(const NodeConfig&) const = default;
 };
 
-/// A disk of the guest: a raw image file or a block device of the host.
+/// What the bytes of a disk's file are. Told by the user, never guessed: a guest that writes
+/// another format's header to its raw disk would choose what the host opens.
+enum class DiskFormat { kRaw, kQcow2, kVmdk, kVdi, kVhdx };
+
+/// How the host's page cache is used.
+enum class DiskCache {
+  kWriteback,  ///< through it; a flush reaches the storage
+  kNone,       ///< past it (O_DIRECT) where it can be; a flush reaches the storage
+  kUnsafe,     ///< through it, and flushes are only answered: what the host loses is lost
+};
+
+/// What a disk may do at most; 0: no limit.
+struct DiskThrottle {
+  std::uint64_t iops = 0;       ///< requests a second
+  std::uint64_t bandwidth = 0;  ///< bytes a second
+  bool operator==(const DiskThrottle&) const = default;
+};
+
+/// A disk of the guest: an image file or a block device of the host.
 struct DiskConfig {
   std::string path;  ///< absolute
+  DiskFormat format = DiskFormat::kRaw;
   bool read_only = false;
+  bool throwaway = false;  ///< writes are gone afterwards, and path stays as it is; not read_only
   bool boot = false;  ///< firmware starts from it; at most one, and only where there is firmware
+  std::string serial = {};  ///< at most 20 characters; empty: serial_of() has it
+  DiskCache cache = DiskCache::kWriteback;
+  bool discard = true;                  ///< what the guest trims is given back to the host
+  std::optional<unsigned> queues = {};  ///< 1 to 16; nothing: one for each vCPU, at most 4
+  DiskThrottle throttle = {};
   bool operator==(const DiskConfig&) const = default;
 };
+
+/// What the guest reads as the serial number of the disk with this place in the configuration.
+std::string serial_of(const DiskConfig& disk, std::size_t index);
 
 /// Where the frames of a network card go.
 enum class NetMode {
@@ -239,7 +267,7 @@ struct Config {
   BootConfig boot;
   std::vector<PciConfig> pci;       ///< at most 32; no function twice
   std::vector<NodeConfig> nodes;    ///< at most 64; empty: no NUMA
-  std::vector<DiskConfig> disks;    ///< at most 8; no path twice
+  std::vector<DiskConfig> disks;    ///< at most 8; no path and no serial twice
   std::vector<NetConfig> nets;      ///< at most 4; no tap, MAC address or port twice
   std::vector<FwCfgConfig> fw_cfg;  ///< at most 32
   ConsoleConfig console;

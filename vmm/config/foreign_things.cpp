@@ -20,12 +20,8 @@ constexpr std::string_view kOneMachine = "there is one kind of machine only: rem
 constexpr std::string_view kHostCpu =
     "the guest has the host's processor: cpu.hide takes features away, else remove this key";
 constexpr std::string_view kNoTopology = "each vCPU is a core of its own: set machine.cpus";
-constexpr std::string_view kOnlyRaw =
-    "gpuvm takes only raw images: convert others with qemu-img convert -O raw OLD NEW, and remove "
-    "this key";
-constexpr std::string_view kCache =
-    "disks go through the host's page cache, and a guest's flush reaches the storage: remove this "
-    "key";
+constexpr std::string_view kAio =
+    "raw disks go by io_uring where the host has it, else by threads: remove this key";
 constexpr std::string_view kVirtio = "all disks are virtio block devices: remove this key";
 constexpr std::string_view kVirtioCard =
     "all network cards of [[net]] are virtio ones: remove this key";
@@ -72,8 +68,7 @@ constexpr std::string_view kHostMakesFunctions =
 constexpr std::string_view kNoVhost =
     "the kernel (vhost-net) carries the frames of a tap by itself where /dev/vhost-net can be "
     "opened: remove this key";
-constexpr std::string_view kOneQueue =
-    "a network card has one pair of queues, and a disk one queue: remove this key";
+constexpr std::string_view kOneQueue = "a network card has one pair of queues: remove this key";
 constexpr std::string_view kNoScripts =
     "gpuvm runs no scripts: name a bridge (net.bridge), or make the tap yourself (ip tuntap add) "
     "and name it (net.tap); remove this key";
@@ -169,13 +164,7 @@ constexpr ForeignThing kThings[] = {
     {kAnySection, "sockets", kNoTopology, "QEMU -smp sockets="},
     {kAnySection, "threads", kNoTopology, "QEMU -smp threads="},
     {kAnySection, "topology", kNoTopology, "libvirt <topology>"},
-    {"disk", "driver", kOnlyRaw, "libvirt <driver>"},
-    {"disk", "format", kOnlyRaw, "QEMU -drive format="},
-    {"disk", "image_type", kOnlyRaw, "cloud-hypervisor --disk image_type="},
-    {"disk", "type", kOnlyRaw, "libvirt <driver type>"},
-    {"disk", "aio", kCache, "QEMU -drive aio="},
-    {"disk", "cache", kCache, "QEMU -drive cache="},
-    {"disk", "direct", kCache, "cloud-hypervisor --disk direct="},
+    {"disk", "aio", kAio, "QEMU -drive aio="},
     {"disk", "bus", kVirtio, "libvirt <target bus>"},
     {"disk", "if", kVirtio, "QEMU -drive if="},
     {"disk", "interface", kVirtio, "QEMU -drive if="},
@@ -184,7 +173,6 @@ constexpr ForeignThing kThings[] = {
     {"net", "vhost_net", kNoVhost, "crosvm --net vhost-net"},
     {"net", "queues", kOneQueue, "QEMU -netdev tap,queues="},
     {"net", "num_queues", kOneQueue, "cloud-hypervisor --net num_queues="},
-    {"disk", "num_queues", kOneQueue, "cloud-hypervisor --disk num_queues="},
     {"net", "script", kNoScripts, "QEMU -netdev tap,script="},
     {"net", "downscript", kNoScripts, "QEMU -netdev tap,downscript="},
     {"net", "dhcpstart", kGuestAsks, "QEMU -netdev user,dhcpstart="},

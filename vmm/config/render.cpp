@@ -152,8 +152,28 @@ std::string node_text(const NodeConfig& node) {
 }
 
 std::string disk_text(const DiskConfig& disk) {
-  return fmt::format("\n[[disk]]\npath = {}\nreadonly = {}\nboot = {}\n", in_quotes(disk.path),
-                     disk.read_only, disk.boot);
+  std::string out = fmt::format(
+      "\n[[disk]]\npath = {}\nformat = \"{}\"\nreadonly = {}\nthrowaway = {}\nboot = {}\n",
+      in_quotes(disk.path), config::word_of(disk.format), disk.read_only, disk.throwaway,
+      disk.boot);
+  if (!disk.serial.empty()) {
+    out += fmt::format("serial = {}\n", in_quotes(disk.serial));
+  }
+  out += fmt::format("cache = \"{}\"\ndiscard = {}\n", config::word_of(disk.cache), disk.discard);
+  if (disk.queues) {
+    out += fmt::format("queues = {}\n", *disk.queues);
+  }
+  std::vector<std::string> limits;
+  if (disk.throttle.iops != 0) {
+    limits.push_back(fmt::format("iops = {}", disk.throttle.iops));
+  }
+  if (disk.throttle.bandwidth != 0) {
+    limits.push_back(fmt::format("bandwidth = \"{}\"", memory_text(disk.throttle.bandwidth)));
+  }
+  if (!limits.empty()) {
+    out += fmt::format("throttle = {{ {} }}\n", fmt::join(limits, ", "));
+  }
+  return out;
 }
 
 std::string forward_text(const PortForward& forward) {

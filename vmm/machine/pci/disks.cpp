@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/pci/disks.hpp"
 
-#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/block/block_device.hpp"
 #include "devices/virtio/in_process_queues.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "vmm/base/log.hpp"
@@ -30,6 +30,12 @@ Result<RootBusDevice::Parts> make_disk(std::size_t index, Disk& disk,
 Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs, DiskFile::Use use) {
   DiskFiles files;
   for (const auto& config : configs) {
+    if (config.format != DiskFormat::kRaw || config.throwaway) {
+      return fail(ErrorKind::kConfig,
+                  "disk.{}: other formats than \"raw\" and throwaway disks cannot be had yet: make "
+                  "a raw copy (qemu-img convert -O raw OLD NEW)",
+                  files.size());
+    }
     files.push_back(TRY_CONTEXT(
         DiskFile::open({.path = config.path, .read_only = config.read_only, .use = use}),
         fmt::format("disk.{}", files.size())));

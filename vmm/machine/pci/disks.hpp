@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "devices/virtio/disk_file.hpp"
+#include "devices/virtio/block/disk_file.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
 

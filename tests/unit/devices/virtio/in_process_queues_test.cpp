@@ -7,7 +7,7 @@
 
 #include <future>
 
-#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/block/block_device.hpp"
 #include "tests/unit/devices/virtio/copy_device.hpp"
 #include "tests/unit/devices/virtio/fakes.hpp"
 

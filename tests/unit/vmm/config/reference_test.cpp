@@ -65,8 +65,15 @@ TEST(ConfigKeys, AreThese) {
                                                      "cpu.hyperv",
                                                      "cpu.hyperv_vendor_id",
                                                      "disk.boot",
+                                                     "disk.cache",
+                                                     "disk.discard",
+                                                     "disk.format",
                                                      "disk.path",
+                                                     "disk.queues",
                                                      "disk.readonly",
+                                                     "disk.serial",
+                                                     "disk.throttle",
+                                                     "disk.throwaway",
                                                      "fw_cfg.name",
                                                      "fw_cfg.value",
                                                      "machine.battery",
@@ -168,7 +175,10 @@ TEST(Reference, CommentedKeysAreValidToo) {
   expected.port = 0;
   EXPECT_EQ(config->pci[0], expected);
   ASSERT_EQ(config->disks.size(), 1U);
-  EXPECT_EQ(config->disks[0], (DiskConfig{"/guests/disk.img", false, false}));
+  EXPECT_EQ(config->disks[0], (DiskConfig{.path = "/guests/disk.img",
+                                          .serial = "root",
+                                          .queues = 4,
+                                          .throttle = {.iops = 1000, .bandwidth = 100_MiB}}));
   ASSERT_EQ(config->nets.size(), 3U);
   EXPECT_EQ(config->nets[0].mode, NetMode::kUser);
   EXPECT_EQ(config->nets[1].bridge, "br0");
@@ -188,7 +198,7 @@ boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
 machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
-disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
+disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "vhdx", throwaway = true, serial = "s", cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } } ]
 [[pci]]
 host = "01:00.0"
 functions = [0, 2]
@@ -267,6 +277,9 @@ TEST(ToToml, NamesEveryKey) {
   config.fw_cfg = {{.name = "opt/a", .text = "b", .file = {}},
                    {.name = "opt/c", .text = {}, .file = "/d"}};
   config.pci[0].identity = {1, 2, 3, 4, 5};
+  config.disks[0].serial = "s";
+  config.disks[0].queues = 2;
+  config.disks[0].throttle.iops = 5;
   config.pci[0].gpudirect_clique = 3;
   config.pci[0].vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
   config.pci[0].coherent_memory = PciCoherentMemory{.bar = 1, .at_host_address = true};

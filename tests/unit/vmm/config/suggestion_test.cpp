@@ -141,16 +141,17 @@ TEST(Suggestion, WhatGpuvmDoesNotHave) {
   for (const char* name : {"netdev", "network", "nic", "interface"}) {
     EXPECT_EQ(advice("", name), "; did you mean [[net]]?");
   }
-  const auto format = advice("[[disk]]", "format");
-  EXPECT_NE(format.find("only raw images: convert others with qemu-img convert"), std::string::npos)
-      << format;
+  EXPECT_NE(advice("[[disk]]", "aio").find("io_uring where the host has it"), std::string::npos);
+  EXPECT_EQ(advice("[[disk]]", "driver"), "; did you mean format?");
+  EXPECT_EQ(advice("[[disk]]", "snapshot"), "; did you mean throwaway?");
+  EXPECT_EQ(advice("[[disk]]", "num_queues"), "; did you mean queues?");
 }
 
 TEST(Suggestion, TheSameNameInAnotherSection) {
   EXPECT_EQ(advice("", "memory"), "; did you mean machine.memory?");
   EXPECT_EQ(advice("", "cpus"), "; did you mean machine.cpus?");
   EXPECT_EQ(advice("", "kernel"), "; did you mean boot.kernel?");
-  EXPECT_EQ(advice("", "serial"), "; did you mean console.serial?");
+  EXPECT_EQ(advice("", "serial"), "; did you mean console.serial or disk.serial?");
   EXPECT_EQ(advice("[machine]", "cmdline"), "; did you mean boot.cmdline?");
   EXPECT_EQ(advice("[cpu]", "Pin"), "; did you mean machine.pin?");
   EXPECT_EQ(advice("[console]", "name"), "; did you mean name, above all sections?");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BlockDevice over a disk in memory that records what is asked of it. Section numbers are those of
 // VIRTIO 1.2.
-#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/block/block_device.hpp"
 
 #include <gtest/gtest.h>
 

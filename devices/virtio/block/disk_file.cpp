@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "devices/virtio/disk_file.hpp"
+#include "devices/virtio/block/disk_file.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -138,8 +138,11 @@ Status DiskFile::check_format() const {
     return fail_errno(ErrorKind::kHost, "Cannot read " + path_);
   }
   if (std::string_view(start.data(), start.size()) == "QFI\xfb") {
-    return fail(ErrorKind::kConfig,
-                "{} is a qcow2 image: make it a raw one (qemu-img convert -O raw OLD NEW)", path_);
+    return fail(
+        ErrorKind::kConfig,
+        "{} is a qcow2 image: set format = \"qcow2\" for it if it was made by you and not by a "
+        "guest; \"raw\" would give the guest the container's own bytes",
+        path_);
   }
   return {};
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // DiskFile on files of the host, and a guest's requests all the way to one.
-#include "devices/virtio/disk_file.hpp"
+#include "devices/virtio/block/disk_file.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 #include <fstream>
 #include <numeric>
 
-#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/block/block_device.hpp"
 #include "tests/unit/devices/virtio/fakes.hpp"
 
 namespace gpuvm::disk_file_test {

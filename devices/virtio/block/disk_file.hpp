@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "devices/virtio/disk.hpp"
+#include "devices/virtio/block/disk.hpp"
 #include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {

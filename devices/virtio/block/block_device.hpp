@@ -8,8 +8,8 @@
 #include <atomic>
 #include <string>
 
-#include "devices/virtio/block_spec.hpp"
-#include "devices/virtio/disk.hpp"
+#include "devices/virtio/block/block_spec.hpp"
+#include "devices/virtio/block/disk.hpp"
 #include "devices/virtio/request_device.hpp"
 #include "vmm/base/log.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/block/block_device.hpp"
 
 #include <algorithm>
 #include <array>
