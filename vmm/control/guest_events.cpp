@@ -43,6 +43,13 @@ void add_fields(InspectNode& node, const NetworkLost& lost) {
   node.field("text", lost.text);
 }
 
+void add_fields(InspectNode& node, const DiskLost& lost) {
+  node.field("event", "disk");
+  node.field("disk", lost.disk);
+  node.field("state", "lost");
+  node.field("text", lost.text);
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

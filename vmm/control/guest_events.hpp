@@ -46,10 +46,16 @@ struct NetworkLost {
   std::string text = {};     ///< why
 };
 
+/// Who serves a disk is gone: the guest cannot go on.
+struct DiskLost {
+  std::string disk = {};  ///< "disk-0"
+  std::string text = {};  ///< why
+};
+
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
-  std::variant<StateChange, DevicesReset, NetworkLost> what;
+  std::variant<StateChange, DevicesReset, NetworkLost, DiskLost> what;
 };
 
 /// {"time":"2026-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",
@@ -57,6 +63,7 @@ struct GuestEvent {
 /// {"time":…,"guest":…,"event":"reset","reason":"start","functions":"…","method":"hot reset",
 /// "verdict":"verified","duration_ms":131,"text":"…"}
 /// {"time":…,"guest":…,"event":"network","network":"net-0","link":"down","text":"…"}
+/// {"time":…,"guest":…,"event":"disk","disk":"disk-0","state":"lost","text":"…"}
 InspectNode event_node(const GuestEvent& event);
 
 /// Who is told of events. Must return soon and not call back into where the event comes from.
@@ -75,6 +82,7 @@ class GuestEvents {
   void state(const StateChange& change) { publish({.what = change}); }
   void reset(DevicesReset reset) { publish({.what = std::move(reset)}); }
   void network(NetworkLost lost) { publish({.what = std::move(lost)}); }
+  void disk(DiskLost lost) { publish({.what = std::move(lost)}); }
 
  private:
   struct Entry {

@@ -23,7 +23,7 @@ struct FdBuffer {
 
 Error connection_error(int error) {
   if (error == 0 || error == ECONNRESET || error == EPIPE) {
-    return fail(ErrorKind::kHost, "it closed the connection");
+    return fail(ErrorKind::kHost, "{}", kClosed);
   }
   return fail_errno(ErrorKind::kHost, "the connection broke", error);
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "devices/virtio/vhost_user/vhost_user_spec.hpp"
@@ -15,6 +16,9 @@
 namespace gpuvm::vhost_user {
 
 using Bytes = std::vector<std::byte>;
+
+/// What is said of a peer that has hung up.
+inline constexpr std::string_view kClosed = "it closed the connection";
 
 struct Message {
   Header header;

@@ -141,7 +141,7 @@ void Client::watch() {
       return;
     }
     if (waits[1].revents != 0) {
-      return lose("it closed the connection");
+      return lose(std::string(kClosed));
     }
     if ((waits[2].revents & POLLIN) != 0) {
       if (const auto taken = take_backend_message(); !taken) {
@@ -255,6 +255,11 @@ Result<Bytes> Client::config(std::size_t size) {
 bool Client::is_lost() const {
   const MutexLock lock(state_);
   return is_lost_;
+}
+
+bool Client::is_closed() const {
+  const MutexLock lock(state_);
+  return reason_ == kClosed;
 }
 
 Error Client::lost_error() const {

@@ -62,6 +62,8 @@ class Client : public Inspectable {
   Result<Bytes> ask(Request request, std::span<const std::byte> payload, std::size_t size);
 
   bool is_lost() const GPUVM_EXCLUDES(state_);
+  /// Lost, because the server hung up: mostly it has ended, and who started it knows how.
+  bool is_closed() const GPUVM_EXCLUDES(state_);
   Error lost_error() const GPUVM_EXCLUDES(state_);
   /// For what is wrong with the server by another sign than its messages.
   void lose(const std::string& reason) GPUVM_EXCLUDES(state_, telling_loss_);

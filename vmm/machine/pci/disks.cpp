@@ -5,6 +5,7 @@
 #include "devices/virtio/in_process_queues.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/machine/pci/served_disks.hpp"
 
 namespace gpuvm {
 namespace {
@@ -30,11 +31,9 @@ Result<RootBusDevice::Parts> make_disk(std::size_t index, Disk& disk,
 Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs, DiskFile::Use use) {
   DiskFiles files;
   for (const auto& config : configs) {
-    if (config.format != DiskFormat::kRaw || config.throwaway) {
-      return fail(ErrorKind::kConfig,
-                  "disk.{}: other formats than \"raw\" and throwaway disks cannot be had yet: make "
-                  "a raw copy (qemu-img convert -O raw OLD NEW)",
-                  files.size());
+    if (is_served(config)) {
+      files.push_back(nullptr);
+      continue;
     }
     files.push_back(TRY_CONTEXT(
         DiskFile::open({.path = config.path, .read_only = config.read_only, .use = use}),
@@ -48,6 +47,9 @@ Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs, DiskFile::U
 std::vector<RootBusDevice> disk_devices(const DiskFiles& files) {
   std::vector<RootBusDevice> devices;
   for (std::size_t i = 0; i < files.size(); ++i) {
+    if (!files[i]) {
+      continue;
+    }
     devices.push_back(
         {.slot = static_cast<std::uint8_t>(kFirstDiskSlot + i),
          .make = [i, &disk = *files[i]](const RootBusEnvironment& environment, Gsi pin) {

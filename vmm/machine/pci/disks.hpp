@@ -12,6 +12,7 @@
 
 namespace gpuvm {
 
+/// One for each entry; null where another program serves it (served_disks.hpp).
 using DiskFiles = std::vector<std::unique_ptr<DiskFile>>;
 
 /// Opens and locks all, before anything of the host is changed. Errors: those of DiskFile::open().

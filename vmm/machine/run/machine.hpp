@@ -85,6 +85,7 @@ class Machine : public GuestMachine {
   Status add_pci();
   Status add_uefi();
   PciComplex::Options pci_options();
+  void lose_disk(const std::string& disk, const Error& error);
   void show(Part part, const Inspectable* what) GPUVM_EXCLUDES(structure_);
   Holdings holdings() const;
   Status enter(LifecycleState next) GPUVM_EXCLUDES(state_mutex_);
@@ -114,6 +115,7 @@ class Machine : public GuestMachine {
       GPUVM_GUARDED_BY(structure_) = {};
 
   DiskFiles disk_files_;
+  ServedDisks served_disks_;
   Networks networks_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;

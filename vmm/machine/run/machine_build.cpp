@@ -84,6 +84,7 @@ Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
   disk_files_ = TRY(open_disks(config.disks));
+  TRY(check_served_disks(config.disks));
   TRY(check_networks(options_.host, config.nets));
   switch (config.boot.mode) {
     case BootMode::kLinux:
@@ -104,6 +105,9 @@ Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
   networks_ = TRY(open_networks(options_.host, config.nets, config.name));
+  served_disks_ = TRY(start_served_disks(
+      config.disks, config.machine.cpus,
+      [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   auto claims =
@@ -127,7 +131,8 @@ Status Machine::add_memory(const IsUnwanted& is_unwanted) {
   memory.huge_pages = options_.config.machine.huge_pages;
   memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
   const auto functions = devices_->host_functions();
-  memory.is_shared = std::any_of(functions.begin(), functions.end(),
+  memory.is_shared = has_served_disks(options_.config.disks) ||
+                     std::any_of(functions.begin(), functions.end(),
                                  [](const auto* function) { return function->is_remote(); });
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
   // Before the devices are reset; whether the CPUs address it is known later.
@@ -220,7 +225,15 @@ PciComplex::Options Machine::pci_options() {
           .on_network_lost =
               [this](const std::string& name, const Error& error) {
                 options_.events.network({.network = name, .text = error.to_string()});
-              }};
+              },
+          .served_disks = &served_disks_};
+}
+
+/// Any thread.
+void Machine::lose_disk(const std::string& disk, const Error& error) {
+  options_.events.disk({.disk = disk, .text = error.to_string()});
+  options_.on_failure(
+      fail(error.kind(), "{} is gone, and the guest cannot go on: {}", disk, error.to_string()));
 }
 
 Status Machine::add_uefi() {

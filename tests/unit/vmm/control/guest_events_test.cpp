@@ -49,6 +49,15 @@ TEST(GuestEvents, ALostNetworkAsJson) {
             R"("network":"net-0","link":"down","text":"passt has ended"})");
 }
 
+TEST(GuestEvents, ALostDiskAsJson) {
+  const GuestEvent event{.time = {},
+                         .guest = "main",
+                         .what = DiskLost{.disk = "disk-1", .text = "its server has ended"}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"disk",)"
+            R"("disk":"disk-1","state":"lost","text":"its server has ended"})");
+}
+
 TEST(GuestEvents, ObserversAreToldUntilTheyAreRemoved) {
   GuestEvents events("main");
   std::vector<std::string> told;
