@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 
 namespace gpuvm {
 
@@ -55,6 +56,11 @@ EndpointOutput::Progress EndpointOutput::write(std::span<const std::byte> bytes)
   }
   waiter_ = true;
   return Progress::kWaiting;
+}
+
+std::size_t EndpointOutput::room() const {
+  const MutexLock lock(mutex_);
+  return fd_ >= 0 && !discard_ ? waiting_.room() : std::numeric_limits<std::size_t>::max();
 }
 
 EndpointOutput::Progress EndpointOutput::push_waiting() {

@@ -35,6 +35,8 @@ class EndpointOutput {
 
   /// kWaiting is only returned when nobody was told so before: one waiter suffices.
   Progress write(std::span<const std::byte> bytes);
+  /// How much write() takes now without forgetting anything; all that there is where nobody reads.
+  std::size_t room() const;
   /// For the one that was told to wait.
   Progress push_waiting();
   /// Waits and writes until nothing waits any more, the reader is gone or the deadline has passed.

@@ -34,7 +34,6 @@ static_assert(kFirstSharedPort + 1 <= kSharedDevice);
 static_assert(kSharedDevice + (kRootPorts - 1 - kFirstSharedPort) / pci::kFunctionsPerDevice <
               kRngSlot);
 static_assert(kFirstDiskSlot + kDiskSlots <= kCloudInitSlot);
-static_assert(kFirstNetworkSlot + kNetworkSlots <=
-              LpcBridge::kDevfn / pci::kFunctionsPerDevice);
+static_assert(kFirstNetworkSlot + kNetworkSlots <= LpcBridge::kDevfn / pci::kFunctionsPerDevice);
 
 }  // namespace gpuvm
