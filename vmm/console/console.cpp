@@ -19,7 +19,6 @@
 #include "vmm/console/size_watch.hpp"
 
 namespace gpuvm {
-
 namespace {
 
 using Descriptor = boost::asio::posix::stream_descriptor;
@@ -28,14 +27,6 @@ using boost::system::error_code;
 /// What a user types while the guest does not listen; more is lost. A terminal is read on all the
 /// same, for the escape key.
 constexpr std::size_t kTypeAhead = 4096;
-
-void ignore_broken_pipes() {
-  struct sigaction action {};
-  if (::sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
-    action.sa_handler = SIG_IGN;
-    ::sigaction(SIGPIPE, &action, nullptr);
-  }
-}
 
 std::string key_name(std::uint8_t key) {
   return fmt::format("Ctrl-{}", static_cast<char>((key & 0x1f) + '@'));

@@ -2,6 +2,7 @@
 #include "vmm/console/endpoint_output.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,14 @@
 #include <limits>
 
 namespace gpuvm {
+
+void ignore_broken_pipes() {
+  struct sigaction action {};
+  if (::sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
+    action.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &action, nullptr);
+  }
+}
 
 void EndpointOutput::attach(int fd) {
   struct stat status {};

@@ -12,6 +12,10 @@
 
 namespace gpuvm {
 
+/// SIGPIPE does nothing from here on, if it was not handled: a reader that leaves must not end the
+/// guest.
+void ignore_broken_pipes();
+
 /// Any thread, except where noted.
 class EndpointOutput {
  public:
