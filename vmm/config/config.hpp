@@ -47,6 +47,7 @@ struct MachineConfig {
   ConfigPortsMode config_ports = ConfigPortsMode::kAuto;
   PinMemory pin_memory = PinMemory::kAuto;
   bool battery = false;       ///< ACPI shows a battery and an AC adapter
+  bool rng = true;            ///< a virtio device for random numbers
   std::vector<unsigned> pin;  ///< the host's CPU of each vCPU; empty: wherever the host likes
   bool operator==(const MachineConfig&) const = default;
 };
@@ -247,6 +248,20 @@ struct NetConfig {
   bool operator==(const NetConfig&) const = default;
 };
 
+/// A virtio socket device of the guest: programs of host and guest talk by it without a network.
+struct VsockConfig {
+  std::optional<std::uint32_t> cid = {};  ///< 3 to 2^32 - 2; nothing: one that is free
+  bool operator==(const VsockConfig&) const = default;
+};
+
+/// A folder of the host that the guest can mount (virtiofs).
+struct ShareConfig {
+  std::string path;  ///< absolute
+  std::string tag;   ///< by which the guest mounts it; 1 to 36 bytes
+  bool read_only = false;
+  bool operator==(const ShareConfig&) const = default;
+};
+
 /// An item that the guest's firmware and tools can read; only with BootMode::kUefi.
 struct FwCfgConfig {
   std::string name;                 ///< "opt/…", unique, at most 55 characters
@@ -257,6 +272,7 @@ struct FwCfgConfig {
 
 struct ConsoleConfig {
   std::vector<SerialTarget> serial = {{}};  ///< all of them see the output; empty: off
+  std::vector<SerialTarget> virtio = {};    ///< of a virtio console beside it; empty: none
   bool operator==(const ConsoleConfig&) const = default;
 };
 
@@ -269,6 +285,8 @@ struct Config {
   std::vector<NodeConfig> nodes;    ///< at most 64; empty: no NUMA
   std::vector<DiskConfig> disks;    ///< at most 8; no path and no serial twice
   std::vector<NetConfig> nets;      ///< at most 4; no tap, MAC address or port twice
+  std::optional<VsockConfig> vsock;
+  std::vector<ShareConfig> shares;  ///< at most 8; no tag twice
   std::vector<FwCfgConfig> fw_cfg;  ///< at most 32
   ConsoleConfig console;
   bool operator==(const Config&) const = default;

@@ -223,6 +223,22 @@ constexpr ForeignName kNames[] = {
     {"fw_cfg", "file", "fw_cfg.value", "QEMU -fw_cfg file="},
     {"fw_cfg", "string", "fw_cfg.value", "QEMU -fw_cfg string="},
 
+    // [vsock] and [[share]]
+    {"vsock", "guest_cid", "vsock.cid", "QEMU vhost-vsock-pci guest-cid="},
+    {"vsock", "id", "vsock.cid", "plain"},
+    {"", "filesystem", "[[share]]", "libvirt <filesystem>"},
+    {"", "fs", "[[share]]", "cloud-hypervisor --fs"},
+    {"", "fsdev", "[[share]]", "QEMU -fsdev"},
+    {"", "virtfs", "[[share]]", "QEMU -virtfs"},
+    {"", "virtiofs", "[[share]]", "QEMU vhost-user-fs-pci"},
+    {"share", "source", "share.path", "libvirt <source dir>"},
+    {"share", "dir", "share.path", "plain"},
+    {"share", "target", "share.tag", "libvirt <target dir>"},
+    {"share", "mount_tag", "share.tag", "QEMU virtio-9p mount_tag="},
+    {"share", "ro", "share.readonly", "plain"},
+    {"", "entropy", "machine.rng", "plain"},
+    {"", "rng", "machine.rng", "libvirt <rng>, cloud-hypervisor --rng"},
+
     // [console]
     {"", "chardev", "console.serial", "QEMU -chardev"},
     {"", "serial0", "console.serial", "Proxmox"},

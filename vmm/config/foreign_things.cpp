@@ -10,8 +10,6 @@ constexpr std::string_view kNoScreen =
     "gpuvm has no emulated screen: the guest's is that of a GPU passed through as [[pci]]";
 constexpr std::string_view kNoSound =
     "gpuvm has no emulated sound card: pass one through as [[pci]]";
-constexpr std::string_view kNoFolders =
-    "gpuvm shares no folders with the guest: put the files on a [[disk]]";
 constexpr std::string_view kNoHotPlug =
     "the memory of a guest is always machine.memory: remove this key";
 constexpr std::string_view kLocked =
@@ -31,8 +29,6 @@ constexpr std::string_view kNoTpm = "gpuvm has no TPM: remove this section";
 constexpr std::string_view kNoMonitor =
     "gpuvm has no monitor: \"gpuvm run --events FILE\" tells what happens to the guest";
 
-constexpr std::string_view kNoVsock =
-    "gpuvm has no vsock: reach the guest by its serial port, [console], or by a network, [[net]]";
 constexpr std::string_view kNoCloudInit =
     "gpuvm makes no cloud-init image: make one, for instance with cloud-localds, and name it as a "
     "[[disk]]";
@@ -105,7 +101,6 @@ constexpr std::string_view kNoCpuPlug =
     "vCPUs are not plugged: the guest always has machine.cpus of them; remove this key";
 
 constexpr ForeignThing kThings[] = {
-    {kAnySection, "vsock", kNoVsock, "cloud-hypervisor --vsock, QEMU vhost-vsock-pci"},
     {kAnySection, "cloud_init", kNoCloudInit, "Proxmox"},
     {kAnySection, "cloudinit", kNoCloudInit, "Proxmox"},
     {"disk", "backing", kNoBacking, "QEMU -blockdev backing="},
@@ -137,11 +132,6 @@ constexpr ForeignThing kThings[] = {
     {"", "vga", kNoScreen, "QEMU -vga"},
     {"", "video", kNoScreen, "libvirt <video>"},
     {"", "vnc", kNoScreen, "QEMU -vnc"},
-    {"", "filesystem", kNoFolders, "libvirt <filesystem>"},
-    {"", "fs", kNoFolders, "cloud-hypervisor --fs"},
-    {"", "fsdev", kNoFolders, "QEMU -fsdev"},
-    {"", "virtfs", kNoFolders, "QEMU -virtfs"},
-    {"", "virtiofs", kNoFolders, "QEMU vhost-user-fs-pci"},
     {"", "usb", kNoUsb, "QEMU -usb, -device usb-host"},
     {"", "tpm", kNoTpm, "libvirt <tpm>, cloud-hypervisor --tpm"},
     {"", "monitor", kNoMonitor, "QEMU -monitor"},

@@ -93,6 +93,7 @@ Result<MachineConfig> read_machine(TableReader table) {
   machine.config_ports = TRY(table.choice("config_ports", machine.config_ports));
   machine.pin_memory = TRY(table.choice("pin_memory", machine.pin_memory));
   machine.battery = TRY(table.boolean("battery", machine.battery));
+  machine.rng = TRY(table.boolean("rng", machine.rng));
   machine.pin = TRY(read_pin(table, machine.cpus));
   TRY(table.finish());
   TRY(check_memory_granularity(table, machine, machine.memory));

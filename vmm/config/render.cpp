@@ -50,10 +50,11 @@ std::string target_text(const SerialTarget& target) {
 std::string machine_text(const MachineConfig& machine) {
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
-      "config_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\npin = [{}]\n",
+      "config_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\nrng = {}\npin = [{}]\n",
       machine.cpus, memory_text(machine.memory), config::word_of(machine.huge_pages),
       config::word_of(machine.on_reboot), config::word_of(machine.config_ports),
-      config::word_of(machine.pin_memory), machine.battery, fmt::join(machine.pin, ", "));
+      config::word_of(machine.pin_memory), machine.battery, machine.rng,
+      fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {
@@ -203,13 +204,28 @@ std::string net_text(const NetConfig& net) {
   return net.mtu ? out + fmt::format("mtu = {}\n", *net.mtu) : out;
 }
 
-std::string console_text(const ConsoleConfig& console) {
-  std::vector<std::string> targets(console.serial.size());
-  std::transform(console.serial.begin(), console.serial.end(), targets.begin(), target_text);
-  if (targets.empty()) {
-    targets.emplace_back("off");
+std::string vsock_text(const VsockConfig& vsock) {
+  return fmt::format("\n[vsock]\ncid = {}\n",
+                     vsock.cid ? std::to_string(*vsock.cid) : in_quotes("auto"));
+}
+
+std::string share_text(const ShareConfig& share) {
+  return fmt::format("\n[[share]]\npath = {}\ntag = {}\nreadonly = {}\n", in_quotes(share.path),
+                     in_quotes(share.tag), share.read_only);
+}
+
+std::string targets_text(const std::vector<SerialTarget>& targets) {
+  std::vector<std::string> texts(targets.size());
+  std::transform(targets.begin(), targets.end(), texts.begin(), target_text);
+  if (texts.empty()) {
+    texts.emplace_back("off");
   }
-  return fmt::format("\n[console]\nserial = {}\n", quoted_list(targets));
+  return quoted_list(texts);
+}
+
+std::string console_text(const ConsoleConfig& console) {
+  return fmt::format("\n[console]\nserial = {}\nvirtio = {}\n", targets_text(console.serial),
+                     targets_text(console.virtio));
 }
 
 }  // namespace
@@ -237,6 +253,12 @@ std::string to_toml(const Config& config) {
   }
   for (const auto& net : config.nets) {
     out += net_text(net);
+  }
+  if (config.vsock) {
+    out += vsock_text(*config.vsock);
+  }
+  for (const auto& share : config.shares) {
+    out += share_text(share);
   }
   for (const auto& item : config.fw_cfg) {
     out += fw_cfg_text(item);

@@ -50,6 +50,18 @@ void add_fields(InspectNode& node, const DiskLost& lost) {
   node.field("text", lost.text);
 }
 
+void add_fields(InspectNode& node, const VsockReady& ready) {
+  node.field("event", "vsock");
+  node.field("cid", std::uint64_t{ready.cid});
+}
+
+void add_fields(InspectNode& node, const ShareLost& lost) {
+  node.field("event", "share");
+  node.field("tag", lost.tag);
+  node.field("state", "lost");
+  node.field("text", lost.text);
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

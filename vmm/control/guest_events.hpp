@@ -52,10 +52,21 @@ struct DiskLost {
   std::string text = {};  ///< why
 };
 
+/// The guest's vsock has this address in this run.
+struct VsockReady {
+  std::uint32_t cid = 0;
+};
+
+/// A shared folder's program has gone, and with it the run ends.
+struct ShareLost {
+  std::string tag = {};
+  std::string text = {};  ///< why
+};
+
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
-  std::variant<StateChange, DevicesReset, NetworkLost, DiskLost> what;
+  std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost> what;
 };
 
 /// {"time":"2026-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",
@@ -64,6 +75,8 @@ struct GuestEvent {
 /// "verdict":"verified","duration_ms":131,"text":"…"}
 /// {"time":…,"guest":…,"event":"network","network":"net-0","link":"down","text":"…"}
 /// {"time":…,"guest":…,"event":"disk","disk":"disk-0","state":"lost","text":"…"}
+/// {"time":…,"guest":…,"event":"vsock","cid":81985529}
+/// {"time":…,"guest":…,"event":"share","tag":"home","state":"lost","text":"…"}
 InspectNode event_node(const GuestEvent& event);
 
 /// Who is told of events. Must return soon and not call back into where the event comes from.
@@ -83,6 +96,8 @@ class GuestEvents {
   void reset(DevicesReset reset) { publish({.what = std::move(reset)}); }
   void network(NetworkLost lost) { publish({.what = std::move(lost)}); }
   void disk(DiskLost lost) { publish({.what = std::move(lost)}); }
+  void vsock(VsockReady ready) { publish({.what = ready}); }
+  void share(ShareLost lost) { publish({.what = std::move(lost)}); }
 
  private:
   struct Entry {

@@ -28,6 +28,9 @@ struct Program {
   /// What root may do: false leaves it the access to files, and nothing that it runs can have more.
   /// It is for programs that give up privileges by themselves.
   bool keeps_privileges = false;
+  /// It sees this folder, and what is mounted below, without being able to write there: a mount
+  /// namespace of its own, for which gpuvm must be root. Empty: none.
+  std::string read_only_folder = {};
   /// Killed with SIGKILL when gpuvm's thread that starts it ends, however that comes.
   bool dies_with_thread = false;
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// VhostNetQueues: the queues of a network device whose link is a tap, served by the kernel (vhost,
-// Linux include/uapi/linux/vhost.h): frames go between the tap and guest memory without this
-// process, which the driver's doorbells and the kernel's interrupts do not wake either.
-// Missing: word of a ring that breaks the rules (VHOST_SET_VRING_ERR): the kernel leaves it alone;
-// word of a tap that is gone; a device IOTLB.
+// VhostNetQueues: the queues of a network device whose link is a tap, served by the kernel (vhost):
+// frames go between the tap and guest memory without this process, which the driver's doorbells and
+// the kernel's interrupts do not wake either.
+// Missing: word of a tap that is gone; what VhostRings misses.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "devices/virtio/queue_backend.hpp"
+#include "devices/virtio/vhost/vhost_rings.hpp"
 #include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
@@ -31,20 +31,13 @@ class VhostNetQueues : public QueueBackend {
   void inspect(InspectNode& node) const override;
 
  private:
-  VhostNetQueues(UniqueFd vhost, int tap) : vhost_(std::move(vhost)), tap_(tap) {}
-  Status set_memory(const GuestMemory& memory) const;
+  VhostNetQueues(VhostRings rings, int tap) : rings_(std::move(rings)), tap_(tap) {}
   Status start_queue(const GuestMemory& memory, const Queue& queue);
-  Status control(unsigned long request, const void* argument, const char* name) const;
+  Status set_tap(unsigned index, int tap) const;
 
-  /// A queue that the kernel serves.
-  struct Served {
-    std::size_t index = 0;
-    std::span<std::byte> used_index;  ///< in guest memory
-  };
-  UniqueFd vhost_;
+  VhostRings rings_;
   const int tap_;
-  std::uint64_t supported_ = 0;  ///< by the kernel
-  std::vector<Served> served_;
+  std::vector<VhostRings::Ring> served_;
 };
 
 }  // namespace gpuvm

@@ -9,6 +9,7 @@
 #include "devices/virtio/block/disk_file.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
+#include "vmm/machine/pci/root_bus_slots.hpp"
 
 namespace gpuvm {
 
@@ -18,9 +19,6 @@ using DiskFiles = std::vector<std::unique_ptr<DiskFile>>;
 /// Opens and locks all, before anything of the host is changed. Errors: those of DiskFile::open().
 Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs,
                              DiskFile::Use use = DiskFile::Use::kGuest);
-
-constexpr std::uint8_t kFirstDiskSlot = 0x10;  ///< above the root ports
-constexpr std::size_t kDiskSlots = 8;
 
 /// A block device for each file, in slots from kFirstDiskSlot on; at most kDiskSlots. The files
 /// must outlive the devices.

@@ -13,12 +13,10 @@
 #include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
+#include "vmm/machine/pci/root_bus_slots.hpp"
 #include "vmm/network/passt.hpp"
 
 namespace gpuvm {
-
-constexpr std::uint8_t kFirstNetworkSlot = 0x1b;  ///< above the ports that share devices
-constexpr std::size_t kNetworkSlots = 4;
 
 /// One card's side of the host.
 struct Network {

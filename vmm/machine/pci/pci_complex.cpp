@@ -84,6 +84,7 @@ Status PciComplex::add_root_bus_devices() {
     auto served = served_disk_devices(*options_.served_disks);
     std::move(served.begin(), served.end(), std::back_inserter(devices));
   }
+  std::move(options_.services.begin(), options_.services.end(), std::back_inserter(devices));
   root_bus_ = TRY(RootBusDevices::create(std::move(devices), {.memory = options_.memory,
                                                               .mmio = options_.bus.mmio,
                                                               .doorbells = options_.bus.doorbells,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PciComplex: the guest's PCI Express hierarchy: host bridge, ECAM, configuration ports, disks,
-// networks, root ports and, behind them, the passed-through functions, with BARs and bridge windows
-// placed as firmware would.
+// networks and other devices of bus 0, root ports and, behind them, the passed-through functions,
+// with BARs and bridge windows placed as firmware would.
 #pragma once
 
 #include <memory>
@@ -46,6 +46,8 @@ class PciComplex : public Inspectable {
     const NumaPlan& numa;
     const DiskFiles& disks;
     Networks& networks;
+    /// What else there is on bus 0.
+    std::vector<RootBusDevice> services;
     const GuestMemory& memory;
     unsigned physical_address_bits;
     bool config_ports;  ///< 0xcf8 and 0xcfc exist

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/services/vsock.hpp"
 #include "vmm/machine/preview/preview.hpp"
 
 #include <fmt/format.h>
@@ -43,6 +44,12 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
   }
   for (std::size_t i = 0; i < config.nets.size(); ++i) {
     node.field(fmt::format("net_{}", i), network_text(config.nets[i], config.name, i));
+  }
+  if (config.vsock) {
+    node.field("vsock", vsock_text(*config.vsock, config.name));
+  }
+  for (const ShareConfig& share : config.shares) {
+    node.field(fmt::format("share_{}", share.tag), share.path + (share.read_only ? ", read-only" : ""));
   }
 }
 

@@ -16,6 +16,8 @@
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/served_disks.hpp"
+#include "vmm/machine/services/share.hpp"
+#include "vmm/machine/services/vsock.hpp"
 
 namespace gpuvm {
 namespace {
@@ -121,6 +123,9 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
   const auto disks = open_disks(config.disks, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? check_served_disks(config.disks) : Status(disks.error())});
   findings.push_back({"networks", check_networks(host, config.nets)});
+  const auto vsock = open_vsock(host, config.vsock, config.name);
+  findings.push_back({"vsock", vsock ? Status() : Status(vsock.error())});
+  findings.push_back({"shares", check_shares(config.shares)});
   findings.push_back({"boot_files", check_boot_files(config)});
   auto of_host = check_host(host, needs_of(config, functions));
   std::move(of_host.begin(), of_host.end(), std::back_inserter(findings));

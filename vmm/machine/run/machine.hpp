@@ -28,6 +28,7 @@
 #include "vmm/machine/run/guest_machine.hpp"
 #include "vmm/machine/run/guest_vm.hpp"
 #include "vmm/machine/run/vcpu_threads.hpp"
+#include "vmm/machine/services/service_devices.hpp"
 
 namespace gpuvm {
 
@@ -51,6 +52,7 @@ class Machine : public GuestMachine {
     /// nothing cancels. Called from vCPU threads and the worker, with a lock held: returns at once.
     /// Empty: the guest's clock raises no alarms.
     std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
+    ConsoleChannel* virtio_console = nullptr;  ///< null: the guest has none
   };
   explicit Machine(Options options);
   ~Machine() override;
@@ -79,6 +81,7 @@ class Machine : public GuestMachine {
 
   Status open_files();
   Status take_devices();
+  Status open_services();
   Status add_memory(const IsUnwanted& is_unwanted);
   Status reset_devices_and_add_vm();
   Status add_devices();
@@ -117,6 +120,7 @@ class Machine : public GuestMachine {
   DiskFiles disk_files_;
   ServedDisks served_disks_;
   Networks networks_;
+  ServiceHosts services_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;

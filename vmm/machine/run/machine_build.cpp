@@ -11,6 +11,7 @@
 #include "vmm/machine/memory/layout.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/run/machine.hpp"
+#include "vmm/machine/services/vsock.hpp"
 
 namespace gpuvm {
 namespace {
@@ -86,6 +87,7 @@ Status Machine::open_files() {
   disk_files_ = TRY(open_disks(config.disks));
   TRY(check_served_disks(config.disks));
   TRY(check_networks(options_.host, config.nets));
+  TRY(check_shares(config.shares));
   switch (config.boot.mode) {
     case BootMode::kLinux:
       kernel_ = TRY(read_kernel(config.boot));
@@ -101,6 +103,24 @@ Status Machine::open_files() {
   return {};
 }
 
+/// Helpers and addresses that are the guest's alone.
+Status Machine::open_services() {
+  const auto& config = options_.config;
+  services_.console = options_.virtio_console;
+  services_.vsock = TRY(open_vsock(options_.host, config.vsock, config.name));
+  if (services_.vsock) {
+    log::info("The guest's vsock has the CID {}", services_.vsock->cid());
+    options_.events.vsock({.cid = services_.vsock->cid()});
+  }
+  services_.shares =
+      TRY(open_shares(config.shares, [this](const std::string& tag, const Error& error) {
+        options_.events.share({.tag = tag, .text = error.to_string()});
+        options_.on_failure(
+            fail(error.kind(), "The shared folder {} is gone: {}", tag, error.to_string()));
+      }));
+  return {};
+}
+
 Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
@@ -108,6 +128,7 @@ Status Machine::take_devices() {
   served_disks_ = TRY(start_served_disks(
       config.disks, config.machine.cpus,
       [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
+  TRY(open_services());
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   auto claims =
@@ -134,6 +155,7 @@ Status Machine::add_memory(const IsUnwanted& is_unwanted) {
   memory.is_shared = has_served_disks(options_.config.disks) ||
                      std::any_of(functions.begin(), functions.end(),
                                  [](const auto* function) { return function->is_remote(); });
+  memory.is_shared = memory.is_shared || !services_.shares.empty();
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
   // Before the devices are reset; whether the CPUs address it is known later.
   TRY(place_device_memory(*memory_, TRY(device_memory_of(options_.host, functions)), 64));
@@ -204,6 +226,7 @@ PciComplex::Options Machine::pci_options() {
           .numa = *numa_,
           .disks = disk_files_,
           .networks = networks_,
+          .services = service_devices(options_.config.machine, services_),
           .memory = *memory_,
           .physical_address_bits = vm_->physical_address_bits(),
           .config_ports = has_config_ports(options_.config),

@@ -41,6 +41,15 @@ ConsoleOptions console_options(const Config& config) {
   return options;
 }
 
+/// Less waits than for the serial port, whose guest cannot.
+ConsoleOptions virtio_console_options(const Config& config) {
+  ConsoleOptions options;
+  options.name = "virtio console";
+  options.serial = config.console.virtio;
+  options.output_buffer = 64 << 10;
+  return options;
+}
+
 Status write_inspect_file(const std::string& path, const Machine& machine) {
   if (path.empty()) {
     return {};
@@ -99,6 +108,7 @@ struct Run {
   explicit Run(const Config& what) : config(what), events(what.name) {}
   Status open(const RunOptions& options);
   Machine::Options machine_options();
+  Status open_virtio_console();
   void watch_devices();
   void connect_console();
 
@@ -113,6 +123,8 @@ struct Run {
                         }},
                    events};
   std::unique_ptr<Console> console;
+  std::unique_ptr<ConsoleChannel> virtio_channel;  ///< null: the guest has no virtio console
+  std::unique_ptr<Console> virtio_console;
   ClockTimer clock{loop.context(), [this] { machine->clock_expired(); }};
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
@@ -129,7 +141,29 @@ Status Run::open(const RunOptions& options) {
                                        return has_serial ? machine->serial().receive(bytes) : 0;
                                      },
                                  .escape = [this] { loop.ask_for_end(kExitEscape); }}));
+  if (!config.console.virtio.empty()) {
+    TRY(open_virtio_console());
+  }
   machine = std::make_unique<Machine>(machine_options());
+  return {};
+}
+
+Status Run::open_virtio_console() {
+  virtio_channel = TRY(ConsoleChannel::create());
+  ConsoleChannel& channel = *virtio_channel;
+  virtio_console = TRY(Console::create(
+      loop.context(), virtio_console_options(config),
+      {.input = [&channel](std::span<const std::byte> bytes) { return channel.type(bytes); },
+       .escape = [this] { loop.ask_for_end(kExitEscape); },
+       .output_ready = [&channel] { channel.output_ready(); },
+       .resized =
+           [&channel](std::uint16_t columns, std::uint16_t rows) {
+             channel.resize({columns, rows});
+           }}));
+  channel.connect(
+      {.write = [places = virtio_console.get()](
+                    std::span<const std::byte> bytes) { return places->write_some(bytes); },
+       .input_ready = [places = virtio_console.get()] { places->resume_input(); }});
   return {};
 }
 
@@ -146,7 +180,8 @@ Machine::Options Run::machine_options() {
                 TRY(DeviceEvents::create(loop.context(), devices, device_handlers(loop)));
             return {};
           },
-          .arm_clock = [this](auto delay) { clock.arm(delay); }};
+          .arm_clock = [this](auto delay) { clock.arm(delay); },
+          .virtio_console = virtio_channel.get()};
 }
 
 void Run::watch_devices() {
@@ -176,6 +211,9 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
     result = with_error(std::move(result), write_inspect_file(options.inspect_file, *run.machine));
   }
   run.console->flush(kFlushLimit);
+  if (run.virtio_console) {
+    run.virtio_console->flush(kFlushLimit);
+  }
   return result;
 }
 

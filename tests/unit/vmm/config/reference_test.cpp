@@ -60,6 +60,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "boot.vars",
                                                      "boot.vars_template",
                                                      "console.serial",
+                                                     "console.virtio",
                                                      "cpu.hide",
                                                      "cpu.hide_hypervisor",
                                                      "cpu.hyperv",
@@ -84,6 +85,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "machine.on_reboot",
                                                      "machine.pin",
                                                      "machine.pin_memory",
+                                                     "machine.rng",
                                                      "name",
                                                      "net.bridge",
                                                      "net.fd",
@@ -116,7 +118,11 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.sub_device_id",
                                                      "pci.sub_vendor_id",
                                                      "pci.vendor_id",
-                                                     "pci.vf_token"}));
+                                                     "pci.vf_token",
+                                                     "share.path",
+                                                     "share.readonly",
+                                                     "share.tag",
+                                                     "vsock.cid"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -196,9 +202,12 @@ TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
-machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, pin = [7, 0, 2] }
+machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, rng = false, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "vhdx", throwaway = true, serial = "s", cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } } ]
+console.virtio = ["stdio", "pty"]
+vsock.cid = 4294967294
+share = [ { path = "a b", tag = "A-1_b.c" }, { path = "/", tag = "root", readonly = true } ]
 [[pci]]
 host = "01:00.0"
 functions = [0, 2]
@@ -293,6 +302,8 @@ TEST(ToToml, NamesEveryKey) {
   config.nets[2].mode = NetMode::kTap;
   config.nets[2].fd = 3;
   config.console.serial.clear();
+  config.vsock = VsockConfig{};
+  config.shares = {{.path = "/s", .tag = "t", .read_only = false}};
   const auto text = to_toml(config);
   const auto keys = config_keys();
   EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;

@@ -97,14 +97,17 @@ TEST(Suggestion, ForeignNamesOfSections) {
   expect_error(parse_bootable("[[gpu]]\nhost = '01:00.0'"),
                "Unknown key gpu (guest.toml:2:3); did you mean [[pci]]?");
   EXPECT_EQ(advice("", "drive"), "; did you mean [[disk]]?");
+  EXPECT_EQ(advice("", "filesystem"), "; did you mean [[share]]?");
+  EXPECT_EQ(advice("[vsock]", "guest_cid"), "; did you mean cid?");
+  EXPECT_EQ(advice("", "rng"), "; did you mean machine.rng?");
 }
 
 // What maps from Proxmox, QEMU and CI runners bring along.
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
-      {"vsock", "[[net]]"},           {"cloud_init", "[[disk]]"},      {"mdev", "SR-IOV"},
-      {"iommufd", "remove this key"}, {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"},
-      {"x-igd-opregion", "OpRegion"}, {"backing_files", "raw images"},
+      {"cloud_init", "[[disk]]"},      {"mdev", "SR-IOV"},      {"iommufd", "remove this key"},
+      {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"}, {"x-igd-opregion", "OpRegion"},
+      {"backing_files", "raw images"},
   };
   for (const auto& [key, word] : rows) {
     for (const char* header : {"", "[machine]", "[[pci]]", "[[disk]]"}) {
