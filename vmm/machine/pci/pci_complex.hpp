@@ -43,7 +43,7 @@ class PciComplex : public Inspectable {
   struct Options {
     HostDevices& devices;
     const NumaPlan& numa;
-    const DiskFiles& disks;
+    const GuestDisks& disks;
     Networks& networks;
     const GuestMemory& memory;
     unsigned physical_address_bits;
