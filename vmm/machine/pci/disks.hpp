@@ -13,15 +13,26 @@
 
 namespace gpuvm {
 
+/// A [[disk]] whose file is open and locked, whoever serves its queues.
+class GuestDisk {
+ public:
+  virtual ~GuestDisk() = default;
+  /// Its device on bus 0, which this must outlive. Once. Errors: kHost.
+  virtual Result<RootBusDevice::Parts> make(const RootBusEnvironment& environment, Gsi pin) = 0;
+};
 /// One for each entry; null where another program serves it (served_disks.hpp).
-using DiskFiles = std::vector<std::unique_ptr<DiskFile>>;
+using GuestDisks = std::vector<std::unique_ptr<GuestDisk>>;
 
-/// Opens and locks all, before anything of the host is changed. Errors: those of DiskFile::open().
-Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs,
-                             DiskFile::Use use = DiskFile::Use::kGuest);
+/// Opens and locks all, before anything of the host is changed. `cpus`: the guest's, which the
+/// number of queues follows from. Errors, with the disk's place: those of DiskFile::open().
+Result<GuestDisks> open_disks(const std::vector<DiskConfig>& configs, unsigned cpus,
+                              DiskFile::Use use = DiskFile::Use::kGuest);
 
-/// A block device for each file, in slots from kFirstDiskSlot on; at most kDiskSlots. The files
+/// Queues of a disk that does not say how many, of each kind.
+unsigned queues_of(const DiskConfig& config, unsigned cpus);
+
+/// A block device for each disk, in slots from kFirstDiskSlot on; at most kDiskSlots. The disks
 /// must outlive the devices.
-std::vector<RootBusDevice> disk_devices(const DiskFiles& files);
+std::vector<RootBusDevice> disk_devices(const GuestDisks& disks);
 
 }  // namespace gpuvm

@@ -44,7 +44,7 @@ class PciComplex : public Inspectable {
   struct Options {
     HostDevices& devices;
     const NumaPlan& numa;
-    const DiskFiles& disks;
+    const GuestDisks& disks;
     Networks& networks;
     /// What else there is on bus 0.
     std::vector<RootBusDevice> services;

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::uint32_t kClassStorage = 0x018000;  // PCI Code and ID Assignment: "other"
 constexpr std::uint16_t kServedQueueSize = 128;    // what the server's seg_max is made for
-constexpr unsigned kMostDefaultQueues = 4;
 // VIRTIO 1.2, 5.2.3. Not CONFIG_WCE: the driver would write to the configuration.
 constexpr std::uint64_t kTopology = 1 << 10;
 constexpr std::uint64_t kSeveralQueues = 1 << 12;
@@ -38,10 +37,6 @@ ImageFormat format_of(DiskFormat format) {
       return ImageFormat::kVhdx;
   }
   return ImageFormat::kRaw;
-}
-
-unsigned queues_of(const DiskConfig& config, unsigned cpus) {
-  return config.queues.value_or(std::clamp(cpus, 1U, kMostDefaultQueues));
 }
 
 /// What is thrown away need not reach the storage.

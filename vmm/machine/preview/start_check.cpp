@@ -120,7 +120,7 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
                                  const std::vector<HostFunction>& functions) {
   std::vector<Finding> findings;
   findings.push_back({"names", check_names(host, config)});
-  const auto disks = open_disks(config.disks, DiskFile::Use::kLook);
+  const auto disks = open_disks(config.disks, config.machine.cpus, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? check_served_disks(config.disks) : Status(disks.error())});
   findings.push_back({"networks", check_networks(host, config.nets)});
   const auto vsock = open_vsock(host, config.vsock, config.name);

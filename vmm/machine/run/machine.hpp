@@ -117,7 +117,7 @@ class Machine : public GuestMachine {
   std::array<const Inspectable*, static_cast<std::size_t>(Part::kCount)> shown_
       GPUVM_GUARDED_BY(structure_) = {};
 
-  DiskFiles disk_files_;
+  GuestDisks disks_;
   ServedDisks served_disks_;
   Networks networks_;
   ServiceHosts services_;

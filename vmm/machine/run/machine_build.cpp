@@ -84,7 +84,7 @@ void Machine::show(Part part, const Inspectable* what) {
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
-  disk_files_ = TRY(open_disks(config.disks));
+  disks_ = TRY(open_disks(config.disks, config.machine.cpus));
   TRY(check_served_disks(config.disks));
   TRY(check_networks(options_.host, config.nets));
   TRY(check_shares(config.shares));
@@ -224,7 +224,7 @@ Status Machine::add_devices() {
 PciComplex::Options Machine::pci_options() {
   return {.devices = *devices_,
           .numa = *numa_,
-          .disks = disk_files_,
+          .disks = disks_,
           .networks = networks_,
           .services = service_devices(options_.config.machine, services_),
           .memory = *memory_,
