@@ -108,6 +108,9 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto disks = root.tables("disk");
   const auto nets = root.tables("net");
   const auto fw_cfg = root.tables("fw_cfg");
+  const auto credentials = root.table("credentials");
+  const auto cloud_init = root.table("cloud_init");
+  const auto ssh_key = config::read_ssh_key(root);
   const auto console = root.table("console");
   TRY(root.finish());
   result.name = TRY(name);
@@ -123,6 +126,12 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   if (!result.fw_cfg.empty() && result.boot.mode != BootMode::kUefi) {
     return root.wrong("fw_cfg", "belongs to boot.mode = \"uefi\"; remove it, or change the mode");
   }
+  result.credentials = TRY(config::read_credentials(TRY(credentials)));
+  const auto first_boot = TRY(config::read_cloud_init(TRY(cloud_init)));
+  if (root.has("cloud_init")) {
+    result.cloud_init = first_boot;
+  }
+  result.ssh_key = TRY(ssh_key);
   result.console = TRY(config::read_console(TRY(console)));
   return result;
 }
@@ -161,8 +170,8 @@ std::vector<std::string> config_keys() {
   if (!document || !read_config(TableReader(*document, context), "guest")) {
     return {};  // cannot be: a unit test compares the list
   }
-  for (const auto section :
-       {"machine", "cpu", "boot", "pci", "node", "disk", "net", "fw_cfg", "console"}) {
+  for (const auto section : {"machine", "cpu", "boot", "pci", "node", "disk", "net", "fw_cfg",
+                             "credentials", "cloud_init", "console"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

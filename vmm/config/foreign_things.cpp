@@ -37,9 +37,10 @@ constexpr std::string_view kNoMonitor =
 
 constexpr std::string_view kNoVsock =
     "gpuvm has no vsock: reach the guest by its serial port, [console], or by a network, [[net]]";
-constexpr std::string_view kNoCloudInit =
-    "gpuvm makes no cloud-init image: make one, for instance with cloud-localds, and name it as a "
-    "[[disk]]";
+constexpr std::string_view kCloudInitFiles =
+    "cloud-init's files are named in a section of their own, [cloud_init]: user_data, meta_data "
+    "and "
+    "network_config";
 constexpr std::string_view kNoBacking =
     "raw images have no backing file: make a copy (cp --reflink=auto BASE COPY), name it as path, "
     "and remove this key";
@@ -111,8 +112,8 @@ constexpr std::string_view kNoCpuPlug =
 
 constexpr ForeignThing kThings[] = {
     {kAnySection, "vsock", kNoVsock, "cloud-hypervisor --vsock, QEMU vhost-vsock-pci"},
-    {kAnySection, "cloud_init", kNoCloudInit, "Proxmox"},
-    {kAnySection, "cloudinit", kNoCloudInit, "Proxmox"},
+    {kAnySection, "cloud_init", kCloudInitFiles, "Proxmox"},
+    {kAnySection, "cloudinit", kCloudInitFiles, "Proxmox"},
     {"disk", "backing", kNoBacking, "QEMU -blockdev backing="},
     {kAnySection, "backing_file", kNoBacking, "qemu-img create -b"},
     {kAnySection, "backing_files", kNoBacking, "cloud-hypervisor --disk backing_files="},

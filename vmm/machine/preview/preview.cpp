@@ -9,6 +9,7 @@
 #include "devices/passthrough/function_plan.hpp"
 #include "devices/physical/reset/reset_plan.hpp"
 #include "devices/physical/reset/reset_policy.hpp"
+#include "vmm/first_boot/first_boot.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/machine/devices/host_function.hpp"
 #include "vmm/machine/devices/sysfs_facts.hpp"
@@ -44,6 +45,7 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
   for (std::size_t i = 0; i < config.nets.size(); ++i) {
     node.field(fmt::format("net_{}", i), network_text(config.nets[i], config.name, i));
   }
+  describe_first_boot(config, node);
 }
 
 /// What a start would be refused for, and what is well.

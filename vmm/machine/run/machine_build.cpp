@@ -84,6 +84,8 @@ Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
   disk_files_ = TRY(open_disks(config.disks));
+  first_boot_ = TRY(open_first_boot(config, SshKeyUse::kMake));
+  first_boot_disk_ = TRY(open_first_boot_disk(first_boot_.volume));
   TRY(check_networks(options_.host, config.nets));
   switch (config.boot.mode) {
     case BootMode::kLinux:
@@ -199,6 +201,7 @@ PciComplex::Options Machine::pci_options() {
           .numa = *numa_,
           .disks = disk_files_,
           .networks = networks_,
+          .first_boot = first_boot_disk_.get(),
           .memory = *memory_,
           .physical_address_bits = vm_->physical_address_bits(),
           .config_ports = has_config_ports(options_.config),
@@ -235,7 +238,7 @@ Status Machine::add_uefi() {
                         .mmio = mmio_,
                         .ports = ports_}));
   }
-  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_, numa_->cpus())),
+  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_, tables())),
                           .memory64_wanted = pci_->memory64_wanted(),
                           .acpi = [this] { return acpi_blobs(options_.config, tables()); }});
 }

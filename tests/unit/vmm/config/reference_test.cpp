@@ -59,6 +59,9 @@ TEST(ConfigKeys, AreThese) {
                                                      "boot.mode",
                                                      "boot.vars",
                                                      "boot.vars_template",
+                                                     "cloud_init.meta_data",
+                                                     "cloud_init.network_config",
+                                                     "cloud_init.user_data",
                                                      "console.serial",
                                                      "cpu.hide",
                                                      "cpu.hide_hypervisor",
@@ -109,7 +112,8 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.sub_device_id",
                                                      "pci.sub_vendor_id",
                                                      "pci.vendor_id",
-                                                     "pci.vf_token"}));
+                                                     "pci.vf_token",
+                                                     "ssh_key"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
