@@ -110,6 +110,9 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto vsock = root.table("vsock");
   const auto shares = root.tables("share");
   const auto fw_cfg = root.tables("fw_cfg");
+  const auto credentials = root.table("credentials");
+  const auto cloud_init = root.table("cloud_init");
+  const auto ssh_key = config::read_ssh_key(root);
   const auto console = root.table("console");
   TRY(root.finish());
   result.name = TRY(name);
@@ -127,6 +130,12 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   if (!result.fw_cfg.empty() && result.boot.mode != BootMode::kUefi) {
     return root.wrong("fw_cfg", "belongs to boot.mode = \"uefi\"; remove it, or change the mode");
   }
+  result.credentials = TRY(config::read_credentials(TRY(credentials)));
+  const auto first_boot = TRY(config::read_cloud_init(TRY(cloud_init)));
+  if (root.has("cloud_init")) {
+    result.cloud_init = first_boot;
+  }
+  result.ssh_key = TRY(ssh_key);
   result.console = TRY(config::read_console(TRY(console)));
   return result;
 }
@@ -167,7 +176,7 @@ std::vector<std::string> config_keys() {
     return {};  // cannot be: a unit test compares the list
   }
   for (const auto section : {"machine", "cpu", "boot", "pci", "node", "disk", "net", "vsock",
-                             "share", "fw_cfg", "console"}) {
+                             "share", "fw_cfg", "credentials", "cloud_init", "console"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

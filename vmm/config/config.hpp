@@ -270,6 +270,29 @@ struct FwCfgConfig {
   bool operator==(const FwCfgConfig&) const = default;
 };
 
+/// A credential for the guest's systemd. It may be a secret: nothing prints the text.
+struct CredentialConfig {
+  std::string name;                 ///< unique; 1 to 255 characters that systemd takes
+  std::optional<std::string> text;  ///< this or file; any bytes
+  std::optional<std::string> file;  ///< absolute
+  bool operator==(const CredentialConfig&) const = default;
+};
+
+/// Files for cloud-init, which finds them on a small volume that gpuvm makes (its data source
+/// NoCloud).
+struct CloudInitConfig {
+  std::optional<std::string> user_data;       ///< absolute, as the others
+  std::optional<std::string> meta_data;       ///< nothing: gpuvm makes it
+  std::optional<std::string> network_config;  ///< nothing: cloud-init's own choice, DHCP
+  bool operator==(const CloudInitConfig&) const = default;
+};
+
+/// Who may log in to the guest by ssh as root from its first boot on.
+struct SshKeyConfig {
+  std::string path = {};  ///< absolute, of a public key; empty: a key that gpuvm keeps for the user
+  bool operator==(const SshKeyConfig&) const = default;
+};
+
 struct ConsoleConfig {
   std::vector<SerialTarget> serial = {{}};  ///< all of them see the output; empty: off
   std::vector<SerialTarget> virtio = {};    ///< of a virtio console beside it; empty: none
@@ -281,13 +304,16 @@ struct Config {
   MachineConfig machine;
   CpuConfig cpu;
   BootConfig boot;
-  std::vector<PciConfig> pci;       ///< at most 32; no function twice
-  std::vector<NodeConfig> nodes;    ///< at most 64; empty: no NUMA
-  std::vector<DiskConfig> disks;    ///< at most 8; no path and no serial twice
-  std::vector<NetConfig> nets;      ///< at most 4; no tap, MAC address or port twice
+  std::vector<PciConfig> pci;     ///< at most 32; no function twice
+  std::vector<NodeConfig> nodes;  ///< at most 64; empty: no NUMA
+  std::vector<DiskConfig> disks;  ///< at most 8; no path and no serial twice
+  std::vector<NetConfig> nets;    ///< at most 4; no tap, MAC address or port twice
   std::optional<VsockConfig> vsock;
-  std::vector<ShareConfig> shares;  ///< at most 8; no tag twice
-  std::vector<FwCfgConfig> fw_cfg;  ///< at most 32
+  std::vector<ShareConfig> shares;            ///< at most 8; no tag twice
+  std::vector<FwCfgConfig> fw_cfg;            ///< at most 32
+  std::vector<CredentialConfig> credentials;  ///< at most 64
+  std::optional<CloudInitConfig> cloud_init;
+  std::optional<SshKeyConfig> ssh_key;
   ConsoleConfig console;
   bool operator==(const Config&) const = default;
 };
@@ -309,10 +335,12 @@ Result<Config> load_config(const std::string& file, std::span<const std::string>
 Result<Config> parse_config(std::string_view text, const ConfigSource& source,
                             std::span<const std::string> overrides = {});
 
-/// Every key with its value, as TOML that parses to the same Config.
+/// Every key with its value, as TOML that parses to the same Config, but for the texts of
+/// credentials: a comment is in their place.
 std::string to_toml(const Config& config);
 
 /// All keys there are, "machine.cpus", sorted. Those of a list's entries have no index: "pci.host".
+/// The names in [credentials] are the user's, and not among them.
 std::vector<std::string> config_keys();
 
 }  // namespace gpuvm

@@ -29,9 +29,10 @@ constexpr std::string_view kNoTpm = "gpuvm has no TPM: remove this section";
 constexpr std::string_view kNoMonitor =
     "gpuvm has no monitor: \"gpuvm run --events FILE\" tells what happens to the guest";
 
-constexpr std::string_view kNoCloudInit =
-    "gpuvm makes no cloud-init image: make one, for instance with cloud-localds, and name it as a "
-    "[[disk]]";
+constexpr std::string_view kCloudInitFiles =
+    "cloud-init's files are named in a section of their own, [cloud_init]: user_data, meta_data "
+    "and "
+    "network_config";
 constexpr std::string_view kNoBacking =
     "raw images have no backing file: make a copy (cp --reflink=auto BASE COPY), name it as path, "
     "and remove this key";
@@ -101,8 +102,8 @@ constexpr std::string_view kNoCpuPlug =
     "vCPUs are not plugged: the guest always has machine.cpus of them; remove this key";
 
 constexpr ForeignThing kThings[] = {
-    {kAnySection, "cloud_init", kNoCloudInit, "Proxmox"},
-    {kAnySection, "cloudinit", kNoCloudInit, "Proxmox"},
+    {kAnySection, "cloud_init", kCloudInitFiles, "Proxmox"},
+    {kAnySection, "cloudinit", kCloudInitFiles, "Proxmox"},
     {"disk", "backing", kNoBacking, "QEMU -blockdev backing="},
     {kAnySection, "backing_file", kNoBacking, "qemu-img create -b"},
     {kAnySection, "backing_files", kNoBacking, "cloud-hypervisor --disk backing_files="},

@@ -80,6 +80,29 @@ std::string fw_cfg_text(const FwCfgConfig& item) {
       in_quotes(item.file ? "file:" + *item.file : "string:" + item.text.value_or("")));
 }
 
+/// A text may be a secret, and what prints this may be a log.
+std::string credentials_text(const std::vector<CredentialConfig>& credentials) {
+  std::string out = credentials.empty() ? "" : "\n[credentials]\n";
+  for (const auto& credential : credentials) {
+    const std::string name = in_quotes(credential.name);
+    out += credential.file
+               ? fmt::format("{} = {{ file = {} }}\n", name, in_quotes(*credential.file))
+               : fmt::format("# {} = a text, which is not shown\n", name);
+  }
+  return out;
+}
+
+std::string cloud_init_text(const CloudInitConfig& cloud_init) {
+  std::string out = "\n[cloud_init]\n";
+  const auto path = [&out](std::string_view key, const std::optional<std::string>& value) {
+    out += value ? fmt::format("{} = {}\n", key, in_quotes(*value)) : "";
+  };
+  path("user_data", cloud_init.user_data);
+  path("meta_data", cloud_init.meta_data);
+  path("network_config", cloud_init.network_config);
+  return out;
+}
+
 std::string host_text(const PciConfig& pci) {
   std::string out = fmt::format("host = \"{}\"\n", pci.host.to_string());
   out += pci.functions.empty() ? "functions = \"all\"\n"
@@ -236,6 +259,10 @@ std::string_view to_string(BootMode mode) {
 
 std::string to_toml(const Config& config) {
   std::string out = fmt::format("name = {}\n", in_quotes(config.name));
+  if (config.ssh_key) {
+    const auto& path = config.ssh_key->path;
+    out += fmt::format("ssh_key = {}\n", in_quotes(path.empty() ? "auto" : path));
+  }
   out += machine_text(config.machine);
   out +=
       fmt::format("\n[cpu]\nhide = {}\nhide_hypervisor = {}\nhyperv_vendor_id = {}\nhyperv = {}\n",
@@ -262,6 +289,10 @@ std::string to_toml(const Config& config) {
   }
   for (const auto& item : config.fw_cfg) {
     out += fw_cfg_text(item);
+  }
+  out += credentials_text(config.credentials);
+  if (config.cloud_init) {
+    out += cloud_init_text(*config.cloud_init);
   }
   return out + console_text(config.console);
 }

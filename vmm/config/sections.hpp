@@ -40,6 +40,11 @@ Result<std::vector<NetConfig>> read_nets(const std::vector<TableReader>& entries
 Result<std::optional<VsockConfig>> read_vsock(TableReader table, bool is_there);
 Result<std::vector<ShareConfig>> read_shares(const std::vector<TableReader>& entries);
 Result<std::vector<FwCfgConfig>> read_fw_cfg(const std::vector<TableReader>& entries);
+Result<std::vector<CredentialConfig>> read_credentials(TableReader table);
+/// In first_boot_section.cpp.
+Result<CloudInitConfig> read_cloud_init(TableReader table);
+/// The root's own key. Nothing: absent.
+Result<std::optional<SshKeyConfig>> read_ssh_key(TableReader& root);
 Result<ConsoleConfig> read_console(TableReader table);
 
 }  // namespace gpuvm::config

@@ -340,6 +340,28 @@ Result<std::vector<TableReader>> TableReader::tables(std::string_view key) {
   return readers;
 }
 
+std::vector<std::string_view> TableReader::names() const {
+  std::vector<std::string_view> names;
+  for (const auto& [key, node] : *table_) {
+    names.push_back(key.str());
+  }
+  return names;
+}
+
+Result<std::string> TableReader::text(std::string_view key, std::string_view rule) {
+  const auto* node = find(key);
+  const auto* value = node != nullptr ? node->as_string() : nullptr;
+  if (value == nullptr) {
+    return must_be(key, rule, node != nullptr ? kind_of(*node) : "absent");
+  }
+  return value->get();
+}
+
+bool TableReader::holds_table(std::string_view key) const {
+  const auto* node = table_->get(key);
+  return node != nullptr && node->is_table();
+}
+
 bool TableReader::holds_string(std::string_view key) const {
   const auto* node = table_->get(key);
   return node != nullptr && node->is_string();

@@ -78,7 +78,14 @@ class TableReader {
   /// A list of tables; empty when absent.
   Result<std::vector<TableReader>> tables(std::string_view key);
 
+  /// The names in this table, for one whose names are the user's.
+  std::vector<std::string_view> names() const;
+  /// A string with any characters, also line breaks. The key is there.
+  Result<std::string> text(std::string_view key, std::string_view rule);
+
   bool has(std::string_view key) const { return table_->contains(key); }
+  /// True if the key is there and holds a table.
+  bool holds_table(std::string_view key) const;
   /// True if the key is there and holds a string.
   bool holds_string(std::string_view key) const;
 

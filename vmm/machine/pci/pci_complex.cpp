@@ -85,6 +85,9 @@ Status PciComplex::add_root_bus_devices() {
     std::move(served.begin(), served.end(), std::back_inserter(devices));
   }
   std::move(options_.services.begin(), options_.services.end(), std::back_inserter(devices));
+  if (options_.first_boot != nullptr) {
+    devices.push_back(first_boot_device(*options_.first_boot));
+  }
   root_bus_ = TRY(RootBusDevices::create(std::move(devices), {.memory = options_.memory,
                                                               .mmio = options_.bus.mmio,
                                                               .doorbells = options_.bus.doorbells,

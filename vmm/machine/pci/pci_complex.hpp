@@ -31,6 +31,7 @@
 #include "vmm/machine/pci/acpi_roms.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/firmware_functions.hpp"
+#include "vmm/machine/pci/first_boot_disk.hpp"
 #include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/machine/pci/served_disks.hpp"
@@ -48,6 +49,7 @@ class PciComplex : public Inspectable {
     Networks& networks;
     /// What else there is on bus 0.
     std::vector<RootBusDevice> services;
+    DiskFile* first_boot = nullptr;  ///< the volume of cloud-init's files; null: none
     const GuestMemory& memory;
     unsigned physical_address_bits;
     bool config_ports;  ///< 0xcf8 and 0xcfc exist

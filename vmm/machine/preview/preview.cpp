@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/services/vsock.hpp"
 #include "vmm/machine/preview/preview.hpp"
+#include "vmm/machine/services/vsock.hpp"
 
 #include <fmt/format.h>
 
@@ -10,6 +10,7 @@
 #include "devices/passthrough/function_plan.hpp"
 #include "devices/physical/reset/reset_plan.hpp"
 #include "devices/physical/reset/reset_policy.hpp"
+#include "vmm/first_boot/first_boot.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/machine/devices/host_function.hpp"
 #include "vmm/machine/devices/sysfs_facts.hpp"
@@ -49,8 +50,10 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
     node.field("vsock", vsock_text(*config.vsock, config.name));
   }
   for (const ShareConfig& share : config.shares) {
-    node.field(fmt::format("share_{}", share.tag), share.path + (share.read_only ? ", read-only" : ""));
+    node.field(fmt::format("share_{}", share.tag),
+               share.path + (share.read_only ? ", read-only" : ""));
   }
+  describe_first_boot(config, node);
 }
 
 /// What a start would be refused for, and what is well.

@@ -8,6 +8,7 @@
 
 #include "firmware/efi/efi_kernel.hpp"
 #include "firmware/linux/initrd_file.hpp"
+#include "vmm/first_boot/first_boot.hpp"
 #include "vmm/kvm/cpuid.hpp"
 #include "vmm/kvm/kvm_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
@@ -122,6 +123,8 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
   findings.push_back({"names", check_names(host, config)});
   const auto disks = open_disks(config.disks, config.machine.cpus, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? check_served_disks(config.disks) : Status(disks.error())});
+  const auto first_boot = open_first_boot(config, SshKeyUse::kLook);
+  findings.push_back({"first_boot", first_boot ? Status() : Status(first_boot.error())});
   findings.push_back({"networks", check_networks(host, config.nets)});
   const auto vsock = open_vsock(host, config.vsock, config.name);
   findings.push_back({"vsock", vsock ? Status() : Status(vsock.error())});

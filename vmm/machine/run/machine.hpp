@@ -15,6 +15,7 @@
 #include "vmm/bus/io_bus.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/control/guest_events.hpp"
+#include "vmm/first_boot/first_boot.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/machine/boot/handover_boot.hpp"
@@ -72,6 +73,8 @@ class Machine : public GuestMachine {
 
   // After build() has ended well. Any thread.
   SerialPort& serial() { return platform_->serial(); }
+  /// The private key that the guest knows; empty: none, or ssh knows itself.
+  const std::string& ssh_key() const { return first_boot_.ssh_key; }
   void clock_expired() { platform_->clock().timer_expired(); }
 
  private:
@@ -119,6 +122,8 @@ class Machine : public GuestMachine {
 
   GuestDisks disks_;
   ServedDisks served_disks_;
+  FirstBoot first_boot_;
+  std::unique_ptr<DiskFile> first_boot_disk_;  ///< null without cloud-init's files
   Networks networks_;
   ServiceHosts services_;
   std::unique_ptr<GuestMemory> memory_;

@@ -86,6 +86,8 @@ Status Machine::open_files() {
   TRY(check_names(options_.host, config));
   disks_ = TRY(open_disks(config.disks, config.machine.cpus));
   TRY(check_served_disks(config.disks));
+  first_boot_ = TRY(open_first_boot(config, SshKeyUse::kMake));
+  first_boot_disk_ = TRY(open_first_boot_disk(first_boot_.volume));
   TRY(check_networks(options_.host, config.nets));
   TRY(check_shares(config.shares));
   switch (config.boot.mode) {
@@ -227,6 +229,7 @@ PciComplex::Options Machine::pci_options() {
           .disks = disks_,
           .networks = networks_,
           .services = service_devices(options_.config.machine, services_),
+          .first_boot = first_boot_disk_.get(),
           .memory = *memory_,
           .physical_address_bits = vm_->physical_address_bits(),
           .config_ports = has_config_ports(options_.config),
@@ -271,7 +274,7 @@ Status Machine::add_uefi() {
                         .mmio = mmio_,
                         .ports = ports_}));
   }
-  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_, numa_->cpus())),
+  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_, tables())),
                           .memory64_wanted = pci_->memory64_wanted(),
                           .acpi = [this] { return acpi_blobs(options_.config, tables()); }});
 }

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <fstream>
+#include <memory>
 #include <utility>
 
 #include "vmm/base/log.hpp"
@@ -13,6 +14,7 @@
 #include "vmm/machine/run/clock_timer.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 #include "vmm/machine/run/event_log.hpp"
+#include "vmm/machine/run/guest_entrance.hpp"
 #include "vmm/machine/run/machine.hpp"
 
 namespace gpuvm {
@@ -120,6 +122,7 @@ struct Run {
                         [this] {
                           watch_devices();
                           connect_console();
+                          announced = announce_guest(config, machine->ssh_key());
                         }},
                    events};
   std::unique_ptr<Console> console;
@@ -129,6 +132,7 @@ struct Run {
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
   std::unique_ptr<DeviceEvents> device_events;
+  std::unique_ptr<RunningGuest> announced;  ///< while the guest runs
 };
 
 /// What it writes to; then the machine, which is not built yet.

@@ -59,6 +59,9 @@ TEST(ConfigKeys, AreThese) {
                                                      "boot.mode",
                                                      "boot.vars",
                                                      "boot.vars_template",
+                                                     "cloud_init.meta_data",
+                                                     "cloud_init.network_config",
+                                                     "cloud_init.user_data",
                                                      "console.serial",
                                                      "console.virtio",
                                                      "cpu.hide",
@@ -122,6 +125,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "share.path",
                                                      "share.readonly",
                                                      "share.tag",
+                                                     "ssh_key",
                                                      "vsock.cid"}));
 }
 

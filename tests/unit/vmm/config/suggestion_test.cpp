@@ -105,7 +105,7 @@ TEST(Suggestion, ForeignNamesOfSections) {
 // What maps from Proxmox, QEMU and CI runners bring along.
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
-      {"cloud_init", "[[disk]]"},      {"mdev", "SR-IOV"},      {"iommufd", "remove this key"},
+      {"cloudinit", "[cloud_init]"},   {"mdev", "SR-IOV"},      {"iommufd", "remove this key"},
       {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"}, {"x-igd-opregion", "OpRegion"},
       {"backing_files", "raw images"},
   };
