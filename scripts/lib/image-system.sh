@@ -69,13 +69,14 @@ END
   ((!is_password_less)) || printf 'chroot "$1" passwd --quiet -d root\n'
   [[ " ${packages[*]} " != *' cloud-init '* ]] || cat <<'END'
 cat >"$1/etc/cloud/cloud.cfg.d/90-gpuvm.cfg" <<'CONFIG'
-# Only what gpuvm offers is looked for. One kind of SSH key, as in sshd_config.d; root's keys of the image stay.
-datasource_list: [NoCloud, None]
+# User data come on a disk, or cloud-init does not run. One kind of SSH key, as in sshd_config.d; root's keys of the image stay.
+datasource_list: [NoCloud, ConfigDrive, None]
 ssh_genkeytypes: [ed25519]
 ssh_deletekeys: false
 disable_root: false
 system_info: {network: {renderers: [networkd]}}
 CONFIG
+echo 'policy: search,found=first,maybe=none,notfound=disabled' >"$1/etc/cloud/ds-identify.cfg"
 END
 }
 
