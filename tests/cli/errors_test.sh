@@ -160,7 +160,9 @@ wait "$waiting"
 expect_output "$good is valid" validate "$good"
 expect_output "$good is valid" validate --set machine.cpus=4 "$good" --set=boot.cmdline='a="b c" [x]'
 expect_output "$good is valid" validate --set 'console.serial=["off"]' --set boot.cmdline= "$good"
-expect_output 'is valid' validate "$source_dir/configs/gpu-linux.toml"
+for example in gpu-linux compute-node render-node; do
+  expect_output 'is valid' validate "$source_dir/configs/$example.toml"
+done
 expect_output 'is valid' validate --set boot.kernel=/boot/vmlinuz "$source_dir/configs/reference.toml"
 expect_output 'memory_mib: 1024' inspect "$good"
 expect_output '"cpus":4' inspect --json --set machine.cpus=4 "$good"

@@ -202,6 +202,27 @@ TEST(Examples, GpuLinux) {
   EXPECT_EQ(config->boot.kernel, config_path("vmlinuz"));
 }
 
+TEST(Examples, ComputeNode) {
+  const auto config = load_config(config_path("compute-node.toml"));
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->boot.mode, BootMode::kLinux);
+  EXPECT_EQ(config->pci.size(), 1U);
+  ASSERT_EQ(config->disks.size(), 1U);
+  EXPECT_EQ(config->disks[0].path, config_path("node.img"));
+  ASSERT_EQ(config->nets.size(), 1U);
+  EXPECT_EQ(config->nets[0].mode, NetMode::kUser);
+}
+
+TEST(Examples, RenderNode) {
+  const auto config = load_config(config_path("render-node.toml"));
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->boot.mode, BootMode::kUefi);
+  EXPECT_EQ(config->boot.kernel, "");
+  EXPECT_EQ(config->pci.size(), 2U);
+  ASSERT_EQ(config->nets.size(), 1U);
+  EXPECT_EQ(config->nets[0].bridge, "br0");
+}
+
 TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
