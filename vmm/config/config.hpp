@@ -243,6 +243,7 @@ struct NetConfig {
   std::string bridge = {};     ///< of kTap: the tap that gpuvm makes joins it
   std::optional<int> fd = {};  ///< of kTap, in place of both: a tap that the starter has opened
   std::vector<PortForward> forward = {};  ///< of kUser; no host's port twice
+  bool host_loopback = false;             ///< of kUser: by the gateway's address
   std::optional<MacAddress> mac = {};     ///< unicast; nothing: MacAddress::of_name()
   std::optional<std::uint16_t> mtu = {};  ///< 68 to 65535
   bool operator==(const NetConfig&) const = default;

@@ -120,6 +120,11 @@ Result<std::vector<PortForward>> read_forward(TableReader& entry) {
 /// Keys of one mode in the other.
 Status check_mode(const TableReader& entry, const NetConfig& net) {
   if (net.mode == NetMode::kTap) {
+    if (entry.has("host_loopback")) {
+      return entry.wrong("host_loopback",
+                         "belongs to mode = \"user\": with a tap the guest reaches what listens on "
+                         "the bridge's or the tap's address; remove it");
+    }
     if (entry.has("forward")) {
       return entry.wrong("forward",
                          "belongs to mode = \"user\": with a tap the guest has an "
@@ -153,6 +158,7 @@ Result<NetConfig> read_net(TableReader entry) {
     net.fd = static_cast<int>(*fd);
   }
   net.forward = TRY(read_forward(entry));
+  net.host_loopback = TRY(entry.boolean("host_loopback", net.host_loopback));
   net.mac = TRY(read_mac(entry));
   if (const auto mtu = TRY(entry.optional_integer("mtu", {.least = 68, .most = 65535}))) {
     net.mtu = static_cast<std::uint16_t>(*mtu);

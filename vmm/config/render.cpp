@@ -219,7 +219,8 @@ std::string net_text(const NetConfig& net) {
   if (net.mode == NetMode::kUser) {
     std::vector<std::string> forwards(net.forward.size());
     std::transform(net.forward.begin(), net.forward.end(), forwards.begin(), forward_text);
-    out += fmt::format("forward = {}\n", quoted_list(forwards));
+    out +=
+        fmt::format("forward = {}\nhost_loopback = {}\n", quoted_list(forwards), net.host_loopback);
   }
   if (net.mac) {
     out += fmt::format("mac = \"{}\"\n", net.mac->to_string());

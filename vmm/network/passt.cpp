@@ -85,6 +85,12 @@ Status check_port(const Passt::Forward& forward) {
 std::vector<std::string> arguments_of(const Passt::Options& options) {
   std::vector<std::string> arguments{"passt", "--quiet", "--fd",
                                      std::to_string(kFirstFileOfProgram)};
+  if (!options.host_loopback) {
+    arguments.emplace_back("--no-map-gw");
+  }
+  for (const auto& server : options.name_servers) {
+    arguments.insert(arguments.end(), {"--dns", server});
+  }
   if (options.mtu) {
     arguments.insert(arguments.end(), {"--mtu", std::to_string(*options.mtu)});
   }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes ACPI tables, one file each, for acpi_tables_test.sh to show to iasl and acpiexec.
 // Variants: operators: a device whose methods use the operators of the AML writer; acpiexec runs
-// them. machine: the devices of a real machine, as their rooms describe them. rom:SIZE: a GPU
-// behind a port whose option ROM of SIZE bytes ACPI hands out; also writes the image as rom.dat and
-// the memory that _ROM reads as data.dat, and prints the memory's address.
+// them. machine: the devices of a real machine, as their rooms describe them. processors: as many
+// vCPUs as there can be. rom:SIZE: a GPU behind a port whose option ROM of SIZE bytes ACPI hands
+// out; also writes the image as rom.dat and the memory that _ROM reads as data.dat, and prints the
+// memory's address.
 #include <fmt/core.h>
 
 #include <cstddef>
@@ -241,6 +242,17 @@ Result<AcpiImage> build_machine() {
   return build_acpi(input);
 }
 
+Result<AcpiImage> build_processors() {
+  constexpr std::uint32_t kMost = 255;
+  const SleepSource sleep;
+  AcpiInput input;
+  for (std::uint32_t id = 0; id < kMost; ++id) {
+    input.apic_ids.push_back(id);
+  }
+  input.sources = {&sleep};
+  return build_acpi(input);
+}
+
 /// Bytes without a pattern, the same each time.
 std::vector<std::byte> make_rom(std::size_t size) {
   std::vector<std::byte> rom(size);
@@ -274,8 +286,9 @@ Result<AcpiImage> build_rom(std::size_t size, const std::string& directory) {
 int run(const std::string& variant, const std::string& directory) {
   const Result<AcpiImage> image = variant.starts_with("rom:")
                                       ? build_rom(std::stoul(variant.substr(4)), directory)
-                                  : variant == "machine" ? build_machine()
-                                                         : build_operators();
+                                  : variant == "machine"    ? build_machine()
+                                  : variant == "processors" ? build_processors()
+                                                            : build_operators();
   if (!image) {
     fmt::print(stderr, "{}\n", image.error().to_string());
     return 1;

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "$0")/../lib/inside.sh"
+. "$(dirname "$0")/../lib/uefi.sh"
 
 before=$(host_state)
 mkfifo "$WORK/said"
@@ -144,7 +145,9 @@ while read -r kernel mode GUEST_KERNEL GUEST_INITRD; do
   mkdir -p "$WORK/initrd-$run/etc"
   cp "$WORK/modprobe.conf" "$WORK/initrd-$run/etc/"
   GUEST_CMDLINE='oops=panic' make_guest "$run" "$GUEST" <<<"$CARDS"
-  start_guest "$run" --set "boot.mode=$mode"
+  options=(--set "boot.mode=$mode")
+  [[ $mode != uefi ]] || options=("${UEFI[@]}" --set "boot.vars=$WORK/vars/$run")
+  start_guest "$run" "${options[@]}"
   wait_guest 400 # its kernel unpacks 30 MB of modules without a word
   ((guest_status == 32)) || tail -n 20 "$LOG" "$CONSOLE"
   expect "$run: ends with status 32, by a reset" test "$guest_status" = 32

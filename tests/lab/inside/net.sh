@@ -61,6 +61,7 @@ mac = "52:54:00:aa:00:01"
 [[net]]
 mode = "user"
 forward = ["tcp:2222:80"]
+host_loopback = true
 END
 
 # refused WHAT STATUS TEXT OPTION…: the same guest, changed, must not start.
@@ -156,4 +157,13 @@ wait "$guest" || true
 expect "a killed gpuvm leaves no passt" is_gone passt_of_guest
 expect "nor a tap that is nobody's" is_gone test -e /sys/class/net/vm2
 expect "a tap that was there stays" test -e /sys/class/net/br0/brif/vm1
+
+# What listens on the host's loopback is the host's alone, unless the configuration says otherwise.
+start_guest main --set net.1.host_loopback=false
+wait_console '^NET-UP' 120
+tell 'echo "GOT $(timeout 10 wget -q -O - http://192.0.2.1:8081/data | wc -c)"' '^GOT' 60
+expect "without host_loopback the gateway's address leads nowhere" guest_said '^GOT 0'
+expect "the guest's own port is still there" test "$(timeout 60 "$BUSYBOX" wget -q -O - http://127.0.0.1:2222/data | md5sum | cut -d' ' -f1)" = "$guest_md5"
+type_line 'poweroff -f'
+wait_guest 60
 finish

@@ -10,6 +10,7 @@
 #include "devices/virtio/net/vhost_net_queues.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/network/name_servers.hpp"
 #include "vmm/network/tap.hpp"
 
 namespace gpuvm {
@@ -20,7 +21,7 @@ TapRequest tap_of(const NetConfig& config) {
 }
 
 Passt::Options passt_of(const NetConfig& config) {
-  Passt::Options options{.mtu = config.mtu};
+  Passt::Options options{.mtu = config.mtu, .host_loopback = config.host_loopback};
   for (const auto& forward : config.forward) {
     options.forward.push_back({.udp = forward.udp,
                                .address = forward.address,
@@ -53,7 +54,18 @@ Status open_link(const HostSystem& host, const NetConfig& config, Network& netwo
     network.vhost = open_vhost(host);
     return {};
   }
-  network.passt = TRY(Passt::start(passt_of(config)));
+  Passt::Options options = passt_of(config);
+  if (!config.host_loopback) {
+    const NameServers servers = name_servers_for_guest(host);
+    options.name_servers = servers.instead;
+    if (servers.none_reachable) {
+      log::warn(
+          "{}: the guest gets no name server: the host's is on its loopback alone; give it one by "
+          "itself, or set host_loopback = true",
+          network.name);
+    }
+  }
+  network.passt = TRY(Passt::start(options));
   network.link = std::make_unique<StreamLink>(
       StreamLink::Options{.socket = TRY(network.passt->socket()), .peer = "passt"});
   return {};
@@ -132,6 +144,7 @@ std::string network_text(const NetConfig& config, std::string_view guest, std::s
     text += fmt::format(", {} port {}{}{} to {}", forward.udp ? "UDP" : "TCP", forward.address,
                         forward.address.empty() ? "" : "/", forward.host, forward.guest);
   }
+  text += config.host_loopback ? ", reaches the host's loopback" : "";
   return text + ", mac " + mac_of(config, guest, index).to_string();
 }
 

@@ -11,13 +11,14 @@ Result<Config> parse_net(const std::string& keys) {
 
 TEST(Net, BothModes) {
   const auto config = parse_bootable(
-      "[[net]]\nforward = ['tcp:2222:22', 'udp:::1/53:5353']\nmtu = 1400\n"
+      "[[net]]\nforward = ['tcp:2222:22', 'udp:::1/53:5353']\nmtu = 1400\nhost_loopback = true\n"
       "[[net]]\nmode = 'tap'\ntap = 'vm0'\nbridge = 'br0'\nmac = '52:54:00:12:34:5F'\n"
       "[[net]]\nmode = 'tap'\nfd = 3\n");
   ASSERT_TRUE(config) << config.error().to_string();
   ASSERT_EQ(config->nets.size(), 3U);
   const auto& user = config->nets[0];
   EXPECT_EQ(user.mode, NetMode::kUser);
+  EXPECT_TRUE(user.host_loopback);
   EXPECT_EQ(user.forward[0], (PortForward{.udp = false, .address = "", .host = 2222, .guest = 22}));
   EXPECT_EQ(user.forward[1],
             (PortForward{.udp = true, .address = "::1", .host = 53, .guest = 5353}));
@@ -88,6 +89,8 @@ TEST(Net, KeysOfTheOtherMode) {
     expect_error_contains(parse_net(text), "belongs to mode = \"tap\"");
   }
   expect_error_contains(parse_net("mode = 'tap'\nforward = []"), "belongs to mode = \"user\"");
+  expect_error_contains(parse_net("mode = 'tap'\nhost_loopback = false"),
+                        "net.0.host_loopback belongs to mode = \"user\"");
   expect_error_contains(parse_net("mode = 'tap'\nfd = 3\ntap = 'a'"), "does not go with fd");
   expect_error_contains(parse_net("mode = 'tap'\nfd = 3\nbridge = 'a'"), "does not go with fd");
 }

@@ -93,6 +93,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "net.bridge",
                                                      "net.fd",
                                                      "net.forward",
+                                                     "net.host_loopback",
                                                      "net.mac",
                                                      "net.mode",
                                                      "net.mtu",
@@ -269,6 +270,7 @@ cpus = [1]
 memory = "128MiB"
 [[net]]
 forward = ["tcp:2222:22", "udp:::1/53:5353", "tcp:127.0.0.1/80:8080"]
+host_loopback = true
 mac = "52-54-00-AB-cd-01"
 [[net]]
 mode = "tap"
