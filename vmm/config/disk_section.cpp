@@ -12,6 +12,7 @@ constexpr std::size_t kMostDisks = 8;  ///< as many slots as the machine keeps f
 
 Result<DiskConfig> read_disk(TableReader entry) {
   DiskConfig disk;
+  disk.place.text = entry.own_place();
   disk.path = TRY(entry.optional_path("path")).value_or("");
   disk.read_only = TRY(entry.boolean("readonly", disk.read_only));
   disk.boot = TRY(entry.boolean("boot", disk.boot));

@@ -32,7 +32,7 @@ Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs, DiskFile::U
   for (const auto& config : configs) {
     files.push_back(TRY_CONTEXT(
         DiskFile::open({.path = config.path, .read_only = config.read_only, .use = use}),
-        fmt::format("disk.{}", files.size())));
+        config.place.or_else(fmt::format("disk.{}", files.size()))));
     log::debug("Disk {}: {}, {} bytes{}", files.size() - 1, config.path,
                files.back()->geometry().size, config.read_only ? ", read-only" : "");
   }
