@@ -97,7 +97,8 @@ void add_log_options(CLI::App& app, LogArguments& log) {
 void add_config_options(CLI::App& app, std::string& file, std::vector<std::string>& overrides) {
   app.add_option("CONFIG", file, "The guest's configuration, a TOML file; see gpuvm.toml(5)")
       ->type_name("")
-      ->required();
+      ->required()
+      ->check(not_empty());
   // One value each: a list option would otherwise take CONFIG for one more value.
   app.add_option("--set", overrides, "Change a key, for instance machine.cpus=4; repeatable")
       ->type_name("KEY=VALUE")
@@ -205,7 +206,8 @@ void add_report(CLI::App& app, ReportArguments& arguments, Verb& verb) {
       ->type_name("N")
       ->check(CLI::Range(1U, kMostCycles));
   report->add_option("--show", arguments.show, "Print what the report in FILE says, instead")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   report
       ->add_option("--lspci", arguments.lspci,
                    "With --show: configuration spaces for lspci -F, of the hardware or as a guest "
@@ -251,19 +253,27 @@ void add_rom(CLI::App& app, RomArguments& arguments, Verb& verb) {
   auto* show = rom->add_subcommand("show", "List the images of a ROM file, or of a device's ROM");
   show->add_option("SOURCE", arguments.source, "A file, or a PCI address such as 0000:01:00.0")
       ->type_name("")
-      ->required();
+      ->required()
+      ->check(not_empty());
   show->callback([&] { verb = [&] { return rom_show_verb(arguments); }; });
   auto* dump = rom->add_subcommand("dump", "Save a device's ROM in a new file");
   dump->add_option("BDF", arguments.source, "A PCI address such as 0000:01:00.0")
       ->type_name("")
       ->required();
-  dump->add_option("FILE", arguments.output, "The file")->type_name("")->required();
+  dump->add_option("FILE", arguments.output, "The file")
+      ->type_name("")
+      ->required()
+      ->check(not_empty());
   dump->callback([&] { verb = [&] { return rom_dump_verb(arguments); }; });
   auto* trim = rom->add_subcommand("trim", "Cut off what lies before the first image");
   trim->add_option("IN", arguments.source, "A ROM file, as a vendor's tool wrote it")
       ->type_name("")
-      ->required();
-  trim->add_option("OUT", arguments.output, "The new file")->type_name("")->required();
+      ->required()
+      ->check(not_empty());
+  trim->add_option("OUT", arguments.output, "The new file")
+      ->type_name("")
+      ->required()
+      ->check(not_empty());
   trim->callback([&] { verb = [&] { return rom_trim_verb(arguments); }; });
   rom->footer(kRomFooter);
 }
@@ -282,6 +292,23 @@ std::string list_of(const std::vector<std::string_view>& names) {
     text += names[i];
   }
   return text;
+}
+
+/// What to say where an option stands in front of its verb.
+std::optional<std::string> early_option(std::span<const char* const> words,
+                                        const std::vector<std::string_view>& verbs,
+                                        const std::string& command) {
+  constexpr std::string_view kOwn[] = {"-h", "--help", "--version"};
+  const std::string_view first = words.empty() ? std::string_view() : words[0];
+  if (!first.starts_with('-') ||
+      std::find(std::begin(kOwn), std::end(kOwn), first) != std::end(kOwn)) {
+    return std::nullopt;
+  }
+  const auto verb = std::find_first_of(words.begin(), words.end(), verbs.begin(), verbs.end());
+  return fmt::format(
+      "{} stands in front of the verb: options go behind it, as in {} {} {} (see {} "
+      "--help)",
+      first, command, verb == words.end() ? "VERB" : *verb, first, command);
 }
 
 /// What to say where a verb is expected and another word, or nothing, stands; CLI11 speaks of
@@ -305,6 +332,9 @@ std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char*
   }
   const bool is_top = app.get_parent() == nullptr;
   const std::string command = is_top ? "gpuvm" : "gpuvm " + app.get_name();
+  if (const auto early = early_option(words, names, command)) {
+    return early;
+  }
   // No option of these levels has a value, and CLI11 knows the options.
   const auto word = std::find_if(words.begin(), words.end(),
                                  [](std::string_view text) { return !text.starts_with('-'); });

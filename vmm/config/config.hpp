@@ -20,6 +20,16 @@
 
 namespace gpuvm {
 
+/// Where something stands in the configuration, for messages. It makes no difference to what is
+/// configured.
+struct ConfigPlace {
+  std::string text = {};  ///< "pci.0 (guest.toml:3:1)"; empty: no file says it
+  bool operator==(const ConfigPlace&) const { return true; }
+  std::string or_else(std::string_view name) const {
+    return text.empty() ? std::string(name) : text;
+  }
+};
+
 enum class RebootAction {
   kReset,  ///< the machine starts again with the same devices
   kExit,   ///< gpuvm ends with exit status 32
@@ -173,6 +183,7 @@ struct PciConfig {
   PciMsixRelocation msix_relocation = PciMsixRelocation::kOff;
   std::optional<PciBarSize> resize_bar = {};  ///< only with managed; nothing: as the host has it
   std::string vf_token = {};  ///< UUID in small letters, of the function that host names
+  ConfigPlace place = {};
   bool operator==(const PciConfig&) const = default;
 };
 
@@ -215,6 +226,7 @@ struct DiskConfig {
   bool discard = true;                  ///< what the guest trims is given back to the host
   std::optional<unsigned> queues = {};  ///< 1 to 16; nothing: one for each vCPU, at most 4
   DiskThrottle throttle = {};
+  ConfigPlace place = {};
   bool operator==(const DiskConfig&) const = default;
 };
 
@@ -246,6 +258,7 @@ struct NetConfig {
   bool host_loopback = false;             ///< of kUser: by the gateway's address
   std::optional<MacAddress> mac = {};     ///< unicast; nothing: MacAddress::of_name()
   std::optional<std::uint16_t> mtu = {};  ///< 68 to 65535
+  ConfigPlace place = {};
   bool operator==(const NetConfig&) const = default;
 };
 

@@ -53,6 +53,7 @@ Result<DiskThrottle> read_throttle(TableReader& entry) {
 
 Result<DiskConfig> read_disk(TableReader entry) {
   DiskConfig disk;
+  disk.place.text = entry.own_place();
   disk.path = TRY(entry.optional_path("path")).value_or("");
   disk.format = TRY(entry.choice("format", disk.format));
   disk.read_only = TRY(entry.boolean("readonly", disk.read_only));

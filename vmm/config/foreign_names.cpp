@@ -168,6 +168,8 @@ constexpr ForeignName kNames[] = {
     {kAnySection, "macaddr", "net.mac", "QEMU -device mac=, Xen"},
     {kAnySection, "port_forward", "net.forward", "plain"},
     {kAnySection, "portforward", "net.forward", "libvirt <portForward>"},
+    {"boot", "net", "[[net]]", "plain"},
+    {"boot", "network", "[[net]]", "libvirt <boot dev='network'>"},
     {"net", "address", "net.mac", "libvirt <mac address>"},
     {"net", "backend", "net.mode", "libvirt <backend>"},
     {"net", "br", "net.bridge", "QEMU -netdev bridge,br="},

@@ -2,9 +2,11 @@
 // [[net]]: virtio network cards. Whether the host has the bridge, the tap or passt is known by the
 // rooms that use them.
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "vmm/config/sections.hpp"
 
@@ -61,10 +63,34 @@ bool read_port(std::string_view text, std::uint16_t& port) {
   return error == std::errc{} && end == text.data() + text.size() && port != 0;
 }
 
-bool is_address(const std::string& text) {
+/// One that IPv6 has, too: IPv4's are mapped (RFC 4291, 2.5.5.2), whatever their spelling.
+std::optional<in6_addr> read_address(const std::string& text) {
   in6_addr address{};
-  return ::inet_pton(AF_INET, text.c_str(), &address) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), &address) == 1;
+  in_addr small{};
+  if (::inet_pton(AF_INET6, text.c_str(), &address) == 1) {
+    return address;
+  }
+  if (::inet_pton(AF_INET, text.c_str(), &small) != 1) {
+    return std::nullopt;
+  }
+  address.s6_addr[10] = address.s6_addr[11] = 0xff;
+  std::memcpy(&address.s6_addr[12], &small, sizeof small);
+  return address;
+}
+
+/// Whether one of both, or the other, stands for all addresses of the other's kind: no address and
+/// "::" for those of IPv4 also.
+bool covers(const in6_addr& one, const in6_addr& other) {
+  const auto any_of_4 = read_address("0.0.0.0");
+  return IN6_IS_ADDR_UNSPECIFIED(&one) ||
+         (IN6_IS_ADDR_V4MAPPED(&other) && any_of_4 && IN6_ARE_ADDR_EQUAL(&one, &*any_of_4));
+}
+
+/// Whether both listen somewhere together, however their addresses are spelt.
+bool may_meet(const std::string& one, const std::string& other) {
+  const auto a = read_address(one).value_or(in6addr_any);
+  const auto b = read_address(other).value_or(in6addr_any);
+  return covers(a, b) || covers(b, a) || IN6_ARE_ADDR_EQUAL(&a, &b);
 }
 
 std::optional<PortForward> parse_forward(std::string_view text) {
@@ -77,7 +103,7 @@ std::optional<PortForward> parse_forward(std::string_view text) {
   text.remove_prefix(kind.size() + 1);
   if (const auto slash = text.find('/'); slash != std::string_view::npos) {
     forward.address = text.substr(0, slash);
-    if (!is_address(forward.address)) {
+    if (!read_address(forward.address)) {
       return std::nullopt;
     }
     text.remove_prefix(slash + 1);
@@ -90,9 +116,7 @@ std::optional<PortForward> parse_forward(std::string_view text) {
 }
 
 bool is_same_port(const PortForward& one, const PortForward& other) {
-  const bool may_meet =
-      one.address.empty() || other.address.empty() || one.address == other.address;
-  return one.udp == other.udp && one.host == other.host && may_meet;
+  return one.udp == other.udp && one.host == other.host && may_meet(one.address, other.address);
 }
 
 bool has_port(const std::vector<PortForward>& list, const PortForward& forward) {
@@ -151,6 +175,7 @@ Status check_mode(const TableReader& entry, const NetConfig& net) {
 
 Result<NetConfig> read_net(TableReader entry) {
   NetConfig net;
+  net.place.text = entry.own_place();
   net.mode = TRY(entry.choice("mode", net.mode));
   net.tap = TRY(read_interface(entry, "tap"));
   net.bridge = TRY(read_interface(entry, "bridge"));

@@ -86,7 +86,7 @@ Result<GuestDisks> open_disks(const std::vector<DiskConfig>& configs, unsigned c
     }
     disks.push_back(
         TRY_CONTEXT(RawDisk::open(config, {.index = disks.size(), .cpus = cpus, .use = use}),
-                    fmt::format("disk.{}", disks.size())));
+                    config.place.or_else(fmt::format("disk.{}", disks.size()))));
   }
   return disks;
 }

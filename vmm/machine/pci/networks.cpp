@@ -112,7 +112,7 @@ Status check_networks(const HostSystem& host, const std::vector<NetConfig>& conf
   for (std::size_t i = 0; i < configs.size(); ++i) {
     TRY_CONTEXT(configs[i].mode == NetMode::kTap ? check_tap(host, tap_of(configs[i]))
                                                  : Passt::check(passt_of(configs[i])),
-                fmt::format("net.{}", i));
+                configs[i].place.or_else(fmt::format("net.{}", i)));
   }
   return {};
 }
@@ -126,7 +126,8 @@ Result<Networks> open_networks(const HostSystem& host, const std::vector<NetConf
                     .mtu = configs[i].mtu,
                     .passt = {},
                     .link = {}};
-    TRY_CONTEXT(open_link(host, configs[i], network), fmt::format("net.{}", i));
+    TRY_CONTEXT(open_link(host, configs[i], network),
+                configs[i].place.or_else(fmt::format("net.{}", i)));
     networks.push_back(std::move(network));
   }
   return networks;

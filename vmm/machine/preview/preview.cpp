@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "devices/passthrough/function_facts.hpp"
 #include "devices/passthrough/function_plan.hpp"
@@ -16,6 +17,7 @@
 #include "vmm/machine/devices/sysfs_facts.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/machine/pci/port_facts.hpp"
+#include "vmm/machine/preview/found_functions.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/preview/sysfs_function.hpp"
 
@@ -299,9 +301,11 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
 Result<std::vector<Finding>> preview_machine(const HostSystem& host, const Config& config,
                                              InspectNode& node) {
   describe_machine_itself(config, node);
-  const auto places = TRY(resolve_functions(host, config.pci));
-  auto findings = check_start(host, config, places);
-  TRY(describe_functions(host, places, findings, node));
+  auto found = find_functions(host, config.pci);
+  auto findings = std::move(found.findings);
+  auto checked = check_start(host, config, found.functions);
+  std::move(checked.begin(), checked.end(), std::back_inserter(findings));
+  TRY(describe_functions(host, found.functions, findings, node));
   describe_checks(findings, node.child("checks"));
   return findings;
 }

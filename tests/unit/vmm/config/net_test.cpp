@@ -65,6 +65,30 @@ TEST(Net, NothingTwice) {
   EXPECT_TRUE(parse_net("forward = ['tcp:127.0.0.1/1:2', 'tcp:127.0.0.2/1:3']"));
 }
 
+// A port is taken wherever both listen together, however the addresses are spelt.
+TEST(Net, AddressesThatMeet) {
+  const auto two = [](const std::string& one, const std::string& other) {
+    return parse_net("forward = ['tcp:" + one + "2222:22', 'tcp:" + other + "2222:23']");
+  };
+  const std::pair<const char*, const char*> rows[] = {
+      {"", "127.0.0.1/"},
+      {"127.0.0.1/", ""},
+      {"::1/", "0:0:0:0:0:0:0:1/"},
+      {"fe80::A/", "fe80::a/"},
+      {"0.0.0.0/", "127.0.0.1/"},
+      {"::/", "127.0.0.1/"},
+      {"::/", "::1/"},
+      {"::ffff:127.0.0.1/", "127.0.0.1/"},
+      {"::/", "0.0.0.0/"},
+  };
+  for (const auto& [one, other] : rows) {
+    expect_error_contains(two(one, other), "net.0.forward has TCP port 2222 twice");
+    expect_error_contains(two(other, one), "net.0.forward has TCP port 2222 twice");
+  }
+  EXPECT_TRUE(two("0.0.0.0/", "::1/"));
+  EXPECT_TRUE(two("127.0.0.1/", "::1/"));
+}
+
 TEST(Net, Forwards) {
   for (const char* text : {"", "tcp", "tcp:", "tcp:1", "tcp:0:1", "tcp:1:0", "tcp:65536:1",
                            "tcp:1:65536", "tcp:1:2:3", "sctp:1:2", "tcp:-1:2", "tcp:1:2 ",

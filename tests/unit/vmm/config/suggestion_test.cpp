@@ -39,12 +39,21 @@ TEST(Suggestion, UnknownKeysAreErrorsWithAGuess) {
   expect_error(parse("[boot]\nkernal = '/k'"),
                "Unknown key boot.kernal (guest.toml:2:1); did you mean kernel?");
   expect_error(parse_bootable("[machien]\ncpus = 1"),
-               "Unknown key machien (guest.toml:2:2); did you mean machine?");
+               "Unknown key machien (guest.toml:2:2); did you mean [machine]?");
   expect_error(parse_bootable("[[pci]]\nhost = '01:00.0'\nmanage = true"),
                "Unknown key pci.0.manage (guest.toml:4:1); did you mean managed?");
   expect_error(parse_bootable("[cpu]\nsomething_else_entirely = 1"),
                "Unknown key cpu.something_else_entirely (guest.toml:3:1)");
   expect_error_contains(parse_bootable("\"a\\nb\\u0000\" = 1"), "Unknown key a?b?");
+}
+
+TEST(Suggestion, SectionsAreToldWithTheirBrackets) {
+  EXPECT_EQ(advice("", "Net"), "; did you mean [[net]]?");
+  EXPECT_EQ(advice("", "nets"), "; did you mean [[net]]?");
+  EXPECT_EQ(advice("", "PCI"), "; did you mean [[pci]]?");
+  EXPECT_EQ(advice("", "Machine"), "; did you mean [machine]?");
+  EXPECT_EQ(advice("", "nmae"), "; did you mean name?");
+  EXPECT_EQ(advice("[boot]", "net"), "; did you mean [[net]]?");
 }
 
 // One name may mean something else in each section.
