@@ -109,6 +109,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto nets = root.tables("net");
   const auto fw_cfg = root.tables("fw_cfg");
   const auto console = root.table("console");
+  const auto test = root.table("test");
   TRY(root.finish());
   result.name = TRY(name);
   result.machine = TRY(config::read_machine(TRY(machine)));
@@ -124,6 +125,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
     return root.wrong("fw_cfg", "belongs to boot.mode = \"uefi\"; remove it, or change the mode");
   }
   result.console = TRY(config::read_console(TRY(console)));
+  result.test = TRY(config::read_test(TRY(test)));
   return result;
 }
 
@@ -162,7 +164,7 @@ std::vector<std::string> config_keys() {
     return {};  // cannot be: a unit test compares the list
   }
   for (const auto section :
-       {"machine", "cpu", "boot", "pci", "node", "disk", "net", "fw_cfg", "console"}) {
+       {"machine", "cpu", "boot", "pci", "node", "disk", "net", "fw_cfg", "console", "test"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

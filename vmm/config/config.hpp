@@ -232,6 +232,13 @@ struct ConsoleConfig {
   bool operator==(const ConsoleConfig&) const = default;
 };
 
+/// How a guest may tell what came of it.
+struct TestConfig {
+  bool exit_port = false;  ///< it writes an exit status to port 0xf4
+  bool pvpanic = false;    ///< its kernel tells that it panics
+  bool operator==(const TestConfig&) const = default;
+};
+
 struct Config {
   std::string name;  ///< [a-z0-9-_.], 1 to 64 characters
   MachineConfig machine;
@@ -243,6 +250,7 @@ struct Config {
   std::vector<NetConfig> nets;      ///< at most 4; no tap, MAC address or port twice
   std::vector<FwCfgConfig> fw_cfg;  ///< at most 32
   ConsoleConfig console;
+  TestConfig test;
   bool operator==(const Config&) const = default;
 };
 

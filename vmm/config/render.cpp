@@ -192,6 +192,10 @@ std::string console_text(const ConsoleConfig& console) {
   return fmt::format("\n[console]\nserial = {}\n", quoted_list(targets));
 }
 
+std::string test_text(const TestConfig& test) {
+  return fmt::format("\n[test]\nexit_port = {}\npvpanic = {}\n", test.exit_port, test.pvpanic);
+}
+
 }  // namespace
 
 std::string_view to_string(BootMode mode) {
@@ -221,7 +225,7 @@ std::string to_toml(const Config& config) {
   for (const auto& item : config.fw_cfg) {
     out += fw_cfg_text(item);
   }
-  return out + console_text(config.console);
+  return out + console_text(config.console) + test_text(config.test);
 }
 
 }  // namespace gpuvm

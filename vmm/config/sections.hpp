@@ -38,5 +38,6 @@ Result<std::vector<NetConfig>> read_nets(const std::vector<TableReader>& entries
                                          std::string_view guest);
 Result<std::vector<FwCfgConfig>> read_fw_cfg(const std::vector<TableReader>& entries);
 Result<ConsoleConfig> read_console(TableReader table);
+Result<TestConfig> read_test(TableReader table);
 
 }  // namespace gpuvm::config

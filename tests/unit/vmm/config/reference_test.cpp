@@ -109,7 +109,9 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.sub_device_id",
                                                      "pci.sub_vendor_id",
                                                      "pci.vendor_id",
-                                                     "pci.vf_token"}));
+                                                     "pci.vf_token",
+                                                     "test.exit_port",
+                                                     "test.pvpanic"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -188,6 +190,7 @@ boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
 machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
+test = { exit_port = true, pvpanic = true }
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
 [[pci]]
 host = "01:00.0"
