@@ -40,6 +40,8 @@ constexpr const char* kExitStatus = R"(
 Exit status:
        0  the guest powered off, or the verb did its work
       32  the guest asked for a reset and machine.on_reboot is "exit"
+      34  the guest's kernel panicked and test.pvpanic is true
+       N  what the guest wrote to its exit port, 0 to 119, where test.exit_port is true
       64  wrong usage of the command line
       69  this host cannot do it: no KVM, no IOMMU, a device in use
       70  a bug in gpuvm

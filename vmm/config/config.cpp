@@ -114,6 +114,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto cloud_init = root.table("cloud_init");
   const auto ssh_key = config::read_ssh_key(root);
   const auto console = root.table("console");
+  const auto test = root.table("test");
   TRY(root.finish());
   result.name = TRY(name);
   result.machine = TRY(config::read_machine(TRY(machine)));
@@ -137,6 +138,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   }
   result.ssh_key = TRY(ssh_key);
   result.console = TRY(config::read_console(TRY(console)));
+  result.test = TRY(config::read_test(TRY(test)));
   return result;
 }
 
@@ -176,7 +178,7 @@ std::vector<std::string> config_keys() {
     return {};  // cannot be: a unit test compares the list
   }
   for (const auto section : {"machine", "cpu", "boot", "pci", "node", "disk", "net", "vsock",
-                             "share", "fw_cfg", "credentials", "cloud_init", "console"}) {
+                             "share", "fw_cfg", "credentials", "cloud_init", "console", "test"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

@@ -313,6 +313,13 @@ struct ConsoleConfig {
   bool operator==(const ConsoleConfig&) const = default;
 };
 
+/// How a guest may tell what came of it.
+struct TestConfig {
+  bool exit_port = false;  ///< it writes an exit status to port 0xf4
+  bool pvpanic = false;    ///< its kernel tells that it panics
+  bool operator==(const TestConfig&) const = default;
+};
+
 struct Config {
   std::string name;  ///< [a-z0-9-_.], 1 to 64 characters
   MachineConfig machine;
@@ -329,6 +336,7 @@ struct Config {
   std::optional<CloudInitConfig> cloud_init;
   std::optional<SshKeyConfig> ssh_key;
   ConsoleConfig console;
+  TestConfig test;
   bool operator==(const Config&) const = default;
 };
 

@@ -51,8 +51,8 @@ constexpr std::string_view kNoLegacyGraphics =
 constexpr std::string_view kNoMenu =
     "gpuvm waits for nobody at the start: a menu is the boot loader's own; remove this key";
 constexpr std::string_view kNoCrashAction =
-    "a guest that crashes resets itself (panic=1 in boot.cmdline): machine.on_reboot says what "
-    "follows; remove this key";
+    "test.pvpanic = true ends the run when the kernel panics; one that reboots instead (panic=1 in "
+    "boot.cmdline) does what machine.on_reboot says: remove this key";
 constexpr std::string_view kPowerOffEnds =
     "a guest that powers off ends the run with status 0: remove this key";
 constexpr std::string_view kAlwaysMapped =

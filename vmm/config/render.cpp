@@ -252,6 +252,10 @@ std::string console_text(const ConsoleConfig& console) {
                      targets_text(console.virtio));
 }
 
+std::string test_text(const TestConfig& test) {
+  return fmt::format("\n[test]\nexit_port = {}\npvpanic = {}\n", test.exit_port, test.pvpanic);
+}
+
 }  // namespace
 
 std::string_view to_string(BootMode mode) {
@@ -295,7 +299,7 @@ std::string to_toml(const Config& config) {
   if (config.cloud_init) {
     out += cloud_init_text(*config.cloud_init);
   }
-  return out + console_text(config.console);
+  return out + console_text(config.console) + test_text(config.test);
 }
 
 }  // namespace gpuvm

@@ -46,5 +46,6 @@ Result<CloudInitConfig> read_cloud_init(TableReader table);
 /// The root's own key. Nothing: absent.
 Result<std::optional<SshKeyConfig>> read_ssh_key(TableReader& root);
 Result<ConsoleConfig> read_console(TableReader table);
+Result<TestConfig> read_test(TableReader table);
 
 }  // namespace gpuvm::config

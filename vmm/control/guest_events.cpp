@@ -62,6 +62,15 @@ void add_fields(InspectNode& node, const ShareLost& lost) {
   node.field("text", lost.text);
 }
 
+void add_fields(InspectNode& node, const GuestWord& word) {
+  node.field("event", "word");
+  node.field("channel", word.channel);
+  node.field("word", word.word);
+  if (word.status) {
+    node.field("status", std::uint64_t{*word.status});
+  }
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

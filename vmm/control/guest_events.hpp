@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -63,16 +64,25 @@ struct ShareLost {
   std::string text = {};  ///< why
 };
 
+/// The guest has said what came of it. Which word counts is for who reads them all.
+struct GuestWord {
+  std::string channel = {};                  ///< "exit_port", "pvpanic"
+  std::string word = {};                     ///< "exit", "panic", "crash_kernel"
+  std::optional<std::uint32_t> status = {};  ///< of "exit": as the guest wrote it
+};
+
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
-  std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost> what;
+  std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost, GuestWord>
+      what;
 };
 
 /// {"time":"2026-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",
 /// "to":"stopping","memory_slots":6,"heap_bytes":271840}
 /// {"time":…,"guest":…,"event":"reset","reason":"start","functions":"…","method":"hot reset",
 /// "verdict":"verified","duration_ms":131,"text":"…"}
+/// {"time":…,"guest":…,"event":"word","channel":"exit_port","word":"exit","status":3}
 /// {"time":…,"guest":…,"event":"network","network":"net-0","link":"down","text":"…"}
 /// {"time":…,"guest":…,"event":"disk","disk":"disk-0","state":"lost","text":"…"}
 /// {"time":…,"guest":…,"event":"vsock","cid":81985529}
@@ -98,6 +108,7 @@ class GuestEvents {
   void disk(DiskLost lost) { publish({.what = std::move(lost)}); }
   void vsock(VsockReady ready) { publish({.what = ready}); }
   void share(ShareLost lost) { publish({.what = std::move(lost)}); }
+  void word(GuestWord word) { publish({.what = std::move(word)}); }
 
  private:
   struct Entry {

@@ -17,6 +17,7 @@
 #include "devices/pci/root_port.hpp"
 #include "devices/platform/acpi_battery.hpp"
 #include "devices/platform/acpi_pm.hpp"
+#include "devices/platform/panic_port.hpp"
 #include "devices/platform/rtc_cmos.hpp"
 #include "devices/platform/serial_port.hpp"
 #include "firmware/acpi/acpi_spec.hpp"
@@ -221,6 +222,7 @@ Result<AcpiImage> build_machine() {
   NoConsole console;
   const AcpiPm power(MachineRequests{}, pins);
   const AcpiBattery battery;
+  const PanicPort panic(MachineRequests{});
   const RtcCmos rtc(RtcCmos::Options{}, pins);
   const SerialPort serial(console, pins);
   auto bridge_config = pci_config();
@@ -238,7 +240,7 @@ Result<AcpiImage> build_machine() {
   input.ecam = AcpiEcam{GuestAddress(0xe000'0000), 0, 255};
   input.is_portable = true;
   input.numa = two_nodes_and_a_device();
-  input.sources = {&power, &rtc, &serial, &bridge, port.get(), &battery};
+  input.sources = {&power, &rtc, &serial, &bridge, port.get(), &battery, &panic};
   return build_acpi(input);
 }
 

@@ -205,6 +205,8 @@ Status Machine::add_devices() {
                                     .memory = *memory_,
                                     .s5_type = uefi_ ? kOvmfS5SleepType : kS5SleepType,
                                     .battery = options_.config.machine.battery,
+                                    .exit_port = options_.config.test.exit_port,
+                                    .panic_port = options_.config.test.pvpanic,
                                     .arm_clock = options_.arm_clock},
                                    ports_));
   show(Part::kPlatform, platform_.get());

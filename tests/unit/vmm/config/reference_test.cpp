@@ -127,6 +127,8 @@ TEST(ConfigKeys, AreThese) {
                                                      "share.readonly",
                                                      "share.tag",
                                                      "ssh_key",
+                                                     "test.exit_port",
+                                                     "test.pvpanic",
                                                      "vsock.cid"}));
 }
 
@@ -234,6 +236,7 @@ disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", for
 console.virtio = ["stdio", "pty"]
 vsock.cid = 4294967294
 share = [ { path = "a b", tag = "A-1_b.c" }, { path = "/", tag = "root", readonly = true } ]
+test = { exit_port = true, pvpanic = true }
 [[pci]]
 host = "01:00.0"
 functions = [0, 2]

@@ -58,6 +58,19 @@ TEST(GuestEvents, ALostDiskAsJson) {
             R"("disk":"disk-1","state":"lost","text":"its server has ended"})");
 }
 
+TEST(GuestEvents, AWordOfTheGuestAsJson) {
+  GuestEvent event{.time = {},
+                   .guest = "main",
+                   .what = GuestWord{.channel = "exit_port", .word = "exit", .status = 3}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"word",)"
+            R"("channel":"exit_port","word":"exit","status":3})");
+  event.what = GuestWord{.channel = "pvpanic", .word = "panic"};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"word",)"
+            R"("channel":"pvpanic","word":"panic"})");
+}
+
 TEST(GuestEvents, ObserversAreToldUntilTheyAreRemoved) {
   GuestEvents events("main");
   std::vector<std::string> told;
