@@ -85,10 +85,10 @@ readonly = true
 END
 
 start_guest load
-wait_console '^CUT$' 300
+wait_console '^CUT.$' 300
 truncate -s 0 "$disks/cut.img"
 type_line go
-wait_console '^GROW$' 60
+wait_console '^GROW.$' 60
 truncate -s 96M "$disks/raw.img"
 type_line go
 wait_guest 120
