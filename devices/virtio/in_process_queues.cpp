@@ -108,9 +108,10 @@ std::vector<QueuePosition> InProcessQueues::stop() {
 int InProcessQueues::patience_of(const Worker& worker) const {
   std::chrono::milliseconds least(0);
   for (const auto* const ring : worker.rings) {
-    const auto rest = device_.rest_of(ring->index);
-    if (rest.count() > 0 && (least.count() == 0 || rest < least)) {
-      least = rest;
+    for (const auto wait : {device_.rest_of(ring->index), device_.patience_of(ring->index)}) {
+      if (wait.count() > 0 && (least.count() == 0 || wait < least)) {
+        least = wait;
+      }
     }
   }
   return least.count() == 0 ? -1 : static_cast<int>(least.count());

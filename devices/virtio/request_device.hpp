@@ -95,6 +95,10 @@ class RequestDevice : public VirtioDevice {
   virtual std::chrono::milliseconds rest_of([[maybe_unused]] std::size_t queue) {
     return std::chrono::milliseconds(0);
   }
+  /// After how long without a doorbell end_batch() is to be called all the same; 0: never.
+  virtual std::chrono::milliseconds patience_of([[maybe_unused]] std::size_t queue) {
+    return std::chrono::milliseconds(0);
+  }
   /// Carries out one request, which may block, or begins to and answers later(). Only on the thread
   /// of its queue. Errors: kGuest, the chain makes no sense, and the device needs a reset; the
   /// request is the caller's again.

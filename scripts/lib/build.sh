@@ -11,7 +11,7 @@ GPUVM_BUILD_PACKAGES=(
 GPUVM_TEST_PACKAGES=(
   libgtest-dev libgmock-dev acpica-tools pciutils dmidecode device-tree-compiler shellcheck clang-format clang-tidy clang
   libclang-rt-dev scdoc netpbm perl libfdt1 efibootmgr efivar lld fdisk dosfstools mtools xorriso systemd-boot-efi passt
-  qemu-system-common qemu-utils mmdebstrap openssh-client
+  qemu-system-common qemu-utils mmdebstrap openssh-client fio dmsetup
 )
 
 # Colour for terminals only, and not where NO_COLOR (no-color.org) is set.

@@ -52,6 +52,7 @@ BlockDevice::BlockDevice(std::string name, std::string_view id, Disk& disk, cons
       disk_(disk),
       identity_(identity_of(disk.geometry(), options.queues)),
       sectors_(disk.geometry().size / virtio_block::kSectorSize),
+      known_size_(disk.geometry().size),
       throttle_(options.limits, Throttle::Clock::now()) {
   define_config();
   for (std::uint16_t i = 0; i < options.queues; ++i) {
@@ -95,6 +96,28 @@ void BlockDevice::resize(std::uint64_t size) {
 
 std::chrono::milliseconds BlockDevice::rest_of(std::size_t) {
   return throttle_.rest(Throttle::Clock::now());
+}
+
+void BlockDevice::end_batch(std::size_t queue) {
+  queues_[queue]->submit();
+  if (queue == 0) {
+    look_at_size();
+  }
+}
+
+/// Only growth is announced: what was cut away may be cut by mistake, and gives errors.
+void BlockDevice::look_at_size() {
+  const auto now = Throttle::Clock::now();
+  if (now - looked_ < kLookEvery) {
+    return;
+  }
+  looked_ = now;
+  const std::uint64_t size = disk_.current_size();
+  if (size > known_size_) {
+    known_size_ = size;
+    log::info("{}: the disk has {} bytes now", name_, size);
+    resize(size);
+  }
 }
 
 Result<Execution> BlockDevice::execute(QueueRequest& request) {

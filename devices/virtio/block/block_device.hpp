@@ -29,6 +29,10 @@ class BlockDevice : public RequestDevice {
   static constexpr std::uint32_t kMaxZeroSectors = 1 << 17;  // 64 MiB: may have to be written
   static constexpr std::uint32_t kMaxZeroSegments = 1;
 
+  /// How often the disk's size is looked at while the driver lets the device run. There is no event
+  /// for it: inotify(7) would tell of each of our own writes, and of a block device nothing.
+  static constexpr std::chrono::milliseconds kLookEvery{1000};
+
   struct Options {
     std::uint16_t queues = 1;  ///< at least 1
     Throttle::Limits limits = {};
@@ -49,7 +53,10 @@ class BlockDevice : public RequestDevice {
   EventSource* queue_events(std::size_t queue) override { return queues_[queue].get(); }
   std::chrono::milliseconds rest_of(std::size_t queue) override;
   Result<Execution> execute(QueueRequest& request) override;
-  void end_batch(std::size_t queue) override { queues_[queue]->submit(); }
+  void end_batch(std::size_t queue) override;
+  std::chrono::milliseconds patience_of(std::size_t queue) override {
+    return queue == 0 ? kLookEvery : std::chrono::milliseconds(0);
+  }
   void leave_queue(std::size_t queue) override { queues_[queue]->finish(); }
 
   /// The disk has another size, in bytes, from now on: requests past it are errors, and the driver
@@ -68,6 +75,7 @@ class BlockDevice : public RequestDevice {
   virtio_block::RequestStatus plan_ranges(virtio_block::RequestType type, GuestBuffer& data,
                                           Operations& operations);
   void define_config();
+  void look_at_size();
   bool inside(std::uint64_t sector, std::uint64_t sectors) const;
   /// The guest's view of what the disk said.
   virtio_block::RequestStatus judge(const Status& status);
@@ -78,6 +86,8 @@ class BlockDevice : public RequestDevice {
   const Identity identity_;
   DeviceConfig config_{virtio_block::kConfigSize};
   std::atomic<std::uint64_t> sectors_;
+  std::uint64_t known_size_;  ///< of the disk; the first queue's thread has it
+  Throttle::Clock::time_point looked_{};
   Throttle throttle_;
   std::vector<std::unique_ptr<BlockQueue>> queues_;
   bool write_through_ = true;  ///< the driver cannot flush: each write is made stable (5.2.6.2)

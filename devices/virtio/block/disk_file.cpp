@@ -94,8 +94,10 @@ Result<std::unique_ptr<DiskFile>> DiskFile::open(const Options& options) {
   return disk;
 }
 
-/// By what the kernel says of alignment (statx(2), STATX_DIOALIGN), else as careful as any file or
-/// device wants it. A file system without O_DIRECT, such as an old tmpfs, leaves the page cache.
+/// The guest is not told of an alignment above its sectors: a partition table that was made for 512
+/// bytes would not fit any more. By what the kernel says of alignment (statx(2), STATX_DIOALIGN),
+/// else as careful as any file or device wants it. A file system without O_DIRECT, such as an old
+/// tmpfs, leaves the page cache.
 void DiskFile::open_direct() {
   direct_.reset(::open(fmt::format("/proc/self/fd/{}", fd_.get()).c_str(),
                        (options_.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_DIRECT));
@@ -114,9 +116,6 @@ void DiskFile::open_direct() {
     offset_alignment_ = about.stx_dio_offset_align;
   }
 #endif
-  if (direct_ && std::has_single_bit(offset_alignment_)) {
-    geometry_.block_size = std::max(geometry_.block_size, offset_alignment_);
-  }
 }
 
 Status DiskFile::measure() {

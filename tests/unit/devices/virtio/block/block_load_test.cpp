@@ -243,6 +243,23 @@ INSTANTIATE_TEST_SUITE_P(Ways, BlockLoadTest,
                                            Way{DiskFile::Cache::kWriteback, false},
                                            Way{DiskFile::Cache::kNone, false}));
 
+// Whoever enlarges the file need not tell us.
+TEST(BlockLoad, AFileThatGrowsIsALargerDisk) {
+  std::string path = ::testing::TempDir() + "grow-XXXXXX";
+  const int fd = ::mkstemp(path.data());
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(::ftruncate(fd, 1_MiB), 0);
+  const auto disk = DiskFile::open({.path = path}).value();
+  BlockDevice device("disk-0", "serial", *disk);
+  Running guest(device);
+  EXPECT_EQ(guest.driver.read(virtio_bar::kDevice, 4), 2048U);
+  ASSERT_EQ(::ftruncate(fd, 3_MiB + 100), 0);
+  ASSERT_TRUE(guest.driver.wait_interrupt(FunctionDriver::kConfigMessage));
+  EXPECT_EQ(guest.driver.read(virtio_bar::kDevice, 4), 6144U);
+  ::close(fd);
+  std::filesystem::remove(path);
+}
+
 // What is too much waits in the driver's ring, and nothing is lost.
 TEST(BlockLoad, AThrottledDiskTakesItsTime) {
   EmptyDisk disk;
