@@ -17,15 +17,20 @@ using virtio_block::RequestType;
 constexpr std::uint32_t kClassMassStorage = 0x018000;  // PCI Code and ID Assignment: "other"
 constexpr std::uint32_t kDiscardAlignment = 8;         // sectors: a page of the host's file system
 
-VirtioDevice::Identity identity_of(const Disk::Geometry& disk) {
+VirtioDevice::Identity identity_of(const Disk::Geometry& disk, std::uint16_t queues) {
   std::uint64_t features = virtio_block::kFeatureSegmentMax | virtio_block::kFeatureBlockSize |
                            virtio_block::kFeatureFlush;
-  features |= disk.read_only ? virtio_block::kFeatureReadOnly
-                             : virtio_block::kFeatureDiscard | virtio_block::kFeatureWriteZeroes;
+  if (disk.read_only) {
+    features |= virtio_block::kFeatureReadOnly;
+  } else {
+    features |= virtio_block::kFeatureWriteZeroes;
+    features |= disk.discard ? virtio_block::kFeatureDiscard : 0;
+  }
+  features |= queues > 1 ? virtio_block::kFeatureMultiQueue : 0;
   return {.type = virtio::kDeviceBlock,
           .class_code = kClassMassStorage,
           .features = features,
-          .queues = 1,
+          .queues = queues,
           .queue_size = BlockDevice::kQueueSize,
           .config_size = virtio_block::kConfigSize};
 }
@@ -41,25 +46,40 @@ void count(std::atomic<std::uint64_t>& counter, std::uint64_t more) {
 
 }  // namespace
 
-BlockDevice::BlockDevice(std::string name, std::string_view id, Disk& disk)
+BlockDevice::BlockDevice(std::string name, std::string_view id, Disk& disk, const Options& options)
     : name_(std::move(name)),
       id_(id.substr(0, virtio_block::kIdSize)),
       disk_(disk),
-      identity_(identity_of(disk.geometry())),
-      sectors_(disk.geometry().size / virtio_block::kSectorSize) {
+      identity_(identity_of(disk.geometry(), options.queues)),
+      sectors_(disk.geometry().size / virtio_block::kSectorSize),
+      throttle_(options.limits, Throttle::Clock::now()) {
+  define_config();
+  for (std::uint16_t i = 0; i < options.queues; ++i) {
+    queues_.push_back(std::make_unique<BlockQueue>(
+        disk, kQueueSize, [this](const Status& status) { return judge(status); }));
+  }
+}
+
+void BlockDevice::define_config() {
   const auto put = [this](std::size_t offset, std::size_t size, std::uint64_t value) {
     config_.define(offset, size, value);
   };
+  const auto& disk = disk_.geometry();
   put(virtio_block::kCapacity, 8, sectors_);
   put(virtio_block::kSegmentMax, 4, kQueueSize - 2);  // header and status take two
-  put(virtio_block::kBlockSize, 4, disk.geometry().block_size);
-  if (!disk.geometry().read_only) {
+  put(virtio_block::kBlockSize, 4, disk.block_size);
+  if (identity_.queues > 1) {
+    put(virtio_block::kQueueCount, 2, identity_.queues);
+  }
+  if (!disk.read_only) {
+    put(virtio_block::kMaxWriteZeroesSectors, 4, kMaxZeroSectors);
+    put(virtio_block::kMaxWriteZeroesSegments, 4, kMaxZeroSegments);
+    put(virtio_block::kWriteZeroesMayUnmap, 1, disk.discard ? 1 : 0);
+  }
+  if (!disk.read_only && disk.discard) {
     put(virtio_block::kMaxDiscardSectors, 4, kMaxDiscardSectors);
     put(virtio_block::kMaxDiscardSegments, 4, kMaxDiscardSegments);
     put(virtio_block::kDiscardAlignment, 4, kDiscardAlignment);
-    put(virtio_block::kMaxWriteZeroesSectors, 4, kMaxZeroSectors);
-    put(virtio_block::kMaxWriteZeroesSegments, 4, kMaxZeroSegments);
-    put(virtio_block::kWriteZeroesMayUnmap, 1, 1);
   }
 }
 
@@ -73,6 +93,10 @@ void BlockDevice::resize(std::uint64_t size) {
   config_.change(virtio_block::kCapacity, 8, sectors);
 }
 
+std::chrono::milliseconds BlockDevice::rest_of(std::size_t) {
+  return throttle_.rest(Throttle::Clock::now());
+}
+
 Result<Execution> BlockDevice::execute(QueueRequest& request) {
   DescriptorChain& chain = request.chain;
   std::byte* const status = chain.writable.take_last();
@@ -80,30 +104,53 @@ Result<Execution> BlockDevice::execute(QueueRequest& request) {
   if (status == nullptr || !take_value(chain.readable, header)) {
     return fail(ErrorKind::kGuest, "A block request has no header or no status");
   }
-  const Outcome outcome = run(header, chain);
-  *status = static_cast<std::byte>(outcome.status);
-  // 2.7.8.2: the first so many bytes are written; the status counts where nothing is missing
-  // before.
-  const bool complete = outcome.written == chain.writable.size();
-  return Execution::done(static_cast<std::uint32_t>(outcome.written + (complete ? 1U : 0U)));
+  if (static_cast<RequestType>(header.type) == RequestType::kGetId) {
+    std::array<std::byte, virtio_block::kIdSize> id{};
+    std::transform(id_.begin(), id_.end(), id.begin(),
+                   [](char c) { return static_cast<std::byte>(c); });
+    return answer_now(request, status, RequestStatus::kOk, chain.writable.fill(id));
+  }
+  Operations operations;
+  const auto outcome = plan(header, chain, operations);
+  if (outcome != RequestStatus::kOk || operations.empty()) {
+    return answer_now(request, status, outcome);
+  }
+  const bool is_flush = operations.front().kind == DiskOperation::Kind::kFlush;
+  std::uint64_t bytes = 0;
+  for (const auto& operation : operations) {
+    bytes += operation.pieces.empty() ? 0 : operation.length;
+  }
+  if (!is_flush) {
+    throttle_.take(bytes);
+  }
+  return queues_[request.queue()]->begin(
+      request, status, operations,
+      write_through_ && !is_flush && operations.front().kind != DiskOperation::Kind::kRead &&
+          operations.front().kind != DiskOperation::Kind::kDiscard);
 }
 
-BlockDevice::Outcome BlockDevice::run(const RequestHeader& header, DescriptorChain& chain) {
+/// What is to be done; nothing where nothing is.
+RequestStatus BlockDevice::plan(const RequestHeader& header, DescriptorChain& chain,
+                                Operations& operations) {
   const auto type = static_cast<RequestType>(header.type);
   switch (type) {
     case RequestType::kRead:
-      return read(header.sector, chain.writable);
+      return plan_transfer(header.sector, chain.writable, false, operations);
     case RequestType::kWrite:
-      return write(header.sector, chain.readable);
+      return plan_transfer(header.sector, chain.readable, true, operations);
     case RequestType::kFlush:
-      return flush();
-    case RequestType::kGetId:
-      return get_id(chain.writable);
+      count(counters_.flushes, 1);
+      if (!disk_.geometry().read_only) {
+        operations.push_back({.kind = DiskOperation::Kind::kFlush});
+      }
+      return RequestStatus::kOk;
     case RequestType::kDiscard:
     case RequestType::kWriteZeroes:
-      return change_ranges(type, chain.readable);
+      return plan_ranges(type, chain.readable, operations);
+    case RequestType::kGetId:
+      break;
   }
-  return {.status = RequestStatus::kUnsupported};
+  return RequestStatus::kUnsupported;
 }
 
 bool BlockDevice::inside(std::uint64_t sector, std::uint64_t sectors) const {
@@ -122,88 +169,57 @@ RequestStatus BlockDevice::judge(const Status& status) {
   return RequestStatus::kIoError;
 }
 
-BlockDevice::Outcome BlockDevice::read(std::uint64_t sector, const GuestBuffer& data) {
-  if (data.size() % virtio_block::kSectorSize != 0 ||
+RequestStatus BlockDevice::plan_transfer(std::uint64_t sector, const GuestBuffer& data, bool writes,
+                                         Operations& operations) {
+  if ((writes && disk_.geometry().read_only) || data.size() % virtio_block::kSectorSize != 0 ||
       !inside(sector, data.size() / virtio_block::kSectorSize)) {
-    return {.status = RequestStatus::kIoError};
+    return RequestStatus::kIoError;
   }
-  const auto status = judge(disk_.read(sector * virtio_block::kSectorSize, data.pieces()));
-  count(counters_.reads, 1);
-  count(counters_.bytes_read, data.size());
-  return {.status = status, .written = status == RequestStatus::kOk ? data.size() : 0};
-}
-
-BlockDevice::Outcome BlockDevice::write(std::uint64_t sector, const GuestBuffer& data) {
-  if (disk_.geometry().read_only || data.size() % virtio_block::kSectorSize != 0 ||
-      !inside(sector, data.size() / virtio_block::kSectorSize)) {
-    return {.status = RequestStatus::kIoError};
+  count(writes ? counters_.writes : counters_.reads, 1);
+  count(writes ? counters_.bytes_written : counters_.bytes_read, data.size());
+  if (data.size() > 0) {
+    operations.push_back({.kind = writes ? DiskOperation::Kind::kWrite : DiskOperation::Kind::kRead,
+                          .offset = sector * virtio_block::kSectorSize,
+                          .length = data.size(),
+                          .pieces = data.pieces()});
   }
-  auto done = disk_.write(sector * virtio_block::kSectorSize, data.pieces());
-  if (done && write_through_) {
-    done = disk_.flush();
-  }
-  count(counters_.writes, 1);
-  count(counters_.bytes_written, data.size());
-  return {.status = judge(done)};
-}
-
-BlockDevice::Outcome BlockDevice::flush() {
-  count(counters_.flushes, 1);
-  return {.status = judge(disk_.geometry().read_only ? Status() : disk_.flush())};
-}
-
-BlockDevice::Outcome BlockDevice::get_id(const GuestBuffer& data) const {
-  std::array<std::byte, virtio_block::kIdSize> id{};
-  std::transform(id_.begin(), id_.end(), id.begin(),
-                 [](char c) { return static_cast<std::byte>(c); });
-  return {.written = data.fill(id)};
+  return RequestStatus::kOk;
 }
 
 /// All segments are judged before the first is changed.
-BlockDevice::Outcome BlockDevice::change_ranges(RequestType type, GuestBuffer& data) {
+RequestStatus BlockDevice::plan_ranges(RequestType type, GuestBuffer& data,
+                                       Operations& operations) {
   const bool zero = type == RequestType::kWriteZeroes;
   const std::uint32_t most_segments = zero ? kMaxZeroSegments : kMaxDiscardSegments;
   const std::uint32_t most_sectors = zero ? kMaxZeroSectors : kMaxDiscardSectors;
+  if (!zero && !disk_.geometry().discard) {
+    return RequestStatus::kUnsupported;
+  }
   if (disk_.geometry().read_only || data.size() == 0 ||
       data.size() % virtio_block::kRangeSegmentSize != 0 ||
       data.size() / virtio_block::kRangeSegmentSize > most_segments) {
-    return {.status = RequestStatus::kIoError};
+    return RequestStatus::kIoError;
   }
-  std::array<RangeSegment, kMaxDiscardSegments> storage;
-  const auto ranges = std::span(storage).first(data.size() / virtio_block::kRangeSegmentSize);
-  static_assert(kMaxZeroSegments <= kMaxDiscardSegments);
-  for (auto& range : ranges) {
+  count(counters_.range_changes, 1);
+  while (data.size() > 0) {
+    RangeSegment range;
     take_value(data, range);
     if ((range.flags & ~(zero ? virtio_block::kRangeUnmap : 0U)) != 0) {
-      return {.status = RequestStatus::kUnsupported};
+      return RequestStatus::kUnsupported;
     }
     if (range.sectors > most_sectors || !inside(range.sector, range.sectors)) {
-      return {.status = RequestStatus::kIoError};
+      return RequestStatus::kIoError;
+    }
+    const bool unmap = (range.flags & virtio_block::kRangeUnmap) != 0 && disk_.geometry().discard;
+    if (range.sectors > 0) {
+      operations.push_back(
+          {.kind = zero ? DiskOperation::Kind::kWriteZeroes : DiskOperation::Kind::kDiscard,
+           .offset = range.sector * virtio_block::kSectorSize,
+           .length = range.sectors * virtio_block::kSectorSize,
+           .unmap = unmap ? Unmap::kYes : Unmap::kNo});
     }
   }
-  for (const auto& range : ranges) {
-    if (const auto status = change_range(type, range); status != RequestStatus::kOk) {
-      return {.status = status};
-    }
-  }
-  return {};
-}
-
-RequestStatus BlockDevice::change_range(RequestType type, const RangeSegment& range) {
-  const std::uint64_t offset = range.sector * virtio_block::kSectorSize;
-  const std::uint64_t length = range.sectors * virtio_block::kSectorSize;
-  if (length == 0) {
-    return RequestStatus::kOk;
-  }
-  if (type == RequestType::kDiscard) {
-    return judge(disk_.discard(offset, length));
-  }
-  const bool unmap = (range.flags & virtio_block::kRangeUnmap) != 0;
-  auto done = disk_.write_zeroes(offset, length, unmap ? Unmap::kYes : Unmap::kNo);
-  if (done && write_through_) {
-    done = disk_.flush();
-  }
-  return judge(done);
+  return RequestStatus::kOk;
 }
 
 void BlockDevice::inspect(InspectNode& node) const {
@@ -212,9 +228,15 @@ void BlockDevice::inspect(InspectNode& node) const {
   };
   node.field("size", sectors_.load(std::memory_order_relaxed) * virtio_block::kSectorSize);
   node.field("read_only", disk_.geometry().read_only);
+  node.field("block_size", std::uint64_t{disk_.geometry().block_size});
+  node.field("queues", std::uint64_t{identity_.queues});
+  for (const auto& [key, value] : disk_.describe()) {
+    node.field(key, value);
+  }
   field("reads", counters_.reads);
   field("writes", counters_.writes);
   field("flushes", counters_.flushes);
+  field("range_changes", counters_.range_changes);
   field("bytes_read", counters_.bytes_read);
   field("bytes_written", counters_.bytes_written);
   field("errors", counters_.errors);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers of virtio block devices. Source: VIRTIO 1.2, 5.2; sections below are its.
-// Missing: secure erase, lifetime, geometry, topology, several queues.
+// Missing: secure erase, lifetime, geometry, topology, zoned devices.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@ constexpr std::uint64_t kFeatureSegmentMax = 1 << 2;
 constexpr std::uint64_t kFeatureReadOnly = 1 << 5;
 constexpr std::uint64_t kFeatureBlockSize = 1 << 6;
 constexpr std::uint64_t kFeatureFlush = 1 << 9;
+constexpr std::uint64_t kFeatureMultiQueue = 1 << 12;
 constexpr std::uint64_t kFeatureDiscard = 1 << 13;
 constexpr std::uint64_t kFeatureWriteZeroes = 1 << 14;
 
@@ -22,6 +23,7 @@ constexpr std::uint64_t kFeatureWriteZeroes = 1 << 14;
 constexpr std::size_t kCapacity = 0x00;  ///< 64 bits; the others 32 unless said otherwise
 constexpr std::size_t kSegmentMax = 0x0c;
 constexpr std::size_t kBlockSize = 0x14;
+constexpr std::size_t kQueueCount = 0x22;  ///< 16 bits
 constexpr std::size_t kMaxDiscardSectors = 0x24;
 constexpr std::size_t kMaxDiscardSegments = 0x28;
 constexpr std::size_t kDiscardAlignment = 0x2c;

@@ -80,10 +80,6 @@ Status PciComplex::add_root_bus_devices() {
   auto devices = disk_devices(options_.disks);
   auto networks = network_devices(options_.networks, options_.on_network_lost);
   std::move(networks.begin(), networks.end(), std::back_inserter(devices));
-  if (options_.served_disks != nullptr) {
-    auto served = served_disk_devices(*options_.served_disks);
-    std::move(served.begin(), served.end(), std::back_inserter(devices));
-  }
   root_bus_ = TRY(RootBusDevices::create(std::move(devices), {.memory = options_.memory,
                                                               .mmio = options_.bus.mmio,
                                                               .doorbells = options_.bus.doorbells,

@@ -33,7 +33,6 @@
 #include "vmm/machine/pci/firmware_functions.hpp"
 #include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
-#include "vmm/machine/pci/served_disks.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -44,7 +43,7 @@ class PciComplex : public Inspectable {
   struct Options {
     HostDevices& devices;
     const NumaPlan& numa;
-    const DiskFiles& disks;
+    const GuestDisks& disks;
     Networks& networks;
     const GuestMemory& memory;
     unsigned physical_address_bits;
@@ -61,7 +60,6 @@ class PciComplex : public Inspectable {
     /// thread; may be empty.
     std::function<void(std::string_view reason, const ResetCertificate&)> on_guest_reset;
     OnNetworkLost on_network_lost = {};  ///< may be empty
-    const ServedDisks* served_disks = nullptr;
   };
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);

@@ -15,7 +15,6 @@
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/networks.hpp"
-#include "vmm/machine/pci/served_disks.hpp"
 
 namespace gpuvm {
 namespace {
@@ -118,8 +117,8 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
                                  const std::vector<HostFunction>& functions) {
   std::vector<Finding> findings;
   findings.push_back({"names", check_names(host, config)});
-  const auto disks = open_disks(config.disks, DiskFile::Use::kLook);
-  findings.push_back({"disks", disks ? check_served_disks(config.disks) : Status(disks.error())});
+  const auto disks = open_disks(config.disks, config.machine.cpus, DiskFile::Use::kLook);
+  findings.push_back({"disks", disks ? Status() : Status(disks.error())});
   findings.push_back({"networks", check_networks(host, config.nets)});
   findings.push_back({"boot_files", check_boot_files(config)});
   auto of_host = check_host(host, needs_of(config, functions));

@@ -114,8 +114,7 @@ class Machine : public GuestMachine {
   std::array<const Inspectable*, static_cast<std::size_t>(Part::kCount)> shown_
       GPUVM_GUARDED_BY(structure_) = {};
 
-  DiskFiles disk_files_;
-  ServedDisks served_disks_;
+  GuestDisks disks_;
   Networks networks_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;

@@ -83,8 +83,9 @@ void Machine::show(Part part, const Inspectable* what) {
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
-  disk_files_ = TRY(open_disks(config.disks));
-  TRY(check_served_disks(config.disks));
+  disks_ = TRY(
+      open_disks(config.disks, config.machine.cpus, DiskFile::Use::kGuest,
+                 [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
   TRY(check_networks(options_.host, config.nets));
   switch (config.boot.mode) {
     case BootMode::kLinux:
@@ -105,9 +106,6 @@ Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
   networks_ = TRY(open_networks(options_.host, config.nets, config.name));
-  served_disks_ = TRY(start_served_disks(
-      config.disks, config.machine.cpus,
-      [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   auto claims =
@@ -202,7 +200,7 @@ Status Machine::add_devices() {
 PciComplex::Options Machine::pci_options() {
   return {.devices = *devices_,
           .numa = *numa_,
-          .disks = disk_files_,
+          .disks = disks_,
           .networks = networks_,
           .memory = *memory_,
           .physical_address_bits = vm_->physical_address_bits(),
@@ -225,8 +223,7 @@ PciComplex::Options Machine::pci_options() {
           .on_network_lost =
               [this](const std::string& name, const Error& error) {
                 options_.events.network({.network = name, .text = error.to_string()});
-              },
-          .served_disks = &served_disks_};
+              }};
 }
 
 /// Any thread.

@@ -136,6 +136,31 @@ TEST_F(BlockDeviceTest, ConfigurationStructure) {
   EXPECT_EQ(config(fixed_, 36, 4), 0U);
 }
 
+// "Number of queues is num_queues if VIRTIO_BLK_F_MQ is negotiated, else 1." (5.2.2)
+TEST_F(BlockDeviceTest, SeveralQueues) {
+  BlockDevice several("disk-2", "serial", disk_, {.queues = 3});
+  EXPECT_EQ(several.identity().queues, 3U);
+  EXPECT_NE(several.identity().features & virtio_block::kFeatureMultiQueue, 0U);
+  EXPECT_EQ(config(several, 34, 2), 3U);
+  EXPECT_EQ(device_.identity().features & virtio_block::kFeatureMultiQueue, 0U);
+  EXPECT_EQ(config(device_, 34, 2), 0U);
+}
+
+TEST_F(BlockDeviceTest, ADiskThatKeepsItsSpaceIsNotTrimmed) {
+  MemoryDisk disk({.size = 1_MiB, .discard = false});
+  BlockDevice device("disk-2", "serial", disk);
+  device.start(device.identity().features);
+  EXPECT_EQ(device.identity().features & virtio_block::kFeatureDiscard, 0U);
+  EXPECT_NE(device.identity().features & virtio_block::kFeatureWriteZeroes, 0U);
+  EXPECT_EQ(config(device, 56, 1), 0U);
+  std::vector<RangeSegment> range = {{0, 8, 0}};
+  const auto bytes = std::as_writable_bytes(std::span(range));
+  EXPECT_EQ(request(device, {.type = 11}, bytes, {}).status, kUnsupported);
+  range[0].flags = 1;
+  EXPECT_EQ(request(device, {.type = 13}, bytes, {}).status, kOk);
+  EXPECT_EQ(disk.history, (History{"zero 0+4096"}));
+}
+
 TEST_F(BlockDeviceTest, OffersReadOnlyOrWhatChangesADisk) {
   constexpr auto kChanges = virtio_block::kFeatureDiscard | virtio_block::kFeatureWriteZeroes;
   EXPECT_EQ(device_.identity().features & kChanges, kChanges);

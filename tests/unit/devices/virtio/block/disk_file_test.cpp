@@ -135,6 +135,13 @@ TEST_F(DiskFileTest, FilesThatAreNoDisk) {
                  "has 1000 bytes");
   expect_refused(make(directory_ + "/cow", "QFI\xfb" + std::string(508, '\0')), ErrorKind::kConfig,
                  "is a qcow2 image");
+  expect_refused(make(directory_ + "/hx", "vhdxfile" + std::string(504, '\0')), ErrorKind::kConfig,
+                 "set format = \"vhdx\"");
+  expect_refused(make(directory_ + "/vm", "KDMV" + std::string(508, '\0')), ErrorKind::kConfig,
+                 "is a vmdk image");
+  expect_refused(
+      make(directory_ + "/vd", std::string(64, '<') + "\x7f\x10\xda\xbe" + std::string(444, '\0')),
+      ErrorKind::kConfig, "is a vdi image");
   ASSERT_EQ(::mkfifo((directory_ + "/fifo").c_str(), 0600), 0);
   expect_refused(directory_ + "/fifo", ErrorKind::kConfig, "a raw image file", true);
   expect_refused("/dev/null", ErrorKind::kConfig, "a raw image file");

@@ -108,7 +108,7 @@ class PciComplexTest : public testing::Test {
   test::FakeDevices fakes_;
   test::FakeGuestBus bus_;
   FakeResetPort reset_port_;
-  DiskFiles disks_;
+  GuestDisks disks_;
   Networks networks_;
   GuestMemory memory_ = GuestMemory::create({.size = 64_MiB}).value();
   std::unique_ptr<HostDevices> devices_;

@@ -130,7 +130,7 @@ TEST_F(RootBusDevicesTest, DisksAreWhereTheyAlwaysWere) {
   ASSERT_GE(fd.get(), 0);
   std::filesystem::resize_file(path, 1_MiB);
   const auto files =
-      open_disks({{.path = path, .read_only = true}, {.path = path, .read_only = true}});
+      open_disks({{.path = path, .read_only = true}, {.path = path, .read_only = true}}, 1);
   std::filesystem::remove(path);
   ASSERT_TRUE(files) << files.error().to_string();
   auto list = disk_devices(*files);
