@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,8 @@ class StorageDaemon {
   UniqueFd take_socket() { return std::move(socket_); }
   /// For who finds that it does not serve: with what it printed when it has ended.
   Error explain(Error error);
+  /// How it has ended; nothing: it has not.
+  std::optional<Error> end() { return child_->wait_for_end({}); }
   /// Ends one that does not do what it should. Any thread.
   void kill() const { child_->kill(); }
   pid_t pid() const { return child_->pid(); }

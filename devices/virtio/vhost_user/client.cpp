@@ -257,11 +257,6 @@ bool Client::is_lost() const {
   return is_lost_;
 }
 
-bool Client::is_closed() const {
-  const MutexLock lock(state_);
-  return reason_ == kClosed;
-}
-
 Error Client::lost_error() const {
   const MutexLock lock(state_);
   return fail(ErrorKind::kHost, "{} does not serve any more: {}", name(), reason_);

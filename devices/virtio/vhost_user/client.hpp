@@ -25,8 +25,10 @@ class Client : public Inspectable {
   struct Options {
     std::string name;                          ///< of the server, for messages
     std::chrono::milliseconds timeout{10000};  ///< for an answer
-    /// Called once when the server has gone, from any thread, maybe with locks of the caller's
-    /// held: it must not wait. Not once destruction has begun. May be empty.
+    /// Called once when the server has gone (with an error that ends with kClosed where it hung up,
+    /// which mostly means that it has ended, and who started it knows how), from any thread, maybe
+    /// with locks of the caller's held: it must not wait. Not once destruction has begun. May be
+    /// empty.
     std::function<void(const Error&)> on_lost = {};
   };
 
@@ -62,8 +64,6 @@ class Client : public Inspectable {
   Result<Bytes> ask(Request request, std::span<const std::byte> payload, std::size_t size);
 
   bool is_lost() const GPUVM_EXCLUDES(state_);
-  /// Lost, because the server hung up: mostly it has ended, and who started it knows how.
-  bool is_closed() const GPUVM_EXCLUDES(state_);
   Error lost_error() const GPUVM_EXCLUDES(state_);
   /// For what is wrong with the server by another sign than its messages.
   void lose(const std::string& reason) GPUVM_EXCLUDES(state_, telling_loss_);

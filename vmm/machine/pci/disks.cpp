@@ -5,7 +5,7 @@
 #include "devices/virtio/in_process_queues.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "vmm/base/log.hpp"
-#include "vmm/machine/pci/served_disks.hpp"
+#include "vmm/machine/pci/served_disk.hpp"
 
 namespace gpuvm {
 namespace {
@@ -38,12 +38,6 @@ class RawDisk : public GuestDisk {
                                     .use = place.use,
                                     .cache = cache_of(config.cache),
                                     .discard = config.discard}));
-    if (config.path.ends_with(".qcow2")) {
-      log::warn(
-          "disk.{}: {} is named as a qcow2 image and has the bytes of a raw one, as which it is "
-          "used",
-          place.index, config.path);
-    }
     log::debug("Disk {}: {}, {} bytes{}", place.index, config.path, file->geometry().size,
                config.read_only ? ", read-only" : "");
     return std::unique_ptr<GuestDisk>(new RawDisk(config, place, std::move(file)));
@@ -75,7 +69,25 @@ class RawDisk : public GuestDisk {
   const std::unique_ptr<DiskFile> file_;
 };
 
+/// Who serves which disk: another kind of server is another line here.
+Result<std::unique_ptr<GuestDisk>> open_disk(const DiskConfig& config, const DiskPlace& place,
+                                             const OnDiskLost& on_lost) {
+  if (!is_served(config)) {
+    return RawDisk::open(config, place);
+  }
+  if (place.use == DiskFile::Use::kLook) {
+    TRY(ServedDisk::check(config));
+    return std::unique_ptr<GuestDisk>();
+  }
+  return std::unique_ptr<GuestDisk>(
+      TRY(ServedDisk::start(config, place.index, queues_of(config, place.cpus), on_lost)));
+}
+
 }  // namespace
+
+bool has_served_disks(const std::vector<DiskConfig>& disks) {
+  return std::any_of(disks.begin(), disks.end(), is_served);
+}
 
 unsigned queues_of(const DiskConfig& config, unsigned cpus) {
   constexpr unsigned kMostByDefault = 4;
@@ -83,15 +95,11 @@ unsigned queues_of(const DiskConfig& config, unsigned cpus) {
 }
 
 Result<GuestDisks> open_disks(const std::vector<DiskConfig>& configs, unsigned cpus,
-                              DiskFile::Use use) {
+                              DiskFile::Use use, const OnDiskLost& on_lost) {
   GuestDisks disks;
   for (const auto& config : configs) {
-    if (is_served(config)) {
-      disks.push_back(nullptr);
-      continue;
-    }
     disks.push_back(
-        TRY_CONTEXT(RawDisk::open(config, {.index = disks.size(), .cpus = cpus, .use = use}),
+        TRY_CONTEXT(open_disk(config, {.index = disks.size(), .cpus = cpus, .use = use}, on_lost),
                     config.place.or_else(fmt::format("disk.{}", disks.size()))));
   }
   return disks;
@@ -100,9 +108,6 @@ Result<GuestDisks> open_disks(const std::vector<DiskConfig>& configs, unsigned c
 std::vector<RootBusDevice> disk_devices(const GuestDisks& disks) {
   std::vector<RootBusDevice> devices;
   for (std::size_t i = 0; i < disks.size(); ++i) {
-    if (!disks[i]) {
-      continue;
-    }
     devices.push_back({.slot = static_cast<std::uint8_t>(kFirstDiskSlot + i),
                        .make = [&disk = *disks[i]](const RootBusEnvironment& environment, Gsi pin) {
                          return disk.make(environment, pin);

@@ -34,7 +34,6 @@
 #include "vmm/machine/pci/first_boot_disk.hpp"
 #include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
-#include "vmm/machine/pci/served_disks.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -65,7 +64,6 @@ class PciComplex : public Inspectable {
     /// thread; may be empty.
     std::function<void(std::string_view reason, const ResetCertificate&)> on_guest_reset;
     OnNetworkLost on_network_lost = {};  ///< may be empty
-    const ServedDisks* served_disks = nullptr;
   };
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);

@@ -121,7 +121,6 @@ class Machine : public GuestMachine {
       GPUVM_GUARDED_BY(structure_) = {};
 
   GuestDisks disks_;
-  ServedDisks served_disks_;
   FirstBoot first_boot_;
   std::unique_ptr<DiskFile> first_boot_disk_;  ///< null without cloud-init's files
   Networks networks_;

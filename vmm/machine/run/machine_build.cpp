@@ -84,8 +84,9 @@ void Machine::show(Part part, const Inspectable* what) {
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
-  disks_ = TRY(open_disks(config.disks, config.machine.cpus));
-  TRY(check_served_disks(config.disks));
+  disks_ = TRY(
+      open_disks(config.disks, config.machine.cpus, DiskFile::Use::kGuest,
+                 [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
   first_boot_ = TRY(open_first_boot(config, SshKeyUse::kMake));
   first_boot_disk_ = TRY(open_first_boot_disk(first_boot_.volume));
   TRY(check_networks(options_.host, config.nets));
@@ -127,9 +128,6 @@ Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
   networks_ = TRY(open_networks(options_.host, config.nets, config.name));
-  served_disks_ = TRY(start_served_disks(
-      config.disks, config.machine.cpus,
-      [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
   TRY(open_services());
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
@@ -253,8 +251,7 @@ PciComplex::Options Machine::pci_options() {
           .on_network_lost =
               [this](const std::string& name, const Error& error) {
                 options_.events.network({.network = name, .text = error.to_string()});
-              },
-          .served_disks = &served_disks_};
+              }};
 }
 
 /// Any thread.

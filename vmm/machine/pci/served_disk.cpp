@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/pci/served_disks.hpp"
-
-#include <algorithm>
+#include "vmm/machine/pci/served_disk.hpp"
 
 #include "devices/virtio/block/block_spec.hpp"
 #include "devices/virtio/vhost_user/vhost_user_device.hpp"
 #include "devices/virtio/vhost_user/vhost_user_queues.hpp"
 #include "devices/virtio/virtio_pci.hpp"
 #include "vmm/base/log.hpp"
-#include "vmm/machine/pci/disks.hpp"
 
 namespace gpuvm {
 namespace {
@@ -17,11 +14,11 @@ constexpr std::uint32_t kClassStorage = 0x018000;  // PCI Code and ID Assignment
 constexpr std::uint16_t kServedQueueSize = 128;    // what the server's seg_max is made for
 // VIRTIO 1.2, 5.2.3. Not CONFIG_WCE: the driver would write to the configuration.
 constexpr std::uint64_t kTopology = 1 << 10;
-constexpr std::uint64_t kSeveralQueues = 1 << 12;
 constexpr std::uint64_t kServedFeatures =
     virtio_block::kFeatureSegmentMax | virtio_block::kFeatureReadOnly |
-    virtio_block::kFeatureBlockSize | virtio_block::kFeatureFlush | kTopology | kSeveralQueues |
-    virtio_block::kFeatureDiscard | virtio_block::kFeatureWriteZeroes;
+    virtio_block::kFeatureBlockSize | virtio_block::kFeatureFlush | kTopology |
+    virtio_block::kFeatureMultiQueue | virtio_block::kFeatureDiscard |
+    virtio_block::kFeatureWriteZeroes;
 
 ImageFormat format_of(DiskFormat format) {
   switch (format) {
@@ -53,7 +50,13 @@ StorageDaemon::Options options_of(const DiskConfig& config, unsigned queues) {
           .bandwidth = config.throttle.bandwidth};
 }
 
-Status check_served_disk(const DiskConfig& config) {
+}  // namespace
+
+bool is_served(const DiskConfig& disk) {
+  return disk.format != DiskFormat::kRaw || disk.throwaway;
+}
+
+Status ServedDisk::check(const DiskConfig& config) {
   if (!config.serial.empty()) {
     return fail(ErrorKind::kConfig,
                 "serial cannot be given to a disk that qemu-storage-daemon serves (another format "
@@ -63,19 +66,9 @@ Status check_served_disk(const DiskConfig& config) {
   return StorageDaemon::check(options_of(config, 1));
 }
 
-}  // namespace
-
-bool is_served(const DiskConfig& disk) {
-  return disk.format != DiskFormat::kRaw || disk.throwaway;
-}
-
-bool has_served_disks(const std::vector<DiskConfig>& disks) {
-  return std::any_of(disks.begin(), disks.end(), is_served);
-}
-
 Result<std::unique_ptr<ServedDisk>> ServedDisk::start(const DiskConfig& config, std::size_t index,
-                                                      unsigned cpus, OnDiskLost on_lost) {
-  const unsigned queues = queues_of(config, cpus);
+                                                      unsigned queues, OnDiskLost on_lost) {
+  TRY(check(config));
   std::unique_ptr<ServedDisk> disk(
       new ServedDisk(index, queues, config.discard, std::move(on_lost)));
   auto options = options_of(config, queues);
@@ -89,30 +82,35 @@ Result<std::unique_ptr<ServedDisk>> ServedDisk::start(const DiskConfig& config, 
     return disk->daemon_->explain(client.error());
   }
   disk->client_ = std::move(*client);
+  log::debug("Disk {}: {}, served by qemu-storage-daemon", index, config.path);
   disk->is_serving_ = true;
-  if (disk->client_->is_lost()) {  // before anybody would have been told
-    return disk->daemon_->explain(disk->client_->lost_error());
+  if (const auto end = disk->daemon_->end()) {  // before anybody would have been told
+    return *end;
   }
   return disk;
 }
 
 /// How it ended says more than that its connection is closed, so this is what is told of it.
 void ServedDisk::server_ended(const Error& error) {
-  if (is_serving_.exchange(false)) {
-    on_lost_(name_, error);
-  }
+  tell(error);
 }
 
-/// It may still be there: nothing that it writes from now on may reach the guest's memory.
+/// Any thread, also before start() has returned. It may still be there: nothing that it writes from
+/// now on may reach the guest's memory.
 void ServedDisk::connection_lost(const Error& error) {
   daemon_->kill();
-  if (client_ && !client_->is_closed() && is_serving_.exchange(false)) {
+  if (!error.to_string().ends_with(vhost_user::kClosed)) {
+    tell(error);
+  }
+}
+
+void ServedDisk::tell(const Error& error) {
+  if (is_serving_.exchange(false) && on_lost_) {
     on_lost_(name_, error);
   }
 }
 
-Result<RootBusDevice::Parts> ServedDisk::make_device(const RootBusEnvironment& environment,
-                                                     Gsi pin) {
+Result<RootBusDevice::Parts> ServedDisk::make(const RootBusEnvironment& environment, Gsi pin) {
   const std::uint64_t features =
       discard_ ? kServedFeatures : kServedFeatures & ~virtio_block::kFeatureDiscard;
   auto device =
@@ -136,39 +134,6 @@ Result<RootBusDevice::Parts> ServedDisk::make_device(const RootBusEnvironment& e
        .pins = environment.pins,
        .bar_space = environment.bar_space}));
   return RootBusDevice::Parts{.device = std::move(device), .function = std::move(function)};
-}
-
-Status check_served_disks(const std::vector<DiskConfig>& configs) {
-  for (std::size_t i = 0; i < configs.size(); ++i) {
-    if (is_served(configs[i])) {
-      TRY_CONTEXT(check_served_disk(configs[i]), fmt::format("disk.{}", i));
-    }
-  }
-  return {};
-}
-
-Result<ServedDisks> start_served_disks(const std::vector<DiskConfig>& configs, unsigned cpus,
-                                       const OnDiskLost& on_lost) {
-  ServedDisks disks;
-  for (std::size_t i = 0; i < configs.size(); ++i) {
-    if (is_served(configs[i])) {
-      disks.push_back(TRY_CONTEXT(ServedDisk::start(configs[i], i, cpus, on_lost),
-                                  fmt::format("disk.{}: {}", i, configs[i].path)));
-      log::debug("Disk {}: {}, served by qemu-storage-daemon", i, configs[i].path);
-    }
-  }
-  return disks;
-}
-
-std::vector<RootBusDevice> served_disk_devices(const ServedDisks& disks) {
-  std::vector<RootBusDevice> devices;
-  for (const auto& disk : disks) {
-    devices.push_back({.slot = static_cast<std::uint8_t>(kFirstDiskSlot + disk->index()),
-                       .make = [&disk = *disk](const RootBusEnvironment& environment, Gsi pin) {
-                         return disk.make_device(environment, pin);
-                       }});
-  }
-  return devices;
 }
 
 }  // namespace gpuvm
