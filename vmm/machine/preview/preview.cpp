@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/services/vsock.hpp"
 #include "vmm/machine/preview/preview.hpp"
 
 #include <fmt/format.h>
@@ -13,10 +12,12 @@
 #include "vmm/host/device_claim.hpp"
 #include "vmm/machine/devices/host_function.hpp"
 #include "vmm/machine/devices/sysfs_facts.hpp"
+#include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/machine/pci/port_facts.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/preview/sysfs_function.hpp"
+#include "vmm/machine/services/vsock.hpp"
 
 namespace gpuvm {
 namespace {
@@ -49,7 +50,8 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
     node.field("vsock", vsock_text(*config.vsock, config.name));
   }
   for (const ShareConfig& share : config.shares) {
-    node.field(fmt::format("share_{}", share.tag), share.path + (share.read_only ? ", read-only" : ""));
+    node.field(fmt::format("share_{}", share.tag),
+               share.path + (share.read_only ? ", read-only" : ""));
   }
 }
 
