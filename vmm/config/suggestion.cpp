@@ -63,13 +63,16 @@ std::string from_tables(std::string_view section, std::string_view where, std::s
   return question(section, keys);
 }
 
-/// Keys of this name in other sections.
+/// Keys of this name: in the section itself, where it was spelt otherwise, or else in others.
 std::string from_elsewhere(std::string_view section, std::string_view name) {
   const auto all = config_keys();
   std::vector<std::string_view> keys;
   for (const std::string_view key : all) {
     if (key.substr(key.rfind('.') + 1) == name) {  // npos + 1 is 0: the whole key
       keys.push_back(key);
+      if (key == fmt::format("{}.{}", section, name)) {
+        return question(section, {key});
+      }
     }
   }
   return question(section, keys);

@@ -14,8 +14,9 @@
 namespace gpuvm::suggestion_test {
 namespace {
 
-const std::set<std::string> kSections = {"[machine]", "[cpu]",    "[boot]",  "[console]", "[[pci]]",
-                                         "[[node]]",  "[[disk]]", "[[net]]", "[[fw_cfg]]"};
+const std::set<std::string> kSections = {"[machine]",  "[cpu]",    "[boot]",   "[console]",
+                                         "[[pci]]",    "[[node]]", "[[disk]]", "[[net]]",
+                                         "[[fw_cfg]]", "[vsock]",  "[[share]]"};
 
 bool is_known(const std::string& name) {
   const auto keys = config_keys();

@@ -41,6 +41,28 @@ TEST(ProgramTest, NothingOfOursIsInherited) {
   EXPECT_THAT(folder.read("status"), ::testing::ContainsRegex("CapEff:\t000000000000000[06]"));
 }
 
+TEST(ProgramTest, AFolderItCannotWriteTo) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "only root can have a mount namespace";
+  }
+  const test::ScriptFolder folder;
+  const test::ScriptFolder fixed;
+  const auto script =
+      folder.script("echo a >" + folder.path() + "/said\ntouch " + fixed.path() + "/new\n");
+  const auto end = run_program({.path = script,
+                                .arguments = {"it"},
+                                .keeps_privileges = true,
+                                .read_only_folder = fixed.path()},
+                               kLong);
+  ASSERT_TRUE(end) << end.error().to_string();
+  EXPECT_FALSE(end->is_good());
+  EXPECT_THAT(end->text, HasSubstr("Read-only file system"));
+  EXPECT_EQ(folder.read("said"), "a\n") << "elsewhere it can";
+  EXPECT_EQ(::access((fixed.path() + "/.").c_str(), W_OK), 0) << "and so can we";
+  EXPECT_FALSE(
+      run_program({.path = script, .arguments = {"it"}, .read_only_folder = "/nowhere"}, kLong));
+}
+
 TEST(ProgramTest, GivenFilesMayHaveTheNumbersOfOthers) {
   const test::ScriptFolder folder;
   const UniqueFd zero(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
