@@ -93,7 +93,7 @@ expect_output '00: de 10 89 24' report --show "$reports/dump-nvidia-ga104.json" 
 expect_output '00: de 10 89 24' report --show "$reports/dump-nvidia-ga104.json" --lspci guest
 
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, validate, inspect, unbind, dump, reset, test-reset, report or rom'
+expect_error 64 'A verb is required: run, validate, inspect, unbind, dump, reset, test-reset, report, rom or ssh'
 expect_error 64 'gpuvm has no verb frobnicate: it has run, ' frobnicate
 expect_error 64 'did you mean validate?' validat "$good"
 expect_error 64 'CONFIG is required' run
@@ -115,6 +115,11 @@ expect_error 64 'gpuvm dump has no verb acpi: it has fdt' dump acpi "$good"
 expect_error 64 'gpuvm dump has no verb frobnicate' dump frobnicate "$good"
 expect_error 64 '01:00 is not a PCI address' unbind 01:00
 expect_error 64 'x is not a PCI address' reset x
+expect_error 64 'GUEST is required' ssh
+expect_error 64 'is not of the form NAME or USER@NAME' ssh @guest
+expect_error 64 'is not of the form NAME or USER@NAME' ssh -- -oProxyCommand=x@guest
+expect_error 69 'No guest named no-such-guest runs here; ' ssh no-such-guest -- ls -l
+expect_error 64 '--wait' ssh --wait x guest
 expect_error 64 'BDF is required' reset
 expect_error 64 'BDF is required' test-reset --json
 expect_error 64 '--cycles' test-reset --cycles 0 0000:01:00.0

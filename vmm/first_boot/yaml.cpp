@@ -9,6 +9,8 @@
 namespace gpuvm {
 namespace {
 
+constexpr std::size_t kMostDepth = 100;
+
 /// A libyaml parser over a text that outlives it.
 class YamlParser {
  public:
@@ -26,6 +28,26 @@ class YamlParser {
   }
   YamlParser(const YamlParser&) = delete;
   YamlParser& operator=(const YamlParser&) = delete;
+
+  /// Errors: kConfig: one that is nested too deep. libyaml's time goes by the square of the depth.
+  /// What else is wrong, next() tells.
+  Status check_depth(const std::string& label) {
+    yaml_event_t event;
+    std::size_t depth = 0;
+    bool goes_on = is_ready_;
+    while (goes_on && yaml_parser_parse(&parser_, &event) == 1) {
+      const auto type = event.type;
+      yaml_event_delete(&event);
+      depth += type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT ? 1 : 0;
+      depth -= type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT ? 1 : 0;
+      if (depth > kMostDepth) {
+        return fail(ErrorKind::kConfig, "{}:{}: there is something in more than {} levels", label,
+                    line(), kMostDepth);
+      }
+      goes_on = type != YAML_STREAM_END_EVENT;
+    }
+    return {};
+  }
 
   /// The root of the next document. Errors: kConfig.
   Result<YamlRoot> next(const std::string& label) {
@@ -76,6 +98,7 @@ class YamlParser {
 }  // namespace
 
 Result<YamlRoot> parse_yaml(std::string_view text, const std::string& label) {
+  TRY(YamlParser(text).check_depth(label));
   YamlParser parser(text);
   const auto root = TRY(parser.next(label));
   if (parser.has_document()) {

@@ -72,11 +72,9 @@ std::vector<std::string> ssh_command(const GuestRecord& guest, const SshRequest&
     option("HostName=" + guest.address);
     words.insert(words.end(), {"-p", std::to_string(guest.port)});
   }
-  words.push_back(guest.name);
-  if (!request.command.empty()) {
-    words.emplace_back("--");
-    words.insert(words.end(), request.command.begin(), request.command.end());
-  }
+  // From there on nothing is an option: names of guests may begin with "-".
+  words.insert(words.end(), {"--", guest.name});
+  words.insert(words.end(), request.command.begin(), request.command.end());
   return words;
 }
 

@@ -19,9 +19,9 @@ struct SshRequest {
   std::string program = {};               ///< gpuvm itself, for by_vsock
 };
 
-/// argv for execvp(3), in which the guest's name stands for its host, so that programs which put
-/// that word there themselves (rsync -e) can have the rest. The record has the way that is asked
-/// for.
+/// argv for execvp(3): options, "--", the guest's name in place of its host, the command. Programs
+/// which put a host there themselves (rsync -e) can have what is before "--". The record has the
+/// way that is asked for.
 std::vector<std::string> ssh_command(const GuestRecord& guest, const SshRequest& request);
 
 /// A word as a shell reads it.

@@ -117,11 +117,9 @@ Error become(std::vector<std::string> words) {
   return fail_errno(ErrorKind::kHost, "Cannot run ssh");
 }
 
-/// The last words are the host and what is run there: who has this printed gives their own.
-Result<int> print_command(std::vector<std::string> words, bool with_host) {
-  if (!with_host) {
-    words.pop_back();
-  }
+/// Up to the host and what is run there: who has this printed gives their own.
+Result<int> print_command(std::vector<std::string> words) {
+  words.erase(std::find(words.begin(), words.end(), "--"), words.end());
   std::string line;
   for (const auto& word : words) {
     line += (line.empty() ? "" : " ") + shell_quoted(word);
@@ -148,7 +146,7 @@ Result<int> ssh_verb(const SshArguments& arguments) {
   }
   if (arguments.print) {
     request.by_vsock = guest.cid.has_value();
-    return print_command(ssh_command(guest, request), false);
+    return print_command(ssh_command(guest, request));
   }
   const auto way = find_way(host, guest, std::chrono::seconds(arguments.wait));
   if (way == Way::kNone) {

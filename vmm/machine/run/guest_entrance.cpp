@@ -20,8 +20,9 @@ std::string address_to_connect(const std::string& listens_at) {
 
 }  // namespace
 
-GuestRecord entrance_of(const Config& config, const std::string& key) {
-  GuestRecord record{.name = config.name, .pid = ::getpid(), .key = key};
+GuestRecord entrance_of(const Config& config, const std::string& key,
+                        std::optional<std::uint32_t> cid) {
+  GuestRecord record{.name = config.name, .pid = ::getpid(), .cid = cid, .key = key};
   for (const auto& net : config.nets) {
     for (const auto& forward : net.forward) {
       if (record.port == 0 && !forward.udp && forward.guest == kSshPort) {
@@ -33,13 +34,14 @@ GuestRecord entrance_of(const Config& config, const std::string& key) {
   return record;
 }
 
-std::unique_ptr<RunningGuest> announce_guest(const Config& config, const std::string& key) {
+std::unique_ptr<RunningGuest> announce_guest(const Config& config, const std::string& key,
+                                             std::optional<std::uint32_t> cid) {
   const auto folder = guest_folder(HostSystem());
   if (!folder) {
     log::debug("gpuvm ssh will not find this guest: there is no XDG_RUNTIME_DIR to note it in");
     return nullptr;
   }
-  auto announced = RunningGuest::announce(*folder, entrance_of(config, key));
+  auto announced = RunningGuest::announce(*folder, entrance_of(config, key, cid));
   if (!announced) {
     log::info("gpuvm ssh will not find this guest: {}", announced.error().to_string());
     return nullptr;

@@ -2,7 +2,9 @@
 // The ways into a running guest, announced for `gpuvm ssh`.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "vmm/config/config.hpp"
@@ -11,10 +13,13 @@
 namespace gpuvm {
 
 /// The host's address and port that lead to the guest's sshd; nothing of them in the record: none.
-/// Of several the first. `key` as GuestRecord has it.
-GuestRecord entrance_of(const Config& config, const std::string& key);
+/// Of several the first. `key` and `cid` as GuestRecord has
+/// them.
+GuestRecord entrance_of(const Config& config, const std::string& key,
+                        std::optional<std::uint32_t> cid = {});
 
 /// Null where the guest cannot be announced: that is told, and the guest runs all the same.
-std::unique_ptr<RunningGuest> announce_guest(const Config& config, const std::string& key);
+std::unique_ptr<RunningGuest> announce_guest(const Config& config, const std::string& key,
+                                             std::optional<std::uint32_t> cid = {});
 
 }  // namespace gpuvm

@@ -331,6 +331,9 @@ TEST(ToToml, NamesEveryKey) {
   config.nets[1].bridge = "br0";
   config.nets[2].mode = NetMode::kTap;
   config.nets[2].fd = 3;
+  config.credentials = {{.name = "a.b", .text = {}, .file = "/c"}};
+  config.cloud_init = CloudInitConfig{.user_data = "/u", .meta_data = "/m", .network_config = "/n"};
+  config.ssh_key = SshKeyConfig{};
   config.console.serial.clear();
   config.vsock = VsockConfig{};
   config.shares = {{.path = "/s", .tag = "t", .read_only = false}};

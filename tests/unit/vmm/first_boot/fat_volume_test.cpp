@@ -50,8 +50,12 @@ TEST(FatVolume, LabelAndLongNames) {
     std::memcpy(&entry, volume.data() + root + index * 32, sizeof entry);
     return entry;
   };
+  const auto name = [&entry](std::size_t index) {
+    const auto found = entry(index);
+    return std::string(found.name.begin(), found.name.end());
+  };
   EXPECT_EQ(entry(0).attributes, 0x08);
-  EXPECT_EQ(std::string(entry(0).name.begin(), entry(0).name.end()), "CIDATA     ");
+  EXPECT_EQ(name(0), "CIDATA     ");
   // 14 characters: the fourteenth, the end and the filler stand first.
   fat::LongNameEntry last{};
   std::memcpy(&last, volume.data() + root + 32, sizeof last);
@@ -65,7 +69,7 @@ TEST(FatVolume, LabelAndLongNames) {
   EXPECT_EQ(first.order, 1);
   EXPECT_EQ(first.name1[0], 'n');
   EXPECT_EQ(first.name3[1], 'i');
-  EXPECT_EQ(std::string(entry(3).name.begin(), entry(3).name.end()), "NETWOR~1   ");
+  EXPECT_EQ(name(3), "NETWOR~1   ");
   EXPECT_EQ(entry(3).size, 3U);
   EXPECT_EQ(entry(3).cluster, 2U);
   EXPECT_EQ(std::memcmp(volume.data() + root + 512 * 32, "abc", 3), 0);

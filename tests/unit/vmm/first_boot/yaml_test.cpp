@@ -37,8 +37,14 @@ TEST(Yaml, ProblemsHaveLines) {
 
 // A parser must end, and a small text must not become a large one.
 TEST(Yaml, HostileTexts) {
-  EXPECT_NE(problem(std::string(100000, '[')), "");
-  EXPECT_NE(problem(std::string(100000, '{')), "");
+  for (const char* opening : {"[", "{", "- ", "? ", "[{a: "}) {
+    std::string deep;
+    for (int i = 0; i < 100000; ++i) {
+      deep += opening;
+    }
+    EXPECT_NE(problem(deep).find("more than 100 levels"), std::string::npos) << problem(deep);
+  }
+  EXPECT_EQ(problem(std::string(100, '[') + std::string(100, ']')), "");
   std::string laughs = "a: &a [x,x,x,x,x,x,x,x,x]\n";
   for (char c = 'b'; c < 'q'; ++c) {
     const std::string before(1, static_cast<char>(c - 1));

@@ -23,7 +23,7 @@ TEST(SshCommand, ByAPort) {
             "ssh -F none -o UserKnownHostsFile=/run/g -o GlobalKnownHostsFile=/dev/null -o "
             "StrictHostKeyChecking=accept-new -o UpdateHostKeys=no -o HostKeyAlias=g -o "
             "LogLevel=ERROR -o IdentityFile=/k/id_ed25519 -o IdentitiesOnly=yes -l root -o "
-            "HostName=127.0.0.1 -p 2222 g");
+            "HostName=127.0.0.1 -p 2222 -- g");
 }
 
 TEST(SshCommand, ByVsock) {
@@ -33,7 +33,7 @@ TEST(SshCommand, ByVsock) {
       {.user = "me", .command = {"ls", "-l"}, .by_vsock = true, .program = "/opt/my gpuvm/100%"});
   const auto line = line_of(words);
   EXPECT_NE(line.find("-o ProxyCommand='/opt/my gpuvm/100%%' vsock-connect 5 22 -o "
-                      "ProxyUseFdpass=yes g -- ls -l"),
+                      "ProxyUseFdpass=yes -- g ls -l"),
             std::string::npos)
       << line;
   EXPECT_EQ(line.find("IdentitiesOnly"), std::string::npos)
