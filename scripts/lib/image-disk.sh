@@ -49,7 +49,17 @@ image_make_root() {
     tar -C "$root" -x --numeric-owner --exclude="./dev/*" -f -
     mke2fs -q -F -t ext4 -b 4096 -L root -m 1 -U "$1" -E hash_seed="$1",root_owner=0:0,lazy_itable_init=0 -d "$root" "$2" "$3"' \
     image "${image_ids[2]}" "$work/root.img" "$blocks" <"$work/system.tar" || return 1
+  [[ -z ${SOURCE_DATE_EPOCH:-} ]] || image_settle_times
   dd if="$work/root.img" of="$disk" bs=1M seek="$IMAGE_ROOT_MIB" conv=notrunc,sparse status=none
+}
+
+# Two times of a file cannot be chosen when it is made, and mke2fs copies them.
+image_settle_times() {
+  dumpe2fs -h "$work/root.img" 2>/dev/null | awk -F: -v time="$SOURCE_DATE_EPOCH" '
+    $1 == "Inode count" { count = $2 } $1 == "Free inodes" { count -= $2 }
+    END { for (inode = 1; inode <= count; inode++)
+            printf "set_inode_field <%d> atime @%d\nset_inode_field <%d> ctime @%d\n", inode, time, inode, time }' >"$work/times"
+  debugfs -w -f "$work/times" "$work/root.img" >/dev/null 2>&1
 }
 
 # image_take FILE TARGET: a file of the root file system.

@@ -39,7 +39,8 @@ image_check_programs() {
 
 # Debian's repositories of this machine's apt, for the release that is asked for: lines of sources.list(5).
 image_sources() {
-  local host line list="${components[*]}"
+  local host line list
+  list=$(printf '%s\n' "${components[@]}" | awk '!seen[$0]++' | paste -sd ' ')
   host=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   # shellcheck disable=SC2016 # apt's own variables
   line=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null \

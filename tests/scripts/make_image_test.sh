@@ -46,7 +46,7 @@ expect 'what is left out' grep -qFx -- '--dpkgopt=path-exclude=/usr/share/x/*' e
 # The sources, of this machine's apt or Debian's own.
 image_here=$REPO/scripts
 . "$REPO/scripts/lib/image-system.sh"
-suite=trixie components=(main contrib) repositories=('deb [trusted=yes] file:/x ./')
+suite=trixie components=(main contrib main) repositories=('deb [trusted=yes] file:/x ./')
 image_sources >sources
 expect 'the suite' grep -qE '^deb [^ ]*/debian/? trixie main contrib$' sources
 expect 'its security suite' grep -qE '^deb .* trixie-security main contrib$' sources
