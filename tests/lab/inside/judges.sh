@@ -134,9 +134,13 @@ nouveau_finds_none() {
   expect "$run: nouveau has none of the card on bus $2 ($1)" guest_said "^$1 $2 unable to locate usable image"
   expect_not "$run: and no version ($1, bus $2)" guest_said "^$1 $2 version"
 }
+# The part's number, or the build's where the kernel prints that.
+amd_version() {
+  [[ $kernel == sid ]] && echo "015.050.000.000.00000$1," || echo "113-CARD-$1"
+}
 amdgpu_says() {
   expect "$run: amdgpu has image $3 of the card on bus $1 from $2" eval \
-    "guest_said '^AMD $1 Fetched VBIOS from $2' && guest_said '^AMD $1 113-CARD-$3'"
+    "guest_said '^AMD $1 Fetched VBIOS from $2' && guest_said '^AMD $1 $(amd_version "$3")'"
 }
 
 printf 'blacklist nouveau\nblacklist amdgpu\n' >"$WORK/modprobe.conf"
@@ -154,7 +158,8 @@ while read -r kernel mode GUEST_KERNEL GUEST_INITRD; do
   expect "$run: after all was said" guest_said '^JUDGED AMD'
   nouveau_says FIRST 01 PCIROM 1
   nouveau_says FIRST 02 ACPI 2
-  nouveau_says FIRST 03 PCIROM 3
+  # OVMF leaves ROM BARs without an address. Linux finds room for that of bus 1, and none in this port's window.
+  nouveau_says FIRST 03 "$([[ $mode == uefi ]] && echo PLATFORM || echo PCIROM)" 3
   nouveau_says FIRST 04 ACPI 4
   nouveau_says FIRST 05 PROM 5
   nouveau_says FIRST 06 PRAMIN 6
