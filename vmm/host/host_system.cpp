@@ -25,7 +25,7 @@ namespace gpuvm {
 namespace {
 
 /// What a killed child that the kernel lets go needs to be gone, with much to spare.
-constexpr std::chrono::milliseconds kDeathLimit{1000};
+constexpr std::chrono::milliseconds kKillTime{1000};
 
 bool ends_within(int process, std::chrono::milliseconds limit) {
   const auto end = std::chrono::steady_clock::now() + limit;
@@ -46,7 +46,7 @@ bool ends_within(int process, std::chrono::milliseconds limit) {
 }
 
 /// Its wait status.
-int reap(pid_t child) {
+int wait_status(pid_t child) {
   int status = -1;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
@@ -68,17 +68,17 @@ Status run_and_wait(const char* program, std::array<char*, 5>& arguments,
   // Linux 5.3; older kernels have no way to wait with a limit that is none of the whole process.
   if (handle && !ends_within(handle.get(), limit)) {
     ::kill(child, SIGKILL);
-    if (!ends_within(handle.get(), kDeathLimit)) {
+    if (!ends_within(handle.get(), kKillTime)) {
       return fail(ErrorKind::kHost,
                   "{} has not ended for {} s, and cannot be killed: it sleeps in "
                   "the kernel (`dmesg | tail` may say why)",
                   program, limit.count() / 1000);
     }
-    reap(child);
+    wait_status(child);
     return fail(ErrorKind::kHost, "{} had not ended after {} s, and was killed", program,
                 limit.count() / 1000);
   }
-  const int status = reap(child);
+  const int status = wait_status(child);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     return fail(ErrorKind::kHost, "{} failed (wait status {:#x})", program, status);
   }

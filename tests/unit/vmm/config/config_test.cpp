@@ -209,21 +209,6 @@ TEST(MachineSection, PinNamesOneProcessorForEach) {
   expect_error_contains(parse_bootable("machine = { pin = [-1] }"), "machine.pin");
 }
 
-TEST(PciSection, CoherentMemoryNamesABarOrARegion) {
-  EXPECT_EQ(pci_error("coherent_memory = { bar = 2 }"), "");
-  EXPECT_EQ(pci_error("coherent_memory = { bar = 2, place = 'host' }"), "");
-  EXPECT_EQ(pci_error("coherent_memory = { region = 'nvlink2-ram' }"), "");
-  EXPECT_EQ(pci_error("coherent_memory = { region = '0x800010de:1' }"), "");
-  for (const char* wrong :
-       {"coherent_memory = { bar = 6 }", "coherent_memory = {}", "coherent_memory = 2",
-        "coherent_memory = { bar = 2, x = 1 }",
-        "coherent_memory = { bar = 2, region = 'nvlink2-ram' }",
-        "coherent_memory = { region = 'a b' }", "coherent_memory = { bar = 2, place = 'there' }",
-        "coherent_memory = { region = 'nvlink2-ram', place = 'host' }"}) {
-    EXPECT_NE(pci_error(wrong).find("pci.0.coherent_memory"), std::string::npos) << wrong;
-  }
-}
-
 TEST(CpuSection, HypervisorIsShownAsTheUserLikes) {
   const auto cpu = parse_bootable("[cpu]\nhide_hypervisor = true\nhyperv_vendor_id = 'a b'")->cpu;
   EXPECT_TRUE(cpu.hide_hypervisor);
