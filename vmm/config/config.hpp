@@ -258,6 +258,7 @@ struct NetConfig {
   bool host_loopback = false;             ///< of kUser: by the gateway's address
   std::optional<MacAddress> mac = {};     ///< unicast; nothing: MacAddress::of_name()
   std::optional<std::uint16_t> mtu = {};  ///< 68 to 65535
+  std::uint16_t queues = 1;               ///< pairs, 1 to 8; more than one only with kTap, not fd
   ConfigPlace place = {};
   bool operator==(const NetConfig&) const = default;
 };

@@ -184,6 +184,8 @@ constexpr ForeignName kNames[] = {
     {"net", "name", "net.tap", "plain"},
     {"net", "netdev", "net.mode", "QEMU -netdev"},
     {"net", "network", "net.bridge", "libvirt <source network>"},
+    {"net", "num_queues", "net.queues", "cloud-hypervisor --net num_queues="},
+    {"net", "vq_pairs", "net.queues", "crosvm --net vq-pairs="},
     {"net", "ports", "net.forward", "plain"},
     {"net", "source", "net.bridge", "libvirt <source bridge>"},
     {"net", "tap_name", "net.tap", "crosvm --net tap-name="},

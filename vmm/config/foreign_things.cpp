@@ -65,7 +65,6 @@ constexpr std::string_view kHostMakesFunctions =
 constexpr std::string_view kNoVhost =
     "the kernel (vhost-net) carries the frames of a tap by itself where /dev/vhost-net can be "
     "opened: remove this key";
-constexpr std::string_view kOneQueue = "a network card has one pair of queues: remove this key";
 constexpr std::string_view kNoScripts =
     "gpuvm runs no scripts: name a bridge (net.bridge), or make the tap yourself (ip tuntap add) "
     "and name it (net.tap); remove this key";
@@ -162,8 +161,6 @@ constexpr ForeignThing kThings[] = {
     {"net", "model", kVirtioCard, "QEMU -nic model=, libvirt <model>"},
     {"net", "vhost", kNoVhost, "QEMU -netdev tap,vhost="},
     {"net", "vhost_net", kNoVhost, "crosvm --net vhost-net"},
-    {"net", "queues", kOneQueue, "QEMU -netdev tap,queues="},
-    {"net", "num_queues", kOneQueue, "cloud-hypervisor --net num_queues="},
     {"net", "script", kNoScripts, "QEMU -netdev tap,script="},
     {"net", "downscript", kNoScripts, "QEMU -netdev tap,downscript="},
     {"net", "dhcpstart", kGuestAsks, "QEMU -netdev user,dhcpstart="},

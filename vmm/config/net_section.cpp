@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kMostNets = 4;           ///< as many slots as the machine keeps for them
 constexpr std::size_t kLongestInterface = 15;  ///< IFNAMSIZ - 1
 constexpr std::int64_t kMostDescriptor = 1 << 20;
+constexpr std::int64_t kMostQueues = 8;        ///< pairs; a vhost and a queue of the tap for each
 constexpr std::uint16_t kMostUserMtu = 65520;  ///< passt(1), --mtu: frames of 65534 bytes
 constexpr std::string_view kInterfaceRule =
     "the name of a network interface: 1 to 15 characters without spaces, \"/\" and \":\"";
@@ -143,6 +144,12 @@ Result<std::vector<PortForward>> read_forward(TableReader& entry) {
 
 /// Keys of one mode in the other.
 Status check_mode(const TableReader& entry, const NetConfig& net) {
+  if (net.queues > 1 && (net.mode == NetMode::kUser || net.fd)) {
+    return entry.wrong("queues", net.fd ? "does not go with fd, which is one queue of a tap; name "
+                                          "the tap, or remove this key"
+                                        : "belongs to mode = \"tap\": passt has one connection; "
+                                          "remove it");
+  }
   if (net.mode == NetMode::kTap) {
     if (entry.has("host_loopback")) {
       return entry.wrong("host_loopback",
@@ -188,6 +195,7 @@ Result<NetConfig> read_net(TableReader entry) {
   if (const auto mtu = TRY(entry.optional_integer("mtu", {.least = 68, .most = 65535}))) {
     net.mtu = static_cast<std::uint16_t>(*mtu);
   }
+  net.queues = static_cast<std::uint16_t>(TRY(entry.integer("queues", {1, kMostQueues}, 1)));
   TRY(entry.finish());
   TRY(check_mode(entry, net));
   return net;

@@ -225,7 +225,8 @@ std::string net_text(const NetConfig& net) {
   if (net.mac) {
     out += fmt::format("mac = \"{}\"\n", net.mac->to_string());
   }
-  return net.mtu ? out + fmt::format("mtu = {}\n", *net.mtu) : out;
+  out += net.mtu ? fmt::format("mtu = {}\n", *net.mtu) : "";
+  return out + fmt::format("queues = {}\n", net.queues);
 }
 
 std::string vsock_text(const VsockConfig& vsock) {

@@ -100,6 +100,13 @@ void VhostRings::set_call(unsigned index, int call) const {
   }
 }
 
+void VhostRings::set_error(unsigned index, int error) const {
+  const vhost_vring_file file{.index = index, .fd = error};
+  if (const auto set = control(VHOST_SET_VRING_ERR, &file, "VHOST_SET_VRING_ERR"); !set) {
+    log::warn("{}", set.error().to_string());
+  }
+}
+
 QueuePosition VhostRings::position(const Ring& ring) const {
   vhost_vring_state base{.index = ring.index, .num = 0};
   if (const auto got = control(VHOST_GET_VRING_BASE, &base, "VHOST_GET_VRING_BASE"); !got) {

@@ -2,8 +2,7 @@
 // VhostRings: virtqueues that the kernel serves (vhost, Linux include/uapi/linux/vhost.h): what all
 // its devices have in common. What they do not (a network's tap, a vsock's address) is for who has
 // one: control().
-// Missing: word of a ring that breaks the rules (VHOST_SET_VRING_ERR): the kernel leaves it alone;
-// a device IOTLB; the dirty log.
+// Missing: a device IOTLB; the dirty log.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +42,9 @@ class VhostRings {
   /// A first look once the kernel serves it, also at what was rung for before.
   static void look(const QueueBackend::Queue& queue);
   void set_call(unsigned index, int call) const;
+  /// An eventfd that the kernel signals when the ring breaks the rules; it leaves the ring alone
+  /// then.
+  void set_error(unsigned index, int error) const;
   /// Of a ring that the kernel does not serve any more: it has used all that it took.
   QueuePosition position(const Ring& ring) const;
 

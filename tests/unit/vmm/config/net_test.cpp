@@ -128,6 +128,16 @@ TEST(Net, Limits) {
   EXPECT_TRUE(parse_net("mtu = 65520"));
   EXPECT_TRUE(parse_net("mode = 'tap'\nmtu = 65535"));
   expect_error_contains(parse_net("mode = 'bridge'"), "net.0.mode must be");
+  EXPECT_EQ(parse_net("mode = 'tap'\nqueues = 8")->nets[0].queues, 8);
+  EXPECT_EQ(parse_net("")->nets[0].queues, 1);
+  EXPECT_TRUE(parse_net("queues = 1"));
+  for (const char* queues : {"0", "9", "-1", "'2'"}) {
+    expect_error_contains(parse_net("mode = 'tap'\nqueues = " + std::string(queues)),
+                          "net.0.queues must be an integer from 1 to 8");
+  }
+  expect_error_contains(parse_net("queues = 2"), "net.0.queues belongs to mode = \"tap\"");
+  expect_error_contains(parse_net("mode = 'tap'\nfd = 3\nqueues = 2"),
+                        "net.0.queues does not go with fd");
   std::string text;
   for (int i = 0; i < 4; ++i) {
     text += "[[net]]\n";

@@ -97,6 +97,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "net.mac",
                                                      "net.mode",
                                                      "net.mtu",
+                                                     "net.queues",
                                                      "net.tap",
                                                      "node.cpus",
                                                      "node.host_node",
@@ -282,6 +283,7 @@ tap = "vm-1"
 mode = "tap"
 bridge = "br0"
 mtu = 9000
+queues = 4
 [[net]]
 mode = "tap"
 fd = 9
@@ -329,6 +331,7 @@ TEST(ToToml, NamesEveryKey) {
   config.nets[1].mode = NetMode::kTap;
   config.nets[1].tap = "vm0";
   config.nets[1].bridge = "br0";
+  config.nets[1].queues = 2;
   config.nets[2].mode = NetMode::kTap;
   config.nets[2].fd = 3;
   config.credentials = {{.name = "a.b", .text = {}, .file = "/c"}};

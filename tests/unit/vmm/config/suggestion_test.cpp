@@ -131,12 +131,12 @@ TEST(Suggestion, NamesOfNetworks) {
     EXPECT_EQ(advice("", name), "; did you mean [[net]]?") << name;
   }
   EXPECT_EQ(advice("[[net]]", "host_mtu"), "; did you mean mtu?");
+  EXPECT_EQ(advice("[[net]]", "num-queues"), "; did you mean queues?");
   EXPECT_EQ(advice("[[net]]", "name"), "; did you mean tap?");
   EXPECT_EQ(advice("[[net]]", "port_forward"), "; did you mean forward?");
   const std::pair<const char*, const char*> rows[] = {
-      {"vhost", "vhost-net"}, {"queues", "one pair of queues"}, {"script", "runs no scripts"},
-      {"ip", "DHCP"},         {"vlan", "the host's tap"},       {"socket", "no vhost-user"},
-      {"id", "no name"},
+      {"vhost", "vhost-net"},     {"script", "runs no scripts"}, {"ip", "DHCP"},
+      {"vlan", "the host's tap"}, {"socket", "no vhost-user"},   {"id", "no name"},
   };
   for (const auto& [key, words] : rows) {
     EXPECT_NE(advice("[[net]]", key).find(words), std::string::npos) << key;
