@@ -92,10 +92,7 @@ END
 left_files() { find /var/tmp /tmp -maxdepth 1 -name 'gpuvm-*' | sort; }
 files_before=$(left_files)
 servers() { pgrep -fc '^qemu-storage-daemon' || true; }
-no_# The lab host sees what is in the machine's own folders, too.
-left_files() { find /var/tmp /tmp -maxdepth 1 -name 'gpuvm-*' | sort; }
-files_before=$(left_files)
-servers() {
+no_servers() {
   local tries
   for ((tries = 0; tries < 50; tries++)); do
     [[ $(servers) != 0 ]] || return 0
