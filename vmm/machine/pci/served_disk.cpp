@@ -79,7 +79,7 @@ Result<std::unique_ptr<ServedDisk>> ServedDisk::start(const DiskConfig& config, 
       {.name = "qemu-storage-daemon",
        .on_lost = [raw = disk.get()](const Error& error) { raw->connection_lost(error); }});
   if (!client) {
-    return disk->daemon_->explain(client.error());
+    return disk->daemon_->explain(client.error()).with_context(config.path);
   }
   disk->client_ = std::move(*client);
   log::debug("Disk {}: {}, served by qemu-storage-daemon", index, config.path);
