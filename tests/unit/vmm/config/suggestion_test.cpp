@@ -76,7 +76,7 @@ TEST(Suggestion, NamesOfQemuAndLibvirt) {
   for (const char* key : {"sriov", "num_vfs", "sriov_numvfs"}) {
     EXPECT_EQ(advice("[[pci]]", key).find("; virtual functions are made on the host"), 0U) << key;
   }
-  EXPECT_EQ(advice("[machine]", "on_crash").find("; a guest that crashes resets itself"), 0U);
+  EXPECT_EQ(advice("[machine]", "on_crash").find("; test.pvpanic = true ends the run"), 0U);
   EXPECT_EQ(advice("[machine]", "on_poweroff").find("; a guest that powers off ends"), 0U);
 }
 
