@@ -102,6 +102,9 @@ Result<SshKey> key_of(const SshKeyConfig& config, SshKeyUse use) {
 }  // namespace
 
 Result<FirstBoot> open_first_boot(const Config& config, SshKeyUse use) {
+  if (use == SshKeyUse::kMake && config.ssh_key) {
+    TRY(open_first_boot(config, SshKeyUse::kLook));  // a file that will not do makes nobody a key
+  }
   FirstBoot first_boot;
   auto credentials = TRY(read_credentials(config.credentials));
   std::string line;

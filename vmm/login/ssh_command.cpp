@@ -72,8 +72,10 @@ std::vector<std::string> ssh_command(const GuestRecord& guest, const SshRequest&
     option("HostName=" + guest.address);
     words.insert(words.end(), {"-p", std::to_string(guest.port)});
   }
-  // From there on nothing is an option: names of guests may begin with "-".
-  words.insert(words.end(), {"--", guest.name});
+  // From there on nothing is an option: names of guests may begin with "-", which ssh takes for no
+  // host's.
+  const std::string host = (guest.name.starts_with('-') ? "guest" : "") + guest.name;
+  words.insert(words.end(), {"--", host});
   words.insert(words.end(), request.command.begin(), request.command.end());
   return words;
 }

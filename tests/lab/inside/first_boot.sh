@@ -31,6 +31,7 @@ END
 printf '#!/bin/sh\necho SSH-2.0-made-up\nread -r line\n' >"$WORK/initrd-main/answer.sh"
 chmod 755 "$WORK/initrd-main"/*.sh
 
+add_program main blkid
 make_guest main '
 until_true 20 test -d /sys/firmware/dmi/entries/11-0
 cp /sys/firmware/dmi/entries/11-0/raw /tmp/raw
@@ -50,8 +51,11 @@ umount /mnt
 dd if=/dev/zero of=/dev/$disk bs=512 count=1 2>/dev/null && echo WRITTEN
 ip link set eth0 up
 udhcpc -i eth0 -f -q -n -t 20 -T 1 -s /dhcp.sh >/dev/null 2>&1
+ip link set lo up
+echo "ADDRESS $(ip -4 -o address show eth0)"
 echo READY; read -r go
-nc -ll -p 22 -e /answer.sh &
+nc -ll -p 22 -e /answer.sh >/tmp/nc 2>&1 &
+until_true 20 grep -q ":0016 " /proc/net/tcp /proc/net/tcp6 || echo "NOBODY-LISTENS $(cat /tmp/nc)"
 echo ANSWERS; read -r go
 show_dmesg
 reboot -f
@@ -66,7 +70,7 @@ network_config = "network.yaml"
 [credentials]
 greeting = "$SECRET"
 ssh.authorized_keys.root = "ssh-ed25519 AAAA theirs"
-"my.bytes" = { file = "bytes" }
+my.bytes = { file = "bytes" }
 END
 sed -i '1i ssh_key = "auto"' "$WORK/main.toml"
 
@@ -134,6 +138,8 @@ cat "$WORK/printed"
 expect "the command line of ssh" grep -q "^ssh -F none .*IdentityFile=$WORK/state/gpuvm/id_ed25519 .*-l root -o HostName=127.0.0.1 -p 2222$" "$WORK/printed"
 type_line go
 wait_console '^ANSWERS' 60
+expect "the guest has an address, and listens" guest_said '^ADDRESS .* 192.0.2.9/24'
+expect_not "nobody listens" guest_said '^NOBODY-LISTENS'
 ssh_says "a made-up sshd, which ssh itself finds" 255 '' --wait 30 main -- true
 type_line go
 wait_console '^READY' 180 2

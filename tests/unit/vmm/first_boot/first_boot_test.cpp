@@ -100,6 +100,14 @@ TEST_F(FirstBoots, BadUserDataHasKeyFileAndLine) {
   EXPECT_NE(refusal().find("a directory"), std::string::npos) << refusal();
 }
 
+TEST_F(FirstBoots, BadFilesMakeNobodyAKey) {
+  ASSERT_EQ(::setenv("XDG_STATE_HOME", folder_.c_str(), 1), 0);  // NOLINT: one thread
+  config_.ssh_key = SshKeyConfig{};
+  config_.cloud_init = CloudInitConfig{.user_data = write("u", "no YAML, no script")};
+  EXPECT_FALSE(open_first_boot(config_, SshKeyUse::kMake));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/gpuvm"));
+}
+
 TEST_F(FirstBoots, ShownWithoutContents) {
   config_.credentials = {{.name = "a", .text = "secret", .file = {}},
                          {.name = "b", .text = {}, .file = "/f"}};

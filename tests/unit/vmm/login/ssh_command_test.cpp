@@ -47,6 +47,11 @@ TEST(SshCommand, PathsWithBlanksAndPercents) {
             std::string::npos);
 }
 
+TEST(SshCommand, NamesThatBeginWithADash) {
+  const auto words = ssh_command({.name = "-v", .address = "::1", .port = 1}, {.user = "root"});
+  EXPECT_EQ(words.back(), "guest-v");
+}
+
 TEST(SshCommand, WordsForAShell) {
   EXPECT_EQ(shell_quoted("a-b_c./=:1"), "a-b_c./=:1");
   EXPECT_EQ(shell_quoted("a b"), "'a b'");
