@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kMostNets = 4;           ///< as many slots as the machine keeps for them
 constexpr std::size_t kLongestInterface = 15;  ///< IFNAMSIZ - 1
 constexpr std::int64_t kMostDescriptor = 1 << 20;
-constexpr std::int64_t kMostPairs = 8;        ///< pairs; a vhost and a queue of the tap for each
+constexpr std::int64_t kMostPairs = 8;         ///< pairs; a vhost and a queue of the tap for each
 constexpr std::uint16_t kMostUserMtu = 65520;  ///< passt(1), --mtu: frames of 65534 bytes
 constexpr std::string_view kInterfaceRule =
     "the name of a network interface: 1 to 15 characters without spaces, \"/\" and \":\"";

@@ -33,8 +33,9 @@ struct RunOptions {
 };
 
 /// Builds the machine, runs the guest and gives everything back. Blocks; owns SIGINT, SIGTERM,
-/// SIGUSR1 and SIGUSR2 meanwhile. The exit status is 0, kExitGuestReset, kExitGuestPanic, what the guest wrote to its exit port, 128 + the signal for a
-/// guest that did not power off in time, or that of the error.
+/// SIGUSR1 and SIGUSR2 meanwhile. The exit status is 0, kExitGuestReset, kExitGuestPanic, what the
+/// guest wrote to its exit port, 128 + the signal for a guest that did not power off in time, or
+/// that of the error.
 RunResult run_machine(const Config& config, const RunOptions& options);
 
 /// SIGUSR1 and SIGUSR2 wait, for this thread and those that it starts, until a ControlLoop takes

@@ -48,8 +48,9 @@ TEST(GuestEvents, ALostNetworkAsJson) {
             R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"network",)"
             R"("network":"net-0","link":"down","text":"passt has ended"})");
   const GuestEvent address{.time = {}, .guest = "main", .what = VsockReady{.cid = 4294967294}};
-  EXPECT_EQ(event_node(address).to_json(),
-            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"vsock","cid":4294967294})");
+  EXPECT_EQ(
+      event_node(address).to_json(),
+      R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"vsock","cid":4294967294})");
   const GuestEvent gone{
       .time = {}, .guest = "main", .what = ShareLost{.tag = "home", .text = "signal 9"}};
   EXPECT_EQ(event_node(gone).to_json(),
