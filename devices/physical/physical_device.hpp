@@ -121,6 +121,9 @@ class PhysicalDevice {
   /// of Device Capabilities 2 (PCI Express Base 6.0, 7.5.3.15) as its root port must show them; 0:
   /// none, or nobody knows. Any thread.
   virtual std::uint32_t atomic_completers() const { return 0; }
+  /// SR-IOV (PCI Express Base 6.0, 9.2.1): its ids are like its card's, its registers need not be.
+  /// Any thread.
+  virtual bool is_virtual_function() const { return false; }
   /// For functions whose own registers show no link because they are virtual; nothing for others.
   /// Any thread.
   virtual std::optional<CardLink> card_link() const { return std::nullopt; }

@@ -29,6 +29,23 @@ void DeviceConfig::change(std::size_t offset, std::size_t size, std::uint64_t va
     store_le(std::span(bytes_).subspan(offset, size), value);
     ++generation_;
   }
+  tell();
+}
+
+void DeviceConfig::replace(std::span<const std::byte> bytes) {
+  {
+    const MutexLock lock(mutex_);
+    if (std::equal(bytes.begin(), bytes.end(), bytes_.begin(), bytes_.end()) ||
+        bytes.size() != bytes_.size()) {
+      return;
+    }
+    std::copy(bytes.begin(), bytes.end(), bytes_.begin());
+    ++generation_;
+  }
+  tell();
+}
+
+void DeviceConfig::tell() {
   const MutexLock lock(telling_);
   if (listener_) {
     listener_();

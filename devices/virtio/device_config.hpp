@@ -30,11 +30,15 @@ class DeviceConfig {
   void define(std::size_t offset, std::size_t size, std::uint64_t value);
   /// Sets one while the guest may run: the driver sees all of it or nothing, and is told.
   void change(std::size_t offset, std::size_t size, std::uint64_t value);
+  /// The same for all of it, if it differs; of the structure's size.
+  void replace(std::span<const std::byte> bytes);
   /// Who is told of changes, on the thread that makes them; an empty one: nobody, and none is being
   /// told when this returns.
   void set_listener(std::function<void()> listener);
 
  private:
+  void tell() GPUVM_EXCLUDES(telling_);
+
   mutable Mutex mutex_;
   std::vector<std::byte> bytes_ GPUVM_GUARDED_BY(mutex_);
   std::uint8_t generation_ GPUVM_GUARDED_BY(mutex_) = 0;

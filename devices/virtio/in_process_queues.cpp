@@ -18,18 +18,29 @@ void ring_again(int kick) {
 
 Result<std::unique_ptr<InProcessQueues>> InProcessQueues::create(RequestDevice& device) {
   std::unique_ptr<InProcessQueues> queues(new InProcessQueues(device));
-  auto* const raw = queues.get();
-  QueueThread::Options options{
-      .name = std::string(device.name()),
-      .serve = [raw](std::size_t event) { return raw->serve(*raw->rings_[event]); }};
-  if (auto* const source = device.event_source(); source != nullptr) {
+  const std::size_t threads = device.has_thread_per_queue() ? device.identity().queues : 1;
+  for (std::size_t i = 0; i < threads; ++i) {
+    queues->workers_.push_back(TRY(queues->make_worker(i)));
+  }
+  return queues;
+}
+
+Result<std::unique_ptr<InProcessQueues::Worker>> InProcessQueues::make_worker(std::size_t index) {
+  auto worker = std::make_unique<Worker>();
+  const auto* const raw = worker.get();
+  QueueThread::Options options;
+  options.name = std::string(device_.name());
+  options.serve = [this, raw](std::size_t event) { return serve(*raw, *raw->rings[event]); };
+  options.patience = [this, raw] { return patience_of(*raw); };
+  options.at_end = [this, raw] { leave(*raw); };
+  if (auto* const source = device_.queue_events(index); source != nullptr) {
     options.wanted = [source] { return source->wanted(); };
-    options.serve_wanted = [raw, source](short events) {
-      return raw->is_served(source->serve(events));
+    options.serve_wanted = [this, source](short events) {
+      return is_served(source->serve(events));
     };
   }
-  queues->thread_ = TRY(QueueThread::create(std::move(options)));
-  return queues;
+  worker->thread = TRY(QueueThread::create(std::move(options)));
+  return worker;
 }
 
 InProcessQueues::~InProcessQueues() {
@@ -40,24 +51,46 @@ InProcessQueues::~InProcessQueues() {
 
 Status InProcessQueues::start(const Start& start) {
   std::vector<std::unique_ptr<Ring>> rings;
-  std::vector<int> kicks;
   for (const Queue& queue : start.queues) {
     auto ring = TRY_CONTEXT(SplitQueue::create(start.memory, queue.setup, queue.position),
                             fmt::format("queue {}", queue.index));
     rings.push_back(std::make_unique<Ring>(queue, ring));
-    kicks.push_back(queue.kick);
   }
   rings_ = std::move(rings);
   listener_ = &start.listener;
-  auto started = thread_->start(std::move(kicks));
+  auto started = start_workers();
   if (!started) {
+    stop_workers();
     rings_.clear();
   }
   return started;
 }
 
+Status InProcessQueues::start_workers() {
+  for (const auto& ring : rings_) {
+    workers_[ring->index % workers_.size()]->rings.push_back(ring.get());
+  }
+  for (const auto& worker : workers_) {
+    std::vector<int> kicks;
+    for (const auto* const ring : worker->rings) {
+      kicks.push_back(ring->kick);
+    }
+    if (!kicks.empty()) {
+      TRY(worker->thread->start(std::move(kicks)));
+    }
+  }
+  return {};
+}
+
+void InProcessQueues::stop_workers() {
+  for (const auto& worker : workers_) {
+    worker->thread->stop();
+    worker->rings.clear();
+  }
+}
+
 std::vector<QueuePosition> InProcessQueues::stop() {
-  thread_->stop();
+  stop_workers();
   device_.finish();
   std::vector<QueuePosition> positions;
   for (const auto& ring : rings_) {
@@ -71,8 +104,27 @@ std::vector<QueuePosition> InProcessQueues::stop() {
   return positions;
 }
 
-bool InProcessQueues::serve(Ring& ring) {
-  return is_served(serve_all(ring));
+/// ms until one of its queues is to be looked at although nobody rang; -1: none is.
+int InProcessQueues::patience_of(const Worker& worker) const {
+  std::chrono::milliseconds least(0);
+  for (const auto* const ring : worker.rings) {
+    for (const auto wait : {device_.rest_of(ring->index), device_.patience_of(ring->index)}) {
+      if (wait.count() > 0 && (least.count() == 0 || wait < least)) {
+        least = wait;
+      }
+    }
+  }
+  return least.count() == 0 ? -1 : static_cast<int>(least.count());
+}
+
+void InProcessQueues::leave(const Worker& worker) {
+  for (const auto* const ring : worker.rings) {
+    device_.leave_queue(ring->index);
+  }
+}
+
+bool InProcessQueues::serve(const Worker& worker, Ring& ring) {
+  return is_served(serve_all(*worker.thread, ring));
 }
 
 /// False, and the transport is told: nothing is served any more.
@@ -83,7 +135,7 @@ bool InProcessQueues::is_served(const Status& status) const {
   return status.has_value();
 }
 
-Status InProcessQueues::serve_all(Ring& ring) {
+Status InProcessQueues::serve_all(const QueueThread& thread, Ring& ring) {
   const auto want_doorbell = [&ring](bool wanted) {
     const MutexLock lock(ring.mutex);
     return ring.queue.want_doorbell(wanted);
@@ -91,27 +143,39 @@ Status InProcessQueues::serve_all(Ring& ring) {
   unsigned done = 0;
   do {
     want_doorbell(false);
-    while (!thread_->stopping()) {
+    bool more = true;
+    while (more && !thread.stopping() && device_.rest_of(ring.index).count() == 0) {
       if (done++ == kMostInARow) {
+        device_.end_batch(ring.index);
         ring_again(ring.kick);
         return {};
       }
-      QueueRequest* const request = TRY(take(ring));
-      if (request == nullptr) {
-        break;
-      }
-      auto executed = device_.execute(*request);
-      if (!executed) {
-        const MutexLock lock(ring.mutex);
-        give_back(ring, *request);
-        return std::move(executed).error();
-      }
-      if (executed->is_done) {
-        request->complete(executed->written);
-      }
+      more = TRY(serve_next(ring));
     }
-  } while (!thread_->stopping() && want_doorbell(true));
+    device_.end_batch(ring.index);
+    if (more) {
+      return {};  // it rests, or the thread ends: no doorbell is needed
+    }
+  } while (want_doorbell(true));
   return {};
+}
+
+/// False: there was none.
+Result<bool> InProcessQueues::serve_next(Ring& ring) {
+  QueueRequest* const request = TRY(take(ring));
+  if (request == nullptr) {
+    return false;
+  }
+  auto executed = device_.execute(*request);
+  if (!executed) {
+    const MutexLock lock(ring.mutex);
+    give_back(ring, *request);
+    return std::move(executed).error();
+  }
+  if (executed->is_done) {
+    request->complete(executed->written);
+  }
+  return true;
 }
 
 /// The next request; nullptr: there is none.

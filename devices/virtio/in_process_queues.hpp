@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// InProcessQueues: the queues of a RequestDevice, served on a thread of this process, which there
-// is while the driver lets the device run. Requests may be completed on any other.
-// Missing: a thread for each queue.
+// InProcessQueues: the queues of a RequestDevice, served on a thread of this process or on one for
+// each queue, which there are while the driver lets the device run. Requests may be completed on
+// any other.
 #pragma once
 
 #include <atomic>
@@ -48,9 +48,21 @@ class InProcessQueues : public QueueBackend, private RequestSink {
     Condition came_back;
   };
 
+  /// A thread and what it serves.
+  struct Worker {
+    std::vector<Ring*> rings;
+    std::unique_ptr<QueueThread> thread;
+  };
+
   explicit InProcessQueues(RequestDevice& device) : device_(device) {}
-  bool serve(Ring& ring);
-  Status serve_all(Ring& ring);
+  Result<std::unique_ptr<Worker>> make_worker(std::size_t index);
+  Status start_workers();
+  void stop_workers();
+  int patience_of(const Worker& worker) const;
+  void leave(const Worker& worker);
+  bool serve(const Worker& worker, Ring& ring);
+  Status serve_all(const QueueThread& thread, Ring& ring);
+  Result<bool> serve_next(Ring& ring);
   Result<QueueRequest*> take(Ring& ring);
   void give_back(Ring& ring, QueueRequest& request) GPUVM_REQUIRES(ring.mutex);
   Ring& ring_of(const QueueRequest& request);
@@ -63,7 +75,7 @@ class InProcessQueues : public QueueBackend, private RequestSink {
   std::vector<std::unique_ptr<Ring>> rings_;
   QueueListener* listener_ = nullptr;
   std::atomic<std::uint64_t> requests_{0};
-  std::unique_ptr<QueueThread> thread_;  ///< first to go: uses all the others
+  std::vector<std::unique_ptr<Worker>> workers_;  ///< first to go: use all the others
 };
 
 }  // namespace gpuvm

@@ -4,7 +4,7 @@
 // registers, interrupts and eventfds; a backend is told where the queues lie and serves them.
 // A backend does not pause: the transport stops it, and starts it again where it was, which is all
 // that vhost and vhost-user have for it (VHOST_GET_VRING_BASE).
-// Missing: vhost and vhost-user themselves, reset of one queue (VIRTIO 1.2, 2.6.1), the dirty log.
+// Missing: reset of one queue (VIRTIO 1.2, 2.6.1), the dirty log.
 #pragma once
 
 #include <cstddef>

@@ -31,6 +31,9 @@ Status QueueThread::start(std::vector<int> events) {
     thread_ = std::thread([this, events = std::move(events)] {
       enter_background_thread(options_.name);
       run(events);
+      if (options_.at_end) {
+        options_.at_end();
+      }
     });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost, "Cannot start the thread {}: {}", options_.name, error.what());
@@ -59,13 +62,8 @@ void QueueThread::run(const std::vector<int>& events) {
   polled.push_back({.fd = -1, .events = 0, .revents = 0});
   pollfd& other = polled.back();
   while (!stopping()) {
-    for (std::size_t i = 0; i < events.size(); ++i) {
-      if (polled[i].revents != 0) {
-        drain(events[i]);
-        if (!options_.serve(i)) {
-          return;
-        }
-      }
+    if (!serve_events(events, polled)) {
+      return;
     }
     if (other.revents != 0 && !options_.serve_wanted(other.revents)) {
       return;
@@ -73,8 +71,26 @@ void QueueThread::run(const std::vector<int>& events) {
     if (options_.wanted) {
       other = options_.wanted();
     }
-    ::poll(polled.data(), polled.size(), -1);  // signals are blocked, so it fails never
+    const int patience = options_.patience ? options_.patience() : -1;
+    // Signals are blocked, so it fails never.
+    if (::poll(polled.data(), polled.size(), patience) == 0) {
+      for (std::size_t i = 0; i < events.size(); ++i) {
+        polled[i].revents = POLLIN;
+      }
+    }
   }
+}
+
+bool QueueThread::serve_events(const std::vector<int>& events, std::vector<pollfd>& polled) const {
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    if (polled[i].revents != 0) {
+      drain(events[i]);
+      if (!options_.serve(i)) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 }  // namespace gpuvm

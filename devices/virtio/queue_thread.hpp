@@ -31,6 +31,11 @@ class QueueThread {
     /// serves what came of it; false as above. Both or none.
     std::function<pollfd()> wanted = {};
     std::function<bool(short events)> serve_wanted = {};
+    /// Asked before each wait: after so many ms every eventfd is served, signalled or not; -1:
+    /// never.
+    std::function<int()> patience = {};
+    /// The last that the thread does.
+    std::function<void()> at_end = {};
   };
   /// Errors: kHost.
   static Result<std::unique_ptr<QueueThread>> create(Options options);
@@ -50,6 +55,7 @@ class QueueThread {
   QueueThread(Options options, EventFd stop)
       : options_(std::move(options)), stop_(std::move(stop)) {}
   void run(const std::vector<int>& events);
+  bool serve_events(const std::vector<int>& events, std::vector<pollfd>& polled) const;
 
   const Options options_;
   EventFd stop_;

@@ -2,11 +2,11 @@
 // RequestDevice: a virtio device whose requests this process carries out. QueueRequest: one request
 // on its way: it is completed where it is executed, or later and from any thread.
 // EventSource: events of the device's own, which the same thread serves.
-// Missing: several threads for a device.
 #pragma once
 
 #include <poll.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -79,14 +79,36 @@ class EventSource {
   virtual Status serve(short events) = 0;
 };
 
+/// One thread serves all queues, unless the device has one for each. Then what has a queue's number
+/// is called by that queue's thread, and by several threads at a time.
 class RequestDevice : public VirtioDevice {
  public:
-  /// Never changes; null: everything comes from the driver.
+  /// Never changes.
+  virtual bool has_thread_per_queue() const { return false; }
+  /// Of a device with one thread. Never changes; null: everything comes from the driver.
   virtual EventSource* event_source() { return nullptr; }
+  /// The same for the thread of this queue.
+  virtual EventSource* queue_events(std::size_t queue) {
+    return queue == 0 ? event_source() : nullptr;
+  }
+  /// How long no request is to be taken from the queue; 0: it may be.
+  virtual std::chrono::milliseconds rest_of([[maybe_unused]] std::size_t queue) {
+    return std::chrono::milliseconds(0);
+  }
+  /// After how long without a doorbell end_batch() is to be called all the same; 0: never.
+  virtual std::chrono::milliseconds patience_of([[maybe_unused]] std::size_t queue) {
+    return std::chrono::milliseconds(0);
+  }
   /// Carries out one request, which may block, or begins to and answers later(). Only on the thread
-  /// of the queues. Errors: kGuest, the chain makes no sense, and the device needs a reset; the
+  /// of its queue. Errors: kGuest, the chain makes no sense, and the device needs a reset; the
   /// request is the caller's again.
   virtual Result<Execution> execute(QueueRequest& request) = 0;
+  /// No more requests are taken for the moment: what execute() has gathered begins now at the
+  /// latest.
+  virtual void end_batch([[maybe_unused]] std::size_t queue) {}
+  /// The queue's thread ends: what execute() has begun and what can only end on this thread ends
+  /// now.
+  virtual void leave_queue([[maybe_unused]] std::size_t queue) {}
   /// The queues are to rest, and execute() is not called: requests that would be open for long (a
   /// network's buffers for what may never come) are to be released now. Those that a disk has begun
   /// need nothing done: whoever stops the queues waits for them.

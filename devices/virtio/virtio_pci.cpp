@@ -31,7 +31,8 @@ VirtioPci::VirtioPci(Options options, const VirtioPciConfig& config)
       queue_count_(options_.device.identity().queues) {}
 
 Result<std::unique_ptr<VirtioPci>> VirtioPci::create(Options options) {
-  const auto config = TRY(VirtioPciConfig::create(options.device.identity()));
+  const auto config =
+      TRY(VirtioPciConfig::create(options.device.identity(), options.multi_function));
   std::unique_ptr<VirtioPci> function(new VirtioPci(std::move(options), config));
   TRY(function->connect());
   return function;

@@ -42,6 +42,7 @@ class VirtioPci : public EmulatedFunction, public IoHandler {
     MsiController& msi;
     InterruptPins& pins;
     BarSpace& bar_space;
+    bool multi_function = false;  ///< its device has other functions
   };
   /// Errors: kHost (out of descriptors), kInternal (numbers of the device).
   static Result<std::unique_ptr<VirtioPci>> create(Options options);

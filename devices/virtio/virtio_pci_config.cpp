@@ -12,7 +12,8 @@ constexpr std::uint8_t kInterruptPinA = 1;
 
 }  // namespace
 
-Result<VirtioPciConfig> VirtioPciConfig::create(const VirtioDevice::Identity& identity) {
+Result<VirtioPciConfig> VirtioPciConfig::create(const VirtioDevice::Identity& identity,
+                                                bool multi_function) {
   if (identity.queues == 0 || identity.queues > kMostQueues ||
       identity.config_size > virtio_bar::kNotify - virtio_bar::kDevice) {
     return fail(ErrorKind::kInternal, "A virtio device with {} queues and {} bytes cannot be",
@@ -31,6 +32,8 @@ Result<VirtioPciConfig> VirtioPciConfig::create(const VirtioDevice::Identity& id
                 .writable = pci::kCommandMemory | pci::kCommandBusMaster | pci::kCommandSerr |
                             pci::kCommandParityError | pci::kCommandInterruptDisable});
   space.define({.offset = pci::kCacheLineSize, .size = 1, .writable = 0xff});
+  const std::uint8_t header_type = multi_function ? pci::kHeaderTypeMultiFunction : 0;
+  space.define({.offset = pci::kHeaderType, .size = 1, .reset_value = header_type});
   space.define({.offset = pci::kInterruptLine, .size = 1, .writable = 0xff});
   space.define({.offset = pci::kInterruptPin, .size = 1, .reset_value = kInterruptPinA});
   TRY(config.bars_.define(virtio_bar::kBar,

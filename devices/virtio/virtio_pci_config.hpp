@@ -18,8 +18,9 @@ namespace gpuvm {
 /// Not synchronised: its owner holds a lock. MSI-X's control word is the interrupts' to know.
 class VirtioPciConfig {
  public:
-  /// Errors: kInternal (too many queues).
-  static Result<VirtioPciConfig> create(const VirtioDevice::Identity& identity);
+  /// `multi_function`: the device has other functions. Errors: kInternal (too many queues).
+  static Result<VirtioPciConfig> create(const VirtioDevice::Identity& identity,
+                                        bool multi_function = false);
 
   BarSet& bars() { return bars_; }
   const BarSet& bars() const { return bars_; }

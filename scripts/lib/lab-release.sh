@@ -50,9 +50,9 @@ lab_get_ovmf() {
   rm -rf "$tmp"
 }
 
-# lab_fetch_program RELEASE DIR PACKAGE: the package and all that it needs, the C library included, in DIR/cache/archives.
+# lab_fetch_program RELEASE DIR PACKAGE…: the packages and all that they need, the C library included, in DIR/cache/archives.
 lab_fetch_program() {
-  lab_open_release "$1" "$2" && lab_apt "${LAB_RELEASE_APT[@]}" install --download-only -y --no-install-recommends "$3"
+  lab_open_release "$1" "$2" && lab_apt "${LAB_RELEASE_APT[@]}" install --download-only -y --no-install-recommends "${@:3}"
 }
 
 # lab_die_absent WHAT RELEASE: ends this script, where the mirror has no such release or package.

@@ -3,7 +3,7 @@
 # One run of the lab: its folder, QEMU's command line, the processes around QEMU, and their end. Sourced by scripts/lab.
 #
 # The run folder build/lab/runs/ID holds console.log (serial console: panics), kmsg.log (the lab host's kernel log),
-# output.log (what COMMAND printed), qemu.log, status, hang.txt (registers of a lab host that hung), and config/, which the
+# output.log (what COMMAND printed), qemu.log, xvfb.log, status, hang.txt (registers of a lab host that hung), and config/, which the
 # lab host reads.
 # (SC2054: the commas in the arrays are QEMU's.)
 
@@ -81,12 +81,14 @@ lab_choose_accel() {
 
 lab_add_machine() {
   local append="console=ttyS0 panic=-1 oops=panic quiet iommu=pt no_timer_check cryptomgr.notests"
-  QEMU_ARGS+=(-name gpuvm-lab -nodefaults -no-user-config -display none -no-reboot -M q35,kernel-irqchip=split)
+  QEMU_ARGS+=(-name gpuvm-lab -nodefaults -no-user-config -no-reboot -M q35,kernel-irqchip=split)
+  if lab_has_device vgl; then QEMU_ARGS+=(-display gtk,gl=on); else QEMU_ARGS+=(-display none); fi
   if [[ $LAB_ACCEL == kvm ]]; then
     QEMU_ARGS+=(-accel kvm -cpu host)
   else
     QEMU_ARGS+=(-accel "tcg,thread=multi,tb-size=${LAB_CALLER_ENV_LAB_TB_SIZE:-512}" -cpu EPYC,+svm,+npt
       -plugin "$(lab_qemu_path "$LAB_QEMU_PLUGIN")")
+    ! lab_has_device vgl || QEMU_ARGS+=(-plugin "$(lab_qemu_path "$LAB_GL_PLUGIN")")
   fi
   if [[ $LAB_IOMMU == amd ]]; then
     # Before 10.2 QEMU's model of it loses the DMA of all but its own machine's devices.
@@ -226,6 +228,7 @@ lab_run_qemu() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   trap 'exit 129' HUP
+  ! lab_has_device vgl || lab_start_screen
   # QEMU dies with this script even if that is killed with -9.
   setpriv --pdeathsig KILL "$LAB_QEMU" "${QEMU_ARGS[@]}" </dev/null >"$LAB_RUN/qemu.log" 2>&1 &
   lab_qemu_pid=$!
@@ -233,7 +236,7 @@ lab_run_qemu() {
   tail_pid=$!
   lab_broker >/dev/null 2>"$LAB_RUN/broker.log" </dev/null &
   disown $! # or the shell reports that the watchdog has killed it
-  lab_helper_pids=("$tail_pid" $!)
+  lab_helper_pids+=("$tail_pid" $!)
   lab_watchdog "$lab_qemu_pid" $! >/dev/null 2>&1 </dev/null &
   lab_helper_pids+=($!)
   wait "$lab_qemu_pid" 2>/dev/null || true

@@ -68,4 +68,5 @@ run_static_checks() {
   check plan_test tests/scripts/plan_test.sh
   check lab_run_test tests/scripts/lab_run_test.sh
   check is_running_test tests/scripts/is_running_test.sh
+  check make_image_test tests/scripts/make_image_test.sh
 }

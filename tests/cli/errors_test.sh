@@ -93,7 +93,7 @@ expect_output '00: de 10 89 24' report --show "$reports/dump-nvidia-ga104.json" 
 expect_output '00: de 10 89 24' report --show "$reports/dump-nvidia-ga104.json" --lspci guest
 
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, validate, inspect, unbind, dump, reset, test-reset, report or rom'
+expect_error 64 'A verb is required: run, validate, inspect, unbind, dump, reset, test-reset, report, rom or ssh'
 expect_error 64 'gpuvm has no verb frobnicate: it has run, ' frobnicate
 expect_error 64 'did you mean validate?' validat "$good"
 expect_error 64 'CONFIG is required' run
@@ -115,11 +115,27 @@ expect_error 64 'gpuvm dump has no verb acpi: it has fdt' dump acpi "$good"
 expect_error 64 'gpuvm dump has no verb frobnicate' dump frobnicate "$good"
 expect_error 64 '01:00 is not a PCI address' unbind 01:00
 expect_error 64 'x is not a PCI address' reset x
+expect_error 64 'GUEST is required' ssh
+expect_error 64 'is not of the form NAME or USER@NAME' ssh @guest
+expect_error 64 'is not of the form NAME or USER@NAME' ssh -- -oProxyCommand=x@guest
+expect_error 69 'No guest named no-such-guest runs here; ' ssh no-such-guest -- ls -l
+expect_error 64 '--wait' ssh --wait x guest
 expect_error 64 'BDF is required' reset
 expect_error 64 'BDF is required' test-reset --json
 expect_error 64 '--cycles' test-reset --cycles 0 0000:01:00.0
 expect_error 64 'Cannot write events to /dev/null/x' run --events /dev/null/x "$good"
-expect_error 78 'ffff:ff:1f.7 is not there' inspect --set pci.0.host=ffff:ff:1f.7 "$good"
+for verb in run validate inspect; do
+  expect_error 64 'CONFIG: an empty name of a file' "$verb" ''
+done
+expect_error 64 'SOURCE: an empty name of a file' rom show ''
+expect_error 64 'FILE: an empty name of a file' rom dump 0000:01:00.0 ''
+expect_error 64 'OUT: an empty name of a file' rom trim "$good" ''
+expect_error 64 '--show: an empty name of a file' report --show ''
+expect_error 64 'FILE is an empty name of a file' report 0000:01:00.0 ''
+expect_error 64 '"" is not a PCI address' reset ''
+expect_error 64 '--set stands in front of the verb: options go behind it, as in gpuvm run --set' --set machine.cpus=3 run "$good"
+expect_error 64 '-v stands in front of the verb' -v
+expect_error 64 '--force stands in front of the verb: options go behind it, as in gpuvm rom show' rom --force show x
 expect_error 69 'There is no PCI device ffff:ff:1f.7' reset ffff:ff:1f.7
 expect_error 69 'There is no PCI device ffff:ff:1f.7' test-reset ffff:ff:1f.7
 
@@ -160,10 +176,23 @@ wait "$waiting"
 expect_output "$good is valid" validate "$good"
 expect_output "$good is valid" validate --set machine.cpus=4 "$good" --set=boot.cmdline='a="b c" [x]'
 expect_output "$good is valid" validate --set 'console.serial=["off"]' --set boot.cmdline= "$good"
-expect_output 'is valid' validate "$source_dir/configs/gpu-linux.toml"
+for example in gpu-linux compute-node render-node; do
+  expect_output 'is valid' validate "$source_dir/configs/$example.toml"
+done
+expect_output 'Only the host can tell: pci.0' validate --set pci.0.host=01:00.0 --set pci.1.host=01:00.1 "$good"
 expect_output 'is valid' validate --set boot.kernel=/boot/vmlinuz "$source_dir/configs/reference.toml"
 expect_output 'memory_mib: 1024' inspect "$good"
 expect_output '"cpus":4' inspect --json --set machine.cpus=4 "$good"
+# What is wrong with a device hides nothing else.
+for verb in inspect 'run --dry-run'; do
+  # shellcheck disable=SC2086 # a verb with its option
+  run $verb --set pci.0.host=ffff:ff:1f.7 "$good"
+  [ "$status" -eq 78 ] || complain "exit status $status, not 78"
+  grep -q 'memory_mib: 1024' "$folder/stdout" || complain "no machine: $(cat "$folder/stdout")"
+  grep -q 'boot_files: ' "$folder/stdout" || complain "no other checks: $(cat "$folder/stdout")"
+  grep -q '^gpuvm: error: pci.0 (--set pci.0.host=.*ffff:ff:1f.7 is not there' "$folder/stderr" \
+    || complain "no device in: $(cat "$folder/stderr")"
+done
 # A dry run prints the machine, and ends as the run would: here for want of a kernel, first of all.
 run run --dry-run "$good"
 [ "$status" -eq 78 ] || complain "exit status $status, not 78"

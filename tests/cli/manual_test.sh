@@ -24,7 +24,7 @@ compare() {
 }
 
 # Options.
-for verb in '' run validate inspect unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim'; do
+for verb in '' run validate inspect unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh; do
   # shellcheck disable=SC2086  # the empty verb is no argument, those with kinds are two
   "$gpuvm" $verb --help || exit 1
 done >"$folder/help"

@@ -68,6 +68,7 @@ check_plain_runs() {
   check 'timeout gives 124' status_is 124 env LAB_SLOWNESS=200 "$lab" --devices none --timeout 4 -- sleep 100
   check 'the timeout is explained, and longer on a slow machine' contains 'stopped after 8 s' "$work/errors"
   check 'a wrong call gives 2' status_is 2 "$lab" --devices nonsense -- true
+  check 'two devices with one address give 2' status_is 2 "$lab" --devices vgpu,vgl -- true
   check 'a QEMU of an unknown release gives 2' status_is 2 "$lab" --devices none --qemu potato -- true
 }
 

@@ -2,6 +2,7 @@
 // Optional abilities of a device that concern the machine's life.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
 namespace gpuvm {
@@ -17,11 +18,19 @@ class Resettable {
   virtual void reset() = 0;
 };
 
+/// What a guest's kernel says of its own end.
+enum class GuestPanic {
+  kPanicked,     ///< it does nothing more, or reboots
+  kCrashKernel,  ///< its crash kernel takes over, to save what there is to save
+};
+
 /// What a guest asks of its machine through a device register. May be called from a vCPU thread;
 /// returns at once.
 struct MachineRequests {
   std::function<void()> power_off;
   std::function<void()> reset;
+  std::function<void(std::uint32_t)> exit = {};  ///< its run is over, with this status
+  std::function<void(GuestPanic)> panic = {};
 };
 
 }  // namespace gpuvm

@@ -27,6 +27,7 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm run --dry-run guest.toml               say what would be run, and touch no device
   gpuvm inspect guest.toml                     the same with how devices are reset, for people or --json
   gpuvm run --set machine.cpus=4 guest.toml    run a guest, with one key changed
+  gpuvm ssh render-1 -- nvidia-smi             run a command in a guest that runs
   gpuvm unbind                                 give devices back after a crash
   gpuvm dump fdt guest.toml                    show the machine as the guest's EFI firmware sees it
   gpuvm reset 0000:01:00.0                     make a device fit for the next guest
@@ -39,6 +40,8 @@ constexpr const char* kExitStatus = R"(
 Exit status:
        0  the guest powered off, or the verb did its work
       32  the guest asked for a reset and machine.on_reboot is "exit"
+      34  the guest's kernel panicked and test.pvpanic is true
+       N  what the guest wrote to its exit port, 0 to 119, where test.exit_port is true
       64  wrong usage of the command line
       69  this host cannot do it: no KVM, no IOMMU, a device in use
       70  a bug in gpuvm
@@ -67,6 +70,11 @@ constexpr const char* kReportFooter = R"(Examples:
   gpuvm report --show card.json                      what a report says, and what is made of it today
   gpuvm report --show card.json --lspci guest >dump && lspci -F dump -vv)";
 
+constexpr const char* kSshFooter = R"TEXT(Examples:
+  gpuvm ssh render-1                     a shell in the guest named render-1, as root
+  gpuvm ssh me@render-1 -- nvidia-smi    a command, whose exit status becomes this one's
+  rsync -e "$(gpuvm ssh --print render-1)" FILE render-1:)TEXT";
+
 constexpr const char* kRomFooter = R"(Examples:
   gpuvm rom dump 0000:01:00.0 gpu.rom    save it, for pci.rom of a guest
   gpuvm rom show gpu.rom                 what is in it)";
@@ -91,7 +99,8 @@ void add_log_options(CLI::App& app, LogArguments& log) {
 void add_config_options(CLI::App& app, std::string& file, std::vector<std::string>& overrides) {
   app.add_option("CONFIG", file, "The guest's configuration, a TOML file; see gpuvm.toml(5)")
       ->type_name("")
-      ->required();
+      ->required()
+      ->check(not_empty());
   // One value each: a list option would otherwise take CONFIG for one more value.
   app.add_option("--set", overrides, "Change a key, for instance machine.cpus=4; repeatable")
       ->type_name("KEY=VALUE")
@@ -199,7 +208,8 @@ void add_report(CLI::App& app, ReportArguments& arguments, Verb& verb) {
       ->type_name("N")
       ->check(CLI::Range(1U, kMostCycles));
   report->add_option("--show", arguments.show, "Print what the report in FILE says, instead")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->check(not_empty());
   report
       ->add_option("--lspci", arguments.lspci,
                    "With --show: configuration spaces for lspci -F, of the hardware or as a guest "
@@ -212,25 +222,60 @@ void add_report(CLI::App& app, ReportArguments& arguments, Verb& verb) {
   report->callback([&] { verb = [&] { return report_verb(arguments); }; });
 }
 
+void add_ssh(CLI::App& app, SshArguments& arguments, Verb& verb) {
+  constexpr unsigned kLongestWait = 86400;
+  auto* ssh = app.add_subcommand("ssh", "Get into a running guest by ssh");
+  ssh->add_option("GUEST", arguments.guest, "The guest's name, or USER@NAME; without USER, root")
+      ->type_name("")
+      ->required();
+  ssh->add_option("COMMAND", arguments.command,
+                  "What to run in the guest, behind --; a shell where it is left out")
+      ->type_name("");
+  ssh->add_option("--wait", arguments.wait,
+                  "Seconds to wait for the guest's sshd while the guest still boots; 60")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0U, kLongestWait));
+  ssh->add_flag("--print", arguments.print,
+                "Print the command line of ssh instead, for scp, rsync and the like");
+  ssh->footer(kSshFooter);
+  ssh->callback([&] { verb = [&] { return ssh_verb(arguments); }; });
+}
+
+void add_vsock_connect(CLI::App& app, VsockConnectArguments& arguments, Verb& verb) {
+  auto* connect = app.add_subcommand("vsock-connect", "");
+  connect->group("");  // not shown: ssh starts it
+  connect->add_option("CID", arguments.cid)->type_name("")->required();
+  connect->add_option("PORT", arguments.port)->type_name("")->required();
+  connect->callback([&] { verb = [&] { return vsock_connect_verb(arguments); }; });
+}
+
 void add_rom(CLI::App& app, RomArguments& arguments, Verb& verb) {
   auto* rom = app.add_subcommand("rom", "Look at option ROMs, and save them from devices");
   rom->require_subcommand(1);
   auto* show = rom->add_subcommand("show", "List the images of a ROM file, or of a device's ROM");
   show->add_option("SOURCE", arguments.source, "A file, or a PCI address such as 0000:01:00.0")
       ->type_name("")
-      ->required();
+      ->required()
+      ->check(not_empty());
   show->callback([&] { verb = [&] { return rom_show_verb(arguments); }; });
   auto* dump = rom->add_subcommand("dump", "Save a device's ROM in a new file");
   dump->add_option("BDF", arguments.source, "A PCI address such as 0000:01:00.0")
       ->type_name("")
       ->required();
-  dump->add_option("FILE", arguments.output, "The file")->type_name("")->required();
+  dump->add_option("FILE", arguments.output, "The file")
+      ->type_name("")
+      ->required()
+      ->check(not_empty());
   dump->callback([&] { verb = [&] { return rom_dump_verb(arguments); }; });
   auto* trim = rom->add_subcommand("trim", "Cut off what lies before the first image");
   trim->add_option("IN", arguments.source, "A ROM file, as a vendor's tool wrote it")
       ->type_name("")
-      ->required();
-  trim->add_option("OUT", arguments.output, "The new file")->type_name("")->required();
+      ->required()
+      ->check(not_empty());
+  trim->add_option("OUT", arguments.output, "The new file")
+      ->type_name("")
+      ->required()
+      ->check(not_empty());
   trim->callback([&] { verb = [&] { return rom_trim_verb(arguments); }; });
   rom->footer(kRomFooter);
 }
@@ -251,6 +296,23 @@ std::string list_of(const std::vector<std::string_view>& names) {
   return text;
 }
 
+/// What to say where an option stands in front of its verb.
+std::optional<std::string> early_option(std::span<const char* const> words,
+                                        const std::vector<std::string_view>& verbs,
+                                        const std::string& command) {
+  constexpr std::string_view kOwn[] = {"-h", "--help", "--version"};
+  const std::string_view first = words.empty() ? std::string_view() : words[0];
+  if (!first.starts_with('-') ||
+      std::find(std::begin(kOwn), std::end(kOwn), first) != std::end(kOwn)) {
+    return std::nullopt;
+  }
+  const auto verb = std::find_first_of(words.begin(), words.end(), verbs.begin(), verbs.end());
+  return fmt::format(
+      "{} stands in front of the verb: options go behind it, as in {} {} {} (see {} "
+      "--help)",
+      first, command, verb == words.end() ? "VERB" : *verb, first, command);
+}
+
 /// What to say where a verb is expected and another word, or nothing, stands; CLI11 speaks of
 /// unexpected arguments and subcommands.
 std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char* const> words) {
@@ -264,14 +326,23 @@ std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char*
     owned.push_back(verb->get_name());
   }
   const std::vector<std::string_view> names(owned.begin(), owned.end());
+  std::vector<std::string_view> shown;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!all[i]->get_group().empty()) {
+      shown.push_back(names[i]);
+    }
+  }
   const bool is_top = app.get_parent() == nullptr;
   const std::string command = is_top ? "gpuvm" : "gpuvm " + app.get_name();
+  if (const auto early = early_option(words, names, command)) {
+    return early;
+  }
   // No option of these levels has a value, and CLI11 knows the options.
   const auto word = std::find_if(words.begin(), words.end(),
                                  [](std::string_view text) { return !text.starts_with('-'); });
   if (word == words.end()) {
     return words.empty() ? std::optional(fmt::format("A verb is required: {} (see {} --help)",
-                                                     list_of(names), command))
+                                                     list_of(shown), command))
                          : std::nullopt;
   }
   const auto found = std::find(names.begin(), names.end(), *word);
@@ -279,10 +350,10 @@ std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char*
     const auto rest = words.subspan(static_cast<std::size_t>(word - words.begin()) + 1);
     return wrong_verb(*all.at(static_cast<std::size_t>(found - names.begin())), rest);
   }
-  const auto nearest = nearest_name(*word, names);
+  const auto nearest = nearest_name(*word, shown);
   const bool is_near = edit_distance(*word, nearest) <= 2;
   return fmt::format("{} has no verb {}: it has {}{} (see {} --help)", command, *word,
-                     list_of(names), is_near ? fmt::format("; did you mean {}?", nearest) : "",
+                     list_of(shown), is_near ? fmt::format("; did you mean {}?", nearest) : "",
                      command);
 }
 
@@ -296,6 +367,8 @@ int run_command_line(int argc, const char* const* argv) {
   TestResetArguments test_reset;
   ReportArguments card_report;
   RomArguments rom;
+  SshArguments ssh;
+  VsockConnectArguments vsock;
   Verb verb;
   CLI::App app(kDescription, "gpuvm");
   app.set_version_flag("--version", "gpuvm " GPUVM_VERSION);
@@ -308,6 +381,8 @@ int run_command_line(int argc, const char* const* argv) {
   add_test_reset(app, test_reset, verb);
   add_report(app, card_report, verb);
   add_rom(app, rom, verb);
+  add_ssh(app, ssh, verb);
+  add_vsock_connect(app, vsock, verb);
   app.footer(std::string(kFooter) + kExitStatus + kSeeAlso);  // last: verbs would take it over
   const std::span words(argv, static_cast<std::size_t>(argc));
   if (const auto wrong = wrong_verb(app, words.subspan(std::min<std::size_t>(words.size(), 1)))) {

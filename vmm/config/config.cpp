@@ -107,8 +107,14 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto nodes = root.tables("node");
   const auto disks = root.tables("disk");
   const auto nets = root.tables("net");
+  const auto vsock = root.table("vsock");
+  const auto shares = root.tables("share");
   const auto fw_cfg = root.tables("fw_cfg");
+  const auto credentials = root.table("credentials");
+  const auto cloud_init = root.table("cloud_init");
+  const auto ssh_key = config::read_ssh_key(root);
   const auto console = root.table("console");
+  const auto test = root.table("test");
   TRY(root.finish());
   result.name = TRY(name);
   result.machine = TRY(config::read_machine(TRY(machine)));
@@ -119,11 +125,20 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   result.disks = TRY(config::read_disks(TRY(disks)));
   TRY(check_boot_disk(TRY(disks), result));
   result.nets = TRY(config::read_nets(TRY(nets), result.name));
+  result.vsock = TRY(config::read_vsock(TRY(vsock), root.has("vsock")));
+  result.shares = TRY(config::read_shares(TRY(shares)));
   result.fw_cfg = TRY(config::read_fw_cfg(TRY(fw_cfg)));
   if (!result.fw_cfg.empty() && result.boot.mode != BootMode::kUefi) {
     return root.wrong("fw_cfg", "belongs to boot.mode = \"uefi\"; remove it, or change the mode");
   }
+  result.credentials = TRY(config::read_credentials(TRY(credentials)));
+  const auto first_boot = TRY(config::read_cloud_init(TRY(cloud_init)));
+  if (root.has("cloud_init")) {
+    result.cloud_init = first_boot;
+  }
+  result.ssh_key = TRY(ssh_key);
   result.console = TRY(config::read_console(TRY(console)));
+  result.test = TRY(config::read_test(TRY(test)));
   return result;
 }
 
@@ -154,15 +169,16 @@ std::vector<std::string> config_keys() {
   // The readers themselves know the keys; a list's entry is there so that its reader runs.
   constexpr std::string_view kSmallest =
       "boot = { mode = 'uefi', firmware = '/c', vars = '/v' }\n[[pci]]\nhost = '00:00.0'\n"
-      "[[node]]\ncpus = [0]\nmemory = '1GiB'\n[[disk]]\npath = '/d'\n[[net]]\n[[fw_cfg]]\n"
+      "[[node]]\ncpus = [0]\nmemory = '1GiB'\n[[disk]]\npath = '/d'\n[[net]]\n[[share]]\n"
+      "path = '/s'\ntag = 't'\n[[fw_cfg]]\n"
       "name = 'opt/a'\nvalue = 'string:'\n";
   const auto document = parse_document(kSmallest, "");
   ReaderContext context{"", "/", {}};
   if (!document || !read_config(TableReader(*document, context), "guest")) {
     return {};  // cannot be: a unit test compares the list
   }
-  for (const auto section :
-       {"machine", "cpu", "boot", "pci", "node", "disk", "net", "fw_cfg", "console"}) {
+  for (const auto section : {"machine", "cpu", "boot", "pci", "node", "disk", "net", "vsock",
+                             "share", "fw_cfg", "credentials", "cloud_init", "console", "test"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

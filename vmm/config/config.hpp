@@ -20,6 +20,16 @@
 
 namespace gpuvm {
 
+/// Where something stands in the configuration, for messages. It makes no difference to what is
+/// configured.
+struct ConfigPlace {
+  std::string text = {};  ///< "pci.0 (guest.toml:3:1)"; empty: no file says it
+  bool operator==(const ConfigPlace&) const { return true; }
+  std::string or_else(std::string_view name) const {
+    return text.empty() ? std::string(name) : text;
+  }
+};
+
 enum class RebootAction {
   kReset,  ///< the machine starts again with the same devices
   kExit,   ///< gpuvm ends with exit status 32
@@ -47,6 +57,7 @@ struct MachineConfig {
   ConfigPortsMode config_ports = ConfigPortsMode::kAuto;
   PinMemory pin_memory = PinMemory::kAuto;
   bool battery = false;       ///< ACPI shows a battery and an AC adapter
+  bool rng = true;            ///< a virtio device for random numbers
   std::vector<unsigned> pin;  ///< the host's CPU of each vCPU; empty: wherever the host likes
   bool operator==(const MachineConfig&) const = default;
 };
@@ -172,6 +183,7 @@ struct PciConfig {
   PciMsixRelocation msix_relocation = PciMsixRelocation::kOff;
   std::optional<PciBarSize> resize_bar = {};  ///< only with managed; nothing: as the host has it
   std::string vf_token = {};  ///< UUID in small letters, of the function that host names
+  ConfigPlace place = {};
   bool operator==(const PciConfig&) const = default;
 };
 
@@ -184,13 +196,42 @@ struct NodeConfig {
   bool operator==(const NodeConfig&) const = default;
 };
 
-/// A disk of the guest: a raw image file or a block device of the host.
+/// What the bytes of a disk's file are. Told by the user, never guessed: a guest that writes
+/// another format's header to its raw disk would choose what the host opens.
+enum class DiskFormat { kRaw, kQcow2, kVmdk, kVdi, kVhdx };
+
+/// How the host's page cache is used.
+enum class DiskCache {
+  kWriteback,  ///< through it; a flush reaches the storage
+  kNone,       ///< past it (O_DIRECT) where it can be; a flush reaches the storage
+  kUnsafe,     ///< through it, and flushes are only answered: what the host loses is lost
+};
+
+/// What a disk may do at most; 0: no limit.
+struct DiskThrottle {
+  std::uint64_t iops = 0;       ///< requests a second
+  std::uint64_t bandwidth = 0;  ///< bytes a second
+  bool operator==(const DiskThrottle&) const = default;
+};
+
+/// A disk of the guest: an image file or a block device of the host.
 struct DiskConfig {
   std::string path;  ///< absolute
+  DiskFormat format = DiskFormat::kRaw;
   bool read_only = false;
+  bool throwaway = false;  ///< writes are gone afterwards, and path stays as it is; not read_only
   bool boot = false;  ///< firmware starts from it; at most one, and only where there is firmware
+  std::string serial = {};  ///< at most 20 characters; empty: serial_of() has it
+  DiskCache cache = DiskCache::kWriteback;
+  bool discard = true;                  ///< what the guest trims is given back to the host
+  std::optional<unsigned> queues = {};  ///< 1 to 16; nothing: one for each vCPU, at most 4
+  DiskThrottle throttle = {};
+  ConfigPlace place = {};
   bool operator==(const DiskConfig&) const = default;
 };
+
+/// What the guest reads as the serial number of the disk with this place in the configuration.
+std::string serial_of(const DiskConfig& disk, std::size_t index);
 
 /// Where the frames of a network card go.
 enum class NetMode {
@@ -214,9 +255,26 @@ struct NetConfig {
   std::string bridge = {};     ///< of kTap: the tap that gpuvm makes joins it
   std::optional<int> fd = {};  ///< of kTap, in place of both: a tap that the starter has opened
   std::vector<PortForward> forward = {};  ///< of kUser; no host's port twice
+  bool host_loopback = false;             ///< of kUser: by the gateway's address
   std::optional<MacAddress> mac = {};     ///< unicast; nothing: MacAddress::of_name()
   std::optional<std::uint16_t> mtu = {};  ///< 68 to 65535
+  std::uint16_t queues = 1;               ///< pairs, 1 to 8; more than one only with kTap, not fd
+  ConfigPlace place = {};
   bool operator==(const NetConfig&) const = default;
+};
+
+/// A virtio socket device of the guest: programs of host and guest talk by it without a network.
+struct VsockConfig {
+  std::optional<std::uint32_t> cid = {};  ///< 3 to 2^32 - 2; nothing: one that is free
+  bool operator==(const VsockConfig&) const = default;
+};
+
+/// A folder of the host that the guest can mount (virtiofs).
+struct ShareConfig {
+  std::string path;  ///< absolute
+  std::string tag;   ///< by which the guest mounts it; 1 to 36 bytes
+  bool read_only = false;
+  bool operator==(const ShareConfig&) const = default;
 };
 
 /// An item that the guest's firmware and tools can read; only with BootMode::kUefi.
@@ -227,9 +285,40 @@ struct FwCfgConfig {
   bool operator==(const FwCfgConfig&) const = default;
 };
 
+/// A credential for the guest's systemd. It may be a secret: nothing prints the text.
+struct CredentialConfig {
+  std::string name;                 ///< unique; 1 to 255 characters that systemd takes
+  std::optional<std::string> text;  ///< this or file; any bytes
+  std::optional<std::string> file;  ///< absolute
+  bool operator==(const CredentialConfig&) const = default;
+};
+
+/// Files for cloud-init, which finds them on a small volume that gpuvm makes (its data source
+/// NoCloud).
+struct CloudInitConfig {
+  std::optional<std::string> user_data;       ///< absolute, as the others
+  std::optional<std::string> meta_data;       ///< nothing: gpuvm makes it
+  std::optional<std::string> network_config;  ///< nothing: cloud-init's own choice, DHCP
+  bool operator==(const CloudInitConfig&) const = default;
+};
+
+/// Who may log in to the guest by ssh as root from its first boot on.
+struct SshKeyConfig {
+  std::string path = {};  ///< absolute, of a public key; empty: a key that gpuvm keeps for the user
+  bool operator==(const SshKeyConfig&) const = default;
+};
+
 struct ConsoleConfig {
   std::vector<SerialTarget> serial = {{}};  ///< all of them see the output; empty: off
+  std::vector<SerialTarget> virtio = {};    ///< of a virtio console beside it; empty: none
   bool operator==(const ConsoleConfig&) const = default;
+};
+
+/// How a guest may tell what came of it.
+struct TestConfig {
+  bool exit_port = false;  ///< it writes an exit status to port 0xf4
+  bool pvpanic = false;    ///< its kernel tells that it panics
+  bool operator==(const TestConfig&) const = default;
 };
 
 struct Config {
@@ -237,12 +326,18 @@ struct Config {
   MachineConfig machine;
   CpuConfig cpu;
   BootConfig boot;
-  std::vector<PciConfig> pci;       ///< at most 32; no function twice
-  std::vector<NodeConfig> nodes;    ///< at most 64; empty: no NUMA
-  std::vector<DiskConfig> disks;    ///< at most 8; no path twice
-  std::vector<NetConfig> nets;      ///< at most 4; no tap, MAC address or port twice
-  std::vector<FwCfgConfig> fw_cfg;  ///< at most 32
+  std::vector<PciConfig> pci;     ///< at most 32; no function twice
+  std::vector<NodeConfig> nodes;  ///< at most 64; empty: no NUMA
+  std::vector<DiskConfig> disks;  ///< at most 8; no path and no serial twice
+  std::vector<NetConfig> nets;    ///< at most 4; no tap, MAC address or port twice
+  std::optional<VsockConfig> vsock;
+  std::vector<ShareConfig> shares;            ///< at most 8; no tag twice
+  std::vector<FwCfgConfig> fw_cfg;            ///< at most 32
+  std::vector<CredentialConfig> credentials;  ///< at most 64
+  std::optional<CloudInitConfig> cloud_init;
+  std::optional<SshKeyConfig> ssh_key;
   ConsoleConfig console;
+  TestConfig test;
   bool operator==(const Config&) const = default;
 };
 
@@ -263,10 +358,12 @@ Result<Config> load_config(const std::string& file, std::span<const std::string>
 Result<Config> parse_config(std::string_view text, const ConfigSource& source,
                             std::span<const std::string> overrides = {});
 
-/// Every key with its value, as TOML that parses to the same Config.
+/// Every key with its value, as TOML that parses to the same Config, but for the texts of
+/// credentials: a comment is in their place.
 std::string to_toml(const Config& config);
 
 /// All keys there are, "machine.cpus", sorted. Those of a list's entries have no index: "pci.host".
+/// The names in [credentials] are the user's, and not among them.
 std::vector<std::string> config_keys();
 
 }  // namespace gpuvm

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [console]: where the guest's serial port leads.
+// [console]: where the guest's serial port and its virtio console lead.
 #include <algorithm>
 
 #include "vmm/config/sections.hpp"
@@ -7,7 +7,7 @@
 namespace gpuvm::config {
 namespace {
 
-constexpr std::string_view kSerialRule =
+constexpr std::string_view kTargetsRule =
     "a list of \"stdio\", \"pty\", \"file:PATH\" and \"socket:PATH\", or [\"off\"]";
 constexpr std::size_t kMostTargets = 8;
 
@@ -31,22 +31,61 @@ std::optional<SerialTarget> parse_target(std::string_view text, const std::strin
   return std::nullopt;
 }
 
-Status add_target(const TableReader& table, const std::string& text,
+bool has_target(const std::vector<SerialTarget>& targets, const SerialTarget& target) {
+  return std::any_of(targets.begin(), targets.end(), [&target](const SerialTarget& other) {
+    return other.kind == target.kind && is_same_path(other.path, target.path);
+  });
+}
+
+Status add_target(const TableReader& table, std::string_view key, const std::string& text,
                   std::vector<SerialTarget>& targets) {
   const auto target = parse_target(text, table.directory());
   if (!target) {
-    return table.must_be("serial", kSerialRule, '"' + printable(text) + '"');
+    return table.must_be(key, kTargetsRule, '"' + printable(text) + '"');
   }
   if (target->kind == SerialTarget::Kind::kSocket) {
-    TRY(check_socket_path(table, "serial", target->path));
+    TRY(check_socket_path(table, key, target->path));
   }
-  const auto is_same = [&target](const SerialTarget& other) {
-    return other.kind == target->kind && is_same_path(other.path, target->path);
-  };
-  if (std::any_of(targets.begin(), targets.end(), is_same)) {
-    return table.wrong("serial", fmt::format("names \"{}\" twice", printable(text)));
+  if (has_target(targets, *target)) {
+    return table.wrong(key, fmt::format("names \"{}\" twice", printable(text)));
   }
   targets.push_back(*target);
+  return {};
+}
+
+Result<std::vector<SerialTarget>> read_targets(TableReader& table, std::string_view key,
+                                               std::vector<SerialTarget> otherwise) {
+  const auto names = TRY(table.optional_strings(key));
+  if (!names) {
+    return otherwise;
+  }
+  std::vector<SerialTarget> targets;
+  if (names->size() == 1 && names->front() == "off") {
+    return targets;
+  }
+  if (names->size() > kMostTargets) {
+    return table.wrong(
+        key, fmt::format("has {} entries; at most {} are possible", names->size(), kMostTargets));
+  }
+  for (const auto& name : *names) {
+    TRY(add_target(table, key, name, targets));
+  }
+  return targets;
+}
+
+/// What is typed there can go to one of them only, and what is written would be mixed.
+Status check_both(const TableReader& table, const ConsoleConfig& console) {
+  for (const auto& target : console.virtio) {
+    if (target.kind == SerialTarget::Kind::kPty || !has_target(console.serial, target)) {
+      continue;
+    }
+    return table.wrong("virtio",
+                       target.kind == SerialTarget::Kind::kStdio
+                           ? std::string("names \"stdio\", where the serial port is: set "
+                                         "console.serial to [\"off\"] or another place")
+                           : fmt::format("names {}, where the serial port is: take another path",
+                                         printable(target.path)));
+  }
   return {};
 }
 
@@ -63,22 +102,10 @@ Status check_socket_path(const TableReader& table, std::string_view key, std::st
 
 Result<ConsoleConfig> read_console(TableReader table) {
   ConsoleConfig console;
-  const auto names = TRY(table.optional_strings("serial"));
+  console.serial = TRY(read_targets(table, "serial", console.serial));
+  console.virtio = TRY(read_targets(table, "virtio", console.virtio));
   TRY(table.finish());
-  if (!names) {
-    return console;
-  }
-  console.serial.clear();
-  if (names->size() == 1 && names->front() == "off") {
-    return console;
-  }
-  if (names->size() > kMostTargets) {
-    return table.wrong("serial", fmt::format("has {} entries; at most {} are possible",
-                                             names->size(), kMostTargets));
-  }
-  for (const auto& name : *names) {
-    TRY(add_target(table, name, console.serial));
-  }
+  TRY(check_both(table, console));
   return console;
 }
 

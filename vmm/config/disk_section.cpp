@@ -8,16 +8,72 @@
 namespace gpuvm::config {
 namespace {
 
-constexpr std::size_t kMostDisks = 8;  ///< as many slots as the machine keeps for them
+constexpr std::size_t kMostDisks = 8;       ///< as many slots as the machine keeps for them
+constexpr std::size_t kLongestSerial = 20;  ///< VIRTIO 1.2, 5.2.6
+constexpr std::int64_t kMostQueues = 16;
+constexpr std::int64_t kMostIops = 1'000'000'000;
+constexpr std::string_view kDiskSerialRule =
+    "1 to 20 of the characters a-z, A-Z, 0-9, \"-\", \"_\" and \".\"";
+constexpr std::string_view kBandwidthRule =
+    "what goes in a second, such as \"100MiB\" or \"1GiB\", at least \"1MiB\"";
+
+bool is_serial_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '_' || c == '.';
+}
+
+Result<std::string> read_serial(TableReader& entry) {
+  const auto serial = TRY(entry.optional_string("serial", kDiskSerialRule));
+  if (serial && (serial->empty() || serial->size() > kLongestSerial ||
+                 !std::all_of(serial->begin(), serial->end(), is_serial_character))) {
+    return entry.must_be("serial", kDiskSerialRule, '"' + printable(*serial) + '"');
+  }
+  return serial.value_or("");
+}
+
+Result<DiskThrottle> read_throttle(TableReader& entry) {
+  DiskThrottle throttle;
+  const bool is_there = entry.has("throttle");
+  auto table = TRY(entry.table("throttle", "{ iops = 1000 }"));
+  if (!is_there) {
+    return throttle;
+  }
+  const auto iops = TRY(table.optional_integer("iops", {.least = 1, .most = kMostIops}));
+  throttle.iops = static_cast<std::uint64_t>(iops.value_or(0));
+  if (const auto text = TRY(table.optional_string("bandwidth", kBandwidthRule))) {
+    const auto bandwidth = parse_size(*text);
+    if (!bandwidth || *bandwidth == 0) {
+      return table.must_be("bandwidth", kBandwidthRule, '"' + printable(*text) + '"');
+    }
+    throttle.bandwidth = *bandwidth;
+  }
+  TRY(table.finish());
+  return throttle;
+}
 
 Result<DiskConfig> read_disk(TableReader entry) {
   DiskConfig disk;
+  disk.place.text = entry.own_place();
   disk.path = TRY(entry.optional_path("path")).value_or("");
+  disk.format = TRY(entry.choice("format", disk.format));
   disk.read_only = TRY(entry.boolean("readonly", disk.read_only));
+  disk.throwaway = TRY(entry.boolean("throwaway", disk.throwaway));
   disk.boot = TRY(entry.boolean("boot", disk.boot));
+  disk.serial = TRY(read_serial(entry));
+  disk.cache = TRY(entry.choice("cache", disk.cache));
+  disk.discard = TRY(entry.boolean("discard", disk.discard));
+  if (const auto queues =
+          TRY(entry.optional_integer("queues", {.least = 1, .most = kMostQueues}))) {
+    disk.queues = static_cast<unsigned>(*queues);
+  }
+  disk.throttle = TRY(read_throttle(entry));
   TRY(entry.finish());
   if (disk.path.empty()) {
-    return entry.wrong("path", "is missing: name a raw image file or a block device");
+    return entry.wrong("path", "is missing: name an image file or a block device");
+  }
+  if (disk.throwaway && disk.read_only) {
+    return entry.wrong("throwaway",
+                       "does not go with readonly, which lets nothing be written: remove one");
   }
   return disk;
 }
@@ -30,6 +86,19 @@ Status check_conflict(const TableReader& entry, const DiskConfig& later, const D
   if (later.boot && earlier.boot) {
     return entry.wrong("boot", fmt::format("is true for disk.{} already; one disk is started from",
                                            earlier_index));
+  }
+  return {};
+}
+
+Status check_serials(const TableReader& entry, const std::vector<DiskConfig>& all) {
+  const std::size_t last = all.size() - 1;
+  const std::string serial = serial_of(all[last], last);
+  for (std::size_t i = 0; i < last; ++i) {
+    if (serial_of(all[i], i) == serial) {
+      return entry.wrong(
+          "serial",
+          fmt::format("is \"{}\", as that of disk.{} is already: give each its own", serial, i));
+    }
   }
   return {};
 }
@@ -48,8 +117,17 @@ Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entri
     for (std::size_t i = 0; i + 1 < all.size(); ++i) {
       TRY(check_conflict(entry, all.back(), all[i], i));
     }
+    TRY(check_serials(entry, all));
   }
   return all;
 }
 
 }  // namespace gpuvm::config
+
+namespace gpuvm {
+
+std::string serial_of(const DiskConfig& disk, std::size_t index) {
+  return disk.serial.empty() ? fmt::format("gpuvm-disk-{}", index) : disk.serial;
+}
+
+}  // namespace gpuvm

@@ -2,6 +2,7 @@
 // [machine]: processors, memory, and what a reboot does.
 #include <charconv>
 
+#include "vmm/config/foreign_names.hpp"
 #include "vmm/config/sections.hpp"
 
 namespace gpuvm::config {
@@ -27,6 +28,12 @@ std::optional<unsigned> unit_shift(std::string_view unit) {
     return 40;
   }
   return std::nullopt;
+}
+
+/// Follows the message on what is no size.
+std::string guess(std::string_view text) {
+  const auto size = size_guess(text);
+  return size.empty() ? size : fmt::format("; did you mean \"{}\"?", size);
 }
 
 /// The host's CPU for each vCPU.
@@ -62,13 +69,16 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
 
 Result<std::uint64_t> read_memory_size(TableReader& table, std::string_view key,
                                        std::uint64_t otherwise) {
+  if (const auto number = table.held_integer(key)) {
+    return table.must_be(key, kMemoryRule, "an integer", guess(std::to_string(*number)));
+  }
   const auto text = TRY(table.optional_string(key, kMemoryRule));
   if (!text) {
     return otherwise;
   }
   const auto size = parse_size(*text);
   if (!size || *size < kLeastMemory || *size > kMostMemory) {
-    return table.must_be(key, kMemoryRule, '"' + printable(*text) + '"');
+    return table.must_be(key, kMemoryRule, '"' + printable(*text) + '"', size ? "" : guess(*text));
   }
   return *size;
 }
@@ -93,6 +103,7 @@ Result<MachineConfig> read_machine(TableReader table) {
   machine.config_ports = TRY(table.choice("config_ports", machine.config_ports));
   machine.pin_memory = TRY(table.choice("pin_memory", machine.pin_memory));
   machine.battery = TRY(table.boolean("battery", machine.battery));
+  machine.rng = TRY(table.boolean("rng", machine.rng));
   machine.pin = TRY(read_pin(table, machine.cpus));
   TRY(table.finish());
   TRY(check_memory_granularity(table, machine, machine.memory));

@@ -139,6 +139,34 @@ constexpr std::string_view word_of(NetMode value) {
   return {};
 }
 
+constexpr std::string_view word_of(DiskFormat value) {
+  switch (value) {
+    case DiskFormat::kRaw:
+      return "raw";
+    case DiskFormat::kQcow2:
+      return "qcow2";
+    case DiskFormat::kVmdk:
+      return "vmdk";
+    case DiskFormat::kVdi:
+      return "vdi";
+    case DiskFormat::kVhdx:
+      return "vhdx";
+  }
+  return {};
+}
+
+constexpr std::string_view word_of(DiskCache value) {
+  switch (value) {
+    case DiskCache::kWriteback:
+      return "writeback";
+    case DiskCache::kNone:
+      return "none";
+    case DiskCache::kUnsafe:
+      return "unsafe";
+  }
+  return {};
+}
+
 constexpr std::string_view word_of(RomCheck value) {
   switch (value) {
     case RomCheck::kCorrect:

@@ -2,9 +2,11 @@
 // [[net]]: virtio network cards. Whether the host has the bridge, the tap or passt is known by the
 // rooms that use them.
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "vmm/config/sections.hpp"
 
@@ -14,6 +16,7 @@ namespace {
 constexpr std::size_t kMostNets = 4;           ///< as many slots as the machine keeps for them
 constexpr std::size_t kLongestInterface = 15;  ///< IFNAMSIZ - 1
 constexpr std::int64_t kMostDescriptor = 1 << 20;
+constexpr std::int64_t kMostPairs = 8;         ///< pairs; a vhost and a queue of the tap for each
 constexpr std::uint16_t kMostUserMtu = 65520;  ///< passt(1), --mtu: frames of 65534 bytes
 constexpr std::string_view kInterfaceRule =
     "the name of a network interface: 1 to 15 characters without spaces, \"/\" and \":\"";
@@ -61,10 +64,34 @@ bool read_port(std::string_view text, std::uint16_t& port) {
   return error == std::errc{} && end == text.data() + text.size() && port != 0;
 }
 
-bool is_address(const std::string& text) {
+/// One that IPv6 has, too: IPv4's are mapped (RFC 4291, 2.5.5.2), whatever their spelling.
+std::optional<in6_addr> read_address(const std::string& text) {
   in6_addr address{};
-  return ::inet_pton(AF_INET, text.c_str(), &address) == 1 ||
-         ::inet_pton(AF_INET6, text.c_str(), &address) == 1;
+  in_addr small{};
+  if (::inet_pton(AF_INET6, text.c_str(), &address) == 1) {
+    return address;
+  }
+  if (::inet_pton(AF_INET, text.c_str(), &small) != 1) {
+    return std::nullopt;
+  }
+  address.s6_addr[10] = address.s6_addr[11] = 0xff;
+  std::memcpy(&address.s6_addr[12], &small, sizeof small);
+  return address;
+}
+
+/// Whether one of both, or the other, stands for all addresses of the other's kind: no address and
+/// "::" for those of IPv4 also.
+bool covers(const in6_addr& one, const in6_addr& other) {
+  const auto any_of_4 = read_address("0.0.0.0");
+  return IN6_IS_ADDR_UNSPECIFIED(&one) ||
+         (IN6_IS_ADDR_V4MAPPED(&other) && any_of_4 && IN6_ARE_ADDR_EQUAL(&one, &*any_of_4));
+}
+
+/// Whether both listen somewhere together, however their addresses are spelt.
+bool may_meet(const std::string& one, const std::string& other) {
+  const auto a = read_address(one).value_or(in6addr_any);
+  const auto b = read_address(other).value_or(in6addr_any);
+  return covers(a, b) || covers(b, a) || IN6_ARE_ADDR_EQUAL(&a, &b);
 }
 
 std::optional<PortForward> parse_forward(std::string_view text) {
@@ -77,7 +104,7 @@ std::optional<PortForward> parse_forward(std::string_view text) {
   text.remove_prefix(kind.size() + 1);
   if (const auto slash = text.find('/'); slash != std::string_view::npos) {
     forward.address = text.substr(0, slash);
-    if (!is_address(forward.address)) {
+    if (!read_address(forward.address)) {
       return std::nullopt;
     }
     text.remove_prefix(slash + 1);
@@ -90,9 +117,7 @@ std::optional<PortForward> parse_forward(std::string_view text) {
 }
 
 bool is_same_port(const PortForward& one, const PortForward& other) {
-  const bool may_meet =
-      one.address.empty() || other.address.empty() || one.address == other.address;
-  return one.udp == other.udp && one.host == other.host && may_meet;
+  return one.udp == other.udp && one.host == other.host && may_meet(one.address, other.address);
 }
 
 bool has_port(const std::vector<PortForward>& list, const PortForward& forward) {
@@ -119,7 +144,18 @@ Result<std::vector<PortForward>> read_forward(TableReader& entry) {
 
 /// Keys of one mode in the other.
 Status check_mode(const TableReader& entry, const NetConfig& net) {
+  if (net.queues > 1 && (net.mode == NetMode::kUser || net.fd)) {
+    return entry.wrong("queues", net.fd ? "does not go with fd, which is one queue of a tap; name "
+                                          "the tap, or remove this key"
+                                        : "belongs to mode = \"tap\": passt has one connection; "
+                                          "remove it");
+  }
   if (net.mode == NetMode::kTap) {
+    if (entry.has("host_loopback")) {
+      return entry.wrong("host_loopback",
+                         "belongs to mode = \"user\": with a tap the guest reaches what listens on "
+                         "the bridge's or the tap's address; remove it");
+    }
     if (entry.has("forward")) {
       return entry.wrong("forward",
                          "belongs to mode = \"user\": with a tap the guest has an "
@@ -146,6 +182,7 @@ Status check_mode(const TableReader& entry, const NetConfig& net) {
 
 Result<NetConfig> read_net(TableReader entry) {
   NetConfig net;
+  net.place.text = entry.own_place();
   net.mode = TRY(entry.choice("mode", net.mode));
   net.tap = TRY(read_interface(entry, "tap"));
   net.bridge = TRY(read_interface(entry, "bridge"));
@@ -153,10 +190,12 @@ Result<NetConfig> read_net(TableReader entry) {
     net.fd = static_cast<int>(*fd);
   }
   net.forward = TRY(read_forward(entry));
+  net.host_loopback = TRY(entry.boolean("host_loopback", net.host_loopback));
   net.mac = TRY(read_mac(entry));
   if (const auto mtu = TRY(entry.optional_integer("mtu", {.least = 68, .most = 65535}))) {
     net.mtu = static_cast<std::uint16_t>(*mtu);
   }
+  net.queues = static_cast<std::uint16_t>(TRY(entry.integer("queues", {1, kMostPairs}, 1)));
   TRY(entry.finish());
   TRY(check_mode(entry, net));
   return net;

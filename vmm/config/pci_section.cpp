@@ -186,6 +186,7 @@ Result<std::vector<std::string>> read_quirks(TableReader& entry) {
 
 Result<PciConfig> read_function(TableReader entry) {
   PciConfig pci;
+  pci.place.text = entry.own_place();
   pci.host = TRY(read_host(entry));
   pci.functions = TRY(read_functions(entry));
   pci.managed = TRY(entry.boolean("managed", pci.managed));
@@ -230,6 +231,32 @@ unsigned function_mask(const PciConfig& pci) {
   return mask;
 }
 
+/// A hot reset is of the whole slot, and reaches all slots of its bus. (Other differences may be
+/// well: a root bus has none.)
+Status check_resets(const TableReader& entry, const PciConfig& later, const PciConfig& earlier,
+                    std::size_t earlier_index) {
+  const bool has_hot = later.reset == ResetChoice::kHot || earlier.reset == ResetChoice::kHot;
+  const bool has_none = later.reset == ResetChoice::kNone || earlier.reset == ResetChoice::kNone;
+  const bool have_choices =
+      later.reset != ResetChoice::kAuto && earlier.reset != ResetChoice::kAuto;
+  const bool share_bus =
+      later.host.segment == earlier.host.segment && later.host.bus == earlier.host.bus;
+  if (have_choices && has_hot && later.reset != earlier.reset &&
+      later.host.same_slot(earlier.host)) {
+    return entry.wrong("reset",
+                       fmt::format("is not that of pci.{}, which is in the same slot: a hot reset "
+                                   "is of both; write the same in both",
+                                   earlier_index));
+  }
+  if (has_hot && has_none && share_bus) {
+    return entry.wrong("reset",
+                       fmt::format("contradicts that of pci.{}, which is on the same bus: \"hot\" "
+                                   "resets all that is there, so \"none\" cannot hold",
+                                   earlier_index));
+  }
+  return {};
+}
+
 /// Errors when a later entry takes something that an earlier one has.
 Status check_conflict(const TableReader& entry, const PciConfig& later, const PciConfig& earlier,
                       std::size_t earlier_index) {
@@ -247,17 +274,7 @@ Status check_conflict(const TableReader& entry, const PciConfig& later, const Pc
     return entry.wrong("host", fmt::format("{} is already given by pci.{}", later.host.to_string(),
                                            earlier_index));
   }
-  // A hot reset is of the whole slot. (Other differences may be well: a root bus has none.)
-  const bool has_hot = later.reset == ResetChoice::kHot || earlier.reset == ResetChoice::kHot;
-  const bool have_choices =
-      later.reset != ResetChoice::kAuto && earlier.reset != ResetChoice::kAuto;
-  if (have_choices && has_hot && later.reset != earlier.reset &&
-      later.host.same_slot(earlier.host)) {
-    return entry.wrong("reset",
-                       fmt::format("is not that of pci.{}, which is in the same slot: a hot reset "
-                                   "is of both; write the same in both",
-                                   earlier_index));
-  }
+  TRY(check_resets(entry, later, earlier, earlier_index));
   // Where one has no list, sysfs alone tells what it takes: resolve_functions() looks there.
   const bool have_lists = !later.functions.empty() && !earlier.functions.empty();
   if (have_lists && later.host.same_slot(earlier.host) &&

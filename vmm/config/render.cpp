@@ -50,10 +50,11 @@ std::string target_text(const SerialTarget& target) {
 std::string machine_text(const MachineConfig& machine) {
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
-      "config_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\npin = [{}]\n",
+      "config_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\nrng = {}\npin = [{}]\n",
       machine.cpus, memory_text(machine.memory), config::word_of(machine.huge_pages),
       config::word_of(machine.on_reboot), config::word_of(machine.config_ports),
-      config::word_of(machine.pin_memory), machine.battery, fmt::join(machine.pin, ", "));
+      config::word_of(machine.pin_memory), machine.battery, machine.rng,
+      fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {
@@ -77,6 +78,29 @@ std::string fw_cfg_text(const FwCfgConfig& item) {
   return fmt::format(
       "\n[[fw_cfg]]\nname = {}\nvalue = {}\n", in_quotes(item.name),
       in_quotes(item.file ? "file:" + *item.file : "string:" + item.text.value_or("")));
+}
+
+/// A text may be a secret, and what prints this may be a log.
+std::string credentials_text(const std::vector<CredentialConfig>& credentials) {
+  std::string out = credentials.empty() ? "" : "\n[credentials]\n";
+  for (const auto& credential : credentials) {
+    const std::string name = in_quotes(credential.name);
+    out += credential.file
+               ? fmt::format("{} = {{ file = {} }}\n", name, in_quotes(*credential.file))
+               : fmt::format("# {} = a text, which is not shown\n", name);
+  }
+  return out;
+}
+
+std::string cloud_init_text(const CloudInitConfig& cloud_init) {
+  std::string out = "\n[cloud_init]\n";
+  const auto path = [&out](std::string_view key, const std::optional<std::string>& value) {
+    out += value ? fmt::format("{} = {}\n", key, in_quotes(*value)) : "";
+  };
+  path("user_data", cloud_init.user_data);
+  path("meta_data", cloud_init.meta_data);
+  path("network_config", cloud_init.network_config);
+  return out;
 }
 
 std::string host_text(const PciConfig& pci) {
@@ -152,8 +176,28 @@ std::string node_text(const NodeConfig& node) {
 }
 
 std::string disk_text(const DiskConfig& disk) {
-  return fmt::format("\n[[disk]]\npath = {}\nreadonly = {}\nboot = {}\n", in_quotes(disk.path),
-                     disk.read_only, disk.boot);
+  std::string out = fmt::format(
+      "\n[[disk]]\npath = {}\nformat = \"{}\"\nreadonly = {}\nthrowaway = {}\nboot = {}\n",
+      in_quotes(disk.path), config::word_of(disk.format), disk.read_only, disk.throwaway,
+      disk.boot);
+  if (!disk.serial.empty()) {
+    out += fmt::format("serial = {}\n", in_quotes(disk.serial));
+  }
+  out += fmt::format("cache = \"{}\"\ndiscard = {}\n", config::word_of(disk.cache), disk.discard);
+  if (disk.queues) {
+    out += fmt::format("queues = {}\n", *disk.queues);
+  }
+  std::vector<std::string> limits;
+  if (disk.throttle.iops != 0) {
+    limits.push_back(fmt::format("iops = {}", disk.throttle.iops));
+  }
+  if (disk.throttle.bandwidth != 0) {
+    limits.push_back(fmt::format("bandwidth = \"{}\"", memory_text(disk.throttle.bandwidth)));
+  }
+  if (!limits.empty()) {
+    out += fmt::format("throttle = {{ {} }}\n", fmt::join(limits, ", "));
+  }
+  return out;
 }
 
 std::string forward_text(const PortForward& forward) {
@@ -175,21 +219,42 @@ std::string net_text(const NetConfig& net) {
   if (net.mode == NetMode::kUser) {
     std::vector<std::string> forwards(net.forward.size());
     std::transform(net.forward.begin(), net.forward.end(), forwards.begin(), forward_text);
-    out += fmt::format("forward = {}\n", quoted_list(forwards));
+    out +=
+        fmt::format("forward = {}\nhost_loopback = {}\n", quoted_list(forwards), net.host_loopback);
   }
   if (net.mac) {
     out += fmt::format("mac = \"{}\"\n", net.mac->to_string());
   }
-  return net.mtu ? out + fmt::format("mtu = {}\n", *net.mtu) : out;
+  out += net.mtu ? fmt::format("mtu = {}\n", *net.mtu) : "";
+  return out + fmt::format("queues = {}\n", net.queues);
+}
+
+std::string vsock_text(const VsockConfig& vsock) {
+  return fmt::format("\n[vsock]\ncid = {}\n",
+                     vsock.cid ? std::to_string(*vsock.cid) : in_quotes("auto"));
+}
+
+std::string share_text(const ShareConfig& share) {
+  return fmt::format("\n[[share]]\npath = {}\ntag = {}\nreadonly = {}\n", in_quotes(share.path),
+                     in_quotes(share.tag), share.read_only);
+}
+
+std::string targets_text(const std::vector<SerialTarget>& targets) {
+  std::vector<std::string> texts(targets.size());
+  std::transform(targets.begin(), targets.end(), texts.begin(), target_text);
+  if (texts.empty()) {
+    texts.emplace_back("off");
+  }
+  return quoted_list(texts);
 }
 
 std::string console_text(const ConsoleConfig& console) {
-  std::vector<std::string> targets(console.serial.size());
-  std::transform(console.serial.begin(), console.serial.end(), targets.begin(), target_text);
-  if (targets.empty()) {
-    targets.emplace_back("off");
-  }
-  return fmt::format("\n[console]\nserial = {}\n", quoted_list(targets));
+  return fmt::format("\n[console]\nserial = {}\nvirtio = {}\n", targets_text(console.serial),
+                     targets_text(console.virtio));
+}
+
+std::string test_text(const TestConfig& test) {
+  return fmt::format("\n[test]\nexit_port = {}\npvpanic = {}\n", test.exit_port, test.pvpanic);
 }
 
 }  // namespace
@@ -200,6 +265,10 @@ std::string_view to_string(BootMode mode) {
 
 std::string to_toml(const Config& config) {
   std::string out = fmt::format("name = {}\n", in_quotes(config.name));
+  if (config.ssh_key) {
+    const auto& path = config.ssh_key->path;
+    out += fmt::format("ssh_key = {}\n", in_quotes(path.empty() ? "auto" : path));
+  }
   out += machine_text(config.machine);
   out +=
       fmt::format("\n[cpu]\nhide = {}\nhide_hypervisor = {}\nhyperv_vendor_id = {}\nhyperv = {}\n",
@@ -218,10 +287,20 @@ std::string to_toml(const Config& config) {
   for (const auto& net : config.nets) {
     out += net_text(net);
   }
+  if (config.vsock) {
+    out += vsock_text(*config.vsock);
+  }
+  for (const auto& share : config.shares) {
+    out += share_text(share);
+  }
   for (const auto& item : config.fw_cfg) {
     out += fw_cfg_text(item);
   }
-  return out + console_text(config.console);
+  out += credentials_text(config.credentials);
+  if (config.cloud_init) {
+    out += cloud_init_text(*config.cloud_init);
+  }
+  return out + console_text(config.console) + test_text(config.test);
 }
 
 }  // namespace gpuvm

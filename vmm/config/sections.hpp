@@ -36,7 +36,16 @@ Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entri
 /// `guest`: its name, which addresses follow from.
 Result<std::vector<NetConfig>> read_nets(const std::vector<TableReader>& entries,
                                          std::string_view guest);
+/// Nothing where the section is not there.
+Result<std::optional<VsockConfig>> read_vsock(TableReader table, bool is_there);
+Result<std::vector<ShareConfig>> read_shares(const std::vector<TableReader>& entries);
 Result<std::vector<FwCfgConfig>> read_fw_cfg(const std::vector<TableReader>& entries);
+Result<std::vector<CredentialConfig>> read_credentials(TableReader table);
+/// In first_boot_section.cpp.
+Result<CloudInitConfig> read_cloud_init(TableReader table);
+/// The root's own key. Nothing: absent.
+Result<std::optional<SshKeyConfig>> read_ssh_key(TableReader& root);
 Result<ConsoleConfig> read_console(TableReader table);
+Result<TestConfig> read_test(TableReader table);
 
 }  // namespace gpuvm::config

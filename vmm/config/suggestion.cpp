@@ -63,13 +63,16 @@ std::string from_tables(std::string_view section, std::string_view where, std::s
   return question(section, keys);
 }
 
-/// Keys of this name in other sections.
+/// Keys of this name: in the section itself, where it was spelt otherwise, or else in others.
 std::string from_elsewhere(std::string_view section, std::string_view name) {
   const auto all = config_keys();
   std::vector<std::string_view> keys;
   for (const std::string_view key : all) {
     if (key.substr(key.rfind('.') + 1) == name) {  // npos + 1 is 0: the whole key
       keys.push_back(key);
+      if (key == fmt::format("{}.{}", section, name)) {
+        return question(section, {key});
+      }
     }
   }
   return question(section, keys);
@@ -86,8 +89,20 @@ bool is_near(std::string_view wanted, std::string_view known) {
 
 }  // namespace
 
+std::string KnownName::shown() const {
+  switch (kind) {
+    case Kind::kValue:
+      break;
+    case Kind::kTable:
+      return fmt::format("[{}]", name);
+    case Kind::kList:
+      return fmt::format("[[{}]]", name);
+  }
+  return std::string(name);
+}
+
 std::string suggestion(std::string_view section, std::string_view name,
-                       std::span<const std::string_view> known) {
+                       std::span<const KnownName> known) {
   const auto wanted = plain_name(name);
   for (const auto where : {section, kAnySection}) {
     auto found = from_tables(section, where, wanted);
@@ -99,11 +114,15 @@ std::string suggestion(std::string_view section, std::string_view name,
   if (!found.empty()) {
     return found;
   }
-  const auto nearest = nearest_name(wanted, known);
+  std::vector<std::string_view> names(known.size());
+  std::transform(known.begin(), known.end(), names.begin(),
+                 [](const KnownName& each) { return each.name; });
+  const auto nearest = nearest_name(wanted, names);
   if (nearest.empty() || !is_near(wanted, nearest)) {
     return {};
   }
-  return fmt::format("; did you mean {}?", nearest);
+  const auto found_at = std::find(names.begin(), names.end(), nearest) - names.begin();
+  return fmt::format("; did you mean {}?", known[static_cast<std::size_t>(found_at)].shown());
 }
 
 }  // namespace gpuvm::config

@@ -5,7 +5,7 @@
 #include <climits>
 #include <filesystem>
 
-#include "vmm/config/suggestion.hpp"
+#include "vmm/config/foreign_names.hpp"
 
 namespace gpuvm::config {
 namespace {
@@ -130,8 +130,8 @@ bool is_same_path(std::string_view one, std::string_view other) {
          std::filesystem::path(other).lexically_normal();
 }
 
-const toml::node* TableReader::find(std::string_view key) {
-  known_.push_back(key);
+const toml::node* TableReader::find(std::string_view key, KnownName::Kind kind) {
+  known_.push_back({.name = key, .kind = kind});
   context_->keys.insert(schema_name_of(key));
   return table_->get(key);
 }
@@ -155,10 +155,21 @@ std::string TableReader::place(std::string_view key) const {
   return place.empty() ? fmt::format(" ({})", context_->label) : place;
 }
 
-Error TableReader::must_be(std::string_view key, std::string_view what,
-                           std::string_view actual) const {
-  return fail(ErrorKind::kConfig, "{} must be {}, not {}{}", name_of(key), what, actual,
-              place(key));
+Error TableReader::must_be(std::string_view key, std::string_view what, std::string_view actual,
+                           std::string_view advice) const {
+  return fail(ErrorKind::kConfig, "{} must be {}, not {}{}{}", name_of(key), what, actual,
+              place(key), advice);
+}
+
+std::string TableReader::own_place() const {
+  const auto place = place_of(*table_);
+  return name_ + (place.empty() ? fmt::format(" ({})", context_->label) : place);
+}
+
+std::optional<std::int64_t> TableReader::held_integer(std::string_view key) const {
+  const auto* node = table_->get(key);
+  const auto* integer = node != nullptr ? node->as_integer() : nullptr;
+  return integer != nullptr ? std::optional(integer->get()) : std::nullopt;
 }
 
 Error TableReader::wrong(std::string_view key, std::string_view problem) const {
@@ -263,7 +274,8 @@ Result<std::size_t> TableReader::choice(std::string_view key,
   const auto text = TRY(checked_string(key, *node, list_words(words)));
   const auto found = std::find(words.begin(), words.end(), text);
   if (found == words.end()) {
-    return must_be(key, list_words(words), '"' + printable(text) + '"');
+    return must_be(key, list_words(words), '"' + printable(text) + '"',
+                   value_advice(schema_name_of(key), text));
   }
   return static_cast<std::size_t>(found - words.begin());
 }
@@ -307,7 +319,7 @@ Result<std::optional<std::vector<std::int64_t>>> TableReader::optional_integers(
 
 Result<TableReader> TableReader::table(std::string_view key, std::string_view example) {
   static const toml::table empty;
-  const auto* node = find(key);
+  const auto* node = find(key, name_.empty() ? KnownName::Kind::kTable : KnownName::Kind::kValue);
   if (node != nullptr && !node->is_table()) {
     return must_be(key,
                    is_entry() ? fmt::format("a table such as {}", example)
@@ -320,7 +332,7 @@ Result<TableReader> TableReader::table(std::string_view key, std::string_view ex
 
 Result<std::vector<TableReader>> TableReader::tables(std::string_view key) {
   std::vector<TableReader> readers;
-  const auto* node = find(key);
+  const auto* node = find(key, KnownName::Kind::kList);
   if (node == nullptr) {
     return readers;
   }
@@ -340,6 +352,28 @@ Result<std::vector<TableReader>> TableReader::tables(std::string_view key) {
   return readers;
 }
 
+std::vector<std::string_view> TableReader::names() const {
+  std::vector<std::string_view> names;
+  for (const auto& [key, node] : *table_) {
+    names.push_back(key.str());
+  }
+  return names;
+}
+
+Result<std::string> TableReader::text(std::string_view key, std::string_view rule) {
+  const auto* node = find(key);
+  const auto* value = node != nullptr ? node->as_string() : nullptr;
+  if (value == nullptr) {
+    return must_be(key, rule, node != nullptr ? kind_of(*node) : "absent");
+  }
+  return value->get();
+}
+
+bool TableReader::holds_table(std::string_view key) const {
+  const auto* node = table_->get(key);
+  return node != nullptr && node->is_table();
+}
+
 bool TableReader::holds_string(std::string_view key) const {
   const auto* node = table_->get(key);
   return node != nullptr && node->is_string();
@@ -347,9 +381,11 @@ bool TableReader::holds_string(std::string_view key) const {
 
 Status TableReader::finish() const {
   for (const auto& [key, node] : *table_) {
-    if (std::find(known_.begin(), known_.end(), key.str()) == known_.end()) {
-      return fail(ErrorKind::kConfig, "Unknown key {}{}{}", printable(name_of(key.str())),
-                  place_of_key(key, node), advice_on(key.str()));
+    const std::string_view name = key.str();
+    if (std::none_of(known_.begin(), known_.end(),
+                     [name](const KnownName& known) { return known.name == name; })) {
+      return fail(ErrorKind::kConfig, "Unknown key {}{}{}", printable(name_of(name)),
+                  place_of_key(key, node), advice_on(name));
     }
   }
   return {};

@@ -15,6 +15,7 @@
 
 #include "vmm/base/result.hpp"
 #include "vmm/config/names.hpp"
+#include "vmm/config/suggestion.hpp"
 #include "vmm/config/tomlpp.hpp"
 
 namespace gpuvm::config {
@@ -78,17 +79,29 @@ class TableReader {
   /// A list of tables; empty when absent.
   Result<std::vector<TableReader>> tables(std::string_view key);
 
+  /// The names in this table, for one whose names are the user's.
+  std::vector<std::string_view> names() const;
+  /// A string with any characters, also line breaks. The key is there.
+  Result<std::string> text(std::string_view key, std::string_view rule);
+
   bool has(std::string_view key) const { return table_->contains(key); }
+  /// True if the key is there and holds a table.
+  bool holds_table(std::string_view key) const;
   /// True if the key is there and holds a string.
   bool holds_string(std::string_view key) const;
 
-  /// "machine.cpus must be {what}, not {actual} ({place})".
-  Error must_be(std::string_view key, std::string_view what, std::string_view actual) const;
+  /// "machine.cpus must be {what}, not {actual} ({place}){advice}".
+  Error must_be(std::string_view key, std::string_view what, std::string_view actual,
+                std::string_view advice = {}) const;
   /// "{the key's full name} {problem} ({place})".
   Error wrong(std::string_view key, std::string_view problem) const;
   /// "machine.cpus", for messages.
   std::string name_of(std::string_view key) const;
   const std::string& directory() const { return context_->directory; }
+  /// "pci.0 (guest.toml:3:1)", of the table itself.
+  std::string own_place() const;
+  /// Of a key that is there and holds an integer.
+  std::optional<std::int64_t> held_integer(std::string_view key) const;
 
   /// Call after all keys were read: an unknown one is an error that says what may have been meant.
   Status finish() const;
@@ -101,7 +114,7 @@ class TableReader {
         name_(std::move(name)),
         schema_name_(std::move(schema_name)) {}
 
-  const toml::node* find(std::string_view key);
+  const toml::node* find(std::string_view key, KnownName::Kind kind = KnownName::Kind::kValue);
   /// The index of one of the given words.
   Result<std::size_t> choice(std::string_view key, std::span<const std::string_view> words,
                              std::size_t otherwise);
@@ -120,7 +133,7 @@ class TableReader {
   ReaderContext* context_;
   std::string name_;         ///< "" for the root, "machine", "pci.0"
   std::string schema_name_;  ///< the same without indices
-  std::vector<std::string_view> known_;
+  std::vector<KnownName> known_;
 };
 
 }  // namespace gpuvm::config

@@ -26,28 +26,29 @@ bool in_foreground(int terminal) {
   return group < 0 || group == ::getpgrp();
 }
 
-Result<ConsoleBackend> open_stdio(const StandardFds& standard) {
+Result<ConsoleBackend> open_stdio(const StandardFds& standard, std::string_view console) {
   ConsoleBackend backend;
   backend.description = "standard input and output";
   backend.flush_at_end = true;
-  backend.output = TRY(HostStream::from_inherited(standard.output, O_WRONLY));
+  backend.output = TRY(HostStream::from_inherited(standard.output, O_WRONLY, console));
   backend.terminal = ::isatty(standard.input) == 1;
   if (backend.terminal && !in_foreground(standard.input)) {
-    log::info("Running in the background: the serial console shows output only");
+    log::info("Running in the background: the {} shows output only", console);
     backend.terminal = false;
     return backend;
   }
   if (::fcntl(standard.input, F_GETFD) < 0) {
     return backend;  // started without a standard input
   }
-  backend.input = TRY(HostStream::from_inherited(standard.input, O_RDONLY));
+  backend.input = TRY(HostStream::from_inherited(standard.input, O_RDONLY, console));
   if (backend.terminal) {
+    backend.has_size = true;
     backend.mode = TerminalMode::make_raw(standard.input);
   }
   return backend;
 }
 
-Result<ConsoleBackend> open_pty() {
+Result<ConsoleBackend> open_pty(std::string_view console) {
   termios raw{};
   ::cfmakeraw(&raw);
   raw.c_cflag |= CREAD;
@@ -55,7 +56,8 @@ Result<ConsoleBackend> open_pty() {
   int master = -1;
   int slave = -1;
   if (::openpty(&master, &slave, nullptr, &raw, nullptr) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot open a pseudoterminal for the serial console");
+    return fail_errno(ErrorKind::kHost,
+                      fmt::format("Cannot open a pseudoterminal for the {}", console));
   }
   ConsoleBackend backend;
   backend.peer = UniqueFd(slave);
@@ -63,28 +65,33 @@ Result<ConsoleBackend> open_pty() {
   ::fcntl(master, F_SETFD, FD_CLOEXEC);
   ::fcntl(slave, F_SETFD, FD_CLOEXEC);
   if (::fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot use a pseudoterminal for the serial console");
+    return fail_errno(ErrorKind::kHost,
+                      fmt::format("Cannot use a pseudoterminal for the {}", console));
   }
   std::array<char, 64> path{};
   if (::ttyname_r(slave, path.data(), path.size()) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot find the path of the console's pseudoterminal");
   }
   backend.description = path.data();
+  backend.has_size = true;
+  backend.may_wait = false;  // our own descriptor of its other side hides whether there is a reader
   UniqueFd second(::fcntl(master, F_DUPFD_CLOEXEC, 0));
   if (!second) {
-    return fail_errno(ErrorKind::kHost, "Cannot use a pseudoterminal for the serial console");
+    return fail_errno(ErrorKind::kHost,
+                      fmt::format("Cannot use a pseudoterminal for the {}", console));
   }
   backend.input = HostStream(std::move(owned));
   backend.output = HostStream(std::move(second));
   return backend;
 }
 
-Result<ConsoleBackend> open_file(const std::string& path) {
+Result<ConsoleBackend> open_file(const std::string& path, std::string_view console) {
   // O_NONBLOCK: a FIFO without a reader is an error rather than a wait.
   UniqueFd fd(
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0644));
   if (!fd) {
-    return fail_errno(ErrorKind::kConfig, "Cannot open the serial console's file " + path);
+    return fail_errno(ErrorKind::kConfig,
+                      fmt::format("Cannot open the {}'s file {}", console, path));
   }
   ConsoleBackend backend;
   backend.description = path;
@@ -93,21 +100,21 @@ Result<ConsoleBackend> open_file(const std::string& path) {
 }
 
 /// Removes a socket file that nobody listens on any more.
-Status remove_stale(const std::string& path, const sockaddr_un& address) {
+Status remove_stale(const std::string& path, const sockaddr_un& address, std::string_view console) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
     return {};  // nothing there; any other trouble shows when the socket is bound
   }
   if (!S_ISSOCK(status.st_mode)) {
     return fail(ErrorKind::kConfig,
-                "{} exists and is no socket: remove it or name another path for the serial console",
-                path);
+                "{} exists and is no socket: remove it or name another path for the {}", path,
+                console);
   }
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);
   if (::connect(probe.get(), generic, sizeof address) == 0 || errno != ECONNREFUSED) {
-    return fail(ErrorKind::kConfig,
-                "Another process listens on {}: name another path for the serial console", path);
+    return fail(ErrorKind::kConfig, "Another process listens on {}: name another path for the {}",
+                path, console);
   }
   if (::unlink(path.c_str()) != 0) {
     return fail_errno(ErrorKind::kConfig, "Cannot replace the stale socket " + path);
@@ -115,24 +122,25 @@ Status remove_stale(const std::string& path, const sockaddr_un& address) {
   return {};
 }
 
-Result<ConsoleBackend> open_socket(const std::string& path) {
+Result<ConsoleBackend> open_socket(const std::string& path, std::string_view console) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    return fail(ErrorKind::kConfig, "The serial console's socket path {} has over {} characters",
-                path, sizeof address.sun_path - 1);
+    return fail(ErrorKind::kConfig, "The {}'s socket path {} has over {} characters", console, path,
+                sizeof address.sun_path - 1);
   }
   std::memcpy(address.sun_path, path.data(), path.size());
-  TRY(remove_stale(path, address));
+  TRY(remove_stale(path, address, console));
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) {
-    return fail_errno(ErrorKind::kHost, "Cannot create the serial console's socket");
+    return fail_errno(ErrorKind::kHost, fmt::format("Cannot create the {}'s socket", console));
   }
   // Linux gives the socket file this mode (less the umask): only its owner may type into the guest.
   ::fchmod(fd.get(), 0600);
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);
   if (::bind(fd.get(), generic, sizeof address) != 0) {
-    return fail_errno(ErrorKind::kConfig, "Cannot create the serial console's socket " + path);
+    return fail_errno(ErrorKind::kConfig,
+                      fmt::format("Cannot create the {}'s socket {}", console, path));
   }
   ConsoleBackend backend;
   backend.description = path;
@@ -146,12 +154,12 @@ Result<ConsoleBackend> open_socket(const std::string& path) {
 
 }  // namespace
 
-Result<HostStream> HostStream::from_inherited(int fd, int access) {
+Result<HostStream> HostStream::from_inherited(int fd, int access, std::string_view console) {
   const int flags = ::fcntl(fd, F_GETFL);
   struct stat status {};
   if (flags < 0 || ::fstat(fd, &status) != 0) {
     return fail_errno(ErrorKind::kHost,
-                      fmt::format("Cannot use descriptor {} for the serial console", fd));
+                      fmt::format("Cannot use descriptor {} for the {}", fd, console));
   }
   // Terminals and pipes can be opened anew. A regular file cannot (its position is shared with who
   // else writes to it) and need not (it never makes us wait for a reader).
@@ -164,13 +172,14 @@ Result<HostStream> HostStream::from_inherited(int fd, int access) {
   }
   UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
   if (!copy) {
-    return fail_errno(ErrorKind::kHost, "Cannot duplicate a descriptor for the serial console");
+    return fail_errno(ErrorKind::kHost,
+                      fmt::format("Cannot duplicate a descriptor for the {}", console));
   }
   if (S_ISREG(status.st_mode) || (flags & O_NONBLOCK) != 0) {
     return HostStream(std::move(copy));
   }
   if (::fcntl(copy.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot make the serial console non-blocking");
+    return fail_errno(ErrorKind::kHost, fmt::format("Cannot make the {} non-blocking", console));
   }
   return HostStream(std::move(copy), flags);
 }
@@ -191,18 +200,19 @@ void HostStream::restore() {
   }
 }
 
-Result<ConsoleBackend> open_backend(const SerialTarget& target, const StandardFds& standard) {
+Result<ConsoleBackend> open_backend(const SerialTarget& target, const StandardFds& standard,
+                                    std::string_view console) {
   switch (target.kind) {
     case SerialTarget::Kind::kStdio:
-      return open_stdio(standard);
+      return open_stdio(standard, console);
     case SerialTarget::Kind::kPty:
-      return open_pty();
+      return open_pty(console);
     case SerialTarget::Kind::kFile:
-      return open_file(target.path);
+      return open_file(target.path, console);
     case SerialTarget::Kind::kSocket:
-      return open_socket(target.path);
+      return open_socket(target.path, console);
   }
-  return fail(ErrorKind::kInternal, "A serial console of kind {} is not known",
+  return fail(ErrorKind::kInternal, "A {} of kind {} is not known", console,
               static_cast<int>(target.kind));
 }
 

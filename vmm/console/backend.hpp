@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host's ends of a serial console (terminal, pty, file, socket): opening them. Console moves
-// the bytes.
+// The host's ends of a console of the guest (terminal, pty, file, socket): opening them. Console
+// moves the bytes.
 #pragma once
 
 #include <unistd.h>
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "vmm/base/result.hpp"
@@ -23,7 +24,8 @@ class HostStream {
  public:
   HostStream() = default;
   /// fd stays the caller's. Errors: kHost. access: O_RDONLY or O_WRONLY.
-  static Result<HostStream> from_inherited(int fd, int access);
+  static Result<HostStream> from_inherited(int fd, int access,
+                                           std::string_view console = "serial console");
   explicit HostStream(UniqueFd fd) : fd_(std::move(fd)) {}
   HostStream(HostStream&& other) noexcept
       : fd_(std::move(other.fd_)), flags_(std::exchange(other.flags_, -1)) {}
@@ -75,6 +77,8 @@ struct ConsoleBackend {
   OwnedPath socket_file;
   bool terminal = false;      ///< input is a user's terminal: the escape key works
   bool flush_at_end = false;  ///< somebody is sure to read what is left at the end of a run
+  bool has_size = false;      ///< input is a terminal or a pty
+  bool may_wait = true;       ///< whether somebody reads is known, so that output can wait for him
   std::optional<TerminalMode> mode;
 };
 
@@ -84,8 +88,9 @@ struct StandardFds {
 };
 
 /// Opens what the target names: standard input and output, a new pty, a file (emptied first) or a
-/// UNIX stream listener (a socket file that nobody listens on is replaced). Errors: kConfig where
-/// the path cannot be used, kHost otherwise.
-Result<ConsoleBackend> open_backend(const SerialTarget& target, const StandardFds& standard);
+/// UNIX stream listener (a socket file that nobody listens on is replaced). `console`: which one,
+/// in messages. Errors: kConfig where the path cannot be used, kHost otherwise.
+Result<ConsoleBackend> open_backend(const SerialTarget& target, const StandardFds& standard,
+                                    std::string_view console = "serial console");
 
 }  // namespace gpuvm

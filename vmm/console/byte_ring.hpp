@@ -18,6 +18,7 @@ class ByteRing {
 
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
+  std::size_t room() const { return capacity_ - size_; }
 
   /// Appends all bytes (of more than the capacity, the last ones); returns how many bytes, old or
   /// new, were forgotten for it.

@@ -3,20 +3,22 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 
 #include "vmm/base/asio.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/console/backend.hpp"
 #include "vmm/console/endpoint_output.hpp"
+#include "vmm/console/size_watch.hpp"
 
 namespace gpuvm {
-
 namespace {
 
 using Descriptor = boost::asio::posix::stream_descriptor;
@@ -25,14 +27,6 @@ using boost::system::error_code;
 /// What a user types while the guest does not listen; more is lost. A terminal is read on all the
 /// same, for the escape key.
 constexpr std::size_t kTypeAhead = 4096;
-
-void ignore_broken_pipes() {
-  struct sigaction action {};
-  if (::sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
-    action.sa_handler = SIG_IGN;
-    ::sigaction(SIGPIPE, &action, nullptr);
-  }
-}
 
 std::string key_name(std::uint8_t key) {
   return fmt::format("Ctrl-{}", static_cast<char>((key & 0x1f) + '@'));
@@ -48,6 +42,7 @@ class Console::Endpoint : public std::enable_shared_from_this<Endpoint> {
            ConsoleCallbacks callbacks)
       : control_(control),
         backend_(std::move(backend)),
+        name_(options.name),
         escape_key_(backend_.terminal ? options.escape_key : std::uint8_t{0}),
         callbacks_(std::move(callbacks)),
         output_(options.output_buffer),
@@ -58,7 +53,9 @@ class Console::Endpoint : public std::enable_shared_from_this<Endpoint> {
   void start();
   void close();
   void write(std::span<const std::byte> bytes);
+  std::size_t room() const;
   void resume();
+  void tell_size();
   void flush(std::chrono::steady_clock::time_point deadline);
   const std::string& description() const { return backend_.description; }
   void inspect(InspectNode& node) const;
@@ -75,9 +72,11 @@ class Console::Endpoint : public std::enable_shared_from_this<Endpoint> {
   void deliver();
   void wait_writable();
   void handle(EndpointOutput::Progress progress);
+  void tell_room();
 
   boost::asio::io_context& control_;
   ConsoleBackend backend_;
+  const std::string name_;
   const std::uint8_t escape_key_;
   const ConsoleCallbacks callbacks_;
   EndpointOutput output_;
@@ -87,6 +86,7 @@ class Console::Endpoint : public std::enable_shared_from_this<Endpoint> {
   Descriptor writable_;
   Descriptor listener_;
   std::vector<std::byte> pending_;  ///< typed, not yet taken by the guest
+  winsize size_ = {};               ///< that was told last
   bool reading_ = false;            ///< a wait is under way
   bool closed_ = false;
 };
@@ -123,6 +123,29 @@ void Console::Endpoint::write(std::span<const std::byte> bytes) {
   }
 }
 
+std::size_t Console::Endpoint::room() const {
+  return backend_.may_wait ? output_.room() : std::numeric_limits<std::size_t>::max();
+}
+
+void Console::Endpoint::tell_room() {
+  if (callbacks_.output_ready) {
+    callbacks_.output_ready();
+  }
+}
+
+/// Of a pty nothing tells when it changes: it is asked whenever something is typed there.
+void Console::Endpoint::tell_size() {
+  winsize size{};
+  if (closed_ || !backend_.has_size || !callbacks_.resized || !backend_.input ||
+      ::ioctl(backend_.input.get(), TIOCGWINSZ, &size) != 0) {
+    return;
+  }
+  if (size.ws_col != size_.ws_col || size.ws_row != size_.ws_row) {
+    size_ = size;
+    callbacks_.resized(size.ws_col, size.ws_row);
+  }
+}
+
 void Console::Endpoint::resume() {
   boost::asio::post(control_, [self = shared_from_this()] {
     if (!self->closed_) {
@@ -154,7 +177,7 @@ void Console::Endpoint::attach(int input, int output) {
     writable_.assign(output, error);
   }
   if (error) {
-    log::warn("Serial console on {} cannot be waited for: {}", description(), error.message());
+    log::warn("The {} on {} cannot be waited for: {}", name_, description(), error.message());
   }
   if (output >= 0) {
     output_.attach(output);
@@ -187,15 +210,17 @@ void Console::Endpoint::accept_client() {
 /// A socket waits for its next client; any other place is done with.
 void Console::Endpoint::lose_reader() {
   if (!listener_.is_open()) {
-    log::warn("Serial console on {}: cannot be written any more; its output is dropped",
+    log::warn("The {} on {} cannot be written any more; its output is dropped", name_,
               description());
     output_.discard();
+    tell_room();
     return;
   }
   if (!client_input_) {
     return;  // both directions noticed
   }
   output_.detach();
+  tell_room();
   input_.release();
   writable_.release();
   client_input_ = HostStream{};
@@ -226,6 +251,7 @@ void Console::Endpoint::read_input() {
   std::array<std::byte, 4096> buffer;
   const ssize_t count = ::read(input_.native_handle(), buffer.data(), buffer.size());
   if (count > 0) {
+    tell_size();
     type(std::span(buffer).first(static_cast<std::size_t>(count)));
   } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
     if (client_input_) {
@@ -267,6 +293,7 @@ void Console::Endpoint::wait_writable() {
     // Whatever ended the wait, one waiter is registered with the output: settle it.
     if (!self->closed_) {
       self->handle(self->output_.push_waiting());
+      self->tell_room();
     }
   });
 }
@@ -291,26 +318,38 @@ Result<std::unique_ptr<Console>> Console::create(boost::asio::io_context& contro
                                                  const ConsoleCallbacks& callbacks) {
   std::vector<ConsoleBackend> backends;
   for (const SerialTarget& place : options.serial) {
-    backends.push_back(TRY(open_backend(place, {options.standard_input, options.standard_output})));
+    backends.push_back(
+        TRY(open_backend(place, {options.standard_input, options.standard_output}, options.name)));
   }
   ignore_broken_pipes();
   std::vector<std::shared_ptr<Endpoint>> endpoints;
   for (auto& backend : backends) {
     const bool escape = backend.mode.has_value() && options.escape_key != 0;
     log::info(
-        "Serial console on {}{}", backend.description,
+        "The {} is on {}{}", options.name, backend.description,
         escape ? "; " + key_name(options.escape_key) + " presses the power button" : std::string());
     endpoints.push_back(
         std::make_shared<Endpoint>(control, std::move(backend), options, callbacks));
     endpoints.back()->start();
   }
-  return std::unique_ptr<Console>(new Console(std::move(endpoints)));
+  auto console = std::unique_ptr<Console>(new Console(std::move(endpoints)));
+  if (callbacks.resized) {
+    console->size_watch_ = SizeWatch::start(control, [places = console->endpoints_] {
+      for (const auto& endpoint : places) {
+        endpoint->tell_size();
+      }
+    });
+  }
+  return console;
 }
 
 Console::Console(std::vector<std::shared_ptr<Endpoint>> endpoints)
     : endpoints_(std::move(endpoints)) {}
 
 Console::~Console() {
+  if (size_watch_) {
+    size_watch_->stop();
+  }
   for (const auto& endpoint : endpoints_) {
     endpoint->close();
   }
@@ -320,6 +359,15 @@ void Console::write(std::span<const std::byte> bytes) {
   for (const auto& endpoint : endpoints_) {
     endpoint->write(bytes);
   }
+}
+
+std::size_t Console::write_some(std::span<const std::byte> bytes) {
+  std::size_t room = bytes.size();
+  for (const auto& endpoint : endpoints_) {
+    room = std::min(room, endpoint->room());
+  }
+  write(bytes.first(room));
+  return room;
 }
 
 void Console::resume_input() {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Console: the host side of the guest's serial console, in several places at once (`[console]
-// serial`). What the guest prints goes to all of them; what any of them types goes to the guest.
+// Console: the host side of a console of the guest, its serial or its virtio one, in several places
+// at once (`[console]`). What the guest prints goes to all of them; what any of them types goes to
+// the guest.
 //
 // Output is written by the vCPU thread itself while the place takes it, else it waits in a bounded
 // buffer that the control thread empties; a reader that stays behind loses the oldest bytes, which
-// are counted. A pty or socket without a reader keeps the last output for who comes later.
+// are counted. A pty or socket without a reader keeps the last output for who comes later. Who can
+// wait with his output (write_some()) loses nothing to a reader that is there and slow.
 //
 // Missing: sending a break, more than one client of a socket at a time (the next one waits).
 #pragma once
@@ -29,7 +31,10 @@ class io_context;
 
 namespace gpuvm {
 
+class SizeWatch;
+
 struct ConsoleOptions {
+  std::string name = "serial console";  ///< in messages
   /// The places, none twice; nothing for no console.
   std::vector<SerialTarget> serial;
   /// On a terminal, this control character presses the power button (Ctrl-]); 0 for none.
@@ -46,6 +51,11 @@ struct ConsoleCallbacks {
   std::function<std::size_t(std::span<const std::byte>)> input;
   /// The escape key was typed.
   std::function<void()> escape;
+  /// write_some() may take more again; may be empty.
+  std::function<void()> output_ready = {};
+  /// The terminal has this size, in characters; at the beginning, and when it changes. May be
+  /// empty.
+  std::function<void(std::uint16_t columns, std::uint16_t rows)> resized = {};
 };
 
 class Console : public ConsoleSink, public Inspectable {
@@ -64,6 +74,9 @@ class Console : public ConsoleSink, public Inspectable {
   Console& operator=(const Console&) = delete;
 
   void write(std::span<const std::byte> bytes) override;
+  /// Takes from the front what no reader loses anything for, and returns how much. After less than
+  /// all, output_ready follows. Any thread.
+  std::size_t write_some(std::span<const std::byte> bytes);
   /// The guest has room for input again. Any thread; returns at once.
   void resume_input();
   /// Writes what waits for stdio, files and connected sockets, for at most this long in all. On the
@@ -78,6 +91,7 @@ class Console : public ConsoleSink, public Inspectable {
   explicit Console(std::vector<std::shared_ptr<Endpoint>> endpoints);
 
   std::vector<std::shared_ptr<Endpoint>> endpoints_;
+  std::shared_ptr<SizeWatch> size_watch_;  ///< null where nobody asks for the size
 };
 
 }  // namespace gpuvm

@@ -2,14 +2,24 @@
 #include "vmm/console/endpoint_output.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 
 namespace gpuvm {
+
+void ignore_broken_pipes() {
+  struct sigaction action {};
+  if (::sigaction(SIGPIPE, nullptr, &action) == 0 && action.sa_handler == SIG_DFL) {
+    action.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &action, nullptr);
+  }
+}
 
 void EndpointOutput::attach(int fd) {
   struct stat status {};
@@ -55,6 +65,11 @@ EndpointOutput::Progress EndpointOutput::write(std::span<const std::byte> bytes)
   }
   waiter_ = true;
   return Progress::kWaiting;
+}
+
+std::size_t EndpointOutput::room() const {
+  const MutexLock lock(mutex_);
+  return fd_ >= 0 && !discard_ ? waiting_.room() : std::numeric_limits<std::size_t>::max();
 }
 
 EndpointOutput::Progress EndpointOutput::push_waiting() {

@@ -12,6 +12,10 @@
 
 namespace gpuvm {
 
+/// SIGPIPE does nothing from here on, if it was not handled: a reader that leaves must not end the
+/// guest.
+void ignore_broken_pipes();
+
 /// Any thread, except where noted.
 class EndpointOutput {
  public:
@@ -35,6 +39,8 @@ class EndpointOutput {
 
   /// kWaiting is only returned when nobody was told so before: one waiter suffices.
   Progress write(std::span<const std::byte> bytes);
+  /// How much write() takes now without forgetting anything; all that there is where nobody reads.
+  std::size_t room() const;
   /// For the one that was told to wait.
   Progress push_waiting();
   /// Waits and writes until nothing waits any more, the reader is gone or the deadline has passed.

@@ -43,6 +43,34 @@ void add_fields(InspectNode& node, const NetworkLost& lost) {
   node.field("text", lost.text);
 }
 
+void add_fields(InspectNode& node, const DiskLost& lost) {
+  node.field("event", "disk");
+  node.field("disk", lost.disk);
+  node.field("state", "lost");
+  node.field("text", lost.text);
+}
+
+void add_fields(InspectNode& node, const VsockReady& ready) {
+  node.field("event", "vsock");
+  node.field("cid", std::uint64_t{ready.cid});
+}
+
+void add_fields(InspectNode& node, const ShareLost& lost) {
+  node.field("event", "share");
+  node.field("tag", lost.tag);
+  node.field("state", "lost");
+  node.field("text", lost.text);
+}
+
+void add_fields(InspectNode& node, const GuestWord& word) {
+  node.field("event", "word");
+  node.field("channel", word.channel);
+  node.field("word", word.word);
+  if (word.status) {
+    node.field("status", std::uint64_t{*word.status});
+  }
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -46,17 +47,46 @@ struct NetworkLost {
   std::string text = {};     ///< why
 };
 
+/// Who serves a disk is gone: the guest cannot go on.
+struct DiskLost {
+  std::string disk = {};  ///< "disk-0"
+  std::string text = {};  ///< why
+};
+
+/// The guest's vsock has this address in this run.
+struct VsockReady {
+  std::uint32_t cid = 0;
+};
+
+/// A shared folder's program has gone, and with it the run ends.
+struct ShareLost {
+  std::string tag = {};
+  std::string text = {};  ///< why
+};
+
+/// The guest has said what came of it. Which word counts is for who reads them all.
+struct GuestWord {
+  std::string channel = {};                  ///< "exit_port", "pvpanic"
+  std::string word = {};                     ///< "exit", "panic", "crash_kernel"
+  std::optional<std::uint32_t> status = {};  ///< of "exit": as the guest wrote it
+};
+
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
-  std::variant<StateChange, DevicesReset, NetworkLost> what;
+  std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost, GuestWord>
+      what;
 };
 
 /// {"time":"2026-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",
 /// "to":"stopping","memory_slots":6,"heap_bytes":271840}
 /// {"time":…,"guest":…,"event":"reset","reason":"start","functions":"…","method":"hot reset",
 /// "verdict":"verified","duration_ms":131,"text":"…"}
+/// {"time":…,"guest":…,"event":"word","channel":"exit_port","word":"exit","status":3}
 /// {"time":…,"guest":…,"event":"network","network":"net-0","link":"down","text":"…"}
+/// {"time":…,"guest":…,"event":"disk","disk":"disk-0","state":"lost","text":"…"}
+/// {"time":…,"guest":…,"event":"vsock","cid":81985529}
+/// {"time":…,"guest":…,"event":"share","tag":"home","state":"lost","text":"…"}
 InspectNode event_node(const GuestEvent& event);
 
 /// Who is told of events. Must return soon and not call back into where the event comes from.
@@ -75,6 +105,10 @@ class GuestEvents {
   void state(const StateChange& change) { publish({.what = change}); }
   void reset(DevicesReset reset) { publish({.what = std::move(reset)}); }
   void network(NetworkLost lost) { publish({.what = std::move(lost)}); }
+  void disk(DiskLost lost) { publish({.what = std::move(lost)}); }
+  void vsock(VsockReady ready) { publish({.what = ready}); }
+  void share(ShareLost lost) { publish({.what = std::move(lost)}); }
+  void word(GuestWord word) { publish({.what = std::move(word)}); }
 
  private:
   struct Entry {

@@ -155,6 +155,11 @@ Error resize_error(const HostSystem& host, const Bdf& bdf, const BarResize& step
                   "{}: the host's firmware wants to keep the addresses that it gave (ACPI _DSM 5): "
                   "remove resize_bar, and set the size in the firmware's setup",
                   what);
+    case ETIMEDOUT:
+      return fail(ErrorKind::kHost,
+                  "{}: the kernel has not come back for {} s and may still do it (`dmesg | tail` "
+                  "may say why); `gpuvm unbind {}` gives the function back to the host",
+                  what, HostSystem::kPatience.count(), bdf.to_string());
     case EPERM:
     case EACCES:
       return fail(ErrorKind::kHost, "{}: the kernel does not allow it: run as root", what);

@@ -363,6 +363,11 @@ Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf, IfDirty if_
   return gave_back;
 }
 
+std::string_view given_back_text(const HostSystem& host, const Bdf& bdf) {
+  return host.exists(pci_sysfs_path(bdf)) ? "is given back"
+                                          : "is not there any more, and its record is removed";
+}
+
 std::vector<RestoredBinding> restore_bindings(const HostSystem& host) {
   std::vector<RestoredBinding> restored;
   for (const std::string& name : host.list(kStateDirectory)) {

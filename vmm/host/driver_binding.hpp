@@ -87,6 +87,10 @@ enum class IfDirty {
 Result<bool> restore_binding(const HostSystem& host, const Bdf& bdf,
                              IfDirty if_dirty = IfDirty::kRefuse);
 
+/// What to tell of a function after either: "is given back", or that it has left the host since, so
+/// that only its record could go.
+std::string_view given_back_text(const HostSystem& host, const Bdf& bdf);
+
 struct RestoredBinding {
   Bdf bdf;
   Status outcome;

@@ -2,7 +2,10 @@
 #include "vmm/host/host_system.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,14 +17,45 @@
 #include <system_error>
 
 #include "vmm/base/file.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/host/patient_write.hpp"
 
 namespace gpuvm {
 namespace {
 
+/// What a killed child that the kernel lets go needs to be gone, with much to spare.
+constexpr std::chrono::milliseconds kKillTime{1000};
+
+bool ends_within(int process, std::chrono::milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    struct pollfd event {
+      .fd = process, .events = POLLIN, .revents = 0
+    };
+    const int ready = ::poll(&event, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    if (ready > 0) {
+      return true;
+    }
+    if (ready == 0 || errno != EINTR) {
+      return false;
+    }
+  }
+}
+
+/// Its wait status.
+int wait_status(pid_t child) {
+  int status = -1;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
 // The child sees a fixed environment: the caller's PATH must not decide what runs as root.
-Status run_and_wait(const char* program, std::array<char*, 5>& arguments) {
+Status run_and_wait(const char* program, std::array<char*, 5>& arguments,
+                    std::chrono::milliseconds limit) {
   std::array<char, 32> search_path{"PATH=/usr/sbin:/usr/bin:/sbin"};
   std::array<char*, 2> environment{search_path.data(), nullptr};
   pid_t child = 0;
@@ -30,12 +64,21 @@ Status run_and_wait(const char* program, std::array<char*, 5>& arguments) {
   if (error != 0) {
     return fail_errno(ErrorKind::kHost, fmt::format("Cannot run {}", program), error);
   }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) {
-      return fail_errno(ErrorKind::kHost, fmt::format("Cannot wait for {}", program));
+  const UniqueFd handle(static_cast<int>(::syscall(SYS_pidfd_open, child, 0U)));
+  // Linux 5.3; older kernels have no way to wait with a limit that is none of the whole process.
+  if (handle && !ends_within(handle.get(), limit)) {
+    ::kill(child, SIGKILL);
+    if (!ends_within(handle.get(), kKillTime)) {
+      return fail(ErrorKind::kHost,
+                  "{} has not ended for {} s, and cannot be killed: it sleeps in "
+                  "the kernel (`dmesg | tail` may say why)",
+                  program, limit.count() / 1000);
     }
+    wait_status(child);
+    return fail(ErrorKind::kHost, "{} had not ended after {} s, and was killed", program,
+                limit.count() / 1000);
   }
+  const int status = wait_status(child);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     return fail(ErrorKind::kHost, "{} failed (wait status {:#x})", program, status);
   }
@@ -115,22 +158,22 @@ Result<bool> HostSystem::write_within(std::string_view absolute, std::string_vie
 }
 
 int HostSystem::try_write(std::string_view absolute, std::string_view text) const {
-  const std::string file = path(absolute);
-  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd) {
-    return errno;
+  const auto error =
+      try_write_patiently(path(absolute), std::string(text), std::nullopt, kPatience);
+  if (!error) {
+    log::debug("{}", error.error().to_string());
+    return EIO;
   }
-  const ssize_t written = ::write(fd.get(), text.data(), text.size());
-  return written < 0 ? errno : written == static_cast<ssize_t>(text.size()) ? 0 : EIO;
+  return error->value_or(ETIMEDOUT);
 }
 
 Status HostSystem::write_bytes(std::string_view absolute, std::uint64_t offset,
                                std::span<const std::byte> bytes) const {
   const std::string file = path(absolute);
-  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd || ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) !=
-                 static_cast<ssize_t>(bytes.size())) {
-    return fail_errno(ErrorKind::kHost, "Cannot write " + file);
+  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto error = TRY(try_write_patiently(file, text, offset, kPatience));
+  if (error.value_or(ETIMEDOUT) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot write " + file, error.value_or(ETIMEDOUT));
   }
   return {};
 }
@@ -154,7 +197,7 @@ Status HostSystem::load_module(const std::string& name) const {
   std::string module_name = name;
   std::array<char*, 5> arguments{program.data(), end_of_options.data(), module_name.data(), nullptr,
                                  nullptr};
-  return run_and_wait(program.c_str(), arguments);
+  return run_and_wait(program.c_str(), arguments, kPatience);
 }
 
 }  // namespace gpuvm

@@ -46,13 +46,19 @@ class HostSystem {
   /// see patient_write.hpp. False: it has not come back within `limit`.
   virtual Result<bool> write_within(std::string_view absolute, std::string_view text,
                                     std::chrono::milliseconds limit) const;
-  /// The same for callers who know what the attribute's errors mean: 0, or an errno value.
+  /// The same for callers who know what the attribute's errors mean: 0, or an errno value;
+  /// ETIMEDOUT: it has not come back within kPatience, and may still be done at any time.
   virtual int try_write(std::string_view absolute, std::string_view text) const;
-  /// Writes part of a binary attribute, such as a function's configuration space. Errors: kHost.
+  /// Writes part of a binary attribute, such as a function's configuration space, behind which a
+  /// function that is asleep may be woken. Errors: kHost, also where it has not come back within
+  /// kPatience.
   virtual Status write_bytes(std::string_view absolute, std::uint64_t offset,
                              std::span<const std::byte> bytes) const;
-  /// Runs modprobe and waits for it. Errors: kHost.
+  /// Runs modprobe and waits for it, at most kPatience. Errors: kHost.
   virtual Status load_module(const std::string& name) const;
+
+  /// The kernel calls a task hung after 120 s; drivers take up to some ten seconds.
+  static constexpr std::chrono::seconds kPatience{60};
 
  private:
   std::string root_;

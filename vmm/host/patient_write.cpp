@@ -36,7 +36,8 @@ void close_files(unsigned first, unsigned last) {
 
 /// In the child of a process with threads: nothing but system calls. Of the parent's files it keeps
 /// the one by which it reports errno, so that nobody waits for what it holds.
-[[noreturn]] void write_and_report(const char* path, std::string_view text, int report) {
+[[noreturn]] void write_and_report(const char* path, std::string_view text,
+                                   std::optional<std::uint64_t> offset, int report) {
   const auto kept = static_cast<unsigned>(report);
   if (kept > 0) {
     close_files(0, kept - 1);
@@ -47,7 +48,9 @@ void close_files(unsigned first, unsigned last) {
   if (fd < 0) {
     error = errno;
   } else {
-    const ssize_t written = ::write(fd, text.data(), text.size());
+    const ssize_t written =
+        offset ? ::pwrite(fd, text.data(), text.size(), static_cast<off_t>(*offset))
+               : ::write(fd, text.data(), text.size());
     error = written == static_cast<ssize_t>(text.size()) ? 0 : written < 0 ? errno : EIO;
   }
   [[maybe_unused]] const ssize_t reported = ::write(report, &error, sizeof error);
@@ -90,8 +93,9 @@ void reap(pid_t child) {
 
 }  // namespace
 
-Result<bool> write_patiently(const std::string& path, const std::string& text,
-                             std::chrono::milliseconds limit) {
+Result<std::optional<int>> try_write_patiently(const std::string& path, const std::string& bytes,
+                                               std::optional<std::uint64_t> offset,
+                                               std::chrono::milliseconds limit) {
   int ends[2] = {-1, -1};
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot make a pipe");
@@ -104,7 +108,7 @@ Result<bool> write_patiently(const std::string& path, const std::string& text,
     const SignalsBlocked blocked;
     child = ::fork();
     if (child == 0) {
-      write_and_report(path.c_str(), text, child_end.get());
+      write_and_report(path.c_str(), bytes, offset, child_end.get());
     }
   }
   if (child < 0) {
@@ -118,18 +122,24 @@ Result<bool> write_patiently(const std::string& path, const std::string& text,
     } else {
       log::debug("Process {} still writes to {}", child, path);
     }
-    return false;
+    return std::optional<int>();
   }
   const auto error = read_report(report.get());
   reap(child);
   if (!error) {
     return fail(ErrorKind::kHost, "The process that writes to {} was killed", path);
   }
-  if (*error != 0) {
+  return error;
+}
+
+Result<bool> write_patiently(const std::string& path, const std::string& text,
+                             std::chrono::milliseconds limit) {
+  const auto error = TRY(try_write_patiently(path, text, std::nullopt, limit));
+  if (error && *error != 0) {
     return fail_errno(ErrorKind::kHost, fmt::format("Cannot write \"{}\" to {}", text, path),
                       *error);
   }
-  return true;
+  return error.has_value();
 }
 
 }  // namespace gpuvm

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "vmm/base/result.hpp"
@@ -18,5 +20,12 @@ namespace gpuvm {
 /// when the kernel has done what was asked for. Errors: kHost with errno's text. Any thread.
 Result<bool> write_patiently(const std::string& path, const std::string& text,
                              std::chrono::milliseconds limit);
+
+/// As write_patiently(), for who knows what the attribute's errors mean: 0 or an errno value;
+/// nothing: it has not come back. With an `offset` the bytes go there. Errors: kHost: no child
+/// could be made, or it was killed.
+Result<std::optional<int>> try_write_patiently(const std::string& path, const std::string& bytes,
+                                               std::optional<std::uint64_t> offset,
+                                               std::chrono::milliseconds limit);
 
 }  // namespace gpuvm

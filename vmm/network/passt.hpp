@@ -27,6 +27,8 @@ class Passt {
   struct Options {
     std::vector<Forward> forward = {};
     std::optional<std::uint16_t> mtu = {};  ///< that the guest is told of by DHCP
+    bool host_loopback = false;  ///< the gateway's address leads to the host's 127.0.0.1 and ::1
+    std::vector<std::string> name_servers = {};  ///< empty: those of /etc/resolv.conf
     /// A path, or a name that is looked for: in PATH, but not as root, then in the usual folders.
     std::string program = "passt";
   };

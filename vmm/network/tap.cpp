@@ -61,6 +61,13 @@ Status check_existing(const HostSystem& host, const TapRequest& request) {
         "gpuvm makes",
         request.name);
   }
+  if (request.queues > 1 && (*flags & IFF_MULTI_QUEUE) == 0) {
+    return fail(
+        ErrorKind::kConfig,
+        "tap = \"{}\" has one queue, and queues = {}: make it anew (ip tuntap add dev {} mode "
+        "tap multi_queue), or remove queues",
+        request.name, request.queues, request.name);
+  }
   const auto master = host.link_name(attribute(request.name, "master"));
   if (!request.bridge.empty() && master.value_or("") != request.bridge) {
     return fail(
@@ -197,24 +204,50 @@ Status check_tap(const HostSystem& host, const TapRequest& request) {
   return {};
 }
 
+namespace {
+
+Result<UniqueFd> open_tun() {
+  UniqueFd fd(::open(kTun, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) {
+    return fail_errno(ErrorKind::kHost, fmt::format("Cannot open {}", kTun));
+  }
+  return fd;
+}
+
+/// Further queues of a tap that has several.
+Status open_more(const TapRequest& request, Tap& tap) {
+  for (std::uint16_t i = 1; i < request.queues; ++i) {
+    auto fd = TRY(open_tun());
+    ifreq wanted = request_for(tap.name);
+    wanted.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+    if (::ioctl(fd.get(), TUNSETIFF, &wanted) != 0) {
+      return fail_errno(ErrorKind::kHost,
+                        fmt::format("Cannot open queue {} of the tap {}", i, tap.name));
+    }
+    tap.more.push_back(std::move(fd));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Tap> open_tap(const HostSystem& host, const TapRequest& request) {
   if (request.fd) {
     return take_over(*request.fd);
   }
   TRY(check_tap(host, request));
-  Tap tap{.fd = UniqueFd(::open(kTun, O_RDWR | O_NONBLOCK | O_CLOEXEC)), .name = {}};
-  if (!tap.fd) {
-    return fail_errno(ErrorKind::kHost, fmt::format("Cannot open {}", kTun));
-  }
+  Tap tap{.fd = TRY(open_tun()), .name = {}};
   const bool is_made = !is_there(host, request.name);
   const auto others = host.read_number(attribute(request.name, "tun_flags")).value_or(0);
-  const int more = is_made ? IFF_TUN_EXCL : static_cast<int>(others & IFF_MULTI_QUEUE);
+  const int several = request.queues > 1 ? IFF_MULTI_QUEUE : 0;
+  const int more = is_made ? IFF_TUN_EXCL | several : static_cast<int>(others & IFF_MULTI_QUEUE);
   ifreq wanted = request_for(request.name.empty() ? "gpuvm%d" : request.name);
   wanted.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | more);
   if (::ioctl(tap.fd.get(), TUNSETIFF, &wanted) != 0) {
     return attach_error(request, errno);
   }
   tap.name = static_cast<const char*>(wanted.ifr_name);
+  TRY(open_more(request, tap));
   TRY(set_header(tap));
   if (is_made) {
     TRY(set_up(tap.name, request));

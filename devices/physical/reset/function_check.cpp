@@ -220,6 +220,13 @@ void check_registers(PhysicalDevice& device, const ResetPolicy& policy, const Re
   note_failure(faults, write_config(device, pci::kCommand, *command));
 }
 
+/// The table's registers are those of a GPU's physical function. A virtual one has the same ids and
+/// a register file of its own: NVIDIA's has no GFW_BOOT.
+bool has_checks(const PhysicalDevice& device, const FunctionState& state,
+                const ResetPolicy& policy) {
+  return state.is_display() && !policy.checks.empty() && !device.is_virtual_function();
+}
+
 void add_name(const PhysicalDevice& device, std::vector<std::string>& sentences) {
   for (std::string& sentence : sentences) {
     sentence.insert(0, device.name() + ": ");
@@ -232,7 +239,7 @@ std::vector<RegisterValue> read_check_registers(PhysicalDevice& device, const Fu
                                                 const ResetPolicy& policy) {
   std::vector<RegisterValue> values;
   const auto command = read_config<std::uint16_t>(device, pci::kCommand);
-  if (!state.is_display() || policy.checks.empty() || !command) {
+  if (!has_checks(device, state, policy) || !command) {
     return values;
   }
   const Status opened = write_config(device, pci::kCommand,
@@ -270,7 +277,7 @@ CheckFindings check_function(PhysicalDevice& device, const FunctionState& known,
   if (scope.link_speed && found.faults.empty()) {
     await_link_speed(device, known, clock, found);
   }
-  if (scope.registers && found.faults.empty() && known.is_display() && !policy.checks.empty()) {
+  if (scope.registers && found.faults.empty() && has_checks(device, known, policy)) {
     check_registers(device, policy, clock, found.faults);
   }
   check_power_state(device, known, found.faults);

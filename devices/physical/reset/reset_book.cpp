@@ -68,6 +68,7 @@ std::vector<ResetCertificate> ResetBook::reset(const ResetPlan& plan, const Rese
 }
 
 void ResetBook::learn(const ResetCertificate& certificate, ResetWish wish) {
+  const bool has_guest = wish == ResetWish::kGuest || wish == ResetWish::kReboot;
   const MutexLock lock(mutex_);
   for (const std::string& name : certificate.names) {
     const auto found = entries_.find(name);
@@ -77,7 +78,7 @@ void ResetBook::learn(const ResetCertificate& certificate, ResetWish wish) {
     auto& [options, did_not_help, guest_says] = found->second;
     for (const ResetMethod method : certificate.did_not_help) {
       const bool is_new = did_not_help.insert(method).second;
-      if (wish != ResetWish::kGuest) {
+      if (!has_guest) {
         guest_says.erase(method);
       } else if (is_new) {
         guest_says.insert(method);

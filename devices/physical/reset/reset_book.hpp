@@ -3,7 +3,8 @@
 // what the configuration says of it, and which methods did not help it. One book for all who reset
 // them (the machine, the guest by a root port, the guest by the function's own registers), so that
 // what one has found out the others need not find out again: a method that does not help may take a
-// minute to say so. Missing: what did not help is forgotten when gpuvm ends.
+// minute to say so. It is forgotten when gpuvm ends: on disk it would let a guest, which can make a
+// reset fail, choose how the device is reset after the next one.
 #pragma once
 
 #include <map>
@@ -22,9 +23,11 @@ namespace gpuvm {
 /// Whose wish a reset is.
 enum class ResetWish {
   kGuest,     ///< the guest's, by a root port or a function's registers
-  kMachine,   ///< gpuvm's; the same guest goes on with the functions
-  kNextUser,  ///< gpuvm's, before somebody else gets them: what came of the guest's own resets,
-              ///< which it can bring about, has no say in which method is tried first
+  kMachine,   ///< gpuvm's, before a guest has had the functions
+  kReboot,    ///< gpuvm's, at the guest's reboot; the same guest goes on with the functions
+  kNextUser,  ///< gpuvm's, before somebody else gets them: what came of the guest's own resets and
+              ///< of those at its reboots, which it can bring about, has no say in which method is
+              ///< tried first
 };
 
 /// Any thread. Functions may be added and removed while others are reset; no lock is held while a
@@ -66,7 +69,7 @@ class ResetBook : public Inspectable {
   struct Entry {
     FunctionResetOptions options;        ///< with `known` set: how it looked while it was well
     std::set<ResetMethod> did_not_help;  ///< the last time that each was tried
-    std::set<ResetMethod> guest_says;    ///< those of them that only the guest's own resets found
+    std::set<ResetMethod> guest_says;    ///< those of them that were found while a guest had it
   };
   Result<std::vector<FunctionResetOptions>> options_of(
       std::span<PhysicalDevice* const> devices) const;

@@ -17,6 +17,7 @@
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/host/pci_device.hpp"
 
 namespace gpuvm {
 
@@ -103,6 +104,11 @@ Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t i
     return answer.error();
   }
   return std::optional(TRY(vfio::parse_region_info(*answer)));
+}
+
+bool VfioDevice::is_virtual_function() const {
+  const auto device = HostPciDevice::open(host_, bdf_);
+  return device && device->physical_function().has_value();
 }
 
 std::optional<CardLink> VfioDevice::card_link() const {

@@ -47,6 +47,7 @@ class VfioDevice final : public PhysicalDevice {
   Status set_intx_unmask_fd(int fd) override;
   Status set_intx_masked(bool masked) override;
   std::uint32_t atomic_completers() const override { return atomic_completers_; }
+  bool is_virtual_function() const override;
   std::optional<CardLink> card_link() const override;
   DriverAnswer driver_answer() const override { return answer_; }
   bool has_function_reset() const override { return has_function_reset_; }
@@ -68,7 +69,7 @@ class VfioDevice final : public PhysicalDevice {
   void tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled);
   Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;
 
-  const HostSystem& host_;  ///< for messages and card_link()
+  const HostSystem& host_;  ///< for messages and what sysfs tells
   Bdf bdf_;
   std::uint32_t group_;
   UniqueFd fd_;

@@ -14,10 +14,13 @@ VirtioDevice::Identity identity_of(const NetDevice::Options& options) {
   std::uint64_t features = virtio_net::kFeatureMac | virtio_net::kFeatureStatus |
                            virtio_net::kFeatureMergeable | options.link.offloads();
   features |= options.mtu ? virtio_net::kFeatureMtu : 0;
+  const bool has_many = options.pairs > 1;
+  features |= has_many ? virtio_net::kFeatureControl | virtio_net::kFeatureMultiQueue : 0;
   return {.type = virtio_net::kDeviceType,
           .class_code = kClassEthernet,
           .features = features,
-          .queues = virtio_net::kQueues,
+          .queues =
+              static_cast<std::uint16_t>(virtio_net::kQueues * options.pairs + (has_many ? 1 : 0)),
           .queue_size = NetDevice::kQueueSize,
           .config_size = virtio_net::kConfigSize};
 }
@@ -36,7 +39,7 @@ NetDevice::NetDevice(Options options)
     config_.define(virtio_net::kMac + i, 1, options_.mac.bytes[i]);
   }
   config_.define(virtio_net::kStatus, 2, virtio_net::kStatusLinkUp);
-  config_.define(virtio_net::kMostPairs, 2, 1);
+  config_.define(virtio_net::kMostPairs, 2, options_.pairs);
   config_.define(virtio_net::kMtu, 2, options_.mtu.value_or(0));
 }
 

@@ -2,9 +2,10 @@
 // NetDevice: virtio-net (VIRTIO 1.2, 5.1) over a NetworkLink, served in this process: one pair of
 // queues, whose frames are copied once on their way in and not on their way out. Frames are lost
 // where a network loses them: when the link has no room for long, when they make no sense, when the
-// link is gone.
-// Missing: the control queue and with it filters, several pairs of queues and changes of the
-// address; the guest's own checksums where the link has no offloads; VIRTIO_NET_F_GUEST_ANNOUNCE.
+// link is gone. More pairs are for a backend that has them and the control queue
+// (vhost_net_queues.hpp).
+// Missing: filters and changes of the address; the guest's own checksums where the link has no
+// offloads; VIRTIO_NET_F_GUEST_ANNOUNCE.
 #pragma once
 
 #include <atomic>
@@ -31,7 +32,8 @@ class NetDevice : public RequestDevice, private EventSource {
     std::string name;
     MacAddress mac;
     std::optional<std::uint16_t> mtu;
-    NetworkLink& link;  ///< must outlive this
+    NetworkLink& link;        ///< must outlive this
+    std::uint16_t pairs = 1;  ///< of queues, that the driver may use
     /// The link is gone for good: once, on the thread of the queues, after the guest was told.
     std::function<void(const Error&)> on_link_lost;
   };
@@ -45,6 +47,8 @@ class NetDevice : public RequestDevice, private EventSource {
   Result<Execution> execute(QueueRequest& request) override;
   void finish() override;
   EventSource* event_source() override { return this; }
+  /// The link is gone, as a backend says that serves the queues without this. Any thread.
+  void lose(const Error& error);
 
   void inspect(InspectNode& node) const override;
 
@@ -73,7 +77,6 @@ class NetDevice : public RequestDevice, private EventSource {
   void receive();
   bool deliver(std::span<std::byte> frame);
   std::size_t buffers_for(std::size_t size) const;
-  void lose(const Error& error);
 
   const Options options_;
   const Identity identity_;

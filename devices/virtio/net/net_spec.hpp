@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers of virtio network devices. Source: VIRTIO 1.2, 5.1; sections below are its.
-// Missing: everything of the control queue (5.1.6.5), several pairs of queues, hashes, UDP
-// segmentation.
+// Missing: most of the control queue (5.1.6.5), hashes, UDP segmentation.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +11,7 @@ namespace gpuvm::virtio_net {
 constexpr std::uint16_t kDeviceType = 1;  ///< 5
 constexpr std::size_t kReceiveQueue = 0;  ///< 5.1.2
 constexpr std::size_t kTransmitQueue = 1;
-constexpr std::uint16_t kQueues = 2;
+constexpr std::uint16_t kQueues = 2;  ///< of a pair; further pairs follow, then the control queue
 
 // Feature bits, 5.1.3. "Guest": what the driver can receive; "host": what it may send.
 constexpr std::uint64_t kFeatureChecksum = 1 << 0;
@@ -27,6 +26,8 @@ constexpr std::uint64_t kFeatureHostTso6 = 1 << 12;
 constexpr std::uint64_t kFeatureHostEcn = 1 << 13;
 constexpr std::uint64_t kFeatureMergeable = 1 << 15;  ///< VIRTIO_NET_F_MRG_RXBUF
 constexpr std::uint64_t kFeatureStatus = 1 << 16;
+constexpr std::uint64_t kFeatureControl = 1 << 17;     ///< VIRTIO_NET_F_CTRL_VQ
+constexpr std::uint64_t kFeatureMultiQueue = 1 << 22;  ///< VIRTIO_NET_F_MQ
 /// All by which checksums and segments are left to whoever is on the other side.
 constexpr std::uint64_t kOffloads = kFeatureChecksum | kFeatureGuestChecksum | kFeatureGuestTso4 |
                                     kFeatureGuestTso6 | kFeatureGuestEcn | kFeatureHostTso4 |
@@ -39,6 +40,12 @@ constexpr std::size_t kMostPairs = 8;
 constexpr std::size_t kMtu = 10;
 constexpr std::size_t kConfigSize = 12;
 constexpr std::uint16_t kStatusLinkUp = 1;
+
+// Commands of the control queue and their answers, 5.1.6.5.
+constexpr std::byte kDone{0};        ///< VIRTIO_NET_OK
+constexpr std::byte kRefused{1};     ///< VIRTIO_NET_ERR
+constexpr std::byte kClassPairs{4};  ///< VIRTIO_NET_CTRL_MQ
+constexpr std::byte kUsePairs{0};    ///< VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET: 16 bits
 
 // The header in front of each frame, 5.1.6: flags, gso_type, hdr_len, gso_size, csum_start,
 // csum_offset, num_buffers. With VIRTIO_F_VERSION_1 the last is always there.

@@ -3,14 +3,13 @@
 
 // Without it the kernel's header has functions that are no C++.
 #define VIRTIO_RING_NO_LEGACY
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <linux/vhost.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <array>
-#include <atomic>
-#include <cstddef>
-#include <cstring>
+#include <algorithm>
 
 #include "devices/virtio/net/net_spec.hpp"
 #include "vmm/base/log.hpp"
@@ -22,21 +21,31 @@ namespace {
 constexpr std::uint64_t kOfRings = virtio::kFeatureIndirect | virtio::kFeatureEventIndex |
                                    virtio::kFeatureVersion1 | virtio_net::kFeatureMergeable;
 
-std::uint64_t address(std::span<std::byte> bytes) {
-  return reinterpret_cast<std::uintptr_t>(bytes.data());
+constexpr std::size_t pair_of(std::size_t queue) {
+  return queue / virtio_net::kQueues;
 }
 
-std::uint16_t load_index(std::span<std::byte> bytes) {
-  return std::atomic_ref<std::uint16_t>(*reinterpret_cast<std::uint16_t*>(bytes.data()))
-      .load(std::memory_order_acquire);
+/// Of a pair's vhost.
+constexpr unsigned ring_of(std::size_t queue) {
+  return static_cast<unsigned>(queue % virtio_net::kQueues);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<VhostNetQueues>> VhostNetQueues::create(UniqueFd vhost, int tap) {
-  std::unique_ptr<VhostNetQueues> queues(new VhostNetQueues(std::move(vhost), tap));
-  TRY(queues->control(VHOST_SET_OWNER, nullptr, "VHOST_SET_OWNER"));
-  TRY(queues->control(VHOST_GET_FEATURES, &queues->supported_, "VHOST_GET_FEATURES"));
+VhostNetQueues::VhostNetQueues(Options options, TapWatch watch)
+    : name_(std::move(options.name)),
+      on_tap_gone_(std::move(options.on_tap_gone)),
+      control_(static_cast<std::uint16_t>(options.pairs.size()),
+               [this](std::uint16_t pairs) { return use_pairs(pairs); }),
+      watch_(std::move(watch)) {}
+
+Result<std::unique_ptr<VhostNetQueues>> VhostNetQueues::create(Options options) {
+  auto pairs = std::move(options.pairs);
+  options.pairs.resize(pairs.size());  // their number is the constructor's to know
+  auto watch = TRY(TapWatch::create(pairs.front().tap));
+  std::unique_ptr<VhostNetQueues> queues(new VhostNetQueues(std::move(options), std::move(watch)));
+  TRY(queues->open_pairs(std::move(pairs)));
+  TRY(queues->make_thread());
   return queues;
 }
 
@@ -46,108 +55,223 @@ VhostNetQueues::~VhostNetQueues() {
   }
 }
 
-std::uint64_t VhostNetQueues::features() const {
-  return ~kOfRings | supported_;
-}
-
-Status VhostNetQueues::control(unsigned long request, const void* argument,
-                               const char* name) const {
-  if (::ioctl(vhost_.get(), request, argument) != 0) {
-    return fail_errno(ErrorKind::kHost, std::string("vhost-net: ") + name);
-  }
-  return {};
-}
-
-/// The kernel reaches this memory only, whatever address a guest names.
-Status VhostNetQueues::set_memory(const GuestMemory& memory) const {
-  const auto& regions = memory.regions();
-  const std::array<std::uint32_t, 2> head{static_cast<std::uint32_t>(regions.size()), 0};
-  static_assert(sizeof head == offsetof(vhost_memory, regions));
-  std::vector<std::byte> table(sizeof head + regions.size() * sizeof(vhost_memory_region));
-  std::memcpy(table.data(), head.data(), sizeof head);
-  for (std::size_t i = 0; i < regions.size(); ++i) {
-    const vhost_memory_region region{.guest_phys_addr = regions[i].range.base().value(),
-                                     .memory_size = regions[i].host.size(),
-                                     .userspace_addr = address(regions[i].host),
-                                     .flags_padding = 0};
-    std::memcpy(table.data() + sizeof head + i * sizeof region, &region, sizeof region);
-  }
-  return control(VHOST_SET_MEM_TABLE, table.data(), "VHOST_SET_MEM_TABLE");
-}
-
-/// The places are checked first, as for queues that this process serves.
-Status VhostNetQueues::start_queue(const GuestMemory& memory, const Queue& queue) {
-  const SplitQueueSetup& setup = queue.setup;
-  TRY_CONTEXT(SplitQueue::create(memory, setup, queue.position),
-              fmt::format("queue {}", queue.index));
-  const auto index = static_cast<unsigned>(queue.index);
-  const auto place = [&memory](GuestAddress at) { return *memory.slice(at, virtio::kRingEntries); };
-  const vhost_vring_state size{.index = index, .num = setup.size};
-  TRY(control(VHOST_SET_VRING_NUM, &size, "VHOST_SET_VRING_NUM"));
-  const vhost_vring_state base{.index = index, .num = queue.position.next_available};
-  TRY(control(VHOST_SET_VRING_BASE, &base, "VHOST_SET_VRING_BASE"));
-  const vhost_vring_addr addresses{.index = index,
-                                   .flags = 0,
-                                   .desc_user_addr = address(place(setup.descriptors)),
-                                   .used_user_addr = address(place(setup.used)),
-                                   .avail_user_addr = address(place(setup.available)),
-                                   .log_guest_addr = 0};
-  TRY(control(VHOST_SET_VRING_ADDR, &addresses, "VHOST_SET_VRING_ADDR"));
-  const vhost_vring_file kick{.index = index, .fd = queue.kick};
-  TRY(control(VHOST_SET_VRING_KICK, &kick, "VHOST_SET_VRING_KICK"));
-  const vhost_vring_file call{.index = index, .fd = queue.call};
-  TRY(control(VHOST_SET_VRING_CALL, &call, "VHOST_SET_VRING_CALL"));
-  const vhost_vring_file backend{.index = index, .fd = tap_};
-  TRY(control(VHOST_NET_SET_BACKEND, &backend, "VHOST_NET_SET_BACKEND"));
-  const std::uint64_t one = 1;  // a first look, also at what was rung for before
-  [[maybe_unused]] const auto rung = ::write(queue.kick, &one, sizeof one);
-  served_.push_back(
-      {.index = queue.index, .used_index = place(setup.used).subspan(virtio::kRingIndex, 2)});
-  return {};
-}
-
-Status VhostNetQueues::start(const Start& start) {
-  const std::uint64_t features = start.features & supported_ & kOfRings;
-  TRY(control(VHOST_SET_FEATURES, &features, "VHOST_SET_FEATURES"));
-  TRY(set_memory(start.memory));
-  for (const Queue& queue : start.queues) {
-    if (auto started = start_queue(start.memory, queue); !started) {
-      stop();
-      return started;
+Status VhostNetQueues::open_pairs(std::vector<Pair> pairs) {
+  for (Pair& pair : pairs) {
+    rings_.push_back(TRY(VhostRings::open(std::move(pair.vhost), "vhost-net")));
+    taps_.push_back(pair.tap);
+    attached_.push_back(true);
+    for (unsigned i = 0; i < virtio_net::kQueues; ++i) {
+      errors_.push_back(TRY(EventFd::create()));
     }
   }
   return {};
 }
 
+Status VhostNetQueues::make_thread() {
+  thread_ = TRY(QueueThread::create(
+      {.name = name_,
+       .serve = [this](std::size_t event) { return serve(event); },
+       .looks_first = false,  // an event of an error is one
+       .wanted =
+           [this] {
+             const bool is_gone = is_gone_.load(std::memory_order_relaxed);
+             return pollfd{.fd = is_gone ? -1 : watch_.fd(), .events = POLLIN, .revents = 0};
+           },
+       .serve_wanted = [this](short) { return look_at_tap(); }}));
+  return {};
+}
+
+std::uint64_t VhostNetQueues::features() const {
+  return ~kOfRings | rings_.front().supported();
+}
+
+/// 5.1.2: it follows the pairs that the driver knows of.
+std::size_t VhostNetQueues::control_index() const {
+  const bool has_many = (features_ & virtio_net::kFeatureMultiQueue) != 0;
+  return virtio_net::kQueues * (has_many ? rings_.size() : 1);
+}
+
+Status VhostNetQueues::set_tap(const Served& served, int tap) const {
+  const vhost_vring_file backend{.index = ring_of(served.queue.index), .fd = tap};
+  return rings_[pair_of(served.queue.index)].control(VHOST_NET_SET_BACKEND, &backend,
+                                                     "VHOST_NET_SET_BACKEND");
+}
+
+/// A queue of the tap that nobody reads must be detached: flows would go there and be lost. (A tap
+/// without several queues has one that is always attached.)
+Status VhostNetQueues::attach(std::size_t pair, bool attached) {
+  if (attached_[pair] == attached) {
+    return {};
+  }
+  ifreq request{};
+  request.ifr_flags = static_cast<short>(attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE);
+  if (::ioctl(taps_[pair], TUNSETQUEUE, &request) != 0) {
+    return fail_errno(ErrorKind::kHost, fmt::format("{}: Cannot {} queue {} of the tap", name_,
+                                                    attached ? "attach" : "detach", pair));
+  }
+  attached_[pair] = attached;
+  return {};
+}
+
+/// What is not used any more goes first: the kernel refuses a queue of the tap that is detached. A
+/// tap that is gone takes none, and the driver hears of that by the link.
+Status VhostNetQueues::use_pairs(std::size_t pairs) {
+  used_.store(pairs, std::memory_order_relaxed);
+  if (watch_.is_gone()) {
+    return {};
+  }
+  for (Served& served : served_) {
+    if (served.has_tap && pair_of(served.queue.index) >= pairs) {
+      TRY(set_tap(served, VHOST_FILE_UNBIND));
+      served.has_tap = false;
+    }
+  }
+  for (std::size_t pair = 0; pair < taps_.size(); ++pair) {
+    TRY(attach(pair, pair < pairs));
+  }
+  for (Served& served : served_) {
+    if (served.ring && !served.has_tap && pair_of(served.queue.index) < pairs) {
+      TRY(set_tap(served, taps_[pair_of(served.queue.index)]));
+      served.has_tap = true;
+      VhostRings::look(served.queue);
+    }
+  }
+  return {};
+}
+
+/// A queue that is none with the features that were negotiated is left alone.
+Status VhostNetQueues::set_up(const Start& start) {
+  const std::size_t control = control_index();
+  const std::size_t pairs = pair_of(control);
+  for (std::size_t pair = 0; pair < pairs; ++pair) {
+    const VhostRings& rings = rings_[pair];
+    TRY(rings.begin(start.features & rings.supported() & kOfRings, start.memory));
+  }
+  // 5.1.6.5.5.1: one pair, until the driver says another number. How far its commands have come is
+  // what tells a start after a reset from one after a pause.
+  std::size_t used = 1;
+  for (const Queue& queue : start.queues) {
+    served_.push_back({.queue = queue});
+    if (queue.index < control) {
+      const VhostRings& rings = rings_[pair_of(queue.index)];
+      served_.back().ring = TRY(rings.set_up(ring_of(queue.index), queue, start.memory));
+      errors_[queue.index].drain();
+      rings.set_error(ring_of(queue.index), errors_[queue.index].fd());
+    } else if (queue.index == control && (features_ & virtio_net::kFeatureControl) != 0) {
+      commands_ = TRY_CONTEXT(SplitQueue::create(start.memory, queue.setup, queue.position),
+                              fmt::format("queue {}", queue.index));
+      used = queue.position == QueuePosition{} ? 1 : used_.load(std::memory_order_relaxed);
+      const MutexLock lock(call_mutex_);
+      control_call_ = queue.call;
+    }
+  }
+  return use_pairs(std::min(used, pairs));
+}
+
+Status VhostNetQueues::start_thread() {
+  std::vector<int> events;
+  events_.clear();
+  for (const Served& served : served_) {
+    const bool is_control = commands_ && served.queue.index == control_index();
+    if (served.ring || is_control) {
+      events_.push_back(served.queue.index);
+      events.push_back(is_control ? served.queue.kick : errors_[served.queue.index].fd());
+    }
+    if (is_control) {
+      VhostRings::look(served.queue);
+    }
+  }
+  return thread_->start(std::move(events));
+}
+
+Status VhostNetQueues::start(const Start& start) {
+  features_ = start.features;
+  listener_ = &start.listener;
+  auto started = set_up(start);
+  if (started) {
+    started = start_thread();
+  }
+  if (!started) {
+    stop();
+  }
+  return started;
+}
+
 void VhostNetQueues::set_call(std::size_t queue, int call) {
-  const vhost_vring_file file{.index = static_cast<unsigned>(queue), .fd = call};
-  if (const auto set = control(VHOST_SET_VRING_CALL, &file, "VHOST_SET_VRING_CALL"); !set) {
-    log::error("{}", set.error().to_string());
+  if (queue < control_index()) {
+    rings_[pair_of(queue)].set_call(ring_of(queue), call);
+  } else {
+    const MutexLock lock(call_mutex_);
+    control_call_ = call;
   }
 }
 
 /// The kernel waits for what it has begun, and has then used all that it took.
 std::vector<QueuePosition> VhostNetQueues::stop() {
+  thread_->stop();
   std::vector<QueuePosition> positions;
-  for (const Served& queue : served_) {
-    const auto index = static_cast<unsigned>(queue.index);
-    const vhost_vring_file none{.index = index, .fd = VHOST_FILE_UNBIND};
-    vhost_vring_state base{.index = index, .num = 0};
-    for (const auto& done : {control(VHOST_NET_SET_BACKEND, &none, "VHOST_NET_SET_BACKEND"),
-                             control(VHOST_GET_VRING_BASE, &base, "VHOST_GET_VRING_BASE")}) {
-      if (!done) {
-        log::error("{}", done.error().to_string());
+  for (const Served& served : served_) {
+    if (!served.ring) {
+      const bool is_control = commands_ && served.queue.index == control_index();
+      positions.push_back(is_control ? commands_->position() : served.queue.position);
+      continue;
+    }
+    if (served.has_tap) {
+      if (const auto taken = set_tap(served, VHOST_FILE_UNBIND); !taken) {
+        log::error("{}", taken.error().to_string());
       }
     }
-    positions.push_back({.next_available = static_cast<std::uint16_t>(base.num),
-                         .next_used = load_index(queue.used_index)});
+    positions.push_back(rings_[pair_of(served.queue.index)].position(*served.ring));
   }
   served_.clear();
+  commands_.reset();
   return positions;
+}
+
+bool VhostNetQueues::serve(std::size_t event) {
+  const std::size_t queue = events_[event];
+  const bool is_control = commands_ && queue == control_index();
+  const Status outcome =
+      is_control
+          ? serve_control()
+          : Status(fail(ErrorKind::kGuest, "Queue {}: vhost-net refuses what is in it", queue));
+  if (!outcome) {
+    listener_->queues_broken(outcome.error());
+  }
+  return outcome.has_value();
+}
+
+Status VhostNetQueues::serve_control() {
+  do {
+    commands_->want_doorbell(false);
+    while (!thread_->stopping() && TRY(commands_->pop(command_))) {
+      answer(TRY(control_.execute(command_)));
+    }
+  } while (!thread_->stopping() && commands_->want_doorbell(true));
+  return {};
+}
+
+void VhostNetQueues::answer(std::uint32_t written) {
+  commands_->push(command_.head, written);
+  if (commands_->must_interrupt()) {
+    const MutexLock lock(call_mutex_);
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto called = ::write(control_call_, &one, sizeof one);
+  }
+}
+
+bool VhostNetQueues::look_at_tap() {
+  watch_.take();
+  if (watch_.is_gone() && !is_gone_.exchange(true, std::memory_order_relaxed) && on_tap_gone_) {
+    on_tap_gone_(fail(ErrorKind::kHost, "The tap is gone"));
+  }
+  return true;
 }
 
 void VhostNetQueues::inspect(InspectNode& node) const {
   node.field("backend", "vhost-net");
+  node.field("pairs", std::uint64_t{rings_.size()});
+  node.field("pairs_used", std::uint64_t{used_.load(std::memory_order_relaxed)});
 }
 
 }  // namespace gpuvm

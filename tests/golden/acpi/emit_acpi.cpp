@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes ACPI tables, one file each, for acpi_tables_test.sh to show to iasl and acpiexec.
 // Variants: operators: a device whose methods use the operators of the AML writer; acpiexec runs
-// them. machine: the devices of a real machine, as their rooms describe them. rom:SIZE: a GPU
-// behind a port whose option ROM of SIZE bytes ACPI hands out; also writes the image as rom.dat and
-// the memory that _ROM reads as data.dat, and prints the memory's address.
+// them. machine: the devices of a real machine, as their rooms describe them. processors: as many
+// vCPUs as there can be. rom:SIZE: a GPU behind a port whose option ROM of SIZE bytes ACPI hands
+// out; also writes the image as rom.dat and the memory that _ROM reads as data.dat, and prints the
+// memory's address.
 #include <fmt/core.h>
 
 #include <cstddef>
@@ -16,6 +17,7 @@
 #include "devices/pci/root_port.hpp"
 #include "devices/platform/acpi_battery.hpp"
 #include "devices/platform/acpi_pm.hpp"
+#include "devices/platform/panic_port.hpp"
 #include "devices/platform/rtc_cmos.hpp"
 #include "devices/platform/serial_port.hpp"
 #include "firmware/acpi/acpi_spec.hpp"
@@ -220,6 +222,7 @@ Result<AcpiImage> build_machine() {
   NoConsole console;
   const AcpiPm power(MachineRequests{}, pins);
   const AcpiBattery battery;
+  const PanicPort panic(MachineRequests{});
   const RtcCmos rtc(RtcCmos::Options{}, pins);
   const SerialPort serial(console, pins);
   auto bridge_config = pci_config();
@@ -237,7 +240,18 @@ Result<AcpiImage> build_machine() {
   input.ecam = AcpiEcam{GuestAddress(0xe000'0000), 0, 255};
   input.is_portable = true;
   input.numa = two_nodes_and_a_device();
-  input.sources = {&power, &rtc, &serial, &bridge, port.get(), &battery};
+  input.sources = {&power, &rtc, &serial, &bridge, port.get(), &battery, &panic};
+  return build_acpi(input);
+}
+
+Result<AcpiImage> build_processors() {
+  constexpr std::uint32_t kMost = 255;
+  const SleepSource sleep;
+  AcpiInput input;
+  for (std::uint32_t id = 0; id < kMost; ++id) {
+    input.apic_ids.push_back(id);
+  }
+  input.sources = {&sleep};
   return build_acpi(input);
 }
 
@@ -274,8 +288,9 @@ Result<AcpiImage> build_rom(std::size_t size, const std::string& directory) {
 int run(const std::string& variant, const std::string& directory) {
   const Result<AcpiImage> image = variant.starts_with("rom:")
                                       ? build_rom(std::stoul(variant.substr(4)), directory)
-                                  : variant == "machine" ? build_machine()
-                                                         : build_operators();
+                                  : variant == "machine"    ? build_machine()
+                                  : variant == "processors" ? build_processors()
+                                                            : build_operators();
   if (!image) {
     fmt::print(stderr, "{}\n", image.error().to_string());
     return 1;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "devices/pci/pci_windows.hpp"
-#include "devices/virtio/block_device.hpp"
+#include "devices/virtio/block/block_device.hpp"
 #include "devices/virtio/virtio_pci_config.hpp"
 #include "vmm/base/units.hpp"
 

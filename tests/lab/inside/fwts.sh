@@ -6,9 +6,9 @@
 # The tests of fwts that look at what a monitor makes: tables, methods, SMBIOS, resources, the clock's alarm. Not mcfg, which wants
 # to map what Debian's kernels lock, mtrr, which wants a module, and maxreadreq, which judges the devices.
 TESTS=(acpiinfo acpipld acpitables apicedge apicinstance aspm checksum crs dmicheck ebda facs fadt interrupt madt method
-  nx osilinux rsdp uniqueid wakealarm xsdt)
+  hmat nx osilinux rsdp slit srat uniqueid wakealarm xsdt)
 # Those that must have had something to judge.
-JUDGES=(acpipld acpitables apicinstance checksum crs dmicheck facs fadt madt method rsdp uniqueid wakealarm xsdt)
+JUDGES=(acpipld acpitables apicinstance checksum crs dmicheck facs fadt hmat madt method rsdp slit srat uniqueid wakealarm xsdt)
 # The label of each failure that stays, and why; docs/limits.md tells users.
 declare -A STAYS=(
   [FADTZeroGPE0BlkLen]='ACPI, 5.2.9: zero for a machine without general purpose events'
@@ -23,6 +23,16 @@ grep -a FAILED /tmp/results.log
 sed -n "/^Test  *|Pass/,\$p" /tmp/results.log | tr -d " "
 show_dmesg
 ' <<'END_OF_CONFIG'
+[machine]
+cpus = 2
+memory = "1GiB"
+battery = true
+[[node]]
+cpus = [0]
+memory = "512MiB"
+[[node]]
+cpus = [1]
+memory = "512MiB"
 [[pci]]
 host = "0000:01:00.0"
 [[pci]]

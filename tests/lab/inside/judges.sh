@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "$0")/../lib/inside.sh"
+. "$(dirname "$0")/../lib/uefi.sh"
 
 before=$(host_state)
 mkfifo "$WORK/said"
@@ -133,9 +134,13 @@ nouveau_finds_none() {
   expect "$run: nouveau has none of the card on bus $2 ($1)" guest_said "^$1 $2 unable to locate usable image"
   expect_not "$run: and no version ($1, bus $2)" guest_said "^$1 $2 version"
 }
+# The part's number, or the build's where the kernel prints that.
+amd_version() {
+  [[ $kernel == sid ]] && echo "015.050.000.000.00000$1," || echo "113-CARD-$1"
+}
 amdgpu_says() {
   expect "$run: amdgpu has image $3 of the card on bus $1 from $2" eval \
-    "guest_said '^AMD $1 Fetched VBIOS from $2' && guest_said '^AMD $1 113-CARD-$3'"
+    "guest_said '^AMD $1 Fetched VBIOS from $2' && guest_said '^AMD $1 $(amd_version "$3")'"
 }
 
 printf 'blacklist nouveau\nblacklist amdgpu\n' >"$WORK/modprobe.conf"
@@ -144,14 +149,17 @@ while read -r kernel mode GUEST_KERNEL GUEST_INITRD; do
   mkdir -p "$WORK/initrd-$run/etc"
   cp "$WORK/modprobe.conf" "$WORK/initrd-$run/etc/"
   GUEST_CMDLINE='oops=panic' make_guest "$run" "$GUEST" <<<"$CARDS"
-  start_guest "$run" --set "boot.mode=$mode"
+  options=(--set "boot.mode=$mode")
+  [[ $mode != uefi ]] || options=("${UEFI[@]}" --set "boot.vars=$WORK/vars/$run")
+  start_guest "$run" "${options[@]}"
   wait_guest 400 # its kernel unpacks 30 MB of modules without a word
   ((guest_status == 32)) || tail -n 20 "$LOG" "$CONSOLE"
   expect "$run: ends with status 32, by a reset" test "$guest_status" = 32
   expect "$run: after all was said" guest_said '^JUDGED AMD'
   nouveau_says FIRST 01 PCIROM 1
   nouveau_says FIRST 02 ACPI 2
-  nouveau_says FIRST 03 PCIROM 3
+  # OVMF leaves ROM BARs without an address. Linux finds room for that of bus 1, and none in this port's window.
+  nouveau_says FIRST 03 "$([[ $mode == uefi ]] && echo PLATFORM || echo PCIROM)" 3
   nouveau_says FIRST 04 ACPI 4
   nouveau_says FIRST 05 PROM 5
   nouveau_says FIRST 06 PRAMIN 6

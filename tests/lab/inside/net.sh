@@ -61,6 +61,7 @@ mac = "52:54:00:aa:00:01"
 [[net]]
 mode = "user"
 forward = ["tcp:2222:80"]
+host_loopback = true
 END
 
 # refused WHAT STATUS TEXT OPTION…: the same guest, changed, must not start.
@@ -156,4 +157,34 @@ wait "$guest" || true
 expect "a killed gpuvm leaves no passt" is_gone passt_of_guest
 expect "nor a tap that is nobody's" is_gone test -e /sys/class/net/vm2
 expect "a tap that was there stays" test -e /sys/class/net/br0/brif/vm1
+
+# What listens on the host's loopback is the host's alone, unless the configuration says otherwise.
+start_guest main --set net.1.host_loopback=false
+wait_console '^NET-UP' 120
+tell 'echo "GOT $(timeout 10 wget -q -O - http://192.0.2.1:8081/data | wc -c)"' '^GOT' 60
+expect "without host_loopback the gateway's address leads nowhere" guest_said '^GOT 0'
+expect "the guest's own port is still there" test "$(timeout 60 "$BUSYBOX" wget -q -O - http://127.0.0.1:2222/data | md5sum | cut -d' ' -f1)" = "$guest_md5"
+type_line 'poweroff -f'
+wait_guest 60
+
+# Several pairs of queues: as many as the guest has vCPUs. The tap of one queue is refused; one that gpuvm makes is used, and deleted.
+refused "a tap of one queue" 78 'tap = "vm1" has one queue, and queues = 2' --set net.0.tap=vm1 --set net.0.queues=2
+start_guest main --set machine.cpus=2 --set net.0.queues=4
+wait_console '^NET-UP' 120
+expect "four vhosts" test "$(readlink "/proc/$guest/fd"/* | grep -c vhost-net)" = 4
+tell 'echo "QUEUES $(ls /sys/class/net/eth0/queues | grep -c rx-)"' '^QUEUES' 30
+expect "the guest has four pairs" guest_said '^QUEUES 4'
+both_ways "by two of four pairs" 1
+type_line 'reboot -f'
+wait_console '^NET-UP' 120 2
+both_ways "by two of four pairs, after a reboot" 2
+ip link delete vm0
+wait_log 'net-0: .*link is down' 30
+tell 'until_true 10 grep -q 0 /sys/class/net/eth0/carrier; echo "DELETED $(cat /sys/class/net/eth0/carrier)"' '^DELETED' 60
+expect "a tap that somebody deletes is a link that is down" guest_said '^DELETED 0'
+type_line 'show_dmesg; poweroff -f'
+wait_guest 60
+expect "power off ends gpuvm with status 0, without its tap" test "$guest_status" = 0
+expect "two of the pairs were used" grep -q '"pairs_used": *2' "$WORK/main.inspect.json"
+check_dmesg
 finish

@@ -55,6 +55,25 @@ check_size huge 2 1024
 expect "huge: all huge pages are free again" test "$(</sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages)" = 520
 echo 0 >/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
 
+# Many: all of them started, and as many as there can be, of which the guest starts two.
+make_guest many "$(report true)" <<'END'
+[machine]
+cpus = 12
+memory = "512MiB"
+END
+check_size many 12 512
+GUEST_CMDLINE=maxcpus=2 make_guest most "$(report 'echo "CPUS $(cat /sys/devices/system/cpu/possible /sys/devices/system/cpu/present /sys/devices/system/cpu/online | tr "\n" " ")"')" <<'END'
+[machine]
+cpus = 255
+memory = "1GiB"
+END
+start_guest most
+wait_console '^LAST-WORD' 300
+wait_guest 180
+expect "most: power off ends gpuvm with status 0" test "$guest_status" = 0
+expect "most: 255 CPUs are there, two of them on line" guest_said '^CPUS 0-254 0-254 0-1 '
+check_dmesg
+
 # With a device, so that memory on both sides of the hole below 4 GiB is mapped for DMA.
 GUEST_INITRD=$LAB_GUEST_INITRD
 make_guest large "$(report show_stick)" <<'END'

@@ -70,6 +70,26 @@ pattern_shows() {
   done
 }
 
+# Where a guest that says nothing any more stands, for $LAB_OUT: twice what the host's threads, interrupts and KVM's counters say, with
+# two seconds of KVM's trace between, whose lines have the guest's instruction pointers; then the host's log, which has the IOMMU's events.
+show_silence() {
+  local time trace=/sys/kernel/tracing
+  is_running "$guest" || return 0
+  mountpoint -q $trace || mount -t tracefs none $trace
+  for time in before after; do
+    printf '%s:\n' "$time"
+    ps -L -o comm,stat,wchan:32,time -p "$guest"
+    grep -E 'CPU0|vfio' /proc/interrupts
+    grep . /sys/kernel/debug/kvm/{exits,irq_exits,irq_injections,halt_exits,io_exits,mmio_exits} || true
+    [[ $time == before ]] || break
+    echo 1 >$trace/events/kvm/enable
+    sleep 2
+    echo 0 >$trace/events/kvm/enable
+    grep -v '^#' $trace/trace | tail -n 400 >"$LAB_OUT/silence.trace" || true
+  done
+  dmesg | tail -n 40
+}
+
 power_off() {
   type_line off
   wait_guest 120
@@ -111,7 +131,7 @@ for ((reboot = 1; reboot <= LAB_SOAK_REBOOTS; reboot++)); do
   type_line reboot
   expect "reboot $reboot" check_boot $((reboot + 1))
   # The console, which tells why, gets to $LAB_OUT at the end.
-  ((failed_checks == 0)) || { finish; exit 1; }
+  ((failed_checks == 0)) || { show_silence >"$LAB_OUT/silence" 2>&1; finish; exit 1; }
   if ((reboot == 2)); then
     holdings >"$LAB_OUT/holdings.second"
     private_memory >"$LAB_OUT/private.second"

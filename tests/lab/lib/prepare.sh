@@ -5,6 +5,8 @@ set -euo pipefail
 . "$(dirname "$0")/outside.sh"
 
 scripts/lab --prepare
+scripts/lab --prepare --devices vgl
+scripts/lab --print-mesa >/dev/null
 for kernel in 6.12 6.1 6.12-cloud; do
   use_kernel "$kernel"
 done

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # make_vbios.sh VENDOR DEVICE VERSION FILE: a VBIOS without code that nouveau or amdgpu takes for one, with a version that they print.
-# VENDOR 10de: VERSION is "86.07.11.22.33", of two hexadecimal digits each. VENDOR 1002: "113-NAME".
+# VENDOR 10de: VERSION is "86.07.11.22.33", of two hexadecimal digits each. VENDOR 1002: "113-NAME-N"; from Linux
+# 7 on amdgpu prints the build's number in its place, which ends with N.
 # PCI Firmware Specification 3.3, 5.1: header and PCI data structure. NVIDIA's BIOS Information Table has one entry, "i", which leads
 # to the version (Linux, drivers/gpu/drm/nouveau/nvkm/subdev/bios). AMD's ATOM BIOS has a header, tables without contents, strings and
 # firmware information (Linux, drivers/gpu/drm/amd/amdgpu/atom.c and atombios.h).
@@ -40,7 +41,8 @@ perl - "$@" <<'END_OF_PERL'
     put(0x11e, pack "S< S<", 0x400, 0x500);  # lists of commands and of data
     put(0x220, join "", map { "$_\0" } $version, "POLARIS10", "PCI_EXPRESS", "GDDR5", "\r\nFAKE CARD");
     put(0x300, "\r\n$version\0");
-    put(0x340, "ATOMBIOSBK-AMD VER015.050.000.000.000000\0");
+    my ($number) = $version =~ /(\d*)$/;
+    put(0x340, sprintf("ATOMBIOSBK-AMD VER015.050.000.000.%06d\0", $number || 0));
     put(0x400, pack "S< C C", 0xa6, 1, 1);
     put(0x500, pack "S< C C", 0x48, 1, 1);
     put(0x532, pack "S<", 0x600);

@@ -12,7 +12,8 @@ Result<std::vector<Bdf>> parse_addresses(const HostSystem& host,
     const auto bdf = Bdf::parse(text);
     if (!bdf) {
       return fail(ErrorKind::kUsage,
-                  "{} is not a PCI address such as 0000:01:00.0; lspci -D lists them", text);
+                  "{} is not a PCI address such as 0000:01:00.0; lspci -D lists them",
+                  text.empty() ? "\"\"" : text);
     }
     if (!host.exists(pci_sysfs_path(*bdf))) {
       return fail(ErrorKind::kHost, "There is no PCI device {} on this host; lspci -D lists them",

@@ -3,6 +3,7 @@
 // devices.
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/machine/preview/found_functions.hpp"
 #include "vmm/machine/preview/preview.hpp"
 
 namespace gpuvm::cli {
@@ -11,8 +12,11 @@ Result<int> inspect_verb(const InspectArguments& arguments) {
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
   const HostSystem host;
   InspectNode node("guest " + config.name);
-  TRY(preview_machine(host, config, node));
+  const auto findings = TRY(preview_machine(host, config, node));
   TRY(print(arguments.json ? node.to_json() + "\n" : node.to_text()));
+  for (const Finding& finding : findings) {
+    TRY(finding.check == kEntriesCheck ? finding.outcome : Status());  // a device is not shown
+  }
   return 0;
 }
 

@@ -29,6 +29,9 @@ struct ReportTask {
 };
 
 Result<ReportTask> task_of(const std::vector<std::string>& words) {
+  if (!words.empty() && words.back().empty()) {
+    return fail(ErrorKind::kUsage, "FILE is an empty name of a file");
+  }
   if (words.empty() || Bdf::parse(words.back())) {
     return fail(ErrorKind::kUsage, "{} is required, for instance {}",
                 words.empty() ? "BDF" : "FILE",

@@ -32,13 +32,13 @@ Status restore_one(const HostSystem& host, const Bdf& bdf, IfDirty if_dirty) {
   const bool had_record =
       TRY_CONTEXT(restore_binding(host, bdf, if_dirty), "Giving back " + bdf.to_string());
   return print(fmt::format("{} {}\n", bdf.to_string(),
-                           had_record ? "is given back" : "was not taken by gpuvm"));
+                           had_record ? given_back_text(host, bdf) : "was not taken by gpuvm"));
 }
 
 void restore_all(const HostSystem& host, WorstError& errors) {
   for (auto& [bdf, outcome] : restore_bindings(host)) {
     if (outcome) {
-      errors.add(print(bdf.to_string() + " is given back\n"));
+      errors.add(print(fmt::format("{} {}\n", bdf.to_string(), given_back_text(host, bdf))));
     } else {
       errors.add(std::move(outcome).error().with_context("Giving back " + bdf.to_string()));
     }

@@ -3,6 +3,7 @@
 // A verb returns the exit status; an Error's kind gives the exit status of a failure.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,6 +74,18 @@ struct ValidateArguments {
   std::vector<std::string> overrides;
 };
 
+struct SshArguments {
+  std::string guest;                 ///< "NAME" or "USER@NAME"
+  std::vector<std::string> command;  ///< empty: a shell
+  unsigned wait = 60;                ///< s, for the guest's sshd
+  bool print = false;                ///< the command line of ssh, and run nothing
+};
+
+struct VsockConnectArguments {
+  std::uint32_t cid = 0;
+  std::uint32_t port = 0;
+};
+
 struct RomArguments {
   std::string source;  ///< a file or a PCI address
   std::string output;  ///< a file that does not exist yet
@@ -99,6 +112,10 @@ Result<int> report_verb(const ReportArguments& arguments);
 Result<int> unbind_verb(const UnbindArguments& arguments);
 /// Prints the device tree that the guest's EFI firmware would be given.
 Result<int> dump_fdt_verb(const DumpArguments& arguments);
+/// Becomes ssh in a running guest; returns only for what went wrong before.
+Result<int> ssh_verb(const SshArguments& arguments);
+/// Hands a connection to a guest's vsock to ssh, which has started this as its ProxyCommand.
+Result<int> vsock_connect_verb(const VsockConnectArguments& arguments);
 /// Checks a configuration, and nothing of the host.
 Result<int> validate_verb(const ValidateArguments& arguments);
 

@@ -76,12 +76,14 @@ Result<PlacedAcpi> place_acpi_tables(const Config& config, const GuestMemory& me
   return placed;
 }
 
-SmbiosInput smbios_input(const Config& config, const GuestMemory& memory, const CpuTopology& cpus) {
+SmbiosInput smbios_input(const Config& config, const GuestMemory& memory,
+                         const GuestTables& tables) {
   SmbiosInput input;
   input.uuid = machine_uuid(config.name);
   input.machine_name = config.name;
-  input.processors.sockets = cpus.packages();
-  input.processors.cores_per_socket = cpus.cores_per_package();
+  input.processors.sockets = tables.cpus.packages();
+  input.processors.cores_per_socket = tables.cpus.cores_per_package();
+  input.oem_strings = tables.oem_strings;
   for (const auto& region : memory.regions()) {
     input.ram.push_back(region.range);
   }
@@ -89,8 +91,8 @@ SmbiosInput smbios_input(const Config& config, const GuestMemory& memory, const 
 }
 
 Result<GuestAddress> place_smbios(const Config& config, const GuestMemory& memory,
-                                  const CpuTopology& cpus) {
-  const auto image = TRY(build_smbios(smbios_input(config, memory, cpus)));
+                                  const GuestTables& tables) {
+  const auto image = TRY(build_smbios(smbios_input(config, memory, tables)));
   if (!memory.write(image.base, image.bytes)) {
     return fail(ErrorKind::kInternal, "The SMBIOS tables do not fit into guest memory");
   }
@@ -161,15 +163,15 @@ Result<AcpiBlobs> acpi_blobs(const Config& config, const GuestTables& tables) {
 }
 
 Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory,
-                                 const CpuTopology& cpus) {
-  return build_smbios_parts(smbios_input(config, memory, cpus));
+                                 const GuestTables& tables) {
+  return build_smbios_parts(smbios_input(config, memory, tables));
 }
 
 Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory,
                                  const GuestTables& tables, const LinuxImage* kernel,
                                  HandoverBoot* efi) {
   const PlacedAcpi acpi = TRY(place_acpi_tables(config, memory, tables));
-  const GuestAddress smbios = TRY(place_smbios(config, memory, tables.cpus));
+  const GuestAddress smbios = TRY(place_smbios(config, memory, tables));
   if (efi != nullptr) {
     return efi->load(efi_load(config, tables, acpi, smbios));
   }
@@ -179,7 +181,7 @@ Result<CpuEntryState> load_guest(const Config& config, const GuestMemory& memory
 Result<std::vector<std::byte>> make_guest_tree(const Config& config, const GuestMemory& memory,
                                                const GuestTables& tables) {
   const PlacedAcpi acpi = TRY(place_acpi_tables(config, memory, tables));
-  const GuestAddress smbios = TRY(place_smbios(config, memory, tables.cpus));
+  const GuestAddress smbios = TRY(place_smbios(config, memory, tables));
   return HandoverBoot::make_tree(memory, efi_load(config, tables, acpi, smbios));
 }
 

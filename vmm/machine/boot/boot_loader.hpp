@@ -33,14 +33,15 @@ struct GuestTables {
   GuestAddress ecam = layout::kEcamBase;             ///< where the guest sees it
   TreePci pci;                                       ///< for EFI firmware, without its functions
   std::vector<FirmwareFunction> functions;           ///< passed through
+  std::vector<std::string> oem_strings = {};         ///< of SMBIOS; they may be secrets
 };
 
 /// The ACPI tables, for a firmware that places them.
 Result<AcpiBlobs> acpi_blobs(const Config& config, const GuestTables& tables);
 
-/// The SMBIOS tables, for the same.
+/// The SMBIOS tables, for the same; of `tables` the processors and strings.
 Result<SmbiosParts> smbios_parts(const Config& config, const GuestMemory& memory,
-                                 const CpuTopology& cpus);
+                                 const GuestTables& tables);
 
 /// Errors: kConfig where the kernel takes fewer than boot.cmdline's bytes.
 Status check_command_line(const BootConfig& boot, std::uint64_t limit);

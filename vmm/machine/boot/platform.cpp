@@ -23,12 +23,21 @@ Platform::Platform(const Options& options)
   if (options.battery) {
     battery_.emplace();
   }
+  if (options.exit_port) {
+    exit_port_.emplace(options.requests);
+  }
+  if (options.panic_port) {
+    panic_port_.emplace(options.requests);
+  }
 }
 
 std::vector<const AcpiSource*> Platform::acpi_sources() const {
   std::vector<const AcpiSource*> sources = {&power_, &serial_, &clock_};
   if (battery_) {
     sources.push_back(&*battery_);
+  }
+  if (panic_port_) {
+    sources.push_back(&*panic_port_);
   }
   return sources;
 }
@@ -42,6 +51,12 @@ Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortB
   TRY(add(kRtcBase, RtcCmos::kPortCount, platform->clock_));
   TRY(add(kAcpiPmBase, AcpiPm::kPortCount, platform->power_));
   TRY(add(kPostCodePort, 1, platform->post_code_));
+  if (platform->exit_port_) {
+    TRY(add(kExitPort, ExitPort::kPortCount, *platform->exit_port_));
+  }
+  if (platform->panic_port_) {
+    TRY(add(kPanicPort, 1, *platform->panic_port_));
+  }
   return platform;
 }
 
@@ -59,6 +74,12 @@ void Platform::inspect(InspectNode& node) const {
   power_.inspect(node.child("power"));
   reset_port_.inspect(node.child("reset_port"));
   post_code_.inspect(node.child("post_code"));
+  if (exit_port_) {
+    exit_port_->inspect(node.child("exit_port"));
+  }
+  if (panic_port_) {
+    panic_port_->inspect(node.child("panic_port"));
+  }
 }
 
 }  // namespace gpuvm

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Platform: the machine's legacy devices at their ports: serial port, clock, ACPI fixed hardware,
-// reset port, POST code.
+// reset port, POST code, and the ports by which a guest tells of its end.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,8 @@
 #include "devices/platform/acpi_battery.hpp"
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/debug_ports.hpp"
+#include "devices/platform/exit_port.hpp"
+#include "devices/platform/panic_port.hpp"
 #include "devices/platform/reset_port.hpp"
 #include "devices/platform/rtc_cmos.hpp"
 #include "devices/platform/serial_port.hpp"
@@ -28,6 +30,8 @@ class Platform : public Inspectable {
     /// SLP_TYP of soft off: a firmware may insist on one.
     std::uint8_t s5_type = kS5SleepType;
     bool battery = false;
+    bool exit_port = false;
+    bool panic_port = false;
     /// As RtcCmos::Options has it. Empty: the clock raises no interrupts.
     std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
   };
@@ -55,6 +59,8 @@ class Platform : public Inspectable {
   ResetPort reset_port_;
   PostCodePort post_code_;
   std::optional<AcpiBattery> battery_;
+  std::optional<ExitPort> exit_port_;
+  std::optional<PanicPort> panic_port_;
 };
 
 }  // namespace gpuvm

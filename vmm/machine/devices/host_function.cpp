@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/devices/host_function.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -21,15 +23,23 @@ struct ChosenSlot {
   std::vector<Bdf> functions;
 };
 
+std::string name_of(const PciConfig& entry) {
+  return entry.place.or_else(entry.socket.empty()
+                                 ? "[[pci]] host = \"" + entry.host.to_string() + "\""
+                                 : "[[pci]] socket = \"" + entry.socket + "\"");
+}
+
 Status check_taken_once(const std::vector<ChosenSlot>& slots) {
   std::map<Bdf, std::size_t> takers;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     for (const auto& bdf : slots[i].functions) {
       if (const auto [taker, is_first] = takers.emplace(bdf, i); !is_first) {
-        return fail(ErrorKind::kConfig,
-                    "pci.{} takes {}, as pci.{} does: list the functions of the slot in "
-                    "\"functions\" of both, or keep one entry with functions = \"all\"",
-                    i, bdf.to_string(), taker->second);
+        return fail(
+            ErrorKind::kConfig,
+            "{} takes {}, as {} does: list the functions of the slot in \"functions\" of "
+            "both, or keep one entry with functions = \"all\"",
+            slots[i].entry->place.or_else(fmt::format("pci.{}", i)), bdf.to_string(),
+            slots[taker->second].entry->place.or_else(fmt::format("pci.{}", taker->second)));
       }
     }
   }
@@ -42,8 +52,7 @@ Result<std::vector<ChosenSlot>> choose_slots(const HostSystem& host,
   for (const auto& entry : entries) {
     slots.push_back({&entry, {}});
     if (entry.socket.empty()) {
-      slots.back().functions = TRY_CONTEXT(functions_of(host, entry),
-                                           "[[pci]] host = \"" + entry.host.to_string() + "\"");
+      slots.back().functions = TRY_CONTEXT(functions_of(host, entry), name_of(entry));
     }
   }
   TRY(check_taken_once(slots));
@@ -186,40 +195,53 @@ Status check_vf_token(const HostSystem& host, const Bdf& function, const std::st
   return {};
 }
 
+namespace {
+
+Result<HostFunction> remote_function(const PciConfig& entry, const SlotPlace& place) {
+  return HostFunction{.host = {},
+                      .port = place.port,
+                      .function = place.functions.front(),
+                      .managed = false,
+                      .reset = reset_choice(entry),
+                      .view = TRY(view_of_remote(entry)),
+                      .socket = entry.socket};
+}
+
+Result<HostFunction> own_function(const HostSystem& host, const PciConfig& entry, const Bdf& bdf,
+                                  const SlotPlace& place, std::uint8_t number) {
+  HostFunction function{.host = bdf,
+                        .port = place.port,
+                        .function = number,
+                        .managed = entry.managed,
+                        .reset = reset_choice(entry, link_width_of(host, bdf))};
+  function.vf_token = bdf == entry.host ? entry.vf_token : std::string();
+  TRY(check_vf_token(host, bdf, function.vf_token));
+  function.view = TRY(view_of(host, entry, bdf));
+  function.bar_size = TRY(bar_size_of(host, entry, bdf));
+  return function;
+}
+
+}  // namespace
+
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries) {
   const auto slots = TRY(choose_slots(host, entries));
   std::vector<SlotRequest> requests;
   for (const auto& slot : slots) {
-    requests.push_back(TRY(request_of(host, slot)));
+    requests.push_back(TRY_CONTEXT(request_of(host, slot), name_of(*slot.entry)));
   }
   const auto places = TRY(assign_ports(requests));
   std::vector<HostFunction> functions;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const PciConfig& entry = *slots[i].entry;
-    const SlotPlace& place = places[i];
     if (!entry.socket.empty()) {
-      functions.push_back({.host = {},
-                           .port = place.port,
-                           .function = place.functions.front(),
-                           .managed = false,
-                           .reset = reset_choice(entry),
-                           .view = TRY(view_of_remote(entry)),
-                           .socket = entry.socket});
+      functions.push_back(TRY_CONTEXT(remote_function(entry, places[i]), name_of(entry)));
       continue;
     }
     for (std::size_t j = 0; j < slots[i].functions.size(); ++j) {
-      const Bdf& bdf = slots[i].functions[j];
-      const auto token = bdf == entry.host ? entry.vf_token : std::string();
-      TRY(check_vf_token(host, bdf, token));
-      functions.push_back({.host = bdf,
-                           .port = place.port,
-                           .function = place.functions[j],
-                           .managed = entry.managed,
-                           .reset = reset_choice(entry, link_width_of(host, bdf)),
-                           .view = TRY(view_of(host, entry, bdf)),
-                           .bar_size = TRY(bar_size_of(host, entry, bdf)),
-                           .vf_token = token});
+      functions.push_back(TRY_CONTEXT(
+          own_function(host, entry, slots[i].functions[j], places[i], places[i].functions[j]),
+          name_of(entry)));
     }
   }
   std::stable_partition(functions.begin(), functions.end(),

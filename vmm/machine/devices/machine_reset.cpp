@@ -40,6 +40,19 @@ bool ends_use(ResetReason reason) {
   return reason == ResetReason::kStop || reason == ResetReason::kRepair;
 }
 
+ResetWish wish_of(ResetReason reason) {
+  switch (reason) {
+    case ResetReason::kReboot:
+      return ResetWish::kReboot;
+    case ResetReason::kStop:
+      return ResetWish::kNextUser;
+    case ResetReason::kStart:
+    case ResetReason::kRepair:
+      break;
+  }
+  return ResetWish::kMachine;
+}
+
 Result<FunctionState> read_when_ready(PhysicalDevice& device) {
   const auto clock = ResetClock::real();
   if (!wait_until_ready(device, clock, std::chrono::milliseconds(0))) {
@@ -188,9 +201,7 @@ Status MachineReset::run(ResetReason reason) {
   const ResetPlan plan = *known_plan();
   WorstError errors;  // a mark that cannot be written keeps no device from its reset
   errors.add(mark_in_use());
-  const auto certificates = devices_.reset_book().reset(
-      plan, ResetClock::real(),
-      reason == ResetReason::kStop ? ResetWish::kNextUser : ResetWish::kMachine);
+  const auto certificates = devices_.reset_book().reset(plan, ResetClock::real(), wish_of(reason));
   {
     const MutexLock lock(mutex_);
     last_ = certificates;

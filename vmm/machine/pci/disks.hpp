@@ -3,26 +3,46 @@
 // become.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
-#include "devices/virtio/disk_file.hpp"
+#include "devices/virtio/block/disk_file.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
+#include "vmm/machine/pci/root_bus_slots.hpp"
 
 namespace gpuvm {
 
-using DiskFiles = std::vector<std::unique_ptr<DiskFile>>;
+/// A [[disk]] that can be had now: its file is open and locked, by whoever serves its queues.
+class GuestDisk {
+ public:
+  virtual ~GuestDisk() = default;
+  /// Its device on bus 0, which this must outlive. Once. Errors: kHost.
+  virtual Result<RootBusDevice::Parts> make(const RootBusEnvironment& environment, Gsi pin) = 0;
+};
+/// Told once for each disk that is gone, with the guest's end to follow, from any thread: it must
+/// not wait.
+using OnDiskLost = std::function<void(const std::string& name, const Error& error)>;
+using GuestDisks = std::vector<std::unique_ptr<GuestDisk>>;
 
-/// Opens and locks all, before anything of the host is changed. Errors: those of DiskFile::open().
-Result<DiskFiles> open_disks(const std::vector<DiskConfig>& configs,
-                             DiskFile::Use use = DiskFile::Use::kGuest);
+/// Opens and locks all, before anything of the host is changed. `cpus`: the guest's, which the
+/// number of queues follows from. With kLook nothing is started, and null stands for what another
+/// program would serve. Errors, with the disk's place: those of DiskFile::open() and
+/// ServedDisk::start().
+Result<GuestDisks> open_disks(const std::vector<DiskConfig>& configs, unsigned cpus,
+                              DiskFile::Use use = DiskFile::Use::kGuest,
+                              const OnDiskLost& on_lost = {});
+/// Whether one of them reaches guest memory from another process: it must be made with
+/// GuestMemoryOptions::is_shared.
+bool has_served_disks(const std::vector<DiskConfig>& disks);
 
-constexpr std::uint8_t kFirstDiskSlot = 0x10;  ///< above the root ports
-constexpr std::size_t kDiskSlots = 8;
+/// Queues of a disk that does not say how many, of each kind.
+unsigned queues_of(const DiskConfig& config, unsigned cpus);
 
-/// A block device for each file, in slots from kFirstDiskSlot on; at most kDiskSlots. The files
+/// A block device for each disk, in slots from kFirstDiskSlot on; at most kDiskSlots. The disks
 /// must outlive the devices.
-std::vector<RootBusDevice> disk_devices(const DiskFiles& files);
+std::vector<RootBusDevice> disk_devices(const GuestDisks& disks);
 
 }  // namespace gpuvm

@@ -13,12 +13,10 @@
 #include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
+#include "vmm/machine/pci/root_bus_slots.hpp"
 #include "vmm/network/passt.hpp"
 
 namespace gpuvm {
-
-constexpr std::uint8_t kFirstNetworkSlot = 0x1b;  ///< above the ports that share devices
-constexpr std::size_t kNetworkSlots = 4;
 
 /// One card's side of the host.
 struct Network {
@@ -27,7 +25,9 @@ struct Network {
   std::optional<std::uint16_t> mtu;
   std::unique_ptr<Passt> passt;       ///< null with a tap; goes after the link
   std::unique_ptr<NetworkLink> link;  ///< its thread is the device's
-  UniqueFd vhost = {};                ///< /dev/vhost-net, where the kernel serves a tap's queues
+  std::vector<UniqueFd> queues = {};  ///< further ones of a tap
+  /// /dev/vhost-net for each queue of a tap, where the kernel serves them; else none.
+  std::vector<UniqueFd> vhosts = {};
 };
 using Networks = std::vector<Network>;
 

@@ -80,6 +80,10 @@ Status PciComplex::add_root_bus_devices() {
   auto devices = disk_devices(options_.disks);
   auto networks = network_devices(options_.networks, options_.on_network_lost);
   std::move(networks.begin(), networks.end(), std::back_inserter(devices));
+  std::move(options_.services.begin(), options_.services.end(), std::back_inserter(devices));
+  if (options_.first_boot != nullptr) {
+    devices.push_back(first_boot_device(*options_.first_boot));
+  }
   root_bus_ = TRY(RootBusDevices::create(std::move(devices), {.memory = options_.memory,
                                                               .mmio = options_.bus.mmio,
                                                               .doorbells = options_.bus.doorbells,

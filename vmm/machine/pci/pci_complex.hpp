@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PciComplex: the guest's PCI Express hierarchy: host bridge, ECAM, configuration ports, disks,
-// networks, root ports and, behind them, the passed-through functions, with BARs and bridge windows
-// placed as firmware would.
+// networks and other devices of bus 0, root ports and, behind them, the passed-through functions,
+// with BARs and bridge windows placed as firmware would.
 #pragma once
 
 #include <memory>
@@ -31,6 +31,7 @@
 #include "vmm/machine/pci/acpi_roms.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/firmware_functions.hpp"
+#include "vmm/machine/pci/first_boot_disk.hpp"
 #include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/memory/guest_memory.hpp"
@@ -43,8 +44,11 @@ class PciComplex : public Inspectable {
   struct Options {
     HostDevices& devices;
     const NumaPlan& numa;
-    const DiskFiles& disks;
+    const GuestDisks& disks;
     Networks& networks;
+    /// What else there is on bus 0.
+    std::vector<RootBusDevice> services;
+    DiskFile* first_boot = nullptr;  ///< the volume of cloud-init's files; null: none
     const GuestMemory& memory;
     unsigned physical_address_bits;
     bool config_ports;  ///< 0xcf8 and 0xcfc exist

@@ -16,16 +16,9 @@
 #include "vmm/base/address.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/machine/devices/host_function.hpp"
-#include "vmm/machine/pci/disks.hpp"
-#include "vmm/machine/pci/networks.hpp"
+#include "vmm/machine/pci/root_bus_slots.hpp"
 
 namespace gpuvm {
-
-constexpr unsigned kFirstSharedPort = 15;
-constexpr unsigned kSharedDevice = 0x18;
-static_assert(kFirstSharedPort < kFirstDiskSlot);
-static_assert(kSharedDevice >= kFirstDiskSlot + kDiskSlots);
-static_assert(kFirstNetworkSlot > kSharedDevice + (kRootPorts - 1 - kFirstSharedPort) / 8);
 
 /// A root port and what is behind it.
 struct PlannedPort {
@@ -36,7 +29,7 @@ struct PlannedPort {
   bool shares_device = false;  ///< other ports have its device number on bus 0
 
   /// Its device number on bus 0. Ports below kFirstSharedPort have one each, from 1 on; the others
-  /// are eight to a device above the disks, from kSharedDevice on.
+  /// are eight to a device, from kSharedDevice on.
   std::uint8_t device() const {
     return static_cast<std::uint8_t>(
         number < kFirstSharedPort ? number + 1U : kSharedDevice + (number - kFirstSharedPort) / 8U);

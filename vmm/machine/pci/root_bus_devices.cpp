@@ -9,25 +9,29 @@ namespace gpuvm {
 
 Result<std::unique_ptr<RootBusDevices>> RootBusDevices::create(
     std::vector<RootBusDevice> devices, const RootBusEnvironment& environment) {
+  const auto place = [](const RootBusDevice& device) {
+    return device.slot * pci::kFunctionsPerDevice + device.function;
+  };
   std::sort(devices.begin(), devices.end(),
-            [](const auto& a, const auto& b) { return a.slot < b.slot; });
+            [&place](const auto& a, const auto& b) { return place(a) < place(b); });
   auto made = std::make_unique<RootBusDevices>();
-  unsigned last = 0;  // the host bridge's
+  unsigned last = pci::kFunctionsPerDevice - 1;  // all of slot 0 is the host bridge's
   for (const auto& device : devices) {
-    if (device.slot <= last || device.slot >= pci::kDevicesPerBus) {
-      return fail(ErrorKind::kInternal, "Slot {:#x} of bus 0 cannot be had", device.slot);
+    if (place(device) <= last || device.slot >= pci::kDevicesPerBus ||
+        device.function >= pci::kFunctionsPerDevice) {
+      return fail(ErrorKind::kInternal, "Slot {:#x} of bus 0, function {}, cannot be had",
+                  device.slot, device.function);
     }
-    last = device.slot;
-    made->entries_.push_back(
-        {.slot = device.slot, .parts = TRY(device.make(environment, intx_gsi(device.slot, 0)))});
+    last = place(device);
+    made->entries_.push_back({.devfn = static_cast<std::uint8_t>(last),
+                              .parts = TRY(device.make(environment, intx_gsi(device.slot, 0)))});
   }
   return made;
 }
 
 Status RootBusDevices::add_to(PciTopology& topology) {
   for (const auto& entry : entries_) {
-    TRY(topology.add(static_cast<std::uint8_t>(entry.slot * pci::kFunctionsPerDevice),
-                     *entry.parts.function));
+    TRY(topology.add(entry.devfn, *entry.parts.function));
   }
   return {};
 }

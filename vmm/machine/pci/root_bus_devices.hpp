@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RootBusDevices: the functions that gpuvm emulates on bus 0, each in a slot of its own that does
-// not change with what else the machine has: guests know devices by it.
+// RootBusDevices: the functions that gpuvm emulates on bus 0, each in a place of its own that does
+// not change with what else the machine has: guests know devices by it (root_bus_slots.hpp).
 // Missing: devices that come and go while the guest runs.
 #pragma once
 
@@ -38,14 +38,15 @@ struct RootBusDevice {
     std::unique_ptr<EmulatedFunction> function;
   };
   std::uint8_t slot = 0;  ///< its device number on bus 0, 1 to 31
+  std::uint8_t function = 0;
   /// `pin`: where its INTA# goes. Errors: of the device.
   std::function<Result<Parts>(const RootBusEnvironment&, Gsi pin)> make;
 };
 
 class RootBusDevices : public Inspectable {
  public:
-  /// Makes all, in the order of their slots. Errors: kInternal (a slot is given twice or is none),
-  /// those of the devices.
+  /// Makes all, in the order of their places. Errors: kInternal (a place is given twice or is
+  /// none), those of the devices.
   static Result<std::unique_ptr<RootBusDevices>> create(std::vector<RootBusDevice> devices,
                                                         const RootBusEnvironment& environment);
 
@@ -64,7 +65,7 @@ class RootBusDevices : public Inspectable {
 
  private:
   struct Entry {
-    std::uint8_t slot = 0;
+    std::uint8_t devfn = 0;
     RootBusDevice::Parts parts;
   };
   std::vector<Entry> entries_;

@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/preview/preview.hpp"
+#include "vmm/machine/services/vsock.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "devices/passthrough/function_facts.hpp"
 #include "devices/passthrough/function_plan.hpp"
 #include "devices/physical/reset/reset_plan.hpp"
 #include "devices/physical/reset/reset_policy.hpp"
+#include "vmm/first_boot/first_boot.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/machine/devices/host_function.hpp"
 #include "vmm/machine/devices/sysfs_facts.hpp"
+#include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/machine/pci/port_facts.hpp"
+#include "vmm/machine/preview/found_functions.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/preview/sysfs_function.hpp"
+#include "vmm/machine/services/vsock.hpp"
 
 namespace gpuvm {
 namespace {
@@ -44,6 +50,14 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
   for (std::size_t i = 0; i < config.nets.size(); ++i) {
     node.field(fmt::format("net_{}", i), network_text(config.nets[i], config.name, i));
   }
+  if (config.vsock) {
+    node.field("vsock", vsock_text(*config.vsock, config.name));
+  }
+  for (const ShareConfig& share : config.shares) {
+    node.field(fmt::format("share_{}", share.tag),
+               share.path + (share.read_only ? ", read-only" : ""));
+  }
+  describe_first_boot(config, node);
 }
 
 /// What a start would be refused for, and what is well.
@@ -289,9 +303,11 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
 Result<std::vector<Finding>> preview_machine(const HostSystem& host, const Config& config,
                                              InspectNode& node) {
   describe_machine_itself(config, node);
-  const auto places = TRY(resolve_functions(host, config.pci));
-  auto findings = check_start(host, config, places);
-  TRY(describe_functions(host, places, findings, node));
+  auto found = find_functions(host, config.pci);
+  auto findings = std::move(found.findings);
+  auto checked = check_start(host, config, found.functions);
+  std::move(checked.begin(), checked.end(), std::back_inserter(findings));
+  TRY(describe_functions(host, found.functions, findings, node));
   describe_checks(findings, node.child("checks"));
   return findings;
 }

@@ -13,8 +13,9 @@
 
 namespace gpuvm {
 
-/// Returns what a start would find, good and bad, in its order. Errors: kConfig for absent devices,
-/// kUnsafeDevice for one that does not answer.
+/// Returns what a start would find, good and bad, in its order; devices with which something is
+/// wrong are among the bad (found_functions.hpp). Errors: kUnsafeDevice for one that does not
+/// answer.
 Result<std::vector<Finding>> preview_machine(const HostSystem& host, const Config& config,
                                              InspectNode& node);
 

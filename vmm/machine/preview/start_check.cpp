@@ -8,6 +8,7 @@
 
 #include "firmware/efi/efi_kernel.hpp"
 #include "firmware/linux/initrd_file.hpp"
+#include "vmm/first_boot/first_boot.hpp"
 #include "vmm/kvm/cpuid.hpp"
 #include "vmm/kvm/kvm_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
@@ -15,6 +16,8 @@
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/networks.hpp"
+#include "vmm/machine/services/share.hpp"
+#include "vmm/machine/services/vsock.hpp"
 
 namespace gpuvm {
 namespace {
@@ -117,9 +120,14 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
                                  const std::vector<HostFunction>& functions) {
   std::vector<Finding> findings;
   findings.push_back({"names", check_names(host, config)});
-  const auto disks = open_disks(config.disks, DiskFile::Use::kLook);
+  const auto disks = open_disks(config.disks, config.machine.cpus, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? Status() : Status(disks.error())});
+  const auto first_boot = open_first_boot(config, SshKeyUse::kLook);
+  findings.push_back({"first_boot", first_boot ? Status() : Status(first_boot.error())});
   findings.push_back({"networks", check_networks(host, config.nets)});
+  const auto vsock = open_vsock(host, config.vsock, config.name);
+  findings.push_back({"vsock", vsock ? Status() : Status(vsock.error())});
+  findings.push_back({"shares", check_shares(config.shares)});
   findings.push_back({"boot_files", check_boot_files(config)});
   auto of_host = check_host(host, needs_of(config, functions));
   std::move(of_host.begin(), of_host.end(), std::back_inserter(findings));

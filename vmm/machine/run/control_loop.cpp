@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/control_loop.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <exception>
 
@@ -179,6 +180,34 @@ void ControlLoop::Impl::handle_reset(const char* why) {
   }
 }
 
+/// The guest's own word of its end counts at once, also while it is asked to end or reboots.
+void ControlLoop::Impl::handle_exit(std::uint32_t status) {
+  if (result || machine == nullptr) {
+    return;
+  }
+  events.word({.channel = "exit_port", .word = "exit", .status = status});
+  log::info("The guest ends its run with exit status {}", status);
+  if (status > kHighestGuestExit) {
+    log::warn("Exit statuses of guests end at {}: {} becomes {}", kHighestGuestExit, status,
+              kHighestGuestExit);
+  }
+  finish(RunEnd::kGuestExit, static_cast<int>(std::min<std::uint32_t>(status, kHighestGuestExit)));
+}
+
+void ControlLoop::Impl::handle_panic(GuestPanic panic) {
+  if (result || machine == nullptr) {
+    return;
+  }
+  const bool goes_on = panic == GuestPanic::kCrashKernel;
+  events.word({.channel = "pvpanic", .word = goes_on ? "crash_kernel" : "panic"});
+  if (goes_on) {
+    log::warn("The guest's kernel panicked; its crash kernel takes over");
+    return;
+  }
+  log::error("The guest's kernel panicked");
+  finish(RunEnd::kPanicked, kExitGuestPanic);
+}
+
 void ControlLoop::Impl::begin_reboot() {
   ending_life = life.load();
   next_reset = nullptr;
@@ -352,7 +381,15 @@ MachineRequests ControlLoop::requests() {
                   }
                 });
               },
-          .reset = [impl] { impl->post_reset("reset register"); }};
+          .reset = [impl] { impl->post_reset("reset register"); },
+          .exit =
+              [impl](std::uint32_t status) {
+                asio::post(impl->context, [impl, status] { impl->handle_exit(status); });
+              },
+          .panic =
+              [impl](GuestPanic panic) {
+                asio::post(impl->context, [impl, panic] { impl->handle_panic(panic); });
+              }};
 }
 
 void ControlLoop::vcpu_ended(VcpuEvent event, const std::string& failure) {

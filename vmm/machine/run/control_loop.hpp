@@ -29,6 +29,8 @@ class GuestMachine;
 enum class RunEnd {
   kPoweredOff,      ///< by the guest itself
   kGuestReset,      ///< the guest wanted a reset and on_reboot is "exit"
+  kGuestExit,       ///< the guest gave its exit status
+  kPanicked,        ///< the guest's kernel said so
   kEndedForced,     ///< asked to end, and not gone in time or not to be started again
   kStopped,         ///< by GuestControl::stop()
   kStartBrokenOff,  ///< before the guest ran

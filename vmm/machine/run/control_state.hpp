@@ -50,6 +50,8 @@ struct ControlLoop::Impl {
   void finish(Error error) { finish(RunEnd::kFailed, exit_status(error.kind()), error); }
   void post_reset(const char* why);
   void handle_reset(const char* why);
+  void handle_exit(std::uint32_t status);
+  void handle_panic(GuestPanic panic);
   void begin_reboot();
   void begin_stop();
   void ask_for_end(int status);

@@ -64,6 +64,7 @@ GuestTables Machine::tables() const {
   if (const auto ecam = pci_->ecam()) {
     tables.ecam = ecam->base();
   }
+  tables.oem_strings = first_boot_.oem_strings;
   return tables;
 }
 

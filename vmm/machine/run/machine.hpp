@@ -15,6 +15,7 @@
 #include "vmm/bus/io_bus.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/control/guest_events.hpp"
+#include "vmm/first_boot/first_boot.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/machine/boot/handover_boot.hpp"
@@ -28,6 +29,7 @@
 #include "vmm/machine/run/guest_machine.hpp"
 #include "vmm/machine/run/guest_vm.hpp"
 #include "vmm/machine/run/vcpu_threads.hpp"
+#include "vmm/machine/services/service_devices.hpp"
 
 namespace gpuvm {
 
@@ -51,6 +53,7 @@ class Machine : public GuestMachine {
     /// nothing cancels. Called from vCPU threads and the worker, with a lock held: returns at once.
     /// Empty: the guest's clock raises no alarms.
     std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
+    ConsoleChannel* virtio_console = nullptr;  ///< null: the guest has none
   };
   explicit Machine(Options options);
   ~Machine() override;
@@ -70,6 +73,8 @@ class Machine : public GuestMachine {
 
   // After build() has ended well. Any thread.
   SerialPort& serial() { return platform_->serial(); }
+  /// The private key that the guest knows; empty: none, or ssh knows itself.
+  const std::string& ssh_key() const { return first_boot_.ssh_key; }
   void clock_expired() { platform_->clock().timer_expired(); }
 
  private:
@@ -79,12 +84,14 @@ class Machine : public GuestMachine {
 
   Status open_files();
   Status take_devices();
+  Status open_services();
   Status add_memory(const IsUnwanted& is_unwanted);
   Status reset_devices_and_add_vm();
   Status add_devices();
   Status add_pci();
   Status add_uefi();
   PciComplex::Options pci_options();
+  void lose_disk(const std::string& disk, const Error& error);
   void show(Part part, const Inspectable* what) GPUVM_EXCLUDES(structure_);
   Holdings holdings() const;
   Status enter(LifecycleState next) GPUVM_EXCLUDES(state_mutex_);
@@ -113,8 +120,11 @@ class Machine : public GuestMachine {
   std::array<const Inspectable*, static_cast<std::size_t>(Part::kCount)> shown_
       GPUVM_GUARDED_BY(structure_) = {};
 
-  DiskFiles disk_files_;
+  GuestDisks disks_;
+  FirstBoot first_boot_;
+  std::unique_ptr<DiskFile> first_boot_disk_;  ///< null without cloud-init's files
   Networks networks_;
+  ServiceHosts services_;
   std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;

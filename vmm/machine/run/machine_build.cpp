@@ -11,6 +11,7 @@
 #include "vmm/machine/memory/layout.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/run/machine.hpp"
+#include "vmm/machine/services/vsock.hpp"
 
 namespace gpuvm {
 namespace {
@@ -83,8 +84,13 @@ void Machine::show(Part part, const Inspectable* what) {
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
-  disk_files_ = TRY(open_disks(config.disks));
+  disks_ = TRY(
+      open_disks(config.disks, config.machine.cpus, DiskFile::Use::kGuest,
+                 [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
+  first_boot_ = TRY(open_first_boot(config, SshKeyUse::kMake));
+  first_boot_disk_ = TRY(open_first_boot_disk(first_boot_.volume));
   TRY(check_networks(options_.host, config.nets));
+  TRY(check_shares(config.shares));
   switch (config.boot.mode) {
     case BootMode::kLinux:
       kernel_ = TRY(read_kernel(config.boot));
@@ -100,10 +106,29 @@ Status Machine::open_files() {
   return {};
 }
 
+/// Helpers and addresses that are the guest's alone.
+Status Machine::open_services() {
+  const auto& config = options_.config;
+  services_.console = options_.virtio_console;
+  services_.vsock = TRY(open_vsock(options_.host, config.vsock, config.name));
+  if (services_.vsock) {
+    log::info("The guest's vsock has the CID {}", services_.vsock->cid());
+    options_.events.vsock({.cid = services_.vsock->cid()});
+  }
+  services_.shares =
+      TRY(open_shares(config.shares, [this](const std::string& tag, const Error& error) {
+        options_.events.share({.tag = tag, .text = error.to_string()});
+        options_.on_failure(
+            fail(error.kind(), "The shared folder {} is gone: {}", tag, error.to_string()));
+      }));
+  return {};
+}
+
 Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
   networks_ = TRY(open_networks(options_.host, config.nets, config.name));
+  TRY(open_services());
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   auto claims =
@@ -127,8 +152,10 @@ Status Machine::add_memory(const IsUnwanted& is_unwanted) {
   memory.huge_pages = options_.config.machine.huge_pages;
   memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
   const auto functions = devices_->host_functions();
-  memory.is_shared = std::any_of(functions.begin(), functions.end(),
+  memory.is_shared = has_served_disks(options_.config.disks) ||
+                     std::any_of(functions.begin(), functions.end(),
                                  [](const auto* function) { return function->is_remote(); });
+  memory.is_shared = memory.is_shared || !services_.shares.empty();
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
   // Before the devices are reset; whether the CPUs address it is known later.
   TRY(place_device_memory(*memory_, TRY(device_memory_of(options_.host, functions)), 64));
@@ -176,6 +203,8 @@ Status Machine::add_devices() {
                                     .memory = *memory_,
                                     .s5_type = uefi_ ? kOvmfS5SleepType : kS5SleepType,
                                     .battery = options_.config.machine.battery,
+                                    .exit_port = options_.config.test.exit_port,
+                                    .panic_port = options_.config.test.pvpanic,
                                     .arm_clock = options_.arm_clock},
                                    ports_));
   show(Part::kPlatform, platform_.get());
@@ -197,8 +226,10 @@ Status Machine::add_devices() {
 PciComplex::Options Machine::pci_options() {
   return {.devices = *devices_,
           .numa = *numa_,
-          .disks = disk_files_,
+          .disks = disks_,
           .networks = networks_,
+          .services = service_devices(options_.config.machine, services_),
+          .first_boot = first_boot_disk_.get(),
           .memory = *memory_,
           .physical_address_bits = vm_->physical_address_bits(),
           .config_ports = has_config_ports(options_.config),
@@ -223,6 +254,13 @@ PciComplex::Options Machine::pci_options() {
               }};
 }
 
+/// Any thread.
+void Machine::lose_disk(const std::string& disk, const Error& error) {
+  options_.events.disk({.disk = disk, .text = error.to_string()});
+  options_.on_failure(
+      fail(error.kind(), "{} is gone, and the guest cannot go on: {}", disk, error.to_string()));
+}
+
 Status Machine::add_uefi() {
   if (!uefi_) {
     return {};
@@ -235,7 +273,7 @@ Status Machine::add_uefi() {
                         .mmio = mmio_,
                         .ports = ports_}));
   }
-  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_, numa_->cpus())),
+  return uefi_->describe({.smbios = TRY(smbios_parts(options_.config, *memory_, tables())),
                           .memory64_wanted = pci_->memory64_wanted(),
                           .acpi = [this] { return acpi_blobs(options_.config, tables()); }});
 }

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <fstream>
+#include <memory>
 #include <utility>
 
 #include "vmm/base/log.hpp"
@@ -13,6 +14,7 @@
 #include "vmm/machine/run/clock_timer.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 #include "vmm/machine/run/event_log.hpp"
+#include "vmm/machine/run/guest_entrance.hpp"
 #include "vmm/machine/run/machine.hpp"
 
 namespace gpuvm {
@@ -38,6 +40,15 @@ void raise_file_limit() {
 ConsoleOptions console_options(const Config& config) {
   ConsoleOptions options;
   options.serial = config.console.serial;
+  return options;
+}
+
+/// Less waits than for the serial port, whose guest cannot.
+ConsoleOptions virtio_console_options(const Config& config) {
+  ConsoleOptions options;
+  options.name = "virtio console";
+  options.serial = config.console.virtio;
+  options.output_buffer = 64 << 10;
   return options;
 }
 
@@ -99,6 +110,7 @@ struct Run {
   explicit Run(const Config& what) : config(what), events(what.name) {}
   Status open(const RunOptions& options);
   Machine::Options machine_options();
+  Status open_virtio_console();
   void watch_devices();
   void connect_console();
 
@@ -110,13 +122,17 @@ struct Run {
                         [this] {
                           watch_devices();
                           connect_console();
+                          announced = announce_guest(config, machine->ssh_key());
                         }},
                    events};
   std::unique_ptr<Console> console;
+  std::unique_ptr<ConsoleChannel> virtio_channel;  ///< null: the guest has no virtio console
+  std::unique_ptr<Console> virtio_console;
   ClockTimer clock{loop.context(), [this] { machine->clock_expired(); }};
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
   std::unique_ptr<DeviceEvents> device_events;
+  std::unique_ptr<RunningGuest> announced;  ///< while the guest runs
 };
 
 /// What it writes to; then the machine, which is not built yet.
@@ -129,7 +145,29 @@ Status Run::open(const RunOptions& options) {
                                        return has_serial ? machine->serial().receive(bytes) : 0;
                                      },
                                  .escape = [this] { loop.ask_for_end(kExitEscape); }}));
+  if (!config.console.virtio.empty()) {
+    TRY(open_virtio_console());
+  }
   machine = std::make_unique<Machine>(machine_options());
+  return {};
+}
+
+Status Run::open_virtio_console() {
+  virtio_channel = TRY(ConsoleChannel::create());
+  ConsoleChannel& channel = *virtio_channel;
+  virtio_console = TRY(Console::create(
+      loop.context(), virtio_console_options(config),
+      {.input = [&channel](std::span<const std::byte> bytes) { return channel.type(bytes); },
+       .escape = [this] { loop.ask_for_end(kExitEscape); },
+       .output_ready = [&channel] { channel.output_ready(); },
+       .resized =
+           [&channel](std::uint16_t columns, std::uint16_t rows) {
+             channel.resize({columns, rows});
+           }}));
+  channel.connect(
+      {.write = [places = virtio_console.get()](
+                    std::span<const std::byte> bytes) { return places->write_some(bytes); },
+       .input_ready = [places = virtio_console.get()] { places->resume_input(); }});
   return {};
 }
 
@@ -146,7 +184,8 @@ Machine::Options Run::machine_options() {
                 TRY(DeviceEvents::create(loop.context(), devices, device_handlers(loop)));
             return {};
           },
-          .arm_clock = [this](auto delay) { clock.arm(delay); }};
+          .arm_clock = [this](auto delay) { clock.arm(delay); },
+          .virtio_console = virtio_channel.get()};
 }
 
 void Run::watch_devices() {
@@ -176,6 +215,9 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
     result = with_error(std::move(result), write_inspect_file(options.inspect_file, *run.machine));
   }
   run.console->flush(kFlushLimit);
+  if (run.virtio_console) {
+    run.virtio_console->flush(kFlushLimit);
+  }
   return result;
 }
 

@@ -15,6 +15,11 @@ namespace gpuvm {
 
 /// Exit status when the guest asked for a reset and on_reboot = "exit".
 constexpr int kExitGuestReset = 32;
+/// Exit status when the guest's kernel panicked and said so (crosvm has the same).
+constexpr int kExitGuestPanic = 34;
+/// The highest exit status that a guest can give its run: those above are gpuvm's. A higher one
+/// becomes this one.
+constexpr int kHighestGuestExit = 119;
 
 struct RunOptions {
   std::string
@@ -28,8 +33,9 @@ struct RunOptions {
 };
 
 /// Builds the machine, runs the guest and gives everything back. Blocks; owns SIGINT, SIGTERM,
-/// SIGUSR1 and SIGUSR2 meanwhile. The exit status is 0, kExitGuestReset, 128 + the signal for a
-/// guest that did not power off in time, or that of the error.
+/// SIGUSR1 and SIGUSR2 meanwhile. The exit status is 0, kExitGuestReset, kExitGuestPanic, what the
+/// guest wrote to its exit port, 128 + the signal for a guest that did not power off in time, or
+/// that of the error.
 RunResult run_machine(const Config& config, const RunOptions& options);
 
 /// SIGUSR1 and SIGUSR2 wait, for this thread and those that it starts, until a ControlLoop takes

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// InProcessQueues behind a transport: pauses, requests that are completed later and elsewhere, and
-// a block device that changes its size. Section numbers are those of VIRTIO 1.2.
+// InProcessQueues behind a transport: pauses, requests that are completed later and elsewhere.
+// Section numbers are those of VIRTIO 1.2.
 #include "devices/virtio/in_process_queues.hpp"
 
 #include <gtest/gtest.h>
 
 #include <future>
 
-#include "devices/virtio/block_device.hpp"
 #include "tests/unit/devices/virtio/copy_device.hpp"
 #include "tests/unit/devices/virtio/fakes.hpp"
 
@@ -249,64 +248,6 @@ TEST(InProcessQueues, WhatIsReleasedForAPauseComesAgain) {
   ASSERT_TRUE(guest.driver.wait_used(3));
   EXPECT_EQ(guest.driver.ring.used(1).id, 2U);
   EXPECT_EQ(guest.driver.ring.used(2).id, 4U);
-}
-
-class EmptyDisk : public Disk {
- public:
-  const Geometry& geometry() const override { return geometry_; }
-  Status read(std::uint64_t, std::span<const iovec>) override { return {}; }
-  Status write(std::uint64_t, std::span<const iovec>) override { return {}; }
-  Status flush() override { return {}; }
-  Status discard(std::uint64_t, std::uint64_t) override { return {}; }
-  Status write_zeroes(std::uint64_t, std::uint64_t, Unmap) override { return {}; }
-
- private:
-  const Geometry geometry_{.size = 1_MiB};
-};
-
-// 5.2.4 and 2.3: a disk grows under a running guest.
-TEST(InProcessQueues, ADiskGrowsWhileTheGuestRuns) {
-  EmptyDisk disk;
-  BlockDevice device("disk-0", "serial", disk);
-  Running guest(device);
-  auto& driver = guest.driver;
-  const std::uint64_t generation_at = driver.common() + virtio::kConfigGeneration;
-  const auto capacity = [&] {
-    return driver.read(virtio_bar::kDevice, 4) | driver.read(virtio_bar::kDevice + 4, 4) << 32;
-  };
-  EXPECT_EQ(capacity(), 2048U);
-  const auto generation = driver.read(generation_at, 1);
-  std::thread elsewhere([&] { device.resize(std::uint64_t{3} << 41); });
-  ASSERT_TRUE(driver.wait_interrupt(FunctionDriver::kConfigMessage));
-  elsewhere.join();
-  EXPECT_NE(driver.read(generation_at, 1), generation);
-  EXPECT_EQ(capacity(), std::uint64_t{3} << 32);
-}
-
-// 2.5.3: whoever reads the same generation before and after has read no half of a change.
-TEST(InProcessQueues, ACapacityIsNeverReadByHalves) {
-  EmptyDisk disk;
-  BlockDevice device("disk-0", "serial", disk);
-  Running guest(device);
-  auto& driver = guest.driver;
-  const std::uint64_t generation_at = driver.common() + virtio::kConfigGeneration;
-  constexpr std::uint64_t kSmall = 2048;
-  constexpr std::uint64_t kLarge = 0x7'0000'0007;
-  device.resize(kSmall * 512);
-  std::thread resizing([&] {
-    for (unsigned i = 0; i < 100; ++i) {  // fewer than generations there are
-      device.resize((i % 2 == 0 ? kLarge : kSmall) * 512);
-    }
-  });
-  for (unsigned i = 0; i < 1000; ++i) {
-    const auto before = driver.read(generation_at, 1);
-    const auto low = driver.read(virtio_bar::kDevice, 4);
-    const auto capacity = low | driver.read(virtio_bar::kDevice + 4, 4) << 32;
-    if (driver.read(generation_at, 1) == before) {
-      EXPECT_TRUE(capacity == kSmall || capacity == kLarge) << capacity;
-    }
-  }
-  resizing.join();
 }
 
 }  // namespace

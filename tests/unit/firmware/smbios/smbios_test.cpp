@@ -237,6 +237,15 @@ TEST(Smbios, NamesAreCutAtNul) {
   EXPECT_EQ(one.string(one.as<smbios::SystemInformation>().sku_string), "a");
 }
 
+// What the machine's most processors and the most that credentials may have come to.
+TEST(Smbios, CredentialsFitBesideAllProcessors) {
+  auto input = small_machine();
+  input.processors.sockets = 255;
+  input.oem_strings.assign(64, std::string(32768 / 64, 'x'));
+  const auto image = build_smbios(input);
+  ASSERT_TRUE(image) << image.error().to_string();
+}
+
 TEST(Smbios, RefusesWhatDoesNotFit) {
   SmbiosInput input = small_machine();
   input.oem_strings = {std::string(70'000, 'x')};

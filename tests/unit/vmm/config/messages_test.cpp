@@ -68,9 +68,11 @@ TEST(Messages, ASizeIsToldWhateverWasGiven) {
   const std::string rule =
       "memory must be a size from \"128MiB\" to \"16TiB\" such as \"512MiB\" or \"4GiB\", not an "
       "integer ";
-  expect_error(parse_bootable("machine.memory = 4096"), "machine." + rule + "(guest.toml:2:18)");
+  const std::string cure = "; did you mean \"4096MiB\"?";
+  expect_error(parse_bootable("machine.memory = 4096"),
+               "machine." + rule + "(guest.toml:2:18)" + cure);
   expect_error(parse_bootable("[[node]]\ncpus = [0]\nmemory = 4096"),
-               "node.0." + rule + "(guest.toml:4:10)");
+               "node.0." + rule + "(guest.toml:4:10)" + cure);
 }
 
 TEST(Messages, OtherStringsTellTheirRuleToo) {

@@ -11,13 +11,14 @@ Result<Config> parse_net(const std::string& keys) {
 
 TEST(Net, BothModes) {
   const auto config = parse_bootable(
-      "[[net]]\nforward = ['tcp:2222:22', 'udp:::1/53:5353']\nmtu = 1400\n"
+      "[[net]]\nforward = ['tcp:2222:22', 'udp:::1/53:5353']\nmtu = 1400\nhost_loopback = true\n"
       "[[net]]\nmode = 'tap'\ntap = 'vm0'\nbridge = 'br0'\nmac = '52:54:00:12:34:5F'\n"
       "[[net]]\nmode = 'tap'\nfd = 3\n");
   ASSERT_TRUE(config) << config.error().to_string();
   ASSERT_EQ(config->nets.size(), 3U);
   const auto& user = config->nets[0];
   EXPECT_EQ(user.mode, NetMode::kUser);
+  EXPECT_TRUE(user.host_loopback);
   EXPECT_EQ(user.forward[0], (PortForward{.udp = false, .address = "", .host = 2222, .guest = 22}));
   EXPECT_EQ(user.forward[1],
             (PortForward{.udp = true, .address = "::1", .host = 53, .guest = 5353}));
@@ -64,6 +65,30 @@ TEST(Net, NothingTwice) {
   EXPECT_TRUE(parse_net("forward = ['tcp:127.0.0.1/1:2', 'tcp:127.0.0.2/1:3']"));
 }
 
+// A port is taken wherever both listen together, however the addresses are spelt.
+TEST(Net, AddressesThatMeet) {
+  const auto two = [](const std::string& one, const std::string& other) {
+    return parse_net("forward = ['tcp:" + one + "2222:22', 'tcp:" + other + "2222:23']");
+  };
+  const std::pair<const char*, const char*> rows[] = {
+      {"", "127.0.0.1/"},
+      {"127.0.0.1/", ""},
+      {"::1/", "0:0:0:0:0:0:0:1/"},
+      {"fe80::A/", "fe80::a/"},
+      {"0.0.0.0/", "127.0.0.1/"},
+      {"::/", "127.0.0.1/"},
+      {"::/", "::1/"},
+      {"::ffff:127.0.0.1/", "127.0.0.1/"},
+      {"::/", "0.0.0.0/"},
+  };
+  for (const auto& [one, other] : rows) {
+    expect_error_contains(two(one, other), "net.0.forward has TCP port 2222 twice");
+    expect_error_contains(two(other, one), "net.0.forward has TCP port 2222 twice");
+  }
+  EXPECT_TRUE(two("0.0.0.0/", "::1/"));
+  EXPECT_TRUE(two("127.0.0.1/", "::1/"));
+}
+
 TEST(Net, Forwards) {
   for (const char* text : {"", "tcp", "tcp:", "tcp:1", "tcp:0:1", "tcp:1:0", "tcp:65536:1",
                            "tcp:1:65536", "tcp:1:2:3", "sctp:1:2", "tcp:-1:2", "tcp:1:2 ",
@@ -88,6 +113,8 @@ TEST(Net, KeysOfTheOtherMode) {
     expect_error_contains(parse_net(text), "belongs to mode = \"tap\"");
   }
   expect_error_contains(parse_net("mode = 'tap'\nforward = []"), "belongs to mode = \"user\"");
+  expect_error_contains(parse_net("mode = 'tap'\nhost_loopback = false"),
+                        "net.0.host_loopback belongs to mode = \"user\"");
   expect_error_contains(parse_net("mode = 'tap'\nfd = 3\ntap = 'a'"), "does not go with fd");
   expect_error_contains(parse_net("mode = 'tap'\nfd = 3\nbridge = 'a'"), "does not go with fd");
 }
@@ -101,6 +128,16 @@ TEST(Net, Limits) {
   EXPECT_TRUE(parse_net("mtu = 65520"));
   EXPECT_TRUE(parse_net("mode = 'tap'\nmtu = 65535"));
   expect_error_contains(parse_net("mode = 'bridge'"), "net.0.mode must be");
+  EXPECT_EQ(parse_net("mode = 'tap'\nqueues = 8")->nets[0].queues, 8);
+  EXPECT_EQ(parse_net("")->nets[0].queues, 1);
+  EXPECT_TRUE(parse_net("queues = 1"));
+  for (const char* queues : {"0", "9", "-1", "'2'"}) {
+    expect_error_contains(parse_net("mode = 'tap'\nqueues = " + std::string(queues)),
+                          "net.0.queues must be an integer from 1 to 8");
+  }
+  expect_error_contains(parse_net("queues = 2"), "net.0.queues belongs to mode = \"tap\"");
+  expect_error_contains(parse_net("mode = 'tap'\nfd = 3\nqueues = 2"),
+                        "net.0.queues does not go with fd");
   std::string text;
   for (int i = 0; i < 4; ++i) {
     text += "[[net]]\n";

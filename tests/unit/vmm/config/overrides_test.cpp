@@ -57,7 +57,7 @@ TEST(Overrides, ErrorsNameTheOverride) {
   expect_error(parse_bootable("", {"machine.cpu=2"}),
                "Unknown key machine.cpu (--set machine.cpu=2); did you mean cpus?");
   expect_error(parse_bootable("", {"machien.cpus=2"}),
-               "Unknown key machien (--set machien.cpus=2); did you mean machine?");
+               "Unknown key machien (--set machien.cpus=2); did you mean [machine]?");
   expect_error(parse_bootable("", {"name=7"}),
                "name must be a string, not an integer (--set name=7)");
   expect_error_contains(parse_bootable("", {"pci.1.host=01:00.0"}),

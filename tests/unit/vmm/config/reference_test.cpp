@@ -59,14 +59,25 @@ TEST(ConfigKeys, AreThese) {
                                                      "boot.mode",
                                                      "boot.vars",
                                                      "boot.vars_template",
+                                                     "cloud_init.meta_data",
+                                                     "cloud_init.network_config",
+                                                     "cloud_init.user_data",
                                                      "console.serial",
+                                                     "console.virtio",
                                                      "cpu.hide",
                                                      "cpu.hide_hypervisor",
                                                      "cpu.hyperv",
                                                      "cpu.hyperv_vendor_id",
                                                      "disk.boot",
+                                                     "disk.cache",
+                                                     "disk.discard",
+                                                     "disk.format",
                                                      "disk.path",
+                                                     "disk.queues",
                                                      "disk.readonly",
+                                                     "disk.serial",
+                                                     "disk.throttle",
+                                                     "disk.throwaway",
                                                      "fw_cfg.name",
                                                      "fw_cfg.value",
                                                      "machine.battery",
@@ -77,13 +88,16 @@ TEST(ConfigKeys, AreThese) {
                                                      "machine.on_reboot",
                                                      "machine.pin",
                                                      "machine.pin_memory",
+                                                     "machine.rng",
                                                      "name",
                                                      "net.bridge",
                                                      "net.fd",
                                                      "net.forward",
+                                                     "net.host_loopback",
                                                      "net.mac",
                                                      "net.mode",
                                                      "net.mtu",
+                                                     "net.queues",
                                                      "net.tap",
                                                      "node.cpus",
                                                      "node.host_node",
@@ -109,7 +123,14 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.sub_device_id",
                                                      "pci.sub_vendor_id",
                                                      "pci.vendor_id",
-                                                     "pci.vf_token"}));
+                                                     "pci.vf_token",
+                                                     "share.path",
+                                                     "share.readonly",
+                                                     "share.tag",
+                                                     "ssh_key",
+                                                     "test.exit_port",
+                                                     "test.pvpanic",
+                                                     "vsock.cid"}));
 }
 
 TEST(Reference, HasEveryKeyAndNoOther) {
@@ -168,7 +189,10 @@ TEST(Reference, CommentedKeysAreValidToo) {
   expected.port = 0;
   EXPECT_EQ(config->pci[0], expected);
   ASSERT_EQ(config->disks.size(), 1U);
-  EXPECT_EQ(config->disks[0], (DiskConfig{"/guests/disk.img", false, false}));
+  EXPECT_EQ(config->disks[0], (DiskConfig{.path = "/guests/disk.img",
+                                          .serial = "root",
+                                          .queues = 4,
+                                          .throttle = {.iops = 1000, .bandwidth = 100_MiB}}));
   ASSERT_EQ(config->nets.size(), 3U);
   EXPECT_EQ(config->nets[0].mode, NetMode::kUser);
   EXPECT_EQ(config->nets[1].bridge, "br0");
@@ -182,13 +206,38 @@ TEST(Examples, GpuLinux) {
   EXPECT_EQ(config->boot.kernel, config_path("vmlinuz"));
 }
 
+TEST(Examples, ComputeNode) {
+  const auto config = load_config(config_path("compute-node.toml"));
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->boot.mode, BootMode::kLinux);
+  EXPECT_EQ(config->pci.size(), 1U);
+  ASSERT_EQ(config->disks.size(), 1U);
+  EXPECT_EQ(config->disks[0].path, config_path("node.img"));
+  ASSERT_EQ(config->nets.size(), 1U);
+  EXPECT_EQ(config->nets[0].mode, NetMode::kUser);
+}
+
+TEST(Examples, RenderNode) {
+  const auto config = load_config(config_path("render-node.toml"));
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->boot.mode, BootMode::kUefi);
+  EXPECT_EQ(config->boot.kernel, "");
+  EXPECT_EQ(config->pci.size(), 2U);
+  ASSERT_EQ(config->nets.size(), 1U);
+  EXPECT_EQ(config->nets[0].bridge, "br0");
+}
+
 TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
-machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, pin = [7, 0, 2] }
+machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, rng = false, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
-disk = [ { path = '/a "b"' }, { path = "c", readonly = true } ]
+disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "vhdx", throwaway = true, serial = "s", cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } } ]
+console.virtio = ["stdio", "pty"]
+vsock.cid = 4294967294
+share = [ { path = "a b", tag = "A-1_b.c" }, { path = "/", tag = "root", readonly = true } ]
+test = { exit_port = true, pvpanic = true }
 [[pci]]
 host = "01:00.0"
 functions = [0, 2]
@@ -225,6 +274,7 @@ cpus = [1]
 memory = "128MiB"
 [[net]]
 forward = ["tcp:2222:22", "udp:::1/53:5353", "tcp:127.0.0.1/80:8080"]
+host_loopback = true
 mac = "52-54-00-AB-cd-01"
 [[net]]
 mode = "tap"
@@ -233,6 +283,7 @@ tap = "vm-1"
 mode = "tap"
 bridge = "br0"
 mtu = 9000
+queues = 4
 [[net]]
 mode = "tap"
 fd = 9
@@ -267,6 +318,9 @@ TEST(ToToml, NamesEveryKey) {
   config.fw_cfg = {{.name = "opt/a", .text = "b", .file = {}},
                    {.name = "opt/c", .text = {}, .file = "/d"}};
   config.pci[0].identity = {1, 2, 3, 4, 5};
+  config.disks[0].serial = "s";
+  config.disks[0].queues = 2;
+  config.disks[0].throttle.iops = 5;
   config.pci[0].gpudirect_clique = 3;
   config.pci[0].vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
   config.pci[0].coherent_memory = PciCoherentMemory{.bar = 1, .at_host_address = true};
@@ -277,9 +331,15 @@ TEST(ToToml, NamesEveryKey) {
   config.nets[1].mode = NetMode::kTap;
   config.nets[1].tap = "vm0";
   config.nets[1].bridge = "br0";
+  config.nets[1].queues = 2;
   config.nets[2].mode = NetMode::kTap;
   config.nets[2].fd = 3;
+  config.credentials = {{.name = "a.b", .text = {}, .file = "/c"}};
+  config.cloud_init = CloudInitConfig{.user_data = "/u", .meta_data = "/m", .network_config = "/n"};
+  config.ssh_key = SshKeyConfig{};
   config.console.serial.clear();
+  config.vsock = VsockConfig{};
+  config.shares = {{.path = "/s", .tag = "t", .read_only = false}};
   const auto text = to_toml(config);
   const auto keys = config_keys();
   EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;

@@ -14,8 +14,9 @@
 namespace gpuvm::suggestion_test {
 namespace {
 
-const std::set<std::string> kSections = {"[machine]", "[cpu]",    "[boot]",  "[console]", "[[pci]]",
-                                         "[[node]]",  "[[disk]]", "[[net]]", "[[fw_cfg]]"};
+const std::set<std::string> kSections = {"[machine]",  "[cpu]",    "[boot]",   "[console]",
+                                         "[[pci]]",    "[[node]]", "[[disk]]", "[[net]]",
+                                         "[[fw_cfg]]", "[vsock]",  "[[share]]"};
 
 bool is_known(const std::string& name) {
   const auto keys = config_keys();
@@ -39,12 +40,21 @@ TEST(Suggestion, UnknownKeysAreErrorsWithAGuess) {
   expect_error(parse("[boot]\nkernal = '/k'"),
                "Unknown key boot.kernal (guest.toml:2:1); did you mean kernel?");
   expect_error(parse_bootable("[machien]\ncpus = 1"),
-               "Unknown key machien (guest.toml:2:2); did you mean machine?");
+               "Unknown key machien (guest.toml:2:2); did you mean [machine]?");
   expect_error(parse_bootable("[[pci]]\nhost = '01:00.0'\nmanage = true"),
                "Unknown key pci.0.manage (guest.toml:4:1); did you mean managed?");
   expect_error(parse_bootable("[cpu]\nsomething_else_entirely = 1"),
                "Unknown key cpu.something_else_entirely (guest.toml:3:1)");
   expect_error_contains(parse_bootable("\"a\\nb\\u0000\" = 1"), "Unknown key a?b?");
+}
+
+TEST(Suggestion, SectionsAreToldWithTheirBrackets) {
+  EXPECT_EQ(advice("", "Net"), "; did you mean [[net]]?");
+  EXPECT_EQ(advice("", "nets"), "; did you mean [[net]]?");
+  EXPECT_EQ(advice("", "PCI"), "; did you mean [[pci]]?");
+  EXPECT_EQ(advice("", "Machine"), "; did you mean [machine]?");
+  EXPECT_EQ(advice("", "nmae"), "; did you mean name?");
+  EXPECT_EQ(advice("[boot]", "net"), "; did you mean [[net]]?");
 }
 
 // One name may mean something else in each section.
@@ -66,7 +76,7 @@ TEST(Suggestion, NamesOfQemuAndLibvirt) {
   for (const char* key : {"sriov", "num_vfs", "sriov_numvfs"}) {
     EXPECT_EQ(advice("[[pci]]", key).find("; virtual functions are made on the host"), 0U) << key;
   }
-  EXPECT_EQ(advice("[machine]", "on_crash").find("; a guest that crashes resets itself"), 0U);
+  EXPECT_EQ(advice("[machine]", "on_crash").find("; test.pvpanic = true ends the run"), 0U);
   EXPECT_EQ(advice("[machine]", "on_poweroff").find("; a guest that powers off ends"), 0U);
 }
 
@@ -97,14 +107,17 @@ TEST(Suggestion, ForeignNamesOfSections) {
   expect_error(parse_bootable("[[gpu]]\nhost = '01:00.0'"),
                "Unknown key gpu (guest.toml:2:3); did you mean [[pci]]?");
   EXPECT_EQ(advice("", "drive"), "; did you mean [[disk]]?");
+  EXPECT_EQ(advice("", "filesystem"), "; did you mean [[share]]?");
+  EXPECT_EQ(advice("[vsock]", "guest_cid"), "; did you mean cid?");
+  EXPECT_EQ(advice("", "rng"), "; did you mean machine.rng?");
 }
 
 // What maps from Proxmox, QEMU and CI runners bring along.
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
-      {"vsock", "[[net]]"},           {"cloud_init", "[[disk]]"},      {"mdev", "SR-IOV"},
-      {"iommufd", "remove this key"}, {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"},
-      {"x-igd-opregion", "OpRegion"}, {"backing_files", "raw images"},
+      {"cloudinit", "[cloud_init]"},   {"mdev", "SR-IOV"},      {"iommufd", "remove this key"},
+      {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"}, {"x-igd-opregion", "OpRegion"},
+      {"backing_files", "raw images"},
   };
   for (const auto& [key, word] : rows) {
     for (const char* header : {"", "[machine]", "[[pci]]", "[[disk]]"}) {
@@ -118,12 +131,12 @@ TEST(Suggestion, NamesOfNetworks) {
     EXPECT_EQ(advice("", name), "; did you mean [[net]]?") << name;
   }
   EXPECT_EQ(advice("[[net]]", "host_mtu"), "; did you mean mtu?");
+  EXPECT_EQ(advice("[[net]]", "num-queues"), "; did you mean queues?");
   EXPECT_EQ(advice("[[net]]", "name"), "; did you mean tap?");
   EXPECT_EQ(advice("[[net]]", "port_forward"), "; did you mean forward?");
   const std::pair<const char*, const char*> rows[] = {
-      {"vhost", "vhost-net"}, {"queues", "one pair of queues"}, {"script", "runs no scripts"},
-      {"ip", "DHCP"},         {"vlan", "the host's tap"},       {"socket", "no vhost-user"},
-      {"id", "no name"},
+      {"vhost", "vhost-net"},     {"script", "runs no scripts"}, {"ip", "DHCP"},
+      {"vlan", "the host's tap"}, {"socket", "no vhost-user"},   {"id", "no name"},
   };
   for (const auto& [key, words] : rows) {
     EXPECT_NE(advice("[[net]]", key).find(words), std::string::npos) << key;
@@ -141,16 +154,17 @@ TEST(Suggestion, WhatGpuvmDoesNotHave) {
   for (const char* name : {"netdev", "network", "nic", "interface"}) {
     EXPECT_EQ(advice("", name), "; did you mean [[net]]?");
   }
-  const auto format = advice("[[disk]]", "format");
-  EXPECT_NE(format.find("only raw images: convert others with qemu-img convert"), std::string::npos)
-      << format;
+  EXPECT_NE(advice("[[disk]]", "aio").find("io_uring where the host has it"), std::string::npos);
+  EXPECT_EQ(advice("[[disk]]", "driver"), "; did you mean format?");
+  EXPECT_EQ(advice("[[disk]]", "snapshot"), "; did you mean throwaway?");
+  EXPECT_EQ(advice("[[disk]]", "num_queues"), "; did you mean queues?");
 }
 
 TEST(Suggestion, TheSameNameInAnotherSection) {
   EXPECT_EQ(advice("", "memory"), "; did you mean machine.memory?");
   EXPECT_EQ(advice("", "cpus"), "; did you mean machine.cpus?");
   EXPECT_EQ(advice("", "kernel"), "; did you mean boot.kernel?");
-  EXPECT_EQ(advice("", "serial"), "; did you mean console.serial?");
+  EXPECT_EQ(advice("", "serial"), "; did you mean console.serial or disk.serial?");
   EXPECT_EQ(advice("[machine]", "cmdline"), "; did you mean boot.cmdline?");
   EXPECT_EQ(advice("[cpu]", "Pin"), "; did you mean machine.pin?");
   EXPECT_EQ(advice("[console]", "name"), "; did you mean name, above all sections?");

@@ -85,6 +85,10 @@ struct ConsoleTest : testing::Test {
       return count;
     };
     callbacks.escape = [this] { ++escapes; };
+    callbacks.output_ready = [this] { ++output_ready; };
+    callbacks.resized = [this](std::uint16_t columns, std::uint16_t rows) {
+      sizes.emplace_back(columns, rows);
+    };
     auto result = Console::create(control, options, std::move(callbacks));
     ASSERT_TRUE(result.has_value()) << result.error().to_string();
     console = std::move(result).value();
@@ -135,6 +139,8 @@ struct ConsoleTest : testing::Test {
   std::size_t room = 1 << 20;
   std::string typed;
   int escapes = 0;
+  int output_ready = 0;
+  std::vector<std::pair<unsigned, unsigned>> sizes;  ///< columns and rows, as they were told
   std::unique_ptr<Console> console;
 };
 

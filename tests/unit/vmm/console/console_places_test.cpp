@@ -2,6 +2,7 @@
 // Console: pseudo-terminals, files and sockets.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -42,6 +43,55 @@ TEST_F(ConsolePlacesTest, PtyBothWays) {
   EXPECT_EQ(got, "early output\r\n") << "unchanged: the pty is raw";
   write_text(client.get(), "a\x03\r");
   EXPECT_TRUE(run_until([&] { return typed == "a\x03\r"; }));
+}
+
+// Who can wait with his output loses none to a reader that is there and slow.
+TEST_F(ConsolePlacesTest, OutputThatCanWaitIsNotForgotten) {
+  options.output_buffer = 1000;
+  const Pipe input;
+  const Pipe output;
+  ::fcntl(output.reader.get(), F_SETFL, O_NONBLOCK);
+  ::fcntl(output.writer.get(), F_SETPIPE_SZ, 4096);
+  use(input, output);
+  open({stdio()});
+  const std::string text(600, 'x');
+  const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+  std::size_t taken = 0;
+  std::size_t last = 0;
+  while ((last = console->write_some(bytes)) > 0) {
+    taken += last;
+    ASSERT_LT(taken, std::size_t{1} << 20) << "a pipe that nobody reads fills up";
+  }
+  EXPECT_EQ(counter("dropped"), "0");
+  std::string got;
+  EXPECT_TRUE(run_until([&] {
+    got += read_all(output.reader.get());
+    return got.size() == taken && output_ready > 0;
+  }));
+  EXPECT_EQ(console->write_some(bytes), bytes.size());
+}
+
+// Where nobody reads, nobody is waited for: of a pty that is not known.
+TEST_F(ConsolePlacesTest, APtyIsNotWaitedFor) {
+  options.output_buffer = 1000;
+  open({pty(), socket_at(folder + "/socket")});
+  const std::string text(100'000, 'x');
+  EXPECT_EQ(console->write_some(std::as_bytes(std::span(text.data(), text.size()))), text.size());
+}
+
+TEST_F(ConsolePlacesTest, TheSizeOfAPtyIsToldWhenItIsTypedOn) {
+  open({pty()});
+  const UniqueFd client(::open(console->places().at(0).c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(client);
+  const winsize size{.ws_row = 43, .ws_col = 132, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(::ioctl(client.get(), TIOCSWINSZ, &size), 0);
+  write_text(client.get(), "a");
+  EXPECT_TRUE(run_until([&] { return typed == "a"; }));
+  using Sizes = std::vector<std::pair<unsigned, unsigned>>;
+  EXPECT_EQ(sizes, (Sizes{{132, 43}}));
+  write_text(client.get(), "b");
+  EXPECT_TRUE(run_until([&] { return typed == "ab"; }));
+  EXPECT_EQ(sizes.size(), 1U) << "only when it changes";
 }
 
 TEST_F(ConsolePlacesTest, PtyWithoutReaderDoesNotDelayTheEnd) {

@@ -47,6 +47,37 @@ TEST(GuestEvents, ALostNetworkAsJson) {
   EXPECT_EQ(event_node(event).to_json(),
             R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"network",)"
             R"("network":"net-0","link":"down","text":"passt has ended"})");
+  const GuestEvent address{.time = {}, .guest = "main", .what = VsockReady{.cid = 4294967294}};
+  EXPECT_EQ(
+      event_node(address).to_json(),
+      R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"vsock","cid":4294967294})");
+  const GuestEvent gone{
+      .time = {}, .guest = "main", .what = ShareLost{.tag = "home", .text = "signal 9"}};
+  EXPECT_EQ(event_node(gone).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"share","tag":"home",)"
+            R"("state":"lost","text":"signal 9"})");
+}
+
+TEST(GuestEvents, ALostDiskAsJson) {
+  const GuestEvent event{.time = {},
+                         .guest = "main",
+                         .what = DiskLost{.disk = "disk-1", .text = "its server has ended"}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"disk",)"
+            R"("disk":"disk-1","state":"lost","text":"its server has ended"})");
+}
+
+TEST(GuestEvents, AWordOfTheGuestAsJson) {
+  GuestEvent event{.time = {},
+                   .guest = "main",
+                   .what = GuestWord{.channel = "exit_port", .word = "exit", .status = 3}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"word",)"
+            R"("channel":"exit_port","word":"exit","status":3})");
+  event.what = GuestWord{.channel = "pvpanic", .word = "panic"};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"word",)"
+            R"("channel":"pvpanic","word":"panic"})");
 }
 
 TEST(GuestEvents, ObserversAreToldUntilTheyAreRemoved) {

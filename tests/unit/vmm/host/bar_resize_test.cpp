@@ -121,6 +121,7 @@ TEST_F(BarResizeTest, TellsWhyTheKernelRefuses) {
   EXPECT_THAT(failure(EPERM), HasSubstr("run as root"));
   EXPECT_THAT(failure(EACCES), HasSubstr("run as root"));
   EXPECT_THAT(failure(EIO), HasSubstr("Input/output error"));
+  EXPECT_THAT(failure(ETIMEDOUT), HasSubstr("has not come back for 60 s and may still do it"));
 }
 
 // Success of the write alone is none: the kernel may have done something else.

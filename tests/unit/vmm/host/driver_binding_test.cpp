@@ -89,6 +89,12 @@ TEST_F(DriverBindingTest, FunctionThatGoesBackToNoDriverStopsDecoding) {
   EXPECT_EQ(config[5], std::byte{'r'});
 }
 
+TEST_F(DriverBindingTest, AFunctionThatHasLeftIsNotSaidToBeGivenBack) {
+  EXPECT_EQ(given_back_text(host_, bdf_of(kGpu)), "is given back");
+  EXPECT_EQ(given_back_text(host_, bdf_of("0000:7f:00.0")),
+            "is not there any more, and its record is removed");
+}
+
 TEST_F(DriverBindingTest, FailureOfTheSecondGivesTheFirstBack) {
   host_.file("/sys/bus/pci/devices/0000:01:00.1/class", "0x060400\n");
   const auto binding = DriverBinding::create(host_, both());

@@ -57,6 +57,18 @@ TEST_F(PatientWriteTest, ErrnoOfTheWriteIsTold) {
   EXPECT_THAT(full.error().message(), HasSubstr("No space left"));
 }
 
+TEST_F(PatientWriteTest, BytesGoWhereTheOffsetSays) {
+  host_.file("/sys/config", "abcdefgh");
+  const auto error =
+      try_write_patiently(host_.path("/sys/config"), std::string("\0X", 2), 2, kLong);
+  ASSERT_TRUE(error) << error.error().to_string();
+  EXPECT_EQ(*error, 0);
+  EXPECT_EQ(host_.read("/sys/config").value(), std::string("ab\0Xefgh", 8));
+  EXPECT_EQ(try_write_patiently("/dev/full", "x", {}, kLong).value(), ENOSPC);
+  EXPECT_EQ(try_write_patiently(host_.path("/sys/absent"), "x", 1, kLong).value(), ENOENT);
+  EXPECT_EQ(try_write_patiently(fifo(), "x", {}, 20ms).value(), std::nullopt);
+}
+
 TEST_F(PatientWriteTest, WhatNeverComesBackIsGivenUp) {
   const auto written = write_patiently(fifo(), "x", 20ms);
   ASSERT_TRUE(written) << written.error().to_string();

@@ -117,7 +117,8 @@ TEST_F(PasstTest, ItRunsInTheBackground) {
                              .mtu = 1400,
                              .program = program});
   ASSERT_TRUE(passt) << passt.error().to_string();
-  EXPECT_EQ(read("arguments"), "--quiet --fd 3 --mtu 1400 --tcp-ports 0:22 --udp-ports ::1/0:9\n");
+  EXPECT_EQ(read("arguments"),
+            "--quiet --fd 3 --no-map-gw --mtu 1400 --tcp-ports 0:22 --udp-ports ::1/0:9\n");
   EXPECT_THAT(read("descriptors"), HasSubstr("3\n"));
   EXPECT_THAT(read("descriptors"), ::testing::Not(HasSubstr("50\n")));
   {

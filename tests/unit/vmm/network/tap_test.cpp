@@ -56,6 +56,17 @@ TEST_F(TapTest, ATapOfAnotherBridge) {
               HasSubstr("is there already, and not in the bridge br1: ip link set vm0 master br1"));
 }
 
+// Of linux/if_tun.h: IFF_MULTI_QUEUE is 0x100.
+TEST_F(TapTest, ATapOfOneQueueHasNotSeveral) {
+  EXPECT_THAT(
+      error({.name = "vm0", .queues = 4}),
+      HasSubstr("has one queue, and queues = 4: make it anew (ip tuntap add dev vm0 mode tap "
+                "multi_queue)"));
+  host_.file("/sys/class/net/vm0/tun_flags", "0x5102\n");
+  EXPECT_EQ(error({.name = "vm0", .queues = 4}), "");
+  EXPECT_EQ(error({.name = "new0", .queues = 4}), "");
+}
+
 TEST_F(TapTest, AHostWithoutTaps) {
   std::filesystem::remove(host_.path("/dev/net/tun"));
   EXPECT_THAT(error({}), HasSubstr("This host has no /dev/net/tun: modprobe tun"));

@@ -119,6 +119,7 @@ class FakeResetDevice : public PhysicalDevice {
   }
   Status set_intx_unmask_fd(int) override { return {}; }
   Status set_intx_masked(bool) override { return {}; }
+  bool is_virtual_function() const override { return is_virtual; }
   bool has_function_reset() const override { return can_function_reset; }
   Status function_reset() override {
     history_.push_back(name_ + " function reset");
@@ -130,6 +131,7 @@ class FakeResetDevice : public PhysicalDevice {
   std::map<std::uint64_t, std::uint32_t> registers;
   bool can_function_reset = true;
   bool is_gone = false;
+  bool is_virtual = false;  ///< is_virtual_function()
   bool is_power_stuck = false;
   bool keeps_ids = false;  ///< as vfio-pci, which makes vendor and device id up
   int not_ready_reads = 0;

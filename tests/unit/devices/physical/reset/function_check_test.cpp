@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "devices/physical/reset/function_check.hpp"
 #include "tests/fixtures/run_reset.hpp"
 #include "tests/unit/devices/physical/reset/gpu_slot_test.hpp"
 
@@ -140,6 +141,21 @@ TEST_F(FunctionCheckTest, RegistersOfThePolicyAreWaitedFor) {
     EXPECT_LT(never.duration, milliseconds(5000));
     EXPECT_EQ(gpu_.get16(4) & 7, 0);
   }
+}
+
+// A virtual function has its card's ids, and registers of its own (NVIDIA's: no GFW_BOOT).
+TEST_F(FunctionCheckTest, RegistersOfAVirtualFunctionAreNotThoseOfItsCard) {
+  make_nvidia(0x2684);
+  const auto made = plan(kFunction);
+  on_reset([this] { gpu_.registers = {}; });
+  EXPECT_FALSE(run(made).is_safe());
+  gpu_.is_virtual = true;
+  const auto certificate = run(made);
+  EXPECT_TRUE(certificate.is_safe()) << certificate.text;
+  const auto state = read_function_state(gpu_);
+  ASSERT_TRUE(state);
+  EXPECT_TRUE(
+      read_check_registers(gpu_, *state, find_reset_policy(0x10de, 0x2684, 0x030000)).empty());
 }
 
 // Ampere and Ada answer before their firmware has set MSI-X up (NVIDIA open-gpu-kernel-modules,

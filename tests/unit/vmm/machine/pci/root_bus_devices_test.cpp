@@ -123,6 +123,24 @@ TEST_F(RootBusDevicesTest, SlotsThatCannotBeAreRefused) {
   EXPECT_TRUE(make({}));
 }
 
+// One device may have several functions, each a place of its own.
+TEST_F(RootBusDevicesTest, FunctionsOfOneDevice) {
+  auto second = trivial(3, "b");
+  second.function = 1;
+  auto devices = make({second, trivial(3, "a"), trivial(4, "c")});
+  ASSERT_TRUE(devices) << devices.error().to_string();
+  PciTopology topology;
+  ASSERT_TRUE((*devices)->add_to(topology));
+  std::array<std::byte, 4> bytes{};
+  topology.read({.bus = 0, .devfn = 3 * 8 + 1}, 0, bytes);
+  EXPECT_EQ(load_le(bytes), std::uint64_t{'b'});
+  EXPECT_EQ(read(topology, 3, 0), unsigned{'a'});
+  auto past = trivial(3, "past the device");
+  past.function = 8;
+  EXPECT_FALSE(make({past}));
+  EXPECT_FALSE(make({second, second}));
+}
+
 // Guests know disks by their slots: 0x10, 0x11, …
 TEST_F(RootBusDevicesTest, DisksAreWhereTheyAlwaysWere) {
   std::string path = std::filesystem::temp_directory_path() / "gpuvm-disk-XXXXXX";
@@ -130,7 +148,7 @@ TEST_F(RootBusDevicesTest, DisksAreWhereTheyAlwaysWere) {
   ASSERT_GE(fd.get(), 0);
   std::filesystem::resize_file(path, 1_MiB);
   const auto files =
-      open_disks({{.path = path, .read_only = true}, {.path = path, .read_only = true}});
+      open_disks({{.path = path, .read_only = true}, {.path = path, .read_only = true}}, 1);
   std::filesystem::remove(path);
   ASSERT_TRUE(files) << files.error().to_string();
   auto list = disk_devices(*files);

@@ -10,6 +10,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/host/device_claim.hpp"
+#include "vmm/machine/preview/found_functions.hpp"
 
 namespace gpuvm::preview_test {
 namespace {
@@ -80,6 +81,45 @@ TEST_F(PreviewTest, FunctionThatAStrangerSharesTheBusWithHasNoReset) {
   ASSERT_NE(found, findings_.end());
   ASSERT_FALSE(found->outcome);
   EXPECT_EQ(found->outcome.error().kind(), ErrorKind::kUnsafeDevice);
+}
+
+/// Texts of what is wrong with [[pci]] entries.
+std::vector<std::string> entry_errors(const std::vector<Finding>& findings) {
+  std::vector<std::string> texts;
+  for (const Finding& finding : findings) {
+    if (finding.check == kEntriesCheck) {
+      texts.push_back(finding.of + ": " + finding.outcome.error().to_string());
+    }
+  }
+  return texts;
+}
+
+// Each error of an entry is told, and the rest is shown as if it were not there.
+TEST_F(PreviewTest, WhatIsWrongWithAnEntryHidesNothingElse) {
+  config_.pci[0].place.text = "pci.0 (guest.toml:3:1)";
+  config_.pci[0].resize_bar = PciBarSize{};
+  config_.pci[0].vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
+  config_.pci[0].rom = {.mode = PciRomMode::kFile, .path = "/absent.rom"};
+  config_.pci.push_back({});
+  config_.pci[1].host = bdf_of("0000:7f:00.0");
+  config_.pci[1].place.text = "pci.1 (guest.toml:9:1)";
+  EXPECT_THAT(preview(), AllOf(HasSubstr("at_start: hot reset"), HasSubstr("boot_files: "),
+                               HasSubstr("policy: NVIDIA Kepler to Pascal")));
+  EXPECT_THAT(
+      entry_errors(findings_),
+      testing::UnorderedElementsAre(
+          AllOf(HasSubstr("pci_0"), HasSubstr("pci.0 (guest.toml:3:1): "), HasSubstr("vf_token")),
+          AllOf(HasSubstr("pci_0"), HasSubstr("pci.0 (guest.toml:3:1): "), HasSubstr("resize_bar")),
+          AllOf(HasSubstr("pci_0"), HasSubstr("pci.rom"), HasSubstr("/absent.rom")),
+          AllOf(HasSubstr("pci_1"), HasSubstr("pci.1 (guest.toml:9:1): "),
+                HasSubstr("0000:7f:00.0"))));
+}
+
+TEST_F(PreviewTest, EntriesThatTakeTheSameAreToldAndTheChecksGoOn) {
+  config_.pci.push_back({});
+  config_.pci[1].host = bdf_of(kAudio);
+  EXPECT_THAT(preview(), HasSubstr("boot_files: "));
+  EXPECT_THAT(entry_errors(findings_), testing::ElementsAre(HasSubstr("all: pci.1 takes")));
 }
 
 TEST_F(PreviewTest, ShowsWhatTheFirmwareStartsFrom) {

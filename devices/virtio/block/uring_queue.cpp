@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio/block/uring_queue.hpp"
+
+#include <liburing.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <numeric>
+#include <thread>
+
+namespace gpuvm {
+namespace {
+
+bool has_operations(io_uring* ring) {
+  io_uring_probe* const probe = io_uring_get_probe_ring(ring);
+  if (probe == nullptr) {
+    return false;
+  }
+  constexpr std::array kWanted = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+                                  IORING_OP_FALLOCATE};
+  bool all = true;
+  for (const auto operation : kWanted) {
+    all = all && io_uring_opcode_supported(probe, operation) != 0;
+  }
+  io_uring_free_probe(probe);
+  return all;
+}
+
+}  // namespace
+
+UringQueue::UringQueue(UringDisk& disk, unsigned entries)
+    : disk_(disk), ring_(std::make_unique<io_uring>()), slots_(entries), free_(entries) {
+  std::iota(free_.rbegin(), free_.rend(), std::size_t{0});
+}
+
+Result<std::unique_ptr<UringQueue>> UringQueue::create(UringDisk& disk, unsigned entries) {
+  std::unique_ptr<UringQueue> queue(new UringQueue(disk, entries));
+  // The completion queue has twice the entries and never overflows.
+  if (const int error = io_uring_queue_init(entries, queue->ring_.get(), 0); error < 0) {
+    return fail_errno(ErrorKind::kHost, "io_uring cannot be had", -error);
+  }
+  queue->is_set_up_ = true;
+  if (!has_operations(queue->ring_.get())) {
+    return fail(ErrorKind::kHost, "io_uring of this kernel is too old");
+  }
+  return queue;
+}
+
+UringQueue::~UringQueue() {
+  if (is_set_up_) {
+    io_uring_queue_exit(ring_.get());
+  }
+}
+
+void UringQueue::fill(io_uring_sqe& entry, const DiskOperation& operation,
+                      const UringTarget& target) {
+  const auto pieces = static_cast<unsigned>(operation.pieces.size());
+  switch (operation.kind) {
+    case DiskOperation::Kind::kRead:
+      io_uring_prep_readv(&entry, target.fd, operation.pieces.data(), pieces, operation.offset);
+      return;
+    case DiskOperation::Kind::kWrite:
+      io_uring_prep_writev(&entry, target.fd, operation.pieces.data(), pieces, operation.offset);
+      return;
+    case DiskOperation::Kind::kFlush:
+      io_uring_prep_fsync(&entry, target.fd, IORING_FSYNC_DATASYNC);
+      return;
+    case DiskOperation::Kind::kDiscard:
+    case DiskOperation::Kind::kWriteZeroes:
+      io_uring_prep_fallocate(&entry, target.fd, target.mode, static_cast<off_t>(operation.offset),
+                              static_cast<off_t>(operation.length));
+      return;
+  }
+}
+
+bool UringQueue::add(const DiskOperation& operation, void* tag) {
+  const auto target = disk_.target_of(operation);
+  if (target.fd < 0 || free_.empty() || operation.pieces.size() > IOV_MAX) {
+    return false;
+  }
+  io_uring_sqe* entry = io_uring_get_sqe(ring_.get());
+  if (entry == nullptr) {
+    submit();
+    entry = io_uring_get_sqe(ring_.get());
+  }
+  if (entry == nullptr) {
+    return false;
+  }
+  const std::size_t slot = free_.back();
+  free_.pop_back();
+  slots_[slot] = {.operation = operation, .tag = tag};
+  fill(*entry, operation, target);
+  io_uring_sqe_set_data64(entry, slot);
+  return true;
+}
+
+void UringQueue::submit() {
+  // Less than all is taken only while the kernel has no memory for it.
+  while (io_uring_sq_ready(ring_.get()) > 0 && io_uring_submit(ring_.get()) < 0) {
+    std::this_thread::yield();
+  }
+}
+
+int UringQueue::event() const {
+  return ring_->ring_fd;
+}
+
+void UringQueue::reap(std::vector<Finished>& out) {
+  std::array<io_uring_cqe*, 32> entries{};
+  unsigned count = 0;
+  while ((count = io_uring_peek_batch_cqe(ring_.get(), entries.data(), entries.size())) > 0) {
+    for (unsigned i = 0; i < count; ++i) {
+      const auto slot = static_cast<std::size_t>(io_uring_cqe_get_data64(entries[i]));
+      const int result = entries[i]->res;
+      const auto& done = slots_[slot];
+      out.push_back({.tag = done.tag, .status = disk_.settle(done.operation, result)});
+      free_.push_back(slot);
+    }
+    io_uring_cq_advance(ring_.get(), count);
+  }
+}
+
+void UringQueue::wait() {
+  io_uring_cqe* entry = nullptr;
+  while (io_uring_wait_cqe(ring_.get(), &entry) == -EINTR) {
+  }
+}
+
+}  // namespace gpuvm

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "devices/virtio/vhost_user/channel.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "vmm/base/bytes.hpp"
+
+namespace gpuvm::vhost_user {
+namespace {
+
+/// Room for what is received, which is then an error: the descriptors must be closed.
+constexpr std::size_t kFdRoom = 32;
+
+template <std::size_t N>
+struct FdBuffer {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(N * sizeof(int))> bytes{};
+};
+
+Error connection_error(int error) {
+  if (error == 0 || error == ECONNRESET || error == EPIPE) {
+    return fail(ErrorKind::kHost, "{}", kClosed);
+  }
+  return fail_errno(ErrorKind::kHost, "the connection broke", error);
+}
+
+bool is_passing(int error) {
+  return error == EINTR || error == EAGAIN || error == EWOULDBLOCK;
+}
+
+void attach_fds(msghdr& message, FdBuffer<kMaxRegions>& buffer, std::span<const int> fds) {
+  message.msg_control = buffer.bytes.data();
+  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+  cmsghdr* const part = CMSG_FIRSTHDR(&message);
+  part->cmsg_level = SOL_SOCKET;
+  part->cmsg_type = SCM_RIGHTS;
+  part->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(part), fds.data(), fds.size_bytes());
+}
+
+/// Closes the descriptors in received ancillary data; true if there were any.
+bool drop_fds(msghdr& message) {
+  bool had_some = false;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+      continue;
+    }
+    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      // SAFETY: the kernel wrote `count` descriptors behind the header.
+      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+      const UniqueFd dropped(fd);
+      had_some = true;
+    }
+  }
+  return had_some || (message.msg_flags & MSG_CTRUNC) != 0;
+}
+
+}  // namespace
+
+Status Channel::await(short events, Deadline deadline) const {
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) {
+      return fail(
+          ErrorKind::kHost, "{}",
+          events == POLLIN ? "it does not answer in time" : "it does not read what is sent");
+    }
+    pollfd ready{.fd = fd_.get(), .events = events, .revents = 0};
+    const int count =
+        ::poll(&ready, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 10000)));
+    if (count > 0) {
+      return {};
+    }
+    if (count < 0 && errno != EINTR) {
+      return connection_error(errno);
+    }
+  }
+}
+
+Status Channel::send(Header header, std::span<const std::byte> payload, std::span<const int> fds,
+                     Deadline deadline) const {
+  if (fds.size() > kMaxRegions) {
+    return fail(ErrorKind::kInternal, "A vhost-user message has too many descriptors");
+  }
+  header.flags = (header.flags & ~kVersionMask) | kVersion;
+  header.size = static_cast<std::uint32_t>(payload.size());
+  Bytes bytes;
+  append_bytes(bytes, header);
+  bytes.insert(bytes.end(), payload.begin(), payload.end());
+  FdBuffer<kMaxRegions> buffer;
+  for (std::size_t done = 0; done < bytes.size();) {
+    iovec rest{.iov_base = bytes.data() + done, .iov_len = bytes.size() - done};
+    msghdr message{};
+    message.msg_iov = &rest;
+    message.msg_iovlen = 1;
+    if (done == 0 && !fds.empty()) {
+      attach_fds(message, buffer, fds);
+    }
+    const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      done += static_cast<std::size_t>(sent);
+    } else if (is_passing(errno)) {
+      TRY(await(POLLOUT, deadline));
+    } else {
+      return connection_error(errno);
+    }
+  }
+  return {};
+}
+
+Status Channel::receive_bytes(std::span<std::byte> out, Deadline deadline) const {
+  while (!out.empty()) {
+    iovec rest{.iov_base = out.data(), .iov_len = out.size()};
+    FdBuffer<kFdRoom> buffer;
+    msghdr message{};
+    message.msg_iov = &rest;
+    message.msg_iovlen = 1;
+    message.msg_control = buffer.bytes.data();
+    message.msg_controllen = buffer.bytes.size();
+    const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (got < 0 && is_passing(errno)) {
+      TRY(await(POLLIN, deadline));
+      continue;
+    }
+    if (got <= 0) {
+      return connection_error(got < 0 ? errno : 0);
+    }
+    if (drop_fds(message)) {
+      return fail(ErrorKind::kHost, "it sent file descriptors that nobody asked for");
+    }
+    out = out.subspan(static_cast<std::size_t>(got));
+  }
+  return {};
+}
+
+Result<Message> Channel::receive(Deadline deadline) const {
+  Message message;
+  TRY(receive_bytes(std::as_writable_bytes(std::span(&message.header, 1)), deadline));
+  if ((message.header.flags & kVersionMask) != kVersion || message.header.size > kMaxPayload) {
+    return fail(ErrorKind::kHost, "it sent a message of {} bytes with flags {:#x}",
+                message.header.size, message.header.flags);
+  }
+  message.payload.resize(message.header.size);
+  TRY(receive_bytes(message.payload, deadline));
+  return message;
+}
+
+void Channel::shut_down() const {
+  if (fd_) {
+    ::shutdown(fd_.get(), SHUT_RDWR);
+  }
+}
+
+}  // namespace gpuvm::vhost_user

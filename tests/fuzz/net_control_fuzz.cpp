@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// A guest's control queue of a network card, made of the input. Byte 0: bit 0 indirect descriptors,
+// bit 1 event index; byte 1: log2 of the queue's size modulo 4; byte 2: pairs of the card, modulo
+// 8, plus 1. The rest is the start of guest memory: the descriptor table at 0, the available ring
+// at 0x80, the used ring at 0x100. What must hold: no access outside guest memory (sanitizer), no
+// number of pairs that the card does not have, one byte of answer, an end.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "devices/virtio/net/net_control.hpp"
+#include "devices/virtio/net/net_spec.hpp"
+#include "vmm/base/units.hpp"
+
+namespace gpuvm {
+namespace {
+
+constexpr std::uint64_t kMemory = 2_MiB;
+constexpr unsigned kMostCommands = 64;  ///< a ring may be refilled for ever
+
+void require(bool holds, const char* what) {
+  if (!holds) {
+    std::fprintf(stderr, "broken: %s\n", what);
+    std::abort();
+  }
+}
+
+void serve(const GuestMemory& memory, const SplitQueueSetup& setup, std::uint16_t most) {
+  auto queue = SplitQueue::create(memory, setup);
+  require(queue.has_value(), "the setup is good");
+  const NetControl control(most, [most](std::uint16_t pairs) {
+    require(pairs >= 1 && pairs <= most, "the pairs are the card's");
+    return pairs % 3 == 0 ? Status(fail(ErrorKind::kHost, "no")) : Status();
+  });
+  DescriptorChain chain;
+  for (unsigned i = 0; i < kMostCommands; ++i) {
+    const auto popped = queue->pop(chain);
+    if (!popped || !*popped) {
+      return;
+    }
+    const auto room = chain.writable.size();
+    const auto written = control.execute(chain);
+    if (!written) {
+      return;
+    }
+    require(*written == 1 && *written <= room, "an answer is a byte that has room");
+    queue->push(chain.head, *written);
+    queue->must_interrupt();
+  }
+}
+
+}  // namespace
+}  // namespace gpuvm
+
+// NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using gpuvm::GuestAddress;
+  if (size < 3) {
+    return 0;
+  }
+  static const auto memory = std::make_unique<gpuvm::GuestMemory>(
+      gpuvm::GuestMemory::create({.size = gpuvm::kMemory}).value());
+  const auto image = std::as_bytes(std::span(data, size)).subspan(3);
+  const auto host = memory->regions().front().host;
+  std::memset(host.data(), 0, 64 * 1024);
+  memory->write(GuestAddress(0), image.first(std::min<std::size_t>(image.size(), 64 * 1024)));
+  gpuvm::serve(*memory,
+               {.size = static_cast<std::uint16_t>(1U << data[1] % 4),
+                .descriptors = GuestAddress(0),
+                .available = GuestAddress(0x80),
+                .used = GuestAddress(0x100),
+                .indirect = (data[0] & 1) != 0,
+                .event_index = (data[0] & 2) != 0},
+               static_cast<std::uint16_t>(data[2] % 8 + 1));
+  return 0;
+}

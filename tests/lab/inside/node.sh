@@ -1,0 +1,139 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A node: the configurations of configs/, unchanged but for the lab's sizes and addresses, and the Debian image of scripts/make-image.
+. "$(dirname "$0")/../lib/inside.sh"
+
+BUSYBOX=$PWD/build/lab/tools/busybox
+REBOOTS=${LAB_NODE_REBOOTS:-1}
+# What an example says for a real machine and the lab has not.
+LAB=(--set machine.memory=1GiB --set machine.cpus=1 --set 'cpu.hide=["xsave"]')
+KERNEL=(--set "boot.cmdline=$LAB_NODE_CMDLINE")
+
+# The files lie as the examples name them.
+tar -C "$WORK" -xSf "$LAB_NODE/node.tar"
+cp configs/compute-node.toml configs/render-node.toml "$WORK"
+install -m 600 "$LAB_NODE/key" "$WORK/key"
+
+# A bridge with a DHCP server, and an uplink with the default route, whose address passt gives to the guest.
+make_networks() {
+  modprobe -a tun bridge dummy vhost_net
+  ip link set lo up
+  ip link add br0 type bridge
+  ip address add 10.9.0.1/24 dev br0
+  ip link set br0 up
+  ip link add uplink type dummy
+  ip address add 192.0.2.9/24 dev uplink
+  ip link set uplink up
+  ip route add default via 192.0.2.1
+  printf 'start 10.9.0.50\nend 10.9.0.50\ninterface br0\noption subnet 255.255.255.0\nlease_file %s\npidfile %s\n' \
+    "$WORK/leases" "$WORK/udhcpd.pid" >"$WORK/udhcpd.conf"
+  : >"$WORK/leases"
+  "$BUSYBOX" udhcpd "$WORK/udhcpd.conf"
+}
+
+# in_guest COMMAND: by ssh, to $ADDRESS (HOST PORT).
+in_guest() {
+  # shellcheck disable=SC2086,SC2029 # two words; the command is the guest's
+  set -- ${ADDRESS} "$1"
+  timeout 120 ssh -q -i "$WORK/key" -p "$2" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=20 "root@$1" "$3"
+}
+
+# The server may come a moment after the login.
+await_ssh() {
+  local end=$((SECONDS + 180))
+  until in_guest true; do
+    ((SECONDS < end)) && is_running "$guest" || return 1
+    pause 1
+  done
+}
+
+guest_says() { in_guest "$1" | grep -q -- "$2"; }
+
+# What a guest without a login was doing is in $LAB_OUT/node.journal.log.
+tell_of_guest() {
+  in_guest 'systemctl list-jobs; systemctl --failed; journalctl -b --no-pager -o short-monotonic' >"$WORK/node.journal.log" || true
+  return 1
+}
+
+# await_login TIMES: the prompt has come so many times.
+await_login() {
+  wait_console '^node login:' 400 "$1" || tell_of_guest
+  printf 'login %s after %s s\n' "$1" "$(awk -v a="$started" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.0f", b - a }')"
+}
+
+# What a node must be able to do; $1 is when.
+check_node() {
+  expect "$1: ssh gets in" await_ssh
+  expect "$1: all services have started" guest_says 'systemctl is-system-running --wait; systemctl --failed --no-legend' '^running'
+  expect "$1: its name" guest_says hostname '^node$'
+  expect "$1: an address by DHCP" guest_says 'ip -4 -o address show scope global' "$GUEST_ADDRESS"
+  expect "$1: the root file system is the image's, and can be written to" guest_says 'echo here >/root/when && sync && findmnt -no SOURCE,OPTIONS /' '^/dev/vda2 *rw'
+}
+
+check_devices() {
+  in_guest 'for d in /sys/bus/pci/devices/*; do echo "DRIVER $(cut -c3- $d/vendor):$(cut -c3- $d/device) $(basename "$(readlink $d/driver)")"; done' >"$WORK/drivers" || true
+  expect "$1: the GPU has its driver" grep -q '^DRIVER 1234:1111 bochs-drm$' "$WORK/drivers"
+  expect "$1: there is /dev/dri/card0" in_guest 'test -c /dev/dri/card0'
+  [[ $2 == usb ]] || return 0
+  expect "$1: the USB controller has its driver" grep -q '^DRIVER 1033:0194 xhci_hcd$' "$WORK/drivers"
+  expect "$1: the USB stick's bytes are right" test \
+    "$(in_guest 'udevadm wait --timeout 30 /dev/sda && head -c 1048576 /dev/sda | md5sum')" = "$(head -c 1048576 "$LAB_OUT/usb.img" | md5sum)"
+}
+
+# Powers off at one signal, with status 0, and leaves file systems that nothing has to be repaired of.
+check_power_off() {
+  local asked=$SECONDS
+  kill "$guest"
+  wait_guest 120
+  printf 'powered off in %s s\n' $((SECONDS - asked))
+  expect "SIGTERM: the guest powers off, status 0" test "$guest_status" = 0
+  expect "its root file system was unmounted" not grep -q needs_recovery <(dumpe2fs -h "$WORK/node.img?offset=$((257 << 20))" 2>&1)
+  expect "and is clean" grep -q 'Filesystem state: *clean$' <(dumpe2fs -h "$WORK/node.img?offset=$((257 << 20))" 2>&1)
+  expect "what the guest wrote is there" test -n "$(debugfs -R 'cat /root/when' "$WORK/node.img?offset=$((257 << 20))" 2>/dev/null)"
+}
+
+# configs/compute-node.toml, with a USB controller, too.
+test_compute() {
+  local i
+  ADDRESS='127.0.0.1 2222' GUEST_ADDRESS=192.0.2.9/24
+  start_guest compute-node "${LAB[@]}" "${KERNEL[@]}" --set pci.1.host=0000:02:00.0
+  await_login 1
+  check_node "first boot"
+  check_devices "first boot" usb
+  in_guest systemd-analyze || true
+  for ((i = 1; i <= REBOOTS; i++)); do
+    in_guest 'systemctl reboot' || true # which may end the connection first
+    await_login $((i + 1))
+    check_node "reboot $i"
+    check_devices "reboot $i" usb
+  done
+  check_power_off
+}
+
+test_render() {
+  . tests/lab/lib/uefi.sh
+  ADDRESS='10.9.0.50 22' GUEST_ADDRESS=10.9.0.50/24
+  start_guest render-node "${LAB[@]}"
+  await_login 1
+  check_node "by OVMF"
+  check_devices "by OVMF" usb
+  expect "it was started by firmware" in_guest 'test -d /sys/firmware/efi/efivars'
+  expect "a new kernel gets to where the firmware looks" in_guest 'gpuvm-esp && mount -o ro /boot/efi && cmp /boot/efi/vmlinuz /boot/vmlinuz-*-amd64 && cmp /boot/efi/initrd.img /boot/initrd.img-* && umount /boot/efi'
+  check_power_off
+}
+
+test_handover() {
+  ADDRESS='127.0.0.1 2222' GUEST_ADDRESS=192.0.2.9/24
+  start_guest compute-node "${LAB[@]}" "${KERNEL[@]}" --set boot.mode=efi-handover
+  await_login 1
+  check_node "by EFI handover"
+  check_devices "by EFI handover" gpu
+  expect "it was started by firmware" in_guest 'test -d /sys/firmware/efi'
+  check_power_off
+}
+
+make_networks
+before=$(host_state)
+"test_$LAB_NODE_TEST"
+expect "the host's drivers are back and nothing is left" state_is "$before"
+finish

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// [credentials], [cloud_init] and ssh_key.
+#include "tests/unit/vmm/config/config_test_support.hpp"
+
+namespace gpuvm::first_boot_test {
+namespace {
+
+std::vector<std::string> names_of(const Result<Config>& config) {
+  std::vector<std::string> names;
+  if (config) {
+    for (const auto& credential : config->credentials) {
+      names.push_back(credential.name);
+    }
+  }
+  return names;
+}
+
+TEST(Credentials, TextsAndFiles) {
+  const auto config = parse_bootable(
+      "[credentials]\n'firstboot.locale' = 'C.UTF-8'\nlines = \"a\\nb\\n\"\n"
+      "'ssh.authorized_keys.root' = { file = 'me.pub' }\n");
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->credentials,
+            (std::vector<CredentialConfig>{
+                {.name = "firstboot.locale", .text = "C.UTF-8", .file = {}},
+                {.name = "lines", .text = "a\nb\n", .file = {}},
+                {.name = "ssh.authorized_keys.root", .text = {}, .file = "/guests/me.pub"}}));
+}
+
+// TOML makes tables of dots without quotes, and so does --set.
+TEST(Credentials, DotsWithoutQuotes) {
+  const std::vector<std::string> expected{"a.b", "ssh.authorized_keys.root"};
+  EXPECT_EQ(names_of(parse_bootable(
+                "[credentials]\nssh.authorized_keys.root = { file = '/k' }\na.b = 'c'\n")),
+            expected);
+  EXPECT_EQ(names_of(parse_bootable(
+                "", {"credentials.ssh.authorized_keys.root.file=/k", "credentials.a.b=c"})),
+            expected);
+  EXPECT_EQ(parse_bootable("[credentials]\nx.file = '/k'\n")->credentials[0].file, "/k");
+  EXPECT_EQ(names_of(parse_bootable("[credentials]\n'x.file' = '/k'\n")),
+            std::vector<std::string>{"x.file"});
+  expect_error_contains(parse_bootable("[credentials]\n'a.b' = 'c'\na.b = 'd'\n"),
+                        "is there twice, with its dots in quotes and without");
+}
+
+TEST(Credentials, WhatSystemdWouldNotTake) {
+  for (const char* name : {"a b", "a:b", "a=b", "a/b", ".", "..", "", "\\u00e4"}) {
+    expect_error_contains(parse_bootable(fmt::format("[credentials]\n\"{}\" = 'SECRET'\n", name)),
+                          "is no name that systemd takes");
+  }
+  expect_error_contains(parse_bootable("[credentials]\n" + std::string(256, 'a') + " = 'x'\n"),
+                        "is no name that systemd takes");
+  expect_error(parse_bootable("[credentials]\na = 1\n"),
+               "credentials.a must be \"TEXT\" or { file = \"PATH\" }, not an integer "
+               "(guest.toml:3:5)");
+  expect_error_contains(parse_bootable("[credentials]\na = {}\n"), "not an empty table");
+  expect_error_contains(parse_bootable("[credentials]\na = { file = '' }\n"), "must not be empty");
+  expect_error_contains(parse_bootable("credentials = 'x'\n"), "must be a table, [credentials]");
+}
+
+TEST(Credentials, AreBounded) {
+  std::string many = "[credentials]\n";
+  for (int i = 0; i < 64; ++i) {
+    many += fmt::format("c{} = 'x'\n", i);
+  }
+  EXPECT_TRUE(parse_bootable(many));
+  expect_error_contains(parse_bootable(many + "more = 'x'\n"),
+                        "is one credential too many: at most 64");
+}
+
+// What prints a configuration may be a log.
+TEST(Credentials, TextsAreNotPrinted) {
+  const auto config = parse_bootable(
+      "[credentials]\npassword = 'SECRET'\n'key.file' = 'SECRET'\nkey = { file = '/k' }\n");
+  ASSERT_TRUE(config) << config.error().to_string();
+  const auto text = to_toml(*config);
+  EXPECT_EQ(text.find("SECRET"), std::string::npos) << text;
+  EXPECT_NE(text.find("[credentials]\n\"key\" = { file = \"/k\" }\n"
+                      "# \"key.file\" = a text, which is not shown\n"
+                      "# \"password\" = a text, which is not shown\n"),
+            std::string::npos)
+      << text;
+  const auto again = parse(text);
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_EQ(names_of(again), std::vector<std::string>{"key"});
+}
+
+TEST(CloudInit, Files) {
+  EXPECT_EQ(parse_bootable("")->cloud_init, std::nullopt);
+  EXPECT_EQ(parse_bootable("[cloud_init]\n")->cloud_init, CloudInitConfig{});
+  const auto config =
+      parse_bootable("[cloud_init]\nuser_data = 'u'\nmeta_data = '/m'\nnetwork_config = '../n'\n");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->cloud_init,
+            (CloudInitConfig{
+                .user_data = "/guests/u", .meta_data = "/m", .network_config = "/guests/../n"}));
+  EXPECT_EQ(parse(to_toml(*config))->cloud_init, config->cloud_init);
+  expect_error_contains(parse_bootable("[cloud_init]\nuser-data = 'u'\n"),
+                        "did you mean user_data?");
+}
+
+TEST(SshKey, AutoOrAPath) {
+  EXPECT_EQ(parse_bootable("")->ssh_key, std::nullopt);
+  EXPECT_EQ(parse_bootable("ssh_key = 'auto'")->ssh_key, SshKeyConfig{});
+  EXPECT_EQ(parse_bootable("ssh_key = 'me.pub'")->ssh_key, SshKeyConfig{.path = "/guests/me.pub"});
+  EXPECT_EQ(parse_bootable("", {"ssh_key=auto"})->ssh_key, SshKeyConfig{});
+  expect_error_contains(parse_bootable("ssh_key = true"),
+                        "ssh_key must be \"auto\" or the path of a public key");
+  for (const char* value : {"auto", "/me.pub"}) {
+    const auto config = *parse_bootable(fmt::format("ssh_key = '{}'", value));
+    EXPECT_EQ(parse(to_toml(config))->ssh_key, config.ssh_key);
+  }
+}
+
+}  // namespace
+}  // namespace gpuvm::first_boot_test

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// What may be wrong with a configuration and only its host can tell: for `gpuvm validate`, which
+// looks at no host.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vmm/config/config.hpp"
+
+namespace gpuvm {
+
+/// Sentences, each with its places; none for most configurations.
+std::vector<std::string> remarks_on(const Config& config);
+
+}  // namespace gpuvm
