@@ -35,7 +35,7 @@ std::string search_path() {
 /// What the new process needs, made before it is: afterwards it may do nothing but system calls.
 struct Start {
   const char* path = nullptr;
-  std::vector<char*> arguments;
+  std::vector<char*> arguments = {};
   std::array<int, kMostFiles> files{};
   std::size_t file_count = 0;
   int error_output = -1;

@@ -13,7 +13,8 @@ namespace {
 int run(char** argv) {
   Config config;
   config.name = "render_1";
-  config.cloud_init = CloudInitConfig{.user_data = argv[2], .network_config = argv[3]};
+  config.cloud_init =
+      CloudInitConfig{.user_data = argv[2], .meta_data = {}, .network_config = argv[3]};
   config.ssh_key = SshKeyConfig{.path = argv[4]};
   const auto first_boot = open_first_boot(config, SshKeyUse::kLook);
   if (!first_boot) {
