@@ -75,6 +75,10 @@ class Machine : public GuestMachine {
   SerialPort& serial() { return platform_->serial(); }
   /// The private key that the guest knows; empty: none, or ssh knows itself.
   const std::string& ssh_key() const { return first_boot_.ssh_key; }
+  /// The guest's address among vsocks; nothing: it has none.
+  std::optional<std::uint32_t> vsock_cid() const {
+    return services_.vsock ? std::optional(services_.vsock->cid()) : std::nullopt;
+  }
   void clock_expired() { platform_->clock().timer_expired(); }
 
  private:

@@ -122,7 +122,8 @@ struct Run {
                         [this] {
                           watch_devices();
                           connect_console();
-                          announced = announce_guest(config, machine->ssh_key());
+                          announced =
+                              announce_guest(config, machine->ssh_key(), machine->vsock_cid());
                         }},
                    events};
   std::unique_ptr<Console> console;
