@@ -182,7 +182,7 @@ test_table() {
   broken "a row twice" 'a second row of disk' 's/^kvm\t/disk\t/'
   broken "no such room" "no room 'devices/virtual'" 's|devices/virtio|devices/virtual|'
   broken "no names that begin so" 'no room .scripts/lib/bal-' 's|scripts/lib/lab-|scripts/lib/bal-|'
-  broken "no room at all" "no room ''" 's|\tdevices/virtio\t|\t\t|'
+  broken "no room at all" "no room ''" 's|\tdevices/passthrough\t|\t\t|'
   broken "a turn that never comes" 'no turn runs soak' 's/^soak\t0/soak\t4/'
   broken "no seconds" 'seconds are a number' 's/^soak\t0\t[0-9]*/soak\t0\tlong/'
   broken "no reason" 'a tab between each' 's/^\(soak\t.*\)\t.*/\1/'

@@ -93,6 +93,10 @@ Result<UniqueFd> connect_to_port(const std::string& address, std::uint16_t port,
 
 bool speaks_ssh(const UniqueFd& socket, std::chrono::milliseconds limit) {
   constexpr std::string_view kBeginning = "SSH-";
+  constexpr std::string_view kWhoAsks = "SSH-2.0-gpuvm\r\n";
+  if (::send(socket.get(), kWhoAsks.data(), kWhoAsks.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    return false;
+  }
   const auto end = SocketClock::now() + limit;
   std::array<char, kBeginning.size()> said{};
   std::size_t got = 0;

@@ -19,8 +19,9 @@ Result<UniqueFd> connect_to_vsock(std::uint32_t cid, std::uint32_t port,
 Result<UniqueFd> connect_to_port(const std::string& address, std::uint16_t port,
                                  std::chrono::milliseconds limit);
 
-/// Whether a server of ssh is at the other end; false too when it says nothing within `limit`, or
-/// hangs up, as passt does for a guest where nobody listens.
+/// Whether a server of ssh is at the other end. Says who asks, as both sides of ssh must (RFC 4253,
+/// 4.2): passt of Debian 12 has nothing for the host before the host has spoken. False too when it
+/// says nothing within `limit`, or hangs up, as passt does for a guest where nobody listens.
 bool speaks_ssh(const UniqueFd& socket, std::chrono::milliseconds limit);
 
 /// Sends a descriptor over a socket (SCM_RIGHTS), as ssh's ProxyUseFdpass expects it. Errors:

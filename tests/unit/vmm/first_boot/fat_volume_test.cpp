@@ -34,16 +34,24 @@ TEST(FatVolume, IsFat16) {
     const auto boot = boot_of(*volume);
     EXPECT_GE(clusters_in(boot), 4085U + 16);
     EXPECT_LE(clusters_in(boot), 65524U - 16);
-    EXPECT_EQ(boot.signature, 0xaa55);
+    EXPECT_EQ(+boot.signature, 0xaa55);
     EXPECT_GE(boot.sectors_per_fat * 256U, clusters_in(boot) + 2);
   }
+}
+
+/// One of a long name's UTF-16 units, which lie at odd addresses.
+std::uint16_t unit_of(const fat::LongNameEntry& entry, std::size_t part, std::size_t index) {
+  std::uint16_t unit = 0;
+  std::memcpy(&unit, reinterpret_cast<const std::byte*>(&entry) + part + index * sizeof unit,
+              sizeof unit);
+  return unit;
 }
 
 TEST(FatVolume, LabelAndLongNames) {
   const auto volume = *make_fat_volume("CIDATA", 0x12345678, {{"network-config", "abc"}});
   const auto boot = boot_of(volume);
   EXPECT_EQ(std::string(boot.label.begin(), boot.label.end()), "CIDATA     ");
-  EXPECT_EQ(boot.serial, 0x12345678U);
+  EXPECT_EQ(+boot.serial, 0x12345678U);
   const std::size_t root = 512 * (1 + 2U * boot.sectors_per_fat);
   const auto entry = [&](std::size_t index) {
     fat::DirectoryEntry entry{};
@@ -54,24 +62,24 @@ TEST(FatVolume, LabelAndLongNames) {
     const auto found = entry(index);
     return std::string(found.name.begin(), found.name.end());
   };
-  EXPECT_EQ(entry(0).attributes, 0x08);
+  EXPECT_EQ(+entry(0).attributes, 0x08);
   EXPECT_EQ(name(0), "CIDATA     ");
   // 14 characters: the fourteenth, the end and the filler stand first.
   fat::LongNameEntry last{};
   std::memcpy(&last, volume.data() + root + 32, sizeof last);
-  EXPECT_EQ(last.order, 0x42);
-  EXPECT_EQ(last.name1[0], 'g');
-  EXPECT_EQ(last.name1[1], 0);
-  EXPECT_EQ(last.name1[2], 0xffff);
-  EXPECT_EQ(last.name3[1], 0xffff);
+  EXPECT_EQ(+last.order, 0x42);
+  EXPECT_EQ(unit_of(last, offsetof(fat::LongNameEntry, name1), 0), 'g');
+  EXPECT_EQ(unit_of(last, offsetof(fat::LongNameEntry, name1), 1), 0);
+  EXPECT_EQ(unit_of(last, offsetof(fat::LongNameEntry, name1), 2), 0xffff);
+  EXPECT_EQ(unit_of(last, offsetof(fat::LongNameEntry, name3), 1), 0xffff);
   fat::LongNameEntry first{};
   std::memcpy(&first, volume.data() + root + 64, sizeof first);
-  EXPECT_EQ(first.order, 1);
-  EXPECT_EQ(first.name1[0], 'n');
-  EXPECT_EQ(first.name3[1], 'i');
+  EXPECT_EQ(+first.order, 1);
+  EXPECT_EQ(unit_of(first, offsetof(fat::LongNameEntry, name1), 0), 'n');
+  EXPECT_EQ(unit_of(first, offsetof(fat::LongNameEntry, name3), 1), 'i');
   EXPECT_EQ(name(3), "NETWOR~1   ");
-  EXPECT_EQ(entry(3).size, 3U);
-  EXPECT_EQ(entry(3).cluster, 2U);
+  EXPECT_EQ(+entry(3).size, 3U);
+  EXPECT_EQ(+entry(3).cluster, 2U);
   EXPECT_EQ(std::memcmp(volume.data() + root + 512 * 32, "abc", 3), 0);
 }
 
