@@ -132,6 +132,48 @@ test_handover() {
   check_power_off
 }
 
+# What a guest is told at its first boot, and what it shares, with a disk whose changes are thrown away: configs/compute-node.toml
+# with the sections that reference.toml has for that.
+test_setup() {
+  export XDG_STATE_HOME=$WORK/state
+  local image
+  modprobe vhost_vsock
+  image=$(stat -c '%y %b' "$WORK/node.img")
+  mkdir "$WORK/results"
+  echo "from the host" >"$WORK/results/host"
+  printf '#cloud-config\nwrite_files:\n- path: /root/told\n  content: by user data\nruncmd:\n- [sh, -c, "echo ran >>/root/told"]\n' >"$WORK/user.yaml"
+  start_guest compute-node "${LAB[@]}" "${KERNEL[@]}" --set disk.0.throwaway=true --set ssh_key=auto --set 'vsock.cid="auto"' \
+    --set cloud_init.user_data=user.yaml --set credentials.test.greeting=hello \
+    --set share.0.path=results --set share.0.tag=results --set "share.1={path='results',tag='readable',readonly=true}"
+  await_login 1
+  expect "gpuvm ssh gets in by itself, with a key of its own" timeout 300 "$GPUVM" ssh --wait 240 compute-node -- true
+  expect "by the guest's vsock" grep -q vsock-connect <("$GPUVM" ssh --print compute-node)
+  expect "its exit status is the command's" test "$(timeout 120 "$GPUVM" ssh compute-node -- exit 7 >/dev/null 2>&1; echo $?)" = 7
+  expect "cloud-init has done what it was told" told cloud-init status --wait
+  expect "a file of user data" says "$(printf 'by user data\nran')" cat /root/told
+  expect "a credential" says hello systemd-creds --system cat test.greeting
+  expect "a folder of the host" says "from the host" 'mount -t virtiofs results /mnt && cat /mnt/host'
+  expect "what the guest writes there" told 'echo "from the guest" >/mnt/guest'
+  expect "is the host's" test "$(cat "$WORK/results/guest")" = "from the guest"
+  expect "a folder that it may only read" says "from the guest" 'mkdir -p /srv/r && mount -t virtiofs readable /srv/r && cat /srv/r/guest'
+  expect_not "cannot be written to" told 'touch /srv/r/more'
+  expect "its disk can be written to" told 'echo here >/root/when && sync'
+  kill "$guest"
+  wait_guest 120
+  expect "SIGTERM: the guest powers off, status 0" test "$guest_status" = 0
+  expect "the image is as it was" test "$(stat -c '%y %b' "$WORK/node.img")" = "$image"
+  expect "without what the guest wrote" test -z "$(debugfs -R 'cat /root/when' "$WORK/node.img?offset=$((257 << 20))" 2>/dev/null)"
+  expect_not "no virtiofsd or storage daemon is left" pgrep -f 'virtiofsd|qemu-storage-daemon'
+}
+
+# told COMMAND, says TEXT COMMAND: by gpuvm ssh.
+told() { timeout 400 "$GPUVM" ssh compute-node -- "$*"; }
+says() {
+  local text=$1
+  shift
+  [[ $(told "$@") == "$text" ]]
+}
+
 make_networks
 before=$(host_state)
 "test_$LAB_NODE_TEST"
