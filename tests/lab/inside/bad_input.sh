@@ -40,7 +40,7 @@ test_configuration() {
   refused "no such configuration" $CONFIG 'missing.toml' "$GPUVM" run "$WORK/missing.toml"
   wrong "unknown key" 'memmory.*wrong.toml:2:1.*did you mean memory' <<<$'[machine]\nmemmory = "1GiB"'
   wrong "ill-typed key" 'machine.cpus.*wrong.toml:3:8' <<<$'[machine]\n\ncpus = "four"'
-  wrong "unknown section" 'machin .*wrong.toml:1:2.*did you mean machine' <<<$'[machin]\ncpus = 1'
+  wrong "unknown section" 'machin .*wrong.toml:1:2.*did you mean .machine' <<<$'[machin]\ncpus = 1'
   wrong "no TOML" 'wrong.toml:1:' <<<'machine is 4'
   run "unknown key in --set" $CONFIG 'did you mean cpus' --set machine.cpuz=4
 }

@@ -34,7 +34,7 @@ fi
 for disk in vda vdb vdc; do
   echo "DISK $disk $(cat /sys/block/$disk/size) $(cat /sys/block/$disk/ro) $(cat /sys/block/$disk/serial)"
 done
-grep -c "MSI.*virtio0-req" /proc/interrupts | sed "s/^/MSI-VECTORS /"
+grep -q "MSI.*virtio.*-req" /proc/interrupts && echo "MSI-VECTORS 1"
 cat /sys/block/vda/queue/write_cache
 echo WRITE; read -r go
 pattern | dd of=/dev/vda bs=1M iflag=fullblock conv=fsync 2>/dev/null
@@ -94,7 +94,7 @@ refused() {
   expect "$1: one line that says '$3'" test "$(grep -c -- "$3" "$WORK/refused") $(wc -l <"$WORK/refused")" = '1 1'
 }
 
-refused "absent image" 78 "disk.0: There is no $disks/absent" --set "disk.0.path=$disks/absent"
+refused "absent image" 78 "There is no $disks/absent" --set "disk.0.path=$disks/absent"
 refused "a directory for a disk" 78 'is a directory' --set "disk.0.path=$disks"
 refused "an odd size" 78 'has 300000 bytes' --set "disk.0.path=$disks/tree/before"
 
@@ -141,8 +141,8 @@ expect "the file system's, too" guest_said "^KEPT-FILE $after_md5"
 expect "the file system is clean" e2fsck -fn "$disks/ext4.img"
 debugfs -R "cat /after" "$disks/ext4.img" 2>/dev/null >"$WORK/after"
 expect "the file that the guest made is in it" test "$(md5sum <"$WORK/after" | cut -d' ' -f1)" = "$after_md5"
-expect "no doorbell of the three disks exited to gpuvm" test \
-  "$(grep -o '"doorbells_that_exited": *[0-9]*' "$WORK/main.inspect.json" | grep -c ': *0$')" = 3
+expect "no doorbell of the three disks and the entropy device exited to gpuvm" test \
+  "$(grep -o '"doorbells_that_exited": *[0-9]*' "$WORK/main.inspect.json" | grep -c ': *0$')" = 4
 check_dmesg
 per_mib writing 0
 per_mib reading 1

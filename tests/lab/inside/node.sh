@@ -55,9 +55,9 @@ tell_of_guest() {
   return 1
 }
 
-# await_login TIMES: the prompt has come so many times.
+# await_login TIMES [NAME]: the prompt has come so many times.
 await_login() {
-  wait_console '^node login:' 400 "$1" || tell_of_guest
+  wait_console "^${2:-node} login:" 400 "$1" || tell_of_guest
   printf 'login %s after %s s\n' "$1" "$(awk -v a="$started" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.0f", b - a }')"
 }
 
@@ -145,7 +145,7 @@ test_setup() {
   start_guest compute-node "${LAB[@]}" "${KERNEL[@]}" --set disk.0.throwaway=true --set ssh_key=auto --set 'vsock.cid="auto"' \
     --set cloud_init.user_data=user.yaml --set credentials.test.greeting=hello \
     --set share.0.path=results --set share.0.tag=results --set "share.1={path='results',tag='readable',readonly=true}"
-  await_login 1
+  await_login 1 compute-node # as cloud-init is told
   expect "gpuvm ssh gets in by itself, with a key of its own" timeout 300 "$GPUVM" ssh --wait 240 compute-node -- true
   expect "by the guest's vsock" grep -q vsock-connect <("$GPUVM" ssh --print compute-node)
   expect "its exit status is the command's" test "$(timeout 120 "$GPUVM" ssh compute-node -- exit 7 >/dev/null 2>&1; echo $?)" = 7

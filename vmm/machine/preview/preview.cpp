@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/preview/preview.hpp"
-#include "vmm/machine/services/vsock.hpp"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is told of [vsock] and [[share]] before anything starts, and where the devices come to be.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/devices/virtio/fakes.hpp"
+#include "vmm/machine/services/service_devices.hpp"
+#include "vmm/machine/services/vsock.hpp"
+
+namespace gpuvm::services_test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ServicesTest : public ::testing::Test {
+ protected:
+  ServicesTest() {
+    std::string pattern = std::filesystem::temp_directory_path() / "gpuvm-services-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~ServicesTest() override { std::filesystem::remove_all(folder_); }
+  static std::string error_of(const std::string& path) {
+    const auto checked = check_shares({{.path = path, .tag = "t"}});
+    return checked ? std::string() : checked.error().to_string();
+  }
+  std::string folder_;
+};
+
+TEST_F(ServicesTest, AVsockNeedsItsSection) {
+  const HostSystem host(folder_);
+  const auto none = open_vsock(host, {}, "main");
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(none->has_value());
+  const auto missing = open_vsock(host, VsockConfig{}, "main");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().kind(), ErrorKind::kHost);
+  EXPECT_THAT(missing.error().to_string(), HasSubstr("modprobe vhost_vsock"));
+}
+
+TEST_F(ServicesTest, WhatIsNoVhostIsRefused) {
+  std::filesystem::create_directories(folder_ + "/dev");
+  std::ofstream(folder_ + "/dev/vhost-vsock") << "a file";
+  const auto refused = open_vsock(HostSystem(folder_), VsockConfig{}, "main");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("VHOST_VSOCK_SET_GUEST_CID"));
+}
+
+TEST_F(ServicesTest, TheCidIsToldWithoutTakingIt) {
+  EXPECT_EQ(vsock_text({.cid = 42}, "main"), "CID 42");
+  EXPECT_EQ(vsock_text({}, "main"), fmt::format("CID {}, or another one if that is in use",
+                                                VsockAddress::preferred("main")));
+}
+
+TEST_F(ServicesTest, AShareIsAFolderThatIsThere) {
+  std::ofstream(folder_ + "/file") << "no folder";
+  EXPECT_THAT(error_of(folder_ + "/absent"), HasSubstr("share.0: path: cannot find the folder"));
+  EXPECT_THAT(error_of(folder_ + "/file"), HasSubstr("is no folder"));
+  std::filesystem::create_directories(folder_ + "/a,b");
+  EXPECT_THAT(error_of(folder_ + "/a,b"), HasSubstr("has a comma or a backslash"));
+}
+
+// Guests know them by their places, whatever else there is.
+TEST_F(ServicesTest, EachDeviceHasItsSlot) {
+  ServiceHosts hosts;
+  const auto slots = [&hosts](const MachineConfig& machine) {
+    std::vector<unsigned> found;
+    for (const auto& device : service_devices(machine, hosts)) {
+      found.push_back(device.slot);
+    }
+    return found;
+  };
+  EXPECT_EQ(slots({}), (std::vector<unsigned>{0x0c}));
+  EXPECT_EQ(slots({.rng = false}), (std::vector<unsigned>{}));
+  const auto channel = ConsoleChannel::create().value();
+  hosts.console = channel.get();
+  EXPECT_EQ(slots({.rng = false}), (std::vector<unsigned>{0x0e}));
+  hosts.vsock =
+      VsockAddress::take(UniqueFd(), 42, "main", [](int, std::uint32_t) { return true; }).value();
+  EXPECT_EQ(slots({}), (std::vector<unsigned>{0x0c, 0x0d, 0x0e}));
+}
+
+// Those that this process serves are what they say they are: type and class of virtio's PCI ids.
+TEST_F(ServicesTest, RngAndConsoleAreMade) {
+  test::FakeMachine machine;
+  const auto channel = ConsoleChannel::create().value();
+  ServiceHosts hosts;
+  hosts.console = channel.get();
+  auto devices =
+      RootBusDevices::create(service_devices({}, hosts), {.memory = machine.memory,
+                                                          .mmio = machine.mmio,
+                                                          .doorbells = machine.doorbells,
+                                                          .msi = machine.msi,
+                                                          .pins = machine.pins,
+                                                          .bar_space = machine.bar_space});
+  ASSERT_TRUE(devices) << devices.error().to_string();
+  PciTopology topology;
+  ASSERT_TRUE((*devices)->add_to(topology));
+  const auto id = [&topology](unsigned slot) {
+    std::array<std::byte, 4> bytes{};
+    topology.read({.bus = 0, .devfn = static_cast<std::uint8_t>(slot * 8)}, 0, bytes);
+    return load_le(bytes);
+  };
+  EXPECT_EQ(id(0x0c), 0x10441af4U);
+  EXPECT_EQ(id(0x0e), 0x10431af4U);
+  InspectNode node;
+  (*devices)->inspect(node);
+  EXPECT_EQ(node.child("rng").child("device").get("bytes"), "0");
+  EXPECT_EQ(node.child("virtio-console").child("device").get("written"), "0");
+}
+
+}  // namespace
+}  // namespace gpuvm::services_test
