@@ -33,24 +33,60 @@ Execution BlockQueue::begin(QueueRequest& request, std::byte* status,
   Pending alone;
   const bool later = queue_ != nullptr && !free_.empty();
   Pending& pending = later ? *free_.back() : alone;
-  pending = {.request = &request, .status = status, .flush = flush};
+  pending.request = &request;
+  pending.status = status;
+  pending.open = 0;
+  pending.read_bytes = 0;
+  pending.flush = flush;
+  pending.outcome = RequestStatus::kOk;
+  pending.operations.assign(operations.begin(), operations.end());
   for (const auto& operation : operations) {
-    if (operation.kind == DiskOperation::Kind::kRead) {
-      pending.read_bytes += operation.length;
-    }
-    if (later && queue_->add(operation, &pending)) {
+    pending.read_bytes += operation.kind == DiskOperation::Kind::kRead ? operation.length : 0;
+  }
+  if (later) {
+    free_.pop_back();
+    begun_.push_back(&pending);
+    return Execution::later();
+  }
+  for (const auto& operation : operations) {
+    carry_out(pending, operation);
+  }
+  return Execution::done(conclude(pending));
+}
+
+/// Does nothing for a request that has failed already.
+void BlockQueue::carry_out(Pending& pending, const DiskOperation& operation) {
+  if (pending.outcome == RequestStatus::kOk) {
+    pending.outcome = judge_(disk_.carry_out(operation));
+  }
+}
+
+bool BlockQueue::is_quick_alone() const {
+  return begun_.size() == 1 && free_.size() + 1 == pending_.size() &&
+         begun_.front()->operations.size() == 1 &&
+         disk_.is_quick(begun_.front()->operations.front());
+}
+
+void BlockQueue::send(Pending& pending) {
+  // One more until all are sent: those that are done at once must not end the request.
+  pending.open = 1;
+  for (const auto& operation : pending.operations) {
+    if (queue_->add(operation, &pending)) {
       ++pending.open;
-    } else if (const auto outcome = judge_(disk_.carry_out(operation));
-               outcome != RequestStatus::kOk) {
-      pending.outcome = outcome;
-      break;
+    } else {
+      carry_out(pending, operation);
     }
   }
-  if (pending.open == 0) {
-    return Execution::done(conclude(pending));
+  finish_one(pending);
+}
+
+/// One of the request's operations less; the last one is its answer.
+void BlockQueue::finish_one(Pending& pending) {
+  if (--pending.open == 0) {
+    const std::uint32_t written = conclude(pending);
+    completions_.push_back({.request = pending.request, .written = written});
+    free_.push_back(&pending);
   }
-  free_.pop_back();
-  return Execution::later();
 }
 
 std::uint32_t BlockQueue::conclude(Pending& pending) {
@@ -62,10 +98,22 @@ std::uint32_t BlockQueue::conclude(Pending& pending) {
 }
 
 void BlockQueue::submit() {
-  if (queue_) {
-    queue_->submit();
-    answer_finished();  // what the page cache had is ready already
+  if (!queue_) {
+    return;
   }
+  if (is_quick_alone()) {
+    Pending& pending = *begun_.front();
+    carry_out(pending, pending.operations.front());
+    pending.open = 1;
+    finish_one(pending);
+  } else {
+    for (auto* const pending : begun_) {
+      send(*pending);
+    }
+    queue_->submit();
+  }
+  begun_.clear();
+  answer_finished();  // what the page cache had is ready already
 }
 
 void BlockQueue::finish() {
@@ -78,21 +126,17 @@ void BlockQueue::finish() {
 
 void BlockQueue::answer_finished() {
   finished_.clear();
-  completions_.clear();
   queue_->reap(finished_);
   for (const auto& finished : finished_) {
     auto& pending = *static_cast<Pending*>(finished.tag);
     if (const auto outcome = judge_(finished.status); outcome != RequestStatus::kOk) {
       pending.outcome = outcome;
     }
-    if (--pending.open == 0) {
-      const std::uint32_t written = conclude(pending);
-      completions_.push_back({.request = pending.request, .written = written});
-      free_.push_back(&pending);
-    }
+    finish_one(pending);
   }
   if (!completions_.empty()) {
     QueueRequest::complete(completions_);
+    completions_.clear();
   }
 }
 

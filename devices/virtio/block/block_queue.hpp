@@ -25,7 +25,8 @@ class BlockQueue : public EventSource {
   /// reads how it went. With `flush` what they changed is stable before it is answered.
   Execution begin(QueueRequest& request, std::byte* status,
                   std::span<const DiskOperation> operations, bool flush);
-  /// Sends on their way what has begun, and answers what is ready.
+  /// Sends on their way what has begun, and answers what is ready. What is alone and quick is
+  /// carried out here: another thread would have to be woken for it.
   void submit();
   /// The same, until nothing is on its way.
   void finish();
@@ -42,8 +43,13 @@ class BlockQueue : public EventSource {
     std::size_t open = 0;          ///< operations that have not finished
     std::uint64_t read_bytes = 0;  ///< what the guest gets if all goes well
     bool flush = false;
+    std::vector<DiskOperation> operations = {};
     virtio_block::RequestStatus outcome = virtio_block::RequestStatus::kOk;
   };
+  bool is_quick_alone() const;
+  void send(Pending& pending);
+  void carry_out(Pending& pending, const DiskOperation& operation);
+  void finish_one(Pending& pending);
   std::uint32_t conclude(Pending& pending);
   void answer_finished();
 
@@ -52,6 +58,7 @@ class BlockQueue : public EventSource {
   std::unique_ptr<DiskQueue> queue_;
   std::vector<Pending> pending_;
   std::vector<Pending*> free_;
+  std::vector<Pending*> begun_;  ///< since the last submit()
   std::vector<DiskQueue::Finished> finished_;
   std::vector<Completion> completions_;
 };

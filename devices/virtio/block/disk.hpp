@@ -76,6 +76,9 @@ class Disk {
   virtual std::unique_ptr<DiskQueue> make_queue([[maybe_unused]] unsigned entries) {
     return nullptr;
   }
+  /// Whether carry_out() is soon done with an operation for which a queue would wake another
+  /// thread.
+  virtual bool is_quick([[maybe_unused]] const DiskOperation& operation) const { return false; }
   /// Its size in bytes now, as a multiple of 512.
   virtual std::uint64_t current_size() { return geometry().size; }
   /// By what the disk works, for inspect: key and value.

@@ -358,6 +358,11 @@ Status DiskFile::finish_transfer(const DiskOperation& operation, std::uint64_t d
       operation.offset + done, std::move(left));
 }
 
+/// A write to the page cache is a copy, and io_uring has a thread of the kernel make it.
+bool DiskFile::is_quick(const DiskOperation& operation) const {
+  return operation.kind == DiskOperation::Kind::kWrite && !direct_ && operation.length <= 64_KiB;
+}
+
 std::uint64_t DiskFile::current_size() {
   std::uint64_t size = 0;
   struct stat status {};

@@ -48,6 +48,7 @@ class DiskFile : public UringDisk {
   Status write_zeroes(std::uint64_t offset, std::uint64_t length, Unmap unmap) override;
 
   std::unique_ptr<DiskQueue> make_queue(unsigned entries) override;
+  bool is_quick(const DiskOperation& operation) const override;
   std::uint64_t current_size() override;
   std::vector<std::pair<std::string, std::string>> describe() const override;
 

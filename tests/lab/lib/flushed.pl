@@ -13,7 +13,8 @@ for my $number ($last - $blocks + 1 .. $last) {
   next if $number < 1;
   my $place = $number % $blocks;
   seek $file, $place * $block_size, 0;
-  my $got = read $file, my $bytes, $block_size;
+  my $bytes;
+  my $got = read $file, $bytes, $block_size;
   die "block $place cannot be read\n" if !defined $got || $got != $block_size;
   my %numbers = map { $_ => 1 } unpack 'Q<*', $bytes;
   for my $found (keys %numbers) {

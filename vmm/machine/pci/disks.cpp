@@ -38,6 +38,12 @@ class RawDisk : public GuestDisk {
                                     .use = place.use,
                                     .cache = cache_of(config.cache),
                                     .discard = config.discard}));
+    if (config.path.ends_with(".qcow2")) {
+      log::warn(
+          "disk.{}: {} is named as a qcow2 image and has the bytes of a raw one, as which it is "
+          "used",
+          place.index, config.path);
+    }
     log::debug("Disk {}: {}, {} bytes{}", place.index, config.path, file->geometry().size,
                config.read_only ? ", read-only" : "");
     return std::unique_ptr<GuestDisk>(new RawDisk(config, place, std::move(file)));
