@@ -94,8 +94,9 @@ void BlockDevice::resize(std::uint64_t size) {
   config_.change(virtio_block::kCapacity, 8, sectors);
 }
 
-std::chrono::milliseconds BlockDevice::rest_of(std::size_t) {
-  return throttle_.rest(Throttle::Clock::now());
+std::chrono::milliseconds BlockDevice::rest_of(std::size_t queue) {
+  constexpr std::chrono::milliseconds kUntilSomeHasEnded{1};
+  return queues_[queue]->is_full() ? kUntilSomeHasEnded : throttle_.rest(Throttle::Clock::now());
 }
 
 void BlockDevice::end_batch(std::size_t queue) {
@@ -141,11 +142,9 @@ Result<Execution> BlockDevice::execute(QueueRequest& request) {
   const bool is_flush = operations.front().kind == DiskOperation::Kind::kFlush;
   std::uint64_t bytes = 0;
   for (const auto& operation : operations) {
-    bytes += operation.pieces.empty() ? 0 : operation.length;
+    bytes += operation.kind == DiskOperation::Kind::kDiscard ? 0 : operation.length;
   }
-  if (!is_flush) {
-    throttle_.take(bytes);
-  }
+  throttle_.take(bytes);
   return queues_[request.queue()]->begin(
       request, status, operations,
       write_through_ && !is_flush && operations.front().kind != DiskOperation::Kind::kRead &&

@@ -37,13 +37,16 @@ Execution BlockQueue::begin(QueueRequest& request, std::byte* status,
   pending.status = status;
   pending.open = 0;
   pending.read_bytes = 0;
+  pending.bytes = 0;
   pending.flush = flush;
   pending.outcome = RequestStatus::kOk;
   pending.operations.assign(operations.begin(), operations.end());
   for (const auto& operation : operations) {
     pending.read_bytes += operation.kind == DiskOperation::Kind::kRead ? operation.length : 0;
+    pending.bytes += operation.length;
   }
   if (later) {
+    open_bytes_ += pending.bytes;
     free_.pop_back();
     begun_.push_back(&pending);
     return Execution::later();
@@ -85,6 +88,7 @@ void BlockQueue::finish_one(Pending& pending) {
   if (--pending.open == 0) {
     const std::uint32_t written = conclude(pending);
     completions_.push_back({.request = pending.request, .written = written});
+    open_bytes_ -= pending.bytes;
     free_.push_back(&pending);
   }
 }

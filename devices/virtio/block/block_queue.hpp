@@ -15,6 +15,9 @@ namespace gpuvm {
 
 class BlockQueue : public EventSource {
  public:
+  /// More than an honest driver's requests have together.
+  static constexpr std::uint64_t kMostOpenBytes = 64 << 20;
+
   /// Of what a disk said, what the guest gets.
   using Judge = std::function<virtio_block::RequestStatus(const Status&)>;
 
@@ -32,6 +35,9 @@ class BlockQueue : public EventSource {
   void finish();
 
   bool is_asynchronous() const { return queue_ != nullptr; }
+  /// So much is on its way that no more should begin: whoever stops the queue waits for all of it,
+  /// and a guest may name the same memory again and again.
+  bool is_full() const { return open_bytes_ >= kMostOpenBytes; }
 
   pollfd wanted() override;
   Status serve(short events) override;
@@ -42,6 +48,7 @@ class BlockQueue : public EventSource {
     std::byte* status = nullptr;
     std::size_t open = 0;          ///< operations that have not finished
     std::uint64_t read_bytes = 0;  ///< what the guest gets if all goes well
+    std::uint64_t bytes = 0;       ///< of all operations
     bool flush = false;
     std::vector<DiskOperation> operations = {};
     virtio_block::RequestStatus outcome = virtio_block::RequestStatus::kOk;
@@ -58,6 +65,7 @@ class BlockQueue : public EventSource {
   std::unique_ptr<DiskQueue> queue_;
   std::vector<Pending> pending_;
   std::vector<Pending*> free_;
+  std::uint64_t open_bytes_ = 0;
   std::vector<Pending*> begun_;  ///< since the last submit()
   std::vector<DiskQueue::Finished> finished_;
   std::vector<Completion> completions_;

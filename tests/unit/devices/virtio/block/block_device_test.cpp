@@ -272,6 +272,24 @@ TEST_F(BlockDeviceTest, DiscardAndWriteZeroes) {
                                     "zero 4096+4096 unmap"}));
 }
 
+// Zeroes are written, and each flush is work for the storage: neither is a way past the limits.
+TEST_F(BlockDeviceTest, LimitsAreForZeroesAndFlushesToo) {
+  BlockDevice slow("disk-2", "serial", disk_, {.limits = {.bytes = 1_MiB}});
+  slow.start(slow.identity().features);
+  EXPECT_EQ(slow.rest_of(0).count(), 0);
+  RangeSegment all{0, 2048, 0};
+  const auto type = static_cast<std::uint32_t>(RequestType::kWriteZeroes);
+  EXPECT_EQ(request(slow, {.type = type}, std::as_writable_bytes(std::span(&all, 1)), {}).status,
+            kOk);
+  EXPECT_GT(slow.rest_of(0).count(), 0);
+  BlockDevice rare("disk-3", "serial", disk_, {.limits = {.requests = 10}});
+  rare.start(rare.identity().features);
+  for (unsigned i = 0; i < 10; ++i) {
+    request(rare, {.type = static_cast<std::uint32_t>(RequestType::kFlush)}, {}, {});
+  }
+  EXPECT_GT(rare.rest_of(0).count(), 0);
+}
+
 // "The device MUST set the status byte to VIRTIO_BLK_S_UNSUPP … if any unknown flag is set.
 // Furthermore … for discard commands if the unmap flag is set."
 TEST_F(BlockDeviceTest, RangesThatCannotBeChangeNothing) {
