@@ -101,9 +101,11 @@ all_devices() {
   tell "dd if=/dev/urandom of=/data/from-guest bs=100k count=20 2>/dev/null; sync; echo \"WROTE \$(md5sum </data/from-guest | cut -d' ' -f1)\"" '^WROTE' 60 "$2"
   expect "$1: 2 MB that the guest wrote are the host's" \
     test "$(grep -a '^WROTE' "$CONSOLE" | tail -n 1 | tr -d '\r')" = "WROTE $(md5sum <"$WORK/data/from-guest" | cut -d' ' -f1)"
-  tell 'echo "FIXED $(cat /fixed/file) $(touch /fixed/new 2>&1) $(rm /fixed/file 2>&1)"' '^FIXED' 60 "$2"
+  tell 'mknod /node b 8 0 && echo MAKES-NODES; mknod /data/node b 8 0 2>/dev/null && echo MADE-NODE; rm -f /node; echo "FIXED $(cat /fixed/file) $(touch /fixed/new 2>&1) $(rm /fixed/file 2>&1)"' '^FIXED' 60 "$2"
   expect "$1: what is shared read-only can be read" test "$(grep -ac '^FIXED fixed' "$CONSOLE")" = "$2"
   expect "$1: and not written" test "$(grep -ac '^FIXED.*Read-only file system.*Read-only file system' "$CONSOLE")" = "$2"
+  expect "$1: the guest makes a device node of its own" test "$(grep -ac '^MAKES-NODES' "$CONSOLE")" = "$2"
+  expect_not "$1: no device node is made in a shared folder" test -e "$WORK/data/node"
   expect "$1: nor has it been" test "$(cat "$WORK/fixed/file") $(find "$WORK/fixed" | wc -l)" = 'fixed 3'
   echo "$1: all devices in $((SECONDS - started)) s"
 }

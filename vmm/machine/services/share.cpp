@@ -2,10 +2,12 @@
 #include "vmm/machine/services/share.hpp"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <filesystem>
 
 #include "vmm/base/log.hpp"
 #include "vmm/helper/listening_pair.hpp"
@@ -48,6 +50,8 @@ Program program_of(std::string path, const ShareConfig& config, int listener) {
                        "-o",
                        "sandbox=namespace",
                        "-o",
+                       "modcaps=-mknod",  // a device node would be the host's device
+                       "-o",
                        "source=" + config.path};
   program.files = {listener};
   program.keeps_privileges = true;  // it gives up what it does not need once it is in its sandbox
@@ -55,7 +59,34 @@ Program program_of(std::string path, const ShareConfig& config, int listener) {
   return program;
 }
 
+/// Whether users of the host who are neither its owner nor of its group get into it.
+bool is_open_to_others(const std::string& folder) {
+  std::error_code error;
+  auto place = std::filesystem::canonical(folder, error);
+  for (;; place = place.parent_path()) {
+    struct stat info {};
+    if (error || ::stat(place.c_str(), &info) != 0 || (info.st_mode & S_IXOTH) == 0) {
+      return false;
+    }
+    if (place == place.root_path()) {
+      return true;
+    }
+  }
+}
+
 }  // namespace
+
+std::string Share::warning_of(const ShareConfig& config) {
+  struct statvfs file_system {};
+  if (config.read_only || ::statvfs(config.path.c_str(), &file_system) != 0 ||
+      (file_system.f_flag & ST_NOSUID) != 0 || !is_open_to_others(config.path)) {
+    return {};
+  }
+  return fmt::format(
+      "share {}: root in the guest can leave set-user-ID programs in {}, which every user of this "
+      "host can enter: shut it (chmod o-x), or mount it nosuid",
+      config.tag, config.path);
+}
 
 Status Share::check(const ShareConfig& config) {
   struct stat info {};
@@ -83,6 +114,9 @@ Status Share::check(const ShareConfig& config) {
 
 Result<std::unique_ptr<Share>> Share::open(const ShareConfig& config, OnLost on_lost) {
   TRY(check(config));
+  if (const auto warning = warning_of(config); !warning.empty()) {
+    log::warn("{}", warning);
+  }
   std::unique_ptr<Share> share(new Share(config, std::move(on_lost)));
   TRY(share->start());
   return share;

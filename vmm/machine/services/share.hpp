@@ -25,6 +25,8 @@ class Share {
   /// Whether a start could have it; starts nothing. Errors: kConfig (no such folder, a path that
   /// virtiofsd cannot be given), kHost (no virtiofsd).
   static Status check(const ShareConfig& config);
+  /// What the user should know of a folder that check() takes; empty: nothing.
+  static std::string warning_of(const ShareConfig& config);
   /// Errors: those of check(), and what virtiofsd says.
   static Result<std::unique_ptr<Share>> open(const ShareConfig& config, OnLost on_lost);
   ~Share();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is told of [vsock] and [[share]] before anything starts, and where the devices come to be.
 #include <gmock/gmock.h>
+#include <sys/statvfs.h>
 
 #include <filesystem>
 #include <fstream>
@@ -62,6 +63,22 @@ TEST_F(ServicesTest, AShareIsAFolderThatIsThere) {
 }
 
 // Guests know them by their places, whatever else there is.
+// Files of a share have the guest's owners and permissions: root's programs, too.
+TEST_F(ServicesTest, AFolderThatOthersEnterIsWarnedOf) {
+  const ShareConfig writable{.path = folder_, .tag = "t"};
+  EXPECT_EQ(Share::warning_of(writable), "") << "the folder is its owner's alone";
+  std::filesystem::permissions(folder_, std::filesystem::perms(0755));
+  struct statvfs info {};
+  ASSERT_EQ(::statvfs(folder_.c_str(), &info), 0);
+  const bool is_safe = (info.f_flag & ST_NOSUID) != 0;
+  EXPECT_EQ(Share::warning_of(writable).find("nosuid") == std::string::npos, is_safe);
+  EXPECT_EQ(Share::warning_of({.path = folder_, .tag = "t", .read_only = true}), "");
+  const std::string inner = folder_ + "/inner";
+  std::filesystem::create_directory(inner);
+  std::filesystem::permissions(folder_, std::filesystem::perms(0700));
+  EXPECT_EQ(Share::warning_of({.path = inner, .tag = "t"}), "") << "a folder above is shut";
+}
+
 TEST_F(ServicesTest, EachDeviceHasItsSlot) {
   ServiceHosts hosts;
   const auto slots = [&hosts](const MachineConfig& machine) {
