@@ -185,6 +185,30 @@ TEST_F(StorageDaemonInterop, WhatIsThrownAway) {
   EXPECT_EQ(std::filesystem::last_write_time(raw()), before);
 }
 
+// What does not fit is an error of that request: the server goes on, and so do the bytes before.
+TEST_F(StorageDaemonInterop, WhatIsThrownAwayHasALimit) {
+  Disk disk({.path = raw(), .format = ImageFormat::kRaw, .throwaway = true, .no_flush = true});
+  ASSERT_TRUE(disk.is_there());
+  constexpr std::uint64_t kSmall = 2 << 20;
+  ASSERT_TRUE(limit_files(disk.daemon().pid(), {.now = kSmall, .most = 64 << 20}));
+  constexpr std::uint64_t kCluster = 128;  // sectors
+  disk.fill('w');
+  std::uint64_t written = 0;
+  while (written < kDiskSize / 512 && disk.request(RequestType::kWrite, written)) {
+    written += kCluster;
+  }
+  EXPECT_GT(written, 0U);
+  EXPECT_LT(written * 512, kSmall);
+  EXPECT_EQ(disk.memory_byte(kStatus), 1) << "VIRTIO_BLK_S_IOERR";
+  EXPECT_FALSE(disk.client().is_lost());
+  EXPECT_TRUE(disk.request(RequestType::kWrite, 0)) << "what it has it may write anew";
+  disk.fill('x');
+  EXPECT_TRUE(disk.request(RequestType::kRead, written - kCluster));
+  EXPECT_EQ(disk.memory_byte(kData), 'w');
+  ASSERT_TRUE(limit_files(disk.daemon().pid(), {.now = 64 << 20, .most = 64 << 20}));
+  EXPECT_TRUE(disk.request(RequestType::kWrite, written)) << "once there is room";
+}
+
 TEST_F(StorageDaemonInterop, TwoWritersOfOneImage) {
   Disk first({.path = qcow2()});
   ASSERT_TRUE(first.is_there());

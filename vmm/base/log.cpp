@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "vmm/base/text.hpp"
 #include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm::log {
@@ -68,19 +69,23 @@ Status set_file(const std::string& path) {
 void write(Level level, fmt::string_view format, fmt::format_args args) {
   const auto wanted = to_spdlog(level);
   if (logger().should_log(wanted)) {
-    logger().log(wanted, "{}", fmt::vformat(format, args));
+    // A message may have a guest's words in it.
+    logger().log(wanted, "{}", without_runner_commands(fmt::vformat(format, args)));
   }
 }
 
-bool RateLimit::allow() {
-  using std::chrono::duration_cast;
-  const auto now =
-      duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now().time_since_epoch())
-          .count();
-  if (window_.exchange(now) != now) {
-    used_ = 0;
+bool RateLimit::Window::has_room(std::int64_t now, std::uint32_t most) {
+  if (number.exchange(now) != now) {
+    used = 0;
   }
-  return used_.fetch_add(1) < burst_;
+  return used.fetch_add(1) < most;
+}
+
+bool RateLimit::allow(Clock::time_point now) {
+  const auto time = now.time_since_epoch();
+  return second_.has_room(std::chrono::floor<std::chrono::seconds>(time).count(), burst_) &&
+         hour_.has_room(std::chrono::floor<std::chrono::hours>(time).count(),
+                        burst_ * kBurstsInAnHour);
 }
 
 }  // namespace gpuvm::log

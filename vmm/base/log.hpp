@@ -46,17 +46,27 @@ void error(fmt::format_string<Args...> format, Args&&... args) {
   write(Level::kError, format, fmt::make_format_args(args...));
 }
 
-/// Lets through `burst` lines per second, for lines that a guest can cause at will. Any thread.
+/// Lets through `burst` lines per second and 60 times as many in an hour, for lines that a guest
+/// can cause at will: it may run for months, and the log's disk is not its own. Any thread.
 class RateLimit {
  public:
+  static constexpr std::uint32_t kBurstsInAnHour = 60;
+  using Clock = std::chrono::steady_clock;
   explicit RateLimit(std::uint32_t burst = 5) : burst_(burst) {}
   /// True if the line may be written now.
-  bool allow();
+  bool allow() { return allow(Clock::now()); }
+  bool allow(Clock::time_point now);
 
  private:
+  /// How many have passed in a stretch of time.
+  struct Window {
+    std::atomic<std::int64_t> number{-1};
+    std::atomic<std::uint32_t> used{0};
+    bool has_room(std::int64_t now, std::uint32_t most);
+  };
   const std::uint32_t burst_;
-  std::atomic<std::int64_t> window_{-1};
-  std::atomic<std::uint32_t> used_{0};
+  Window second_;
+  Window hour_;
 };
 
 }  // namespace gpuvm::log

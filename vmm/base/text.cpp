@@ -34,4 +34,29 @@ std::string_view nearest_name(std::string_view wanted,
   return nearest == candidates.end() ? std::string_view{} : *nearest;
 }
 
+std::string terminal_text(std::string_view text) {
+  constexpr unsigned char kControl1 = 0xc2;
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto code = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0U;
+    if (code == kControl1 && next >= 0x80 && next < 0xa0) {
+      out += '?';
+      ++i;
+    } else {
+      out += (code < 0x20 && code != '\n') || code == 0x7f ? '?' : text[i];
+    }
+  }
+  return out;
+}
+
+std::string without_runner_commands(std::string text) {
+  constexpr std::string_view kCommand = "##[";
+  for (auto at = text.find(kCommand); at != std::string::npos; at = text.find(kCommand, at)) {
+    text.insert(at + 2, 1, ' ');
+  }
+  return text;
+}
+
 }  // namespace gpuvm

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small text helpers for messages: the nearest known name ("did you mean").
+// Small text helpers for messages: the nearest known name ("did you mean"), and texts of others on
+// a terminal or in a runner's log.
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace gpuvm {
@@ -13,5 +15,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b);
 /// The candidate with the least edit distance; "" when there is none.
 std::string_view nearest_name(std::string_view wanted,
                               std::span<const std::string_view> candidates);
+
+/// Text of a foreign origin, with lines: "?" for each control character but line feeds, those of
+/// ISO 6429 as UTF-8 has them (C2 80 to C2 9F) too, so that a terminal obeys none.
+std::string terminal_text(std::string_view text);
+
+/// With "## [" for each "##[", which a runner of GitHub Actions takes for a command wherever it
+/// stands in a line that a step prints.
+std::string without_runner_commands(std::string text);
 
 }  // namespace gpuvm

@@ -85,7 +85,9 @@ Result<ConsoleBackend> open_pty(std::string_view console) {
   return backend;
 }
 
-Result<ConsoleBackend> open_file(const std::string& path, std::string_view console) {
+/// A regular file waits for its file system, and has a limit; a FIFO or a device has neither.
+Result<ConsoleBackend> open_file(const std::string& path, std::string_view console,
+                                 std::uint64_t most) {
   // O_NONBLOCK: a FIFO without a reader is an error rather than a wait.
   UniqueFd fd(
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0644));
@@ -93,8 +95,19 @@ Result<ConsoleBackend> open_file(const std::string& path, std::string_view conso
     return fail_errno(ErrorKind::kConfig,
                       fmt::format("Cannot open the {}'s file {}", console, path));
   }
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) {
+    return fail_errno(ErrorKind::kConfig,
+                      fmt::format("Cannot examine the {}'s file {}", console, path));
+  }
   ConsoleBackend backend;
   backend.description = path;
+  if (S_ISREG(status.st_mode)) {
+    backend.flush_at_end = true;
+    backend.file = TRY(FileOutput::start(
+        std::move(fd), {.name = fmt::format("{}'s file {}", console, path), .most = most}));
+    fd = backend.file->take_pipe();
+  }
   backend.output = HostStream(std::move(fd));
   return backend;
 }
@@ -201,14 +214,14 @@ void HostStream::restore() {
 }
 
 Result<ConsoleBackend> open_backend(const SerialTarget& target, const StandardFds& standard,
-                                    std::string_view console) {
+                                    std::string_view console, std::uint64_t most) {
   switch (target.kind) {
     case SerialTarget::Kind::kStdio:
       return open_stdio(standard, console);
     case SerialTarget::Kind::kPty:
       return open_pty(console);
     case SerialTarget::Kind::kFile:
-      return open_file(target.path, console);
+      return open_file(target.path, console, most);
     case SerialTarget::Kind::kSocket:
       return open_socket(target.path, console);
   }

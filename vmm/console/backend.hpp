@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/config/serial_target.hpp"
+#include "vmm/console/file_output.hpp"
 #include "vmm/console/terminal_mode.hpp"
 
 namespace gpuvm {
@@ -75,10 +77,11 @@ struct ConsoleBackend {
   UniqueFd listener;  ///< a listening socket whose clients become input and output
   UniqueFd peer;      ///< the terminal's side of a pty: kept open, so that it never hangs up
   OwnedPath socket_file;
-  bool terminal = false;      ///< input is a user's terminal: the escape key works
-  bool flush_at_end = false;  ///< somebody is sure to read what is left at the end of a run
-  bool has_size = false;      ///< input is a terminal or a pty
-  bool may_wait = true;       ///< whether somebody reads is known, so that output can wait for him
+  std::unique_ptr<FileOutput> file;  ///< writes what comes through output to a regular file
+  bool terminal = false;             ///< input is a user's terminal: the escape key works
+  bool flush_at_end = false;         ///< somebody is sure to read what is left at the end of a run
+  bool has_size = false;             ///< input is a terminal or a pty
+  bool may_wait = true;  ///< whether somebody reads is known, so that output can wait for him
   std::optional<TerminalMode> mode;
 };
 
@@ -89,8 +92,9 @@ struct StandardFds {
 
 /// Opens what the target names: standard input and output, a new pty, a file (emptied first) or a
 /// UNIX stream listener (a socket file that nobody listens on is replaced). `console`: which one,
-/// in messages. Errors: kConfig where the path cannot be used, kHost otherwise.
+/// in messages. `most`: bytes that a file gets in a run. Errors: kConfig where the path cannot be
+/// used, kHost otherwise.
 Result<ConsoleBackend> open_backend(const SerialTarget& target, const StandardFds& standard,
-                                    std::string_view console = "serial console");
+                                    std::string_view console, std::uint64_t most);
 
 }  // namespace gpuvm

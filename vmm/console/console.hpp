@@ -3,8 +3,9 @@
 // at once (`[console]`). What the guest prints goes to all of them; what any of them types goes to
 // the guest.
 //
-// Output is written by the vCPU thread itself while the place takes it, else it waits in a bounded
-// buffer that the control thread empties; a reader that stays behind loses the oldest bytes, which
+// Output is written by the vCPU thread itself while the place takes it (a file, which never says
+// that it would wait, behind a pipe and a thread), else it waits in a bounded buffer that the
+// control thread empties; a reader that stays behind loses the oldest bytes, which
 // are counted. A pty or socket without a reader keeps the last output for who comes later. Who can
 // wait with his output (write_some()) loses nothing to a reader that is there and slow.
 //
@@ -39,7 +40,8 @@ struct ConsoleOptions {
   std::vector<SerialTarget> serial;
   /// On a terminal, this control character presses the power button (Ctrl-]); 0 for none.
   std::uint8_t escape_key = 0x1d;
-  std::size_t output_buffer = 1_MiB;  ///< bytes that wait for each place's reader
+  std::size_t output_buffer = 1_MiB;    ///< bytes that wait for each place's reader
+  std::uint64_t most_of_file = 64_MiB;  ///< bytes that a file gets in a run
   int standard_input = 0;
   int standard_output = 1;
 };

@@ -75,9 +75,16 @@ void ChildProcess::watch() {
   std::array<pollfd, 3> waits{pollfd{.fd = process_.get(), .events = POLLIN, .revents = 0},
                               pollfd{.fd = said_.get(), .events = POLLIN, .revents = 0},
                               pollfd{.fd = stop_.fd(), .events = POLLIN, .revents = 0}};
+  const int wait_ms = options_.look ? static_cast<int>(options_.look_every.count()) : -1;
+  auto looked = std::chrono::steady_clock::now();
   while (waits[0].revents == 0) {
-    if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) {
+    if (::poll(waits.data(), waits.size(), wait_ms) < 0 && errno != EINTR) {
       break;
+    }
+    if (const auto now = std::chrono::steady_clock::now();
+        options_.look && now - looked >= options_.look_every) {
+      looked = now;  // by the clock: one that prints all the time is looked at all the same
+      options_.look(pid_);
     }
     if (waits[1].revents != 0) {
       hear();

@@ -27,6 +27,10 @@ class ChildProcess {
     std::function<void(const Error&)> on_end = {};
     /// What it has after SIGTERM, which lets it write what it has in memory, before SIGKILL.
     std::chrono::milliseconds patience{5000};
+    /// Called so often while it runs, on the thread that watches, with its process id; both or
+    /// none.
+    std::chrono::milliseconds look_every{0};
+    std::function<void(pid_t)> look = {};
   };
 
   /// Returns when the program runs. Errors: kHost.

@@ -42,6 +42,7 @@ struct Start {
   int report = -1;  ///< where errno goes if it cannot be started; close-on-exec
   pid_t parent = 0;
   const char* read_only_folder = nullptr;  ///< null: none
+  std::optional<FileLimit> file_limit = {};
   bool keeps_privileges = false;
   bool dies_with_thread = false;
 };
@@ -78,6 +79,21 @@ void give_up_privileges() {
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   const rlimit no_core{.rlim_cur = 0, .rlim_max = 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
+}
+
+/// Not above what gpuvm itself may.
+rlimit limit_of(const FileLimit& limit, rlim_t above) {
+  const auto most = std::min<rlim_t>(limit.most, above);
+  return {.rlim_cur = std::min<rlim_t>(limit.now, most), .rlim_max = most};
+}
+
+/// Without a signal: the write is to fail, and not the program.
+void set_file_limit(const FileLimit& limit) {
+  rlimit old{};
+  ::getrlimit(RLIMIT_FSIZE, &old);
+  const rlimit wanted = limit_of(limit, old.rlim_max);
+  ::setrlimit(RLIMIT_FSIZE, &wanted);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 /// Descriptors go to their places by way of higher numbers, so that none is overwritten before it
@@ -131,6 +147,9 @@ bool place_files(Start& start) {
       if (number != SIGCHLD) {  // who ignores it ignores it for its children, too
         ::signal(number, SIG_DFL);
       }
+    }
+    if (start.file_limit) {
+      set_file_limit(*start.file_limit);
     }
     sigset_t none;
     ::sigemptyset(&none);
@@ -213,6 +232,7 @@ Result<pid_t> start_program(const Program& program, int error_output) {
               .parent = ::getpid(),
               .read_only_folder =
                   program.read_only_folder.empty() ? nullptr : program.read_only_folder.c_str(),
+              .file_limit = program.file_limit,
               .keeps_privileges = program.keeps_privileges,
               .dies_with_thread = program.dies_with_thread};
   std::copy(program.files.begin(), program.files.end(), start.files.begin());
@@ -243,6 +263,17 @@ Result<pid_t> start_program(const Program& program, int error_output) {
     return fail_errno(ErrorKind::kHost, "Cannot run " + program.path, failure);
   }
   return child;
+}
+
+Status limit_files(pid_t program, const FileLimit& limit) {
+  rlimit old{};
+  if (::prlimit(program, RLIMIT_FSIZE, nullptr, &old) == 0) {
+    const rlimit wanted = limit_of(limit, old.rlim_max);
+    if (::prlimit(program, RLIMIT_FSIZE, &wanted, nullptr) == 0) {
+      return {};
+    }
+  }
+  return fail_errno(ErrorKind::kHost, "Cannot limit the files of a program");
 }
 
 Result<ProgramEnd> run_program(const Program& program, std::chrono::milliseconds limit) {

@@ -7,6 +7,8 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,13 @@ namespace gpuvm {
 /// folder of PATH that is relative does not count.
 std::string find_program(const std::string& name);
 
+/// How large files can become by a program's writes, which fail then (EFBIG; setrlimit(2),
+/// RLIMIT_FSIZE). It is no limit of what they have already.
+struct FileLimit {
+  std::uint64_t now = 0;   ///< bytes; may be changed by limit_files()
+  std::uint64_t most = 0;  ///< no limit is above this
+};
+
 struct Program {
   std::string path;
   std::vector<std::string> arguments;  ///< from [0] on, which is what it is called in messages
@@ -31,6 +40,7 @@ struct Program {
   /// It sees this folder, and what is mounted below, without being able to write there: a mount
   /// namespace of its own, for which gpuvm must be root. Empty: none.
   std::string read_only_folder = {};
+  std::optional<FileLimit> file_limit = {};
   /// Killed with SIGKILL when gpuvm's thread that starts it ends, however that comes.
   bool dies_with_thread = false;
 
@@ -56,6 +66,9 @@ Result<OutputPipe> make_output_pipe();
 /// Starts it, with `error_output` as its descriptor 2 and our environment. Who calls this waits for
 /// its end. Errors: kHost.
 Result<pid_t> start_program(const Program& program, int error_output);
+
+/// Another limit for a program that runs, and that was started with one. Errors: kHost.
+Status limit_files(pid_t program, const FileLimit& limit);
 
 /// How it ended, and what it printed to its standard error: the first 4 KiB.
 struct ProgramEnd {

@@ -25,7 +25,8 @@ struct ImageRequest {
   bool writable = false;  ///< the first; those below it are only read
 };
 
-/// The image first. Files below it must lie in its own folder, or below that. Errors: kConfig
+/// The image first. Files below it must lie in its own folder, or below that, which may be neither
+/// / nor /dev. What is no file of a disk, or must not be had, is not opened at all. Errors: kConfig
 /// naming the file, what is wrong with it and the cure.
 Result<std::vector<ImageLayer>> open_image_chain(const ImageRequest& request);
 

@@ -185,6 +185,7 @@ struct Magic {
 };
 constexpr Magic kMagics[] = {{ImageFormat::kQcow2, 0, "QFI\xfb"},
                              {ImageFormat::kVmdk, 0, "KDMV"},
+                             {ImageFormat::kVmdk, 0, "# Disk DescriptorFile"},
                              {ImageFormat::kVdi, 0x40, "\x7f\x10\xda\xbe"},
                              {ImageFormat::kVhdx, 0, "vhdxfile"}};
 
@@ -215,6 +216,17 @@ std::string_view driver_of(ImageFormat format) {
   return {};
 }
 
+Status check_is_raw(std::span<const std::byte> start, const std::string& path) {
+  const auto found = format_of(start);
+  if (!found.empty()) {
+    return fail(ErrorKind::kConfig,
+                "{} is a {} image, and \"raw\" would give the guest the container's own bytes: set "
+                "format = \"{}\", unless a guest wrote them (then wipe its first sector)",
+                path, found, found);
+  }
+  return {};
+}
+
 Result<ImageHeader> parse_image_header(ImageFormat format, std::span<const std::byte> start,
                                        const std::string& path) {
   if (format == ImageFormat::kRaw) {
@@ -223,7 +235,9 @@ Result<ImageHeader> parse_image_header(ImageFormat format, std::span<const std::
   const auto found = format_of(start);
   if (found != driver_of(format)) {
     return fail(ErrorKind::kConfig, "{} is no {} image{}", path, driver_of(format),
-                found.empty() ? std::string() : fmt::format(" but a {} one", found));
+                found.empty() ? std::string(": correct format, which is \"raw\" where the file has "
+                                            "the disk's own bytes")
+                              : fmt::format(" but a {} one: set format = \"{}\"", found, found));
   }
   switch (format) {
     case ImageFormat::kQcow2:

@@ -32,6 +32,10 @@ struct ImageHeader {
 /// Bytes from the start of an image that parse_image_header() wants, if there are as many.
 inline constexpr std::size_t kImageStart = 64 * 1024;
 
+/// Errors: kConfig: the bytes are the beginning of another format's image, which a guest would get
+/// as its disk. Not for what an image names as the raw one below it: that is read as it is said.
+Status check_is_raw(std::span<const std::byte> start, const std::string& path);
+
 /// Errors: kConfig saying what is wrong with the image at `path` and the cure: it is of another
 /// format, encrypted, broken, or made of several files. A raw image has no header.
 Result<ImageHeader> parse_image_header(ImageFormat format, std::span<const std::byte> start,

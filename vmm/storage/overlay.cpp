@@ -3,8 +3,11 @@
 #include "vmm/storage/overlay.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -74,6 +77,36 @@ Result<UniqueFd> make_file() {
 }
 
 }  // namespace
+
+std::uint64_t FileSystemRoom::reserve() const {
+  constexpr std::uint64_t kMost = std::uint64_t{8} << 30;
+  return std::min(size / 20, kMost);
+}
+
+/// An entry of 8 bytes in a table and one of 2 in a reference count for each cluster, and the
+/// tables of these, which are moved when they grow: far less than this.
+std::uint64_t most_of_overlay(std::uint64_t size) {
+  constexpr std::uint64_t kTables = 64 << 20;
+  return size + size / 1024 + kTables;
+}
+
+OverlayLimit overlay_limit(std::uint64_t file_size, std::uint64_t most,
+                           const FileSystemRoom& room) {
+  const std::uint64_t growth = room.free - std::min(room.free, room.reserve());
+  return {.bytes = std::min(most, file_size + growth), .is_full = growth == 0};
+}
+
+Result<OverlayLimit> overlay_limit(int file, std::uint64_t most) {
+  struct stat status {};
+  struct statvfs about {};
+  if (::fstat(file, &status) != 0 || ::fstatvfs(file, &about) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot examine the file of a throwaway disk");
+  }
+  const bool is_known = about.f_blocks != 0;  // some in memory say nothing of their size
+  return overlay_limit(static_cast<std::uint64_t>(status.st_size), most,
+                       {.free = is_known ? about.f_bavail * about.f_frsize : most,
+                        .size = about.f_blocks * about.f_frsize});
+}
 
 Result<UniqueFd> make_overlay(std::uint64_t size) {
   if (size == 0 || size > kLargest) {

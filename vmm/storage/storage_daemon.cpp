@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/storage/storage_daemon.hpp"
 
+#include <fcntl.h>
+
+#include <utility>
+
+#include "vmm/base/log.hpp"
 #include "vmm/helper/listening_pair.hpp"
 #include "vmm/storage/overlay.hpp"
 
@@ -9,20 +14,24 @@ namespace {
 
 constexpr std::chrono::milliseconds kPatience{10000};  ///< to write what it has in memory
 constexpr std::chrono::milliseconds kLastWords{2000};
+/// How often the room of a throwaway disk is looked at: no disk writes 8 GiB in this time.
+constexpr std::chrono::milliseconds kLookAtRoom{250};
 
 constexpr std::string_view word_of(bool value) {
   return value ? "true" : "false";
 }
 
-/// Looked for where the file is opened by descriptor: its name decides nothing.
+/// Looked for where the file is opened by descriptor: its name decides nothing. Of an overlay's
+/// file nothing is given back before its end: refilling what was would need room that no limit of
+/// its size would see.
 std::string file_node(const StorageDaemon::Options& options, const ImageLayer& layer, int fd,
                       bool writable) {
   return fmt::format(
       R"({{"driver":"{}","filename":"/proc/self/fd/{}","read-only":{},"discard":"{}",)"
       R"("cache":{{"direct":{},"no-flush":{}}}}})",
       layer.is_block_device ? "host_device" : "file", fd, word_of(!writable),
-      options.discard && writable ? "unmap" : "ignore", word_of(options.direct),
-      word_of(options.no_flush));
+      options.discard && writable && !options.throwaway ? "unmap" : "ignore",
+      word_of(options.direct), word_of(options.no_flush));
 }
 
 /// The layer and all below it. Which is below which is said here, and nowhere taken from an image.
@@ -55,16 +64,27 @@ Result<std::vector<ImageLayer>> open_layers(const StorageDaemon::Options& option
     return chain;
   }
   if (chain.front().size == 0) {
-    return fail(ErrorKind::kConfig,
-                "throwaway needs a raw or a qcow2 image: make one of {} (qemu-img convert -O qcow2 "
-                "OLD NEW)",
-                options.path);
+    const bool has_size =
+        options.format == ImageFormat::kRaw || options.format == ImageFormat::kQcow2;
+    return fail(ErrorKind::kConfig, "{}",
+                has_size ? fmt::format("{} is a disk of 0 bytes: give it a size (truncate -s SIZE "
+                                       "FILE, or qemu-img resize FILE SIZE)",
+                                       options.path)
+                         : fmt::format("throwaway needs a raw or a qcow2 image: make one of {} "
+                                       "(qemu-img convert -O qcow2 OLD NEW)",
+                                       options.path));
   }
   std::vector<ImageLayer> layers;
   layers.emplace_back();
   layers.front().size = chain.front().size;
   layers.front().format = ImageFormat::kQcow2;
   layers.front().fd = TRY(make_overlay(chain.front().size));
+  if (TRY(overlay_limit(layers.front().fd.get(), most_of_overlay(chain.front().size))).is_full) {
+    return fail(ErrorKind::kHost,
+                "A throwaway disk needs room in /var/tmp, or where TMPDIR says, whose file system "
+                "has less free than is left to the host (a twentieth of it, up to 8 GiB): free "
+                "some");
+  }
   layers.insert(layers.end(), std::make_move_iterator(chain.begin()),
                 std::make_move_iterator(chain.end()));
   return layers;
@@ -80,6 +100,52 @@ Status check_program(const StorageDaemon::Options& options) {
                 options.program);
   }
   return {};
+}
+
+/// Keeps the file of a throwaway disk in what its file system has room for: what does not fit is an
+/// error for the guest, and no trouble for the host.
+class OverlayWatch {
+ public:
+  OverlayWatch(UniqueFd file, std::uint64_t size, std::string image)
+      : file_(std::move(file)), most_(most_of_overlay(size)), image_(std::move(image)) {}
+
+  Result<FileLimit> limit() {
+    const auto limit = TRY(overlay_limit(file_.get(), most_));
+    if (limit.is_full && !std::exchange(is_told_, true)) {
+      log::warn(
+          "{}: the throwaway disk may not grow any more, since the file system of its writes has "
+          "nothing left but the host's reserve; the guest gets errors",
+          image_);
+    }
+    last_ = limit.bytes;
+    return FileLimit{.now = limit.bytes, .most = most_};
+  }
+  /// On the thread that watches the daemon, which begins after the first limit().
+  void look(pid_t program) {
+    const std::uint64_t before = last_;
+    if (const auto wanted = limit(); wanted && wanted->now != before) {
+      if (const auto set = limit_files(program, *wanted); !set && log_limit_.allow()) {
+        log::warn("{}: {}", image_, set.error().to_string());
+      }
+    }
+  }
+
+ private:
+  const UniqueFd file_;
+  const std::uint64_t most_;
+  const std::string image_;
+  bool is_told_ = false;
+  std::uint64_t last_ = 0;
+  log::RateLimit log_limit_;
+};
+
+Result<std::shared_ptr<OverlayWatch>> watch_overlay(const StorageDaemon::Options& options,
+                                                    const ImageLayer& overlay) {
+  UniqueFd file(::fcntl(overlay.fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!file) {
+    return fail_errno(ErrorKind::kHost, "Cannot duplicate a descriptor");
+  }
+  return std::make_shared<OverlayWatch>(std::move(file), overlay.size, options.path);
 }
 
 }  // namespace
@@ -123,8 +189,16 @@ Result<std::unique_ptr<StorageDaemon>> StorageDaemon::start(const Options& optio
   for (const auto& layer : layers) {
     program.files.push_back(layer.fd.get());
   }
-  daemon->child_ = TRY(ChildProcess::start(
-      {.program = std::move(program), .on_end = options.on_end, .patience = kPatience}));
+  ChildProcess::Options child{.program = std::move(program),
+                              .on_end = options.on_end,
+                              .patience = kPatience,
+                              .look_every = kLookAtRoom};
+  if (options.throwaway) {
+    const auto watch = TRY(watch_overlay(options, layers.front()));
+    child.program.file_limit = TRY(watch->limit());
+    child.look = [watch](pid_t pid) { watch->look(pid); };
+  }
+  daemon->child_ = TRY(ChildProcess::start(std::move(child)));
   return daemon;
 }
 

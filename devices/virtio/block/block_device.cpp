@@ -129,6 +129,7 @@ Result<Execution> BlockDevice::execute(QueueRequest& request) {
     return fail(ErrorKind::kGuest, "A block request has no header or no status");
   }
   if (static_cast<RequestType>(header.type) == RequestType::kGetId) {
+    throttle_.take(0);
     std::array<std::byte, virtio_block::kIdSize> id{};
     std::transform(id_.begin(), id_.end(), id.begin(),
                    [](char c) { return static_cast<std::byte>(c); });
@@ -137,6 +138,7 @@ Result<Execution> BlockDevice::execute(QueueRequest& request) {
   Operations operations;
   const auto outcome = plan(header, chain, operations);
   if (outcome != RequestStatus::kOk || operations.empty()) {
+    throttle_.take(0);  // what costs the disk nothing costs the host a turn
     return answer_now(request, status, outcome);
   }
   const bool is_flush = operations.front().kind == DiskOperation::Kind::kFlush;

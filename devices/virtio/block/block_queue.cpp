@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/virtio/block/block_queue.hpp"
 
+#include <algorithm>
+
 namespace gpuvm {
 namespace {
 
@@ -13,6 +15,33 @@ std::uint32_t put_status(QueueRequest& request, std::byte* status, RequestStatus
   const bool complete = written == request.chain.writable.size();
   return static_cast<std::uint32_t>(written + (complete ? 1U : 0U));
 }
+
+/// The pieces of a request, some bytes of them after the others.
+class Parts {
+ public:
+  explicit Parts(std::span<const iovec> pieces) : left_(pieces) {}
+  /// The next `length` bytes, of which there are so many.
+  std::vector<iovec> next(std::uint64_t length) {
+    std::vector<iovec> part;
+    while (length > 0) {
+      const iovec& piece = left_.front();
+      const auto size = std::min<std::uint64_t>(piece.iov_len - used_, length);
+      part.push_back({.iov_base = static_cast<std::byte*>(piece.iov_base) + used_,
+                      .iov_len = static_cast<std::size_t>(size)});
+      length -= size;
+      used_ += size;
+      if (used_ == piece.iov_len) {
+        left_ = left_.subspan(1);
+        used_ = 0;
+      }
+    }
+    return part;
+  }
+
+ private:
+  std::span<const iovec> left_;
+  std::size_t used_ = 0;  ///< of the first
+};
 
 }  // namespace
 
@@ -30,6 +59,9 @@ BlockQueue::BlockQueue(Disk& disk, unsigned entries, Judge judge)
 
 Execution BlockQueue::begin(QueueRequest& request, std::byte* status,
                             std::span<const DiskOperation> operations, bool flush) {
+  if (!operations.front().pieces.empty() && operations.front().length > kLargestPart) {
+    return carry_out_in_parts(request, status, operations.front(), flush);
+  }
   Pending alone;
   const bool later = queue_ != nullptr && !free_.empty();
   Pending& pending = later ? *free_.back() : alone;
@@ -57,9 +89,38 @@ Execution BlockQueue::begin(QueueRequest& request, std::byte* status,
   return Execution::done(conclude(pending));
 }
 
-/// Does nothing for a request that has failed already.
+/// Whoever stops the queue waits for one part: reads and writes may be done twice. The request is
+/// the newest of its queue, and so may be released.
+Execution BlockQueue::carry_out_in_parts(QueueRequest& request, std::byte* status,
+                                         const DiskOperation& whole, bool flush) {
+  submit();
+  auto outcome = RequestStatus::kOk;
+  Parts parts(whole.pieces);
+  for (std::uint64_t done = 0; done < whole.length && outcome == RequestStatus::kOk;) {
+    if (request.is_unwanted()) {
+      request.release();
+      return Execution::later();
+    }
+    const std::uint64_t length = std::min(whole.length - done, kLargestPart);
+    const auto pieces = parts.next(length);
+    outcome = judge_(disk_.carry_out(
+        {.kind = whole.kind, .offset = whole.offset + done, .length = length, .pieces = pieces}));
+    done += length;
+    answer_finished();
+  }
+  if (flush && outcome == RequestStatus::kOk) {
+    outcome = judge_(disk_.flush());
+  }
+  const bool reads = whole.kind == DiskOperation::Kind::kRead && outcome == RequestStatus::kOk;
+  return answer_now(request, status, outcome, reads ? whole.length : 0);
+}
+
+/// Does nothing for a request that has failed already, and for a hint that somebody would have to
+/// wait for.
 void BlockQueue::carry_out(Pending& pending, const DiskOperation& operation) {
-  if (pending.outcome == RequestStatus::kOk) {
+  const bool is_spared =
+      operation.kind == DiskOperation::Kind::kDiscard && pending.request->is_unwanted();
+  if (pending.outcome == RequestStatus::kOk && !is_spared) {
     pending.outcome = judge_(disk_.carry_out(operation));
   }
 }
@@ -129,6 +190,9 @@ void BlockQueue::finish() {
 }
 
 void BlockQueue::answer_finished() {
+  if (!queue_) {
+    return;
+  }
   finished_.clear();
   queue_->reap(finished_);
   for (const auto& finished : finished_) {

@@ -17,6 +17,9 @@ class BlockQueue : public EventSource {
  public:
   /// More than an honest driver's requests have together.
   static constexpr std::uint64_t kMostOpenBytes = 64 << 20;
+  /// A request of more is carried out in parts of this. No honest driver of an operating system
+  /// makes such; firmware may load a file of any size by one.
+  static constexpr std::uint64_t kLargestPart = 16 << 20;
 
   /// Of what a disk said, what the guest gets.
   using Judge = std::function<virtio_block::RequestStatus(const Status&)>;
@@ -25,7 +28,9 @@ class BlockQueue : public EventSource {
   BlockQueue(Disk& disk, unsigned entries, Judge judge);
 
   /// A request becomes these operations, at least one, in any order; `status` is where the guest
-  /// reads how it went. With `flush` what they changed is stable before it is answered.
+  /// reads how it went. With `flush` what they changed is stable before it is answered. A large
+  /// read or write is one operation; if the queue is to rest before it is done, the request goes
+  /// back to the driver's ring, and begins anew once the queue is served again.
   Execution begin(QueueRequest& request, std::byte* status,
                   std::span<const DiskOperation> operations, bool flush);
   /// Sends on their way what has begun, and answers what is ready. What is alone and quick is
@@ -53,6 +58,8 @@ class BlockQueue : public EventSource {
     std::vector<DiskOperation> operations = {};
     virtio_block::RequestStatus outcome = virtio_block::RequestStatus::kOk;
   };
+  Execution carry_out_in_parts(QueueRequest& request, std::byte* status, const DiskOperation& whole,
+                               bool flush);
   bool is_quick_alone() const;
   void send(Pending& pending);
   void carry_out(Pending& pending, const DiskOperation& operation);

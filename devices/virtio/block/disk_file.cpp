@@ -30,7 +30,9 @@ Error open_error(const std::string& path, bool read_only, int number) {
     case ENOENT:
     case ENOTDIR:
       return fail(ErrorKind::kConfig,
-                  "There is no {}: correct the path, or make an image (truncate -s 8G FILE)", path);
+                  "There is no {}: correct the path, or make an image (scripts/make-image one with "
+                  "a Debian system, truncate -s 8G FILE an empty one)",
+                  path);
     case EISDIR:
       return fail(ErrorKind::kConfig, "{} is a directory: name a raw image file or a block device",
                   path);
@@ -69,17 +71,24 @@ void advance(std::vector<iovec>& pieces, std::size_t done) {
 }  // namespace
 
 Result<std::unique_ptr<DiskFile>> DiskFile::open(const Options& options) {
+  // Found, judged, and only then opened, whatever the path names by then: a FIFO or a device that
+  // is no disk would notice it.
+  const UniqueFd found(::open(options.path.c_str(), O_PATH | O_CLOEXEC));
   struct stat status {};
-  if (::stat(options.path.c_str(), &status) != 0) {
+  if (!found || ::fstat(found.get(), &status) != 0) {
     return open_error(options.path, options.read_only, errno);
   }
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+    return open_error(options.path, options.read_only, EISDIR);
+  }
+  const std::string file = fmt::format("/proc/self/fd/{}", found.get());
   // O_EXCL on a block device: the kernel refuses one that is mounted or claimed (open(2)).
   const bool claim = S_ISBLK(status.st_mode) && !options.read_only;
   const bool look = options.use == Use::kLook;
-  // O_NONBLOCK: a FIFO does not block us here; it has no meaning for disks.
-  UniqueFd fd(::open(options.path.c_str(), (options.read_only || look ? O_RDONLY : O_RDWR) |
-                                               O_CLOEXEC | O_NONBLOCK | (claim ? O_EXCL : 0)));
-  if (!fd || (look && !options.read_only && ::access(options.path.c_str(), W_OK) != 0)) {
+  // O_NONBLOCK: nobody's lease on it makes us wait.
+  UniqueFd fd(::open(file.c_str(), (options.read_only || look ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+                                       O_NONBLOCK | (claim ? O_EXCL : 0)));
+  if (!fd || (look && !options.read_only && ::access(file.c_str(), W_OK) != 0)) {
     return open_error(options.path, options.read_only, errno);
   }
   std::unique_ptr<DiskFile> disk(new DiskFile(options, std::move(fd)));
@@ -87,7 +96,7 @@ Result<std::unique_ptr<DiskFile>> DiskFile::open(const Options& options) {
   disk->geometry_.discard = options.discard;
   TRY(disk->measure());
   TRY(disk->lock(look));
-  TRY(disk->check_format());
+  TRY(disk->check_contents());
   if (options.cache == Cache::kNone && !look) {
     disk->open_direct();
   }
@@ -137,11 +146,6 @@ Status DiskFile::measure() {
   } else {
     return open_error(options_.path, geometry_.read_only, EISDIR);
   }
-  if (geometry_.size == 0 || geometry_.size % kSector != 0) {
-    return fail(ErrorKind::kConfig,
-                "{} has {} bytes: a disk has a multiple of 512, and not 0 (truncate -s SIZE FILE)",
-                options_.path, geometry_.size);
-  }
   return {};
 }
 
@@ -162,18 +166,25 @@ Status DiskFile::lock(bool look) const {
               options_.path);
 }
 
-/// A guest that got the container's own bytes would ruin the image.
-Status DiskFile::check_format() const {
+/// The format first: a guest that got the container's own bytes would ruin the image, and a file of
+/// another format may have any size.
+Status DiskFile::check_contents() const {
   std::array<char, kFormatProbe> start{};
-  if (::pread(fd_.get(), start.data(), start.size(), 0) != static_cast<ssize_t>(start.size())) {
+  const ssize_t got = ::pread(fd_.get(), start.data(), start.size(), 0);
+  if (got < 0) {
     return fail_errno(ErrorKind::kHost, "Cannot read " + options_.path);
   }
-  const auto format = container_format(start);
+  const auto format = container_format({start.data(), static_cast<std::size_t>(got)});
   if (!format.empty()) {
     return fail(ErrorKind::kConfig,
                 "{} is a {} image, and \"raw\" would give the guest the container's own bytes: set "
                 "format = \"{}\", unless a guest wrote them (then wipe its first sector)",
                 options_.path, format, format);
+  }
+  if (geometry_.size == 0 || geometry_.size % kSector != 0) {
+    return fail(ErrorKind::kConfig,
+                "{} has {} bytes: a disk has a multiple of 512, and not 0 (truncate -s SIZE FILE)",
+                options_.path, geometry_.size);
   }
   return {};
 }

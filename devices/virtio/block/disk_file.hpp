@@ -60,7 +60,7 @@ class DiskFile : public UringDisk {
   DiskFile(Options options, UniqueFd fd) : options_(std::move(options)), fd_(std::move(fd)) {}
   Status measure();
   void open_direct();
-  Status check_format() const;
+  Status check_contents() const;
   Status lock(bool look) const;
   int descriptor_for(std::uint64_t offset, std::span<const iovec> pieces) const;
   int zero_mode(Unmap unmap) const;

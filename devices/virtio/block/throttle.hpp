@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include "devices/virtio/token_bucket.hpp"
 #include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
@@ -14,7 +15,7 @@ namespace gpuvm {
 /// Any thread.
 class Throttle {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = TokenBucket::Clock;
   struct Limits {
     std::uint64_t requests = 0;  ///< a second; 0: no limit
     std::uint64_t bytes = 0;
@@ -27,20 +28,10 @@ class Throttle {
   void take(std::uint64_t bytes);
 
  private:
-  /// Tokens may be negative: a debt.
-  struct Bucket {
-    explicit Bucket(std::uint64_t a_second);
-    void fill(std::chrono::duration<double> passed);
-    std::chrono::milliseconds rest() const;
-    const double rate;
-    const double most;
-    double tokens;
-  };
   const bool limited_;
   Mutex mutex_;
-  Bucket requests_ GPUVM_GUARDED_BY(mutex_);
-  Bucket bytes_ GPUVM_GUARDED_BY(mutex_);
-  Clock::time_point filled_ GPUVM_GUARDED_BY(mutex_);
+  TokenBucket requests_ GPUVM_GUARDED_BY(mutex_);
+  TokenBucket bytes_ GPUVM_GUARDED_BY(mutex_);
 };
 
 }  // namespace gpuvm

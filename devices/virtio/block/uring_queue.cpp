@@ -27,15 +27,28 @@ bool has_operations(io_uring* ring) {
   return all;
 }
 
+/// By a guest's flushes alone there would be four for each CPU of the host, and each queue. What
+/// works on no file or block device is not asked for, so one thread is too many for it. An old
+/// kernel knows no limit.
+void limit_workers(io_uring* ring) {
+  std::array<unsigned, 2> most{UringQueue::kMostWorkers, 1};
+  io_uring_register_iowq_max_workers(ring, most.data());
+}
+
 }  // namespace
 
-UringQueue::UringQueue(UringDisk& disk, unsigned entries)
-    : disk_(disk), ring_(std::make_unique<io_uring>()), slots_(entries), free_(entries) {
+UringQueue::UringQueue(UringDisk& disk, unsigned entries, Submit submit)
+    : disk_(disk),
+      submit_(submit ? std::move(submit) : Submit(io_uring_submit)),
+      ring_(std::make_unique<io_uring>()),
+      slots_(entries),
+      free_(entries) {
   std::iota(free_.rbegin(), free_.rend(), std::size_t{0});
 }
 
-Result<std::unique_ptr<UringQueue>> UringQueue::create(UringDisk& disk, unsigned entries) {
-  std::unique_ptr<UringQueue> queue(new UringQueue(disk, entries));
+Result<std::unique_ptr<UringQueue>> UringQueue::create(UringDisk& disk, unsigned entries,
+                                                       Submit submit) {
+  std::unique_ptr<UringQueue> queue(new UringQueue(disk, entries, std::move(submit)));
   // The completion queue has twice the entries and never overflows.
   if (const int error = io_uring_queue_init(entries, queue->ring_.get(), 0); error < 0) {
     return fail_errno(ErrorKind::kHost, "io_uring cannot be had", -error);
@@ -44,6 +57,7 @@ Result<std::unique_ptr<UringQueue>> UringQueue::create(UringDisk& disk, unsigned
   if (!has_operations(queue->ring_.get())) {
     return fail(ErrorKind::kHost, "io_uring of this kernel is too old");
   }
+  limit_workers(queue->ring_.get());
   return queue;
 }
 
@@ -95,10 +109,13 @@ bool UringQueue::add(const DiskOperation& operation, void* tag) {
   return true;
 }
 
+/// Less than all is taken while the kernel has no memory for it, and up to an entry that it
+/// refuses, which has its answer like any other: what is behind must not wait for the next request.
 void UringQueue::submit() {
-  // Less than all is taken only while the kernel has no memory for it.
-  while (io_uring_sq_ready(ring_.get()) > 0 && io_uring_submit(ring_.get()) < 0) {
-    std::this_thread::yield();
+  while (io_uring_sq_ready(ring_.get()) > 0) {
+    if (submit_(ring_.get()) <= 0) {
+      std::this_thread::yield();
+    }
   }
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // UringQueue: operations on files by io_uring (io_uring(7)), so that many are on their way at once
 // without a thread for each. What comes back short or interrupted is finished by the disk itself,
-// synchronously.
+// synchronously. What would wait (flushes, zeroes, files that cannot be read ahead) the kernel
+// gives to threads of its own, of which a queue has a few and no more.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,8 +34,15 @@ class UringDisk : public Disk {
 /// ends.
 class UringQueue : public DiskQueue {
  public:
+  /// Threads of the kernel that may work for a queue at once (Linux 5.15 and later; before, and
+  /// else, four for each CPU).
+  static constexpr unsigned kMostWorkers = 4;
+  /// As io_uring_submit(3), which it is but in tests.
+  using Submit = std::function<int(io_uring*)>;
+
   /// `disk` must outlive it. Errors: kHost: the kernel has no io_uring, or it is forbidden here.
-  static Result<std::unique_ptr<UringQueue>> create(UringDisk& disk, unsigned entries);
+  static Result<std::unique_ptr<UringQueue>> create(UringDisk& disk, unsigned entries,
+                                                    Submit submit = {});
   ~UringQueue() override;
   UringQueue(const UringQueue&) = delete;
   UringQueue& operator=(const UringQueue&) = delete;
@@ -49,10 +58,11 @@ class UringQueue : public DiskQueue {
     DiskOperation operation;
     void* tag = nullptr;
   };
-  UringQueue(UringDisk& disk, unsigned entries);
+  UringQueue(UringDisk& disk, unsigned entries, Submit submit);
   static void fill(io_uring_sqe& entry, const DiskOperation& operation, const UringTarget& target);
 
   UringDisk& disk_;
+  const Submit submit_;
   std::unique_ptr<io_uring> ring_;
   bool is_set_up_ = false;
   std::vector<Slot> slots_;

@@ -16,10 +16,7 @@ std::uint64_t TapLink::offloads() const {
 }
 
 /// What the guest can receive: the kernel does the rest itself before it hands a frame on.
-void TapLink::set_offloads(std::uint64_t features) {
-  if (!options_.offloads) {
-    return;
-  }
+unsigned TapLink::flags_of(std::uint64_t features) {
   unsigned flags = 0;
   const auto add = [&](std::uint64_t feature, unsigned flag) {
     flags |= (features & feature) != 0 ? flag : 0U;
@@ -33,12 +30,29 @@ void TapLink::set_offloads(std::uint64_t features) {
   if ((flags & (TUN_F_TSO4 | TUN_F_TSO6)) == 0) {
     flags &= ~static_cast<unsigned>(TUN_F_TSO_ECN);
   }
+  return flags;
+}
+
+/// A change holds the lock of all of the host's network interfaces (RTNL), and all who watch them
+/// are told of it. A driver that starts again and again with other features waits.
+void TapLink::set_offloads(std::uint64_t features) {
+  const unsigned flags = flags_of(features);
+  if (!options_.offloads || offloads_set_ == flags) {
+    return;
+  }
+  if (const auto rest = changes_.rest(TokenBucket::Clock::now()); rest.count() > 0) {
+    options_.sleep(rest);
+  }
+  changes_.take(1);
+  offloads_set_ = flags;
   // A driver that starts again and again on a tap that is gone must not fill the log.
-  if (::ioctl(options_.fd.get(), TUNSETOFFLOAD, static_cast<unsigned long>(flags)) != 0 &&
-      limit_.allow()) {
-    log::warn(
-        "{}",
-        fail_errno(ErrorKind::kHost, "Cannot set the offloads of " + options_.name).to_string());
+  if (::ioctl(options_.fd.get(), TUNSETOFFLOAD, static_cast<unsigned long>(flags)) != 0) {
+    offloads_set_.reset();
+    if (limit_.allow()) {
+      log::warn(
+          "{}",
+          fail_errno(ErrorKind::kHost, "Cannot set the offloads of " + options_.name).to_string());
+    }
   }
 }
 

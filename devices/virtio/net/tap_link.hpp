@@ -4,9 +4,13 @@
 // headers.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "devices/virtio/net/network_link.hpp"
+#include "devices/virtio/token_bucket.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
 
@@ -18,6 +22,10 @@ class TapLink : public NetworkLink {
     UniqueFd fd;           ///< non-blocking
     std::string name;      ///< of the interface
     bool offloads = true;  ///< TUNSETOFFLOAD works
+    /// How the thread waits that changes offloads too often.
+    std::function<void(std::chrono::milliseconds)> sleep = [](std::chrono::milliseconds time) {
+      std::this_thread::sleep_for(time);
+    };
   };
   explicit TapLink(Options options) : options_(std::move(options)) {}
 
@@ -31,7 +39,11 @@ class TapLink : public NetworkLink {
   void inspect(InspectNode& node) const override;
 
  private:
+  static unsigned flags_of(std::uint64_t features);
+
   const Options options_;
+  std::optional<unsigned> offloads_set_;  ///< flags that the kernel has; nothing: not known
+  TokenBucket changes_{5, 20, TokenBucket::Clock::now()};
   log::RateLimit limit_;
 };
 

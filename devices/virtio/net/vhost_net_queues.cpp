@@ -35,16 +35,14 @@ constexpr unsigned ring_of(std::size_t queue) {
 VhostNetQueues::VhostNetQueues(Options options, TapWatch watch)
     : name_(std::move(options.name)),
       on_tap_gone_(std::move(options.on_tap_gone)),
-      control_(static_cast<std::uint16_t>(options.pairs.size()),
-               [this](std::uint16_t pairs) { return use_pairs(pairs); }),
       watch_(std::move(watch)) {}
 
 Result<std::unique_ptr<VhostNetQueues>> VhostNetQueues::create(Options options) {
   auto pairs = std::move(options.pairs);
-  options.pairs.resize(pairs.size());  // their number is the constructor's to know
   auto watch = TRY(TapWatch::create(pairs.front().tap));
   std::unique_ptr<VhostNetQueues> queues(new VhostNetQueues(std::move(options), std::move(watch)));
   TRY(queues->open_pairs(std::move(pairs)));
+  TRY(queues->make_control());
   TRY(queues->make_thread());
   return queues;
 }
@@ -64,6 +62,13 @@ Status VhostNetQueues::open_pairs(std::vector<Pair> pairs) {
       errors_.push_back(TRY(EventFd::create()));
     }
   }
+  return {};
+}
+
+Status VhostNetQueues::make_control() {
+  control_ = TRY(ControlQueue::create(
+      {.most_pairs = static_cast<std::uint16_t>(rings_.size()),
+       .use_pairs = [this](std::uint16_t pairs) { return use_pairs(pairs); }}));
   return {};
 }
 
@@ -89,6 +94,10 @@ std::uint64_t VhostNetQueues::features() const {
 std::size_t VhostNetQueues::control_index() const {
   const bool has_many = (features_ & virtio_net::kFeatureMultiQueue) != 0;
   return virtio_net::kQueues * (has_many ? rings_.size() : 1);
+}
+
+bool VhostNetQueues::is_control(std::size_t queue) const {
+  return control_->is_started() && queue == control_index();
 }
 
 Status VhostNetQueues::set_tap(const Served& served, int tap) const {
@@ -158,11 +167,10 @@ Status VhostNetQueues::set_up(const Start& start) {
       errors_[queue.index].drain();
       rings.set_error(ring_of(queue.index), errors_[queue.index].fd());
     } else if (queue.index == control && (features_ & virtio_net::kFeatureControl) != 0) {
-      commands_ = TRY_CONTEXT(SplitQueue::create(start.memory, queue.setup, queue.position),
-                              fmt::format("queue {}", queue.index));
+      control_->start(TRY_CONTEXT(SplitQueue::create(start.memory, queue.setup, queue.position),
+                                  fmt::format("queue {}", queue.index)),
+                      queue.call);
       used = queue.position == QueuePosition{} ? 1 : used_.load(std::memory_order_relaxed);
-      const MutexLock lock(call_mutex_);
-      control_call_ = queue.call;
     }
   }
   return use_pairs(std::min(used, pairs));
@@ -172,12 +180,14 @@ Status VhostNetQueues::start_thread() {
   std::vector<int> events;
   events_.clear();
   for (const Served& served : served_) {
-    const bool is_control = commands_ && served.queue.index == control_index();
-    if (served.ring || is_control) {
+    if (served.ring) {
       events_.push_back(served.queue.index);
-      events.push_back(is_control ? served.queue.kick : errors_[served.queue.index].fd());
-    }
-    if (is_control) {
+      events.push_back(errors_[served.queue.index].fd());
+    } else if (is_control(served.queue.index)) {
+      for (const int event : {served.queue.kick, control_->timer()}) {
+        events_.push_back(served.queue.index);
+        events.push_back(event);
+      }
       VhostRings::look(served.queue);
     }
   }
@@ -201,8 +211,7 @@ void VhostNetQueues::set_call(std::size_t queue, int call) {
   if (queue < control_index()) {
     rings_[pair_of(queue)].set_call(ring_of(queue), call);
   } else {
-    const MutexLock lock(call_mutex_);
-    control_call_ = call;
+    control_->set_call(call);
   }
 }
 
@@ -212,8 +221,8 @@ std::vector<QueuePosition> VhostNetQueues::stop() {
   std::vector<QueuePosition> positions;
   for (const Served& served : served_) {
     if (!served.ring) {
-      const bool is_control = commands_ && served.queue.index == control_index();
-      positions.push_back(is_control ? commands_->position() : served.queue.position);
+      positions.push_back(is_control(served.queue.index) ? control_->stop()
+                                                         : served.queue.position);
       continue;
     }
     if (served.has_tap) {
@@ -224,40 +233,19 @@ std::vector<QueuePosition> VhostNetQueues::stop() {
     positions.push_back(rings_[pair_of(served.queue.index)].position(*served.ring));
   }
   served_.clear();
-  commands_.reset();
   return positions;
 }
 
 bool VhostNetQueues::serve(std::size_t event) {
   const std::size_t queue = events_[event];
-  const bool is_control = commands_ && queue == control_index();
   const Status outcome =
-      is_control
-          ? serve_control()
+      is_control(queue)
+          ? control_->serve([this] { return thread_->stopping(); })
           : Status(fail(ErrorKind::kGuest, "Queue {}: vhost-net refuses what is in it", queue));
   if (!outcome) {
     listener_->queues_broken(outcome.error());
   }
   return outcome.has_value();
-}
-
-Status VhostNetQueues::serve_control() {
-  do {
-    commands_->want_doorbell(false);
-    while (!thread_->stopping() && TRY(commands_->pop(command_))) {
-      answer(TRY(control_.execute(command_)));
-    }
-  } while (!thread_->stopping() && commands_->want_doorbell(true));
-  return {};
-}
-
-void VhostNetQueues::answer(std::uint32_t written) {
-  commands_->push(command_.head, written);
-  if (commands_->must_interrupt()) {
-    const MutexLock lock(call_mutex_);
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto called = ::write(control_call_, &one, sizeof one);
-  }
 }
 
 bool VhostNetQueues::look_at_tap() {

@@ -14,13 +14,12 @@
 #include <string>
 #include <vector>
 
-#include "devices/virtio/net/net_control.hpp"
+#include "devices/virtio/net/control_queue.hpp"
 #include "devices/virtio/net/tap_watch.hpp"
 #include "devices/virtio/queue_backend.hpp"
 #include "devices/virtio/queue_thread.hpp"
 #include "devices/virtio/vhost/vhost_rings.hpp"
 #include "vmm/base/event_fd.hpp"
-#include "vmm/base/mutex.hpp"
 #include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
@@ -60,6 +59,7 @@ class VhostNetQueues : public QueueBackend {
 
   VhostNetQueues(Options options, TapWatch watch);
   Status open_pairs(std::vector<Pair> pairs);
+  Status make_control();
   Status make_thread();
   Status set_up(const Start& start);
   Status start_thread();
@@ -67,15 +67,14 @@ class VhostNetQueues : public QueueBackend {
   Status attach(std::size_t pair, bool attached);
   Status set_tap(const Served& served, int tap) const;
   bool serve(std::size_t event);
-  Status serve_control();
-  void answer(std::uint32_t written);
   bool look_at_tap();
   std::size_t control_index() const;
+  bool is_control(std::size_t queue) const;
 
   const std::string name_;
   const std::function<void(const Error&)> on_tap_gone_;
-  const NetControl control_;
   const TapWatch watch_;
+  std::unique_ptr<ControlQueue> control_;
   std::vector<VhostRings> rings_;  ///< of each pair
   std::vector<int> taps_;
   std::vector<EventFd> errors_;       ///< of each queue of each pair
@@ -87,12 +86,7 @@ class VhostNetQueues : public QueueBackend {
   std::uint64_t features_ = 0;  ///< negotiated
   QueueListener* listener_ = nullptr;
   std::vector<Served> served_;
-  std::optional<SplitQueue> commands_;
-  DescriptorChain command_;
   std::vector<std::size_t> events_;  ///< of which queue each event of the thread is
-
-  Mutex call_mutex_;
-  int control_call_ GPUVM_GUARDED_BY(call_mutex_) = -1;
   std::unique_ptr<QueueThread> thread_;
 };
 

@@ -26,6 +26,25 @@ void ring(int kick) {
   [[maybe_unused]] const auto rung = ::write(kick, &one, sizeof one);
 }
 
+/// What a ring's indices say at one time.
+struct RingIndices {
+  std::uint16_t wanted = 0;     ///< available when the wait began
+  std::uint16_t used = 0;       ///< now
+  std::uint16_t available = 0;  ///< now, read after `used`
+  std::uint16_t size = 0;
+};
+enum class Progress { kDone, kOpen, kImpossible };
+
+Progress progress_of(const RingIndices& ring) {
+  const auto distance = [](std::uint16_t from, std::uint16_t to) {
+    return static_cast<std::uint16_t>(to - from);
+  };
+  if (distance(ring.wanted, ring.used) <= distance(ring.wanted, ring.available)) {
+    return Progress::kDone;  // all, and maybe some of what has come since
+  }
+  return distance(ring.used, ring.wanted) <= ring.size ? Progress::kOpen : Progress::kImpossible;
+}
+
 }  // namespace
 
 VhostUserQueues::~VhostUserQueues() {
@@ -83,6 +102,7 @@ Status VhostUserQueues::start_queue(const GuestMemory& memory, const Queue& queu
     return memory.slice(at, virtio::kRingEntries)->subspan(virtio::kRingIndex, 2);
   };
   served_.push_back({.index = queue.index,
+                     .size = setup.size,
                      .kick = queue.kick,
                      .available_index = index_at(setup.available),
                      .used_index = index_at(setup.used)});
@@ -114,32 +134,67 @@ Status VhostUserQueues::start(const Start& start) {
 }
 
 void VhostUserQueues::set_call(std::size_t queue, int call) {
-  if (const auto set = tell_event(Request::kSetVringCall, queue, call); !set) {
+  if (const auto set = tell_event(Request::kSetVringCall, queue, call); !set && limit_.allow()) {
     log::error("{}", set.error().to_string());
   }
 }
 
-/// The driver's indices say it: no event does, since drivers may ask not to be interrupted. It is
-/// the guest's memory, which may say anything; then the time is up.
-void VhostUserQueues::wait_for_requests() const {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::microseconds kLongestNap{2000};
-  const auto end = Clock::now() + options_.patience;
-  for (const Served& queue : served_) {
-    ring(queue.kick);  // for what the driver has not rung for yet
-    std::chrono::microseconds nap{20};
-    while (load_shared(queue.available_index) != load_shared(queue.used_index)) {
-      if (options_.client.is_lost()) {
-        return;
-      }
-      if (Clock::now() >= end) {
-        options_.client.lose(fmt::format("requests in queue {} are not done after {} ms",
-                                         queue.index, options_.patience.count()));
-        return;
-      }
-      std::this_thread::sleep_for(nap);
-      nap = std::min(nap * 2, kLongestNap);
+void VhostUserQueues::expect_stop() {
+  if (!served_.empty() && options_.waits_for_requests) {
+    end_of_patience_ = Clock::now() + options_.patience;
+    for (const Served& queue : served_) {
+      ring(queue.kick);  // for what the driver has not rung for yet
     }
+  }
+}
+
+void VhostUserQueues::wait_for_requests() {
+  if (!end_of_patience_) {
+    expect_stop();
+  }
+  const auto end = end_of_patience_.value_or(Clock::now());
+  end_of_patience_.reset();
+  for (const Served& queue : served_) {
+    wait_for_requests_of(queue, end);
+  }
+}
+
+/// The driver's indices say it: no event does, since drivers may ask not to be interrupted. What is
+/// made available from now on does not count: a driver that goes on while its device is reset shall
+/// not hold the reset up. It is the guest's memory, which may say anything: what cannot be is the
+/// guest's fault, and nothing to wait for or to blame the server for.
+void VhostUserQueues::wait_for_requests_of(const Served& queue, Clock::time_point end) {
+  constexpr std::chrono::microseconds kLongestNap{2000};
+  const std::uint16_t wanted = load_shared(queue.available_index);
+  std::chrono::microseconds nap{20};
+  while (!options_.client.is_lost()) {
+    const std::uint16_t used = load_shared(queue.used_index);
+    switch (progress_of({.wanted = wanted,
+                         .used = used,
+                         .available = load_shared(queue.available_index),
+                         .size = queue.size})) {
+      case Progress::kDone:
+        return;
+      case Progress::kImpossible:
+        if (limit_.allow()) {
+          log::warn(
+              "{}: the guest says of queue {}, of {} entries, that {} requests were made and {} "
+              "answered; nobody waits for them",
+              options_.client.name(), queue.index, queue.size, wanted, used);
+        }
+        return;
+      case Progress::kOpen:
+        break;
+    }
+    if (Clock::now() >= end) {
+      options_.client.lose(fmt::format(
+          "requests in queue {} are not done after {} ms: its storage hangs, or the guest wrote "
+          "into the queue what is not so",
+          queue.index, options_.patience.count()));
+      return;
+    }
+    std::this_thread::sleep_for(nap);
+    nap = std::min(nap * 2, kLongestNap);
   }
 }
 

@@ -31,5 +31,18 @@ TEST(Text, NearestName) {
   EXPECT_EQ(nearest_name("x", {}), "");
 }
 
+TEST(TerminalText, NoControlCharacterReachesATerminal) {
+  EXPECT_EQ(terminal_text("a\nb\tc\x1b[31m\x7f"), "a\nb?c?[31m?");
+  EXPECT_EQ(terminal_text("\xc2\x9b"
+                          "0m \xc3\xa9 \xe2\x94\x9c \xc2\xb5 \xc2"),
+            "?0m \xc3\xa9 \xe2\x94\x9c \xc2\xb5 \xc2");
+}
+
+TEST(RunnerCommands, AreBrokenWhereverTheyStand) {
+  EXPECT_EQ(without_runner_commands("panic: ##[set-output name=x]0 ###[error]##["),
+            "panic: ## [set-output name=x]0 ### [error]## [");
+  EXPECT_EQ(without_runner_commands("# [a] ## [b] #[c]"), "# [a] ## [b] #[c]");
+}
+
 }  // namespace
 }  // namespace gpuvm::text_test

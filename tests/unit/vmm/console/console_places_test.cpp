@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -114,8 +115,57 @@ TEST_F(ConsolePlacesTest, FileIsEmptiedAndWritten) {
   open({file_at(path), stdio()});
   print("boot\n");
   const UniqueFd log(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  EXPECT_EQ(read_all(log.get()), "boot\n");
+  std::string got;
+  EXPECT_TRUE(run_until([&] {
+    got += read_all(log.get());
+    return got == "boot\n";
+  })) << got;
   EXPECT_EQ(read_all(output.reader.get()), "boot\n") << "several at once";
+}
+
+// A guest prints as much as it likes, and the host's disk is not its own.
+TEST_F(ConsolePlacesTest, AFileHasALimit) {
+  const std::string path = folder + "/serial.log";
+  options.most_of_file = 10'000;
+  open({file_at(path)});
+  testing::internal::CaptureStderr();
+  for (unsigned i = 0; i < 1000; ++i) {
+    print(std::string(1000, 'x'));
+    run_ready();
+  }
+  console->flush(60s);
+  console.reset();
+  testing::internal::GetCapturedStderr();
+  EXPECT_GE(std::filesystem::file_size(path), 10'000U);
+  EXPECT_LT(std::filesystem::file_size(path), 10'200U);
+}
+
+// A FIFO is no file that could fill a disk: its reader takes what it likes.
+TEST_F(ConsolePlacesTest, AFifoHasNone) {
+  const std::string path = folder + "/fifo";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  options.most_of_file = 3;
+  open({file_at(path)});
+  print("more than three");
+  EXPECT_EQ(read_all(reader.get()), "more than three");
+}
+
+// A client that this process has no descriptor for is not asked for again and again.
+TEST_F(ConsolePlacesTest, AClientWithoutADescriptorWaits) {
+  const std::string path = folder + "/serial.sock";
+  open({socket_at(path)});
+  const auto client = connect(path);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  control.restart();
+  const auto turns = control.run_for(300ms);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_LT(turns, 20U);
+  write_text(client.get(), "late");
+  EXPECT_TRUE(run_until([&] { return typed == "late"; }));
 }
 
 TEST_F(ConsolePlacesTest, SocketServesOneClientAfterTheOther) {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
 
 #include "tests/unit/vmm/helper/script_folder.hpp"
@@ -60,6 +61,33 @@ TEST(ChildProcessTest, AKilledOneIsNoticed) {
   ::kill((*child)->pid(), SIGKILL);
   ASSERT_EQ(test.end.wait_for(kLong), std::future_status::ready);
   EXPECT_EQ(test.end.get(), "server has ended (signal 9)");
+}
+
+// Whoever looks at it from time to time may change what it may.
+TEST(ChildProcessTest, ItIsLookedAtAndItsFilesAreLimited) {
+  Fixture test;
+  std::atomic<unsigned> looks{0};
+  auto child = ChildProcess::start(
+      {.program = {.path = test.folder.script("cd " + test.folder.path() +
+                                              "\nuntil dd if=/dev/zero of=file bs=1000 count=100 "
+                                              "2>/dev/null; do :; done\necho done >&2\n"),
+                   .arguments = {"server"},
+                   .file_limit = FileLimit{.now = 4096, .most = 1 << 20}},
+       .on_end = [&test](const Error& error) { test.ended.set_value(error.to_string()); },
+       .patience = kLong,
+       .look_every = std::chrono::milliseconds(50),
+       .look =
+           [&looks](pid_t pid) {
+             if (++looks == 4) {
+               EXPECT_TRUE(limit_files(pid, {.now = 1 << 19, .most = 1 << 20}));
+               EXPECT_TRUE(limit_files(pid, {.now = ~std::uint64_t{0}, .most = ~std::uint64_t{0}}));
+             }
+           }});
+  ASSERT_TRUE(child) << child.error().to_string();
+  ASSERT_EQ(test.end.wait_for(kLong), std::future_status::ready);
+  EXPECT_EQ(test.end.get(), "server has ended (exit status 0): done");
+  EXPECT_GE(looks, 4U);
+  EXPECT_EQ(test.folder.read("file").size(), 100'000U);
 }
 
 TEST(ChildProcessTest, AStopIsNoSuddenEnd) {

@@ -63,6 +63,22 @@ TEST(ProgramTest, AFolderItCannotWriteTo) {
       run_program({.path = script, .arguments = {"it"}, .read_only_folder = "/nowhere"}, kLong));
 }
 
+// The write fails, and the program goes on: without the limit it would be a signal's.
+TEST(ProgramTest, FilesHaveALimit) {
+  const test::ScriptFolder folder;
+  const auto script = folder.script("cd " + folder.path() +
+                                    "\ndd if=/dev/zero of=file bs=1000 count=100 && exit 0\n"
+                                    "echo went on >&2; exit 3\n");
+  const auto end = run_program(
+      {.path = script, .arguments = {"it"}, .file_limit = FileLimit{.now = 4096, .most = 1 << 20}},
+      kLong);
+  ASSERT_TRUE(end) << end.error().to_string();
+  EXPECT_EQ(text_of_end(end->status), "exit status 3");
+  EXPECT_THAT(end->text, HasSubstr("File too large"));
+  EXPECT_THAT(end->text, HasSubstr("went on"));
+  EXPECT_EQ(folder.read("file").size(), 4096U);
+}
+
 TEST(ProgramTest, GivenFilesMayHaveTheNumbersOfOthers) {
   const test::ScriptFolder folder;
   const UniqueFd zero(::open("/dev/zero", O_RDONLY | O_CLOEXEC));

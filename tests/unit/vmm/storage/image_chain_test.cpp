@@ -3,8 +3,10 @@
 #include "vmm/storage/image_chain.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -68,6 +70,17 @@ TEST_F(ImageChainTest, ARawImageHasNoHeader) {
   EXPECT_FALSE(chain->front().is_block_device);
 }
 
+// As which the user has it: nobody meant the guest to have the container's bytes. What an image
+// says of those below it holds, whatever a guest has written there.
+TEST_F(ImageChainTest, ARawImageThatIsNoneIsRefused) {
+  qcow2("images/cow", {});
+  const auto chain = open("images/cow", ImageFormat::kRaw);
+  ASSERT_FALSE(chain);
+  EXPECT_THAT(chain.error().to_string(), HasSubstr("set format = \"qcow2\""));
+  qcow2("images/top", {.backing = "cow", .backing_format = "raw"});
+  EXPECT_EQ(error_of("images/top"), "no error");
+}
+
 TEST_F(ImageChainTest, ABackingFileThatIsGone) {
   qcow2("images/top", {.backing = "gone.img", .backing_format = "raw"});
   EXPECT_EQ(error_of("images/top"), "The backing file of " + path("images/top") + ": Cannot open " +
@@ -106,10 +119,83 @@ TEST_F(ImageChainTest, OneThatLiesBelowItselfEnds) {
 TEST_F(ImageChainTest, WhatIsNoFile) {
   ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
   EXPECT_THAT(error_of("fifo"), HasSubstr("is no file"));
-  EXPECT_THAT(error_of("images"), HasSubstr("Cannot open"));
-  EXPECT_THAT(error_of("none"), HasSubstr("No such file"));
+  EXPECT_THAT(error_of("images"), HasSubstr("is no file"));
+  EXPECT_THAT(error_of("none"),
+              HasSubstr("There is no " + path("none") + ": correct the path, or"));
+  EXPECT_THAT(error_of("none"), HasSubstr("scripts/make-image"));
   qcow2("images/top", {.backing = "../fifo", .backing_format = "raw"});
   EXPECT_THAT(error_of("images/top"), HasSubstr("is no file"));
+}
+
+/// Whether somebody opens a file (inotify(7)).
+class OpenWatch {
+ public:
+  explicit OpenWatch(const std::string& path) {
+    EXPECT_GE(::inotify_add_watch(events_.get(), path.c_str(), IN_OPEN), 0);
+  }
+  bool was_opened() const {
+    std::array<char, 4096> bytes{};
+    return ::read(events_.get(), bytes.data(), bytes.size()) > 0;
+  }
+
+ private:
+  UniqueFd events_{::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
+};
+
+// To open may be to do: a FIFO lets its writer go on, a tape rewinds, a watchdog begins to count.
+TEST_F(ImageChainTest, WhatMayNotBeHadIsNotOpened) {
+  raw("secret");
+  ASSERT_EQ(::mkfifo(path("images/fifo").c_str(), 0600), 0);
+  const OpenWatch secret(path("secret"));
+  const OpenWatch fifo(path("images/fifo"));
+  for (const char* const name : {"../secret", "fifo"}) {
+    qcow2("images/top", {.backing = name, .backing_format = "raw"});
+    EXPECT_FALSE(open("images/top")) << name;
+  }
+  EXPECT_FALSE(open("images/fifo", ImageFormat::kRaw));
+  EXPECT_FALSE(secret.was_opened());
+  EXPECT_FALSE(fifo.was_opened());
+  const OpenWatch base(path("images/base.img"));
+  qcow2("images/top", {.backing = "base.img", .backing_format = "raw"});
+  EXPECT_TRUE(open("images/top"));
+  EXPECT_TRUE(base.was_opened()) << "such would be seen";
+}
+
+// What procfs has looks like files; /proc/kcore is the host's memory.
+TEST_F(ImageChainTest, FilesOfTheKernelAreNone) {
+  for (const char* const name : {"/proc/self/maps", "/sys/kernel/mm/hugepages", "/dev/null"}) {
+    const auto chain = open_image_chain({.path = name, .format = ImageFormat::kRaw});
+    ASSERT_FALSE(chain) << name;
+    EXPECT_THAT(chain.error().to_string(), HasSubstr("is no file")) << name;
+  }
+}
+
+// A qcow2 image that lies on a logical volume could name every other disk of the host.
+TEST_F(ImageChainTest, NoBlockDeviceBelowAnImage) {
+  std::string device;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev")) {
+    device = entry.is_block_file() ? entry.path().string() : device;
+  }
+  if (device.empty()) {
+    GTEST_SKIP() << "no block device here";
+  }
+  qcow2("images/top", {.backing = device, .backing_format = "raw"});
+  EXPECT_THAT(error_of("images/top"), HasSubstr("a block device: only files can be"));
+}
+
+// In / and in /dev "below the image's folder" says nothing.
+TEST_F(ImageChainTest, NoBackingFileForAnImageInAFolderOfAll) {
+  const std::string image = "/dev/gpuvm-image-chain-test";
+  qcow2("images/top", {.backing = path("images/base.img"), .backing_format = "raw"});
+  std::error_code error;
+  std::filesystem::copy_file(path("images/top"), image, error);
+  if (error) {
+    GTEST_SKIP() << "cannot write to /dev";
+  }
+  const auto chain = open_image_chain({.path = image, .format = ImageFormat::kQcow2});
+  std::filesystem::remove(image);
+  ASSERT_FALSE(chain);
+  EXPECT_THAT(chain.error().to_string(), HasSubstr("could name any file of this host"));
 }
 
 }  // namespace

@@ -68,9 +68,27 @@ TEST(ImageHeaderTest, WhatIsRefused) {
 
 TEST(ImageHeaderTest, AnotherFormatIsNamed) {
   EXPECT_EQ(error_of(ImageFormat::kVmdk, Qcow2Bytes{}.bytes()),
-            "image is no vmdk image but a qcow2 one");
-  EXPECT_EQ(error_of(ImageFormat::kQcow2, {}), "image is no qcow2 image");
-  EXPECT_EQ(error_of(ImageFormat::kVhdx, std::vector<std::byte>(7)), "image is no vhdx image");
+            "image is no vmdk image but a qcow2 one: set format = \"qcow2\"");
+  EXPECT_THAT(error_of(ImageFormat::kQcow2, {}),
+              HasSubstr("image is no qcow2 image: correct format, which is \"raw\" where"));
+  EXPECT_THAT(error_of(ImageFormat::kVhdx, std::vector<std::byte>(7)),
+              HasSubstr("image is no vhdx image: "));
+  std::vector<std::byte> list(512);
+  Qcow2Bytes::put(list, 0, "# Disk DescriptorFile\nversion=1\n");
+  EXPECT_THAT(error_of(ImageFormat::kVmdk, list), HasSubstr("is a VMDK of several files"));
+  EXPECT_THAT(error_of(ImageFormat::kQcow2, list), HasSubstr("set format = \"vmdk\""));
+}
+
+// A guest would see, and write, the container's own bytes.
+TEST(ImageHeaderTest, WhatIsNotRaw) {
+  const auto status = check_is_raw(Qcow2Bytes{}.bytes(), "image");
+  ASSERT_FALSE(status);
+  EXPECT_EQ(
+      status.error().to_string(),
+      "image is a qcow2 image, and \"raw\" would give the guest the container's own bytes: set "
+      "format = \"qcow2\", unless a guest wrote them (then wipe its first sector)");
+  EXPECT_TRUE(check_is_raw(std::vector<std::byte>(4096), "image"));
+  EXPECT_TRUE(check_is_raw({}, "image"));
 }
 
 std::vector<std::byte> vmdk(std::uint8_t capacity, const std::string& description) {

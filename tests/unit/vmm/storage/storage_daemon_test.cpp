@@ -109,6 +109,12 @@ TEST_F(StorageDaemonTest, WhatItSaysWhenItDoesNotStart) {
   EXPECT_EQ(ended.get_future().get(), error.to_string());
 }
 
+TEST_F(StorageDaemonTest, ADiskWithoutASizeIsToldSo) {
+  std::filesystem::resize_file(image_, 0);
+  EXPECT_THAT(StorageDaemon::check(options("exit 0")).error().to_string(),
+              HasSubstr("image is a disk of 0 bytes"));
+}
+
 TEST_F(StorageDaemonTest, WhatIsWrongWithTheImageIsKnownBefore) {
   auto wanted = options("exit 0");
   wanted.format = ImageFormat::kQcow2;

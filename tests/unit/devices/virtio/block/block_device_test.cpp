@@ -69,6 +69,17 @@ class MemoryDisk : public Disk {
   const Geometry geometry_;
 };
 
+/// Of requests that are done at once.
+struct NobodyWaits : RequestSink {
+  void complete(std::span<const Completion>) override { ADD_FAILURE(); }
+  void release(QueueRequest&) override { ADD_FAILURE(); }
+};
+
+/// Where somebody waits for the queue to rest.
+struct SomebodyWaits : NobodyWaits {
+  bool is_stopping(std::size_t) const override { return true; }
+};
+
 class BlockDeviceTest : public ::testing::Test {
  protected:
   using History = std::vector<std::string>;
@@ -82,7 +93,7 @@ class BlockDeviceTest : public ::testing::Test {
   /// One request with `out` for the device and `in` from it, cut into pieces of `cut` bytes.
   Answer request(BlockDevice& device, RequestHeader header, std::span<std::byte> out,
                  std::span<std::byte> in, std::size_t cut = 4096) {
-    QueueRequest made(nullptr, 0);
+    QueueRequest made(sink_, 0);
     DescriptorChain& chain = made.chain;
     std::vector<std::byte> readable(sizeof header + out.size());
     std::memcpy(readable.data(), &header, sizeof header);
@@ -115,6 +126,9 @@ class BlockDeviceTest : public ::testing::Test {
     return load_le(std::span(bytes).first(size));
   }
 
+  RequestSink* sink_ = &nobody_waits_;
+  NobodyWaits nobody_waits_;
+  SomebodyWaits somebody_waits_;
   MemoryDisk disk_{{.size = 1_MiB, .block_size = 4096}};
   BlockDevice device_{"disk-0", "gpuvm-disk-0", disk_};
   MemoryDisk fixed_disk_{{.size = 1_MiB, .read_only = true}};
@@ -272,6 +286,14 @@ TEST_F(BlockDeviceTest, DiscardAndWriteZeroes) {
                                     "zero 4096+4096 unmap"}));
 }
 
+// A discard of a block device may take long, and is a hint; all else is to be done.
+TEST_F(BlockDeviceTest, WhoeverWaitsForARestIsSparedDiscards) {
+  sink_ = &somebody_waits_;
+  EXPECT_EQ(change(RequestType::kDiscard, {{0, 8, 0}, {16, 8, 0}}).status, kOk);
+  EXPECT_EQ(change(RequestType::kWriteZeroes, {{8, 8, 0}}).status, kOk);
+  EXPECT_EQ(disk_.history, (History{"zero 4096+4096"}));
+}
+
 // Zeroes are written, and each flush is work for the storage: neither is a way past the limits.
 TEST_F(BlockDeviceTest, LimitsAreForZeroesAndFlushesToo) {
   BlockDevice slow("disk-2", "serial", disk_, {.limits = {.bytes = 1_MiB}});
@@ -288,6 +310,19 @@ TEST_F(BlockDeviceTest, LimitsAreForZeroesAndFlushesToo) {
     request(rare, {.type = static_cast<std::uint32_t>(RequestType::kFlush)}, {}, {});
   }
   EXPECT_GT(rare.rest_of(0).count(), 0);
+}
+
+// Nor is what the disk has nothing to do with, such as its name or a request that cannot be.
+TEST_F(BlockDeviceTest, LimitsAreForAllRequests) {
+  for (const auto type : {RequestType::kGetId, static_cast<RequestType>(99)}) {
+    BlockDevice rare("disk-3", "serial", disk_, {.limits = {.requests = 10}});
+    rare.start(rare.identity().features);
+    std::vector<std::byte> id(20);
+    for (unsigned i = 0; i < 10; ++i) {
+      request(rare, {.type = static_cast<std::uint32_t>(type)}, {}, id);
+    }
+    EXPECT_GT(rare.rest_of(0).count(), 0) << static_cast<unsigned>(type);
+  }
 }
 
 // "The device MUST set the status byte to VIRTIO_BLK_S_UNSUPP … if any unknown flag is set.

@@ -4,11 +4,15 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstring>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "devices/virtio/block/block_device.hpp"
+#include "tests/unit/devices/virtio/request_driver.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm::block_queue_test {
@@ -90,6 +94,75 @@ TEST(BlockQueue, BeginsNoMoreThanCanBeWaitedFor) {
   device.leave_queue(0);
   EXPECT_EQ(sink.done, 4U);
   EXPECT_EQ(device.rest_of(0).count(), 0);
+}
+
+/// Each read takes a while; what was read is one byte, the megabyte's number.
+class SlowDisk : public Disk {
+ public:
+  const Geometry& geometry() const override { return geometry_; }
+  Status read(std::uint64_t offset, std::span<const iovec> pieces) override {
+    for (const auto& piece : pieces) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(piece.iov_len / 1_MiB));
+      std::memset(piece.iov_base, static_cast<int>(offset / 1_MiB), piece.iov_len);
+      offset += piece.iov_len;
+      bytes += piece.iov_len;
+    }
+    return {};
+  }
+  Status write(std::uint64_t, std::span<const iovec>) override { return {}; }
+  Status flush() override { return {}; }
+  Status discard(std::uint64_t, std::uint64_t) override { return {}; }
+  Status write_zeroes(std::uint64_t, std::uint64_t, Unmap) override { return {}; }
+  std::atomic<std::uint64_t> bytes{0};
+
+ private:
+  const Geometry geometry_{.size = 1_GiB};
+};
+
+/// A chain that reads 60 times 7 MiB, all into the same memory, and then some bytes elsewhere.
+struct LargeRead {
+  static constexpr std::uint64_t kHeader = 0x20000;
+  static constexpr std::uint64_t kStatus = 0x21000;
+  static constexpr std::uint64_t kLast = 0x40000;
+  static constexpr std::uint64_t kSize = 60 * 7_MiB + 4096;
+
+  static void offer(test::RingDriver& ring) {
+    ring.put(kHeader, RequestHeader{.type = static_cast<std::uint32_t>(RequestType::kRead)});
+    ring.put(kStatus, std::uint8_t{0xff});
+    std::vector<virtio::Descriptor> chain{{.address = kHeader, .length = 16}};
+    for (unsigned i = 0; i < 60; ++i) {
+      chain.push_back({.address = 1_MiB, .length = 7_MiB, .flags = virtio::kDescriptorWrite});
+    }
+    chain.push_back({.address = kLast, .length = 4096, .flags = virtio::kDescriptorWrite});
+    chain.push_back({.address = kStatus, .length = 1, .flags = virtio::kDescriptorWrite});
+    ring.chain(0, chain);
+    ring.offer(0);
+  }
+};
+
+// 420 MiB by one chain, over 7 MiB of memory: whoever stops the queue does not wait for all of it,
+// and the guest that is paused misses nothing.
+TEST(BlockQueue, AStopDoesNotWaitForTheWholeOfALargeRequest) {
+  SlowDisk disk;
+  BlockDevice device("disk-0", "serial", disk);
+  test::RequestDriver driver(device, 64);
+  auto& ring = driver.rings[0];
+  LargeRead::offer(ring);
+  driver.start();
+  driver.kick(0);
+  ASSERT_TRUE(test::RequestDriver::wait_until([&] { return disk.bytes > 0; }));
+  driver.stop();
+  EXPECT_LT(disk.bytes, LargeRead::kSize / 2);
+  EXPECT_EQ(driver.position(0), (QueuePosition{}));  // given back
+  EXPECT_EQ(ring.used_index(), 0U);
+  disk.bytes = 0;
+  driver.start();
+  driver.kick(0);
+  ASSERT_TRUE(driver.wait_used(0, 1));
+  EXPECT_EQ(disk.bytes, LargeRead::kSize);
+  EXPECT_EQ(ring.get<std::uint8_t>(LargeRead::kStatus), 0U);
+  EXPECT_EQ(ring.used(0).length, LargeRead::kSize + 1);
+  EXPECT_EQ(ring.get<std::uint8_t>(LargeRead::kLast), 420U % 256U);
 }
 
 }  // namespace

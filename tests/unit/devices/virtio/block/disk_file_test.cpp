@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/fsuid.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -126,6 +127,7 @@ TEST_F(DiskFileTest, AReadOnlyDiskIsNotOpenForWriting) {
 
 TEST_F(DiskFileTest, FilesThatAreNoDisk) {
   expect_refused(directory_ + "/absent", ErrorKind::kConfig, "There is no");
+  expect_refused(directory_ + "/absent", ErrorKind::kConfig, "scripts/make-image");
   expect_refused(path_ + "/x", ErrorKind::kConfig, "There is no");
   for (const bool read_only : {false, true}) {
     expect_refused(directory_, ErrorKind::kConfig, "is a directory", read_only);
@@ -135,6 +137,12 @@ TEST_F(DiskFileTest, FilesThatAreNoDisk) {
                  "has 1000 bytes");
   expect_refused(make(directory_ + "/cow", "QFI\xfb" + std::string(508, '\0')), ErrorKind::kConfig,
                  "is a qcow2 image");
+  // Those of other formats have any size; truncate would be no cure.
+  for (const std::size_t rest : {196U, 508U, 1000U}) {
+    expect_refused(
+        make(directory_ + "/cow-" + std::to_string(rest), "QFI\xfb" + std::string(rest, '\0')),
+        ErrorKind::kConfig, "set format = \"qcow2\"");
+  }
   expect_refused(make(directory_ + "/hx", "vhdxfile" + std::string(504, '\0')), ErrorKind::kConfig,
                  "set format = \"vhdx\"");
   expect_refused(make(directory_ + "/vm", "KDMV" + std::string(508, '\0')), ErrorKind::kConfig,
@@ -145,6 +153,17 @@ TEST_F(DiskFileTest, FilesThatAreNoDisk) {
   ASSERT_EQ(::mkfifo((directory_ + "/fifo").c_str(), 0600), 0);
   expect_refused(directory_ + "/fifo", ErrorKind::kConfig, "a raw image file", true);
   expect_refused("/dev/null", ErrorKind::kConfig, "a raw image file");
+}
+
+// A FIFO lets its writer go on, a tape rewinds: what is no disk is not opened to find that out.
+TEST_F(DiskFileTest, WhatIsNoDiskIsNotOpened) {
+  const std::string fifo = directory_ + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const UniqueFd events(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  ASSERT_GE(::inotify_add_watch(events.get(), fifo.c_str(), IN_OPEN), 0);
+  expect_refused(fifo, ErrorKind::kConfig, "a raw image file");
+  std::array<char, 4096> seen{};
+  EXPECT_LT(::read(events.get(), seen.data(), seen.size()), 0);
 }
 
 /// Somebody who is neither root nor the owner of files, for this thread's file accesses.

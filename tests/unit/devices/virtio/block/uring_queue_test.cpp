@@ -4,12 +4,14 @@
 #include "devices/virtio/block/uring_queue.hpp"
 
 #include <gtest/gtest.h>
+#include <liburing.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "devices/virtio/block/disk_file.hpp"
@@ -135,6 +137,65 @@ TEST_P(UringQueueTest, ManyAtOnceAndNoMoreThanThereIsRoomFor) {
 INSTANTIATE_TEST_SUITE_P(Caches, UringQueueTest,
                          ::testing::Values(DiskFile::Cache::kWriteback, DiskFile::Cache::kNone,
                                            DiskFile::Cache::kUnsafe));
+
+/// A file of 64 KiB as a disk.
+std::unique_ptr<DiskFile> small_disk(std::string& path) {
+  path = ::testing::TempDir() + "small-XXXXXX";
+  const UniqueFd fd(::mkstemp(path.data()));
+  EXPECT_EQ(::ftruncate(fd.get(), 65536), 0);
+  return DiskFile::open({.path = path}).value();
+}
+
+// The kernel may take fewer entries than there are. What it left must not wait for a request that
+// may never come.
+TEST(UringSubmit, GoesOnUntilAllAreTaken) {
+  std::string path;
+  const auto disk = small_disk(path);
+  unsigned calls = 0;
+  auto queue = UringQueue::create(*disk, 16, [&calls](io_uring* ring) {
+    const unsigned all = std::exchange(ring->sq.sqe_tail, ring->sq.sqe_head + 1);
+    const int taken = ++calls % 2 == 0 ? -EAGAIN : io_uring_submit(ring);
+    ring->sq.sqe_tail = all;
+    return taken;
+  });
+  if (!queue) {
+    GTEST_SKIP() << queue.error().to_string();
+  }
+  std::vector<int> tags(5);
+  for (auto& tag : tags) {
+    ASSERT_TRUE((*queue)->add({.kind = Kind::kFlush}, &tag));
+  }
+  (*queue)->submit();
+  std::vector<DiskQueue::Finished> finished;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (finished.size() < tags.size() && std::chrono::steady_clock::now() < end) {
+    (*queue)->reap(finished);
+  }
+  EXPECT_EQ(finished.size(), tags.size());
+  std::filesystem::remove(path);
+}
+
+// The limit is the thread's that makes the queue, and of whoever submits to it.
+TEST(UringWorkers, AreFew) {
+  std::string path;
+  const auto disk = small_disk(path);
+  std::array<unsigned, 2> most{0, 0};
+  int asked = -1;
+  std::thread([&] {
+    const auto queue = disk->make_queue(16);
+    io_uring other{};
+    if (queue && io_uring_queue_init(2, &other, 0) == 0) {
+      asked = io_uring_register_iowq_max_workers(&other, most.data());
+      io_uring_queue_exit(&other);
+    }
+  }).join();
+  std::filesystem::remove(path);
+  if (asked != 0) {
+    GTEST_SKIP() << "no io_uring here, or none that has limits";
+  }
+  EXPECT_EQ(most[0], UringQueue::kMostWorkers);
+  EXPECT_EQ(most[1], 1U);
+}
 
 // What a kernel may answer, and whether the operation then went well.
 TEST(UringAnswers, AreErrorsOrAreDoneAgain) {

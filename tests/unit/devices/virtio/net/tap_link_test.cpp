@@ -16,9 +16,15 @@ namespace gpuvm::tap_link_test {
 namespace {
 
 /// Of which less than 8 bytes cannot be read (EINVAL), and that has no offloads.
-TapLink link_of_event() {
-  return TapLink(
-      {.fd = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), .name = "tap0", .offloads = true});
+TapLink link_of_event(std::chrono::milliseconds* slept = nullptr) {
+  return TapLink({.fd = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+                  .name = "tap0",
+                  .offloads = true,
+                  .sleep = [slept](std::chrono::milliseconds time) {
+                    if (slept != nullptr) {
+                      *slept += time;
+                    }
+                  }});
 }
 
 // A frame with segments that virtio has no name for comes from the network, and costs itself only.
@@ -48,6 +54,24 @@ TEST(TapLink, OffloadsThatCannotBeSetDoNotFloodTheLog) {
   const auto said = testing::internal::GetCapturedStderr();
   EXPECT_NE(said.find("Cannot set the offloads of tap0"), std::string::npos);
   EXPECT_LT(std::count(said.begin(), said.end(), '\n'), 100);
+}
+
+// A change holds a lock of the host's whole network: who makes many waits, and no vCPU waits long.
+TEST(TapLink, OffloadsAreNotChangedWithoutEnd) {
+  std::chrono::milliseconds slept(0);
+  auto link = link_of_event(&slept);
+  testing::internal::CaptureStderr();
+  for (unsigned i = 0; i < 10; ++i) {
+    link.set_offloads(i % 2 == 0 ? virtio_net::kOffloads : 0);
+  }
+  EXPECT_EQ(slept.count(), 0) << "as reboots do";
+  for (unsigned i = 0; i < 100; ++i) {
+    const auto before = slept;
+    link.set_offloads(i % 2 == 0 ? virtio_net::kOffloads : 0);
+    EXPECT_LE((slept - before).count(), 20000) << "its own debt, as nobody has slept";
+  }
+  testing::internal::GetCapturedStderr();
+  EXPECT_GT(slept.count(), 1000);
 }
 
 }  // namespace

@@ -148,7 +148,79 @@ TEST(VhostUserQueuesTest, ARequestThatIsNeverDoneLosesTheServer) {
   EXPECT_TRUE(test.client->is_lost());
   ASSERT_EQ(test.listener.broken.wait_for(kLong), std::future_status::ready);
   EXPECT_THAT(test.listener.broken.get(),
-              HasSubstr("requests in queue 1 are not done after 50 ms"));
+              HasSubstr("requests in queue 1 are not done after 50 ms: its storage hangs, or"));
+}
+
+// One patience for all: whoever stops several devices expects it of each first.
+TEST(VhostUserQueuesTest, PatienceBeginsWhenAStopIsExpected) {
+  constexpr std::chrono::milliseconds kPatience{2000};
+  Fixture test;
+  test.connect(kPatience);
+  ASSERT_TRUE(test.start());
+  test.kick.drain();
+  test.driver.offer(0);
+  test.queues->expect_stop();
+  EXPECT_TRUE(test.kick.drain()) << "the server works meanwhile";
+  std::this_thread::sleep_for(kPatience);
+  const auto before = std::chrono::steady_clock::now();
+  test.queues->stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - before, kPatience);
+  EXPECT_TRUE(test.client->is_lost());
+}
+
+// Each stop has its own.
+TEST(VhostUserQueuesTest, ANewStopHasNewPatience) {
+  Fixture test;
+  test.connect(std::chrono::milliseconds(2000));
+  ASSERT_TRUE(test.start());
+  test.queues->expect_stop();
+  test.queues->stop();
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  ASSERT_TRUE(test.start());
+  test.driver.offer(0);
+  auto positions = std::async(std::launch::async, [&] { return test.queues->stop(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  test.use_all(1);
+  positions.get();
+  EXPECT_FALSE(test.client->is_lost());
+}
+
+// More requests than the queue has entries, or fewer than were answered: a guest writes what it
+// likes. It is neither waited for nor the server's fault.
+TEST(VhostUserQueuesTest, IndicesThatCannotBeAreTheGuestsFault) {
+  const std::pair<std::uint16_t, std::uint16_t> impossible[] = {
+      {1000, 0}, {9, 0}, {0, 1}, {5, 6}, {0x8000, 0}, {3, 0xfff0}};
+  for (const auto& [available, used] : impossible) {
+    Fixture test;
+    test.connect();
+    ASSERT_TRUE(test.start());
+    test.driver.set_index(available);
+    test.use_all(used);
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_EQ(test.queues->stop().size(), 1U);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, kLong / 2);
+    EXPECT_FALSE(test.client->is_lost()) << available << ", " << used;
+  }
+}
+
+// A driver that never stops asking does not hold up the reset of its own device.
+TEST(VhostUserQueuesTest, WhatComesDuringAStopIsNotWaitedFor) {
+  Fixture test;
+  test.connect();
+  ASSERT_TRUE(test.start());
+  test.kick.drain();
+  test.driver.offer(0);
+  auto positions = std::async(std::launch::async, [&] { return test.queues->stop(); });
+  while (!test.kick.drain()) {
+    std::this_thread::yield();
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // it has looked at the queue
+  for (std::uint16_t i = 2; i < 6; ++i) {
+    test.driver.offer(0);
+    test.use_all(static_cast<std::uint16_t>(i - 1));
+  }
+  EXPECT_EQ(positions.wait_for(kLong / 2), std::future_status::ready);
+  EXPECT_FALSE(test.client->is_lost());
 }
 
 TEST(VhostUserQueuesTest, BuffersThatLieThereAreNotWaitedFor) {
