@@ -31,7 +31,7 @@ Result<std::vector<Credential>> read_credentials(const std::vector<CredentialCon
     auto value = config.text.value_or("");
     if (config.file) {
       value = TRY_CONTEXT(read_text(*config.file, kMostCredentialBytes),
-                          fmt::format("credentials.{}", config.name));
+                          config.place.or_else(fmt::format("credentials.{}", config.name)));
     }
     credentials.push_back({config.name, std::move(value)});
   }
@@ -51,12 +51,12 @@ void add_root_key(const std::string& line, std::vector<Credential>& credentials)
 }
 
 Result<std::optional<NoCloudInput::File>> read_seed(const std::optional<std::string>& path,
-                                                    std::string_view key) {
+                                                    const std::string& place) {
   if (!path) {
     return std::optional<NoCloudInput::File>();
   }
-  NoCloudInput::File file{.path = *path, .contents = {}};
-  file.contents = TRY_CONTEXT(read_text(*path, kLargestSeed), fmt::format("cloud_init.{}", key));
+  NoCloudInput::File file{.path = *path, .contents = {}, .place = place};
+  file.contents = TRY_CONTEXT(read_text(*path, kLargestSeed), place);
   return std::optional(std::move(file));
 }
 
@@ -85,16 +85,20 @@ Result<UniqueFd> in_memory(std::span<const std::byte> bytes) {
 
 Result<UniqueFd> make_volume(const Config& config, const std::string& ssh_key) {
   NoCloudInput input{.guest = config.name};
-  input.user_data = TRY(read_seed(config.cloud_init->user_data, "user_data"));
-  input.meta_data = TRY(read_seed(config.cloud_init->meta_data, "meta_data"));
-  input.network_config = TRY(read_seed(config.cloud_init->network_config, "network_config"));
+  const auto& seed = *config.cloud_init;
+  input.user_data =
+      TRY(read_seed(seed.user_data, seed.user_data_place.or_else("cloud_init.user_data")));
+  input.meta_data =
+      TRY(read_seed(seed.meta_data, seed.meta_data_place.or_else("cloud_init.meta_data")));
+  input.network_config = TRY(read_seed(
+      seed.network_config, seed.network_config_place.or_else("cloud_init.network_config")));
   input.ssh_key = ssh_key;
   const auto files = TRY(nocloud_files(input));
   return in_memory(
       TRY(make_fat_volume(kNoCloudLabel, static_cast<std::uint32_t>(hash_of(files)), files)));
 }
 
-Result<SshKey> key_of(const SshKeyConfig& config, SshKeyUse use) {
+Result<SshKey> read_key(const SshKeyConfig& config, SshKeyUse use) {
   return config.path.empty() ? own_ssh_key(TRY(ssh_key_folder()), use)
                              : read_public_key(config.path);
 }
@@ -109,7 +113,8 @@ Result<FirstBoot> open_first_boot(const Config& config, SshKeyUse use) {
   auto credentials = TRY(read_credentials(config.credentials));
   std::string line;
   if (config.ssh_key) {
-    auto key = TRY(key_of(*config.ssh_key, use));
+    auto key =
+        TRY_CONTEXT(read_key(*config.ssh_key, use), config.ssh_key->place.or_else("ssh_key"));
     add_root_key(key.line, credentials);
     line = key.line;
     first_boot.ssh_key = std::move(key.private_path);

@@ -21,8 +21,8 @@ struct FirstBoot {
   std::string ssh_key;  ///< the private key's path, for ssh; empty: none, or ssh knows itself
 };
 
-/// Reads and judges the files; with kMake it may make the user's key. Errors: kConfig, with the key
-/// and, of YAML, the line; kHost.
+/// Reads and judges the files; with kMake it may make the user's key. Errors: kConfig, with the
+/// key's place and, of YAML, the line; kHost.
 Result<FirstBoot> open_first_boot(const Config& config, SshKeyUse use);
 
 /// Names and paths, for people; no contents.

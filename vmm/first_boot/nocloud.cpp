@@ -62,6 +62,10 @@ Status check_mapping(const NoCloudInput::File& file) {
   return {};
 }
 
+std::string place_of_seed(const NoCloudInput::File& file, std::string_view key) {
+  return file.place.empty() ? std::string(key) : file.place;
+}
+
 /// A double-quoted scalar of YAML; of printable text.
 std::string yaml_quoted(std::string_view text) {
   std::string out = "\"";
@@ -145,19 +149,22 @@ Status check_user_data(const NoCloudInput::File& file) {
 Result<std::vector<VolumeFile>> nocloud_files(const NoCloudInput& input) {
   std::vector<VolumeFile> files;
   if (input.user_data) {
-    TRY_CONTEXT(check_user_data(*input.user_data), "cloud_init.user_data");
+    TRY_CONTEXT(check_user_data(*input.user_data),
+                place_of_seed(*input.user_data, "cloud_init.user_data"));
   }
   // cloud-init takes a volume only where both are there.
   files.push_back({"user-data", input.user_data ? input.user_data->contents : ""});
   if (input.network_config) {
-    TRY_CONTEXT(check_mapping(*input.network_config), "cloud_init.network_config");
+    TRY_CONTEXT(check_mapping(*input.network_config),
+                place_of_seed(*input.network_config, "cloud_init.network_config"));
     files.push_back({"network-config", input.network_config->contents});
   }
   if (!input.ssh_key.empty()) {
     files.push_back({"vendor-data", made_vendor_data(input.ssh_key)});
   }
   if (input.meta_data) {
-    TRY_CONTEXT(check_mapping(*input.meta_data), "cloud_init.meta_data");
+    TRY_CONTEXT(check_mapping(*input.meta_data),
+                place_of_seed(*input.meta_data, "cloud_init.meta_data"));
   }
   files.push_back({"meta-data", input.meta_data ? input.meta_data->contents
                                                 : made_meta_data(input, hash_of(files))});

@@ -20,6 +20,7 @@ struct NoCloudInput {
   struct File {
     std::string path;  ///< for messages
     std::string contents;
+    std::string place = {};  ///< in the configuration, for messages; empty: the key's name
   };
   std::string guest;  ///< its name
   std::optional<File> user_data = {};

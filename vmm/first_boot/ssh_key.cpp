@@ -57,7 +57,7 @@ Status make_key_folder(const std::string& folder) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(folder).parent_path(), error);
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
-    return fail_errno(ErrorKind::kHost, "ssh_key: cannot make the folder " + folder);
+    return fail_errno(ErrorKind::kHost, "cannot make the folder " + folder);
   }
   return {};
 }
@@ -67,11 +67,11 @@ Result<UniqueFd> lock_keys(const std::string& folder) {
   const std::string path = folder + "/lock";
   UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock) {
-    return fail_errno(ErrorKind::kHost, "ssh_key: cannot open " + path);
+    return fail_errno(ErrorKind::kHost, "cannot open " + path);
   }
   while (::flock(lock.get(), LOCK_EX) != 0) {
     if (errno != EINTR) {
-      return fail_errno(ErrorKind::kHost, "ssh_key: cannot lock " + path);
+      return fail_errno(ErrorKind::kHost, "cannot lock " + path);
     }
   }
   return lock;
@@ -112,12 +112,12 @@ Result<int> run_keygen(const std::string& program, std::vector<std::string> argu
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
   if (error != 0) {
-    return fail_errno(ErrorKind::kHost, "ssh_key: cannot run " + program, error);
+    return fail_errno(ErrorKind::kHost, "cannot run " + program, error);
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {
     if (errno != EINTR) {
-      return fail_errno(ErrorKind::kHost, "ssh_key: cannot wait for " + program);
+      return fail_errno(ErrorKind::kHost, "cannot wait for " + program);
     }
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -136,15 +136,14 @@ Status make_key(const std::string& path) {
   const int status = TRY(run_keygen(program, {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C",
                                               std::string(kOwnComment), "-f", made}));
   if (status != 0) {
-    return fail(ErrorKind::kHost, "ssh_key: ssh-keygen cannot make {} (exit status {})", path,
-                status);
+    return fail(ErrorKind::kHost, "ssh-keygen cannot make {} (exit status {})", path, status);
   }
   const std::string made_public = made + ".pub";
   const std::string its_public = path + ".pub";
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): of fail_errno()
   if (::rename(made_public.c_str(), its_public.c_str()) != 0 ||
       ::rename(made.c_str(), path.c_str()) != 0) {
-    return fail_errno(ErrorKind::kHost, "ssh_key: cannot rename " + made);
+    return fail_errno(ErrorKind::kHost, "cannot rename " + made);
   }
   log::info("{} is the key by which gpuvm ssh gets into this user's guests", path);
   return {};
@@ -153,20 +152,19 @@ Status make_key(const std::string& path) {
 }  // namespace
 
 Result<SshKey> read_public_key(const std::string& path) {
-  const auto bytes = TRY_CONTEXT(read_file(path, kLongestKey, ErrorKind::kConfig), "ssh_key");
+  const auto bytes = TRY(read_file(path, kLongestKey, ErrorKind::kConfig));
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.find("PRIVATE KEY-----") != std::string_view::npos) {
-    return fail(
-        ErrorKind::kConfig,
-        "ssh_key: {} is a private key, which no guest may have: name the public one, {}.pub", path,
-        path);
+    return fail(ErrorKind::kConfig,
+                "{} is a private key, which no guest may have: name the public one, {}.pub", path,
+                path);
   }
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
     text.remove_suffix(1);
   }
   if (!is_key_line(text)) {
     return fail(ErrorKind::kConfig,
-                "ssh_key: {} is no public key: name a file with one line such as \"ssh-ed25519 "
+                "{} is no public key: name a file with one line such as \"ssh-ed25519 "
                 "AAAA… me\", as ssh-keygen makes it",
                 path);
   }
@@ -193,8 +191,7 @@ Result<SshKey> own_ssh_key(const std::string& folder, SshKeyUse use) {
     }
   } else if ((info.st_mode & 077) != 0) {
     return fail(ErrorKind::kConfig,
-                "ssh_key: others may read {}, so that ssh will not take it: chmod 600 {}", path,
-                path);
+                "others may read {}, so that ssh will not take it: chmod 600 {}", path, path);
   }
   auto key = TRY(read_public_key(path + ".pub"));
   key.private_path = path;
@@ -221,7 +218,7 @@ Result<std::string> ssh_key_folder() {
   }
   if (home.empty() || home.front() != '/') {
     return fail(ErrorKind::kHost,
-                "ssh_key = \"auto\" needs a folder to keep the key in: set HOME or "
+                "\"auto\" needs a folder to keep the key in: set HOME or "
                 "XDG_STATE_HOME");
   }
   return home + "/.local/state/gpuvm";

@@ -100,6 +100,29 @@ TEST_F(FirstBoots, BadUserDataHasKeyFileAndLine) {
   EXPECT_NE(refusal().find("a directory"), std::string::npos) << refusal();
 }
 
+// Where the configuration says it, as for all else that it says.
+TEST_F(FirstBoots, ErrorsHaveThePlace) {
+  config_.ssh_key = SshKeyConfig{.path = folder_ + "/absent", .place = {"ssh_key (g.toml:1:11)"}};
+  EXPECT_EQ(refusal().rfind("ssh_key (g.toml:1:11): Cannot open " + folder_, 0), 0U) << refusal();
+  config_.ssh_key = SshKeyConfig{.path = write("private", "-----BEGIN PRIVATE KEY-----\n")};
+  EXPECT_EQ(refusal().rfind("ssh_key: " + folder_ + "/private is a private key", 0), 0U)
+      << refusal();
+  config_.ssh_key.reset();
+  config_.cloud_init = CloudInitConfig{.user_data = write("u", "no YAML, no script"),
+                                       .user_data_place = {"cloud_init.user_data (g.toml:4:13)"}};
+  EXPECT_EQ(refusal().rfind("cloud_init.user_data (g.toml:4:13): " + folder_ + "/u begins", 0), 0U)
+      << refusal();
+  config_.cloud_init = CloudInitConfig{.meta_data = folder_ + "/absent",
+                                       .meta_data_place = {"cloud_init.meta_data (g.toml:5:13)"}};
+  EXPECT_EQ(refusal().rfind("cloud_init.meta_data (g.toml:5:13): Cannot open", 0), 0U) << refusal();
+  config_.cloud_init.reset();
+  config_.credentials = {{.name = "a",
+                          .text = {},
+                          .file = folder_ + "/absent",
+                          .place = {"credentials.a (g.toml:7:5)"}}};
+  EXPECT_EQ(refusal().rfind("credentials.a (g.toml:7:5): Cannot open", 0), 0U) << refusal();
+}
+
 TEST_F(FirstBoots, BadFilesMakeNobodyAKey) {
   ASSERT_EQ(::setenv("XDG_STATE_HOME", folder_.c_str(), 1), 0);  // NOLINT: one thread
   config_.ssh_key = SshKeyConfig{};
