@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::string_view kCutShort = "its record in /run/gpuvm is damaged";
 constexpr std::size_t kMaximumReason = 1024;
+constexpr std::string_view kFailedReset = "reset=failed";
 
 std::string one_line(std::string_view text) {
   std::string line(text.substr(0, kMaximumReason));
@@ -43,8 +44,10 @@ Error busy_error(const HostSystem& host, const Bdf& bdf) {
 }  // namespace
 
 std::string DeviceRecord::to_text() const {
-  return fmt::format("owner={}\npid={}\ndirty={}\nlooks={}\n{}\n", one_line(owner), pid,
-                     one_line(dirty), one_line(looks), kStateEnd);
+  return fmt::format("owner={}\npid={}\ndirty={}\nlooks={}\n{}{}\n", one_line(owner), pid,
+                     one_line(dirty), one_line(looks),
+                     cause == DirtCause::kFailedReset ? fmt::format("{}\n", kFailedReset) : "",
+                     kStateEnd);
 }
 
 DeviceRecord DeviceRecord::parse(std::string_view text) {
@@ -68,6 +71,8 @@ DeviceRecord DeviceRecord::parse(std::string_view text) {
       record.dirty = value;
     } else if (key == "looks") {
       record.looks = value;
+    } else if (line == kFailedReset) {
+      record.cause = DirtCause::kFailedReset;
     }
   }
   record.dirty = kCutShort;
@@ -94,6 +99,14 @@ std::vector<Bdf> recorded_devices(const HostSystem& host) {
     }
   }
   return devices;
+}
+
+std::optional<DeviceRecord> current_owner(const HostSystem& host, const Bdf& bdf) {
+  auto record = read_device_record(host, bdf);
+  const bool is_held =
+      record &&
+      is_state_open(host, fmt::format("{}{}", bdf.to_string(), kClaimSuffix), record->pid);
+  return is_held ? std::move(record) : std::nullopt;
 }
 
 Result<DeviceClaim> DeviceClaim::take(const HostSystem& host, const Bdf& bdf,
@@ -131,15 +144,17 @@ Status DeviceClaim::save() {
   return file_ ? file_->write(record_.to_text()) : Status();
 }
 
-Status DeviceClaim::mark_dirty(std::string_view reason, std::string_view looks) {
+Status DeviceClaim::mark_dirty(std::string_view reason, std::string_view looks, DirtCause cause) {
   record_.dirty = reason.empty() ? "no reason was given" : one_line(reason);
   record_.looks = looks;
+  record_.cause = cause;
   return save();
 }
 
 Status DeviceClaim::mark_clean() {
   record_.dirty.clear();
   record_.looks.clear();
+  record_.cause = DirtCause::kUse;
   return save();
 }
 

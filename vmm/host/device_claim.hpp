@@ -20,12 +20,19 @@ namespace gpuvm {
 
 constexpr std::string_view kClaimSuffix = ".state";
 
+/// What a dirty function has behind it.
+enum class DirtCause {
+  kUse,          ///< a guest had it: the next reset is likely to make it fit
+  kFailedReset,  ///< a reset that did not make it fit
+};
+
 struct DeviceRecord {
   std::string owner;  ///< who has it: a guest's name, or a verb of gpuvm
   long pid = 0;
   std::string dirty;  ///< why it is not fit for anyone; empty: it is
   std::string
       looks;  ///< how it looked while it was well, in the words of who wrote it; may be empty
+  DirtCause cause = DirtCause::kUse;  ///< of what is dirty
 
   std::string to_text() const;
   /// Of any text: what is cut short is dirty, for an unknown reason; an empty one is clean.
@@ -36,6 +43,9 @@ struct DeviceRecord {
 std::optional<DeviceRecord> read_device_record(const HostSystem& host, const Bdf& bdf);
 /// Every function with such a file, sorted.
 std::vector<Bdf> recorded_devices(const HostSystem& host);
+/// Who has the function now, without taking its lock: what the record says, where that process has
+/// the file open. Nothing: nobody, or who cannot be seen (another user's process without root).
+std::optional<DeviceRecord> current_owner(const HostSystem& host, const Bdf& bdf);
 
 /// When it goes, the file of a clean function goes too; that of a dirty one stays.
 class DeviceClaim {
@@ -51,7 +61,8 @@ class DeviceClaim {
   const DeviceRecord& left_behind() const { return left_behind_; }
   bool is_dirty() const { return !record_.dirty.empty(); }
   /// On disk when this returns. Errors: kHost.
-  Status mark_dirty(std::string_view reason, std::string_view looks);
+  Status mark_dirty(std::string_view reason, std::string_view looks,
+                    DirtCause cause = DirtCause::kUse);
   Status mark_clean();
 
  private:

@@ -60,18 +60,31 @@ Status check_huge_pages(const HostSystem& host, std::uint64_t bytes, std::uint64
                 to_mib(page_size));
   }
   if (*free_pages < needed) {
+    const auto reserved = host.read_number(pool + "/nr_hugepages").value_or(*free_pages);
     return fail(ErrorKind::kHost,
-                "The guest's memory needs {} free huge pages of {} MiB, {} are free: write a "
-                "number to {}/nr_hugepages (reserve 1 GiB pages at boot)",
-                needed, to_mib(page_size), *free_pages, pool);
+                "The guest's memory needs {} free huge pages of {} MiB, {} are free: `echo {} "
+                ">{}/nr_hugepages` (reserve 1 GiB pages at boot)",
+                needed, to_mib(page_size), *free_pages, reserved + needed - *free_pages, pool);
   }
   return {};
 }
 
-// Kernels in which resetting several functions at once was refused unless each had a reset of its
-// own, so that a GPU and its audio function could not be reset together. Introduced by "PCI: Avoid
-// reset when disabled via sysfs" (479380efe162), reverted by bc0b828ef6e5.
-constexpr std::array<std::string_view, 2> kBadReleases{"6.12.23", "6.14.2"};
+struct FaultyRelease {
+  std::string_view release;  ///< with its stable number, and whatever a distribution appends
+  std::string_view fault;
+  std::string_view source;
+};
+constexpr std::string_view kSlotResets =
+    "cannot reset a GPU together with its other functions (a fault of this release, repaired in "
+    "the next)";
+// It refused to reset several functions at once unless each had a reset of its own.
+constexpr std::string_view kSlotResetsSource =
+    "Linux 479380efe162 \"PCI: Avoid reset when disabled via sysfs\", reverted by bc0b828ef6e5; "
+    "zen-kernel#380";
+constexpr std::array kFaultyReleases = {
+    FaultyRelease{"6.12.23", kSlotResets, kSlotResetsSource},
+    FaultyRelease{"6.14.2", kSlotResets, kSlotResetsSource},
+};
 
 }  // namespace
 
@@ -181,21 +194,19 @@ Status check_pinning(const PinningRights& rights, std::uint64_t bytes) {
   }
   return fail(ErrorKind::kHost,
               "Devices need all of the guest's {} MiB locked in memory, but this process may lock "
-              "only {} MiB: raise `ulimit -l` to {} (KiB), or LimitMEMLOCK= of the systemd unit, "
-              "or run as root",
+              "only {} MiB: `ulimit -l {}` (KiB), or LimitMEMLOCK= of the systemd unit, or run as "
+              "root",
               to_mib(bytes), to_mib(*rights.limit), bytes >> 10);
 }
 
 Status check_kernel_release(std::string_view release) {
-  for (const std::string_view bad : kBadReleases) {
+  for (const auto& [bad, fault, source] : kFaultyReleases) {
     const bool is_longer = release.size() > bad.size();
     const bool is_other_number =
         is_longer && release[bad.size()] >= '0' && release[bad.size()] <= '9';
     if (release.starts_with(bad) && !is_other_number) {
-      return fail(ErrorKind::kHost,
-                  "Linux {} cannot reset a GPU together with its other functions (a fault of this "
-                  "release, repaired in the next): update the host's kernel",
-                  release);
+      return fail(ErrorKind::kHost, "Linux {} {}: update the host's kernel (source: {})", release,
+                  fault, source);
     }
   }
   return {};

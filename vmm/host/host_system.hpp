@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // HostSystem: the host's /sys, /proc, /dev and /run below an injectable root, and the only
 // ways in which this room changes the host: writing an attribute and loading a kernel module. Tests
-// give it a directory with a made-up sysfs and override them.
+// give it a directory with a made-up sysfs and override them; vmm/host_map has hosts that were
+// saved.
 #pragma once
 
 #include <chrono>
@@ -25,20 +26,21 @@ class HostSystem {
 
   /// Where an absolute path ("/sys/…") lies below the root.
   std::string path(std::string_view absolute) const;
-  bool exists(std::string_view absolute) const;
+  virtual bool exists(std::string_view absolute) const;
   /// Text of an attribute, trailing white space removed. Errors: kHost.
-  Result<std::string> read(std::string_view absolute) const;
+  virtual Result<std::string> read(std::string_view absolute) const;
   /// Bytes of a binary attribute; fewer where it ends, or where the user may not see more. Errors:
   /// kHost.
-  Result<std::vector<std::byte>> read_bytes(std::string_view absolute, std::size_t size) const;
+  virtual Result<std::vector<std::byte>> read_bytes(std::string_view absolute,
+                                                    std::size_t size) const;
   /// A number, decimal or "0x…"; nothing where it is absent or not a number.
   std::optional<std::uint64_t> read_number(std::string_view absolute) const;
   /// Sorted names in a directory; empty where it is absent.
-  std::vector<std::string> list(std::string_view absolute) const;
+  virtual std::vector<std::string> list(std::string_view absolute) const;
   /// The last part of what a symbolic link points to, for instance a driver's name.
   std::optional<std::string> link_name(std::string_view absolute) const;
   /// All that a symbolic link says.
-  std::optional<std::string> link_text(std::string_view absolute) const;
+  virtual std::optional<std::string> link_text(std::string_view absolute) const;
 
   /// One write(2) to an attribute. Errors: kHost with errno's text.
   virtual Status write(std::string_view absolute, std::string_view text) const;

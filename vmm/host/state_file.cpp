@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -13,7 +14,7 @@
 namespace gpuvm {
 namespace {
 
-constexpr std::size_t kLongestState = 4096;
+constexpr std::size_t kLongestState = 32 << 10;
 
 // Another process may have removed the file between our open and our lock.
 bool is_still_at(int fd, const std::string& path) {
@@ -32,6 +33,18 @@ std::string StateFile::path(const Bdf& bdf, std::string_view suffix) {
 bool may_write_state(const HostSystem& host) {
   const std::string directory = host.path(kStateDirectory);
   return ::geteuid() == 0 || ::access(directory.c_str(), W_OK) == 0;
+}
+
+bool is_state_open(const HostSystem& host, std::string_view name, long pid) {
+  if (pid <= 0) {
+    return false;
+  }
+  const std::string file = host.path(fmt::format("{}/{}", kStateDirectory, name));
+  const std::string descriptors = fmt::format("/proc/{}/fd", pid);
+  const auto numbers = host.list(descriptors);
+  return std::any_of(numbers.begin(), numbers.end(), [&](const std::string& number) {
+    return host.link_text(fmt::format("{}/{}", descriptors, number)) == file;
+  });
 }
 
 Result<StateFile> StateFile::claim(const HostSystem& host, const Bdf& bdf, std::string_view suffix,

@@ -21,6 +21,10 @@ constexpr std::string_view kStateEnd = "end";
 /// Whether this process may have files there.
 bool may_write_state(const HostSystem& host);
 
+/// Whether the process has "/run/gpuvm/NAME" open, which tells of an owner without a try to take
+/// its lock from it. False, too, for another user's process without root.
+bool is_state_open(const HostSystem& host, std::string_view name, long pid);
+
 /// The file stays when the object goes, unless remove() was called.
 class StateFile {
  public:
@@ -34,7 +38,7 @@ class StateFile {
   static Result<StateFile> claim(const HostSystem& host, std::string_view name,
                                  const std::function<Error(const std::string& path)>& busy);
 
-  /// At most 4 KiB. Errors: kHost.
+  /// At most 32 KiB. Errors: kHost.
   Result<std::string> read() const;
   /// Replaces the text; a reader that comes between sees the new text, with the end of an older,
   /// longer one behind it. Errors: kHost.

@@ -83,6 +83,39 @@ TEST_F(DeviceClaimTest, DamagedRecordCountsAsDirty) {
   EXPECT_TRUE(DeviceRecord::parse("owner=a\npid=-x\ndirty=\nlooks=\nend\ntail").dirty.empty());
 }
 
+TEST_F(DeviceClaimTest, FailedResetIsNotedUntilTheFunctionIsClean) {
+  {
+    DeviceClaim claim = take();
+    ASSERT_TRUE(claim.mark_dirty("did not come back", "as it was", DirtCause::kFailedReset));
+    EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->cause, DirtCause::kFailedReset);
+    EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->looks, "as it was");
+  }
+  DeviceClaim claim = take();
+  EXPECT_EQ(claim.left_behind().cause, DirtCause::kFailedReset);
+  ASSERT_TRUE(claim.mark_dirty("the guest has it", ""));
+  EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->cause, DirtCause::kUse) << "another try";
+  ASSERT_TRUE(claim.mark_dirty("did not come back", "", DirtCause::kFailedReset));
+  ASSERT_TRUE(claim.mark_clean());
+  EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->cause, DirtCause::kUse);
+  EXPECT_EQ(DeviceRecord::parse("owner=a\nreset=odd\nend\n").cause, DirtCause::kUse);
+}
+
+TEST_F(DeviceClaimTest, OwnerIsSeenWithoutATouchOfItsLock) {
+  EXPECT_FALSE(current_owner(host_, bdf_of(kGpu)));
+  const std::string descriptors = fmt::format("/proc/{}/fd", getpid());
+  {
+    const DeviceClaim claim = take("guest main");
+    EXPECT_FALSE(current_owner(host_, bdf_of(kGpu))) << "its process has other files";
+    host_.link(descriptors + "/3", host_.path("/run/gpuvm/other.state"));
+    host_.link(descriptors + "/4", host_.path(kFile));
+    ASSERT_TRUE(current_owner(host_, bdf_of(kGpu)));
+    EXPECT_EQ(current_owner(host_, bdf_of(kGpu))->owner, "guest main");
+  }
+  EXPECT_FALSE(current_owner(host_, bdf_of(kGpu)));
+  host_.file(kFile, "owner=a\npid=0\ndirty=\nlooks=\nend\n");
+  EXPECT_FALSE(current_owner(host_, bdf_of(kGpu))) << "nobody has the number 0";
+}
+
 TEST_F(DeviceClaimTest, DirtyFunctionIsNotGivenBackToItsDriver) {
   {
     auto binding = DriverBinding::create(host_, std::vector{bdf_of(kGpu)});
