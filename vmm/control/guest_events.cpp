@@ -7,9 +7,7 @@
 #include <utility>
 
 namespace gpuvm {
-namespace {
 
-/// RFC 3339, in UTC, with milliseconds.
 std::string time_text(std::chrono::system_clock::time_point time) {
   const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(time);
   const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
@@ -17,6 +15,8 @@ std::string time_text(std::chrono::system_clock::time_point time) {
                      fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
                      (now - seconds).count());
 }
+
+namespace {
 
 void add_fields(InspectNode& node, const StateChange& change) {
   node.field("event", "state");
@@ -69,6 +69,11 @@ void add_fields(InspectNode& node, const GuestWord& word) {
   if (word.status) {
     node.field("status", std::uint64_t{*word.status});
   }
+}
+
+void add_fields(InspectNode& node, const EndAsked& asked) {
+  node.field("event", "end_asked");
+  node.field("signal", static_cast<std::uint64_t>(asked.signal));
 }
 
 }  // namespace

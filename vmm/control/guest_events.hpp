@@ -66,23 +66,35 @@ struct ShareLost {
 
 /// The guest has said what came of it. Which word counts is for who reads them all.
 struct GuestWord {
-  std::string channel = {};                  ///< "exit_port", "pvpanic"
-  std::string word = {};                     ///< "exit", "panic", "crash_kernel"
+  /// "exit_port", "pvpanic", "status_port", "vsock", "notify", "result_file"
+  std::string channel = {};
+  std::string word = {};                     ///< "exit", "ready", "panic", "crash_kernel"
   std::optional<std::uint32_t> status = {};  ///< of "exit": as the guest wrote it
+};
+
+/// Somebody else than the guest wants the run to end, and the guest is asked to power off, or is
+/// ended. What it says of itself from here on may be a word of its shutdown.
+struct EndAsked {
+  int signal = 0;  ///< 0: the escape key, or the host, which wants a device back
 };
 
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
-  std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost, GuestWord>
+  std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost, GuestWord,
+               EndAsked>
       what;
 };
+
+/// "2026-01-01T00:00:00.000Z": RFC 3339, in UTC.
+std::string time_text(std::chrono::system_clock::time_point time);
 
 /// {"time":"2026-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",
 /// "to":"stopping","memory_slots":6,"heap_bytes":271840}
 /// {"time":…,"guest":…,"event":"reset","reason":"start","functions":"…","method":"hot reset",
 /// "verdict":"verified","duration_ms":131,"text":"…"}
 /// {"time":…,"guest":…,"event":"word","channel":"exit_port","word":"exit","status":3}
+/// {"time":…,"guest":…,"event":"end_asked","signal":15}
 /// {"time":…,"guest":…,"event":"network","network":"net-0","link":"down","text":"…"}
 /// {"time":…,"guest":…,"event":"disk","disk":"disk-0","state":"lost","text":"…"}
 /// {"time":…,"guest":…,"event":"vsock","cid":81985529}
@@ -109,6 +121,7 @@ class GuestEvents {
   void vsock(VsockReady ready) { publish({.what = ready}); }
   void share(ShareLost lost) { publish({.what = std::move(lost)}); }
   void word(GuestWord word) { publish({.what = std::move(word)}); }
+  void end_asked(EndAsked asked) { publish({.what = asked}); }
 
  private:
   struct Entry {

@@ -24,6 +24,13 @@ TEST(GuestEvents, AChangeOfStateAsJson) {
             R"("to":"stopping","memory_slots":6,"heap_bytes":271840})");
 }
 
+TEST(GuestEvents, AWishForTheEndAsJson) {
+  const GuestEvent event{.time = {}, .guest = "main", .what = EndAsked{.signal = 15}};
+  EXPECT_EQ(
+      event_node(event).to_json(),
+      R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"end_asked","signal":15})");
+}
+
 TEST(GuestEvents, AResetAsJson) {
   const GuestEvent event{
       .time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1500)),

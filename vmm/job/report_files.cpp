@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/job/report_files.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "vmm/base/worst_error.hpp"
+#include "vmm/job/artifact_folder.hpp"
+
+namespace gpuvm {
+namespace {
+
+/// Where the file lies may be a checkout, in which a change under test has put a symbolic link to
+/// any file of the host. Those of /dev lead to standard output and the like.
+int flags_for(const std::string& path) {
+  const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
+  return path.starts_with("/dev/") ? flags : flags | O_NOFOLLOW;
+}
+
+/// Opens the file for writing. A FIFO that nobody reads is an error, and no wait.
+Result<UniqueFd> open_report(const std::string& path) {
+  UniqueFd file(::open(path.c_str(), flags_for(path) | O_NONBLOCK, 0644));
+  if (!file && errno == ELOOP) {
+    return fail(ErrorKind::kUsage, "{} is a symbolic link, and none is followed: name its target",
+                path);
+  }
+  const int flags = file ? ::fcntl(file.get(), F_GETFL) : -1;
+  if (flags < 0 || ::fcntl(file.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
+    return fail_errno(ErrorKind::kUsage, "Cannot write " + path);
+  }
+  return file;
+}
+
+/// Two reports there would leave only one of them, or rubbish.
+bool is_same_file(int one, int other) {
+  struct stat a = {};
+  struct stat b = {};
+  return ::fstat(one, &a) == 0 && ::fstat(other, &b) == 0 && S_ISREG(a.st_mode) &&
+         a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+}  // namespace
+
+Result<ReportFiles> ReportFiles::open(std::vector<ReportTarget> targets) {
+  ReportFiles files;
+  for (ReportTarget& target : targets) {
+    if (target.path.empty()) {
+      continue;
+    }
+    UniqueFd file = TRY(open_report(target.path));
+    for (const Opened& other : files.files_) {
+      if (is_same_file(other.file.get(), file.get())) {
+        return fail(ErrorKind::kUsage,
+                    "Two reports are to be written to {}: give each its own file", target.path);
+      }
+    }
+    files.files_.push_back({std::move(target), std::move(file)});
+  }
+  return files;
+}
+
+Status ReportFiles::write(const JobReport& report) const {
+  WorstError errors;
+  for (const Opened& one : files_) {
+    errors.add(write_whole(one.file.get(), one.target.text(report), one.target.path));
+  }
+  return errors.take();
+}
+
+std::vector<std::string> paths_guest_may_write(const Config& config,
+                                               const std::vector<std::string>& paths) {
+  namespace fs = std::filesystem;
+  const auto place_of = [](const std::string& path) {
+    std::error_code error;
+    return fs::weakly_canonical(fs::absolute(path, error), error);
+  };
+  std::vector<std::string> found;
+  for (const ShareConfig& share : config.shares) {
+    const fs::path folder = place_of(share.path);
+    for (const std::string& path : paths) {
+      const fs::path place = path.empty() ? fs::path() : place_of(path);
+      const bool is_inside =
+          std::mismatch(folder.begin(), folder.end(), place.begin(), place.end()).first ==
+          folder.end();
+      if (is_inside && !folder.empty() && !share.read_only) {
+        found.push_back(fmt::format("{} (in the share {})", path, share.tag));
+      }
+    }
+  }
+  return found;
+}
+
+}  // namespace gpuvm
