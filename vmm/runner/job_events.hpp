@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `gpuvm run --events FILE` has written of a job's guest so far, as far as a runner wants it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gpuvm {
+
+struct JobEvents {
+  bool has_run = false;  ///< the guest has been in the state "running"
+  /// What the guest gave by its exit port, as gpuvm's exit status has it: 75 is no unsafe device
+  /// then, since a guest may give any number up to 119.
+  std::optional<int> guest_status = {};
+  /// Of each function that was reset the last reset, as "stop: verified".
+  std::map<std::string, std::string> last_resets = {};
+
+  /// Functions that the guest may have left in any state: their last reset was none at its end, or
+  /// has failed; with what is known of each. Empty: all are safe.
+  std::vector<std::string> unsafe() const;
+};
+
+/// Of any text; lines that are no events are left out.
+JobEvents parse_job_events(std::string_view text);
+
+/// Of a file; nothing where there is none. Reads at most 16 MiB.
+JobEvents read_job_events(const std::string& file);
+
+}  // namespace gpuvm
