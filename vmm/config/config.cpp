@@ -139,6 +139,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   result.ssh_key = TRY(ssh_key);
   result.console = TRY(config::read_console(TRY(console)));
   result.test = TRY(config::read_test(TRY(test)));
+  TRY(config::check_channels(TRY(test), result));
   return result;
 }
 

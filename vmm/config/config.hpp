@@ -4,6 +4,7 @@
 // host can do what is asked (features, devices, files) is checked by the rooms that need it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -15,7 +16,9 @@
 #include "vmm/base/mac_address.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/config/card_pattern.hpp"
 #include "vmm/config/serial_target.hpp"
+#include "vmm/config/test_config.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -164,7 +167,11 @@ constexpr std::size_t kRootPorts = 32;
 
 /// One slot of the host whose functions the guest gets, or a function of a vfio-user server.
 struct PciConfig {
-  Bdf host;                             ///< its primary function; meaningless with socket
+  Bdf host;  ///< its primary function; meaningless with socket, and with match until a card is
+             ///< taken
+  /// Cards of the host of which one that is free becomes `host` (vmm/cards); empty: host or socket
+  /// names the device.
+  std::vector<CardPattern> match = {};
   std::vector<std::uint8_t> functions;  ///< 0 to 7, ascending, with that of host; empty: all
   bool managed = true;                  ///< bind to vfio-pci before the run and give back after it
   /// Root port, below kRootPorts; slots may share one. Nothing: as port_assignment.hpp says.
@@ -184,6 +191,8 @@ struct PciConfig {
   std::optional<PciBarSize> resize_bar = {};  ///< only with managed; nothing: as the host has it
   std::string vf_token = {};  ///< UUID in small letters, of the function that host names
   ConfigPlace place = {};
+  /// The section names a slot of the host, and which is known.
+  bool has_host() const { return socket.empty() && match.empty(); }
   bool operator==(const PciConfig&) const = default;
 };
 
@@ -219,9 +228,11 @@ struct DiskConfig {
   std::string path;  ///< absolute
   DiskFormat format = DiskFormat::kRaw;
   bool read_only = false;
-  bool throwaway = false;  ///< writes are gone afterwards, and path stays as it is; not read_only
+  /// Writes are gone afterwards, and path stays as it is; not read_only, and kRaw or kQcow2 only.
+  bool throwaway = false;
   bool boot = false;  ///< firmware starts from it; at most one, and only where there is firmware
-  std::string serial = {};  ///< at most 20 characters; empty: serial_of() has it
+  /// At most 20 characters; empty: serial_of() has it. Only of a disk that is not is_served().
+  std::string serial = {};
   DiskCache cache = DiskCache::kWriteback;
   bool discard = true;                  ///< what the guest trims is given back to the host
   std::optional<unsigned> queues = {};  ///< 1 to 16; nothing: one for each vCPU, at most 4
@@ -230,7 +241,11 @@ struct DiskConfig {
   bool operator==(const DiskConfig&) const = default;
 };
 
-/// What the guest reads as the serial number of the disk with this place in the configuration.
+/// Whether another program serves it (qemu-storage-daemon), in place of gpuvm itself.
+bool is_served(const DiskConfig& disk);
+
+/// What the guest reads as the serial number of the disk with this place in the configuration, if
+/// it is not served.
 std::string serial_of(const DiskConfig& disk, std::size_t index);
 
 /// Where the frames of a network card go.
@@ -266,6 +281,7 @@ struct NetConfig {
 /// A virtio socket device of the guest: programs of host and guest talk by it without a network.
 struct VsockConfig {
   std::optional<std::uint32_t> cid = {};  ///< 3 to 2^32 - 2; nothing: one that is free
+  ConfigPlace place = {};
   bool operator==(const VsockConfig&) const = default;
 };
 
@@ -274,6 +290,7 @@ struct ShareConfig {
   std::string path;  ///< absolute
   std::string tag;   ///< by which the guest mounts it; 1 to 36 bytes
   bool read_only = false;
+  ConfigPlace place = {};
   bool operator==(const ShareConfig&) const = default;
 };
 
@@ -290,21 +307,26 @@ struct CredentialConfig {
   std::string name;                 ///< unique; 1 to 255 characters that systemd takes
   std::optional<std::string> text;  ///< this or file; any bytes
   std::optional<std::string> file;  ///< absolute
+  ConfigPlace place = {};
   bool operator==(const CredentialConfig&) const = default;
 };
 
 /// Files for cloud-init, which finds them on a small volume that gpuvm makes (its data source
 /// NoCloud).
 struct CloudInitConfig {
-  std::optional<std::string> user_data;       ///< absolute, as the others
-  std::optional<std::string> meta_data;       ///< nothing: gpuvm makes it
-  std::optional<std::string> network_config;  ///< nothing: cloud-init's own choice, DHCP
+  std::optional<std::string> user_data = {};       ///< absolute, as the others
+  std::optional<std::string> meta_data = {};       ///< nothing: gpuvm makes it
+  std::optional<std::string> network_config = {};  ///< nothing: cloud-init's own choice, DHCP
+  ConfigPlace user_data_place = {};
+  ConfigPlace meta_data_place = {};
+  ConfigPlace network_config_place = {};
   bool operator==(const CloudInitConfig&) const = default;
 };
 
 /// Who may log in to the guest by ssh as root from its first boot on.
 struct SshKeyConfig {
   std::string path = {};  ///< absolute, of a public key; empty: a key that gpuvm keeps for the user
+  ConfigPlace place = {};
   bool operator==(const SshKeyConfig&) const = default;
 };
 
@@ -312,13 +334,6 @@ struct ConsoleConfig {
   std::vector<SerialTarget> serial = {{}};  ///< all of them see the output; empty: off
   std::vector<SerialTarget> virtio = {};    ///< of a virtio console beside it; empty: none
   bool operator==(const ConsoleConfig&) const = default;
-};
-
-/// How a guest may tell what came of it.
-struct TestConfig {
-  bool exit_port = false;  ///< it writes an exit status to port 0xf4
-  bool pvpanic = false;    ///< its kernel tells that it panics
-  bool operator==(const TestConfig&) const = default;
 };
 
 struct Config {

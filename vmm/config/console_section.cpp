@@ -2,6 +2,7 @@
 // [console]: where the guest's serial port and its virtio console lead.
 #include <algorithm>
 
+#include "vmm/config/foreign_names.hpp"
 #include "vmm/config/sections.hpp"
 
 namespace gpuvm::config {
@@ -40,8 +41,17 @@ bool has_target(const std::vector<SerialTarget>& targets, const SerialTarget& ta
 Status add_target(const TableReader& table, std::string_view key, const std::string& text,
                   std::vector<SerialTarget>& targets) {
   const auto target = parse_target(text, table.directory());
+  if (text == "off") {
+    return table.wrong(key, "has \"off\" beside other places: it stands alone, as [\"off\"]");
+  }
+  const auto colon = text.find(':');
   if (!target) {
-    return table.must_be(key, kTargetsRule, '"' + printable(text) + '"');
+    // The words are the same for both.
+    return table.must_be(key, kTargetsRule, '"' + printable(text) + '"',
+                         value_advice("console.serial", std::string_view(text).substr(0, colon)));
+  }
+  if (colon != std::string::npos) {
+    TRY(table.check_path(key, std::string_view(text).substr(colon + 1)));
   }
   if (target->kind == SerialTarget::Kind::kSocket) {
     TRY(check_socket_path(table, key, target->path));

@@ -31,6 +31,26 @@ bool is_file_table(const TableReader& table) {
   return table.names().size() == 1 && table.holds_string("file");
 }
 
+/// Braces that hold something else would be taken for a part of the name.
+Error not_a_file(const TableReader& table, std::string_view key, const TableReader& braces) {
+  std::string names;
+  for (const auto name : braces.names()) {
+    names += fmt::format("{}{}", names.empty() ? "" : " and ", printable(name));
+  }
+  return table.must_be(key, kCredentialRule,
+                       names.empty() ? "an empty table" : fmt::format("a table with {}", names));
+}
+
+/// As [[fw_cfg]] has it. The text itself may be secret, and is not shown.
+Status check_text_is_meant(const TableReader& table, std::string_view key, std::string_view text) {
+  if (text.starts_with("file:")) {
+    return table.wrong(key,
+                       "begins with \"file:\", which is text here: write { file = \"PATH\" } for "
+                       "what is in a file, also for a text that begins so");
+  }
+  return {};
+}
+
 Status add_credential(const TableReader& table, std::string_view key, CredentialConfig credential,
                       std::vector<CredentialConfig>& all) {
   if (!is_credential_name(credential.name)) {
@@ -53,18 +73,22 @@ Status add_credential(const TableReader& table, std::string_view key, Credential
 Status collect_credentials(TableReader& table, const std::string& prefix,
                            std::vector<CredentialConfig>& all) {
   for (const auto key : table.names()) {
-    CredentialConfig credential{.name = prefix + std::string(key), .text = {}, .file = {}};
+    CredentialConfig credential;
+    credential.name = prefix + std::string(key);
+    credential.place = table.place_of_value(key);
     if (!table.holds_table(key)) {
       credential.text = TRY(table.text(key, kCredentialRule));
+      TRY(check_text_is_meant(table, key, *credential.text));
       TRY(add_credential(table, key, std::move(credential), all));
       continue;
     }
     auto inner = TRY(table.table(key));
     if (is_file_table(inner)) {
       credential.file = TRY(inner.optional_path("file"));
+      credential.place = inner.place_of_value("file");
       TRY(add_credential(table, key, std::move(credential), all));
-    } else if (inner.names().empty()) {
-      return table.must_be(key, kCredentialRule, "an empty table");
+    } else if (table.holds_inline_table(key) || inner.names().empty()) {
+      return not_a_file(table, key, inner);
     } else {
       TRY(collect_credentials(inner, credential.name + ".", all));
     }

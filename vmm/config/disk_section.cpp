@@ -3,6 +3,7 @@
 // and can be had is known by the room that opens them.
 #include <algorithm>
 
+#include "vmm/config/foreign_names.hpp"
 #include "vmm/config/sections.hpp"
 
 namespace gpuvm::config {
@@ -43,12 +44,36 @@ Result<DiskThrottle> read_throttle(TableReader& entry) {
   if (const auto text = TRY(table.optional_string("bandwidth", kBandwidthRule))) {
     const auto bandwidth = parse_size(*text);
     if (!bandwidth || *bandwidth == 0) {
-      return table.must_be("bandwidth", kBandwidthRule, '"' + printable(*text) + '"');
+      const auto guess = size_guess(*text);
+      return table.must_be("bandwidth", kBandwidthRule, '"' + printable(*text) + '"',
+                           guess.empty() ? "" : fmt::format("; did you mean \"{}\"?", guess));
     }
     throttle.bandwidth = *bandwidth;
   }
   TRY(table.finish());
   return throttle;
+}
+
+/// What the program that serves a disk in gpuvm's place cannot do.
+Status check_served(const TableReader& entry, const DiskConfig& disk) {
+  if (disk.throwaway && disk.read_only) {
+    return entry.wrong("throwaway",
+                       "does not go with readonly, which lets nothing be written: remove one");
+  }
+  if (disk.throwaway && disk.format != DiskFormat::kRaw && disk.format != DiskFormat::kQcow2) {
+    return entry.wrong("throwaway",
+                       fmt::format("needs a raw or a qcow2 image, not format = \"{}\": make one of "
+                                   "it (qemu-img convert -O qcow2 OLD NEW)",
+                                   word_of(disk.format)));
+  }
+  if (is_served(disk) && !disk.serial.empty()) {
+    return entry.wrong(
+        "serial",
+        "cannot be given to a disk that qemu-storage-daemon serves (another format than \"raw\", "
+        "or "
+        "throwaway): its guests read \"vhost_user_blk\"; remove it, or take a raw image");
+  }
+  return {};
 }
 
 Result<DiskConfig> read_disk(TableReader entry) {
@@ -71,10 +96,7 @@ Result<DiskConfig> read_disk(TableReader entry) {
   if (disk.path.empty()) {
     return entry.wrong("path", "is missing: name an image file or a block device");
   }
-  if (disk.throwaway && disk.read_only) {
-    return entry.wrong("throwaway",
-                       "does not go with readonly, which lets nothing be written: remove one");
-  }
+  TRY(check_served(entry, disk));
   return disk;
 }
 
@@ -92,9 +114,12 @@ Status check_conflict(const TableReader& entry, const DiskConfig& later, const D
 
 Status check_serials(const TableReader& entry, const std::vector<DiskConfig>& all) {
   const std::size_t last = all.size() - 1;
+  if (is_served(all[last])) {
+    return {};
+  }
   const std::string serial = serial_of(all[last], last);
   for (std::size_t i = 0; i < last; ++i) {
-    if (serial_of(all[i], i) == serial) {
+    if (!is_served(all[i]) && serial_of(all[i], i) == serial) {
       return entry.wrong(
           "serial",
           fmt::format("is \"{}\", as that of disk.{} is already: give each its own", serial, i));
@@ -125,6 +150,10 @@ Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entri
 }  // namespace gpuvm::config
 
 namespace gpuvm {
+
+bool is_served(const DiskConfig& disk) {
+  return disk.format != DiskFormat::kRaw || disk.throwaway;
+}
 
 std::string serial_of(const DiskConfig& disk, std::size_t index) {
   return disk.serial.empty() ? fmt::format("gpuvm-disk-{}", index) : disk.serial;

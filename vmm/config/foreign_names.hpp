@@ -43,6 +43,9 @@ std::span<const ForeignValue> foreign_values();
 /// Follows the message on a value that was refused: "; that is \"hot\" here", or "".
 std::string value_advice(std::string_view key, std::string_view value);
 
+/// "true" or "false" where text is another word for it, as "yes", "off" and "1" are; else "".
+std::string_view switch_guess(std::string_view text);
+
 /// The size that "4096", "4GB" or "4 gib" were meant to be, as gpuvm writes it; "" for no size.
 std::string size_guess(std::string_view text);
 

@@ -34,10 +34,46 @@ constexpr std::string_view kCloudInitFiles =
     "and "
     "network_config";
 constexpr std::string_view kNoBacking =
-    "raw images have no backing file: make a copy (cp --reflink=auto BASE COPY), name it as path, "
-    "and remove this key";
+    "a qcow2 image says itself what it lies over (qemu-img create -f qcow2 -b BASE -F raw NEW, "
+    "both "
+    "in one folder), and disk.throwaway = true is an overlay for one run: remove this key";
+constexpr std::string_view kSizeOfFile =
+    "a disk has the size of its file (truncate -s 8G FILE for a raw one, qemu-img resize for "
+    "others): "
+    "remove this key";
+constexpr std::string_view kThreadOfQueue =
+    "each queue of a disk (disk.queues) has a thread of its own: remove this key";
+constexpr std::string_view kBlockOfFile =
+    "a disk has the block size of its device, and 512 bytes of a file: remove this key";
+constexpr std::string_view kErrorsToGuest =
+    "errors of the storage reach the guest as I/O errors: remove this key";
+constexpr std::string_view kOneQueueSize = "queues have one size: remove this key";
+constexpr std::string_view kNoVirtiofsdOptions =
+    "gpuvm starts virtiofsd itself, with options of its own (cache=auto, a sandbox): remove this "
+    "key";
+constexpr std::string_view kGuestMounts =
+    "the guest mounts it where it likes (mount -t virtiofs TAG FOLDER): remove this key";
+constexpr std::string_view kOwnersStay =
+    "files have the owners and permissions that they have on the host: remove this key";
+constexpr std::string_view kPortsOfPrograms =
+    "ports of a vsock belong to the programs that use them: remove this key";
+constexpr std::string_view kRealVsock =
+    "programs of the host reach the guest by AF_VSOCK (socat VSOCK-CONNECT), not by a socket file: "
+    "remove this key";
+constexpr std::string_view kHostRandom =
+    "the random numbers are the host's (getrandom), at most 1 MiB a second: remove this key";
+constexpr std::string_view kNoSmbios =
+    "gpuvm makes the SMBIOS tables itself; what they may carry are credentials for the guest's "
+    "systemd, in the section [credentials]: remove this";
+constexpr std::string_view kGuestsAddress =
+    "the address is the guest's own (net.mac); taps and bridges have theirs from the host: remove "
+    "this "
+    "key";
+constexpr std::string_view kNegotiated =
+    "offloads are agreed with the guest's driver by themselves: remove this key";
 constexpr std::string_view kNoTimeout =
-    "gpuvm sets a guest no time limit: start it by `timeout --foreground`, and remove this key";
+    "test.timeout is the limit of `gpuvm test`; `gpuvm run` sets none (start it by `timeout "
+    "--foreground`): remove this key";
 constexpr std::string_view kNoMdev =
     "gpuvm passes PCI functions through, no mediated devices: name the GPU or a virtual function "
     "of "
@@ -93,6 +129,10 @@ constexpr std::string_view kForeground =
 constexpr std::string_view kIsOption =
     "this is an option of the command, as in gpuvm run --events FILE (also --log-file, "
     "--inspect-file): remove this key";
+constexpr std::string_view kOneCardEach =
+    "each [[pci]] takes one card: write the section once for each, and remove this key";
+constexpr std::string_view kWaitIsOption =
+    "waiting for a card is an option of the command, gpuvm run --wait 30m: remove this key";
 constexpr std::string_view kRootOfGuest =
     "name the guest's root in boot.cmdline (\"root=/dev/vda1\"), its image as a [[disk]], and "
     "remove this key";
@@ -100,10 +140,100 @@ constexpr std::string_view kNoSecureBoot = "gpuvm has no Secure Boot: remove thi
 constexpr std::string_view kNoCpuPlug =
     "vCPUs are not plugged: the guest always has machine.cpus of them; remove this key";
 
+constexpr std::string_view kInUserData =
+    "that is a line of the file that cloud_init.user_data names: write it there, below "
+    "#cloud-config";
+constexpr std::string_view kOneFile =
+    "a guest has one file, and \"gpuvm run --set KEY=VALUE\" changes keys for one run: remove this "
+    "key";
+constexpr std::string_view kNotNested = "guests cannot run guests of their own: remove this key";
+
 constexpr ForeignThing kThings[] = {
+    {"cloud_init", "bootcmd", kInUserData, "cloud-init"},
+    {"cloud_init", "packages", kInUserData, "cloud-init"},
+    {"cloud_init", "password", kInUserData, "cloud-init"},
+    {"cloud_init", "runcmd", kInUserData, "cloud-init"},
+    {"cloud_init", "user", kInUserData, "cloud-init"},
+    {"cloud_init", "users", kInUserData, "cloud-init"},
+    {"cloud_init", "vendor_data", kInUserData, "cloud-init"},
+    {"cloud_init", "write_files", kInUserData, "cloud-init"},
+    {"", "extends", kOneFile, "plain"},
+    {"", "include", kOneFile, "plain"},
+    {kAnySection, "nested", kNotNested, "plain"},
     {kAnySection, "cloud_init", kCloudInitFiles, "Proxmox"},
     {kAnySection, "cloudinit", kCloudInitFiles, "Proxmox"},
     {"disk", "backing", kNoBacking, "QEMU -blockdev backing="},
+    {"disk", "backing_fmt", kNoBacking, "qemu-img create -F"},
+    {"disk", "backingstore", kNoBacking, "libvirt <backingStore>"},
+    {"disk", "base", kNoBacking, "plain"},
+    {"disk", "capacity", kSizeOfFile, "libvirt <capacity>"},
+    {"disk", "size", kSizeOfFile, "Proxmox disk size="},
+    {kAnySection, "iothread", kThreadOfQueue, "QEMU -device iothread=, Proxmox iothread="},
+    {kAnySection, "iothreads", kThreadOfQueue, "libvirt <iothreads>"},
+    {"disk", "threads", kThreadOfQueue, "plain"},
+    {"disk", "blockio", kBlockOfFile, "libvirt <blockio>"},
+    {"disk", "block_size", kBlockOfFile, "crosvm --block block-size="},
+    {"disk", "logical_block_size", kBlockOfFile, "QEMU -device logical_block_size="},
+    {"disk", "physical_block_size", kBlockOfFile, "QEMU -device physical_block_size="},
+    {"disk", "error_policy", kErrorsToGuest, "libvirt <driver error_policy>"},
+    {"disk", "rerror", kErrorsToGuest, "QEMU -drive rerror="},
+    {"disk", "werror", kErrorsToGuest, "QEMU -drive werror="},
+    {"disk", "queue_size", kOneQueueSize, "cloud-hypervisor --disk queue_size="},
+    {"net", "queue_size", kOneQueueSize, "cloud-hypervisor --net queue_size="},
+    {"share", "queue_size", kOneQueueSize, "cloud-hypervisor --fs queue_size="},
+    {"share", "num_queues", kOneQueueSize, "cloud-hypervisor --fs num_queues="},
+    {"share", "queues", kOneQueueSize, "plain"},
+    {"share", "binary", kNoVirtiofsdOptions, "libvirt <binary>"},
+    {"share", "cache", kNoVirtiofsdOptions, "QEMU virtiofsd cache=, crosvm --shared-dir cache="},
+    {"share", "dax", kNoVirtiofsdOptions, "crosvm --shared-dir dax="},
+    {"share", "driver", kNoVirtiofsdOptions, "libvirt <driver type>"},
+    {"share", "posix_acl", kNoVirtiofsdOptions, "virtiofsd --posix-acl"},
+    {"share", "sandbox", kNoVirtiofsdOptions, "virtiofsd --sandbox"},
+    {"share", "socket", kNoVirtiofsdOptions, "cloud-hypervisor --fs socket="},
+    {"share", "thread_pool", kNoVirtiofsdOptions, "libvirt <binary><thread_pool>"},
+    {"share", "thread_pool_size", kNoVirtiofsdOptions, "virtiofsd --thread-pool-size"},
+    {"share", "type", kNoVirtiofsdOptions, "libvirt <filesystem type>"},
+    {"share", "xattr", kNoVirtiofsdOptions, "virtiofsd --xattr"},
+    {"share", "id", kNoIds, "QEMU -fsdev id="},
+    {"share", "mount", kGuestMounts, "plain"},
+    {"share", "mount_point", kGuestMounts, "plain"},
+    {"share", "mountpoint", kGuestMounts, "plain"},
+    {"share", "accessmode", kOwnersStay, "libvirt <filesystem accessmode>"},
+    {"share", "gid", kOwnersStay, "crosvm --shared-dir gid="},
+    {"share", "gidmap", kOwnersStay, "crosvm --shared-dir gidmap="},
+    {"share", "idmap", kOwnersStay, "libvirt <idmap>"},
+    {"share", "security_model", kOwnersStay, "QEMU -virtfs security_model="},
+    {"share", "uid", kOwnersStay, "crosvm --shared-dir uid="},
+    {"share", "uidmap", kOwnersStay, "crosvm --shared-dir uidmap="},
+    {"vsock", "port", kPortsOfPrograms, "plain"},
+    {"vsock", "ports", kPortsOfPrograms, "plain"},
+    {"vsock", "path", kRealVsock, "plain"},
+    {"vsock", "socket", kRealVsock, "cloud-hypervisor --vsock socket="},
+    {"vsock", "uds_path", kRealVsock, "Firecracker"},
+    {"machine", "rng_source", kHostRandom, "cloud-hypervisor --rng src="},
+    {"", "oem_strings", kNoSmbios, "cloud-hypervisor --platform oem_strings="},
+    {"", "smbios", kNoSmbios, "QEMU -smbios, libvirt <smbios>"},
+    {"", "sysinfo", kNoSmbios, "libvirt <sysinfo>"},
+    {"machine", "oem_strings", kNoSmbios, "cloud-hypervisor --platform oem_strings="},
+    {"machine", "smbios", kNoSmbios, "QEMU -smbios"},
+    {kAnySection, "uuid", kNoSmbios, "QEMU -uuid, libvirt <uuid>"},
+    {"net", "host_mac", kGuestsAddress, "cloud-hypervisor --net host_mac="},
+    {"net", "csum", kNegotiated, "QEMU virtio-net-pci csum="},
+    {"net", "offload_csum", kNegotiated, "cloud-hypervisor --net offload_csum="},
+    {"net", "offload_tso", kNegotiated, "cloud-hypervisor --net offload_tso="},
+    {"net", "offload_ufo", kNegotiated, "cloud-hypervisor --net offload_ufo="},
+    {"net", "dhcp", kGuestAsks, "plain"},
+    {"net", "host_ip", kGuestAsks, "crosvm --net host-ip="},
+    {"net", "netmask", kGuestAsks, "crosvm --net netmask="},
+    {"net", "iface_id", kNoIds, "Firecracker"},
+    {"disk", "drive_id", kNoIds, "Firecracker"},
+    {"net", "rx_rate_limiter", kHostFilters, "Firecracker"},
+    {"net", "tx_rate_limiter", kHostFilters, "Firecracker"},
+    {"disk", "io", kAio, "libvirt <driver io>"},
+    {"disk", "io_engine", kAio, "Firecracker"},
+    {"disk", "async_executor", kAio, "crosvm --block async-executor="},
+    {"disk", "is_root_device", kRootOfGuest, "Firecracker"},
+    {"disk", "root", kRootOfGuest, "crosvm --block root="},
     {kAnySection, "backing_file", kNoBacking, "qemu-img create -b"},
     {kAnySection, "backing_files", kNoBacking, "cloud-hypervisor --disk backing_files="},
     {"", "timeout", kNoTimeout, "plain"},
@@ -196,6 +326,9 @@ constexpr ForeignThing kThings[] = {
     {kAnySection, "events", kIsOption, "gpuvm run --events"},
     {kAnySection, "inspect_file", kIsOption, "gpuvm run --inspect-file"},
     {kAnySection, "log_file", kIsOption, "gpuvm run --log-file"},
+    {"pci", "count", kOneCardEach, "docker compose devices: count:"},
+    {"pci", "number", kOneCardEach, "plain"},
+    {kAnySection, "wait", kWaitIsOption, "gpuvm run --wait"},
     {"boot", "root", kRootOfGuest, "Linux"},
     {"boot", "rootfs", kRootOfGuest, "plain"},
     {"boot", "secure", kNoSecureBoot, "libvirt <loader secure>"},

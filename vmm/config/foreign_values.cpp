@@ -22,7 +22,72 @@ constexpr std::string_view kNoMacvtap =
     R"(gpuvm makes no macvtap: mode = "tap" with bridge = "NAME" joins a bridge of the host)";
 constexpr std::string_view kSameInFile = "each [[net]] is one card: remove the section";
 
+constexpr std::string_view kByVfio = "a network card of the host is a [[pci]]";
+constexpr std::string_view kIsTrue = "that is true here";
+constexpr std::string_view kIsFalse = "that is false here";
+constexpr std::string_view kIsRaw = R"(that is "raw" here)";
+constexpr std::string_view kIsSocket = R"(that is "socket:PATH" here)";
+constexpr std::string_view kNoPort =
+    R"(gpuvm listens on no port: "socket:PATH", and socat from the port to it)";
+constexpr std::string_view kNowhere = R"(["off"] leads nowhere)";
+constexpr std::string_view kNoFlush =
+    R"(each flush of the guest reaches the storage with "writeback" )"
+    R"(and "none"; nothing waits for each single write)";
+constexpr std::string_view kAnyCard =
+    R"(a card that is free is asked for by match = "any-gpu", in place of host)";
+constexpr std::string_view kAnyGpu = R"(did you mean "any-gpu"?)";
+constexpr std::string_view kOneCardHere =
+    R"(each [[pci]] takes one card: write "any-gpu", and the section once for each)";
+
 constexpr ForeignValue kValues[] = {
+    {"console.serial", "null", kNowhere, "QEMU -serial, cloud-hypervisor --serial"},
+    {"console.serial", "none", kNowhere, "QEMU -serial"},
+    {"console.serial", "unix", kIsSocket, "QEMU -serial unix:, libvirt <serial type>"},
+    {"console.serial", "unix_stream", kIsSocket, "crosvm --serial type="},
+    {"console.serial", "tcp", kNoPort, "QEMU -serial tcp:, libvirt <serial type>"},
+    {"console.serial", "telnet", kNoPort, "QEMU -serial telnet:"},
+    {"console.serial", "udp", kNoPort, "QEMU -serial udp:, libvirt <serial type>"},
+    {"console.serial", "mon", R"(that is "stdio" here; there is no monitor)", "QEMU -serial mon:"},
+    {"console.serial", "stdout", R"(that is "stdio" here)", "crosvm --serial type="},
+    {"console.serial", "tty", R"(that is "stdio" here)", "cloud-hypervisor --serial"},
+    {"console.serial", "terminal", R"(that is "stdio" here)", "plain"},
+    {"console.serial", "chardev", R"(name the place itself: "socket:PATH", "file:PATH", "pty")",
+     "QEMU -serial chardev:"},
+
+    {"disk.cache", "directsync", kNoFlush, "QEMU -drive cache="},
+    {"disk.cache", "writethrough", kNoFlush, "QEMU -drive cache="},
+    {"disk.cache", "on", R"(that is "writeback" here)", "plain"},
+    {"disk.cache", "off", R"(that is "none" here)", "QEMU -drive cache="},
+    {"disk.discard", "unmap", kIsTrue, "QEMU -drive discard=, libvirt <driver discard>"},
+    {"disk.discard", "ignore", kIsFalse, "QEMU -drive discard=, libvirt <driver discard>"},
+    {"disk.format", "iso", R"(that is "raw" here, with readonly = true)", "plain"},
+    {"disk.format", "img", kIsRaw, "plain"},
+    {"disk.format", "host_device", kIsRaw, "QEMU -blockdev driver="},
+    {"disk.format", "block", kIsRaw, "libvirt <disk type>"},
+    {"disk.format", "file", kIsRaw, "libvirt <disk type>"},
+    {"disk.format", "auto", "say what the file is: a guest could write another format's header",
+     "plain"},
+    {"disk.format", "qcow", "make a qcow2 image of it: qemu-img convert -O qcow2 OLD NEW",
+     "QEMU -drive format="},
+    {"disk.format", "vpc", "make a qcow2 image of it: qemu-img convert -O qcow2 OLD NEW",
+     "QEMU -drive format="},
+    {"disk.format", "vhd", "make a qcow2 image of it: qemu-img convert -O qcow2 OLD NEW",
+     "cloud-hypervisor --disk image_type="},
+    {"disk.format", "fixed_vhd", "make a qcow2 image of it: qemu-img convert -O qcow2 OLD NEW",
+     "cloud-hypervisor --disk image_type="},
+    {"machine.rng", "virtio", kIsTrue, "libvirt <rng model>"},
+    {"machine.rng", "/dev/urandom", kIsTrue, "cloud-hypervisor --rng src="},
+    {"machine.rng", "/dev/random", kIsTrue, "libvirt <backend>"},
+
+    {"net.mode", "ethernet", R"(that is mode = "tap" with tap = "NAME" here)",
+     "libvirt <interface type>"},
+    {"net.mode", "hostdev", kByVfio, "libvirt <interface type>"},
+    {"net.mode", "vhost_user", "gpuvm has no vhost-user network cards", "QEMU -netdev vhost-user"},
+    {"net.mode", "vhostuser", "gpuvm has no vhost-user network cards", "libvirt <interface type>"},
+    {"net.mode", "vdpa", "gpuvm has no vDPA; a virtual function is a [[pci]]",
+     "libvirt <interface type>"},
+    {"net.mode", "virtio", "all network cards are virtio ones; mode is where their frames go",
+     "plain"},
     {"net.mode", "bridge", kByBridge, "QEMU -netdev bridge, libvirt <interface type>"},
     {"net.mode", "direct", kNoMacvtap, "libvirt <interface type>"},
     {"net.mode", "macvtap", kNoMacvtap, "Linux"},
@@ -34,6 +99,20 @@ constexpr ForeignValue kValues[] = {
     {"net.mode", "off", kNoNetwork, "plain"},
     {"net.mode", "hubport", kSameInFile, "QEMU -netdev hubport"},
 
+    {"pci.host", "any", kAnyCard, "plain"},
+    {"pci.host", "any_gpu", kAnyCard, "gpuvm's own match"},
+    {"pci.host", "auto", kAnyCard, "plain"},
+    {"pci.host", "gpu", kAnyCard, "plain"},
+    {"pci.match", "all", kOneCardHere, "docker run --gpus all"},
+    {"pci.match", "amd", R"(did you mean "1002:*"?)", "plain"},
+    {"pci.match", "any", kAnyGpu, "plain"},
+    {"pci.match", "auto", kAnyGpu, "plain"},
+    {"pci.match", "anygpu", kAnyGpu, "plain"},
+    {"pci.match", "display", R"(did you mean "class:03"?)", "PCI specification"},
+    {"pci.match", "gpu", kAnyGpu, "plain"},
+    {"pci.match", "intel", R"(did you mean "8086:*"?)", "plain"},
+    {"pci.match", "nvidia", R"(did you mean "10de:*"?)", "plain"},
+    {"pci.match", "vga", R"(did you mean "class:0300"?)", "lspci"},
     {"pci.reset", "bus", R"(that is "hot" here)", "sysfs reset_method"},
     {"pci.reset", "sbr", R"(that is "hot" here)", "PCI specification"},
     {"pci.reset", "secondary_bus", R"(that is "hot" here)", "PCI specification"},
@@ -116,6 +195,22 @@ std::string value_advice(std::string_view key, std::string_view value) {
     return each.key == key && each.value == wanted;
   });
   return row == all.end() ? std::string() : fmt::format("; {}", row->advice);
+}
+
+std::string_view switch_guess(std::string_view text) {
+  constexpr std::pair<std::string_view, std::string_view> kWordsFor[] = {
+      {"yes", "true"},       {"on", "true"},      {"true", "true"},  {"1", "true"},
+      {"enable", "true"},    {"enabled", "true"}, {"no", "false"},   {"off", "false"},
+      {"false", "false"},    {"0", "false"},      {"none", "false"}, {"disable", "false"},
+      {"disabled", "false"},
+  };
+  const auto plain = plain_value(text);
+  for (const auto& [word, meaning] : kWordsFor) {
+    if (word == plain) {
+      return meaning;
+    }
+  }
+  return {};
 }
 
 std::string size_guess(std::string_view text) {

@@ -28,6 +28,7 @@ Status read_value(const TableReader& entry, std::string_view value, FwCfgConfig&
   if (value.starts_with(kString)) {
     item.text = value.substr(kString.size());
   } else if (value.starts_with(kFile) && value.size() > kFile.size()) {
+    TRY(entry.check_path("value", value.substr(kFile.size())));
     item.file = resolve_path(entry.directory(), value.substr(kFile.size()));
   } else {
     return entry.must_be("value", kValueRule, '"' + printable(value) + '"');

@@ -30,9 +30,14 @@ std::optional<unsigned> unit_shift(std::string_view unit) {
   return std::nullopt;
 }
 
-/// Follows the message on what is no size.
+/// Follows the message on what is no size. A bare number counts MiB, unless those were too few.
 std::string guess(std::string_view text) {
-  const auto size = size_guess(text);
+  auto size = size_guess(text);
+  constexpr std::string_view kMiB = "MiB";
+  const bool is_bare = text.find_first_not_of("0123456789") == std::string_view::npos;
+  if (is_bare && size.ends_with(kMiB) && parse_size(size).value_or(0) < kLeastMemory) {
+    size.replace(size.size() - kMiB.size(), kMiB.size(), "GiB");
+  }
   return size.empty() ? size : fmt::format("; did you mean \"{}\"?", size);
 }
 

@@ -5,7 +5,9 @@
 // them.
 #include <algorithm>
 #include <array>
+#include <cctype>
 
+#include "vmm/config/foreign_names.hpp"
 #include "vmm/config/names.hpp"
 #include "vmm/config/sections.hpp"
 
@@ -17,6 +19,18 @@ constexpr std::size_t kMostFunctions =
 constexpr unsigned kFunctions = 8;
 constexpr std::int64_t kLongestWait = 60000;  ///< ms
 
+constexpr std::string_view kIdsAdvice =
+    R"(; these are ids: match = "{}", in place of host, takes such a card)";
+
+/// "10de:2204", the ids of a vendor and a device.
+bool is_id(std::string_view text) {
+  constexpr std::string_view kForm = "xxxx:xxxx";
+  return text.size() == kForm.size() &&
+         std::equal(text.begin(), text.end(), kForm.begin(), [](char c, char form) {
+           return form == ':' ? c == ':' : std::isxdigit(static_cast<unsigned char>(c)) != 0;
+         });
+}
+
 Result<Bdf> read_host(TableReader& entry) {
   constexpr std::string_view kRule = "a PCI address such as \"0000:01:00.0\" (see lspci -D)";
   const auto text = TRY(entry.optional_string("host", kRule));
@@ -25,7 +39,9 @@ Result<Bdf> read_host(TableReader& entry) {
   }
   const auto bdf = Bdf::parse(*text);
   if (!bdf) {
-    return entry.must_be("host", kRule, '"' + printable(*text) + '"');
+    return entry.must_be(
+        "host", kRule, '"' + printable(*text) + '"',
+        is_id(*text) ? fmt::format(kIdsAdvice, *text) : value_advice("pci.host", *text));
   }
   return *bdf;
 }
@@ -57,27 +73,39 @@ Result<std::vector<std::uint8_t>> read_functions(TableReader& entry) {
   return functions;
 }
 
-/// Exactly one of both names the device, and what belongs to the host's binding goes with host
-/// only.
-Status check_source(const TableReader& entry) {
-  if (entry.has("host") && entry.has("socket")) {
-    return entry.wrong("socket", "and host exclude each other: a device has one source");
+/// Exactly one of three names the device.
+Status check_one_source(const TableReader& entry) {
+  const char* earlier = nullptr;
+  for (const char* const key : {"host", "match", "socket"}) {
+    if (entry.has(key) && earlier != nullptr) {
+      return entry.wrong(
+          key, fmt::format("and {} exclude each other: a device has one source", earlier));
+    }
+    earlier = entry.has(key) ? key : earlier;
   }
-  if (!entry.has("host") && !entry.has("socket")) {
+  if (earlier == nullptr) {
     return entry.wrong("host",
-                       "is missing: name the device, for instance host = \"0000:01:00.0\", or "
-                       "socket = \"PATH\" for that of a vfio-user server");
+                       "is missing: name the device, for instance host = \"0000:01:00.0\", "
+                       "match = \"any-gpu\" for one that is free, or socket = \"PATH\" for that of "
+                       "a vfio-user server");
   }
+  return {};
+}
+
+/// What belongs to the host's binding goes with the host's devices only.
+Status check_source(const TableReader& entry) {
+  TRY(check_one_source(entry));
   for (const char* const key : {"functions", "managed", "resize_bar", "vf_token"}) {
     if (entry.has("socket") && entry.has(key)) {
       return entry.wrong(key,
-                         "goes with host only: a vfio-user server has one function, and no "
-                         "driver of the host");
+                         "goes with host or match only: a vfio-user server has one function, and "
+                         "no driver of the host");
     }
   }
   for (const char* const key : {"gpudirect_clique", "p2p", "quirks"}) {
     if (entry.has("socket") && entry.has(key)) {
-      return entry.wrong(key, "goes with host only: it is about what the hardware of a GPU does");
+      return entry.wrong(
+          key, "goes with host or match only: it is about what the hardware of a GPU does");
     }
   }
   return {};
@@ -188,6 +216,7 @@ Result<PciConfig> read_function(TableReader entry) {
   PciConfig pci;
   pci.place.text = entry.own_place();
   pci.host = TRY(read_host(entry));
+  pci.match = TRY(read_match(entry));
   pci.functions = TRY(read_functions(entry));
   pci.managed = TRY(entry.boolean("managed", pci.managed));
   pci.port = TRY(read_id<std::uint8_t>(entry, "port", kRootPorts - 1));
@@ -214,8 +243,9 @@ Result<PciConfig> read_function(TableReader entry) {
     return entry.wrong("acpi_rom",
                        "needs an option ROM: remove rom = \"off\", or name a file there");
   }
-  if (!pci.functions.empty() && std::find(pci.functions.begin(), pci.functions.end(),
-                                          pci.host.function) == pci.functions.end()) {
+  if (pci.has_host() && !pci.functions.empty() &&
+      std::find(pci.functions.begin(), pci.functions.end(), pci.host.function) ==
+          pci.functions.end()) {
     return entry.wrong("functions", fmt::format("must contain {}, the function that host names",
                                                 pci.host.function));
   }
@@ -257,17 +287,35 @@ Status check_resets(const TableReader& entry, const PciConfig& later, const PciC
   return {};
 }
 
+/// The function with the address 00.0 on its bus is no virtual one (their addresses follow from
+/// that of their physical function), so "all" takes what the other entry names; were that one a
+/// virtual function of it, "all" would be refused (functions_of()). Of others only sysfs tells:
+/// "all" takes a virtual one alone.
+Status check_whole_slot(const TableReader& entry, const PciConfig& later, const PciConfig& earlier,
+                        std::size_t earlier_index) {
+  const auto takes_slot = [](const PciConfig& pci) {
+    return pci.functions.empty() && pci.host.devfn() == 0;
+  };
+  if (!later.host.same_slot(earlier.host) || (!takes_slot(later) && !takes_slot(earlier))) {
+    return {};
+  }
+  return entry.wrong(
+      "host",
+      fmt::format("{} is in the slot of pci.{}, and functions = \"all\" takes the whole slot: "
+                  "remove one entry, or write functions = [{}] here and functions = [{}] there",
+                  later.host.to_string(), earlier_index, later.host.function,
+                  earlier.host.function));
+}
+
 /// Errors when a later entry takes something that an earlier one has.
 Status check_conflict(const TableReader& entry, const PciConfig& later, const PciConfig& earlier,
                       std::size_t earlier_index) {
-  if (later.socket.empty() != earlier.socket.empty()) {
-    return {};
+  if (!later.socket.empty() && !earlier.socket.empty() &&
+      is_same_path(later.socket, earlier.socket)) {
+    return entry.wrong("socket",
+                       fmt::format("{} is already given by pci.{}", later.socket, earlier_index));
   }
-  if (!later.socket.empty()) {
-    if (is_same_path(later.socket, earlier.socket)) {
-      return entry.wrong("socket",
-                         fmt::format("{} is already given by pci.{}", later.socket, earlier_index));
-    }
+  if (!later.has_host() || !earlier.has_host()) {
     return {};
   }
   if (later.host == earlier.host) {
@@ -275,7 +323,8 @@ Status check_conflict(const TableReader& entry, const PciConfig& later, const Pc
                                            earlier_index));
   }
   TRY(check_resets(entry, later, earlier, earlier_index));
-  // Where one has no list, sysfs alone tells what it takes: resolve_functions() looks there.
+  TRY(check_whole_slot(entry, later, earlier, earlier_index));
+  // Where one has no list, sysfs alone tells what it takes: functions_of() looks there.
   const bool have_lists = !later.functions.empty() && !earlier.functions.empty();
   if (have_lists && later.host.same_slot(earlier.host) &&
       (function_mask(later) & function_mask(earlier)) != 0) {

@@ -3,16 +3,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <sstream>
+
 namespace gpuvm {
 namespace {
 
 std::string both(const PciConfig& one, const PciConfig& other) {
-  return fmt::format("{} and {} are of one slot of the host", one.place.text, other.place.text);
+  return fmt::format("Only the host can tell: {} and {} are of one slot of the host",
+                     one.place.text, other.place.text);
 }
 
 /// Functions that are no virtual ones are of one slot together; only sysfs tells which they are.
 void add_remarks(const PciConfig& one, const PciConfig& other, std::vector<std::string>& remarks) {
-  if (!one.socket.empty() || !other.socket.empty() || !one.host.same_slot(other.host)) {
+  if (!one.has_host() || !other.has_host() || !one.host.same_slot(other.host)) {
     return;
   }
   if (one.functions.empty() || other.functions.empty()) {
@@ -30,15 +34,78 @@ void add_remarks(const PciConfig& one, const PciConfig& other, std::vector<std::
   }
 }
 
+/// Whether the kernel is told to write to this one; nobody knows of a kernel that a disk has.
+bool has_console(const BootConfig& boot, std::string_view name) {
+  if (boot.kernel.empty()) {
+    return true;
+  }
+  const auto wanted = fmt::format("console={}", name);
+  std::istringstream words(boot.cmdline);
+  for (std::string word; words >> word;) {
+    if (word.substr(0, word.find(',')) == wanted) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void add_console_remarks(const Config& config, std::vector<std::string>& remarks) {
+  if (!config.console.serial.empty() && !has_console(config.boot, "ttyS0")) {
+    remarks.emplace_back(
+        "boot.cmdline has no console=ttyS0: the serial port will show nothing of the kernel");
+  }
+  if (!config.console.virtio.empty() && !has_console(config.boot, "hvc0")) {
+    remarks.emplace_back(
+        "boot.cmdline has no console=hvc0: console.virtio will show nothing of the kernel, only "
+        "what "
+        "the guest starts there, such as systemd's login");
+  }
+}
+
+/// By which gpuvm ssh gets in, or ssh by an address of the guest's own.
+bool has_way_in(const Config& config) {
+  constexpr std::uint16_t kSshPort = 22;
+  const auto leads_to_ssh = [](const PortForward& forward) {
+    return !forward.udp && forward.guest == kSshPort;
+  };
+  return config.vsock || std::any_of(config.nets.begin(), config.nets.end(), [&](const auto& net) {
+           return net.mode == NetMode::kTap ||
+                  std::any_of(net.forward.begin(), net.forward.end(), leads_to_ssh);
+         });
+}
+
+void add_login_remarks(const Config& config, std::vector<std::string>& remarks) {
+  if (config.ssh_key && !has_way_in(config)) {
+    remarks.push_back(
+        fmt::format("{}: gpuvm ssh will find no way in: add [vsock], or forward = "
+                    "[\"tcp:127.0.0.1/2222:22\"] in "
+                    "a [[net]]",
+                    config.ssh_key->place.or_else("ssh_key")));
+  }
+}
+
+/// Which card it is depends on who has them when the guest starts.
+void add_remark(const PciConfig& one, std::vector<std::string>& remarks) {
+  if (!one.match.empty()) {
+    remarks.push_back(
+        fmt::format("{} takes the first free card that its match means: `gpuvm run --dry-run` says "
+                    "which that is now, and why it is none of the others",
+                    one.place.text));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> remarks_on(const Config& config) {
   std::vector<std::string> remarks;
   for (std::size_t i = 0; i < config.pci.size(); ++i) {
+    add_remark(config.pci[i], remarks);
     for (std::size_t j = i + 1; j < config.pci.size(); ++j) {
       add_remarks(config.pci[i], config.pci[j], remarks);
     }
   }
+  add_console_remarks(config, remarks);
+  add_login_remarks(config, remarks);
   return remarks;
 }
 

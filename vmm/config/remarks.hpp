@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What may be wrong with a configuration and only its host can tell: for `gpuvm validate`, which
-// looks at no host.
+// What a configuration may say and is hardly meant, and what only its host can tell: for `gpuvm
+// validate`, which looks at no host.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace gpuvm {
 
-/// Sentences, each with its places; none for most configurations.
+/// Sentences, each with its place or key; none for most configurations.
 std::vector<std::string> remarks_on(const Config& config);
 
 }  // namespace gpuvm

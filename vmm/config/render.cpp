@@ -103,8 +103,17 @@ std::string cloud_init_text(const CloudInitConfig& cloud_init) {
   return out;
 }
 
+std::string match_text(const PciConfig& pci) {
+  std::vector<std::string> patterns;
+  for (const auto& pattern : pci.match) {
+    patterns.push_back(pattern.to_string());
+  }
+  return fmt::format("match = {}\n", quoted_list(patterns));
+}
+
 std::string host_text(const PciConfig& pci) {
-  std::string out = fmt::format("host = \"{}\"\n", pci.host.to_string());
+  std::string out =
+      pci.match.empty() ? fmt::format("host = \"{}\"\n", pci.host.to_string()) : match_text(pci);
   out += pci.functions.empty() ? "functions = \"all\"\n"
                                : fmt::format("functions = [{}]\n", fmt::join(pci.functions, ", "));
   return out + fmt::format("managed = {}\n", pci.managed);
@@ -253,8 +262,28 @@ std::string console_text(const ConsoleConfig& console) {
                      targets_text(console.virtio));
 }
 
+std::string limit_text(std::chrono::seconds limit) {
+  return in_quotes(limit.count() == 0 ? "off" : fmt::format("{}s", limit.count()));
+}
+
+std::string job_text(const TestConfig& test) {
+  return fmt::format(
+      "command = {}\ntimeout = {}\nfirst_console_timeout = {}\nconsole_timeout = {}\n"
+      "success_pattern = {}\nfailure_pattern = {}\nretries = {}\nreboots = {}\n",
+      in_quotes(test.command), limit_text(test.timeout), limit_text(test.first_console_timeout),
+      limit_text(test.console_timeout), quoted_list(test.success_pattern),
+      quoted_list(test.failure_pattern), test.retries, test.reboots);
+}
+
 std::string test_text(const TestConfig& test) {
-  return fmt::format("\n[test]\nexit_port = {}\npvpanic = {}\n", test.exit_port, test.pvpanic);
+  auto out = fmt::format(
+      "\n[test]\nexit_port = {}\npvpanic = {}\nstatus_port = {}\nvsock_status = {}\nnotify = {}\n",
+      test.exit_port, test.pvpanic, test.status_port, test.vsock_status, test.notify);
+  if (test.result_file) {
+    out += fmt::format("result_file = {}\n",
+                       in_quotes(test.result_file->tag + ":" + test.result_file->path));
+  }
+  return out + job_text(test);
 }
 
 }  // namespace

@@ -27,6 +27,8 @@ Result<std::vector<NodeConfig>> read_nodes(const std::vector<TableReader>& entri
 Result<CpuConfig> read_cpu(TableReader table);
 Result<BootConfig> read_boot(TableReader table);
 Result<std::vector<PciConfig>> read_pci(const std::vector<TableReader>& entries);
+/// Of an entry of [[pci]], in pci_match.cpp; empty: it has none.
+Result<std::vector<CardPattern>> read_match(TableReader& entry);
 /// Of an entry of [[pci]], in pci_opening.cpp.
 Result<std::optional<PciBarSize>> read_bar_size(TableReader& entry);
 Result<std::string> read_vf_token(TableReader& entry);
@@ -47,5 +49,7 @@ Result<CloudInitConfig> read_cloud_init(TableReader table);
 Result<std::optional<SshKeyConfig>> read_ssh_key(TableReader& root);
 Result<ConsoleConfig> read_console(TableReader table);
 Result<TestConfig> read_test(TableReader table);
+/// Errors where its channels need another section, or that has what they make.
+Status check_channels(const TableReader& table, const Config& config);
 
 }  // namespace gpuvm::config

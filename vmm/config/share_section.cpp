@@ -28,6 +28,7 @@ bool is_tag(std::string_view tag) {
 
 Result<ShareConfig> read_share(TableReader entry) {
   ShareConfig share;
+  share.place.text = entry.own_place();
   share.path = TRY(entry.optional_path("path")).value_or("");
   share.tag = TRY(entry.optional_string("tag", kTagRule)).value_or("");
   share.read_only = TRY(entry.boolean("readonly", share.read_only));
@@ -48,6 +49,7 @@ Result<ShareConfig> read_share(TableReader entry) {
 
 Result<std::optional<VsockConfig>> read_vsock(TableReader table, bool is_there) {
   VsockConfig vsock;
+  vsock.place.text = table.own_place();
   if (table.holds_string("cid")) {
     const auto word = TRY(table.optional_string("cid")).value_or("");
     if (word != "auto") {

@@ -3,132 +3,23 @@
 
 #include <algorithm>
 #include <climits>
-#include <filesystem>
 
 #include "vmm/config/foreign_names.hpp"
+#include "vmm/config/value_text.hpp"
 
 namespace gpuvm::config {
 namespace {
 
-constexpr std::size_t kLongestShown = 80;
-constexpr std::string_view kOverridePrefix = "--set ";
-
-std::string_view kind_of(const toml::node& node) {
-  switch (node.type()) {
-    case toml::node_type::table:
-      return "a table";
-    case toml::node_type::array:
-      return "a list";
-    case toml::node_type::string:
-      return "a string";
-    case toml::node_type::integer:
-      return "an integer";
-    case toml::node_type::floating_point:
-      return "a number with a fraction";
-    case toml::node_type::boolean:
-      return "a boolean";
-    case toml::node_type::date:
-    case toml::node_type::time:
-    case toml::node_type::date_time:
-      return "a date or time";
-    case toml::node_type::none:
-      break;
-  }
-  return "nothing";
-}
-
-std::string format_place(const toml::source_region& source) {
-  if (source.begin.line == 0 || !source.path) {
-    return {};
-  }
-  if (source.path->starts_with(kOverridePrefix)) {
-    return fmt::format(" ({})", printable(*source.path));
-  }
-  return fmt::format(" ({}:{}:{})", *source.path, source.begin.line, source.begin.column);
-}
-
-/// The first value below a container that knows its place: containers that --set made do not.
-std::string place_of_first_child(const toml::node& node) {
-  if (const auto* table = node.as_table(); table != nullptr && !table->empty()) {
-    return place_of(table->begin()->second);
-  }
-  if (const auto* array = node.as_array(); array != nullptr && !array->empty()) {
-    return place_of(*array->get(0));
-  }
-  return {};
-}
-
 std::string place_of_key(const toml::key& key, const toml::node& node) {
-  const auto place = format_place(key.source());
+  const auto place = place_of(key.source());
   return place.empty() ? place_of(node) : place;
-}
-
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-std::string list_words(std::span<const std::string_view> words) {
-  std::string text;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string_view separator = i == 0 ? "" : i + 1 == words.size() ? " or " : ", ";
-    text += fmt::format("{}\"{}\"", separator, words[i]);
-  }
-  return text;
-}
-
-std::string number_text(std::int64_t number, TableReader::IntegerRange range) {
-  return range.hex_example.empty() ? fmt::format("{}", number) : fmt::format("{:#x}", number);
-}
-
-bool is_in_range(std::int64_t number, TableReader::IntegerRange range) {
-  return number >= range.least && number <= range.most;
-}
-
-/// "from 0 to 7", or "0" when nothing else is possible.
-std::string range_text(TableReader::IntegerRange range) {
-  return range.least == range.most ? number_text(range.least, range)
-                                   : fmt::format("from {} to {}", number_text(range.least, range),
-                                                 number_text(range.most, range));
-}
-
-std::string integer_rule(TableReader::IntegerRange range) {
-  return fmt::format("{}{}{}{}", range.least == range.most ? "" : "an integer ", range_text(range),
-                     range.hex_example.empty() ? "" : ", such as ", range.hex_example);
-}
-
 }  // namespace
-
-std::string printable(std::string_view text) {
-  const bool is_long = text.size() > kLongestShown;
-  return one_line(text.substr(0, kLongestShown)) + (is_long ? "..." : "");
-}
-
-std::string one_line(std::string_view text) {
-  std::string shown(text);
-  std::replace_if(shown.begin(), shown.end(), is_control, '?');
-  return shown;
-}
-
-std::string place_of(const toml::node& node) {
-  const auto place = format_place(node.source());
-  return place.empty() ? place_of_first_child(node) : place;
-}
-
-std::string resolve_path(const std::string& directory, std::string_view path) {
-  if (path.starts_with('/') || directory.empty()) {
-    return std::string(path);
-  }
-  return fmt::format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", path);
-}
-
-bool is_same_path(std::string_view one, std::string_view other) {
-  return std::filesystem::path(one).lexically_normal() ==
-         std::filesystem::path(other).lexically_normal();
-}
 
 const toml::node* TableReader::find(std::string_view key, KnownName::Kind kind) {
   known_.push_back({.name = key, .kind = kind});
@@ -172,6 +63,10 @@ std::optional<std::int64_t> TableReader::held_integer(std::string_view key) cons
   return integer != nullptr ? std::optional(integer->get()) : std::nullopt;
 }
 
+ConfigPlace TableReader::place_of_value(std::string_view key) const {
+  return {.text = name_of(key) + place(key)};
+}
+
 Error TableReader::wrong(std::string_view key, std::string_view problem) const {
   return fail(ErrorKind::kConfig, "{} {}{}", name_of(key), problem, place(key));
 }
@@ -180,7 +75,7 @@ Result<std::int64_t> TableReader::checked_integer(std::string_view key, const to
                                                   IntegerRange range) const {
   const auto* value = node.as_integer();
   if (value == nullptr) {
-    return must_be(key, integer_rule(range), kind_of(node));
+    return must_be(key, integer_rule(range), kind_of(node), number_advice(node, range));
   }
   if (!is_in_range(value->get(), range)) {
     return must_be(key, integer_rule(range), number_text(value->get(), range));
@@ -223,7 +118,11 @@ Result<bool> TableReader::boolean(std::string_view key, bool otherwise) {
     return otherwise;
   }
   if (!node->is_boolean()) {
-    return must_be(key, "true or false", kind_of(*node));
+    const auto* word = node->as_string();
+    return must_be(
+        key, "true or false",
+        word != nullptr ? '"' + printable(word->get()) + '"' : std::string(kind_of(*node)),
+        switch_advice(schema_name_of(key), *node));
   }
   return node->as_boolean()->get();
 }
@@ -234,7 +133,7 @@ Result<std::string> TableReader::checked_string(std::string_view key, const toml
   if (value == nullptr) {
     return must_be(key, rule, kind_of(node));
   }
-  if (std::any_of(value->get().begin(), value->get().end(), is_control)) {
+  if (has_control_character(value->get())) {
     return wrong(key, "must not contain control characters");
   }
   return value->get();
@@ -254,14 +153,21 @@ Result<std::optional<std::string>> TableReader::optional_path(std::string_view k
   if (!text) {
     return text;
   }
-  if (text->empty()) {
+  TRY(check_path(key, *text));
+  return std::optional(resolve_path(context_->directory, *text));
+}
+
+Status TableReader::check_path(std::string_view key, std::string_view path) const {
+  if (path.empty()) {
     return wrong(key, "must not be empty");
   }
-  text = resolve_path(context_->directory, *text);
-  if (text->size() >= PATH_MAX) {
+  if (const auto trouble = trouble_with_path(path); !trouble.empty()) {
+    return wrong(key, trouble);
+  }
+  if (resolve_path(context_->directory, path).size() >= PATH_MAX) {
     return wrong(key, "is longer than a path can be");
   }
-  return text;
+  return {};
 }
 
 Result<std::size_t> TableReader::choice(std::string_view key,
@@ -281,19 +187,19 @@ Result<std::size_t> TableReader::choice(std::string_view key,
 }
 
 Result<std::optional<std::vector<std::string>>> TableReader::optional_strings(
-    std::string_view key) {
+    std::string_view key, std::string_view rule) {
   const auto* node = find(key);
   if (node == nullptr) {
     return std::optional<std::vector<std::string>>{};
   }
   const auto* array = node->as_array();
   if (array == nullptr) {
-    return must_be(key, "a list of strings", kind_of(*node));
+    return must_be(key, rule, kind_of(*node), list_advice(schema_name_of(key), *node));
   }
   std::vector<std::string> strings;
   for (const auto& element : *array) {
     if (!element.is_string()) {
-      return must_be(key, "a list of strings", fmt::format("one with {}", kind_of(element)));
+      return must_be(key, rule, fmt::format("one with {}", kind_of(element)));
     }
     strings.push_back(TRY(checked_string(key, element, "a string")));
   }
@@ -372,6 +278,11 @@ Result<std::string> TableReader::text(std::string_view key, std::string_view rul
 bool TableReader::holds_table(std::string_view key) const {
   const auto* node = table_->get(key);
   return node != nullptr && node->is_table();
+}
+
+bool TableReader::holds_inline_table(std::string_view key) const {
+  const auto* node = table_->get(key);
+  return node != nullptr && node->is_table() && node->as_table()->is_inline();
 }
 
 bool TableReader::holds_string(std::string_view key) const {

@@ -33,11 +33,18 @@ std::string printable(std::string_view text);
 /// The same without a limit of length, for messages of toml++, which quote the document.
 std::string one_line(std::string_view text);
 
-/// "(guest.toml:3:8)" or "(--set machine.cpus=x)"; "" where nothing is known.
+bool has_control_character(std::string_view text);
+
+/// " (guest.toml:3:8)" or " (--set machine.cpus=x)"; "" where nothing is known.
 std::string place_of(const toml::node& node);
+std::string place_of(const toml::source_region& source);
 
 /// A path as written, made absolute against directory.
 std::string resolve_path(const std::string& directory, std::string_view path);
+
+/// What is odd about a path that a shell would have changed ("~/x", "$HOME/x"), with the cure; ""
+/// for others.
+std::string trouble_with_path(std::string_view path);
 
 /// Whether two paths are the same but for "." and ".." in them; links are not looked at.
 bool is_same_path(std::string_view one, std::string_view other);
@@ -61,14 +68,15 @@ class TableReader {
   /// Without control characters. `rule` says in messages what the key must be.
   Result<std::optional<std::string>> optional_string(std::string_view key,
                                                      std::string_view rule = "a string");
-  /// A path, resolved, at most PATH_MAX.
+  /// A path, resolved, shorter than PATH_MAX; none that a shell would have changed.
   Result<std::optional<std::string>> optional_path(std::string_view key);
   /// A value of an enumeration of names.hpp, by its word.
   template <class Enum>
   Result<Enum> choice(std::string_view key, Enum otherwise) {
     return static_cast<Enum>(TRY(choice(key, kWords<Enum>, static_cast<std::size_t>(otherwise))));
   }
-  Result<std::optional<std::vector<std::string>>> optional_strings(std::string_view key);
+  Result<std::optional<std::vector<std::string>>> optional_strings(
+      std::string_view key, std::string_view rule = "a list of strings");
   Result<std::optional<std::vector<std::int64_t>>> optional_integers(std::string_view key,
                                                                      IntegerRange range,
                                                                      std::string_view rule);
@@ -84,9 +92,14 @@ class TableReader {
   /// A string with any characters, also line breaks. The key is there.
   Result<std::string> text(std::string_view key, std::string_view rule);
 
+  /// As optional_path(), for one that is a part of the key's value. Not resolved.
+  Status check_path(std::string_view key, std::string_view path) const;
+
   bool has(std::string_view key) const { return table_->contains(key); }
   /// True if the key is there and holds a table.
   bool holds_table(std::string_view key) const;
+  /// True if it does, written as { … } in one place: not as a key with dots or a header.
+  bool holds_inline_table(std::string_view key) const;
   /// True if the key is there and holds a string.
   bool holds_string(std::string_view key) const;
 
@@ -100,6 +113,8 @@ class TableReader {
   const std::string& directory() const { return context_->directory; }
   /// "pci.0 (guest.toml:3:1)", of the table itself.
   std::string own_place() const;
+  /// "cloud_init.user_data (guest.toml:3:1)", of a key of it.
+  ConfigPlace place_of_value(std::string_view key) const;
   /// Of a key that is there and holds an integer.
   std::optional<std::int64_t> held_integer(std::string_view key) const;
 

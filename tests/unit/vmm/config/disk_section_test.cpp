@@ -35,14 +35,14 @@ TEST(Disks, WhatIsWrongWithThem) {
 
 TEST(Disks, WhatTheyAreAndMay) {
   const auto config = parse_bootable(
-      "[[disk]]\npath = '/a'\nformat = 'qcow2'\nthrowaway = true\nserial = 'root-1'\n"
+      "[[disk]]\npath = '/b'\nserial = 'root-1'\n"
+      "[[disk]]\npath = '/a'\nformat = 'qcow2'\nthrowaway = true\n"
       "cache = 'none'\ndiscard = false\nqueues = 2\n"
       "throttle = { iops = 500, bandwidth = '20MiB' }");
   ASSERT_TRUE(config) << config.error().to_string();
-  EXPECT_EQ(config->disks[0], (DiskConfig{.path = "/a",
+  EXPECT_EQ(config->disks[1], (DiskConfig{.path = "/a",
                                           .format = DiskFormat::kQcow2,
                                           .throwaway = true,
-                                          .serial = "root-1",
                                           .cache = DiskCache::kNone,
                                           .discard = false,
                                           .queues = 2,
@@ -66,9 +66,35 @@ TEST(Disks, ValuesThatCannotBe) {
   expect_error_contains(disk("throttle = { bandwidth = '10' }"),
                         "disk.0.throttle.bandwidth must be what goes in a second");
   expect_error_contains(disk("throttle = { bandwidth = '0MiB' }"), "throttle.bandwidth must be");
+  expect_error_contains(disk("throttle = { bandwidth = '100MB' }"), "; did you mean \"100MiB\"?");
   expect_error_contains(disk("throttle = { bps = 5 }"), "Unknown key disk.0.throttle.bps");
   expect_error_contains(disk("throwaway = true\nreadonly = true"),
                         "disk.0.throwaway does not go with readonly");
+}
+
+// What qemu-storage-daemon, which serves them, does not do.
+TEST(Disks, WhatServedOnesCannotHave) {
+  const auto disk = [](const char* keys) {
+    return parse_bootable(fmt::format("[[disk]]\npath = 'a'\n{}", keys));
+  };
+  for (const char* format : {"vmdk", "vdi", "vhdx"}) {
+    expect_error(
+        disk(fmt::format("format = '{}'\nthrowaway = true", format).c_str()),
+        fmt::format("disk.0.throwaway needs a raw or a qcow2 image, not format = \"{}\": make "
+                    "one of it (qemu-img convert -O qcow2 OLD NEW) (guest.toml:5:13)",
+                    format));
+  }
+  for (const char* keys : {"serial = 's'\nformat = 'qcow2'", "serial = 's'\nthrowaway = true"}) {
+    expect_error_contains(
+        disk(keys), "disk.0.serial cannot be given to a disk that qemu-storage-daemon serves");
+    expect_error_contains(disk(keys), "(guest.toml:4:10)");
+  }
+  EXPECT_TRUE(is_served({.path = "/a", .format = DiskFormat::kVdi}));
+  EXPECT_TRUE(is_served({.path = "/a", .throwaway = true}));
+  EXPECT_FALSE(is_served({.path = "/a", .read_only = true}));
+  // Its guest does not read the default either.
+  EXPECT_TRUE(parse_bootable(
+      "[[disk]]\npath='a'\nserial='gpuvm-disk-1'\n[[disk]]\npath='b'\nthrowaway=true"));
 }
 
 // Two disks of one serial number are one to udev: /dev/disk/by-id/virtio-SERIAL.

@@ -35,6 +35,19 @@ TEST(ForeignValues, ResetsOfTheKernel) {
   EXPECT_EQ(advice("[[pci]]\nhost = '01:00.0'\nreset = 'AF-FLR'"), "; that is \"function\" here");
 }
 
+TEST(ForeignValues, DisksAndConsoles) {
+  EXPECT_EQ(advice("[[disk]]\ndiscard = 'unmap'"), "; that is true here");
+  EXPECT_EQ(advice("[[disk]]\ncache = 'directsync'").find("; each flush of the guest reaches"), 0U);
+  EXPECT_EQ(advice("[[disk]]\nformat = 'iso'"), "; that is \"raw\" here, with readonly = true");
+  EXPECT_EQ(advice("console.serial = ['unix:/run/x.sock']"), "; that is \"socket:PATH\" here");
+  EXPECT_EQ(advice("console.virtio = ['null']"), "; [\"off\"] leads nowhere");
+  EXPECT_EQ(advice("console.serial = 'none'"), "; [\"off\"] leads nowhere");
+  EXPECT_EQ(advice("console.serial = 'mon:stdio'"),
+            "; that is \"stdio\" here; there is no monitor");
+  expect_error_contains(parse_bootable("console.serial = ['off', 'pty']"),
+                        "console.serial has \"off\" beside other places: it stands alone");
+}
+
 TEST(ForeignValues, OverridesHaveItToo) {
   expect_error_contains(parse_bootable("[[pci]]\nhost = '01:00.0'", {"pci.0.reset=bus"}),
                         "(--set pci.0.reset=bus); that is \"hot\" here");
@@ -42,8 +55,9 @@ TEST(ForeignValues, OverridesHaveItToo) {
 
 TEST(ForeignValues, SizesInOtherUnits) {
   const std::pair<const char*, const char*> rows[] = {
-      {"4096", "4096MiB"}, {"'4096'", "4096MiB"}, {"'4GB'", "4GiB"},         {"'4 gib'", "4GiB"},
-      {"'4g'", "4GiB"},    {"'1TB'", "1TiB"},     {"4294967296", "4096MiB"}, {"'512mb'", "512MiB"},
+      {"4096", "4096MiB"}, {"'4096'", "4096MiB"},     {"'4GB'", "4GiB"},
+      {"'4 gib'", "4GiB"}, {"16", "16GiB"},           {"'4g'", "4GiB"},
+      {"'1TB'", "1TiB"},   {"4294967296", "4096MiB"}, {"'512mb'", "512MiB"},
   };
   for (const auto& [value, size] : rows) {
     EXPECT_EQ(advice(std::string("machine.memory = ") + value),
@@ -67,11 +81,13 @@ TEST(ForeignValues, RowsAreThereOnceAndAreReached) {
     EXPECT_FALSE(row.source.empty()) << row.value;
     const auto dot = row.key.find('.');
     const std::string section(row.key.substr(0, dot));
-    const bool is_list = section == "net" || section == "pci";
+    const bool is_list = section == "net" || section == "pci" || section == "disk";
+    const auto value = (section == "console" ? "['" : "'") + std::string(row.value) +
+                       (section == "console" ? "']" : "'");
     const auto text = (is_list ? "[[" + section + "]]\n" : "[" + section + "]\n") +
-                      (section == "pci" ? "host = '01:00.0'\n" : "") +
+                      (section == "pci" && row.key != "pci.host" ? "host = '01:00.0'\n" : "") +
                       (section == "boot" ? "kernel = '/k'\n" : "") +
-                      std::string(row.key.substr(dot + 1)) + " = '" + std::string(row.value) + "'";
+                      std::string(row.key.substr(dot + 1)) + " = " + value;
     const auto result = section == "boot" ? parse(text) : parse_bootable(text);
     ASSERT_FALSE(result) << row.key << " takes " << row.value;
     EXPECT_NE(result.error().to_string().find(row.advice), std::string::npos)

@@ -23,6 +23,53 @@ TEST(Messages, ANumberInAListIsToldByItself) {
                "a string (guest.toml:2:15)");
 }
 
+TEST(Messages, AValueOfAnotherKindIsToldHowToWriteIt) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"test.exit_port = 'yes'",
+       "test.exit_port must be true or false, not \"yes\" "
+       "(guest.toml:2:18); write true, without quotes"},
+      {"test.exit_port = 'False'", "not \"False\" (guest.toml:2:18); write false, without quotes"},
+      {"test.exit_port = 1", "not an integer (guest.toml:2:18); write true, without quotes"},
+      {"machine.cpus = '4'", "not a string (guest.toml:2:16); write 4, without quotes"},
+      {"console.serial = 'stdio'",
+       "must be a list of strings, not a string (guest.toml:2:18); "
+       "write [\"stdio\"]"},
+      {"net = [ { forward = 'tcp:2222:22' } ]", "; write [\"tcp:2222:22\"]"},
+  };
+  for (const auto& [text, message] : rows) {
+    expect_error_contains(parse_bootable(text), message);
+  }
+  expect_error(parse_bootable("test.exit_port = 'cow'"),
+               "test.exit_port must be true or false, not \"cow\" (guest.toml:2:18)");
+  for (const char* value : {"'0'", "'256'", "'4 '", "'x'", "4.0"}) {
+    const auto result = parse_bootable(std::string("machine.cpus = ") + value);
+    ASSERT_FALSE(result) << value;
+    EXPECT_EQ(result.error().to_string().find("without quotes"), std::string::npos) << value;
+  }
+}
+
+// A shell would have changed them, and TOML does not.
+TEST(Messages, PathsAreTakenAsTheyAre) {
+  const std::string uefi = "boot = { mode = 'uefi', firmware = 'c', vars = 'v' }\n";
+  for (const char* path : {"~", "~/x", "~me/x"}) {
+    const auto told = std::string("begins with \"~\"");
+    expect_error_contains(parse("boot.kernel = '" + std::string(path) + "'"),
+                          "boot.kernel " + told);
+    expect_error_contains(parse_bootable("console.serial = ['file:" + std::string(path) + "']"),
+                          "console.serial " + told);
+    expect_error_contains(
+        parse(uefi + "[[fw_cfg]]\nname = 'opt/a'\nvalue = 'file:" + std::string(path) + "'"),
+        "fw_cfg.0.value " + told);
+  }
+  expect_error(
+      parse_bootable("[[disk]]\npath = '$HOME/x'"),
+      "disk.0.path begins with \"$\", and nothing is put in for variables here: write it out "
+      "(\"./$…\" is a file of that name) (guest.toml:3:8)");
+  EXPECT_EQ(parse_bootable("[[disk]]\npath = './~/x'")->disks[0].path, "/guests/./~/x");
+  EXPECT_EQ(parse_bootable("[[disk]]\npath = '~x'")->disks[0].path, "/guests/~x");
+  EXPECT_EQ(parse_bootable("[[disk]]\npath = 'a$b'")->disks[0].path, "/guests/a$b");
+}
+
 TEST(Messages, ATableOfAListEntryHasNoHeaderToName) {
   expect_error(parse_pci("coherent_memory = true"),
                "pci.0.coherent_memory must be a table such as { bar = 2 }, not a boolean "

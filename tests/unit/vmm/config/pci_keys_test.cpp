@@ -68,7 +68,7 @@ TEST(PciSection, ResizeBar) {
                 .find("exclude each other"),
             std::string::npos);
   expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nresize_bar = 'max'"),
-                        "pci.0.resize_bar goes with host only");
+                        "pci.0.resize_bar goes with host or match only");
 }
 
 TEST(PciSection, VfToken) {

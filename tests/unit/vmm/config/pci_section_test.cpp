@@ -26,6 +26,8 @@ TEST(PciSection, Entries) {
   expect_error(parse_bootable("[[pci]]\nhost = '01:20.0'"),
                "pci.0.host must be a PCI address such as \"0000:01:00.0\" (see lspci -D), not "
                "\"01:20.0\" (guest.toml:3:8)");
+  expect_error_contains(parse_bootable("[[pci]]\nhost = '10de:2204'"),
+                        "not \"10de:2204\" (guest.toml:3:8); these are ids: match = \"10de:2204\"");
   expect_error_contains(parse_bootable("[[pci]]\nhost = '01:00.0'\nport = 32"),
                         "pci.0.port must be an integer from 0 to 31, not 32");
 }
@@ -51,7 +53,17 @@ TEST(PciSection, Conflicts) {
       two("host = '01:00.0'\nfunctions = [0, 1]", "host = '01:00.1'\nfunctions = [1]"),
       "pci.1.host 0000:01:00.1 shares functions of its slot with pci.0");
   // Both may be virtual functions, which are taken alone: sysfs tells.
-  EXPECT_TRUE(two("host = '01:00.0'", "host = '01:00.1'"));
+  EXPECT_TRUE(two("host = '01:10.0'", "host = '01:10.1'"));
+  EXPECT_TRUE(two("host = '01:00.4'", "host = '01:00.5'"));
+  EXPECT_TRUE(two("host = '01:00.0'\nfunctions = [0]", "host = '01:00.4'"));
+  // The first address of a bus is no virtual function's.
+  const std::string told =
+      "and functions = \"all\" takes the whole slot: remove one entry, or write functions = ";
+  expect_error(two("host = '01:00.0'", "host = '01:00.1'"),
+               "pci.1.host 0000:01:00.1 is in the slot of pci.0, " + told +
+                   "[1] here and functions = [0] there (guest.toml:5:8)");
+  expect_error_contains(two("host = '01:00.1'\nfunctions = [1]", "host = '01:00.0'"), told + "[0]");
+  expect_error_contains(two("host = '01:00.0'", "host = '01:00.1'\nfunctions = [1]"), told + "[1]");
   EXPECT_TRUE(two("host = '01:00.0'\nfunctions = [0]", "host = '01:00.1'\nfunctions = [1]"));
   EXPECT_TRUE(two("host = '01:00.0'", "host = '01:01.0'"));
   EXPECT_TRUE(two("host = '01:00.0'", "host = '0001:01:00.0'"));
@@ -94,16 +106,16 @@ TEST(PciSection, ASocketTakesThePlaceOfAHost) {
                "pci.0.socket and host exclude each other: a device has one source "
                "(guest.toml:4:10)");
   expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nmanaged = true"),
-                        "pci.0.managed goes with host only");
+                        "pci.0.managed goes with host or match only");
   expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\nfunctions = 'all'"),
-                        "pci.0.functions goes with host only");
+                        "pci.0.functions goes with host or match only");
   expect_error_contains(parse_bootable("[[pci]]\nsocket = 's'\n[[pci]]\nsocket = 's'"),
                         "is already given by pci.0");
   expect_error_contains(parse_bootable("[[pci]]\nsocket = 3"), "pci.0.socket must be a string");
   EXPECT_TRUE(parse_bootable("[[pci]]\nsocket = 's'\n[[pci]]\nhost = '00:00.0'"));
   for (const char* key : {"p2p = true", "quirks = []", "gpudirect_clique = 1"}) {
     expect_error_contains(parse_bootable(std::string("[[pci]]\nsocket = 's'\n") + key),
-                          "goes with host only");
+                          "goes with host or match only");
   }
 }
 

@@ -110,6 +110,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.gpudirect_clique",
                                                      "pci.host",
                                                      "pci.managed",
+                                                     "pci.match",
                                                      "pci.msix_relocation",
                                                      "pci.p2p",
                                                      "pci.port",
@@ -128,8 +129,20 @@ TEST(ConfigKeys, AreThese) {
                                                      "share.readonly",
                                                      "share.tag",
                                                      "ssh_key",
+                                                     "test.command",
+                                                     "test.console_timeout",
                                                      "test.exit_port",
+                                                     "test.failure_pattern",
+                                                     "test.first_console_timeout",
+                                                     "test.notify",
                                                      "test.pvpanic",
+                                                     "test.reboots",
+                                                     "test.result_file",
+                                                     "test.retries",
+                                                     "test.status_port",
+                                                     "test.success_pattern",
+                                                     "test.timeout",
+                                                     "test.vsock_status",
                                                      "vsock.cid"}));
 }
 
@@ -157,20 +170,27 @@ TEST(Reference, SetsEveryKeyThatHasADefault) {
   }
 }
 
-TEST(Reference, CommentedKeysAreValidToo) {
-  std::istringstream lines(read_text(config_path("reference.toml")));
-  std::string uncommented;
+/// The text with all keys and sections that are commented out.
+std::string uncommented(const std::string& name) {
+  std::istringstream lines(read_text(config_path(name)));
+  std::string text;
   for (std::string line; std::getline(lines, line);) {
     const bool is_toml =
         std::regex_match(line, key_line()) || std::regex_match(line, section_line());
-    uncommented += (is_toml && line.starts_with("# ") ? line.substr(2) : line) + "\n";
+    text += (is_toml && line.starts_with("# ") ? line.substr(2) : line) + "\n";
   }
+  return text;
+}
+
+TEST(Reference, CommentedKeysAreValidToo) {
   const std::vector<std::string> overrides = {"boot.mode=uefi"};  // which some keys need
-  auto config = parse(uncommented, overrides);
+  auto config = parse(uncommented("reference.toml"), overrides);
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
-  ASSERT_EQ(config->pci.size(), 2U);
+  ASSERT_EQ(config->pci.size(), 3U);
   EXPECT_EQ(config->pci[1].socket, "/run/gpu.sock");
+  ASSERT_EQ(config->pci[2].match.size(), 1U);
+  EXPECT_TRUE(config->pci[2].match[0].any_gpu);
   // Ids and a clique have no default; what is shown is an example.
   EXPECT_EQ(config->pci[0].identity.class_code, 0x030000U);
   EXPECT_EQ(config->pci[0].gpudirect_clique, 0);
@@ -215,6 +235,32 @@ TEST(Examples, ComputeNode) {
   EXPECT_EQ(config->disks[0].path, config_path("node.img"));
   ASSERT_EQ(config->nets.size(), 1U);
   EXPECT_EQ(config->nets[0].mode, NetMode::kUser);
+  EXPECT_EQ(config->ssh_key, SshKeyConfig{});
+}
+
+// Those that need something of the user's.
+TEST(Examples, NodesHaveSectionsToUncomment) {
+  for (const char* name : {"compute-node.toml", "render-node.toml"}) {
+    const auto config = parse(uncommented(name));
+    ASSERT_TRUE(config) << name << ": " << config.error().to_string();
+    EXPECT_EQ(config->ssh_key, SshKeyConfig{}) << name;
+    ASSERT_EQ(config->shares.size(), 1U) << name;
+    EXPECT_EQ(config->shares[0].tag, "work");
+    ASSERT_TRUE(config->cloud_init) << name;
+    EXPECT_EQ(config->cloud_init->user_data, "/guests/user-data.yaml");
+    const bool has_port = !config->nets[0].forward.empty();
+    EXPECT_TRUE(config->vsock || has_port) << name << ": gpuvm ssh has no way in";
+  }
+}
+
+TEST(Examples, CiRunner) {
+  const auto config = load_config(config_path("ci-runner.toml"));
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_TRUE(config->test.pvpanic);
+  EXPECT_EQ(config->test.timeout, std::chrono::minutes(30));
+  EXPECT_EQ(config->test.failure_pattern.size(), 3U);
+  ASSERT_EQ(config->disks.size(), 1U);
+  EXPECT_TRUE(config->disks[0].throwaway);
 }
 
 TEST(Examples, RenderNode) {
@@ -233,11 +279,11 @@ boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
 machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, rng = false, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
-disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "vhdx", throwaway = true, serial = "s", cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } } ]
+disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "qcow2", throwaway = true, cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } }, { path = "e", format = "vhdx" }, { path = "f", serial = "s" } ]
 console.virtio = ["stdio", "pty"]
 vsock.cid = 4294967294
 share = [ { path = "a b", tag = "A-1_b.c" }, { path = "/", tag = "root", readonly = true } ]
-test = { exit_port = true, pvpanic = true }
+test = { exit_port = true, pvpanic = true, command = 'make "a b"', timeout = "1h 30min", first_console_timeout = "2d", console_timeout = "off", success_pattern = '^ok "\d+"$', failure_pattern = ["BUG", "Oops"], retries = 3, reboots = 2, status_port = true, vsock_status = true, notify = true, result_file = 'A-1_b.c:a/b c:d' }
 [[pci]]
 host = "01:00.0"
 functions = [0, 2]
@@ -265,6 +311,12 @@ quirks = ["nvidia-mirror", "ati-window"]
 msix_relocation = "auto"
 resize_bar = { bar = 1, size = "32GiB" }
 vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d"
+[[pci]]
+match = ["10DE:2204", "class:0302", "1002:*"]
+functions = [0]
+managed = false
+[[pci]]
+match = "any-gpu"
 [[node]]
 cpus = [2, 0]
 memory = "898MiB"
@@ -305,8 +357,9 @@ msix_relocation = "bar5"
 }
 
 TEST(ToToml, NamesEveryKey) {
-  auto config =
-      *parse_bootable("[[pci]]\nhost = '01:00.0'\n[[pci]]\nsocket = 's'\n[[disk]]\npath = '/d'\n");
+  auto config = *parse_bootable(
+      "[[pci]]\nhost = '01:00.0'\n[[pci]]\nsocket = 's'\n[[pci]]\nmatch = 'any-gpu'\n"
+      "[[disk]]\npath = '/d'\n");
   config.boot.initrd = "/i";
   config.boot.mode = BootMode::kUefi;
   config.boot.vars = "/v";
@@ -340,6 +393,7 @@ TEST(ToToml, NamesEveryKey) {
   config.console.serial.clear();
   config.vsock = VsockConfig{};
   config.shares = {{.path = "/s", .tag = "t", .read_only = false}};
+  config.test.result_file = ResultFileConfig{.tag = "t", .path = "p"};
   const auto text = to_toml(config);
   const auto keys = config_keys();
   EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;

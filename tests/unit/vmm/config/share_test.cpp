@@ -8,6 +8,8 @@ namespace {
 TEST(Vsock, OnlyWithItsSection) {
   EXPECT_FALSE(parse_bootable("")->vsock.has_value());
   EXPECT_EQ(parse_bootable("[vsock]\n")->vsock, VsockConfig{});
+  EXPECT_EQ(parse_bootable("[vsock]\n")->vsock->place.text, "vsock (guest.toml:2:1)");
+  EXPECT_EQ(parse_bootable("", {"vsock.cid=7"})->vsock->place.text, "vsock (--set vsock.cid=7)");
   EXPECT_EQ(parse_bootable("[vsock]\ncid = 'auto'\n")->vsock, VsockConfig{});
   EXPECT_EQ(parse_bootable("[vsock]\ncid = 3\n")->vsock, VsockConfig{.cid = 3});
   EXPECT_EQ(parse_bootable("[vsock]\ncid = 4294967294\n")->vsock, VsockConfig{.cid = 4294967294});
@@ -33,6 +35,7 @@ TEST(Share, IsAFolderWithATag) {
   EXPECT_TRUE(config->shares[0].path.ends_with("/data"));
   EXPECT_EQ(config->shares[0].tag, "Data-1_x.y");
   EXPECT_FALSE(config->shares[0].read_only);
+  EXPECT_EQ(config->shares[0].place.text, "share.0 (guest.toml:2:1)");
   EXPECT_EQ(config->shares[1].path, "/");
   EXPECT_TRUE(config->shares[1].read_only);
 }

@@ -14,9 +14,9 @@
 namespace gpuvm::suggestion_test {
 namespace {
 
-const std::set<std::string> kSections = {"[machine]",  "[cpu]",    "[boot]",   "[console]",
-                                         "[[pci]]",    "[[node]]", "[[disk]]", "[[net]]",
-                                         "[[fw_cfg]]", "[vsock]",  "[[share]]"};
+const std::set<std::string> kSections = {
+    "[machine]", "[cpu]",      "[boot]",  "[console]", "[[pci]]", "[[node]]",      "[[disk]]",
+    "[[net]]",   "[[fw_cfg]]", "[vsock]", "[[share]]", "[test]",  "[credentials]", "[cloud_init]"};
 
 bool is_known(const std::string& name) {
   const auto keys = config_keys();
@@ -59,14 +59,12 @@ TEST(Suggestion, SectionsAreToldWithTheirBrackets) {
 
 // One name may mean something else in each section.
 TEST(Suggestion, TheSectionDecidesWhatIsMeant) {
-  EXPECT_EQ(advice("[[disk]]", "backing").find("; raw images have no backing file"), 0U);
+  EXPECT_EQ(advice("[[disk]]", "backing").find("; a qcow2 image says itself"), 0U);
   EXPECT_EQ(advice("[machine]", "backing"), "; did you mean hugepages?");
   EXPECT_EQ(advice("[[pci]]", "timeout"), "; did you mean reset_wait?");
-  EXPECT_EQ(advice("[machine]", "timeout")
-                .find("; gpuvm sets a guest no time limit: start it by `timeout --foreground`"),
-            0U);
+  EXPECT_EQ(advice("[machine]", "timeout").find("; test.timeout is the limit of `gpuvm test`"), 0U);
   EXPECT_EQ(advice("[boot]", "timeout").find("; gpuvm waits for nobody at the start"), 0U);
-  EXPECT_EQ(advice("[[disk]]", "timeout"), "");
+  EXPECT_EQ(advice("[[disk]]", "timeout"), "; did you mean test.timeout?");
   EXPECT_EQ(advice("[console]", "backing"), "");
 }
 
@@ -115,15 +113,27 @@ TEST(Suggestion, ForeignNamesOfSections) {
 // What maps from Proxmox, QEMU and CI runners bring along.
 TEST(Suggestion, WhatOtherMonitorsHave) {
   const std::pair<const char*, const char*> rows[] = {
-      {"cloudinit", "[cloud_init]"},   {"mdev", "SR-IOV"},      {"iommufd", "remove this key"},
-      {"x_igd_opregion", "OpRegion"},  {"x-vga", "legacy VGA"}, {"x-igd-opregion", "OpRegion"},
-      {"backing_files", "raw images"},
+      {"cloudinit", "[cloud_init]"},
+      {"mdev", "SR-IOV"},
+      {"iommufd", "remove this key"},
+      {"x_igd_opregion", "OpRegion"},
+      {"x-vga", "legacy VGA"},
+      {"x-igd-opregion", "OpRegion"},
+      {"backing_files", "a qcow2 image says itself"},
   };
   for (const auto& [key, word] : rows) {
     for (const char* header : {"", "[machine]", "[[pci]]", "[[disk]]"}) {
       EXPECT_NE(advice(header, key).find(word), std::string::npos) << header << " " << key;
     }
   }
+}
+
+TEST(Suggestion, NamesOfChannels) {
+  EXPECT_EQ(advice("", "isa-debug-exit"), "; did you mean test.exit_port?");
+  EXPECT_EQ(advice("", "virtserialport"), "; did you mean test.status_port?");
+  EXPECT_EQ(advice("[test]", "isa_debug_exit"), "; did you mean exit_port?");
+  EXPECT_EQ(advice("[test]", "vsock"), "; did you mean vsock_status?");
+  EXPECT_EQ(advice("[test]", "notify_socket"), "; did you mean notify?");
 }
 
 TEST(Suggestion, NamesOfNetworks) {
@@ -142,6 +152,66 @@ TEST(Suggestion, NamesOfNetworks) {
     EXPECT_NE(advice("[[net]]", key).find(words), std::string::npos) << key;
   }
   EXPECT_NE(advice("[[pci]]", "mac").find("set on the host"), std::string::npos);
+}
+
+// What is asked of disks, shares, vsock, random numbers and consoles elsewhere.
+TEST(Suggestion, KeysThatHaveAnotherName) {
+  const std::tuple<const char*, const char*, const char*> rows[] = {
+      {"[[disk]]", "ephemeral", "throwaway"},
+      {"[[disk]]", "path_on_host", "path"},
+      {"[[disk]]", "is_read_only", "readonly"},
+      {"[[disk]]", "rate_limiter", "throttle"},
+      {"[[disk]]", "sparse", "discard"},
+      {"[[net]]", "mq", "queues"},
+      {"[[net]]", "guest_mac", "mac"},
+      {"[[net]]", "publish", "forward"},
+      {"[[share]]", "name", "tag"},
+      {"[[share]]", "directory", "path"},
+      {"[vsock]", "address", "cid"},
+      {"[console]", "hvc0", "virtio"},
+      {"[machine]", "entropy", "rng"},
+      {"[test]", "panic", "pvpanic"},
+      {"", "9p", "[[share]]"},
+      {"", "filesystem", "[[share]]"},
+      {"", "volumes", "[[share]]"},
+      {"", "panic", "test.pvpanic"},
+      {"", "virtio-serial", "console.virtio"},
+      {"", "vhost-vsock", "[vsock]"},
+      {"", "boot-source", "[boot]"},
+      {"", "machine-config", "[machine]"},
+      {"", "vcpu_count", "machine.cpus"},
+      {"", "ssh", "ssh_key"},
+      {"", "sshkeys", "ssh_key"},
+      {"[machine]", "gpu", "[[pci]]"},
+  };
+  for (const auto& [header, key, meant] : rows) {
+    EXPECT_EQ(advice(header, key), fmt::format("; did you mean {}?", meant)) << header << key;
+  }
+  expect_error_contains(parse_bootable("[[9p]]\npath = '/x'"), "; did you mean [[share]]?");
+}
+
+TEST(Suggestion, ThingsThatNeedNoKey) {
+  const std::tuple<const char*, const char*, const char*> rows[] = {
+      {"[[disk]]", "size", "a disk has the size of its file"},
+      {"[[disk]]", "iothread", "has a thread of its own"},
+      {"[machine]", "iothreads", "has a thread of its own"},
+      {"[[disk]]", "werror", "reach the guest as I/O errors"},
+      {"[[share]]", "cache", "gpuvm starts virtiofsd itself"},
+      {"[[share]]", "mount", "mount -t virtiofs TAG"},
+      {"[[share]]", "security_model", "owners and permissions"},
+      {"[vsock]", "port", "belong to the programs"},
+      {"[vsock]", "uds_path", "AF_VSOCK"},
+      {"", "include", "a guest has one file"},
+      {"[cpu]", "nested", "cannot run guests"},
+      {"", "smbios", "[credentials]"},
+      {"", "sysinfo", "[credentials]"},
+      {"", "uuid", "[credentials]"},
+      {"[[net]]", "dhcp", "answers its DHCP"},
+  };
+  for (const auto& [header, key, words] : rows) {
+    EXPECT_NE(advice(header, key).find(words), std::string::npos) << header << " " << key;
+  }
+  EXPECT_EQ(advice("[[pci]]", "uuid"), "; did you mean vf_token?");
 }
 
 TEST(Suggestion, OptionsAreNoKeys) {
