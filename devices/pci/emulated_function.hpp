@@ -15,6 +15,9 @@ class EmulatedFunction : public PciFunction, public Inspectable {
  public:
   /// For placing power-on addresses; vCPUs are stopped.
   virtual BarSet& bars() = 0;
+  /// pause() or quiesce() follows, of this function and of others one after the other: what they
+  /// wait for begins to end in all of them. vCPUs are stopped. Does not wait.
+  virtual void expect_rest() {}
   /// Waits for what is in flight, and takes BARs and interrupts out of the guest. vCPUs are
   /// stopped.
   virtual void quiesce() = 0;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace gpuvm {
 namespace {
@@ -14,12 +15,13 @@ constexpr std::uint8_t kA20Open = 1u << 1;
 
 }  // namespace
 
-Result<std::unique_ptr<DebugConsolePort>> DebugConsolePort::create(const std::string& path) {
+Result<std::unique_ptr<DebugConsolePort>> DebugConsolePort::create(const std::string& path,
+                                                                   std::uint64_t most) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644));
   if (!fd) {
     return fail_errno(ErrorKind::kConfig, "Cannot write the firmware's log " + path);
   }
-  return std::unique_ptr<DebugConsolePort>(new DebugConsolePort(std::move(fd)));
+  return std::unique_ptr<DebugConsolePort>(new DebugConsolePort(std::move(fd), most));
 }
 
 /// The line in which a firmware hangs is the one that people look for.
@@ -45,6 +47,11 @@ IoStatus DebugConsolePort::write(std::uint64_t, std::span<const std::byte> in) {
 }
 
 void DebugConsolePort::flush_line() {
+  if (line_.size() > left_) {
+    line_ = std::exchange(left_, 0) > 0 ? "\n[gpuvm: no more is kept of it in this run]\n" : "";
+  } else {
+    left_ -= line_.size();
+  }
   // What a full disk or pipe does not take is lost: the guest must not wait for a reader.
   [[maybe_unused]] const ssize_t done = ::write(fd_.get(), line_.data(), line_.size());
   line_.clear();

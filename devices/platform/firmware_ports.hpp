@@ -15,6 +15,7 @@
 #include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/base/units.hpp"
 #include "vmm/bus/io_handler.hpp"
 #include "vmm/bus/lifecycle.hpp"
 
@@ -24,14 +25,18 @@ inline constexpr IoPort kDebugConsolePort{0x402};
 inline constexpr IoPort kFastA20Port{0x92};
 inline constexpr IoPort kKeyboardCommandPort{0x64};
 
-/// What the guest's firmware says while it debugs, byte for byte into a file.
+/// What the guest's firmware says while it debugs, byte for byte into a file, up to a limit: later
+/// the port is any program's of the guest.
 class DebugConsolePort : public IoHandler, public Inspectable {
  public:
   /// Reading it gives this, for firmware to know that somebody listens.
   static constexpr std::uint8_t kPresent = 0xe9;
 
-  /// The file is replaced. Errors: kConfig.
-  static Result<std::unique_ptr<DebugConsolePort>> create(const std::string& path);
+  /// Far more than any firmware says.
+  static constexpr std::uint64_t kMost = 64_MiB;
+  /// The file is replaced, and gets at most so many bytes. Errors: kConfig.
+  static Result<std::unique_ptr<DebugConsolePort>> create(const std::string& path,
+                                                          std::uint64_t most = kMost);
   ~DebugConsolePort() override;
 
   std::string_view name() const override { return "Debug console"; }
@@ -40,13 +45,14 @@ class DebugConsolePort : public IoHandler, public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  explicit DebugConsolePort(UniqueFd fd) : fd_(std::move(fd)) {}
+  DebugConsolePort(UniqueFd fd, std::uint64_t most) : fd_(std::move(fd)), left_(most) {}
   /// Lines are written whole: an exit per byte is enough.
   void flush_line() GPUVM_REQUIRES(mutex_);
 
   const UniqueFd fd_;
   Mutex mutex_;
   std::string line_ GPUVM_GUARDED_BY(mutex_);
+  std::uint64_t left_ GPUVM_GUARDED_BY(mutex_);  ///< of the limit
   std::atomic<std::uint64_t> bytes_{0};
 };
 

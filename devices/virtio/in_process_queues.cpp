@@ -66,9 +66,13 @@ Status InProcessQueues::start(const Start& start) {
   return started;
 }
 
+InProcessQueues::Worker& InProcessQueues::worker_of(std::size_t queue) const {
+  return *workers_[queue % workers_.size()];
+}
+
 Status InProcessQueues::start_workers() {
   for (const auto& ring : rings_) {
-    workers_[ring->index % workers_.size()]->rings.push_back(ring.get());
+    worker_of(ring->index).rings.push_back(ring.get());
   }
   for (const auto& worker : workers_) {
     std::vector<int> kicks;
@@ -82,7 +86,11 @@ Status InProcessQueues::start_workers() {
   return {};
 }
 
+/// All are asked first: each may have to end what it is at.
 void InProcessQueues::stop_workers() {
+  for (const auto& worker : workers_) {
+    worker->thread->ask_to_stop();
+  }
   for (const auto& worker : workers_) {
     worker->thread->stop();
     worker->rings.clear();
@@ -233,6 +241,10 @@ void InProcessQueues::release(QueueRequest& request) {
   const MutexLock lock(ring.mutex);
   ring.queue.unpop();
   give_back(ring, request);
+}
+
+bool InProcessQueues::is_stopping(std::size_t queue) const {
+  return worker_of(queue).thread->stopping();
 }
 
 void InProcessQueues::inspect(InspectNode& node) const {

@@ -58,6 +58,7 @@ class InProcessQueues : public QueueBackend, private RequestSink {
   Result<std::unique_ptr<Worker>> make_worker(std::size_t index);
   Status start_workers();
   void stop_workers();
+  Worker& worker_of(std::size_t queue) const;
   int patience_of(const Worker& worker) const;
   void leave(const Worker& worker);
   bool serve(const Worker& worker, Ring& ring);
@@ -69,6 +70,7 @@ class InProcessQueues : public QueueBackend, private RequestSink {
   bool is_served(const Status& status) const;
   void complete(std::span<const Completion> completions) override;
   void release(QueueRequest& request) override;
+  bool is_stopping(std::size_t queue) const override;
 
   RequestDevice& device_;
   /// Changed by start() and stop() alone, while nothing is served or in flight.

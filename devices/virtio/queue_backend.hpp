@@ -29,7 +29,7 @@ class QueueListener {
   virtual void queues_broken(const Error& error) = 0;
 };
 
-/// The transport calls start(), set_call() and stop() one at a time.
+/// The transport calls start(), set_call(), expect_stop() and stop() one at a time.
 class QueueBackend : public Inspectable {
  public:
   struct Queue {
@@ -59,6 +59,9 @@ class QueueBackend : public Inspectable {
   virtual Status start(const Start& start) = 0;
   /// Another eventfd in the place of Queue::call, from now on; while it runs.
   virtual void set_call(std::size_t queue, int call) = 0;
+  /// A stop follows, of this backend and of others one after the other: what it has to wait for may
+  /// begin to end, and its patience begins now. Only while it runs; need not be called.
+  virtual void expect_stop() {}
   /// Returns when no queue is looked at and no request is in flight: how far each queue has come,
   /// in the order of start(). Called once for each start() that succeeded; may block as long as the
   /// requests in flight do.

@@ -41,12 +41,18 @@ Status QueueThread::start(std::vector<int> events) {
   return {};
 }
 
+void QueueThread::ask_to_stop() {
+  if (thread_.joinable()) {
+    stopping_.store(true, std::memory_order_relaxed);
+    stop_.signal();
+  }
+}
+
 void QueueThread::stop() {
   if (!thread_.joinable()) {
     return;
   }
-  stopping_.store(true, std::memory_order_relaxed);
-  stop_.signal();
+  ask_to_stop();
   thread_.join();
   stop_.drain();
   stopping_.store(false, std::memory_order_relaxed);

@@ -46,9 +46,11 @@ class QueueThread {
   /// The eventfds must outlive it. Only when it is stopped. Errors: kHost: this process may have no
   /// more threads.
   Status start(std::vector<int> events);
+  /// The same as stop() without the wait: for who stops several. Only before stop().
+  void ask_to_stop();
   /// Returns when serve() has, and is not called any more. Does nothing when stopped.
   void stop();
-  /// True while stop() waits. Any thread.
+  /// True from then on until stop() returns. Any thread.
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
  private:

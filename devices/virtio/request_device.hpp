@@ -29,6 +29,7 @@ class RequestSink {
   virtual ~RequestSink() = default;
   virtual void complete(std::span<const Completion> completions) = 0;
   virtual void release(QueueRequest& request) = 0;
+  virtual bool is_stopping([[maybe_unused]] std::size_t queue) const { return false; }
 };
 
 /// A device that answers later keeps the reference until it has called complete() or release(),
@@ -51,6 +52,9 @@ class QueueRequest {
   /// Given back as if it had not been taken. Only for the newest ones of a queue whose requests are
   /// completed in order. Any thread.
   void release() { sink_->release(*this); }
+  /// Somebody waits for the queue's thread to rest: what would still take long had better be
+  /// released. On that thread.
+  bool is_unwanted() const { return sink_->is_stopping(queue_); }
 
   DescriptorChain chain;
 

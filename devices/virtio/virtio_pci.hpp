@@ -54,6 +54,7 @@ class VirtioPci : public EmulatedFunction, public IoHandler {
   void quiesce() override;
   /// Survives: the BAR's power-on address, counters, and what the device keeps (a disk's bytes).
   void reset() override;
+  void expect_rest() override { queues_->expect_rest(); }
   void pause() override { queues_->pause(); }
   void resume() override { queues_->resume(); }
 

@@ -47,6 +47,13 @@ void VirtioQueues::follow() {
   apply();
 }
 
+void VirtioQueues::expect_rest() {
+  const MutexLock lock(control_);
+  if (running_.load(std::memory_order_relaxed)) {
+    options_.backend->expect_stop();
+  }
+}
+
 void VirtioQueues::pause() {
   const MutexLock lock(control_);
   paused_ = true;

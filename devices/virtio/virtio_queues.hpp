@@ -55,6 +55,8 @@ class VirtioQueues : public Inspectable, private QueueListener {
 
   /// Stops the backend, and starts it anew where it was if that is wanted.
   void follow() GPUVM_EXCLUDES(control_);
+  /// pause() or stop() follows, of this and of other devices: what they wait for begins to end.
+  void expect_rest() GPUVM_EXCLUDES(control_);
   /// As follow(), and nothing is served until resume(); what the driver rings for waits.
   void pause() GPUVM_EXCLUDES(control_);
   void resume() GPUVM_EXCLUDES(control_);

@@ -62,7 +62,7 @@ echo $hostname >"\$1/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 $hostname\n::1 localhost ip6-localhost\n' >"\$1/etc/hosts"
 rm -f "\$1"/etc/ssh/ssh_host_*_key* "\$1/etc/resolv.conf" "\$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap
 ln -s ../run/systemd/resolve/stub-resolv.conf "\$1/etc/resolv.conf"
-chroot "\$1" systemctl --quiet enable systemd-networkd systemd-resolved gpuvm-ssh-key
+chroot "\$1" systemctl --quiet enable systemd-networkd systemd-resolved gpuvm-ssh-key gpuvm-run
 chroot "\$1" systemctl --quiet mask ${IMAGE_MASKED[*]}
 install -d -m 700 "\$1/root/.ssh" "\$1/boot/efi"
 END
@@ -71,9 +71,11 @@ END
   [[ " ${packages[*]} " != *' cloud-init '* ]] || cat <<'END'
 cat >"$1/etc/cloud/cloud.cfg.d/90-gpuvm.cfg" <<'CONFIG'
 # User data come on a disk, or cloud-init does not run. One kind of SSH key, as in sshd_config.d; root's keys of the image stay.
+# The image has C.UTF-8 alone, and nothing that makes another locale: user data that want one install the package "locales".
 datasource_list: [NoCloud, ConfigDrive, None]
 ssh_genkeytypes: [ed25519]
 ssh_deletekeys: false
+locale: false
 disable_root: false
 system_info: {network: {renderers: [networkd]}}
 CONFIG

@@ -61,6 +61,25 @@ lab_die_absent() {
 up to date; see $LAB_CACHE/log/apt.log" "$LAB_EXIT_ABSENT"
 }
 
+# virtme-ng of Debian trixie, which is Python: $LAB_CACHE/virtme-ng/modules, and the busybox that its guests want beside it.
+lab_get_virtme_ng() {
+  local tmp
+  [[ -d $LAB_CACHE/virtme-ng/modules ]] && return 0
+  lab_get_busybox
+  lab_stage "fetching virtme-ng of trixie"
+  tmp=$(lab_tmp_dir)
+  if ! { lab_open_release trixie "$tmp" && (cd "$tmp" && lab_apt "${LAB_RELEASE_APT[@]}" download virtme-ng); }; then
+    rm -rf "$tmp"
+    lab_die_absent virtme-ng trixie
+  fi
+  dpkg -x "$tmp"/virtme-ng_*.deb "$tmp/deb"
+  mkdir "$tmp/virtme-ng"
+  mv -T "$tmp/deb/usr/lib/python3/dist-packages" "$tmp/virtme-ng/modules"
+  cp "$LAB_CACHE/tools/busybox" "$tmp/virtme-ng/"
+  mv -T "$tmp/virtme-ng" "$LAB_CACHE/virtme-ng"
+  rm -rf "$tmp"
+}
+
 # fwts, the firmware test suite, of Debian sid: $LAB_CACHE/fwts is a folder for a guest's root, with bin/fwts that runs it by its
 # own loader, and without the tools that only its tests of other platforms start.
 lab_get_fwts() {
@@ -87,5 +106,44 @@ lab_get_fwts() {
   chmod 755 "$tmp/fwts/bin/fwts"
   rm -rf "$LAB_CACHE/fwts"
   mv -T "$tmp/fwts" "$LAB_CACHE/fwts"
+  rm -rf "$tmp"
+}
+
+# systemd of Debian trixie (257) as the whole root of a guest, with few modules of kernel 6.12: $LAB_CACHE/systemd. Its /init loads
+# these and becomes systemd, as if a disk's boot loader and initrd had come before.
+lab_get_systemd() {
+  local tmp root package missing needed=(virtio_pci virtio_console vmw_vsock_virtio_transport dmi-sysfs)
+  [[ -e $LAB_CACHE/systemd/init ]] && return 0
+  lab_get_kernel 6.12
+  lab_stage "fetching systemd of trixie"
+  tmp=$(lab_tmp_dir)
+  root=$tmp/root
+  if ! lab_fetch_program trixie "$tmp" systemd-sysv base-files dash coreutils sed mount kmod; then
+    rm -rf "$tmp"
+    lab_die_absent systemd trixie
+  fi
+  for package in "$tmp"/cache/archives/base-files_*.deb "$tmp"/cache/archives/*.deb; do # the former has the links of /bin and others
+    dpkg -x "$package" "$root"
+  done
+  rm -rf "$root"/usr/share/{doc,man,info,locale,bash-completion,zsh,lintian,common-licenses,zoneinfo,polkit-1} "$root"/usr/lib/udev/hwdb.d \
+    "$root"/usr/lib/x86_64-linux-gnu/{gconv,perl-base,perl5} "$root"/usr/share/perl*
+  missing=$(lab_copy_modules 6.12 "$root" "${needed[@]}")
+  [[ -z $missing ]] || lab_die "kernel 6.12 has no module ${missing//$'\n'/, }" 1
+  depmod -b "$root" "$(lab_kernel_release 6.12)" 2>/dev/null # kmod wants the indices that busybox does without
+  printf 'root:x:0:0:root:/root:/bin/sh\n' >"$root/etc/passwd"
+  printf 'root:x:0:\ntty:x:5:\n' >"$root/etc/group"
+  printf '%032d\n' 1 >"$root/etc/machine-id"
+  ln -sfn /usr/lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+  cat >"$root/init" <<END
+#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+modprobe -a ${needed[*]}
+exec /usr/lib/systemd/systemd "\$@"
+END
+  chmod 755 "$root/init"
+  rm -rf "$LAB_CACHE/systemd"
+  mv -T "$root" "$LAB_CACHE/systemd"
   rm -rf "$tmp"
 }

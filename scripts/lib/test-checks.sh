@@ -7,7 +7,7 @@ check_format() {
 }
 
 check_shell() {
-  git ls-files -z scripts tests .ci | xargs -0 grep -lzE '^#!/bin/(ba)?sh' | tr -d '\0' | sort -u | xargs shellcheck -x
+  git ls-files -z scripts tests .ci examples | xargs -0 grep -lzE '^#!/bin/(ba)?sh' | tr -d '\0' | sort -u | xargs shellcheck -x
 }
 
 # The rooms are as docs/architecture.md says; <linux/kvm.h>, <linux/vfio.h> and Asio have one place each.
@@ -69,4 +69,6 @@ run_static_checks() {
   check lab_run_test tests/scripts/lab_run_test.sh
   check is_running_test tests/scripts/is_running_test.sh
   check make_image_test tests/scripts/make_image_test.sh
+  check github_action_test tests/scripts/github_action_test.sh
+  check garm_provider_test tests/scripts/garm_provider_test.sh
 }

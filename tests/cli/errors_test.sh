@@ -3,6 +3,7 @@
 # Exit statuses and messages of wrong command lines and configurations, and what the harmless verbs print.
 # Usage: errors_test.sh GPUVM SOURCE_DIR
 set -u
+unset GITHUB_ACTIONS GITHUB_STEP_SUMMARY
 gpuvm=$1
 source_dir=$2
 folder=$(mktemp -d) || exit 1
@@ -92,8 +93,34 @@ expect_output 'policy        NVIDIA Turing to Ada' report --show "$reports/dump-
 expect_output '00: de 10 89 24' report --show "$reports/dump-nvidia-ga104.json" --lspci hardware
 expect_output '00: de 10 89 24' report --show "$reports/dump-nvidia-ga104.json" --lspci guest
 
+# The examples are what they are copied for; a runner's own config.toml is no guest's.
+for example in "$source_dir"/configs/*.toml "$source_dir"/examples/*/*.toml; do
+  case $example in */reference.toml | */config.toml) continue ;; esac
+  "$gpuvm" validate "$example" >"$folder/example" 2>&1 || complain "$example: $(cat "$folder/example")"
+done
+
+# Of a job each other status is the guest's: whatever is wrong is 122, and a report says so, too.
+expect_error 122 'CONFIG is required' test
+expect_error 122 '--frobnicate' test "$good" --frobnicate
+expect_error 122 '--artifacts: an empty name of a file' test --artifacts '' "$good"
+expect_error 122 'Not a directory' test --log-file "$good/log" "$good"
+expect_error 122 'Cannot make the folder /dev/null/x for artifacts' test --artifacts /dev/null/x "$good"
+expect_error 122 'Cannot write /dev/null/x' test --result-json /dev/null/x "$good"
+expect_error 122 'Two reports are to be written to' test --result-json "$folder/report" --junit "$folder/report" "$good"
+# A word of the test's command may be the name of a verb.
+expect_error 122 'no-such.toml' test "$folder/no-such.toml" make check
+expect_error 122 'see gpuvm test --help' test "$good" --frobnicate
+export GITHUB_ACTIONS=true
+run test "$folder/no-such.toml"
+unset GITHUB_ACTIONS
+grep -q '^::error title=gpuvm test%3A host_fault::.*no-such.toml' "$folder/stdout" || complain 'no annotation of a wrong configuration'
+expect_error 122 'no-such.toml' test --result-json "$folder/result.json" --artifacts "$folder/out" "$folder/no-such.toml"
+grep -q '"outcome": "host_fault"' "$folder/result.json" || complain 'no report of a wrong configuration'
+cmp "$folder/result.json" "$folder/out/result.json" || complain 'another report among the artifacts'
+expect_error 122 'test.failure_pattern "a(b" is no regular expression' test --set 'test.failure_pattern="a(b"' "$good"
+
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, validate, inspect, unbind, dump, reset, test-reset, report, rom or ssh'
+expect_error 64 'A verb is required: run, test, validate, inspect, check, devices, unbind, dump, reset, test-reset, report, rom, ssh or gitlab-executor'
 expect_error 64 'gpuvm has no verb frobnicate: it has run, ' frobnicate
 expect_error 64 'did you mean validate?' validat "$good"
 expect_error 64 'CONFIG is required' run
@@ -139,6 +166,22 @@ expect_error 64 '--force stands in front of the verb: options go behind it, as i
 expect_error 69 'There is no PCI device ffff:ff:1f.7' reset ffff:ff:1f.7
 expect_error 69 'There is no PCI device ffff:ff:1f.7' test-reset ffff:ff:1f.7
 
+# A guest that runs, by its locked file (running_guest.hpp), and has neither vsock nor a port: all ways in are told.
+mkdir -p "$folder/runtime/gpuvm"
+printf 'name=shut\npid=1\naddress=\nport=0\nkey=\nknown_hosts=\nend\n' >"$folder/runtime/gpuvm/guest-shut.run"
+perl -MFcntl -e 'open my $f, "+<", $ARGV[0] or die; my $lock = pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0); fcntl $f, F_SETLK, $lock or die; print "locked"; close STDOUT; sleep 60' \
+  "$folder/runtime/gpuvm/guest-shut.run" >"$folder/locked" &
+holder=$!
+while [ ! -s "$folder/locked" ] && kill -0 "$holder" 2>/dev/null; do
+  sleep 0.1
+done
+export XDG_RUNTIME_DIR="$folder/runtime"
+for way in 'add [vsock]' 'forward = ["tcp:127.0.0.1/2222:22"]' 'on a tap' 'ssh_key = "auto"'; do
+  expect_error 78 "$way" ssh shut
+done
+unset XDG_RUNTIME_DIR
+kill "$holder"
+
 # Wrong configuration: 78.
 expect_error 78 "Cannot open $folder/absent.toml: No such file or directory" validate "$folder/absent.toml"
 expect_error 78 "$folder is not a regular file but a directory" validate "$folder"
@@ -155,6 +198,8 @@ expect_error 78 "$folder/noise.toml" validate "$folder/noise.toml"
 expect_error 78 '(--set machine.cpus=x)' validate --set machine.cpus=x "$good"
 printf '' >"$folder/empty.toml"
 expect_error 78 'boot.kernel is missing' validate "$folder/empty.toml"
+
+expect_error 78 'takes the whole slot: remove one entry' validate --set pci.0.host=01:00.0 --set pci.1.host=01:00.1 "$good"
 
 expect_error 78 'Only boot.mode = "efi-handover" has a device tree' dump fdt "$good"
 
@@ -179,7 +224,7 @@ expect_output "$good is valid" validate --set 'console.serial=["off"]' --set boo
 for example in gpu-linux compute-node render-node; do
   expect_output 'is valid' validate "$source_dir/configs/$example.toml"
 done
-expect_output 'Only the host can tell: pci.0' validate --set pci.0.host=01:00.0 --set pci.1.host=01:00.1 "$good"
+expect_output 'Only the host can tell: pci.0' validate --set pci.0.host=01:10.0 --set pci.1.host=01:10.1 "$good"
 expect_output 'is valid' validate --set boot.kernel=/boot/vmlinuz "$source_dir/configs/reference.toml"
 expect_output 'memory_mib: 1024' inspect "$good"
 expect_output '"cpus":4' inspect --json --set machine.cpus=4 "$good"
@@ -193,6 +238,19 @@ for verb in inspect 'run --dry-run'; do
   grep -q '^gpuvm: error: pci.0 (--set pci.0.host=.*ffff:ff:1f.7 is not there' "$folder/stderr" \
     || complain "no device in: $(cat "$folder/stderr")"
 done
+# A card that is not there, found by match: the same, and a wait for it is none.
+for verb in inspect 'run --dry-run'; do
+  # shellcheck disable=SC2086 # a verb with its option
+  run $verb --set pci.0.match=fffe:0001 "$good"
+  [ "$status" -eq 69 ] || complain "exit status $status, not 69"
+  grep -q 'memory_mib: 1024' "$folder/stdout" || complain "no machine: $(cat "$folder/stdout")"
+  grep -q '^gpuvm: error: This host has no ' "$folder/stderr" || complain "no card in: $(cat "$folder/stderr")"
+done
+expect_error 69 'This host has no ' run -q --set pci.0.match=fffe:0001 "$good"
+expect_error 78 'boot.kernel: ' run -q --wait 1h --set pci.0.match=any-gpu "$good"
+expect_error 64 'soon is no duration such as 30m' run --wait soon "$good"
+expect_error 64 '--dry-run' run --wait 1s --dry-run "$good"
+expect_output 'takes the first free card' validate --set pci.0.match=any-gpu "$good"
 # A dry run prints the machine, and ends as the run would: here for want of a kernel, first of all.
 run run --dry-run "$good"
 [ "$status" -eq 78 ] || complain "exit status $status, not 78"

@@ -24,7 +24,8 @@ compare() {
 }
 
 # Options.
-for verb in '' run validate inspect unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh; do
+for verb in '' run test validate inspect check devices unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh gitlab-executor \
+  'gitlab-executor config' 'gitlab-executor prepare' 'gitlab-executor run' 'gitlab-executor cleanup'; do
   # shellcheck disable=SC2086  # the empty verb is no argument, those with kinds are two
   "$gpuvm" $verb --help || exit 1
 done >"$folder/help"

@@ -51,7 +51,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   check_values(*config);
+  auto shown = *config;  // texts of credentials are secrets, which are not written out
+  std::erase_if(shown.credentials, [](const auto& each) { return !each.file; });
   const auto again = gpuvm::parse_config(gpuvm::to_toml(*config), {"again.toml", "/", "again"});
-  require(again.has_value() && *again == *config);
+  require(again.has_value() && *again == shown);
   return 0;
 }

@@ -3,13 +3,13 @@
 // bit 1 event index; byte 1: log2 of the queue's size modulo 4; byte 2: pairs of the card, modulo
 // 8, plus 1. The rest is the start of guest memory: the descriptor table at 0, the available ring
 // at 0x80, the used ring at 0x100. What must hold: no access outside guest memory (sanitizer), no
-// number of pairs that the card does not have, one byte of answer, an end.
+// number of pairs that the card does not have, one byte of answer, a rate, an end.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
-#include "devices/virtio/net/net_control.hpp"
+#include "devices/virtio/net/control_queue.hpp"
 #include "devices/virtio/net/net_spec.hpp"
 #include "vmm/base/units.hpp"
 
@@ -50,6 +50,30 @@ void serve(const GuestMemory& memory, const SplitQueueSetup& setup, std::uint16_
   }
 }
 
+/// The same as a device serves it: never faster than it may, and with an end.
+void serve_at_a_rate(const GuestMemory& memory, const SplitQueueSetup& setup, std::uint16_t most) {
+  ControlQueue::Clock::time_point now{};
+  unsigned used = 0;
+  const auto queue = ControlQueue::create({.most_pairs = most,
+                                           .use_pairs =
+                                               [&used](std::uint16_t) {
+                                                 ++used;
+                                                 return Status();
+                                               },
+                                           .now = [&now] { return now; }});
+  require(queue.has_value(), "there is a timer");
+  (*queue)->start(SplitQueue::create(memory, setup).value(), -1);
+  for (unsigned second = 0; second < 4; ++second) {
+    const unsigned before = used;
+    if (!(*queue)->serve([] { return false; })) {
+      break;
+    }
+    require(used - before <= ControlQueue::kMostAtOnce + 1, "commands have a rate");
+    now += std::chrono::seconds(1);
+  }
+  (*queue)->stop();
+}
+
 }  // namespace
 }  // namespace gpuvm
 
@@ -65,13 +89,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto host = memory->regions().front().host;
   std::memset(host.data(), 0, 64 * 1024);
   memory->write(GuestAddress(0), image.first(std::min<std::size_t>(image.size(), 64 * 1024)));
-  gpuvm::serve(*memory,
-               {.size = static_cast<std::uint16_t>(1U << data[1] % 4),
-                .descriptors = GuestAddress(0),
-                .available = GuestAddress(0x80),
-                .used = GuestAddress(0x100),
-                .indirect = (data[0] & 1) != 0,
-                .event_index = (data[0] & 2) != 0},
-               static_cast<std::uint16_t>(data[2] % 8 + 1));
+  const gpuvm::SplitQueueSetup setup{.size = static_cast<std::uint16_t>(1U << data[1] % 4),
+                                     .descriptors = GuestAddress(0),
+                                     .available = GuestAddress(0x80),
+                                     .used = GuestAddress(0x100),
+                                     .indirect = (data[0] & 1) != 0,
+                                     .event_index = (data[0] & 2) != 0};
+  const auto most = static_cast<std::uint16_t>(data[2] % 8 + 1);
+  gpuvm::serve(*memory, setup, most);
+  gpuvm::serve_at_a_rate(*memory, setup, most);
   return 0;
 }

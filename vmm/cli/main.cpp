@@ -5,15 +5,16 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <functional>
-#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "vmm/base/text.hpp"
+#include "vmm/cli/gitlab_command.hpp"
+#include "vmm/cli/guest_verbs.hpp"
+#include "vmm/cli/host_verbs.hpp"
+#include "vmm/cli/options.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
+#include "vmm/cli/wrong_verb.hpp"
 #include "vmm/machine/run/run.hpp"
 
 namespace gpuvm::cli {
@@ -23,10 +24,14 @@ constexpr const char* kDescription =
     "gpuvm runs Linux guests that own GPUs and other PCI devices of the host, on KVM and VFIO.";
 
 constexpr const char* kFooter = R"(Examples:
+  gpuvm check                                  is this host ready, and what cures it where it is not
+  gpuvm devices --gpu                          which GPUs are there, and can a guest have them
   gpuvm validate guest.toml                    check a configuration
   gpuvm run --dry-run guest.toml               say what would be run, and touch no device
+  gpuvm test guest.toml -- make check          run a guest as a job: its exit status is the test's
   gpuvm inspect guest.toml                     the same with how devices are reset, for people or --json
   gpuvm run --set machine.cpus=4 guest.toml    run a guest, with one key changed
+  gpuvm run --wait 30m guest.toml              the same as soon as its card is free
   gpuvm ssh render-1 -- nvidia-smi             run a command in a guest that runs
   gpuvm unbind                                 give devices back after a crash
   gpuvm dump fdt guest.toml                    show the machine as the guest's EFI firmware sees it
@@ -34,27 +39,6 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm test-reset --cycles 100 0000:01:00.0   find out whether a card can be reset
   gpuvm report 0000:01:00.0 card.json          save what the developers want to know of a card
   gpuvm rom dump 0000:01:00.0 gpu.rom          save a card's option ROM)";
-
-constexpr const char* kExitStatus = R"(
-
-Exit status:
-       0  the guest powered off, or the verb did its work
-      32  the guest asked for a reset and machine.on_reboot is "exit"
-      34  the guest's kernel panicked and test.pvpanic is true
-       N  what the guest wrote to its exit port, 0 to 119, where test.exit_port is true
-      64  wrong usage of the command line
-      69  this host cannot do it: no KVM, no IOMMU, a device in use
-      70  a bug in gpuvm
-      75  a device did not come back from its reset; it is not safe to use
-      78  wrong configuration, or a file that it names cannot be used
-   128+n  signal n ended the run before the guest had powered off)";
-
-constexpr const char* kSeeAlso = "\n\nSee gpuvm(1) and gpuvm.toml(5).";
-
-constexpr const char* kRunFooter = R"(Examples:
-  gpuvm run guest.toml
-  gpuvm run --dry-run --set pci.0.host=0000:41:00.0 guest.toml
-  gpuvm run --set 'console.serial=["file:serial.log"]' --set boot.cmdline="quiet" guest.toml)";
 
 constexpr const char* kUnbindFooter = R"(Examples:
   gpuvm unbind                 all devices that a gpuvm took and did not give back
@@ -78,52 +62,6 @@ constexpr const char* kSshFooter = R"TEXT(Examples:
 constexpr const char* kRomFooter = R"(Examples:
   gpuvm rom dump 0000:01:00.0 gpu.rom    save it, for pci.rom of a guest
   gpuvm rom show gpu.rom                 what is in it)";
-
-using Verb = std::function<Result<int>()>;
-
-/// An empty shell variable is no wish for nothing.
-CLI::Validator not_empty() {
-  return CLI::Validator(
-      [](const std::string& value) { return value.empty() ? "an empty name of a file" : ""; }, "");
-}
-
-void add_log_options(CLI::App& app, LogArguments& log) {
-  auto* verbose = app.add_flag("-v,--verbose", log.verbosity, "Say more; twice: say everything");
-  auto* quiet = app.add_flag("-q,--quiet", log.quiet, "Say only what is odd or wrong");
-  quiet->excludes(verbose);
-  app.add_option("--log-file", log.file, "Append messages to FILE too")
-      ->type_name("FILE")
-      ->check(not_empty());
-}
-
-void add_config_options(CLI::App& app, std::string& file, std::vector<std::string>& overrides) {
-  app.add_option("CONFIG", file, "The guest's configuration, a TOML file; see gpuvm.toml(5)")
-      ->type_name("")
-      ->required()
-      ->check(not_empty());
-  // One value each: a list option would otherwise take CONFIG for one more value.
-  app.add_option("--set", overrides, "Change a key, for instance machine.cpus=4; repeatable")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-}
-
-void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
-  auto* run = app.add_subcommand("run", "Run a guest until it ends");
-  add_config_options(*run, arguments.config_file, arguments.overrides);
-  run->add_flag("--dry-run", arguments.dry_run,
-                "Print the configuration and the machine that would run, then end");
-  run->add_option("--inspect-file", arguments.inspect_file,
-                  "When the run ends, write the state of the machine to FILE as JSON")
-      ->type_name("FILE")
-      ->check(not_empty());
-  run->add_option("--events", arguments.event_file,
-                  "Append what happens to the machine, resets too, to FILE as lines of JSON")
-      ->type_name("FILE")
-      ->check(not_empty());
-  add_log_options(*run, arguments.log);
-  run->footer(std::string(kRunFooter) + kExitStatus + kSeeAlso);
-  run->callback([&] { verb = [&] { return run_verb(arguments); }; });
-}
 
 void add_validate(CLI::App& app, ValidateArguments& arguments, Verb& verb) {
   auto* validate = app.add_subcommand("validate", "Check a configuration, and nothing else");
@@ -281,85 +219,15 @@ void add_rom(CLI::App& app, RomArguments& arguments, Verb& verb) {
 }
 
 int report(ErrorKind kind, std::string message) {
-  std::replace(message.begin(), message.end(), '\n', ' ');
-  std::fprintf(stderr, "gpuvm: error: %s\n", message.c_str());
-  return exit_status(kind);
-}
-
-/// "run, validate or inspect"
-std::string list_of(const std::vector<std::string_view>& names) {
-  std::string text;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    text += i == 0 ? "" : i + 1 == names.size() ? " or " : ", ";
-    text += names[i];
-  }
-  return text;
-}
-
-/// What to say where an option stands in front of its verb.
-std::optional<std::string> early_option(std::span<const char* const> words,
-                                        const std::vector<std::string_view>& verbs,
-                                        const std::string& command) {
-  constexpr std::string_view kOwn[] = {"-h", "--help", "--version"};
-  const std::string_view first = words.empty() ? std::string_view() : words[0];
-  if (!first.starts_with('-') ||
-      std::find(std::begin(kOwn), std::end(kOwn), first) != std::end(kOwn)) {
-    return std::nullopt;
-  }
-  const auto verb = std::find_first_of(words.begin(), words.end(), verbs.begin(), verbs.end());
-  return fmt::format(
-      "{} stands in front of the verb: options go behind it, as in {} {} {} (see {} "
-      "--help)",
-      first, command, verb == words.end() ? "VERB" : *verb, first, command);
-}
-
-/// What to say where a verb is expected and another word, or nothing, stands; CLI11 speaks of
-/// unexpected arguments and subcommands.
-std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char* const> words) {
-  const auto all = app.get_subcommands([](const CLI::App*) { return true; });
-  if (all.empty()) {
-    return std::nullopt;
-  }
-  std::vector<std::string> owned;
-  owned.reserve(all.size());
-  for (const CLI::App* verb : all) {
-    owned.push_back(verb->get_name());
-  }
-  const std::vector<std::string_view> names(owned.begin(), owned.end());
-  std::vector<std::string_view> shown;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (!all[i]->get_group().empty()) {
-      shown.push_back(names[i]);
-    }
-  }
-  const bool is_top = app.get_parent() == nullptr;
-  const std::string command = is_top ? "gpuvm" : "gpuvm " + app.get_name();
-  if (const auto early = early_option(words, names, command)) {
-    return early;
-  }
-  // No option of these levels has a value, and CLI11 knows the options.
-  const auto word = std::find_if(words.begin(), words.end(),
-                                 [](std::string_view text) { return !text.starts_with('-'); });
-  if (word == words.end()) {
-    return words.empty() ? std::optional(fmt::format("A verb is required: {} (see {} --help)",
-                                                     list_of(shown), command))
-                         : std::nullopt;
-  }
-  const auto found = std::find(names.begin(), names.end(), *word);
-  if (found != names.end()) {
-    const auto rest = words.subspan(static_cast<std::size_t>(word - words.begin()) + 1);
-    return wrong_verb(*all.at(static_cast<std::size_t>(found - names.begin())), rest);
-  }
-  const auto nearest = nearest_name(*word, shown);
-  const bool is_near = edit_distance(*word, nearest) <= 2;
-  return fmt::format("{} has no verb {}: it has {}{} (see {} --help)", command, *word,
-                     list_of(shown), is_near ? fmt::format("; did you mean {}?", nearest) : "",
-                     command);
+  return report_as(exit_status(kind), std::move(message));
 }
 
 int run_command_line(int argc, const char* const* argv) {
   RunArguments run;
+  TestArguments test;
   ValidateArguments validate;
+  DevicesArguments devices;
+  CheckArguments check;
   UnbindArguments unbind;
   DumpArguments dump;
   InspectArguments inspect;
@@ -369,12 +237,19 @@ int run_command_line(int argc, const char* const* argv) {
   RomArguments rom;
   SshArguments ssh;
   VsockConnectArguments vsock;
+  GitlabArguments gitlab;
   Verb verb;
   CLI::App app(kDescription, "gpuvm");
   app.set_version_flag("--version", "gpuvm " GPUVM_VERSION);
+  // One verb: a word behind it that is the name of another ("gpuvm test CONFIG make check") is its
+  // own.
+  app.require_subcommand(0, 1);
   add_run(app, run, verb);
+  add_test(app, test, verb);
   add_validate(app, validate, verb);
   add_inspect(app, inspect, verb);
+  add_check(app, check, verb);
+  add_devices(app, devices, verb);
   add_unbind(app, unbind, verb);
   add_dump(app, dump, verb);
   add_reset(app, reset, verb);
@@ -383,6 +258,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_rom(app, rom, verb);
   add_ssh(app, ssh, verb);
   add_vsock_connect(app, vsock, verb);
+  add_gitlab_executor(app, gitlab, verb);
   app.footer(std::string(kFooter) + kExitStatus + kSeeAlso);  // last: verbs would take it over
   const std::span words(argv, static_cast<std::size_t>(argc));
   if (const auto wrong = wrong_verb(app, words.subspan(std::min<std::size_t>(words.size(), 1)))) {
@@ -394,7 +270,11 @@ int run_command_line(int argc, const char* const* argv) {
     if (error.get_exit_code() == 0) {
       return app.exit(error);  // --help and --version
     }
-    return report(ErrorKind::kUsage, fmt::format("{} (see gpuvm [VERB] --help)", error.what()));
+    const auto verbs = app.get_subcommands();
+    const auto text = fmt::format("{} (see gpuvm {} --help)", error.what(),
+                                  verbs.empty() ? "[VERB]" : verbs.front()->get_name());
+    return app.got_subcommand("test") ? report_as(kJobFault, text)
+                                      : report(ErrorKind::kUsage, text);
   }
   if (!verb) {  // "gpuvm --"
     return report(ErrorKind::kUsage, wrong_verb(app, {}).value_or(""));

@@ -216,8 +216,9 @@ expect "$kills kills of the server: a clear end each time, and what was flushed 
 dd if=/dev/zero of="$WORK/converted" bs=64k seek=1 count=1 conv=notrunc status=none
 expect "the check finds a block that is missing" test "$(missing_blocks "$WORK/converted")" = 1
 sure=0
-for ((round = 0; round < 3; round++)); do
+kills=$LAB_DISK_MONITOR_KILLS
+for ((round = 0; round < kills; round++)); do
   one_kill gpuvm || { echo "round $round"; tail -n 3 "$LOG" "$CONSOLE"; }
 done
-expect "3 kills of gpuvm: no server is left, and what was flushed is there" test "$sure" = 3
+expect "$kills kills of gpuvm: no server is left, and what was flushed is there" test "$sure" = "$kills"
 finish

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/inside.sh"
 
 GUEST_INITRD=$LAB_DISK_INITRD
-KILLS=10
+KILLS=${LAB_KILLS:-10}
 BLOCKS=256
 disks=$WORK/disks
 mkdir -p "$disks/full" "$WORK"/initrd-{load,kill}
@@ -18,7 +18,8 @@ device() {
 
 # ---- Load and errors, in one guest.
 
-truncate -s 64M "$disks/raw.img" "$disks/block.img"
+truncate -s 64M "$disks/raw.img" "$disks/block.img" "$disks/kept.img"
+qemu-img create -q -f qcow2 "$disks/cow.qcow2" 64M
 truncate -s 8M "$disks/cut.img" "$disks/bad.img" "$disks/lie.img"
 mount -t tmpfs -o size=2M tmpfs "$disks/full"
 truncate -s 16M "$disks/full/disk.img"
@@ -29,7 +30,7 @@ bad=$(device bad "0 8192 linear $bad 0
 8192 8192 error")
 
 make_guest load '
-for disk in a b c d e f; do until_true 30 test -b /dev/vd$disk; done
+for disk in a b c d e f g h; do until_true 30 test -b /dev/vd$disk; done
 mkdir /fio
 mount -t ext4 -o ro,noload /dev/vdf /fio
 mount -o bind /dev /fio/dev
@@ -44,8 +45,7 @@ verify() {
     --ioengine=libaio --iodepth=16 --direct=1 --fsync=32 --verify=crc32c --verify_fatal=1 --do_verify=1 --output-format=terse \
     --thread >/tmp/fio-$1 2>&1 && echo "VERIFIED $1" || { echo "NOT-VERIFIED $1"; tail -n 5 /tmp/fio-$1; }
 }
-verify vda
-verify vdb
+for disk in vda vdb vdg vdh; do verify $disk; done
 trim() { chroot /fio /bin/fio --name=trim --filename=/dev/$1 --rw=randtrimwrite --bs=64k --size=4M --offset=32M --ioengine=libaio \
   --iodepth=8 --direct=1 --thread >/tmp/fio-trim 2>&1 && echo "TRIMMED $1" || { echo "NOT-TRIMMED $1"; tail -n 5 /tmp/fio-trim; }; }
 trim vda
@@ -82,10 +82,16 @@ path = "$disks/cut.img"
 [[disk]]
 path = "$LAB_FIO_DISK"
 readonly = true
+[[disk]]
+path = "$disks/cow.qcow2"
+format = "qcow2"
+[[disk]]
+path = "$disks/kept.img"
+throwaway = true
 END
 
 start_guest load
-wait_console '^CUT.$' 300
+wait_console '^CUT.$' 600
 truncate -s 0 "$disks/cut.img"
 type_line go
 wait_console '^GROW.$' 60
@@ -98,6 +104,10 @@ expect "the serial number is the chosen one" guest_said '^SERIAL first-disk'
 expect "discard is offered, or not" guest_said '^DISCARD [1-9][0-9]* 0'
 expect "fio finds what it wrote, on a file past the page cache" guest_said '^VERIFIED vda'
 expect "and on a block device" guest_said '^VERIFIED vdb'
+expect "on a qcow2 image" guest_said '^VERIFIED vdg'
+expect "which is sound afterwards" qemu-img check -q -f qcow2 "$disks/cow.qcow2"
+expect "and on a throwaway disk" guest_said '^VERIFIED vdh'
+expect "whose file has no block" test "$(stat -c %b "$disks/kept.img")" = 0
 expect "a guest trims" guest_said '^TRIMMED vda'
 expect "a full file system is an I/O error" guest_said '^ENOSPC yes'
 expect "bad blocks are an I/O error, others are read" guest_said '^EIO yes no'

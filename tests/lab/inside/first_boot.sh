@@ -91,10 +91,10 @@ ssh_says() {
   [[ -z $3 ]] || expect "$1: it says '$3'" grep -q -- "$3" "$WORK/said"
 }
 
-refused "user data that is no YAML" 78 'cloud_init.user_data: .*broken.yaml:4:' --set cloud_init.user_data=broken.yaml
+refused "user data that is no YAML" 78 'cloud_init.user_data (--set .*broken.yaml:4:' --set cloud_init.user_data=broken.yaml
 refused "user data without its first line" 78 'write #cloud-config into the first line' --set cloud_init.user_data=headless.yaml
-refused "no user data" 78 'cloud_init.user_data: Cannot open .*absent' --set cloud_init.user_data=absent
-refused "a credential that is not there" 78 'credentials.my.bytes: Cannot open .*absent' --set credentials.my.bytes.file=absent
+refused "no user data" 78 'cloud_init.user_data (--set .*): Cannot open .*absent' --set cloud_init.user_data=absent
+refused "a credential that is not there" 78 'credentials.my.bytes.file (--set .*): Cannot open .*absent' --set credentials.my.bytes.file=absent
 refused "a private key" 78 'is a private key' --set "ssh_key=$(ssh-keygen -q -t ed25519 -N '' -f "$WORK/private" && echo "$WORK/private")"
 expect_not "no key was made for those" test -e "$WORK/state/gpuvm"
 "$GPUVM" run --dry-run "$WORK/main.toml" >"$WORK/dry" 2>&1 || true

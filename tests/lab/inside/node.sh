@@ -3,6 +3,7 @@
 # A node: the configurations of configs/, unchanged but for the lab's sizes and addresses, and the Debian image of scripts/make-image.
 . "$(dirname "$0")/../lib/inside.sh"
 
+export XDG_STATE_HOME=$WORK/state # where the examples' ssh_key = "auto" has its key
 BUSYBOX=$PWD/build/lab/tools/busybox
 REBOOTS=${LAB_NODE_REBOOTS:-1}
 # What an example says for a real machine and the lab has not.
@@ -66,6 +67,7 @@ check_node() {
   expect "$1: ssh gets in" await_ssh
   expect "$1: all services have started" guest_says 'systemctl is-system-running --wait; systemctl --failed --no-legend' '^running'
   expect "$1: its name" guest_says hostname '^node$'
+  expect "$1: the key of ssh_key is root's, beside that of the image" guest_says 'cat /run/gpuvm-ssh/root' "$(cat "$WORK/state/gpuvm/id_ed25519.pub")"
   expect "$1: an address by DHCP" guest_says 'ip -4 -o address show scope global' "$GUEST_ADDRESS"
   expect "$1: the root file system is the image's, and can be written to" guest_says 'echo here >/root/when && sync && findmnt -no SOURCE,OPTIONS /' '^/dev/vda2 *rw'
 }
@@ -100,6 +102,7 @@ test_compute() {
   await_login 1
   check_node "first boot"
   check_devices "first boot" usb
+  expect "gpuvm ssh gets in with its own key" timeout 300 "$GPUVM" ssh --wait 120 compute-node -- true
   in_guest systemd-analyze || true
   for ((i = 1; i <= REBOOTS; i++)); do
     in_guest 'systemctl reboot' || true # which may end the connection first
@@ -135,13 +138,12 @@ test_handover() {
 # What a guest is told at its first boot, and what it shares, with a disk whose changes are thrown away: configs/compute-node.toml
 # with the sections that reference.toml has for that.
 test_setup() {
-  export XDG_STATE_HOME=$WORK/state
   local image
   modprobe vhost_vsock
   image=$(stat -c '%y %b' "$WORK/node.img")
   mkdir "$WORK/results"
   echo "from the host" >"$WORK/results/host"
-  printf '#cloud-config\nwrite_files:\n- path: /root/told\n  content: by user data\nruncmd:\n- [sh, -c, "echo ran >>/root/told"]\n' >"$WORK/user.yaml"
+  printf '#cloud-config\nwrite_files:\n- path: /root/told\n  content: |\n    by user data\nruncmd:\n- [sh, -c, "echo ran >>/root/told"]\n' >"$WORK/user.yaml"
   start_guest compute-node "${LAB[@]}" "${KERNEL[@]}" --set disk.0.throwaway=true --set ssh_key=auto --set 'vsock.cid="auto"' \
     --set cloud_init.user_data=user.yaml --set credentials.test.greeting=hello \
     --set share.0.path=results --set share.0.tag=results --set "share.1={path='results',tag='readable',readonly=true}"
@@ -164,6 +166,53 @@ test_setup() {
   expect "the image is as it was" test "$(stat -c '%y %b' "$WORK/node.img")" = "$image"
   expect "without what the guest wrote" test -z "$(debugfs -R 'cat /root/when' "$WORK/node.img?offset=$((257 << 20))" 2>/dev/null)"
   expect_not "no virtiofsd or storage daemon is left" pgrep -f 'virtiofsd|qemu-storage-daemon'
+}
+
+# Jobs of GitLab's custom executor, each in a guest of its own that has the GPU: this plays the runner, and tests/cli/gitlab_test.sh
+# all that may go wrong.
+test_gitlab() {
+  local image job settings=()
+  modprobe vhost_vsock
+  image=$(stat -c '%y %b' "$WORK/node.img")
+  for job in "${LAB[@]}" "${KERNEL[@]}" --set disk.0.throwaway=true --set ssh_key=auto --set 'vsock.cid="auto"' --set test.pvpanic=true; do
+    settings+=("$job")
+  done
+  export GPUVM_GITLAB_JOB CUSTOM_ENV_CI_JOB_ID=4711 BUILD_FAILURE_EXIT_CODE=41 SYSTEM_FAILURE_EXIT_CODE=42 BUILD_EXIT_CODE_FILE=$WORK/exit-code
+
+  expect "config" gitlab 0 config
+  GPUVM_GITLAB_JOB=$(sed -nE 's/.*"GPUVM_GITLAB_JOB": "([^"]*)".*/\1/p' "$WORK/stage.log")
+  expect "prepare: the guest's sshd answers" gitlab 0 prepare --boot-timeout 900 "${settings[@]}" "$WORK/compute-node.toml"
+  cat "$WORK/stage.log"
+  expect "a script runs in the guest" script 0 'uname -n; [ -e /dev/vda2 ] && echo here >/root/when && sync'
+  expect "with its own name" grep -qx node "$WORK/stage.log"
+  expect "the guest has the GPU" script 0 'cat /sys/bus/pci/devices/*/vendor | grep -qx 0x1234'
+  expect "a script that fails" script 41 'exit 7'
+  expect "its exit status" test "$(cat "$WORK/exit-code")" = 7
+  expect "what one leaves is there for the next" script 0 'grep -qx here /root/when'
+  expect "cleanup" gitlab 0 cleanup
+  expect "the devices were verified" grep -q 'functions of devices reset and verified' "$WORK/stage.log"
+  expect "nothing is left of the job" test -z "$(ls /run/gpuvm/gitlab)"
+  expect "the image is as it was" test "$(stat -c '%y %b' "$WORK/node.img")" = "$image"
+
+  gitlab 0 config
+  GPUVM_GITLAB_JOB=$(sed -nE 's/.*"GPUVM_GITLAB_JOB": "([^"]*)".*/\1/p' "$WORK/stage.log")
+  expect "another job's guest" gitlab 0 prepare --boot-timeout 900 "${settings[@]}" "$WORK/compute-node.toml"
+  expect "has nothing of the first one's" script 41 'test -e /root/when'
+  expect "a job that ends its guest has failed" script 41 'systemctl poweroff --force --force'
+  expect "why" grep -q 'The guest powered off before the job was over' "$WORK/stage.log"
+  expect "cleanup of a guest that has ended" gitlab 0 cleanup
+  expect "its devices were verified, too" grep -q 'functions of devices reset and verified' "$WORK/stage.log"
+}
+
+# gitlab STATUS STAGE ARGUMENT…, script STATUS TEXT: a stage ends with that status; what it says is in stage.log.
+gitlab() {
+  local status=0
+  timeout 1200 "$GPUVM" gitlab-executor "${@:2}" >"$WORK/stage.log" 2>&1 </dev/null || status=$?
+  ((status == $1)) || { printf 'status %s\n' "$status" && cat "$WORK/stage.log" && return 1; }
+}
+script() {
+  printf '%s\n' "$2" >"$WORK/script"
+  gitlab "$1" run "$WORK/script" step_script
 }
 
 # told COMMAND, says TEXT COMMAND: by gpuvm ssh.

@@ -6,7 +6,7 @@
 # Sets LAB_MESA, LAB_GPU_WORK (the program) and LAB_WORK_INITRD, and makes the reference results, in software, in $OUT/reference.
 prepare_gpu_work() {
   use_kernel 6.12
-  LAB_WORK_INITRD=$(image_for 6.12 virtio_pci,virtio_blk,ext4,virtio_gpu)
+  LAB_WORK_INITRD=$(image_for 6.12 virtio_pci,virtio_blk,ext4,virtiofs,virtio_gpu)
   LAB_MESA=$(scripts/lab --print-mesa)
   LAB_GPU_WORK=$OUT/gpu_work
   export LAB_WORK_INITRD LAB_MESA LAB_GPU_WORK
@@ -34,24 +34,23 @@ check_results() {
   return 1
 }
 
-# make_work_guest NAME: with the function 0000:03:00.0, Mesa and a disk for results; it takes the words work, render, log, reboot and
-# off. A disk of results is empty at first; each life of the guest makes a folder.
+# make_work_guest NAME: with the function 0000:03:00.0, Mesa and a shared folder for results; it takes the words work, render, log,
+# reboot and off. The folder is empty at first; each life of the guest that works makes one in it.
 make_work_guest() {
   mkdir -p "$WORK/initrd-$1/bin"
   cp "$LAB_GPU_WORK" "$WORK/initrd-$1/bin/"
-  truncate -s 64M "$WORK/results.img"
-  mke2fs -q -t ext4 "$WORK/results.img"
+  mkdir "$WORK/results"
   # shellcheck disable=SC2016
   GUEST_INITRD=$LAB_WORK_INITRD make_guest "$1" '
 until_true 60 test -c /dev/dri/renderD128
-until_true 60 test -b /dev/vdb
+until_true 60 test -b /dev/vda
 mkdir /mesa /results
 mount -t ext4 -o ro /dev/vda /mesa
+mount -t virtiofs results /results
 work() {
-  mount -t ext4 /dev/vdb /results
   life=$(($(ls /results | grep -c life) + 1))
   mkdir "/results/life$life"
-  /mesa/run /bin/gpu_work /dev/dri/renderD128 "/results/life$life" && umount /results && echo "WORKED $life"
+  /mesa/run /bin/gpu_work /dev/dri/renderD128 "/results/life$life" && echo "WORKED $life"
 }
 echo READY
 while read -r word; do
@@ -69,8 +68,9 @@ host = "0000:03:00.0"
 [[disk]]
 path = "$LAB_MESA/mesa.img"
 readonly = true
-[[disk]]
-path = "$WORK/results.img"
+[[share]]
+path = "$WORK/results"
+tag = "results"
 END
 }
 
@@ -82,7 +82,7 @@ start_rendering() {
 }
 
 copy_results() {
-  debugfs -R "rdump / $LAB_OUT/results" "$WORK/results.img" 2>/dev/null
+  cp -r "$WORK"/results/. "$LAB_OUT/results/"
 }
 
 # seconds_since TIME: with TIME as $EPOCHREALTIME was.

@@ -9,7 +9,11 @@ namespace gpuvm::cli {
 Result<int> dump_fdt_verb(const DumpArguments& arguments) {
   TRY(set_up_log({.verbosity = 0, .quiet = true, .file = {}}));
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
-  TRY(print(TRY(describe_tree(config, HostSystem()))));
+  const HostSystem host;
+  InspectNode unused;
+  const auto cards = preview_cards(host, config, unused);  // one that is taken is described, too
+  TRY(cards.left_out);
+  TRY(print(TRY(describe_tree(cards.config, host))));
   return 0;
 }
 

@@ -12,8 +12,10 @@ Result<int> inspect_verb(const InspectArguments& arguments) {
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
   const HostSystem host;
   InspectNode node("guest " + config.name);
-  const auto findings = TRY(preview_machine(host, config, node));
+  const auto cards = preview_cards(host, config, node);
+  const auto findings = TRY(preview_machine(host, cards.config, node));
   TRY(print(arguments.json ? node.to_json() + "\n" : node.to_text()));
+  TRY(cards.left_out);
   for (const Finding& finding : findings) {
     TRY(finding.check == kEntriesCheck ? finding.outcome : Status());  // a device is not shown
   }

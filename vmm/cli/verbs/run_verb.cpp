@@ -20,24 +20,38 @@ std::string as_comment(const std::string& text) {
   return out;
 }
 
+Result<int> show_run(const Config& config) {
+  const HostSystem host;
+  InspectNode node("The machine, and what is done to its devices (as gpuvm inspect shows it)");
+  const auto cards = preview_cards(host, config, node);
+  const auto findings = TRY(preview_machine(host, cards.config, node));
+  TRY(print(to_toml(cards.config) + "\n" + as_comment(node.to_text())));
+  for (const auto& found : {cards.findings, findings}) {
+    for (const Finding& finding : found) {
+      TRY(finding.outcome);  // what the run would end with
+    }
+  }
+  return 0;
+}
+
+Result<int> run(const RunArguments& arguments, const Config& config) {
+  const HostSystem host;
+  auto cards = TRY(take_cards_and_tell(host, config, arguments.wait));
+  if (cards.signal) {
+    return 128 + *cards.signal;
+  }
+  auto result = run_machine(cards.config, RunOptions{.inspect_file = arguments.inspect_file,
+                                                     .event_file = arguments.event_file,
+                                                     .claims = &cards.claims});
+  return result.error ? Result<int>(*std::move(result.error)) : Result<int>(result.exit_status);
+}
+
 }  // namespace
 
 Result<int> run_verb(const RunArguments& arguments) {
   TRY(set_up_log(arguments.log));
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
-  if (!arguments.dry_run) {
-    auto result = run_machine(config, RunOptions{.inspect_file = arguments.inspect_file,
-                                                 .event_file = arguments.event_file});
-    return result.error ? Result<int>(*std::move(result.error)) : Result<int>(result.exit_status);
-  }
-  const HostSystem host;
-  InspectNode node("The machine, and what is done to its devices (as gpuvm inspect shows it)");
-  const auto findings = TRY(preview_machine(host, config, node));
-  TRY(print(to_toml(config) + "\n" + as_comment(node.to_text())));
-  for (const Finding& finding : findings) {
-    TRY(finding.outcome);  // what the run would end with
-  }
-  return 0;
+  return arguments.dry_run ? show_run(config) : run(arguments, config);
 }
 
 }  // namespace gpuvm::cli

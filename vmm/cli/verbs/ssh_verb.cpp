@@ -72,11 +72,13 @@ Way find_way(const HostSystem& host, const GuestRecord& guest, std::chrono::seco
 }
 
 Error no_way(const GuestRecord& guest) {
-  return fail(ErrorKind::kConfig,
-              "The guest {} has no way in for ssh: add forward = [\"tcp:127.0.0.1/2222:22\"] to a "
-              "[[net]] with mode = \"user\", and ssh_key = \"auto\" to the beginning of its "
-              "configuration, and start it anew",
-              guest.name);
+  return fail(
+      ErrorKind::kConfig,
+      "gpuvm knows no way into the guest {}: add [vsock] (images of scripts/make-image, and "
+      "systemd from 256 on, answer there), or forward = [\"tcp:127.0.0.1/2222:22\"] in a "
+      "[[net]] with mode = \"user\", with ssh_key = \"auto\" at the beginning of the file, and "
+      "start it anew; on a tap it has an address of its own: ssh root@ADDRESS",
+      guest.name);
 }
 
 Error nobody_answers(const HostSystem& host, const GuestRecord& guest, unsigned wait) {

@@ -3,6 +3,7 @@
 // A verb returns the exit status; an Error's kind gives the exit status of a failure.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,8 +11,10 @@
 
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/cards/take_cards.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/host/slot_cycle.hpp"
+#include "vmm/runner/gitlab_executor.hpp"
 
 namespace gpuvm::cli {
 
@@ -26,8 +29,21 @@ struct RunArguments {
   std::string config_file;
   std::vector<std::string> overrides;  ///< as given to --set
   bool dry_run = false;
+  std::optional<std::chrono::seconds> wait;  ///< for cards that others have
   std::string inspect_file;
   std::string event_file;
+  LogArguments log;
+};
+
+struct TestArguments {
+  std::string config_file;
+  std::vector<std::string> overrides;             ///< as given to --set
+  std::vector<std::string> command;               ///< empty: test.command
+  std::string artifacts;                          ///< a folder; empty: none
+  std::string result_json;                        ///< a file; empty: none
+  std::string junit;                              ///< a file; empty: none
+  std::optional<std::chrono::seconds> wait = {};  ///< for cards that others have
+  bool skip_if_unavailable = false;               ///< exit status 77 where this host cannot run it
   LogArguments log;
 };
 
@@ -91,6 +107,39 @@ struct RomArguments {
   std::string output;  ///< a file that does not exist yet
 };
 
+struct GitlabArguments {
+  GitlabOptions options = {};  ///< program, version and state_folder may be left out
+  std::string script = {};     ///< of the stage run
+  std::string stage = {};
+};
+
+/// The stages of GitLab Runner's custom executor; with the exit status that the runner wants.
+/// Errors only where that is not known: no stage of GitLab Runner.
+Result<int> gitlab_config_verb(const GitlabArguments& arguments);
+Result<int> gitlab_prepare_verb(const GitlabArguments& arguments);
+Result<int> gitlab_run_verb(const GitlabArguments& arguments);
+Result<int> gitlab_cleanup_verb(const GitlabArguments& arguments);
+/// Which host is looked at: this one, where both are empty.
+struct HostChoice {
+  std::string sysfs;     ///< a folder with a copy of a sysfs
+  std::string snapshot;  ///< a file that devices --save has made
+};
+
+struct DevicesArguments {
+  HostChoice from;
+  bool gpus = false;  ///< only groups with a GPU
+  bool tree = false;
+  bool json = false;
+  std::string save;  ///< save the host in this new file instead
+};
+
+struct CheckArguments {
+  HostChoice from;
+  std::string config_file;  ///< empty: the host, and each of its GPUs
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
 /// Prints the images of an option ROM.
 Result<int> rom_show_verb(const RomArguments& arguments);
 /// Writes a function's option ROM to a file.
@@ -100,6 +149,9 @@ Result<int> rom_trim_verb(const RomArguments& arguments);
 
 /// Runs the guest until it ends, or with dry_run says what would be run.
 Result<int> run_verb(const RunArguments& arguments);
+/// Runs the guest as a job: the exit status is what came of its test. An error is one of the job's
+/// surroundings, and 122 for a runner whatever its kind is.
+Result<int> test_verb(const TestArguments& arguments);
 /// Shows the machine that would run, and the resets of its devices.
 Result<int> inspect_verb(const InspectArguments& arguments);
 /// Resets and checks functions that no guest has.
@@ -119,6 +171,11 @@ Result<int> vsock_connect_verb(const VsockConnectArguments& arguments);
 /// Checks a configuration, and nothing of the host.
 Result<int> validate_verb(const ValidateArguments& arguments);
 
+/// Prints the host's PCI functions by IOMMU group, or saves them.
+Result<int> devices_verb(const DevicesArguments& arguments);
+/// Prints every precondition of guests, or of one guest, with its cure.
+Result<int> check_verb(const CheckArguments& arguments);
+
 /// Errors: kUsage for text that is no PCI address, kHost for a device that is not there.
 Result<std::vector<Bdf>> parse_addresses(const HostSystem& host,
                                          const std::vector<std::string>& texts);
@@ -126,6 +183,10 @@ Result<std::vector<Bdf>> parse_addresses(const HostSystem& host,
 /// repair_devices(). Errors: kUnsafeDevice where one is not well.
 Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const std::string& owner,
               std::optional<SlotMethod> first = {});
+/// As take_cards(); the log tells how a wait goes on, and what is wrong with the configuration is
+/// told before it.
+Result<TakenCards> take_cards_and_tell(const HostSystem& host, const Config& config,
+                                       std::optional<std::chrono::seconds> wait);
 /// Errors: kUsage when the log file cannot be opened.
 Status set_up_log(const LogArguments& arguments);
 /// Writes to standard output. Errors: kHost when it is closed or full.

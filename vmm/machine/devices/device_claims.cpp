@@ -8,11 +8,15 @@
 namespace gpuvm {
 
 Result<DeviceClaims> DeviceClaims::take(const HostSystem& host, const std::vector<Bdf>& functions,
-                                        std::string owner,
-                                        const std::vector<std::string>& sockets) {
+                                        std::string owner, const std::vector<std::string>& sockets,
+                                        DeviceClaims held) {
   DeviceClaims claims;
   claims.owner_ = std::move(owner);
   for (const Bdf& bdf : functions) {
+    if (DeviceClaim* const ours = held.find(bdf.to_string())) {
+      claims.claims_.push_back(std::move(*ours));
+      continue;
+    }
     claims.claims_.push_back(TRY(DeviceClaim::take(host, bdf, claims.owner_)));
     const DeviceClaim& claim = claims.claims_.back();
     if (claim.is_dirty()) {
@@ -43,9 +47,9 @@ std::optional<FunctionState> DeviceClaims::known(std::string_view name) const {
 }
 
 Status DeviceClaims::mark_dirty(std::string_view name, std::string_view reason,
-                                std::string_view looks) {
+                                std::string_view looks, DirtCause cause) {
   DeviceClaim* const claim = find(name);
-  return claim == nullptr ? Status() : claim->mark_dirty(reason, looks);
+  return claim == nullptr ? Status() : claim->mark_dirty(reason, looks, cause);
 }
 
 Status DeviceClaims::mark_clean(std::string_view name) {
@@ -61,6 +65,23 @@ std::vector<Bdf> DeviceClaims::dirty() const {
     }
   }
   return functions;
+}
+
+std::vector<Bdf> DeviceClaims::functions() const {
+  std::vector<Bdf> functions;
+  for (const DeviceClaim& claim : claims_) {
+    functions.push_back(claim.bdf());
+  }
+  return functions;
+}
+
+void DeviceClaims::add(DeviceClaims more) {
+  for (DeviceClaim& claim : more.claims_) {
+    claims_.push_back(std::move(claim));
+  }
+  for (SocketClaim& claim : more.sockets_) {
+    sockets_.push_back(std::move(claim));
+  }
 }
 
 }  // namespace gpuvm

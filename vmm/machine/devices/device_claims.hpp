@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "devices/physical/reset/reset_plan.hpp"
@@ -13,14 +14,27 @@
 
 namespace gpuvm {
 
+/// How a guest is named to others who want its functions.
+inline std::string claim_owner(const std::string& guest) {
+  return "the guest " + guest;
+}
+
 /// Control thread only.
 class DeviceClaims {
  public:
   /// All or none; says which were left dirty. `sockets`: of vfio-user servers, which are locked but
   /// never dirty. `owner`: "guest main". Errors: kHost, where another gpuvm has one, with its
   /// owner.
+  /// `held`: of functions that this process has already (vmm/cards); those among `functions` are
+  /// taken over, and the others end.
   static Result<DeviceClaims> take(const HostSystem& host, const std::vector<Bdf>& functions,
-                                   std::string owner, const std::vector<std::string>& sockets = {});
+                                   std::string owner, const std::vector<std::string>& sockets,
+                                   DeviceClaims held);
+  static Result<DeviceClaims> take(const HostSystem& host, const std::vector<Bdf>& functions,
+                                   std::string owner,
+                                   const std::vector<std::string>& sockets = {}) {
+    return take(host, functions, std::move(owner), sockets, DeviceClaims());
+  }
   /// Of functions that are in nobody's hands but ours.
   DeviceClaims() = default;
 
@@ -28,9 +42,14 @@ class DeviceClaims {
   /// How the function looked before a crash; nothing: it was not left dirty, or nobody knows.
   std::optional<FunctionState> known(std::string_view name) const;
   /// From now on, and after our death, the function needs a verified reset. Errors: kHost.
-  Status mark_dirty(std::string_view name, std::string_view reason, std::string_view looks);
+  Status mark_dirty(std::string_view name, std::string_view reason, std::string_view looks,
+                    DirtCause cause = DirtCause::kUse);
   Status mark_clean(std::string_view name);
   std::vector<Bdf> dirty() const;
+  /// Every function that is claimed.
+  std::vector<Bdf> functions() const;
+  /// Has the functions of `more`, too.
+  void add(DeviceClaims more);
 
  private:
   DeviceClaim* find(std::string_view name);

@@ -99,7 +99,7 @@ Status Trial::look(TrialCycle& cycle) {
     auto is_cleared = marked.witness.is_cleared();
     if (!is_cleared || !*is_cleared) {  // the reset as such was well, and took the mark away
       TRY(devices_.claims().mark_dirty(marked.function, "a reset did not reach its " + name,
-                                       to_text(marked.state)));
+                                       to_text(marked.state), DirtCause::kFailedReset));
     }
     cycle.registers.push_back({marked.function, name, TRY(std::move(is_cleared))});
   }

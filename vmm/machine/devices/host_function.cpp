@@ -24,7 +24,8 @@ struct ChosenSlot {
 };
 
 std::string name_of(const PciConfig& entry) {
-  return entry.place.or_else(entry.socket.empty()
+  return entry.place.or_else(!entry.match.empty() ? "[[pci]] match"
+                             : entry.socket.empty()
                                  ? "[[pci]] host = \"" + entry.host.to_string() + "\""
                                  : "[[pci]] socket = \"" + entry.socket + "\"");
 }
@@ -50,6 +51,9 @@ Result<std::vector<ChosenSlot>> choose_slots(const HostSystem& host,
                                              const std::vector<PciConfig>& entries) {
   std::vector<ChosenSlot> slots;
   for (const auto& entry : entries) {
+    if (!entry.match.empty()) {
+      return fail(ErrorKind::kInternal, "{} has not been given a card", name_of(entry));
+    }
     slots.push_back({&entry, {}});
     if (entry.socket.empty()) {
       slots.back().functions = TRY_CONTEXT(functions_of(host, entry), name_of(entry));

@@ -62,7 +62,8 @@ Status check_vf_token(const HostSystem& host, const Bdf& function, const std::st
 /// Resolves "all", ports and guest function numbers (port_assignment.hpp). In the
 /// order of the entries, but those of servers come last. Reads ROM files. Errors: kConfig (absent
 /// device, taken twice or needed by the host, no place behind a port, a ROM file that does not
-/// fit). `host` must outlive what is returned.
+/// fit); kInternal for an entry with match, whose card is found before (vmm/cards). `host` must
+/// outlive what is returned.
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries);
 

@@ -169,7 +169,8 @@ Status MachineReset::note(ResetReason reason, const ResetPlan& plan,
       continue;
     }
     for (const PlannedFunction& function : set.functions) {
-      TRY(claims.mark_dirty(function.device->name(), certificate.text, to_text(function.before)));
+      TRY(claims.mark_dirty(function.device->name(), certificate.text, to_text(function.before),
+                            DirtCause::kFailedReset));
     }
   }
   return certificate.is_safe() && ends_use(reason) ? mark_clean(certificate) : Status();

@@ -58,7 +58,15 @@ Status RootBusDevices::place(const PortPlacement& placement) {
   return {};
 }
 
+/// However many there are, the wait is that of the slowest.
+void RootBusDevices::expect_rest() {
+  for (const auto& entry : entries_) {
+    entry.parts.function->expect_rest();
+  }
+}
+
 void RootBusDevices::quiesce() {
+  expect_rest();
   for (const auto& entry : entries_) {
     entry.parts.function->quiesce();
   }
@@ -71,6 +79,7 @@ void RootBusDevices::reset() {
 }
 
 void RootBusDevices::pause() {
+  expect_rest();
   for (const auto& entry : entries_) {
     entry.parts.function->pause();
   }

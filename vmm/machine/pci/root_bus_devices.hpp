@@ -64,6 +64,7 @@ class RootBusDevices : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
+  void expect_rest();
   struct Entry {
     std::uint8_t devfn = 0;
     RootBusDevice::Parts parts;

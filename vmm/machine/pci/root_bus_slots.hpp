@@ -19,7 +19,8 @@ constexpr unsigned kSharedDevice = 0x09;
 constexpr std::uint8_t kRngSlot = 0x0c;
 constexpr std::uint8_t kVsockSlot = 0x0d;
 constexpr std::uint8_t kVirtioConsoleSlot = 0x0e;
-// 0x0f is free.
+/// The port by which a guest tells its status: programs in guests look for it here.
+constexpr std::uint8_t kStatusPortSlot = 0x0f;
 constexpr std::uint8_t kFirstDiskSlot = 0x10;
 constexpr std::size_t kDiskSlots = 8;
 /// The read-only volume that cloud-init reads.

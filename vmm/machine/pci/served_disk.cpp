@@ -52,17 +52,7 @@ StorageDaemon::Options options_of(const DiskConfig& config, unsigned queues) {
 
 }  // namespace
 
-bool is_served(const DiskConfig& disk) {
-  return disk.format != DiskFormat::kRaw || disk.throwaway;
-}
-
 Status ServedDisk::check(const DiskConfig& config) {
-  if (!config.serial.empty()) {
-    return fail(ErrorKind::kConfig,
-                "serial cannot be given to a disk that qemu-storage-daemon serves (another format "
-                "than \"raw\", or throwaway): its guests read \"vhost_user_blk\". Remove it, or "
-                "take a raw image");
-  }
   return StorageDaemon::check(options_of(config, 1));
 }
 

@@ -15,13 +15,9 @@
 
 namespace gpuvm {
 
-/// Whether qemu-storage-daemon serves it; gpuvm itself otherwise.
-bool is_served(const DiskConfig& disk);
-
 class ServedDisk : public GuestDisk {
  public:
-  /// Whether a start could have it; changes nothing. Errors: those of StorageDaemon::check(), and
-  /// kConfig for what such a disk has not.
+  /// Whether a start could have it; changes nothing. Errors: those of StorageDaemon::check().
   static Status check(const DiskConfig& config);
   /// `index`: among all [[disk]]. Errors: those of check(), and what the daemon says.
   static Result<std::unique_ptr<ServedDisk>> start(const DiskConfig& config, std::size_t index,

@@ -10,6 +10,7 @@
 #include "devices/passthrough/function_plan.hpp"
 #include "devices/physical/reset/reset_plan.hpp"
 #include "devices/physical/reset/reset_policy.hpp"
+#include "vmm/channels/guest_words.hpp"
 #include "vmm/first_boot/first_boot.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/machine/devices/host_function.hpp"
@@ -18,6 +19,7 @@
 #include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/machine/pci/port_facts.hpp"
 #include "vmm/machine/preview/found_functions.hpp"
+#include "vmm/machine/preview/reset_words.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/preview/sysfs_function.hpp"
 #include "vmm/machine/services/vsock.hpp"
@@ -57,6 +59,7 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
                share.path + (share.read_only ? ", read-only" : ""));
   }
   describe_first_boot(config, node);
+  describe_words(config, node);
 }
 
 /// What a start would be refused for, and what is well.
@@ -195,14 +198,6 @@ std::string owners_of_hot_reset(const HostSystem& host, const ResetSet& set) {
   return text;
 }
 
-std::string method_text(const ResetSet& set) {
-  std::string text;
-  for (const ResetMethod method : set.rungs) {
-    text += (text.empty() ? "" : "; where its check fails, ") + std::string(to_string(method));
-  }
-  return text;
-}
-
 void describe_set(const HostSystem& host, const ResetSet& set, InspectNode& node) {
   node.field("hot_reset_owners", owners_of_hot_reset(host, set));
   if (set.rungs.empty()) {
@@ -248,17 +243,6 @@ Status describe_ports(SysfsHost& bus, std::vector<Function>& functions, InspectN
 void describe_remote(const HostFunction& place, InspectNode& node) {
   node.field("guest_address", fmt::format("root port {}, function {}", place.port, place.function));
   node.field("server", "by vfio-user; it is asked when the guest starts");
-}
-
-Status check_has_reset(const ResetSet& set) {
-  if (!set.rungs.empty()) {
-    return {};
-  }
-  return fail(
-      ErrorKind::kUnsafeDevice,
-      "No safe reset of {} is known; `gpuvm inspect` shows why under \"resets\", and reset = "
-      "\"none\" goes without",
-      set.names());
 }
 
 /// The functions' part of preview_machine().

@@ -8,6 +8,7 @@
 
 #include "firmware/efi/efi_kernel.hpp"
 #include "firmware/linux/initrd_file.hpp"
+#include "vmm/channels/guest_words.hpp"
 #include "vmm/first_boot/first_boot.hpp"
 #include "vmm/kvm/cpuid.hpp"
 #include "vmm/kvm/kvm_system.hpp"
@@ -128,6 +129,7 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
   const auto vsock = open_vsock(host, config.vsock, config.name);
   findings.push_back({"vsock", vsock ? Status() : Status(vsock.error())});
   findings.push_back({"shares", check_shares(config.shares)});
+  findings.push_back({"words", check_words(config)});
   findings.push_back({"boot_files", check_boot_files(config)});
   auto of_host = check_host(host, needs_of(config, functions));
   std::move(of_host.begin(), of_host.end(), std::back_inserter(findings));

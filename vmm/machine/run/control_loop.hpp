@@ -15,6 +15,7 @@
 #include "vmm/bus/lifecycle.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/control/guest_control.hpp"
+#include "vmm/control/run_result.hpp"
 #include "vmm/kvm/virtual_cpu.hpp"
 
 namespace boost::asio {
@@ -24,25 +25,6 @@ class io_context;
 namespace gpuvm {
 
 class GuestMachine;
-
-/// How a run came to its end.
-enum class RunEnd {
-  kPoweredOff,      ///< by the guest itself
-  kGuestReset,      ///< the guest wanted a reset and on_reboot is "exit"
-  kGuestExit,       ///< the guest gave its exit status
-  kPanicked,        ///< the guest's kernel said so
-  kEndedForced,     ///< asked to end, and not gone in time or not to be started again
-  kStopped,         ///< by GuestControl::stop()
-  kStartBrokenOff,  ///< before the guest ran
-  kFailed,
-};
-
-struct RunResult {
-  RunEnd end = RunEnd::kPoweredOff;
-  int exit_status = 0;              ///< of the process, where there is no error
-  std::optional<Error> error = {};  ///< the worst of the run; also one of an end that went wrong
-  std::uint64_t reboots = 0;        ///< lives of the guest after its first
-};
 
 class ControlLoop : public GuestControl {
  public:

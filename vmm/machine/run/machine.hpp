@@ -13,6 +13,7 @@
 #include "firmware/linux/linux_image.hpp"
 #include "vmm/base/mutex.hpp"
 #include "vmm/bus/io_bus.hpp"
+#include "vmm/channels/guest_words.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/control/guest_events.hpp"
 #include "vmm/first_boot/first_boot.hpp"
@@ -54,6 +55,8 @@ class Machine : public GuestMachine {
     /// Empty: the guest's clock raises no alarms.
     std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
     ConsoleChannel* virtio_console = nullptr;  ///< null: the guest has none
+    DeviceClaims* claims = nullptr;            ///< as RunOptions::claims
+    GuestWords* words = nullptr;               ///< null: nobody hears the guest's status port
   };
   explicit Machine(Options options);
   ~Machine() override;
@@ -83,12 +86,13 @@ class Machine : public GuestMachine {
 
  private:
   /// What inspect() shows, in this order.
-  enum class Part { kVm, kPlatform, kEfi, kUefi, kHostDevices, kReset, kPci, kCount };
+  enum class Part { kVm, kPlatform, kEfi, kUefi, kHostDevices, kReset, kPci, kWords, kCount };
   static const HostSystem& real_host();
 
   Status open_files();
   Status take_devices();
   Status open_services();
+  void open_words();
   Status add_memory(const IsUnwanted& is_unwanted);
   Status reset_devices_and_add_vm();
   Status add_devices();

@@ -110,6 +110,7 @@ Status Machine::open_files() {
 Status Machine::open_services() {
   const auto& config = options_.config;
   services_.console = options_.virtio_console;
+  open_words();
   services_.vsock = TRY(open_vsock(options_.host, config.vsock, config.name));
   if (services_.vsock) {
     log::info("The guest's vsock has the CID {}", services_.vsock->cid());
@@ -124,6 +125,24 @@ Status Machine::open_services() {
   return {};
 }
 
+/// The channels that are open, and the status port's device, where it is wanted.
+void Machine::open_words() {
+  GuestWords* const words = options_.words;
+  if (words == nullptr) {
+    return;
+  }
+  show(Part::kWords, words);
+  if (options_.config.test.status_port) {
+    services_.status_port = {
+        .name = "status-port",
+        .port_name = std::string(kStatusPortName),
+        .host = {.received = [words](auto bytes) { words->port_received(bytes); },
+                 .cut = [words] { words->port_cut(); },
+                 .closed = [words] { words->port_closed(); },
+                 .begun = [words] { words->port_begun(); }}};
+  }
+}
+
 Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
@@ -131,9 +150,13 @@ Status Machine::take_devices() {
   TRY(open_services());
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
-  auto claims =
-      TRY(DeviceClaims::take(options_.host, addresses_of(pointers_to(functions)),
-                             "the guest " + config.name, sockets_of(pointers_to(functions))));
+  DeviceClaims held;
+  if (options_.claims != nullptr) {
+    std::swap(held, *options_.claims);
+  }
+  auto claims = TRY(DeviceClaims::take(options_.host, addresses_of(pointers_to(functions)),
+                                       claim_owner(config.name), sockets_of(pointers_to(functions)),
+                                       std::move(held)));
   TRY(require_host(options_.host, needs_of(config, functions)));
   devices_ = TRY(HostDevices::create(options_.host, std::move(functions), std::move(claims)));
   reset_ = std::make_unique<MachineReset>(

@@ -9,9 +9,11 @@
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
+#include "vmm/channels/guest_words.hpp"
 #include "vmm/console/console.hpp"
 #include "vmm/machine/devices/device_events.hpp"
 #include "vmm/machine/run/clock_timer.hpp"
+#include "vmm/machine/run/console_tap.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/guest_entrance.hpp"
@@ -62,7 +64,7 @@ Status write_inspect_file(const std::string& path, const Machine& machine) {
   file << root.to_json() << "\n";
   file.close();
   if (!file) {
-    return fail(ErrorKind::kHost, "Cannot write {}", path);
+    return fail(ErrorKind::kHost, "Cannot write the state of the machine (inspect) to {}", path);
   }
   return {};
 }
@@ -107,28 +109,28 @@ Status add_observers(const RunOptions& options, std::unique_ptr<EventLog>& file,
 /// What a run is made of. Destroyed from the end: the machine refers to the console, that to the
 /// loop.
 struct Run {
+  /// `what`: to which is added what tells the guest of its channels.
   explicit Run(const Config& what) : config(what), events(what.name) {}
   Status open(const RunOptions& options);
-  Machine::Options machine_options();
+  Machine::Options machine_options(DeviceClaims* claims);
   Status open_virtio_console();
+  std::size_t write_virtio(std::span<const std::byte> bytes);
+  void begin_guest();
   void watch_devices();
   void connect_console();
+  void hear_guest();
 
-  const Config& config;
+  Config config;
   std::unique_ptr<EventLog> event_file;
   GuestEvents events;
-  ControlLoop loop{{.on_reboot = config.machine.on_reboot,
-                    .on_built =
-                        [this] {
-                          watch_devices();
-                          connect_console();
-                          announced =
-                              announce_guest(config, machine->ssh_key(), machine->vsock_cid());
-                        }},
+  ControlLoop loop{{.on_reboot = config.machine.on_reboot, .on_built = [this] { begin_guest(); }},
                    events};
   std::unique_ptr<Console> console;
+  std::unique_ptr<ConsoleTap> serial_output;
+  ConsoleObserver on_console = {};
   std::unique_ptr<ConsoleChannel> virtio_channel;  ///< null: the guest has no virtio console
   std::unique_ptr<Console> virtio_console;
+  std::unique_ptr<GuestWords> words;
   ClockTimer clock{loop.context(), [this] { machine->clock_expired(); }};
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
@@ -146,10 +148,14 @@ Status Run::open(const RunOptions& options) {
                                        return has_serial ? machine->serial().receive(bytes) : 0;
                                      },
                                  .escape = [this] { loop.ask_for_end(kExitEscape); }}));
+  on_console = options.on_console;
+  serial_output = std::make_unique<ConsoleTap>(*console, ConsoleSource::kSerial, on_console);
   if (!config.console.virtio.empty()) {
     TRY(open_virtio_console());
   }
-  machine = std::make_unique<Machine>(machine_options());
+  words = TRY(GuestWords::open(config, events));
+  words->announce(config);
+  machine = std::make_unique<Machine>(machine_options(options.claims));
   return {};
 }
 
@@ -166,15 +172,23 @@ Status Run::open_virtio_console() {
              channel.resize({columns, rows});
            }}));
   channel.connect(
-      {.write = [places = virtio_console.get()](
-                    std::span<const std::byte> bytes) { return places->write_some(bytes); },
+      {.write = [this](std::span<const std::byte> bytes) { return write_virtio(bytes); },
        .input_ready = [places = virtio_console.get()] { places->resume_input(); }});
   return {};
 }
 
-Machine::Options Run::machine_options() {
+/// What no place takes yet comes again.
+std::size_t Run::write_virtio(std::span<const std::byte> bytes) {
+  const std::size_t taken = virtio_console->write_some(bytes);
+  if (on_console && taken > 0) {
+    on_console(ConsoleSource::kVirtio, bytes.first(taken));
+  }
+  return taken;
+}
+
+Machine::Options Run::machine_options(DeviceClaims* claims) {
   return {.config = config,
-          .console = *console,
+          .console = *serial_output,
           .requests = loop.requests(),
           .on_vcpu_event = [this](VcpuEvent event,
                                   const std::string& failure) { loop.vcpu_ended(event, failure); },
@@ -186,12 +200,28 @@ Machine::Options Run::machine_options() {
             return {};
           },
           .arm_clock = [this](auto delay) { clock.arm(delay); },
-          .virtio_console = virtio_channel.get()};
+          .virtio_console = virtio_channel.get(),
+          .claims = claims,
+          .words = words.get()};
+}
+
+/// The machine is built.
+void Run::begin_guest() {
+  watch_devices();
+  connect_console();
+  hear_guest();
+  announced = announce_guest(config, machine->ssh_key(), machine->vsock_cid());
 }
 
 void Run::watch_devices() {
   if (const auto started = device_events ? device_events->start() : Status(); !started) {
     loop.fail(started.error());
+  }
+}
+
+void Run::hear_guest() {
+  if (const auto listens = words->listen(machine->vsock_cid()); !listens) {
+    loop.fail(listens.error());
   }
 }
 
@@ -212,7 +242,11 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
     options.on_control(run.loop);
   }
   auto result = run.loop.run(*run.machine);
+  if (options.on_control && options.on_control_over) {
+    options.on_control_over();
+  }
   if (run.has_serial) {
+    run.words->finish();
     result = with_error(std::move(result), write_inspect_file(options.inspect_file, *run.machine));
   }
   run.console->flush(kFlushLimit);

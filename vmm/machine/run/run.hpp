@@ -2,13 +2,16 @@
 // Running a guest from start to end: what `gpuvm run` does once it has a configuration.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "vmm/base/result.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/control/guest_control.hpp"
+#include "vmm/machine/devices/device_claims.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 
 namespace gpuvm {
@@ -21,6 +24,13 @@ constexpr int kExitGuestPanic = 34;
 /// becomes this one.
 constexpr int kHighestGuestExit = 119;
 
+/// Which of the guest's consoles.
+enum class ConsoleSource { kSerial, kVirtio };
+
+/// Told of what the guest prints: the bytes of one console in their order, from vCPU threads and
+/// the virtio console's, with a device's lock held. Must return soon and not call back.
+using ConsoleObserver = std::function<void(ConsoleSource, std::span<const std::byte>)>;
+
 struct RunOptions {
   std::string
       inspect_file;        ///< the inspect tree as JSON is written there when the run ends; "": not
@@ -30,6 +40,14 @@ struct RunOptions {
   /// Called once, before the machine is built, with what steers the guest until run_machine()
   /// returns; may be empty.
   std::function<void(GuestControl&)> on_control = {};
+  /// Of functions that the caller has claimed already (vmm/cards): the start takes them over, and
+  /// leaves it empty. May be null.
+  DeviceClaims* claims = nullptr;
+  /// Called once where on_control was, when what steers the guest is about to go: no call to it may
+  /// be under way or follow when this returns. May be empty.
+  std::function<void()> on_control_over = {};
+  /// Has what the guest prints, beside the places of `[console]`; may be empty.
+  ConsoleObserver on_console = {};
 };
 
 /// Builds the machine, runs the guest and gives everything back. Blocks; owns SIGINT, SIGTERM,

@@ -53,6 +53,13 @@ Result<Parts> make_console(ConsoleChannel& channel, const RootBusEnvironment& en
   return make_parts(std::move(device), std::move(backend), environment, pin);
 }
 
+Result<Parts> make_status_port(const NamedPortDevice::Options& options,
+                               const RootBusEnvironment& environment, Gsi pin) {
+  auto device = std::make_unique<NamedPortDevice>(options);
+  auto backend = TRY(InProcessQueues::create(*device));
+  return make_parts(std::move(device), std::move(backend), environment, pin);
+}
+
 Result<Parts> make_vsock(VsockAddress& address, const RootBusEnvironment& environment, Gsi pin) {
   auto device = std::make_unique<VsockDevice>("vsock", address.cid());
   auto backend = TRY(VhostVsockQueues::create(address.release()));
@@ -96,6 +103,11 @@ std::vector<RootBusDevice> service_devices(const MachineConfig& machine, Service
         {.slot = kVirtioConsoleSlot, .make = [&hosts](const auto& environment, Gsi pin) {
            return make_console(*hosts.console, environment, pin);
          }});
+  }
+  if (hosts.status_port) {
+    devices.push_back({.slot = kStatusPortSlot, .make = [&hosts](const auto& environment, Gsi pin) {
+                         return make_status_port(*hosts.status_port, environment, pin);
+                       }});
   }
   for (std::size_t i = 0; i < hosts.shares.size(); ++i) {
     const bool multi_function = hosts.shares.size() > 1;

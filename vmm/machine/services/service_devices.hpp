@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The virtio devices of bus 0 besides disks and networks: random numbers, sockets, the console and
-// shared folders, as the configuration has them.
+// The virtio devices of bus 0 besides disks and networks: random numbers, sockets, the console, the
+// status port and shared folders, as the configuration has them.
 #pragma once
 
 #include <optional>
 #include <vector>
 
 #include "devices/virtio/console/console_channel.hpp"
+#include "devices/virtio/named_port/named_port_device.hpp"
 #include "devices/virtio/vsock/vsock_address.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
@@ -18,6 +19,7 @@ namespace gpuvm {
 struct ServiceHosts {
   std::optional<VsockAddress> vsock = {};
   ConsoleChannel* console = nullptr;  ///< null: no virtio console
+  std::optional<NamedPortDevice::Options> status_port = {};
   Shares shares = {};
 };
 

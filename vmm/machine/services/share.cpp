@@ -153,7 +153,7 @@ Status Share::start() {
 
 Status check_shares(const std::vector<ShareConfig>& configs) {
   for (std::size_t i = 0; i < configs.size(); ++i) {
-    TRY_CONTEXT(Share::check(configs[i]), fmt::format("share.{}", i));
+    TRY_CONTEXT(Share::check(configs[i]), configs[i].place.or_else(fmt::format("share.{}", i)));
   }
   return {};
 }
@@ -161,7 +161,8 @@ Status check_shares(const std::vector<ShareConfig>& configs) {
 Result<Shares> open_shares(const std::vector<ShareConfig>& configs, const Share::OnLost& on_lost) {
   Shares shares;
   for (std::size_t i = 0; i < configs.size(); ++i) {
-    shares.push_back(TRY_CONTEXT(Share::open(configs[i], on_lost), fmt::format("share.{}", i)));
+    shares.push_back(TRY_CONTEXT(Share::open(configs[i], on_lost),
+                                 configs[i].place.or_else(fmt::format("share.{}", i))));
   }
   return shares;
 }

@@ -49,7 +49,7 @@ class Share {
 };
 using Shares = std::vector<std::unique_ptr<Share>>;
 
-/// For all, with the entry's number in errors.
+/// For all, with the entry's place in errors.
 Status check_shares(const std::vector<ShareConfig>& configs);
 Result<Shares> open_shares(const std::vector<ShareConfig>& configs, const Share::OnLost& on_lost);
 

@@ -17,16 +17,15 @@ Result<UniqueFd> open_vhost_vsock(const HostSystem& host) {
   }
   if (errno == EACCES || errno == EPERM) {
     return fail(ErrorKind::kHost,
-                "[vsock]: no permission to open {}: run gpuvm as root, or as a member of the "
+                "no permission to open {}: run gpuvm as root, or as a member of the "
                 "group that has it (ls -l {})",
                 kVhostVsock, kVhostVsock);
   }
   if (errno == ENOENT || errno == ENODEV || errno == ENXIO) {
     return fail(ErrorKind::kHost,
-                "[vsock]: this host has no {}: modprobe vhost_vsock, or remove the section",
-                kVhostVsock);
+                "this host has no {}: modprobe vhost_vsock, or remove the section", kVhostVsock);
   }
-  return fail_errno(ErrorKind::kHost, fmt::format("[vsock]: cannot open {}", kVhostVsock));
+  return fail_errno(ErrorKind::kHost, fmt::format("cannot open {}", kVhostVsock));
 }
 
 }  // namespace
@@ -37,8 +36,10 @@ Result<std::optional<VsockAddress>> open_vsock(const HostSystem& host,
   if (!config) {
     return std::optional<VsockAddress>();
   }
-  auto vhost = TRY(open_vhost_vsock(host));
-  return std::optional(TRY(VsockAddress::take(std::move(vhost), config->cid, guest)));
+  const auto place = config->place.or_else("[vsock]");
+  auto vhost = TRY_CONTEXT(open_vhost_vsock(host), place);
+  return std::optional(
+      TRY_CONTEXT(VsockAddress::take(std::move(vhost), config->cid, guest), place));
 }
 
 std::string vsock_text(const VsockConfig& config, std::string_view guest) {

@@ -13,8 +13,8 @@
 namespace gpuvm {
 
 /// Takes the address, which is the guest's as long as what is returned lives; nothing without a
-/// section. `guest`: its name. Errors, each naming the cure: kConfig (the address is in use), kHost
-/// (no vhost-vsock).
+/// section. `guest`: its name. Errors, each with the place and the cure: kConfig (the address is in
+/// use), kHost (no vhost-vsock).
 Result<std::optional<VsockAddress>> open_vsock(const HostSystem& host,
                                                const std::optional<VsockConfig>& config,
                                                std::string_view guest);

@@ -28,6 +28,24 @@ TEST(DebugConsolePort, WritesLinesToItsFile) {
   EXPECT_EQ(DebugConsolePort::create("/nowhere/log").error().kind(), ErrorKind::kConfig);
 }
 
+// The port is there as long as the guest runs, and the host's disk is not the guest's.
+TEST(DebugConsolePort, ItsFileHasALimit) {
+  std::string path = (std::filesystem::temp_directory_path() / "gpuvm-log-XXXXXX").string();
+  ::close(::mkstemp(path.data()));
+  {
+    const auto port = DebugConsolePort::create(path, 100);
+    ASSERT_TRUE(port);
+    for (unsigned i = 0; i < 10'000; ++i) {
+      write8(**port, 0, i % 40 == 39 ? '\n' : 'x');
+    }
+  }
+  std::ifstream file(path);
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const std::string line = std::string(39, 'x') + "\n";
+  EXPECT_EQ(text, line + line + "\n[gpuvm: no more is kept of it in this run]\n");
+  std::filesystem::remove(path);
+}
+
 TEST(FastA20Port, IsOpenAndResets) {
   int resets = 0;
   FastA20Port port({.power_off = {}, .reset = [&resets] { ++resets; }});

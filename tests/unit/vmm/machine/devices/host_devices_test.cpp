@@ -206,5 +206,32 @@ TEST_F(HostDevicesTest, HowTheyLookedIsKnownOverAnOpening) {
   EXPECT_EQ(before(), well);
 }
 
+// Who chose a card has claimed it; its start takes the claim over without letting go in between.
+TEST(DeviceClaims, TakesOverWhatIsHeldAlready) {
+  const FakeHost host;
+  host.directory("/run/gpuvm");
+  auto held = DeviceClaims::take(host, {bdf_of(kGpu), bdf_of(kUsb)}, claim_owner("main"));
+  ASSERT_TRUE(held) << held.error().to_string();
+  EXPECT_THAT(held->functions(), ElementsAre(bdf_of(kGpu), bdf_of(kUsb)));
+  EXPECT_FALSE(DeviceClaims::take(host, {bdf_of(kGpu)}, claim_owner("main")));
+  auto taken = DeviceClaims::take(host, {bdf_of(kGpu)}, claim_owner("main"), {}, std::move(*held));
+  ASSERT_TRUE(taken) << taken.error().to_string();
+  EXPECT_THAT(taken->functions(), ElementsAre(bdf_of(kGpu)));
+  EXPECT_TRUE(taken->mark_dirty(kGpu, "in use", ""));
+  EXPECT_EQ(read_device_record(host, bdf_of(kGpu))->dirty, "in use");
+  EXPECT_FALSE(DeviceClaims::take(host, {bdf_of(kGpu)}, claim_owner("main")));
+}
+
+TEST(DeviceClaims, WhatIsHeldAndNotWantedEnds) {
+  const FakeHost host;
+  host.directory("/run/gpuvm");
+  auto taken = DeviceClaims::take(host, {bdf_of(kGpu)}, "us", {},
+                                  DeviceClaims::take(host, {bdf_of(kUsb)}, "us").value());
+  ASSERT_TRUE(taken) << taken.error().to_string();
+  EXPECT_THAT(host.list("/run/gpuvm"), ElementsAre(kGpu + ".state"));
+  taken->add(DeviceClaims::take(host, {bdf_of(kUsb)}, "us").value());
+  EXPECT_THAT(taken->functions(), ElementsAre(bdf_of(kGpu), bdf_of(kUsb)));
+}
+
 }  // namespace
 }  // namespace gpuvm::host_devices_test

@@ -223,5 +223,13 @@ TEST_F(HostFunctionTest, FunctionIsTakenOnce) {
   EXPECT_THAT(resolved(), ElementsAre("0000:01:00.0 0.0", "0000:01:00.1 0.1"));
 }
 
+TEST_F(HostFunctionTest, SectionWhoseCardIsNotChosenYetIsNotTaken) {
+  add("0000:01:00.0", "0x030000");
+  pass("0000:01:00.0").match = {*CardPattern::parse("any-gpu")};
+  const auto functions = resolve_functions(host_, entries_);
+  ASSERT_FALSE(functions);
+  EXPECT_EQ(functions.error().kind(), ErrorKind::kInternal);
+}
+
 }  // namespace
 }  // namespace gpuvm::host_function_test

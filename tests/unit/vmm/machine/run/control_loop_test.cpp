@@ -43,6 +43,7 @@ TEST_F(Control, ASignalDuringTheBuildingBreaksItOff) {
   const auto result = wait();
   EXPECT_EQ(result.end, RunEnd::kStartBrokenOff);
   EXPECT_EQ(result.exit_status, 128 + SIGTERM);
+  EXPECT_EQ(result.signal, SIGTERM);
   EXPECT_FALSE(result.error);
   EXPECT_THAT(machine_->calls(), ElementsAre("build", "break_off", "stop"));
 }
@@ -106,6 +107,12 @@ TEST_F(Control, TheFirstSignalPressesThePowerButton) {
 
 TEST_F(Control, TheSecondSignalEndsTheGuest) {
   make({.same_request = std::chrono::milliseconds(0)});
+  std::vector<int> asked;
+  events_.add([&asked](const GuestEvent& event) {
+    if (const auto* wish = std::get_if<EndAsked>(&event.what)) {
+      asked.push_back(wish->signal);
+    }
+  });
   run_guest();
   raise_signal(SIGTERM);
   machine_->wait_for("power_button", 2);
@@ -113,6 +120,8 @@ TEST_F(Control, TheSecondSignalEndsTheGuest) {
   const auto result = wait();
   EXPECT_EQ(result.end, RunEnd::kEndedForced);
   EXPECT_EQ(result.exit_status, 128 + SIGINT);
+  EXPECT_EQ(result.signal, SIGINT);
+  EXPECT_THAT(asked, ElementsAre(SIGTERM)) << "one wish, told once";
 }
 
 // timeout(1) sends one to its child and one to the process group.
@@ -145,6 +154,21 @@ TEST_F(Control, SignalsThatCameBeforeAreTaken) {
   machine_->wait_for("pause");
   ASSERT_TRUE(done(&ControlLoop::resume));
   power_off();
+}
+
+// take_cards() leaves them to the loop.
+TEST_F(Control, EndThatWasAskedForWhileACardWasTakenBreaksTheStartOff) {
+  sigset_t held{};
+  ::sigemptyset(&held);
+  ::sigaddset(&held, SIGTERM);
+  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &held, nullptr), 0);
+  raise_signal(SIGTERM);
+  make();
+  machine_->hold("build");
+  start();
+  machine_->wait_for("break_off");
+  machine_->release("build");
+  EXPECT_EQ(wait().exit_status, 128 + SIGTERM);
 }
 
 TEST_F(Control, AGuestThatKvmGivesUpIsNoBugOfOurs) {

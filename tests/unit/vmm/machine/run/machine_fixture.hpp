@@ -143,7 +143,8 @@ class MachineTest : public testing::Test {
               if (delay && !std::exchange(is_armed_, true)) {
                 armed_.set_value(*delay);
               }
-            }});
+            },
+        .words = words_.get()});
     return *machine_;
   }
   /// A machine whose guest runs.
@@ -182,6 +183,7 @@ class MachineTest : public testing::Test {
   std::function<void()> before_vm_;
   Status vm_status_;
   FakeGuestVm* vm_ = nullptr;
+  std::unique_ptr<GuestWords> words_;  ///< where a test sets it
   std::unique_ptr<Machine> machine_;
 };
 

@@ -168,6 +168,20 @@ TEST_F(MachineLife, InspectShowsThePartsInTheirOrder) {
   }
 }
 
+TEST_F(MachineLife, TheStatusPortIsThereWhereItIsWanted) {
+  words_ = GuestWords::open(config_, events_).value();
+  InspectNode without;
+  run().inspect(without);
+  EXPECT_EQ(without.to_json().find("status-port"), std::string::npos);
+  machine_.reset();
+  config_.test.status_port = true;
+  words_ = GuestWords::open(config_, events_).value();
+  InspectNode node;
+  run().inspect(node);
+  EXPECT_THAT(node.to_json(), HasSubstr("\"port\":\"org.gpuvm.status\""));
+  EXPECT_THAT(node.to_json(), HasSubstr("\"words\":{\"status_port\":{\"exit\":0"));
+}
+
 TEST_F(MachineLife, InspectDuringAllOfALife) {
   Machine& machine = make();
   std::atomic<bool> is_over{false};

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "vmm/machine/run/console_tap.hpp"
+
 namespace gpuvm::run_test {
 namespace {
 
@@ -42,6 +44,44 @@ TEST(Run, ARunThatFailsIsSeenByItsObserversAndItsResult) {
   EXPECT_THAT(told, ElementsAre("main stopping", "main stopped"));
 }
 
+// Whoever steers must know until when.
+TEST(Run, TheEndOfTheControlIsToldOnceAndAfterTheLastEvent) {
+  std::vector<std::string> told;
+  RunOptions options;
+  options.observers.push_back([&told](const GuestEvent&) { told.emplace_back("event"); });
+  options.on_control = [&told](GuestControl&) { told.emplace_back("control"); };
+  options.on_control_over = [&told] { told.emplace_back("over"); };
+  run_machine(without_kernel(), options);
+  EXPECT_THAT(told, ElementsAre("control", "event", "event", "over"));
+}
+
+TEST(Run, WhereThereWasNoControlNoneEnds) {
+  RunOptions options;
+  options.event_file = "/dev/null/x";
+  options.on_control = [](GuestControl&) {};
+  options.on_control_over = [] { FAIL() << "there was nothing to steer"; };
+  EXPECT_EQ(run_machine(without_kernel(), options).exit_status, 64);
+}
+
+TEST(ConsoleTap, GivesBytesToThePlacesAndToWhoListens) {
+  struct Places : ConsoleSink {
+    void write(std::span<const std::byte> bytes) override { size += bytes.size(); }
+    std::size_t size = 0;
+  } places;
+  std::size_t heard = 0;
+  ConsoleTap tap(places, ConsoleSource::kVirtio, [&](ConsoleSource source, auto bytes) {
+    EXPECT_EQ(source, ConsoleSource::kVirtio);
+    EXPECT_EQ(places.size, heard + bytes.size()) << "the user's places come first";
+    heard += bytes.size();
+  });
+  const std::array<std::byte, 3> bytes = {};
+  tap.write(bytes);
+  tap.write(std::span(bytes).first(1));
+  EXPECT_EQ(heard, 4U);
+  ConsoleTap(places, ConsoleSource::kSerial, {}).write(bytes);
+  EXPECT_EQ(places.size, 7U);
+}
+
 TEST(Run, AnEventFileThatCannotBeWrittenIsRefusedBeforeAnythingHappens) {
   RunOptions options;
   options.event_file = "/dev/null/x";
@@ -49,6 +89,16 @@ TEST(Run, AnEventFileThatCannotBeWrittenIsRefusedBeforeAnythingHappens) {
   const auto result = run_machine(without_kernel(), options);
   EXPECT_EQ(result.end, RunEnd::kFailed);
   EXPECT_EQ(result.exit_status, 64);
+}
+
+TEST(Run, AChannelThatCannotBeHadIsToldBeforeAnythingHappens) {
+  Config config = without_kernel();
+  config.shares.push_back({.path = "/nowhere/share", .tag = "out"});
+  config.test.result_file = ResultFileConfig{.tag = "out", .path = "status"};
+  const auto result = run_machine(config, {});
+  ASSERT_TRUE(result.error);
+  EXPECT_EQ(result.exit_status, 78);
+  EXPECT_THAT(result.error->to_string(), HasSubstr("test.result_file: cannot open"));
 }
 
 // What is asked for before the machine is built is carried out when its guest runs, or refused.

@@ -14,6 +14,7 @@ namespace gpuvm::services_test {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class ServicesTest : public ::testing::Test {
  protected:
@@ -37,7 +38,10 @@ TEST_F(ServicesTest, AVsockNeedsItsSection) {
   const auto missing = open_vsock(host, VsockConfig{}, "main");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().kind(), ErrorKind::kHost);
+  EXPECT_THAT(missing.error().to_string(), HasSubstr("[vsock]: this host has no"));
   EXPECT_THAT(missing.error().to_string(), HasSubstr("modprobe vhost_vsock"));
+  const auto placed = open_vsock(host, VsockConfig{.place = {"vsock (g.toml:3:1)"}}, "main");
+  EXPECT_THAT(placed.error().to_string(), StartsWith("vsock (g.toml:3:1): this host has no"));
 }
 
 TEST_F(ServicesTest, WhatIsNoVhostIsRefused) {
@@ -58,6 +62,9 @@ TEST_F(ServicesTest, AShareIsAFolderThatIsThere) {
   std::ofstream(folder_ + "/file") << "no folder";
   EXPECT_THAT(error_of(folder_ + "/absent"), HasSubstr("share.0: path: cannot find the folder"));
   EXPECT_THAT(error_of(folder_ + "/file"), HasSubstr("is no folder"));
+  const auto placed =
+      check_shares({{.path = "/absent", .tag = "t", .place = {"share.0 (g.toml:3:1)"}}});
+  EXPECT_THAT(placed.error().to_string(), StartsWith("share.0 (g.toml:3:1): path: cannot find"));
   std::filesystem::create_directories(folder_ + "/a,b");
   EXPECT_THAT(error_of(folder_ + "/a,b"), HasSubstr("has a comma or a backslash"));
 }
@@ -96,14 +103,18 @@ TEST_F(ServicesTest, EachDeviceHasItsSlot) {
   hosts.vsock =
       VsockAddress::take(UniqueFd(), 42, "main", [](int, std::uint32_t) { return true; }).value();
   EXPECT_EQ(slots({}), (std::vector<unsigned>{0x0c, 0x0d, 0x0e}));
+  hosts.status_port = NamedPortDevice::Options{};
+  EXPECT_EQ(slots({}), (std::vector<unsigned>{0x0c, 0x0d, 0x0e, 0x0f}));
 }
 
 // Those that this process serves are what they say they are: type and class of virtio's PCI ids.
-TEST_F(ServicesTest, RngAndConsoleAreMade) {
+TEST_F(ServicesTest, ThoseOfThisProcessAreMade) {
   test::FakeMachine machine;
   const auto channel = ConsoleChannel::create().value();
   ServiceHosts hosts;
   hosts.console = channel.get();
+  hosts.status_port =
+      NamedPortDevice::Options{.name = "status-port", .port_name = "org.gpuvm.status", .host = {}};
   auto devices =
       RootBusDevices::create(service_devices({}, hosts), {.memory = machine.memory,
                                                           .mmio = machine.mmio,
@@ -121,10 +132,12 @@ TEST_F(ServicesTest, RngAndConsoleAreMade) {
   };
   EXPECT_EQ(id(0x0c), 0x10441af4U);
   EXPECT_EQ(id(0x0e), 0x10431af4U);
+  EXPECT_EQ(id(0x0f), 0x10431af4U);
   InspectNode node;
   (*devices)->inspect(node);
   EXPECT_EQ(node.child("rng").child("device").get("bytes"), "0");
   EXPECT_EQ(node.child("virtio-console").child("device").get("written"), "0");
+  EXPECT_EQ(node.child("status-port").child("device").get("port"), "org.gpuvm.status");
 }
 
 }  // namespace
