@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// A guest's console by its control socket: several viewers, typing, and who does not read.
+#include "tests/unit/vmm/api/api_fixture.hpp"
+
+namespace gpuvm::api_console_test {
+namespace {
+
+using test::ApiClient;
+using testing::AllOf;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr std::string_view kUpgrade =
+    "GET /v1/console HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\n"
+    "Upgrade: gpuvm-console\r\n\r\n";
+
+class ApiConsoleTest : public test::ApiTest {
+ protected:
+  /// What is typed is taken in pieces of at most `room` bytes.
+  ApiServer::Options with_console(std::size_t room = 1000) {
+    auto made = options();
+    made.limits.stream_waiting = 64 * 1024;
+    made.type_serial = [this, room](std::span<const std::byte> bytes) {
+      const auto taken = std::min(bytes.size(), room);
+      typed_.append(reinterpret_cast<const char*>(bytes.data()), taken);
+      return taken;
+    };
+    return made;
+  }
+  void print(std::string_view text) { server_->serial()->write(std::as_bytes(std::span(text))); }
+  std::string typed() {
+    std::string copy;
+    on_control([&] { copy = typed_; });
+    return copy;
+  }
+  bool is_typed(const std::string& text) {
+    for (int i = 0; i < 500 && typed() != text; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return typed() == text;
+  }
+
+  std::string typed_;  ///< control thread
+};
+
+TEST_F(ApiConsoleTest, AllViewersSeeWhatIsPrintedAndALittleOfWhatWasBefore) {
+  serve(with_console());
+  print("before\n");
+  ApiClient one(path());
+  one.send(kUpgrade);
+  EXPECT_THAT(one.read_until("before\n"),
+              AllOf(StartsWith("HTTP/1.1 101 Switching Protocols\r\n"),
+                    HasSubstr("Upgrade: gpuvm-console\r\n"), EndsWith("\r\n\r\nbefore\n")));
+  print("between\n");
+  ApiClient other(path());
+  other.send(kUpgrade);
+  other.read_until("between\n");
+  print("after\n");
+  EXPECT_THAT(one.read_until("after\n"), EndsWith("\r\n\r\nbefore\nbetween\nafter\n"));
+  EXPECT_THAT(other.read_until("after\n"), EndsWith("\r\n\r\nbefore\nbetween\nafter\n"));
+}
+
+TEST_F(ApiConsoleTest, AllViewersMayType) {
+  serve(with_console());
+  ApiClient one(path());
+  one.send(std::string(kUpgrade) + "early ");  // with the request already
+  one.read_until("\r\n\r\n");
+  ASSERT_TRUE(is_typed("early "));
+  ApiClient other(path());
+  other.send(kUpgrade);
+  other.read_until("\r\n\r\n");
+  other.send("late");
+  EXPECT_TRUE(is_typed("early late"));
+}
+
+TEST_F(ApiConsoleTest, WhatTheGuestDoesNotTakeWaits) {
+  serve(with_console(3));
+  ApiClient client(path());
+  client.send(kUpgrade);
+  client.read_until("\r\n\r\n");
+  client.send("abcdefgh");
+  ASSERT_TRUE(is_typed("abc"));
+  server_->serial()->resume_input();
+  ASSERT_TRUE(is_typed("abcdef"));
+  server_->serial()->resume_input();
+  EXPECT_TRUE(is_typed("abcdefgh"));
+}
+
+TEST_F(ApiConsoleTest, AViewerThatDoesNotReadIsDroppedAndTheOthersSeeOn) {
+  serve(with_console());
+  ApiClient stuck(path());
+  stuck.send(kUpgrade);
+  stuck.read_until("\r\n\r\n");
+  ApiClient reader(path());
+  reader.send(kUpgrade);
+  reader.read_until("\r\n\r\n");
+  for (int i = 0; i < 1000; ++i) {
+    print(std::string(1000, 'x') + "\n");
+    reader.read_until("\n");
+    reader.forget();
+  }
+  EXPECT_TRUE(comes_to(1));
+  print("still\n");
+  EXPECT_THAT(reader.read_until("still\n"), HasSubstr("still\n"));
+}
+
+TEST_F(ApiConsoleTest, AViewerThatLeavesIsForgotten) {
+  serve(with_console());
+  for (int i = 0; i < 50; ++i) {
+    ApiClient client(path());
+    client.send(kUpgrade);
+    client.read_until("\r\n\r\n");
+  }
+  EXPECT_TRUE(comes_to(0));
+  std::size_t viewers = 1;
+  on_control([&] { viewers = server_->serial()->viewers(); });
+  EXPECT_EQ(viewers, 0U);
+}
+
+TEST_F(ApiConsoleTest, TheEndOfTheRunIsSeenWithTheLastOutput) {
+  serve(with_console());
+  ApiClient client(path());
+  client.send(kUpgrade);
+  client.read_until("\r\n\r\n");
+  context_.stop();
+  thread_.join();
+  print("last words");  // after the control thread's last handler
+  stop_server();
+  EXPECT_THAT(client.read_all(), EndsWith("last words"));
+  EXPECT_TRUE(client.is_over());
+}
+
+TEST_F(ApiConsoleTest, OnlyAGuestThatHasAVirtioConsoleShowsIt) {
+  serve(with_console());
+  ApiClient client(path());
+  client.send(
+      "GET /v1/console?virtio HTTP/1.1\r\nConnection: upgrade\r\n"
+      "Upgrade: gpuvm-console\r\n\r\n");
+  EXPECT_THAT(client.read_until("}\n"),
+              AllOf(StartsWith("HTTP/1.1 404 "), HasSubstr("no virtio console")));
+}
+
+TEST_F(ApiConsoleTest, SerialAndVirtioAreTwo) {
+  auto made = with_console();
+  made.type_virtio = [](std::span<const std::byte> bytes) { return bytes.size(); };
+  serve(std::move(made));
+  ApiClient client(path());
+  client.send(
+      "GET /v1/console?virtio HTTP/1.1\r\nConnection: upgrade\r\n"
+      "Upgrade: gpuvm-console\r\n\r\n");
+  client.read_until("\r\n\r\n");
+  print("serial\n");
+  constexpr std::string_view kText = "virtio\n";
+  server_->virtio()->write(std::as_bytes(std::span(kText)));
+  EXPECT_THAT(client.read_until("virtio\n"), Not(HasSubstr("serial\n")));
+}
+
+}  // namespace
+}  // namespace gpuvm::api_console_test

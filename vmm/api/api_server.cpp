@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/api/api_server.hpp"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "vmm/api/inspector.hpp"
+#include "vmm/api/peer.hpp"
+#include "vmm/api/prometheus_text.hpp"
+#include "vmm/api/router.hpp"
+#include "vmm/base/log.hpp"
+
+namespace gpuvm {
+
+namespace {
+
+using boost::asio::posix::descriptor_base;
+using boost::system::error_code;
+
+/// How long a client waits while this process has no descriptor left for it.
+constexpr std::chrono::seconds kUntilNextClient{1};
+/// For readers of streams after the guest's end.
+constexpr std::chrono::milliseconds kFinishLimit{500};
+/// Clients that are accepted in one go, before the control thread does something else.
+constexpr int kClientsAtOnce = 16;
+
+constexpr std::string_view kEventLines = "application/x-ndjson";
+
+std::string event_line(const GuestEvent& event) {
+  return event_node(event).to_json() + "\n";
+}
+
+/// To one that is not served; what it has sent already is read, or it would see an error instead.
+void turn_away(const UniqueFd& client, int status, std::string_view why) {
+  const std::string text = to_text(error_response(status, why), true);
+  std::array<char, 16384> sent;
+  (void)::recv(client.get(), sent.data(), sent.size(), MSG_DONTWAIT);
+  (void)::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+}  // namespace
+
+/// All on the control thread, but for what the inspector's work does with its copies.
+class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(boost::asio::io_context& control, GuestControl& guest, GuestSocketClaim claim,
+       Options options)
+      : control_(control),
+        guest_(guest),
+        options_(std::move(options)),
+        serial_(std::make_shared<ConsoleHub>(control, options_.type_serial)),
+        virtio_(std::make_shared<ConsoleHub>(control, options_.type_virtio)),
+        tally_(std::chrono::system_clock::now()),
+        path_(claim.path()),
+        claim_(std::move(claim)),
+        listener_(control),
+        next_try_(control) {}
+
+  Status listen();
+  void finish();
+
+  const std::shared_ptr<ConsoleHub>& serial() const { return serial_; }
+  const std::shared_ptr<ConsoleHub>& virtio() const { return virtio_; }
+  const std::string& path() const { return path_; }
+  std::size_t connections() const { return connections_.size(); }
+
+ private:
+  using Client = ApiConnection::Self;
+  using Request = void (GuestControl::*)(GuestControl::Done);
+
+  void wait_for_client();
+  void accept_clients();
+  void add_client(UniqueFd fd);
+  void handle(const Client& client, const ApiRequest& request);
+  static Request request_of(ApiAction action);
+  void look(const Client& client, ApiAction action);
+  void answer_by_inspection(const Client& client, std::string_view content_type,
+                            std::function<std::string(const InspectNode&)> make);
+  void carry_out(const Client& client, Request request);
+  void stream_events(const Client& client, bool replays);
+  void show_console(const Client& client, const ApiRequest& request);
+  void forget(const Client& client);
+  void hear(const GuestEvent& event);
+
+  boost::asio::io_context& control_;
+  GuestControl& guest_;
+  const Options options_;
+  const std::shared_ptr<ConsoleHub> serial_;
+  const std::shared_ptr<ConsoleHub> virtio_;
+  GuestTally tally_;
+  EventRing events_;
+  const std::string path_;
+  std::optional<GuestSocketClaim> claim_;  ///< until finish()
+  boost::asio::posix::stream_descriptor listener_;
+  boost::asio::steady_timer next_try_;
+  std::set<Client> connections_;
+  std::set<Client> event_readers_;
+  struct Look {
+    std::shared_ptr<ConsoleHub> hub;
+    std::uint64_t number;
+  };
+  std::map<Client, Look> viewers_;
+  std::uint64_t observer_ = 0;
+  bool is_finished_ = false;
+  std::unique_ptr<Inspector> inspector_ = std::make_unique<Inspector>();
+};
+
+Status ApiServer::Impl::listen() {
+  UniqueFd fd = TRY(claim_->listen(options_.group));
+  error_code error;
+  listener_.assign(fd.get(), error);
+  if (error) {
+    return fail(ErrorKind::kHost, "Cannot wait for clients of {}: {}", path_, error.message());
+  }
+  fd.release();
+  observer_ = guest_.subscribe([weak = weak_from_this()](const GuestEvent& event) {
+    if (const auto self = weak.lock()) {
+      self->hear(event);
+    }
+  });
+  wait_for_client();
+  return {};
+}
+
+void ApiServer::Impl::wait_for_client() {
+  listener_.async_wait(descriptor_base::wait_read, [self = shared_from_this()](error_code error) {
+    if (!error && !self->is_finished_) {
+      self->accept_clients();
+    }
+  });
+}
+
+void ApiServer::Impl::accept_clients() {
+  for (int i = 0; i < kClientsAtOnce; ++i) {
+    UniqueFd fd(
+        ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (fd) {
+      add_client(std::move(fd));
+      continue;
+    }
+    if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) {
+      break;
+    }
+    // No descriptor is left: the client stays in the queue, and would be found again at once.
+    next_try_.expires_after(kUntilNextClient);
+    next_try_.async_wait([self = shared_from_this()](error_code error) {
+      if (!error && !self->is_finished_) {
+        self->wait_for_client();
+      }
+    });
+    return;
+  }
+  wait_for_client();
+}
+
+void ApiServer::Impl::add_client(UniqueFd fd) {
+  const auto peer = peer_of(fd.get());
+  if (!peer || !may_steer(*peer, ::geteuid(), options_.group)) {
+    turn_away(fd, 403, "The control socket is for root, gpuvm's own user and members of its group");
+    return;
+  }
+  if (connections_.size() >= options_.limits.connections) {
+    turn_away(fd, 503, "The control socket has as many clients as it can have; try again");
+    return;
+  }
+  const auto client = std::make_shared<ApiConnection>(
+      control_, std::move(fd), options_.limits,
+      ApiConnection::Handlers{
+          .on_request =
+              [weak = weak_from_this()](const Client& from, const ApiRequest& request) {
+                if (const auto self = weak.lock()) {
+                  self->handle(from, request);
+                }
+              },
+          .on_close =
+              [weak = weak_from_this()](const Client& from) {
+                if (const auto self = weak.lock()) {
+                  self->forget(from);
+                }
+              }});
+  if (!client->is_closed()) {
+    connections_.insert(client);
+    client->start();
+  }
+}
+
+void ApiServer::Impl::handle(const Client& client, const ApiRequest& request) {
+  const RouteMatch match = match_route(request);
+  if (match.route == nullptr) {
+    client->respond(match.error);
+    return;
+  }
+  const ApiAction action = match.route->action;
+  if (const Request asked = request_of(action)) {
+    return carry_out(client, asked);
+  }
+  if (action == ApiAction::kEvents) {
+    return stream_events(client, !request.query.empty());
+  }
+  if (action == ApiAction::kConsole) {
+    return show_console(client, request);
+  }
+  if (action == ApiAction::kOpenApi) {
+    return client->respond(
+        {.status = 200, .content_type = std::string(kJson), .body = std::string(openapi_text())});
+  }
+  look(client, action);
+}
+
+/// What GuestControl has for it; null: it is no request.
+ApiServer::Impl::Request ApiServer::Impl::request_of(ApiAction action) {
+  switch (action) {
+    case ApiAction::kPause:
+      return &GuestControl::pause;
+    case ApiAction::kResume:
+      return &GuestControl::resume;
+    case ApiAction::kReset:
+      return &GuestControl::reboot;
+    case ApiAction::kPowerButton:
+      return &GuestControl::press_power_button;
+    case ApiAction::kStop:
+      return &GuestControl::stop;
+    default:
+      return nullptr;
+  }
+}
+
+void ApiServer::Impl::look(const Client& client, ApiAction action) {
+  if (action == ApiAction::kInspect) {
+    return answer_by_inspection(
+        client, kJson, [](const InspectNode& machine) { return machine.to_json() + "\n"; });
+  }
+  if (action == ApiAction::kVm) {
+    return answer_by_inspection(
+        client, kJson, [guest = options_.guest, tally = tally_](const InspectNode& machine) {
+          return vm_document(guest, tally, machine);
+        });
+  }
+  const ApiCounts counts{.connections = connections_.size(), .viewers = viewers_.size()};
+  answer_by_inspection(
+      client, PrometheusText::kContentType,
+      [guest = options_.guest, tally = tally_, counts](const InspectNode& machine) {
+        return metrics_text(guest, tally, counts, machine);
+      });
+}
+
+/// The client waits, the control thread does not.
+void ApiServer::Impl::answer_by_inspection(const Client& client, std::string_view content_type,
+                                           std::function<std::string(const InspectNode&)> make) {
+  inspector_->post([this, weak = std::weak_ptr(client), content_type, make = std::move(make)] {
+    InspectNode machine("machine");
+    guest_.inspect(machine);
+    ApiResponse response{
+        .status = 200, .content_type = std::string(content_type), .body = make(machine)};
+    boost::asio::post(control_, [weak, response = std::move(response)] {
+      if (const auto waiting = weak.lock()) {
+        waiting->respond(response);
+      }
+    });
+  });
+}
+
+void ApiServer::Impl::carry_out(const Client& client, Request request) {
+  (guest_.*request)([weak = std::weak_ptr(client)](const Status& status) {
+    const auto waiting = weak.lock();
+    if (!waiting) {
+      return;
+    }
+    if (status) {
+      waiting->respond({.status = 204});
+    } else {
+      const int code = status.error().kind() == ErrorKind::kWrongState ? 409 : 500;
+      waiting->respond(error_response(code, status.error().to_string()));
+    }
+  });
+}
+
+void ApiServer::Impl::stream_events(const Client& client, bool replays) {
+  client->begin_stream(kEventLines);
+  if (replays) {
+    for (const std::string& line : events_.lines()) {
+      client->send_piece(line);
+    }
+  }
+  if (!client->is_closed()) {
+    event_readers_.insert(client);
+  }
+}
+
+void ApiServer::Impl::show_console(const Client& client, const ApiRequest& request) {
+  if (!request.wants_console) {
+    return client->respond(error_response(
+        400, "/v1/console needs the headers Connection: Upgrade and Upgrade: gpuvm-console"));
+  }
+  const bool is_virtio = request.query == "virtio";
+  if (is_virtio && !options_.type_virtio) {
+    client->respond(error_response(404, "The guest has no virtio console (console.virtio)"));
+    return;
+  }
+  const auto& hub = is_virtio ? virtio_ : serial_;
+  client->begin_console([hub](std::span<const std::byte> bytes) { return hub->type(bytes); });
+  const auto number =
+      hub->attach({.output =
+                       [weak = std::weak_ptr(client)](std::span<const std::byte> bytes) {
+                         if (const auto viewer = weak.lock()) {
+                           viewer->send(bytes);
+                         }
+                       },
+                   .input_ready =
+                       [weak = std::weak_ptr(client)] {
+                         if (const auto viewer = weak.lock()) {
+                           viewer->resume_input();
+                         }
+                       }});
+  if (client->is_closed()) {
+    hub->detach(number);
+  } else {
+    viewers_.emplace(client, Look{hub, number});
+  }
+}
+
+void ApiServer::Impl::forget(const Client& client) {
+  event_readers_.erase(client);
+  if (const auto look = viewers_.find(client); look != viewers_.end()) {
+    look->second.hub->detach(look->second.number);
+    viewers_.erase(look);
+  }
+  connections_.erase(client);
+}
+
+void ApiServer::Impl::hear(const GuestEvent& event) {
+  if (is_finished_) {
+    return;
+  }
+  tally_.add(event);
+  const std::string line = event_line(event);
+  events_.add(line);
+  const auto readers = event_readers_;  // one may be dropped
+  for (const Client& reader : readers) {
+    reader->send_piece(line);
+  }
+}
+
+void ApiServer::Impl::finish() {
+  if (std::exchange(is_finished_, true)) {
+    return;
+  }
+  guest_.unsubscribe(observer_);
+  error_code ignored;
+  listener_.close(ignored);
+  next_try_.cancel();
+  inspector_.reset();
+  claim_.reset();
+  serial_->deliver();
+  virtio_->deliver();
+  const auto deadline = std::chrono::steady_clock::now() + kFinishLimit;
+  const auto clients = connections_;
+  for (const Client& client : clients) {
+    client->finish(deadline);
+  }
+}
+
+Result<std::unique_ptr<ApiServer>> ApiServer::start(boost::asio::io_context& control,
+                                                    GuestControl& guest, GuestSocketClaim claim,
+                                                    Options options) {
+  const auto impl = std::make_shared<Impl>(control, guest, std::move(claim), std::move(options));
+  TRY(impl->listen());
+  return std::unique_ptr<ApiServer>(new ApiServer(impl));
+}
+
+ApiServer::~ApiServer() {
+  impl_->finish();
+}
+
+const std::shared_ptr<ConsoleHub>& ApiServer::serial() const {
+  return impl_->serial();
+}
+
+const std::shared_ptr<ConsoleHub>& ApiServer::virtio() const {
+  return impl_->virtio();
+}
+
+const std::string& ApiServer::path() const {
+  return impl_->path();
+}
+
+std::size_t ApiServer::connections() const {
+  return impl_->connections();
+}
+
+void ApiServer::finish() {
+  impl_->finish();
+}
+
+}  // namespace gpuvm

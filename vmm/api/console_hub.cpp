@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/api/console_hub.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "vmm/base/asio.hpp"
+
+namespace gpuvm {
+
+void ConsoleHub::write(std::span<const std::byte> bytes) {
+  const auto* const text = reinterpret_cast<const char*>(bytes.data());
+  const MutexLock lock(mutex_);
+  tail_.append(text, bytes.size());
+  if (tail_.size() > 2 * kTail) {
+    tail_.erase(0, tail_.size() - kTail);
+  }
+  if (!is_watched_) {
+    return;
+  }
+  pending_.append(text, std::min(bytes.size(), kMostPending - pending_.size()));
+  if (!is_posted_) {
+    is_posted_ = true;
+    boost::asio::post(control_, [self = shared_from_this()] { self->deliver(); });
+  }
+}
+
+void ConsoleHub::resume_input() {
+  boost::asio::post(control_, [self = shared_from_this()] {
+    const auto viewers = self->viewers_;
+    for (const auto& [number, viewer] : viewers) {
+      viewer->input_ready();
+    }
+  });
+}
+
+std::string ConsoleHub::take_pending() {
+  const MutexLock lock(mutex_);
+  is_posted_ = false;
+  return std::exchange(pending_, {});
+}
+
+/// A viewer may leave while it is told.
+void ConsoleHub::show(const std::string& text, std::uint64_t but_not) {
+  const auto viewers = viewers_;
+  for (const auto& [number, viewer] : viewers) {
+    if (number != but_not) {
+      viewer->output(std::as_bytes(std::span(text)));
+    }
+  }
+}
+
+void ConsoleHub::deliver() {
+  if (const std::string text = take_pending(); !text.empty()) {
+    show(text);
+  }
+}
+
+/// What is in the tail is not pending for the new viewer: nothing comes twice, and nothing is
+/// missing.
+std::uint64_t ConsoleHub::attach(Viewer viewer) {
+  std::string waiting;
+  std::string tail;
+  {
+    const MutexLock lock(mutex_);
+    waiting.swap(pending_);
+    tail = tail_.substr(tail_.size() - std::min(tail_.size(), kTail));
+    is_watched_ = true;
+  }
+  const auto added = std::make_shared<const Viewer>(std::move(viewer));
+  const auto number = ++last_viewer_;
+  viewers_.emplace(number, added);  // first: the others may all leave while they are told
+  if (!waiting.empty()) {
+    show(waiting, number);
+  }
+  if (!tail.empty()) {
+    added->output(std::as_bytes(std::span(tail)));
+  }
+  return number;
+}
+
+void ConsoleHub::detach(std::uint64_t viewer) {
+  viewers_.erase(viewer);
+  if (viewers_.empty()) {
+    const MutexLock lock(mutex_);
+    is_watched_ = false;
+    pending_.clear();
+  }
+}
+
+std::size_t ConsoleHub::type(std::span<const std::byte> bytes) const {
+  return input_ ? std::min(input_(bytes), bytes.size()) : bytes.size();
+}
+
+}  // namespace gpuvm
