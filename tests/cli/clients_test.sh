@@ -1,0 +1,123 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The verbs that steer and watch guests, at the control socket of a guest that is not there.
+# Usage: clients_test.sh GPUVM SOURCE_DIR
+set -u
+gpuvm=$1
+source_dir=$2
+command -v perl >/dev/null || exit 77
+folder=$(mktemp -d) || exit 1
+guest=
+trap '[ -z "$guest" ] || kill "$guest" 2>/dev/null; rm -rf "$folder"' EXIT
+XDG_RUNTIME_DIR=$folder
+export XDG_RUNTIME_DIR
+mkdir "$folder/gpuvm"
+socket=$folder/gpuvm/fake-1.sock
+cd "$folder" || exit 1
+failures=0
+
+complain() {
+  printf 'FAILED: gpuvm %s\n  %s\n' "$arguments" "$1"
+  failures=$((failures + 1))
+}
+
+run() {
+  arguments=$*
+  "$gpuvm" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null
+  status=$?
+}
+
+# expect STATUS OUT ERR ARGUMENT...: OUT in standard output, ERR in standard error; empty: that is empty.
+expect() {
+  wanted=$1
+  out=$2
+  err=$3
+  shift 3
+  run "$@"
+  [ "$status" -eq "$wanted" ] || complain "exit status $status, not $wanted: $(cat "$folder/stderr")"
+  for pair in "stdout:$out" "stderr:$err"; do
+    text=${pair#*:}
+    if [ -z "$text" ]; then
+      [ ! -s "$folder/${pair%%:*}" ] || complain "writes: $(cat "$folder/${pair%%:*}")"
+    else
+      grep -qF -e "$text" "$folder/${pair%%:*}" || complain "no \"$text\" in: $(cat "$folder/${pair%%:*}")"
+    fi
+  done
+}
+
+# asked REQUEST: the guest was asked that last.
+asked() { [ "$(tail -n 1 "$folder/log")" = "$1" ] || complain "asked $(tail -n 1 "$folder/log"), not $1"; }
+
+start_fake() {
+  perl "$source_dir/tests/cli/fake_guest.pl" "$socket" fake-1 "$folder/log" &
+  guest=$!
+  tries=0
+  until [ -S "$socket" ] || [ "$tries" -ge 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+}
+
+# Nobody is there.
+expect 69 '' 'No guest named fake-1 runs here' status fake-1
+expect 64 '' 'Fake_1 is no name of a guest' pause Fake_1
+expect 64 '' 'GUEST is required' stop
+expect 64 '' 'x is no time such as 90s' stop --timeout x fake-1
+expect 69 '' 'There is no control socket ./none.sock' status ./none.sock
+expect 0 'NAME' '' ps
+
+start_fake
+expect 0 'fake-1' '' ps
+grep -Eq "^fake-1 +running +$guest +1m15s +2 +512M +0000:01:00.0\$" "$folder/stdout" || complain "$(cat "$folder/stdout")"
+expect 0 '"name":"fake-1","state":"running"' '' ps --json
+grep -qF "\"socket\":\"$socket\"" "$folder/stdout" || complain "$(cat "$folder/stdout")"
+expect 0 'uptime_s: 75' '' status fake-1
+expect 0 '{"name":"fake-1"' '' status --json "$socket"
+asked 'GET /v1/vm'
+expect 0 '' '' pause fake-1
+asked 'PUT /v1/vm/pause'
+expect 69 '' 'gpuvm: error: fake-1: The guest is running, not paused' resume fake-1
+expect 69 '' 'fake-1: not you' reboot fake-1
+expect 0 '' '' power-button fake-1
+asked 'PUT /v1/vm/power-button'
+expect 0 '{"event":"state"}' '' events fake-1
+asked 'GET /v1/events?replay=1'
+expect 0 'gpuvm_up{guest="fake-1"} 1' '' metrics fake-1
+expect 0 'gpuvm_up{guest="fake-1"} 1' '' metrics
+expect 0 '    size: 512 MiB' '' inspect fake-1
+expect 0 '"size":"512 MiB"' '' inspect --json fake-1
+expect 0 '    size: 512 MiB' '' inspect "$socket"
+expect 78 '' 'fake-1' inspect --set name=x fake-1
+expect 64 '' 'gpuvm reboot fake-1' reset fake-1
+expect 69 '' 'those that do: fake-1' status other
+# A file of that name is a configuration.
+echo 'wrong' >fake-1
+expect 78 '' 'fake-1' inspect fake-1
+rm fake-1
+
+arguments='console fake-1'
+printf hello | "$gpuvm" console fake-1 >"$folder/stdout" 2>"$folder/stderr" || complain "exit status $?"
+[ "$(cat "$folder/stdout")" = 'login: [hello]' ] || complain "shows: $(cat "$folder/stdout")"
+[ ! -s "$folder/stderr" ] || complain "writes: $(cat "$folder/stderr")"
+
+# One that does not mind its power button.
+expect 0 '' 'fake-1 has not powered off within 1 s' stop --timeout 1s fake-1
+asked 'PUT /v1/vm/stop'
+wait "$guest"
+start_fake
+expect 0 '' '' stop --force fake-1
+asked 'PUT /v1/vm/stop'
+[ "$(grep -c 'power-button' "$folder/log")" -eq 2 ] || complain 'presses the power button'
+wait "$guest"
+
+# One that is killed leaves a socket, which goes.
+start_fake
+kill -9 "$guest"
+wait "$guest" 2>/dev/null
+guest=
+expect 69 '' 'fake-1 does not run any more' status fake-1
+[ ! -e "$socket" ] || complain 'leaves the dead socket'
+expect 0 'NAME' '' ps
+[ -z "$(ls "$folder/gpuvm")" ] || complain "leaves $(ls "$folder/gpuvm")"
+
+[ "$failures" -eq 0 ]

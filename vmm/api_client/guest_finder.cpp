@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/api_client/guest_finder.hpp"
+
+#include <fmt/format.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+
+#include "vmm/api_client/api_request.hpp"
+#include "vmm/guests/guest_socket.hpp"
+#include "vmm/login/running_guest.hpp"
+
+namespace gpuvm {
+namespace {
+
+constexpr std::chrono::milliseconds kConnectTime{3000};
+constexpr std::uint64_t kMostStatus = std::uint64_t{256} << 10;
+/// Guests that are asked at the same time: few enough for RLIMIT_NOFILE.
+constexpr std::size_t kAskedAtOnce = 64;
+constexpr std::size_t kBufferForNames = 16384;
+constexpr std::size_t kMostNamesTold = 16;
+constexpr std::chrono::milliseconds kBetweenLooks{100};
+constexpr std::int64_t kLongestPoll = 1 << 30;
+
+std::string user_name(uid_t uid) {
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, kBufferForNames> buffer{};
+  return ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr
+             ? found->pw_name
+             : std::to_string(uid);
+}
+
+std::string group_name(gid_t gid) {
+  group entry{};
+  group* found = nullptr;
+  std::array<char, kBufferForNames> buffer{};
+  return ::getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr
+             ? found->gr_name
+             : std::to_string(gid);
+}
+
+/// Names of guests with a socket at which somebody may listen; dead ones are removed.
+std::vector<std::string> names_of_others(std::span<const std::string> folders) {
+  std::vector<std::string> names;
+  for (const GuestSocket& socket : list_guest_sockets(folders)) {
+    if (names.size() < kMostNamesTold && !remove_dead_socket(socket.path)) {
+      names.push_back(socket.name);
+    }
+  }
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+std::string others_text(std::span<const std::string> folders) {
+  const auto names = names_of_others(folders);
+  return names.empty() ? "none with a control socket does"
+                       : fmt::format("those that do: {}", fmt::join(names, ", "));
+}
+
+Error unknown_guest(std::span<const std::string> folders, const std::string& name) {
+  for (const GuestRecord& record : running_guests(folders)) {
+    if (record.name == name) {
+      return fail(ErrorKind::kHost,
+                  "The guest {} runs (pid {}) without a control socket where it is looked for: "
+                  "[control] socket of its configuration is \"off\", or a path, which can be given "
+                  "in place of the name",
+                  name, record.pid);
+    }
+  }
+  return fail(ErrorKind::kHost, "No guest named {} runs here; {}", name, others_text(folders));
+}
+
+Error not_allowed(const std::string& name, const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) {
+    return fail(ErrorKind::kHost,
+                "This user may not look for the control socket of {}: its folder, of {}, is closed "
+                "to others",
+                name, path);
+  }
+  const std::string user = user_name(found.st_uid);
+  if ((found.st_mode & S_IWGRP) == 0) {
+    return fail(ErrorKind::kHost,
+                "Only the user {} may use {}: be that user (sudo), or let a group in with "
+                "[control] group = \"NAME\" in the guest's configuration",
+                user, path);
+  }
+  const std::string group = group_name(found.st_gid);
+  return fail(ErrorKind::kHost,
+              "Only the user {} and the group {} may use {}: join the group (usermod -aG {} {}, "
+              "then log in anew)",
+              user, group, path, group, user_name(::geteuid()));
+}
+
+Error no_connection(std::span<const std::string> folders, const std::string& name,
+                    const std::string& path, int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return name == path ? fail(ErrorKind::kHost, "There is no control socket {}", path)
+                          : unknown_guest(folders, name);
+    case ECONNREFUSED:
+      if (remove_dead_socket(path)) {
+        return fail(ErrorKind::kHost,
+                    "The guest {} does not run any more: its gpuvm was killed (the socket that it "
+                    "left is removed; gpuvm unbind gives its devices back)",
+                    name);
+      }
+      return fail(ErrorKind::kHost,
+                  "Nobody listens at {}: the guest is just starting or ending, or was killed, and "
+                  "this user may not find out (sudo gpuvm ps removes what is left)",
+                  path);
+    case EACCES:
+    case EPERM:
+      return not_allowed(name, path);
+    case ETIMEDOUT:
+      return fail(ErrorKind::kHost,
+                  "The guest {} takes no connection at {}: its gpuvm hangs, or this host is very "
+                  "busy",
+                  name, path);
+    default:
+      return fail_errno(ErrorKind::kHost, "Cannot connect to " + path, error);
+  }
+}
+
+/// The first folder that has it; the last error is the one that says most.
+std::string path_of(std::span<const std::string> folders, const std::string& name) {
+  std::string path;
+  for (const std::string& folder : folders) {
+    path = fmt::format("{}/{}.sock", folder, name);
+    struct stat found {};
+    if (::lstat(path.c_str(), &found) == 0 || errno == EACCES) {
+      break;
+    }
+  }
+  return path;
+}
+
+struct Question {
+  UniqueFd connection = {};
+  ListedGuest guest = {};
+};
+
+std::string problem_text(int error) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return "not allowed";
+    case ECONNREFUSED:
+      return "not listening";
+    default:
+      return "no answer";
+  }
+}
+
+/// Nothing for a dead one.
+std::optional<Question> put_question(const GuestSocket& socket, std::chrono::milliseconds limit) {
+  Question question{.guest = {.name = socket.name, .path = socket.path}};
+  auto connected = connect_to_guest(socket.path, limit);
+  if (connected.error == ENOENT ||  // it has ended meanwhile
+      (connected.error == ECONNREFUSED && remove_dead_socket(socket.path))) {
+    return std::nullopt;
+  }
+  if (!connected.fd) {
+    question.guest.problem = problem_text(connected.error);
+  } else if (!send_request(connected.fd, "GET", "/v1/vm", limit)) {
+    question.guest.problem = "no answer";
+  } else {
+    question.connection = std::move(connected.fd);
+  }
+  return question;
+}
+
+void take_answer(Question& question, std::chrono::milliseconds limit) {
+  if (!question.connection) {
+    return;
+  }
+  auto answer = receive_answer(question.connection, {.time = limit, .body = kMostStatus});
+  question.connection.reset();
+  if (!answer) {
+    question.guest.problem = "no answer";
+    return;
+  }
+  constexpr unsigned kAnswered = 200;
+  constexpr unsigned kForbidden = 403;
+  auto status = VmStatus::parse(answer->body);
+  if (answer->status == kAnswered && status) {
+    question.guest.status = std::move(status).value();
+  } else {
+    question.guest.problem = answer->status == kForbidden ? "not allowed" : "odd answer";
+  }
+}
+
+}  // namespace
+
+Result<FoundGuest> reach_guest(std::span<const std::string> folders, const std::string& name) {
+  const bool is_path = name.find('/') != std::string::npos;
+  if (!is_path && !is_guest_name(name)) {
+    return fail(ErrorKind::kUsage,
+                "{} is no name of a guest (1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" "
+                "and \".\"), and no path of a control socket, with a \"/\"",
+                name.empty() ? "\"\"" : name);
+  }
+  FoundGuest guest{.name = name, .path = is_path ? name : path_of(folders, name)};
+  auto connected = connect_to_guest(guest.path, kConnectTime);
+  if (!connected.fd) {
+    return no_connection(folders, name, guest.path, connected.error);
+  }
+  guest.connection = std::move(connected.fd);
+  guest.pid = peer_process(guest.connection);
+  if (guest.pid != 0) {
+    guest.process.reset(static_cast<int>(::syscall(SYS_pidfd_open, guest.pid, 0U)));
+  }
+  return guest;
+}
+
+bool is_guest_there(const std::string& path, pid_t pid) {
+  const auto connected = connect_to_guest(path, kConnectTime);
+  if (!connected.fd) {
+    return connected.error == ETIMEDOUT;
+  }
+  const pid_t now = peer_process(connected.fd);
+  return pid == 0 || now == 0 || now == pid;
+}
+
+bool wait_for_end(const FoundGuest& guest, std::chrono::milliseconds limit) {
+  using EndClock = std::chrono::steady_clock;
+  const auto end = EndClock::now() + limit;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - EndClock::now());
+    // Without the process there is nothing that could be waited for.
+    const auto step = guest.process ? left : std::min(left, kBetweenLooks);
+    pollfd waiting{.fd = guest.process.get(), .events = POLLIN, .revents = 0};
+    const auto time = std::clamp<std::int64_t>(step.count(), 0, kLongestPoll);
+    if (::poll(&waiting, 1, static_cast<int>(time)) > 0 ||
+        (!guest.process && !is_guest_there(guest.path, guest.pid))) {
+      return true;
+    }
+    if (EndClock::now() >= end) {
+      return false;
+    }
+  }
+}
+
+std::vector<ListedGuest> list_guests(std::span<const std::string> folders,
+                                     std::chrono::milliseconds limit) {
+  using FinderClock = std::chrono::steady_clock;
+  const auto end = FinderClock::now() + limit;
+  const auto left = [&end] {
+    const auto rest =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - FinderClock::now());
+    return std::max(rest, std::chrono::milliseconds(0));
+  };
+  const auto sockets = list_guest_sockets(folders);
+  std::vector<ListedGuest> guests;
+  for (std::size_t begin = 0; begin < sockets.size(); begin += kAskedAtOnce) {
+    std::vector<Question> questions;
+    for (std::size_t i = begin; i < std::min(begin + kAskedAtOnce, sockets.size()); ++i) {
+      if (auto question = put_question(sockets[i], left())) {
+        questions.push_back(*std::move(question));
+      }
+    }
+    for (Question& question : questions) {
+      take_answer(question, left());
+      guests.push_back(std::move(question.guest));
+    }
+  }
+  return guests;
+}
+
+}  // namespace gpuvm

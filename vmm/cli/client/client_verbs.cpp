@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/cli/client/client_verbs.hpp"
+
+#include "vmm/base/duration.hpp"
+
+namespace gpuvm::cli {
+namespace {
+
+constexpr const char* kConsoleFooter = R"(Examples:
+  gpuvm console render-1            Ctrl-] leaves; the guest runs on, and others may look at the same time
+  echo reboot | gpuvm console ci-7  types a line, and shows what comes until the guest has ended)";
+
+constexpr const char* kStopFooter = R"(Examples:
+  gpuvm stop render-1                  power button; after 60 s without an effect the guest is ended
+  gpuvm stop --timeout 5m render-1     more time for its services
+  gpuvm stop --force render-1          at once
+
+Exit status: 0 where the guest has gone, either way; 69 where it is still there.)";
+
+constexpr const char* kPsFooter = R"(Examples:
+  gpuvm ps
+  gpuvm ps --json | jq -r '.[] | select(.state == "running") | .name')";
+
+constexpr const char* kEventsFooter = R"(Examples:
+  gpuvm events render-1             what has happened lately, a JSON object a line
+  gpuvm events --follow render-1    and what happens from now on, until the guest has ended)";
+
+CLI::App& add_guest_verb(CLI::App& app, const char* name, const char* help,
+                         ClientArguments& arguments) {
+  auto* verb = app.add_subcommand(name, help);
+  verb->add_option("GUEST", arguments.guest, "The guest's name, or the path of its control socket")
+      ->type_name("")
+      ->required();
+  return *verb;
+}
+
+void add_watching(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  auto* ps = app.add_subcommand("ps", "List the guests that run");
+  ps->add_flag("--json", arguments.json, "Print JSON instead of a table");
+  ps->footer(kPsFooter);
+  ps->callback([&] { verb = [&] { return ps_verb(arguments); }; });
+  auto& status = add_guest_verb(app, "status", "Say what a running guest is and does", arguments);
+  status.add_flag("--json", arguments.json, "Print JSON instead of text");
+  status.callback([&] { verb = [&] { return status_verb(arguments); }; });
+  auto& events = add_guest_verb(app, "events", "Print what happens to a running guest", arguments);
+  events.add_flag("--follow", arguments.follow, "Go on with what happens from now on");
+  events.footer(kEventsFooter);
+  events.callback([&] { verb = [&] { return events_verb(arguments); }; });
+  auto* metrics = app.add_subcommand("metrics", "Print numbers of running guests for Prometheus");
+  metrics
+      ->add_option("GUEST", arguments.guest,
+                   "The guest's name, or the path of its control socket; none: all that run")
+      ->type_name("");
+  metrics->callback([&] { verb = [&] { return metrics_verb(arguments); }; });
+}
+
+void add_steering(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  auto& console = add_guest_verb(app, "console", "Attach to a running guest's console", arguments);
+  console.add_flag("--virtio", arguments.virtio, "Its virtio console instead of its serial one");
+  console.footer(kConsoleFooter);
+  console.callback([&] { verb = [&] { return console_verb(arguments); }; });
+  auto& stop = add_guest_verb(app, "stop", "End a running guest, and wait for that", arguments);
+  auto* force = stop.add_flag("--force", arguments.force, "Without its consent, at once");
+  stop.add_option_function<std::string>(
+          "--timeout",
+          [&arguments](const std::string& text) {
+            const auto time = parse_duration(text);
+            if (!time) {
+              throw CLI::ValidationError("--timeout", text + " is no time such as 90s, 30m or 2h");
+            }
+            arguments.timeout = *time;
+          },
+          "How long it may take to power off by itself; 60s")
+      ->type_name("DURATION")
+      ->excludes(force);
+  stop.footer(kStopFooter);
+  stop.callback([&] { verb = [&] { return stop_verb(arguments); }; });
+  const auto add = [&](const char* name, const char* help, const char* request) {
+    add_guest_verb(app, name, help, arguments).callback([&arguments, &verb, request] {
+      verb = [&arguments, request] { return steer_verb(arguments, request); };
+    });
+  };
+  add("pause", "Pause a running guest", "pause");
+  add("resume", "Let a paused guest go on", "resume");
+  add("reboot", "Press a running guest's reset button", "reset");
+  add("power-button", "Press a running guest's power button", "power-button");
+}
+
+}  // namespace
+
+void add_client_verbs(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  add_watching(app, arguments, verb);
+  add_steering(app, arguments, verb);
+}
+
+}  // namespace gpuvm::cli

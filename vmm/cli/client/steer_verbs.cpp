@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// gpuvm stop, pause, resume, reboot and power-button.
+#include <cstdio>
+
+#include "vmm/api_client/guest_finder.hpp"
+#include "vmm/cli/client/client_verbs.hpp"
+#include "vmm/guests/guest_socket.hpp"
+
+namespace gpuvm::cli {
+namespace {
+
+constexpr unsigned kNoContent = 204;
+/// Devices are reset and verified meanwhile, which takes minutes where they are many.
+constexpr std::chrono::minutes kSteerTime{10};
+/// From "devices are quiet" to the end of the process: memory is given back, drivers bound.
+constexpr std::chrono::seconds kEndTime{120};
+
+/// Errors: kHost and kWrongState, with what the guest said.
+Status put(const FoundGuest& guest, const std::string& request) {
+  const auto answer = TRY_CONTEXT(
+      ask(guest.connection, "PUT", "/v1/vm/" + request, {.time = kSteerTime}), guest.name);
+  return answer.status == kNoContent ? Status() : Status(refusal(answer, guest.name));
+}
+
+/// A connection is for one request.
+Status put_anew(const FoundGuest& guest, const std::string& request) {
+  auto again = TRY(reach_guest(run_folders(), guest.path));
+  again.name = guest.name;
+  return put(again, request);
+}
+
+/// A paused guest goes on for it, as it does for a signal that asks gpuvm to end.
+Status press_power_button(const FoundGuest& guest) {
+  auto pressed = put(guest, "power-button");
+  if (pressed || pressed.error().kind() != ErrorKind::kWrongState || !put_anew(guest, "resume")) {
+    return pressed;
+  }
+  return put_anew(guest, "power-button");
+}
+
+/// `asked`: what came of the request to stop. Whatever it was, what counts is whether the guest
+/// goes.
+Status await_end(const FoundGuest& guest, Status asked) {
+  if (wait_for_end(guest, kEndTime)) {
+    return {};
+  }
+  TRY(std::move(asked));
+  return fail(ErrorKind::kHost,
+              "The guest {} has stopped, and its gpuvm{} is still there after {} s: see its log",
+              guest.name, guest.pid == 0 ? "" : fmt::format(" (pid {})", guest.pid),
+              kEndTime.count());
+}
+
+}  // namespace
+
+Result<int> steer_verb(const ClientArguments& arguments, const std::string& request) {
+  let_signals_end_us();
+  TRY(put(TRY(reach_guest(run_folders(), arguments.guest)), request));
+  return 0;
+}
+
+Result<int> stop_verb(const ClientArguments& arguments) {
+  let_signals_end_us();
+  auto guest = TRY(reach_guest(run_folders(), arguments.guest));
+  if (arguments.force) {
+    TRY(await_end(guest, put(guest, "stop")));
+    return 0;
+  }
+  auto pressed = press_power_button(guest);
+  if (!pressed && is_guest_there(guest.path, guest.pid)) {
+    return fail(pressed.error().kind(), "{} (gpuvm stop --force ends it whatever it does)",
+                pressed.error().to_string());
+  }
+  if (wait_for_end(guest, arguments.timeout)) {
+    return 0;
+  }
+  auto again = reach_guest(run_folders(), guest.path);  // a connection is for one request
+  if (!again || again->pid != guest.pid) {  // its socket has gone: its devices are given back
+    TRY(await_end(guest, Status()));
+    return 0;
+  }
+  std::fprintf(stderr, "gpuvm: the guest %s has not powered off within %lld s: it is ended\n",
+               arguments.guest.c_str(), static_cast<long long>(arguments.timeout.count()));
+  again->name = guest.name;
+  TRY(await_end(guest, put(*again, "stop")));
+  return 0;
+}
+
+}  // namespace gpuvm::cli
