@@ -1,0 +1,23 @@
+# Two GPUs for peer-to-peer, as Proxmox prints its command line (qm showcmd), with its args.
+/usr/bin/kvm \
+  -id 100 \
+  -name 'clique,debug-threads=on' \
+  -no-shutdown \
+  -chardev 'socket,id=qmp,path=/var/run/qemu-server/100.qmp,server=on,wait=off' \
+  -mon 'chardev=qmp,mode=control' \
+  -pidfile /var/run/qemu-server/100.pid \
+  -daemonize \
+  -smbios 'type=1,uuid=5a6cbd23-1d0c-4c3a-8d26-5d1b8b6c2a10' \
+  -smp '16,sockets=1,cores=16,maxcpus=16' \
+  -nodefaults \
+  -vga none -nographic \
+  -cpu 'host,+kvm_pv_eoi,+kvm_pv_unhalt,+pcid' \
+  -m 65536 \
+  -kernel vmlinuz -initrd initrd -append 'console=ttyS0' \
+  -device 'pcie-root-port,id=ich9-pcie-port-1,addr=10.0,x-speed=16,x-width=32,multifunction=on,bus=pcie.0,port=1,chassis=1' \
+  -device 'vfio-pci,host=0000:81:00.0,id=hostpci0,bus=ich9-pcie-port-1,addr=0x0' \
+  -device 'pcie-root-port,id=ich9-pcie-port-2,addr=10.1,x-speed=16,x-width=32,multifunction=on,bus=pcie.0,port=2,chassis=2' \
+  -device 'vfio-pci,host=0000:c1:00.0,id=hostpci1,bus=ich9-pcie-port-2,addr=0x0' \
+  -machine 'accel=kvm,type=q35' \
+  -set device.hostpci0.x-nv-gpudirect-clique=1 \
+  -set device.hostpci1.x-nv-gpudirect-clique=1

@@ -1,0 +1,1 @@
+qemu-system-x86_64 -device '{"driver":"vfio-pci","host":"0000:01:00.0","id":"hostdev0","bus":"pci.5","addr":"0x0"}' -blockdev '{"driver":"file","filename":"/a.qcow2","node-name":"f"}' -blockdev '{"node-name":"n","read-only":false,"driver":"qcow2","file":"f"}' -device '{"driver":"virtio-blk-pci","drive":"n","bootindex":1}' -m size=2097152k

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/convert/convert.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "vmm/config/config.hpp"
+#include "vmm/convert/readers.hpp"
+#include "vmm/convert/values.hpp"
+#include "vmm/convert/writers.hpp"
+
+namespace gpuvm {
+namespace {
+
+using convert::ForeignGuest;
+using convert::TomlSection;
+
+constexpr std::string_view kLabel = "here";  ///< how the parser names our text
+constexpr unsigned kMostRepairs = 64;
+
+bool is_xml(std::string_view text) {
+  return convert::trimmed(text).starts_with('<');
+}
+
+bool is_toml(std::string_view text) {
+  text = convert::trimmed(text);
+  return text.starts_with("[machine]") || text.starts_with("[boot]") ||
+         text.find("\n[machine]") != std::string_view::npos ||
+         text.find("\n[boot]") != std::string_view::npos;
+}
+
+Result<ForeignGuest> read_foreign(std::string_view text, const ConvertSource& source) {
+  if (text.size() > kMostForeignText) {
+    return fail(ErrorKind::kConfig,
+                "{} is larger than {} MiB: this is no domain and no command line", source.label,
+                kMostForeignText >> 20);
+  }
+  if (convert::trimmed(text).empty()) {
+    return fail(ErrorKind::kConfig, "{}:1:1: the text is empty: does virsh dumpxml print a domain?",
+                source.label);
+  }
+  if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+    return fail(ErrorKind::kConfig, "{} has a NUL byte at {}; this is not a text file",
+                source.label, nul);
+  }
+  if (source.kind != ForeignText::kLibvirt && source.kind != ForeignText::kQemu && !is_xml(text) &&
+      is_toml(text)) {
+    return fail(ErrorKind::kConfig,
+                "{}:1:1: this is a configuration of gpuvm already: gpuvm validate checks it",
+                source.label);
+  }
+  const bool is_domain =
+      source.kind == ForeignText::kLibvirt || (source.kind == ForeignText::kAuto && is_xml(text));
+  return is_domain ? convert::read_domain(text, source.label)
+                   : convert::read_command_line(text, source.label);
+}
+
+/// The text, and how many notes there are in it.
+std::string print_guest(const ForeignGuest& guest, std::size_t& notes) {
+  std::vector<TomlSection> sections = convert::head_sections(guest);
+  const bool has_firmware_start = convert::is_uefi(guest) && guest.kernel.empty();
+  for (auto part : {convert::pci_sections(guest), convert::node_sections(guest),
+                    convert::disk_sections(guest, has_firmware_start), convert::net_sections(guest),
+                    convert::vsock_section(guest), convert::share_sections(guest),
+                    convert::tail_sections(guest)}) {
+    std::move(part.begin(), part.end(), std::back_inserter(sections));
+  }
+  std::string out;
+  for (const auto& remark : guest.remarks) {
+    out += convert::comment(remark);
+  }
+  for (const auto& section : sections) {
+    if (!section.is_empty()) {
+      out += section.print(notes);
+    }
+  }
+  if (const auto rest = guest.notes.find(""); rest != guest.notes.end() && !rest->second.empty()) {
+    out += "\n# What has no counterpart here:\n" + convert::comments_of(rest->second, notes);
+  }
+  return out.substr(out.starts_with('\n') ? 1 : 0);
+}
+
+/// The line that an error of the parser names, from 1; 0: none.
+std::size_t line_of(std::string_view message) {
+  const std::string mark = fmt::format("{}:", kLabel);
+  std::size_t line = 0;
+  for (auto at = message.find(mark); at != std::string_view::npos;
+       at = message.find(mark, at + 1)) {
+    const auto* const start = message.data() + at + mark.size();
+    if (std::from_chars(start, message.data() + message.size(), line).ec == std::errc{}) {
+      return line;
+    }
+  }
+  return 0;
+}
+
+/// The message without its place in our text.
+std::string without_place(std::string message) {
+  const auto open = std::min(message.find(fmt::format(" ({}:", kLabel)),
+                             message.find(fmt::format(" ({})", kLabel)));
+  const auto close = message.find(')', open == std::string::npos ? message.size() : open);
+  if (open != std::string::npos && close != std::string::npos) {
+    message.erase(open, close - open + 1);
+  }
+  return message;
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+/// Makes a comment of a line that gpuvm refuses, or of the whole section where it is its header.
+std::string without_line(std::string_view text, std::size_t number, const std::string& message) {
+  std::string out;
+  std::size_t at = 0;
+  bool is_in_section = false;
+  for (const std::string& line : lines_of(text)) {
+    ++at;
+    const bool is_header = line.starts_with('[');
+    if (at == number) {
+      out += convert::comment("gpuvm refuses this, write it by hand: " + without_place(message));
+      is_in_section = is_header;
+    } else if (is_header) {
+      is_in_section = false;
+    }
+    const bool is_hidden = at == number || (is_in_section && !line.empty());
+    out += is_hidden && !line.starts_with('#') ? "# " : "";
+    out += line + '\n';
+  }
+  return out;
+}
+
+/// What parse_config() says of it; "" where it takes it.
+std::string trouble_with(std::string_view text) {
+  const auto config = parse_config(text, {std::string(kLabel), "/", "guest"});
+  return config ? "" : config.error().to_string();
+}
+
+/// What gpuvm refuses becomes comments, each with the reason.
+void make_valid(ConvertedGuest& guest) {
+  std::string trouble = trouble_with(guest.toml);
+  for (unsigned i = 0; i < kMostRepairs && !trouble.empty(); ++i) {
+    const std::size_t line = line_of(trouble);
+    if (line == 0) {
+      break;
+    }
+    guest.toml = without_line(guest.toml, line, trouble);
+    ++guest.notes;
+    trouble = trouble_with(guest.toml);
+  }
+  guest.is_valid = trouble.empty();
+  if (!guest.is_valid) {
+    guest.toml = convert::comment("Not valid yet: " + without_place(trouble)) + guest.toml;
+    ++guest.notes;
+  }
+}
+
+}  // namespace
+
+Result<ConvertedGuest> convert_guest(std::string_view text, const ConvertSource& source) {
+  const auto guest = TRY(read_foreign(text, source));
+  ConvertedGuest converted;
+  converted.toml = print_guest(guest, converted.notes);
+  make_valid(converted);
+  return converted;
+}
+
+}  // namespace gpuvm

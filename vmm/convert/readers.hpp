@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Internal to this room: what reads the text of another monitor.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+#include "vmm/convert/foreign_guest.hpp"
+
+namespace gpuvm::convert {
+
+/// A word of a command line.
+struct Word {
+  std::string text;
+  std::size_t line = 0;
+};
+
+/// Errors: kConfig with LABEL:LINE:COLUMN.
+Result<ForeignGuest> read_domain(std::string_view text, const std::string& label);
+/// The same of a shell's text.
+Result<ForeignGuest> read_command_line(std::string_view text, const std::string& label);
+
+/// The words behind the first QEMU of a shell's text; what a shell would have put in, and nobody
+/// knows, is told in `guest`. Errors: kConfig with LABEL:LINE:COLUMN where there is no QEMU, or a
+/// quote has no end.
+Result<std::vector<Word>> command_words(std::string_view text, const std::string& label,
+                                        ForeignGuest& guest);
+
+/// Adds what QEMU's options say to a guest.
+void apply_options(const std::vector<Word>& words, ForeignGuest& guest);
+
+}  // namespace gpuvm::convert
