@@ -60,6 +60,31 @@ std::string_view InspectNode::get(std::string_view key) const {
   return {};
 }
 
+const InspectNode* InspectNode::find(std::string_view name) const {
+  for (const auto& existing : children_) {
+    if (existing->name_ == name) {
+      return existing.get();
+    }
+  }
+  return nullptr;
+}
+
+std::vector<const InspectNode*> InspectNode::children() const {
+  std::vector<const InspectNode*> all;
+  for (const auto& child : children_) {
+    all.push_back(child.get());
+  }
+  return all;
+}
+
+std::vector<std::string_view> InspectNode::keys() const {
+  std::vector<std::string_view> all;
+  for (const auto& field : fields_) {
+    all.emplace_back(field.key);
+  }
+  return all;
+}
+
 std::string InspectNode::to_text(unsigned indent) const {
   std::string out(indent, ' ');
   out += name_ + "\n";

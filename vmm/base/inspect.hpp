@@ -28,6 +28,12 @@ class InspectNode {
   const std::string& name() const { return name_; }
   /// The rendered value of a field of this node, or "" when absent: for tests.
   std::string_view get(std::string_view key) const;
+  /// The child of this name; null: there is none.
+  const InspectNode* find(std::string_view name) const;
+  /// In their order; valid while this node is.
+  std::vector<const InspectNode*> children() const;
+  /// Of this node's fields, in their order.
+  std::vector<std::string_view> keys() const;
   /// Indented text, one value a line.
   std::string to_text(unsigned indent = 0) const;
   /// One JSON object.

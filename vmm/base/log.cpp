@@ -2,12 +2,21 @@
 #include "vmm/base/log.hpp"
 
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "vmm/base/inspect.hpp"
+#include "vmm/base/journal.hpp"
 #include "vmm/base/text.hpp"
 #include "vmm/base/unique_fd.hpp"
 
@@ -43,7 +52,108 @@ spdlog::logger& logger() {
   return *instance;
 }
 
+/// The way to systemd's journal, and who speaks. Changed before threads start.
+struct Journal {
+  std::optional<JournalSocket> socket = {};
+  std::string guest = {};
+  bool is_json = false;
+};
+
+Journal& journal() {
+  static Journal instance;
+  return instance;
+}
+
+/// As syslog(3) numbers them: what PRIORITY and "<N>" say.
+int priority_of(Level level) {
+  switch (level) {
+    case Level::kTrace:
+    case Level::kDebug:
+      return 7;
+    case Level::kInfo:
+      return 6;
+    case Level::kWarn:
+      return 4;
+    case Level::kError:
+      return 3;
+  }
+  return 3;
+}
+
+/// A line of JSON. spdlog 1.10 has none.
+class JsonFormatter : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const auto time = std::chrono::time_point_cast<std::chrono::milliseconds>(message.time);
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+    const auto level = spdlog::level::to_string_view(message.level);
+    InspectNode line;
+    line.field("time", fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
+                                   fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
+                                   (time - seconds).count()));
+    line.field("level", std::string_view(level.data(), level.size()));
+    if (!journal().guest.empty()) {
+      line.field("guest", journal().guest);
+    }
+    line.field("message", std::string_view(message.payload.data(), message.payload.size()));
+    const std::string text = line.to_json() + "\n";
+    out.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<JsonFormatter>();
+  }
+};
+
+void write_to_journal(Level level, const JournalEvent& event, const std::string& text) {
+  const std::string priority = std::to_string(priority_of(level));
+  std::vector<JournalField> fields = {
+      {"MESSAGE", text}, {"PRIORITY", priority}, {"SYSLOG_IDENTIFIER", "gpuvm"}};
+  for (const auto& [name, value] :
+       {JournalField{"GPUVM_NAME", journal().guest}, JournalField{"GPUVM_DEVICE", event.device},
+        JournalField{"GPUVM_EVENT", event.name}, JournalField{"MESSAGE_ID", event.message_id}}) {
+    if (!value.empty()) {
+      fields.push_back({name, value});
+    }
+  }
+  if (!journal().socket->send(journal_entry(fields))) {
+    std::fprintf(stderr, "<%s>%s\n", priority.c_str(), text.c_str());  // as sd-daemon(3) has it
+  }
+}
+
 }  // namespace
+
+void use_journal() {
+  if (has_journal() || !is_journal_stream(std::getenv("JOURNAL_STREAM"), STDERR_FILENO)) {
+    return;
+  }
+  if (auto socket = JournalSocket::open()) {
+    journal().socket = std::move(socket);
+    logger().sinks().erase(logger().sinks().begin());  // that of stderr; a file's stays
+  }
+}
+
+void use_json() {
+  journal().is_json = true;
+  logger().sinks().front()->set_formatter(std::make_unique<JsonFormatter>());
+}
+
+bool is_plain() {
+  return !journal().is_json && !has_journal();
+}
+
+bool has_journal() {
+  return journal().socket.has_value();
+}
+
+void set_guest(std::string name) {
+  journal().guest = std::move(name);
+}
+
+void journal_event(Level level, const JournalEvent& event, const std::string& text) {
+  if (has_journal()) {
+    write_to_journal(level, event, text);
+  }
+}
 
 void set_level(Level level) {
   logger().set_level(to_spdlog(level));
@@ -70,7 +180,11 @@ void write(Level level, fmt::string_view format, fmt::format_args args) {
   const auto wanted = to_spdlog(level);
   if (logger().should_log(wanted)) {
     // A message may have a guest's words in it.
-    logger().log(wanted, "{}", without_runner_commands(fmt::vformat(format, args)));
+    const std::string text = without_runner_commands(fmt::vformat(format, args));
+    logger().log(wanted, "{}", text);
+    if (has_journal()) {
+      write_to_journal(level, {}, text);
+    }
   }
 }
 

@@ -22,6 +22,30 @@ enum class Level { kTrace, kDebug, kInfo, kWarn, kError };
 void set_level(Level level);
 /// Also writes every line to this file (appended). Errors: kUsage if it cannot be opened.
 Status set_file(const std::string& path);
+/// Where stderr leads to systemd's journal (the environment's JOURNAL_STREAM says so and is right),
+/// lines go there as entries with PRIORITY, MESSAGE and the fields below, and no more to stderr but
+/// when the journal does not take one. Call before threads start.
+void use_journal();
+/// Lines on stderr are JSON objects: {"time":"2026-01-01T00:00:00.000Z","level":"info",
+/// "guest":"main","message":"…"}, without "guest" where none is set. Call before threads start.
+void use_json();
+/// Whether lines are as on a terminal: neither entries of the journal nor JSON.
+bool is_plain();
+/// Whether they are entries of the journal.
+bool has_journal();
+/// The guest of whom lines are from now on: field GPUVM_NAME of each entry, "guest" of JSON. Call
+/// before threads start.
+void set_guest(std::string name);
+
+/// An event for those who look for it in the journal: journalctl MESSAGE_ID=….
+struct JournalEvent {
+  std::string_view message_id = {};  ///< 32 hexadecimal digits
+  std::string_view device = {};      ///< GPUVM_DEVICE; "": none
+  std::string_view name = {};        ///< GPUVM_EVENT, as the line of --events has it
+};
+/// An entry of the journal, where there is one: what others read of --events. Any thread.
+void journal_event(Level level, const JournalEvent& event, const std::string& text);
+
 /// Any thread.
 void write(Level level, fmt::string_view format, fmt::format_args args);
 

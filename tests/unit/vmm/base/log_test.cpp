@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -75,6 +76,31 @@ TEST(Log, HasNoCommandsForARunner) {
   log::warn("the guest says \"{}\"", "##[add-mask]a");
   EXPECT_NE(testing::internal::GetCapturedStderr().find("says \"## [add-mask]a\""),
             std::string::npos);
+}
+
+// In a process of its own: the form of lines is the program's, for good.
+TEST(Log, JsonLines) {
+  const auto speak = [] {
+    log::use_json();
+    EXPECT_FALSE(log::is_plain());
+    log::info("one \"{}\"", "\n\x1b");
+    log::set_guest("main");
+    log::error("two");
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(speak(), testing::ExitedWithCode(0),
+              "[{]\"time\":\"20[0-9-]+T[0-9:]+[.][0-9]{3}Z\",\"level\":\"info\",\"message\":\"one "
+              ".*\"[}]\n[{].*\"level\":\"error\",\"guest\":\"main\",\"message\":\"two\"[}]\n");
+}
+
+// A shell that sends stderr elsewhere leaves JOURNAL_STREAM as it is.
+TEST(Log, NoJournalIsNone) {
+  ::setenv("JOURNAL_STREAM", "1:1", 1);
+  log::use_journal();
+  ::unsetenv("JOURNAL_STREAM");
+  EXPECT_FALSE(log::has_journal());
+  EXPECT_TRUE(log::is_plain());
+  log::journal_event(log::Level::kError, {.device = "a"}, "is not written");
 }
 
 }  // namespace

@@ -1,0 +1,166 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+. "$(dirname "$0")/../lib/inside.sh"
+. "$(dirname "$0")/../lib/systemd-host.sh"
+
+# shellcheck disable=SC2034 # make_guest reads it
+GUEST_INITRD=$LAB_SERVICE_INITRD
+DEVICE=0000:06:00.0
+# For guests: until the power button is pressed.
+BUTTON='until_true 20 test -e /dev/input/event0; head -c 24 /dev/input/event0 >/dev/null'
+
+# The protocol itself, with a manager that writes down what it is told.
+make_guest plain 'echo UP; read -r go' <<<''
+mkdir -p "$WORK/notify"
+tests/lab/lib/notify_listener.pl "$WORK/notify/socket" >"$WORK/notify.events" &
+listener=$!
+until [[ -S $WORK/notify/socket ]]; do pause 0.05; done
+export NOTIFY_SOCKET=$WORK/notify/socket WATCHDOG_USEC=8000000
+start_guest plain
+wait_console '^UP' 120
+told() { grep -q -- "$1" "$WORK/notify.events"; }
+expect "the start is told, and asks for time" told 'STATUS=Building the machine | EXTEND_TIMEOUT_USEC=60000000'
+expect "readiness with the guest's processors" test "$(grep -c 'READY=1 | STATUS=Running' "$WORK/notify.events")" = 1
+pause 14
+expect "the watchdog is fed before its time is over" awk '/WATCHDOG=1$/ { if (n++ && $1 - last > 8) late = 1; last = $1 } END { exit late || n < 3 }' \
+  "$WORK/notify.events"
+kill -USR1 "$guest"
+wait_log 'The guest is paused' 30
+kill -USR2 "$guest"
+wait_log 'The guest goes on' 30
+expect "a pause is told" told 'STATUS=Paused'
+kill -STOP "$guest"
+pause 1
+before=$(grep -c WATCHDOG "$WORK/notify.events")
+pause 9
+expect "a monitor that hangs feeds no watchdog" test "$(grep -c WATCHDOG "$WORK/notify.events")" = "$before"
+kill -CONT "$guest"
+kill "$guest"
+wait_log 'Power button pressed' 60
+kill "$guest"
+wait_guest 60
+expect "the end is told before devices are made quiet" told 'STOPPING=1 | STATUS=Stopping'
+expect "and when it is over" told 'STATUS=Stopped'
+for socket in relative /tmp/../etc/socket "/$(printf 'x%.0s' {1..200})"; do
+  NOTIFY_SOCKET=$socket "$GPUVM" run "$WORK/plain.toml" --set boot.kernel=/nowhere 2>"$WORK/refused.log" || true
+  expect "a socket that is none is refused, and the run goes on: ${socket:0:20}" \
+    grep -q 'NOTIFY_SOCKET=.* told nothing' "$WORK/refused.log"
+done
+kill "$listener"
+unset NOTIFY_SOCKET WATCHDOG_USEC
+
+# The real one. Its unit is the one of the package.
+mkdir -p /etc/gpuvm /usr/share/dbus-1
+sed "s|^ExecStart=/usr/bin/gpuvm run|ExecStart=$(readlink -f "$GPUVM") run -v|" packaging/systemd/gpuvm@.service >/etc/systemd/system/gpuvm@.service
+cp packaging/systemd/gpuvm.sysusers /etc/sysusers-gpuvm.conf
+systemd-sysusers /etc/sysusers-gpuvm.conf
+cp packaging/systemd/gpuvm.tmpfiles /etc/tmpfiles-gpuvm.conf
+systemd-tmpfiles --create /etc/tmpfiles-gpuvm.conf
+expect "the run folder is the group's to search" test "$(stat -c '%a %U:%G' /run/gpuvm)" = '750 root:gpuvm'
+# The guest's console would be in the journal.
+make_service() {
+  make_guest "$1" "$2"
+  printf '[console]\nserial = ["file:%s"]\n' "$WORK/$1.console" >>"$WORK/$1.toml"
+  cp "$WORK/$1.toml" "/etc/gpuvm/$1.toml"
+  CONSOLE=$WORK/$1.console
+  LOG=$WORK/$1.log
+  : >"$LOG"
+  : >"$CONSOLE"
+}
+# await_console TEXT SECONDS: as wait_console, of a service: its process has another number here.
+await_console() {
+  local end=$((SECONDS + $2))
+  until said_times "$1" 1; do
+    ((SECONDS < end)) || { tail -n 5 "$CONSOLE"; return 1; }
+    pause 0.5
+  done
+}
+modprobe vfio-pci
+start_systemd
+
+make_service main "echo UP \$(cat /sys/class/dmi/id/product_uuid); $BUTTON" <<END
+[[pci]]
+host = "$DEVICE"
+END
+in_systemd systemctl start systemd-machined # the bus would, too; this emulator takes long for it
+expect "the service starts" in_systemd systemctl start gpuvm@main
+in_systemd journalctl --no-pager -o short-monotonic -u gpuvm@main
+expect "it is ready when the guest's processors run" test "$(property gpuvm@main StatusText)" = Running
+expect "the watchdog is on" test "$(property gpuvm@main WatchdogUSec)" = 1min
+expect "the journal has the guest's name" grep -q . <(entries gpuvm@main.service GPUVM_NAME=main)
+reset_id=$(sed -n 's/.*kDevicesResetId = "\(.*\)".*/\1/p' vmm/service/event_journal.hpp)
+expect "and the reset of its device, by the message's id" \
+  grep -q 'Reset of .*verified' <(entries gpuvm@main.service "MESSAGE_ID=$reset_id" "GPUVM_DEVICE=$DEVICE")
+expect "the guest comes up" await_console '^UP .*.$' 180
+uuid=$(sed -n 's/^UP //p' "$CONSOLE" | tr -d '\r-')
+expect "machinectl lists the guest" grep -q '^main *vm *gpuvm' <(in_systemd machinectl list --no-pager --no-legend)
+in_systemd machinectl list --no-pager || true
+expect "with the UUID that the guest has" test "$(in_systemd machinectl show main --value -p Id)" = "$uuid"
+expect "systemctl stop is the guest's power button" in_systemd systemctl stop gpuvm@main
+expect "which powers off" grep -q 'The guest powers off' <(entries gpuvm@main.service)
+expect_not "and there was no error" grep -q . <(entries gpuvm@main.service PRIORITY=3)
+expect "the service is over" test "$(property gpuvm@main ActiveState)" = inactive
+expect_not "and machinectl lists it no more" grep -q '^main' <(in_systemd machinectl list --no-pager --no-legend)
+
+make_service waits 'sleep 8
+until_true 20 grep -qx org.gpuvm.status /sys/class/virtio-ports/*/name
+name=$(grep -lx org.gpuvm.status /sys/class/virtio-ports/*/name)
+name=${name%/name}
+echo READY >/dev/${name##*/}
+echo UP
+sleep 1000' <<END
+[systemd]
+ready = "guest"
+[test]
+status_port = true
+END
+in_systemd systemctl start --no-block gpuvm@waits
+wait_property gpuvm@waits StatusText 'has not said yet' 120
+expect "a guest that is waited for is not started yet" test "$(property gpuvm@waits ActiveState)" = activating
+wait_property gpuvm@waits ActiveState '^active$' 180
+expect "until it says that it is ready" test "$(property gpuvm@waits StatusText)" = Running
+in_systemd systemctl stop --no-block gpuvm@waits
+wait_property gpuvm@waits StatusText 'Waiting for the guest to power off' 30
+in_systemd systemctl kill -s KILL gpuvm@waits
+wait_property gpuvm@waits ActiveState '^(failed|inactive)$' 30
+
+make_service wrong 'true' <<<'no_such_section = 1'
+in_systemd systemctl start gpuvm@wrong >"$WORK/wrong.start" 2>&1 || true
+pause 8
+expect "a wrong configuration is not tried again" \
+  test "$(property gpuvm@wrong ActiveState) $(property gpuvm@wrong ExecMainStatus) $(property gpuvm@wrong NRestarts)" = 'failed 78 0'
+expect "its error is an error of the journal" grep -q no_such_section <(entries gpuvm@wrong.service PRIORITY=3)
+
+# A member of the group, without any right of root's, on a device that is bound for it.
+useradd --system --groups gpuvm,kvm member
+lab-bind "$DEVICE"
+number=$(basename "$(readlink "/sys/bus/pci/devices/$DEVICE/iommu_group")")
+mkdir -p /etc/udev/rules.d
+cp packaging/systemd/70-gpuvm.rules /etc/udev/rules.d/
+for node in "vfio/$number" misc/kvm; do # no udevd runs here; udevadm does what it would
+  udevadm test --action=add "/sys/class/$node" >>"$WORK/udev.log" 2>&1 || true
+done
+expect "udev gives the IOMMU group to the group, and KVM to its own" \
+  test "$(stat -c '%a %G' "/dev/vfio/$number" /dev/kvm | tr '\n' ' ')" = '660 gpuvm 660 kvm '
+chmod 666 /dev/vfio/vfio # as the kernel makes it
+make_guest member "echo UP; $BUTTON" <<END
+[[pci]]
+host = "$DEVICE"
+managed = false
+END
+mkdir -p /run/user/member
+chown member /run/user/member
+chmod -R a+rX "$WORK"
+CONSOLE=$WORK/member.console LOG=$WORK/member.log
+: >"$CONSOLE"
+XDG_RUNTIME_DIR=/run/user/member prlimit --memlock=unlimited:unlimited setpriv --reuid=member --regid=member --init-groups --inh-caps=-all --bounding-set=-all \
+  "$GPUVM" run "$WORK/member.toml" </dev/null >"$CONSOLE" 2>"$LOG" &
+guest=$!
+wait_console '^UP' 120 || true
+expect "a member of the group has a guest with the device" guest_said '^UP'
+kill "$guest" 2>/dev/null || true
+wait_guest 120
+cat "$LOG"
+expect "and its run ends well" test "$guest_status" = 0
+stop_systemd
+finish

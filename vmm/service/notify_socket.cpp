@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/service/notify_socket.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "vmm/base/text.hpp"
+
+namespace gpuvm {
+namespace {
+
+bool leads_back(std::string_view path) {
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const auto end = std::min(path.find('/', begin), path.size());
+    if (path.substr(begin, end - begin) == "..") {
+      return true;
+    }
+    begin = end + 1;
+  }
+  return false;
+}
+
+Error refused_address(std::string_view address, std::string_view why) {
+  return fail(ErrorKind::kHost,
+              "NOTIFY_SOCKET=\"{}\" {}: the service manager is told nothing; under systemd, leave "
+              "it as systemd sets it",
+              terminal_text(address.substr(0, sizeof(sockaddr_un::sun_path))), why);
+}
+
+}  // namespace
+
+Result<NotifySocket> NotifySocket::open(std::string_view address) {
+  const bool is_abstract = address.size() > 1 && address.front() == '@';
+  if (!is_abstract && (address.size() < 2 || address.front() != '/')) {
+    return refused_address(address, "is neither an absolute path nor \"@\" and a name");
+  }
+  if (!is_abstract && leads_back(address)) {
+    return refused_address(address, "leads through \"..\"");
+  }
+  sockaddr_un name{};
+  // A path is followed by a NUL.
+  const std::size_t longest = sizeof(name.sun_path) - (is_abstract ? 0U : 1U);
+  if (address.size() > longest) {
+    return refused_address(address, "is too long for a socket");
+  }
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, address.data(), address.size());
+  std::size_t size = offsetof(sockaddr_un, sun_path) + address.size();
+  if (is_abstract) {
+    name.sun_path[0] = '\0';
+  } else {
+    ++size;
+  }
+  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) {
+    return fail_errno(ErrorKind::kHost, "Cannot make a socket to tell the service manager");
+  }
+  return NotifySocket(std::move(fd), name, static_cast<socklen_t>(size));
+}
+
+bool NotifySocket::send(std::string_view notification) const {
+  const auto sent =
+      ::sendto(fd_.get(), notification.data(), notification.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+               reinterpret_cast<const sockaddr*>(&address_), size_);
+  return sent == static_cast<ssize_t>(notification.size());
+}
+
+}  // namespace gpuvm
