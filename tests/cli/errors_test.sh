@@ -107,6 +107,9 @@ expect_error 122 'Not a directory' test --log-file "$good/log" "$good"
 expect_error 122 'Cannot make the folder /dev/null/x for artifacts' test --artifacts /dev/null/x "$good"
 expect_error 122 'Cannot write /dev/null/x' test --result-json /dev/null/x "$good"
 expect_error 122 'Two reports are to be written to' test --result-json "$folder/report" --junit "$folder/report" "$good"
+expect_error 122 'console.log would be lost' test --artifacts "$folder/artifacts" --junit "$folder/artifacts/console.log" "$good"
+ln -s "$folder/artifacts" "$folder/artifacts-link"
+expect_error 122 'artifacts-link is a symbolic link' test --artifacts "$folder/artifacts-link" "$good"
 # A word of the test's command may be the name of a verb.
 expect_error 122 'no-such.toml' test "$folder/no-such.toml" make check
 expect_error 122 'see gpuvm test --help' test "$good" --frobnicate
@@ -120,7 +123,7 @@ cmp "$folder/result.json" "$folder/out/result.json" || complain 'another report 
 expect_error 122 'test.failure_pattern "a(b" is no regular expression' test --set 'test.failure_pattern="a(b"' "$good"
 
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, test, validate, inspect, check, devices, unbind, dump, reset, test-reset, report, rom, ssh or gitlab-executor'
+expect_error 64 'A verb is required: run, test, validate, convert, inspect, ' # manual_test.sh has them all
 expect_error 64 'gpuvm has no verb frobnicate: it has run, ' frobnicate
 expect_error 64 'did you mean validate?' validat "$good"
 expect_error 64 'CONFIG is required' run

@@ -24,8 +24,9 @@ compare() {
 }
 
 # Options.
-for verb in '' run test validate inspect check devices unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh gitlab-executor \
-  'gitlab-executor config' 'gitlab-executor prepare' 'gitlab-executor run' 'gitlab-executor cleanup'; do
+for verb in '' run test validate convert inspect check devices unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh ps status \
+  console stop pause resume reboot power-button events metrics gitlab-executor \
+  schema completion 'gitlab-executor config' 'gitlab-executor prepare' 'gitlab-executor run' 'gitlab-executor cleanup'; do
   # shellcheck disable=SC2086  # the empty verb is no argument, those with kinds are two
   "$gpuvm" $verb --help || exit 1
 done >"$folder/help"
@@ -42,13 +43,20 @@ done <"$folder/options"
 
 # Verbs.
 "$gpuvm" --help | sed -n '/^Subcommands:/,/^$/p' | sed -nE 's/^  ([a-z-]+) .*/\1/p' >"$folder/verbs"
-sed -n '/^# VERBS/,/^# OPTIONS/p' "$page_1" | sed -nE 's/^\*([a-z-]+)\* .*/\1/p' >"$folder/page_verbs"
+sed -n '/^# VERBS/,/^# OPTIONS/p' "$page_1" | sed -nE 's/^\*([a-z-]+)\*( .*)?$/\1/p' >"$folder/page_verbs"
 compare verbs "$folder/verbs" "$folder/page_verbs"
 
 # Exit statuses.
 "$gpuvm" --help | sed -n '/^Exit status:/,/^$/p' | sed -nE 's/^ *([0-9]+(\+n)?)  .*/\1/p' >"$folder/statuses"
 sed -n '/^# EXIT STATUS/,/^# EXAMPLES/p' "$page_1" | sed -nE 's/^\*([0-9]+(\+n)?)\*$/\1/p' >"$folder/page_statuses"
 compare 'exit statuses' "$folder/statuses" "$folder/page_statuses"
+
+# Requests.
+awk -F'"' '/^    "\/v1/ { path = $2 } /^      "(get|put)": / { print toupper($2), path }' "$source_dir/docs/openapi.json" \
+  >"$folder/requests"
+sed -n '/^# REQUESTS/,/^# ANSWERS/p' "$source_dir/man/gpuvm-api.7.scd" | grep -oE '\*(GET|PUT) /v1/[a-z/-]+\*' | tr -d '*' \
+  >"$folder/page_requests"
+compare requests "$folder/requests" "$folder/page_requests"
 
 # Keys.
 awk '{ sub(/^# /, "") }

@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The Debian package, as a new user has it: installed by apt on a clean Debian 12, which mmdebstrap makes and takes away again, with what
+# README.md says to do first; judged by lintian, zsh, fish and jsonschema; and the program in it, in a lab host, with the entry
+# that gpuvm devices prints.
+set -euo pipefail
+. "$(dirname "$0")/lib/outside.sh"
+
+[[ $(id -u) == 0 ]] || skip "the clean Debian is made as root"
+fresh_out
+scripts/package --gpuvm-build "$(dirname "$LAB_GPUVM")" --out "$OUT/deb" | tee "$OUT/package.log"
+deb=$(cut -d ' ' -f 1 "$OUT/package.log")
+
+# What the clean system gets to see of this one. Its host name is its own: packages may set it.
+mkdir "$OUT/given"
+cp "$OUT"/deb/*.deb tests/cli/*_test.sh tests/lab/package/clean.sh "$OUT/given"
+mkdir "$OUT/given/source"
+git ls-files -z configs examples man tests/fixtures/hosts | xargs -0 cp --parents -t "$OUT/given/source"
+status=0
+unshare --uts mmdebstrap --variant=apt --mode=root --format=null --components=main \
+  --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' --dpkgopt=force-unsafe-io \
+  --customize-hook="copy-in $OUT/given /" --customize-hook='chroot "$1" bash /given/clean.sh' bookworm - \
+  >"$OUT/clean.log" 2>&1 || status=$?
+grep -E '^(ok|NOT OK|took|[0-9]+ checks)' "$OUT/clean.log" || true
+grep -q '^[0-9]* checks, 0 failed$' "$OUT/clean.log" || { tail -n 60 "$OUT/clean.log" && exit 1; }
+((status == 0)) || { tail -n 20 "$OUT/clean.log" && exit 1; }
+
+# Its program is the one that a package has: without symbols, and found by nobody's path.
+mkdir "$OUT/installed"
+dpkg-deb -x "$deb" "$OUT/installed"
+use_kernel 6.12
+LAB_GPUVM=$OUT/installed/usr/bin/gpuvm inside gpu,usb package.sh
