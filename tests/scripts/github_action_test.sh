@@ -64,12 +64,12 @@ step GPUVM_INPUT_CONFIG=g STUB_STATUS=77 STUB_OUTCOME=skipped
 expect 'a skip is an output' grep -qx 'exit-status=77' "$GITHUB_OUTPUT"
 
 step GPUVM_INPUT_CONFIG=
-expect 'no configuration' same "$status" 64
+expect 'no configuration' same "$status $(tr '\n' ' ' <"$GITHUB_OUTPUT")" '122 exit-status=122 outcome=host_fault '
 expect 'no configuration: an annotation' grep -q '^::error title=gpuvm test::The input config is empty' "$WORK/out"
 step GPUVM_INPUT_CONFIG=g GPUVM_INPUT_GPUVM=/no/gpuvm
-expect 'no gpuvm' same "$status" 64
+expect 'no gpuvm' same "$status $(tr '\n' ' ' <"$GITHUB_OUTPUT")" '122 exit-status=122 outcome=host_fault '
 step GPUVM_INPUT_CONFIG=g GPUVM_INPUT_SKIP_IF_UNAVAILABLE=yes
-expect 'neither true nor false' same "$status" 64
+expect 'neither true nor false' same "$status $(tr '\n' ' ' <"$GITHUB_OUTPUT")" '122 exit-status=122 outcome=host_fault '
 # shellcheck disable=SC2016
 step GPUVM_INPUT_CONFIG='$(touch '"$WORK"'/injected)' GPUVM_INPUT_COMMAND='`touch '"$WORK"'/injected`'
 expect 'inputs are no text of a script' not test -e "$WORK/injected"

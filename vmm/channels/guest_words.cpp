@@ -123,7 +123,7 @@ void GuestWords::finish() {
   if (!line) {
     log::warn("The guest's result file: {}", line.error().to_string());
   } else if (*line) {
-    file_words_.tell_line(**line);
+    file_words_.tell_line((*line)->text, (*line)->written);
   }
 }
 

@@ -12,6 +12,16 @@
 #include <utility>
 
 namespace gpuvm {
+namespace {
+
+std::chrono::system_clock::time_point time_of(const timespec& time) {
+  const auto since_epoch =
+      std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  return std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(since_epoch));
+}
+
+}  // namespace
 
 Result<std::unique_ptr<ResultFile>> ResultFile::open(const std::string& folder, std::string path) {
   UniqueFd fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -69,21 +79,24 @@ bool ResultFile::is_of_before(int found) const {
          now->changed.tv_nsec == before_->changed.tv_nsec;
 }
 
-Result<std::optional<std::string>> ResultFile::first_line() const {
+Result<std::optional<ResultFile::Line>> ResultFile::first_line() const {
   const auto found = TRY(find());
   if (!found) {
-    return std::optional<std::string>();
+    return std::optional<Line>();
   }
   if (is_of_before(found.get())) {
     return fail(ErrorKind::kGuest, "{} was there before the run, and the guest has not written it",
                 path_);
   }
-  auto text = TRY(read(found.get()));
-  text.resize(std::min(text.find('\n'), text.size()));
-  if (text.ends_with('\r')) {
-    text.pop_back();
+  Line line;
+  line.text = TRY(read(found.get()));
+  line.text.resize(std::min(line.text.find('\n'), line.text.size()));
+  if (line.text.ends_with('\r')) {
+    line.text.pop_back();
   }
-  return std::optional(std::move(text));
+  const auto stamp = stamp_of(found.get());
+  line.written = stamp ? time_of(stamp->changed) : std::chrono::system_clock::now();
+  return std::optional(std::move(line));
 }
 
 Result<std::string> ResultFile::read(int found) const {

@@ -5,6 +5,7 @@
 // nothing.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <ctime>
 #include <memory>
@@ -24,9 +25,14 @@ class ResultFile {
   /// guest runs. Errors: kConfig (no such folder), kHost (no openat2(2), Linux 5.6).
   static Result<std::unique_ptr<ResultFile>> open(const std::string& folder, std::string path);
 
-  /// The first line, without its line break; nothing: the guest wrote no such file. Errors: kGuest,
-  /// what it made of it.
-  Result<std::optional<std::string>> first_line() const;
+  struct Line {
+    std::string text = {};  ///< without its line break
+    /// When the file was last changed, by the host's clock (a network's file system has one of its
+    /// own). A guest cannot set this time.
+    std::chrono::system_clock::time_point written = {};
+  };
+  /// The first line; nothing: the guest wrote no such file. Errors: kGuest, what it made of it.
+  Result<std::optional<Line>> first_line() const;
 
  private:
   /// The same as long as nobody writes to the file or replaces it.

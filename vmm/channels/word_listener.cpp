@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -16,8 +17,9 @@
 namespace gpuvm {
 namespace {
 
-constexpr unsigned kMostAccepted = 16;  ///< from one socket in a turn
-constexpr unsigned kLastTurns = 64;     ///< of what has arrived at the end
+constexpr unsigned kMostAccepted = 16;           ///< from one socket in a turn
+constexpr unsigned kLastTurns = 64;              ///< of what has arrived at the end
+constexpr std::chrono::milliseconds kRest{200};  ///< of a socket that cannot be accepted from
 
 std::size_t most_of(WordListener::Protocol protocol) {
   return protocol == WordListener::Protocol::kLine ? LineReader::kMostLine
@@ -77,7 +79,9 @@ bool WordListener::take_turn(bool waits) {
     polled.push_back({.fd = connection.fd.get(), .events = POLLIN, .revents = 0});
   }
   for (const Endpoint& endpoint : options_.endpoints) {
-    polled.push_back({.fd = endpoint.socket.get(), .events = POLLIN, .revents = 0});
+    // poll(2) leaves -1 out. At the end there is no other time to ask.
+    const bool rests = waits && endpoint.rests_until > Clock::now();
+    polled.push_back({.fd = rests ? -1 : endpoint.socket.get(), .events = POLLIN, .revents = 0});
   }
   polled.push_back({.fd = stop_.fd(), .events = POLLIN, .revents = 0});
   ::poll(polled.data(), polled.size(), waits ? milliseconds_to_wait() : 0);
@@ -91,13 +95,22 @@ bool WordListener::take_turn(bool waits) {
   return came;
 }
 
-/// Until the oldest connection is too old; -1: there is none.
+/// Until the oldest connection is too old or a socket has rested; -1: there is neither.
 int WordListener::milliseconds_to_wait() const {
-  if (connections_.empty()) {
+  const auto now = Clock::now();
+  std::optional<Clock::time_point> next;
+  if (!connections_.empty()) {
+    next = connections_.front().end;
+  }
+  for (const Endpoint& endpoint : options_.endpoints) {
+    if (endpoint.rests_until > now) {
+      next = std::min(next.value_or(endpoint.rests_until), endpoint.rests_until);
+    }
+  }
+  if (!next) {
     return -1;
   }
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(connections_.front().end - Clock::now());
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - now);
   return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
 }
 
@@ -174,9 +187,7 @@ bool WordListener::accept_from(Endpoint& endpoint) {
                           SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
       if (!is_worth_waiting(errno) && errno != ECONNABORTED && errno != EPROTO) {
-        log::error("{}",
-                   fail_errno(ErrorKind::kHost, "The guest is not heard any more").to_string());
-        endpoint.socket.reset();  // else this would be asked again and again
+        rest(endpoint, errno);
       }
       return came;
     }
@@ -199,6 +210,16 @@ bool WordListener::accept_from(Endpoint& endpoint) {
   return came;
 }
 
+/// What is wrong may be over soon (too many open files, no memory), and whoever has connected waits
+/// in the socket's queue.
+void WordListener::rest(Endpoint& endpoint, int error_number) {
+  endpoint.rests_until = Clock::now() + kRest;
+  if (rests_.fetch_add(1) == 0) {
+    log::warn("The guest's words must wait: {}; this is tried again several times a second",
+              std::generic_category().message(error_number));
+  }
+}
+
 void WordListener::drop_expired() {
   const auto now = Clock::now();
   while (!connections_.empty() && connections_.front().end <= now) {
@@ -217,6 +238,7 @@ void WordListener::inspect(InspectNode& node) const {
   node.field("connections", accepted_.load());
   node.field("strangers", strangers_.load());
   node.field("broken_off", lost_.load());
+  node.field("rests", rests_.load());
 }
 
 }  // namespace gpuvm

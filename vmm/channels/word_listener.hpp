@@ -39,6 +39,8 @@ class WordListener : public Inspectable {
     UniqueFd socket;  ///< listens, does not block
     Protocol protocol = Protocol::kLine;
     WordTeller* teller = nullptr;  ///< outlives this
+    /// Not asked again before: it could not be accepted from.
+    std::chrono::steady_clock::time_point rests_until = {};
   };
   struct Options {
     std::vector<Endpoint> endpoints;
@@ -77,6 +79,7 @@ class WordListener : public Inspectable {
   static bool hear(Connection& connection);
   static void hear_end(const Connection& connection);
   bool accept_from(Endpoint& endpoint);
+  void rest(Endpoint& endpoint, int error_number);
   void drop_expired();
   void lose(Connection& connection);
 
@@ -87,6 +90,7 @@ class WordListener : public Inspectable {
   std::atomic<std::uint64_t> accepted_{0};
   std::atomic<std::uint64_t> strangers_{0};
   std::atomic<std::uint64_t> lost_{0};
+  std::atomic<std::uint64_t> rests_{0};
   std::thread thread_;
 };
 

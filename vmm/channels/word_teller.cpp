@@ -19,7 +19,7 @@ std::string shown(std::string_view said) {
 
 }  // namespace
 
-void WordTeller::tell(const SaidWord& word) {
+void WordTeller::tell(const SaidWord& word, std::optional<Time> written) {
   auto& count = word.status ? exits_ : ready_;
   const std::uint64_t before = count.fetch_add(1, std::memory_order_relaxed);
   if (before >= kMostWords) {
@@ -33,12 +33,15 @@ void WordTeller::tell(const SaidWord& word) {
   } else {
     log::info("The guest says by its {}: ready", text_);
   }
-  on_word_({.channel = channel_, .word = word.status ? "exit" : "ready", .status = word.status});
+  on_word_({.channel = channel_,
+            .word = word.status ? "exit" : "ready",
+            .status = word.status,
+            .written = written});
 }
 
-void WordTeller::tell_line(std::string_view line) {
+void WordTeller::tell_line(std::string_view line, std::optional<Time> written) {
   if (const auto word = read_line_word(line)) {
-    tell(*word);
+    tell(*word, written);
   } else {
     complain(line);
   }

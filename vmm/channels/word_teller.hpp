@@ -4,8 +4,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,9 +29,11 @@ class WordTeller : public Inspectable {
   WordTeller(std::string channel, std::string text, OnWord on_word)
       : channel_(std::move(channel)), text_(std::move(text)), on_word_(std::move(on_word)) {}
 
-  void tell(const SaidWord& word);
+  /// `written`: as GuestWord has it.
+  using Time = std::chrono::system_clock::time_point;
+  void tell(const SaidWord& word, std::optional<Time> written = std::nullopt);
   /// A word, or a complaint about what is none.
-  void tell_line(std::string_view line);
+  void tell_line(std::string_view line, std::optional<Time> written = std::nullopt);
   /// What was said is no word: a line about it in the log.
   void complain(std::string_view said);
 

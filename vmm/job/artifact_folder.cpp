@@ -2,8 +2,10 @@
 #include "vmm/job/artifact_folder.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -12,6 +14,22 @@ namespace gpuvm {
 namespace {
 
 constexpr const char* kTrial = ".gpuvm-trial";
+
+namespace fs = std::filesystem;
+
+/// "out" of "out//": a path that ends in a slash follows a link.
+std::string without_last_slashes(const std::string& path) {
+  const auto last = path.find_last_not_of('/');
+  return last == std::string::npos ? path.substr(0, 1) : path.substr(0, last + 1);
+}
+
+/// Whether both are there and the same.
+bool is_same_place(const std::string& path, int folder) {
+  struct stat one {};
+  struct stat other {};
+  return ::stat(path.c_str(), &one) == 0 && ::fstat(folder, &other) == 0 &&
+         one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
 
 }  // namespace
 
@@ -33,8 +51,15 @@ std::string path_of_open_file(int fd) {
 
 Result<ArtifactFolder> ArtifactFolder::open(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
-  UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::string place = without_last_slashes(path);
+  if (fs::is_symlink(place, error)) {
+    return fail(ErrorKind::kUsage,
+                "The folder for artifacts {} is a symbolic link, and none is followed: name its "
+                "target",
+                path);
+  }
+  fs::create_directories(place, error);
+  UniqueFd folder(::open(place.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder) {
     return error ? fail(ErrorKind::kUsage, "Cannot make the folder {} for artifacts: {}", path,
                         error.message())
@@ -56,6 +81,35 @@ Result<UniqueFd> ArtifactFolder::create(const std::string& name) const {
     return fail_errno(ErrorKind::kUsage, "Cannot write " + path_of(name));
   }
   return file;
+}
+
+Result<UniqueFd> ArtifactFolder::create_folder(const std::string& name) const {
+  std::error_code error;
+  fs::remove_all(path_of_open_file(folder_.get()) + "/" + name, error);  // follows no link
+  if (error || ::mkdirat(folder_.get(), name.c_str(), 0755) != 0) {
+    return fail(ErrorKind::kUsage, "Cannot replace the folder {}: {}", path_of(name),
+                error ? error.message() : std::generic_category().message(errno));
+  }
+  UniqueFd made(
+      ::openat(folder_.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!made) {
+    return fail_errno(ErrorKind::kUsage, "Cannot open " + path_of(name));
+  }
+  return made;
+}
+
+std::optional<std::string> ArtifactFolder::name_in_here(
+    const std::string& path, const std::vector<std::string>& names) const {
+  std::error_code error;
+  // Upwards, part by part, until the folder above is this one.
+  for (fs::path place = fs::absolute(path, error).lexically_normal(); place.has_relative_path();
+       place = place.parent_path()) {
+    const auto found = std::find(names.begin(), names.end(), place.filename().string());
+    if (found != names.end() && is_same_place(place.parent_path(), folder_.get())) {
+      return *found;
+    }
+  }
+  return std::nullopt;
 }
 
 Status ArtifactFolder::write(const std::string& name, const std::string& text) const {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/job/console_record.hpp"
 
-#include "vmm/base/log.hpp"
+#include <utility>
+
 #include "vmm/control/guest_events.hpp"
-#include "vmm/job/artifact_folder.hpp"
+#include "vmm/test_report/console_line.hpp"
 
 namespace gpuvm {
 namespace {
@@ -18,7 +19,28 @@ std::string last_lines(const std::string& text, std::size_t most) {
   return end_of_line == std::string::npos ? text.substr(begin) : text.substr(end_of_line + 1);
 }
 
+std::string with_time(std::chrono::system_clock::time_point time, const std::string& text) {
+  return fmt::format("{} {}\n", time_text(time), text);
+}
+
+Result<std::unique_ptr<RecordFile>> record_in(const ArtifactFolder& folder, const char* name) {
+  RecordFile::Options options;
+  options.name = folder.path_of(name);
+  options.most = ConsoleRecord::kMostInFile;
+  options.remark = [](const std::string& text) {
+    return with_time(std::chrono::system_clock::now(), text);
+  };
+  auto file = TRY(folder.create(name));
+  return RecordFile::start(std::move(file), std::move(options));
+}
+
 }  // namespace
+
+Result<std::unique_ptr<ConsoleRecord>> ConsoleRecord::in(const ArtifactFolder& folder) {
+  auto all = TRY(record_in(folder, "console.log"));
+  auto of_kernel = TRY(record_in(folder, "dmesg.log"));
+  return std::make_unique<ConsoleRecord>(std::move(all), std::move(of_kernel));
+}
 
 void ConsoleRecord::line(const ConsoleLine& line) {
   tail_ += line.text;
@@ -26,30 +48,19 @@ void ConsoleRecord::line(const ConsoleLine& line) {
   if (tail_.size() > 2 * kTail) {
     tail_ = last_lines(tail_, kTail);
   }
-  if (!file_) {
-    return;
+  if (all_) {
+    all_->add(with_time(line.time, line.text));
   }
-  const std::string text = fmt::format("{} {}\n", time_text(line.time), line.text);
-  if (written_ + text.size() > kMostInFile || left_out_ > 0) {
-    ++left_out_;
-    return;
-  }
-  written_ += text.size();
-  write(text);
-}
-
-/// A full disk costs the record, not the job.
-void ConsoleRecord::write(const std::string& text) {
-  if (const auto written = write_whole(file_.get(), text, name_); !written) {
-    log::warn("{}: the console is not recorded any more", written.error().to_string());
-    file_.reset();
+  if (of_kernel_ && is_kernel_log(line.text)) {
+    of_kernel_->add(line.text + "\n");
   }
 }
 
 void ConsoleRecord::finish() {
-  if (file_ && left_out_ > 0) {
-    write(fmt::format("gpuvm: {} more lines are left out: the file has {} MiB\n", left_out_,
-                      kMostInFile >> 20));
+  for (RecordFile* const file : {all_.get(), of_kernel_.get()}) {
+    if (file != nullptr) {
+      file->finish();
+    }
   }
 }
 

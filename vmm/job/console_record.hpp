@@ -1,41 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 // ConsoleRecord: what a job keeps of its guest's console: all lines with their times in a file, as
-// far as there is room for them, and the last ones for the report.
+// far as there is room for them, the lines of the kernel's log among them in another, and the last
+// ones for the report.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
-#include "vmm/base/unique_fd.hpp"
+#include "vmm/base/result.hpp"
+#include "vmm/job/artifact_folder.hpp"
+#include "vmm/job/record_file.hpp"
 #include "vmm/verdict/console_lines.hpp"
 
 namespace gpuvm {
 
-/// One thread at a time.
+/// One thread at a time. It never waits for a disk.
 class ConsoleRecord {
  public:
   static constexpr std::uint64_t kMostInFile = 256ULL << 20;  ///< bytes; a guest may print for ever
   static constexpr std::size_t kTail = 16 << 10;              ///< bytes
 
-  /// file: empty for none. Its name is for messages.
-  ConsoleRecord(UniqueFd file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
+  /// For the report alone.
+  ConsoleRecord() = default;
+  /// Also in console.log and dmesg.log of this folder. Errors: kUsage, kHost.
+  static Result<std::unique_ptr<ConsoleRecord>> in(const ArtifactFolder& folder);
+  /// Also in these files; null: not there.
+  ConsoleRecord(std::unique_ptr<RecordFile> all, std::unique_ptr<RecordFile> of_kernel)
+      : all_(std::move(all)), of_kernel_(std::move(of_kernel)) {}
 
   void line(const ConsoleLine& line);
-  /// Says in the file how much is not there, if something is not.
+  /// Writes what is not written yet.
   void finish();
   /// The last lines, whole, at most kTail bytes.
   std::string tail() const;
-  /// Lines that the file has no room for.
-  std::uint64_t left_out() const { return left_out_; }
 
  private:
-  void write(const std::string& text);
-
-  UniqueFd file_;
-  const std::string name_;
-  std::uint64_t written_ = 0;
-  std::uint64_t left_out_ = 0;
+  std::unique_ptr<RecordFile> all_;
+  std::unique_ptr<RecordFile> of_kernel_;
   std::string tail_;  ///< up to twice as much
 };
 

@@ -10,74 +10,11 @@
 #include <utility>
 
 #include "vmm/base/log.hpp"
-#include "vmm/job/console_record.hpp"
+#include "vmm/job/job_record.hpp"
 #include "vmm/job/result_json.hpp"
-#include "vmm/test_report/console_cases.hpp"
 
 namespace gpuvm {
 namespace {
-
-/// More lines of events are left out: a guest may cause some of them.
-constexpr std::size_t kMostEvents = 100'000;
-
-struct JobFile {
-  const char* name;
-  bool is_of_guest;  ///< there when a guest was started
-};
-constexpr JobFile kJobFiles[] = {
-    {"console.log", true},   {"events.jsonl", true}, {"inspect.json", true}, {"resets.json", true},
-    {"resolved.toml", true}, {"gpuvm.log", false},   {"result.json", false}};
-
-/// What is written while guests run. Without a folder nothing is.
-struct JobRecord {
-  UniqueFd events;
-  std::size_t event_count = 0;
-  UniqueFd inspect;
-  std::unique_ptr<ConsoleRecord> console;
-  ConsoleCases cases;  ///< of the attempt that runs
-  std::chrono::system_clock::time_point attempt_began = {};
-
-  Status open(const JobOptions& options, const Config& config);
-  void event(const GuestEvent& event);
-  void begin_attempt() {
-    cases = ConsoleCases();
-    attempt_began = std::chrono::system_clock::now();
-  }
-  void line(const ConsoleLine& line) {
-    console->line(line);
-    cases.add_line(line.text, std::chrono::duration_cast<std::chrono::milliseconds>(line.time -
-                                                                                    attempt_began));
-  }
-};
-
-Status JobRecord::open(const JobOptions& options, const Config& config) {
-  UniqueFd console_file;
-  std::string console_name;
-  if (const ArtifactFolder* const folder = options.artifacts) {
-    TRY(folder->write("resolved.toml", to_toml(config)));
-    events = TRY(folder->create("events.jsonl"));
-    inspect = TRY(folder->create("inspect.json"));
-    console_file = TRY(folder->create("console.log"));
-    console_name = folder->path_of("console.log");
-    TRY(folder->create("resets.json"));
-  }
-  console = std::make_unique<ConsoleRecord>(std::move(console_file), console_name);
-  return {};
-}
-
-/// One at a time: whoever publishes events holds a lock.
-void JobRecord::event(const GuestEvent& event) {
-  if (!events || event_count == kMostEvents) {
-    return;
-  }
-  ++event_count;
-  const auto written =
-      write_whole(events.get(), event_node(event).to_json() + "\n", "events.jsonl");
-  if (!written) {
-    log::warn("{}: events are not recorded any more", written.error().to_string());
-    events.reset();
-  }
-}
 
 constexpr int kEndingSignals[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -98,10 +35,10 @@ bool is_end_wanted() {
                      [&waiting](int signal) { return ::sigismember(&waiting, signal) == 1; });
 }
 
-/// Between runs these signals would end the process, and with it the report.
-void hold_ending_signals(bool hold) {
+/// Where no run takes them these signals would end the process, and with it the report.
+void hold_ending_signals() {
   const sigset_t set = ending_signals();
-  ::pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, nullptr);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 JobLimits limits_of(const TestConfig& test) {
@@ -140,12 +77,11 @@ Result<Attempt> attempt(const Config& config, const JobOptions& options, JobReco
   const auto watch = TRY(JobWatch::start(std::move(watched)));
   RunOptions run;
   run.observers.push_back([&record](const GuestEvent& event) { record.event(event); });
-  if (record.inspect) {
-    run.inspect_file = path_of_open_file(record.inspect.get());
-  }
+  run.inspect_file = record.inspect_path();
+  run.holds_ending_signals = true;
   watch->listen(run);
   const RunResult result = options.run(config, run);
-  hold_ending_signals(true);
+  hold_ending_signals();
   Attempt made;
   made.verdict = watch->verdict(result);
   made.may_go_better = made.verdict.outcome == Outcome::kHostFault && is_of_the_moment(result);
@@ -181,7 +117,6 @@ void run_attempts(const Config& config, const JobOptions& options, JobRecord& re
       log::warn("No further attempt: the job is to end");
       return;
     }
-    hold_ending_signals(false);
   }
 }
 
@@ -192,32 +127,20 @@ void keep(const Status& status) {
   }
 }
 
-void list_artifacts(const ArtifactFolder& folder, bool has_run, JobReport& report) {
-  for (const JobFile& file : kJobFiles) {
-    if (has_run || !file.is_of_guest) {
-      report.artifacts.push_back({file.name, folder.path_of(file.name)});
-    }
-  }
-}
-
-/// Whether the test that ran last may not have come to its end.
-bool is_cut_short(Outcome outcome) {
-  return outcome != Outcome::kPassed && outcome != Outcome::kFailed;
-}
-
-/// False: the job is skipped, or could not begin.
-bool may_run(const Config& config, const JobOptions& options, JobRecord& record,
-             JobReport& report) {
+/// Nothing: the job is skipped, or could not begin.
+std::unique_ptr<JobRecord> begin_record(const Config& config, const JobOptions& options,
+                                        JobReport& report) {
   const auto able = options.check_host ? options.check_host() : Status();
   if (!able && able.error().kind() == ErrorKind::kHost) {
     report.verdict = skipped_verdict(able.error().to_string());
-    return false;
+    return nullptr;
   }
-  const auto opened = record.open(options, config);
+  auto opened = JobRecord::open(options.artifacts, config);
   if (!opened) {
     report.verdict = fault_verdict(opened.error());
+    return nullptr;
   }
-  return opened.has_value();
+  return std::move(opened).value();
 }
 
 }  // namespace
@@ -238,21 +161,19 @@ JobReport run_job(const Config& wanted, const JobOptions& options) {
   report.config_file = options.config_file;
   report.command = config.test.command;
   report.began = std::chrono::system_clock::now();
-  JobRecord record;
-  const bool runs = may_run(config, options, record, report);
-  if (runs) {
-    run_attempts(config, options, record, report);
-    record.console->finish();
-    report.cases = record.cases.finish(is_cut_short(report.verdict.outcome));
-    report.console_tail = record.console->tail();
+  hold_ending_signals();  // until the run takes them: a job that began has a report
+  const auto record = begin_record(config, options, report);
+  if (record) {
+    run_attempts(config, options, *record, report);
+    record->finish(report);
   }
   report.duration = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - began);
+  if (options.complete) {
+    options.complete(report);
+  }
   if (options.artifacts != nullptr) {
-    list_artifacts(*options.artifacts, runs, report);
-    if (runs) {
-      keep(options.artifacts->write("resets.json", resets_json(report.resets)));
-    }
+    list_artifacts(*options.artifacts, config, record != nullptr, report);
     keep(options.artifacts->write("result.json", result_json(report)));
   }
   return report;

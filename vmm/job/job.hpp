@@ -27,14 +27,17 @@ struct JobOptions {
   std::function<Status()> check_host = {};
   std::function<void(const JobProgress&)> on_tick = {};  ///< once a second; may be empty
   std::function<RunResult(const Config&, const RunOptions&)> run = run_machine;
+  /// Adds what the caller alone knows, before the report is among the artifacts. May be empty.
+  std::function<void(JobReport&)> complete = {};
   EndingTimes ending = {};
   std::chrono::milliseconds retry_rest{1000};  ///< between two attempts
 };
 
 /// Runs the guest, again where the host failed it and test.retries allows that, and brings it to
 /// its end: blocks as long as that takes. Whatever came of it is the report's verdict. SIGINT,
-/// SIGTERM and SIGHUP end the guest, as run_machine() says; from the first run's end on they wait
-/// until the process lets them through again, so that the report gets written.
+/// SIGTERM and SIGHUP end the guest, as run_machine() says; before and behind each run they wait,
+/// and after the last one until the process lets them through again, so that the report gets
+/// written.
 JobReport run_job(const Config& config, const JobOptions& options);
 
 /// The configuration that a job runs.

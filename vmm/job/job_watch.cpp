@@ -129,7 +129,7 @@ void JobWatch::carry_out(JobEnding::Step step) {
   }
   if (step == JobEnding::Step::kPressPowerButton) {
     log::info("The job is at its end: power button pressed");
-    fold_.end_asked();
+    fold_.end_asked(std::chrono::system_clock::now());
     control_->press_power_button(log_refusal("The power button"));
   } else {
     log::info("The job is at its end: the guest is stopped");

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -23,8 +24,29 @@ int flags_for(const std::string& path) {
   return path.starts_with("/dev/") ? flags : flags | O_NOFOLLOW;
 }
 
+/// A file that is there already and holds something is one of an earlier job, which is replaced, or
+/// something that a mistyped command line would destroy: a disk image, a kernel, the configuration.
+/// Reports are JSON or XML, and begin so.
+Status check_is_report(const std::string& path) {
+  const UniqueFd file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW));
+  struct stat facts = {};
+  if (!file || ::fstat(file.get(), &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_size == 0) {
+    return {};
+  }
+  char first = 0;
+  if (::pread(file.get(), &first, 1, 0) == 1 && (first == '{' || first == '<')) {
+    return {};
+  }
+  return fail(ErrorKind::kUsage,
+              "{} is there and is no report of an earlier job, so it is not replaced: name another "
+              "file, or remove it",
+              path);
+}
+
 /// Opens the file for writing. A FIFO that nobody reads is an error, and no wait.
 Result<UniqueFd> open_report(const std::string& path) {
+  TRY(check_is_report(path));
   UniqueFd file(::open(path.c_str(), flags_for(path) | O_NONBLOCK, 0644));
   if (!file && errno == ELOOP) {
     return fail(ErrorKind::kUsage, "{} is a symbolic link, and none is followed: name its target",

@@ -301,6 +301,10 @@ Result<int> gitlab_cleanup(const GitlabJob& job, const GitlabOptions& options) {
   const bool has_ended = guest->stop(options.power_off_limit, options.stop_limit);
   const auto events = guest->events();
   const auto unsafe = events.unsafe();
+  if (events.is_cut) {
+    say("{}: its events are too many to be read: only the first and last of them count here.",
+        job.guest());
+  }
   const bool says_unsafe = guest->exit_status() == 75 && events.guest_status != 75;
   if (has_ended && unsafe.empty() && !says_unsafe) {
     say("{}: ended; {} functions of devices reset and verified.", job.guest(),

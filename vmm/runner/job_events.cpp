@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/runner/job_events.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
-#include "vmm/base/file.hpp"
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
 namespace {
 
-constexpr std::uint64_t kMostEvents = std::uint64_t{16} << 20;
 constexpr std::size_t kLongestEvent = 65536;
 constexpr std::size_t kMostFunctions = 1000;
 constexpr std::uint64_t kHighestGuestStatusOfRun = 119;  ///< a higher one becomes this one
@@ -66,6 +69,24 @@ void add_event(const Json& event, JobEvents& events) {
   }
 }
 
+std::string text_at(int file, std::uint64_t begin, std::uint64_t size) {
+  std::string text(size, '\0');
+  std::size_t have = 0;
+  while (have < text.size()) {
+    const ssize_t got =
+        ::pread(file, text.data() + have, text.size() - have, static_cast<off_t>(begin + have));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      break;
+    }
+    have += static_cast<std::size_t>(got);
+  }
+  text.resize(have);
+  return text;
+}
+
 }  // namespace
 
 std::vector<std::string> JobEvents::unsafe() const {
@@ -92,10 +113,21 @@ JobEvents parse_job_events(std::string_view text) {
   return events;
 }
 
-JobEvents read_job_events(const std::string& file) {
-  const auto bytes = read_file(file, kMostEvents, ErrorKind::kHost);
-  return bytes ? parse_job_events({reinterpret_cast<const char*>(bytes->data()), bytes->size()})
-               : JobEvents();
+JobEvents read_job_events(const std::string& file, std::uint64_t most) {
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return {};
+  }
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size <= most) {
+    return parse_job_events(text_at(fd.get(), 0, size));
+  }
+  // Each part ends, or begins, within a line, which is no event then.
+  JobEvents events = parse_job_events(text_at(fd.get(), 0, most / 2) + "\n" +
+                                      text_at(fd.get(), size - most / 2, most / 2));
+  events.is_cut = true;
+  return events;
 }
 
 }  // namespace gpuvm

@@ -2,6 +2,7 @@
 // What `gpuvm run --events FILE` has written of a job's guest so far, as far as a runner wants it.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,6 +18,8 @@ struct JobEvents {
   std::optional<int> guest_status = {};
   /// Of each function that was reset the last reset, as "stop: verified".
   std::map<std::string, std::string> last_resets = {};
+  /// There was more than is read: what the rest says, of resets above all, is not known.
+  bool is_cut = false;
 
   /// Functions that the guest may have left in any state: their last reset was none at its end, or
   /// has failed; with what is known of each. Empty: all are safe.
@@ -26,7 +29,8 @@ struct JobEvents {
 /// Of any text; lines that are no events are left out.
 JobEvents parse_job_events(std::string_view text);
 
-/// Of a file; nothing where there is none. Reads at most 16 MiB.
-JobEvents read_job_events(const std::string& file);
+/// Of a file; nothing where there is none. Of one that is longer than `most` bytes the begin and
+/// the end, half of them each: the guest starts at one, and its devices are reset at the other.
+JobEvents read_job_events(const std::string& file, std::uint64_t most = std::uint64_t{16} << 20);
 
 }  // namespace gpuvm

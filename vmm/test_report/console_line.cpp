@@ -76,4 +76,9 @@ std::string_view without_log_prefix(std::string_view line) {
   return line;
 }
 
+bool is_kernel_log(std::string_view line) {
+  line.remove_prefix(level_length(line));
+  return bracket_length(line, seconds_length) != 0;
+}
+
 }  // namespace gpuvm

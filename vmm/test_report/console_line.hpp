@@ -11,4 +11,7 @@ namespace gpuvm {
 /// follow printk's are the program's.
 std::string_view without_log_prefix(std::string_view line);
 
+/// Whether printk's time stands in front: a line of the kernel's log, or one that looks like it.
+bool is_kernel_log(std::string_view line);
+
 }  // namespace gpuvm

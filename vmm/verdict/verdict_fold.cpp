@@ -20,6 +20,10 @@ constexpr EvidenceRank kRanks[] = {
      "The kernel's own word. A test that said 0 before brought its kernel down all the same."},
     {Evidence::kPanicConsole, "console", "121",
      "The same word as text, which others could print, too: behind the device that says it."},
+    {Evidence::kGivenUp, "kvm", "125",
+     "The guest did what KVM cannot do for it: a fault of either, so its words count no more, and "
+     "no "
+     "attempt is repeated."},
     {Evidence::kStatusPort, "status_port", "0 to 119",
      "A port for this one purpose, whose name the test's command is given."},
     {Evidence::kVsock, "vsock", "0 to 119",
@@ -42,6 +46,9 @@ constexpr EvidenceRank kRanks[] = {
 
 constexpr std::size_t kMostOthers = 3;      ///< of the evidence that did not count, in the reason
 constexpr std::size_t kLongestQuote = 160;  ///< characters of a console line in the reason
+
+/// By so much a file's time may lie before the truth: it is that of the kernel's last tick.
+constexpr std::chrono::milliseconds kTick{10};
 
 /// Linux, kernel/panic.c: what panic() prints first.
 constexpr std::string_view kPanicText = "Kernel panic - not syncing";
@@ -94,6 +101,7 @@ Verdict silent_verdict(const RunResult& run) {
     case RunEnd::kEndedForced:
     case RunEnd::kStopped:
     case RunEnd::kStartBrokenOff:
+    case RunEnd::kGivenUp:
     case RunEnd::kFailed:
       break;
   }
@@ -117,6 +125,7 @@ std::pair<Outcome, int> outcome_of(Evidence evidence, std::optional<std::uint32_
       return {Outcome::kPassed, 0};
     case Evidence::kLimit:
       return {Outcome::kTimedOut, kStatusTimedOut};
+    case Evidence::kGivenUp:
     case Evidence::kReboots:
     case Evidence::kCount:
       return {Outcome::kNoVerdict, kStatusNoVerdict};
@@ -139,12 +148,12 @@ std::span<const EvidenceRank> evidence_ranks() {
 }
 
 /// False: there was one of this kind before.
-bool VerdictFold::note(Evidence evidence, Found found) {
+bool VerdictFold::note(Evidence evidence, Found found, bool was_in_time) {
   auto& place = found_.at(index_of(evidence));
   if (place) {
     return false;
   }
-  found.is_late = is_about_the_test(evidence) && is_end_asked_;
+  found.is_late = is_about_the_test(evidence) && end_asked_ && !was_in_time;
   place = std::move(found);
   return true;
 }
@@ -154,7 +163,7 @@ EndingCause VerdictFold::event(const GuestEvent& event) {
     return word(*said, event.time);
   }
   if (std::holds_alternative<EndAsked>(event.what)) {
-    end_asked();
+    end_asked(event.time);
   } else if (const auto* lost = std::get_if<NetworkLost>(&event.what);
              lost != nullptr && !network_lost_) {
     network_lost_ = Found{.time = event.time, .text = "the link of " + lost->network + " was lost"};
@@ -180,11 +189,13 @@ EndingCause VerdictFold::word(const GuestWord& word, TimePoint time) {
   }
   // A status without a number says that something ended, and not how.
   const std::uint32_t status = word.status.value_or(kHighestGuestStatus);
+  const bool was_in_time = word.written && end_asked_ && *word.written + kTick <= *end_asked_;
   const bool is_new = note(evidence_of_status(word.channel),
-                           {.time = time,
+                           {.time = word.written.value_or(time),
                             .text = fmt::format("exit status {} by {}", status, word.channel),
                             .status = status,
-                            .channel = word.channel});
+                            .channel = word.channel},
+                           was_in_time);
   return is_new ? EndingCause::kStatus : EndingCause::kNothing;
 }
 
@@ -220,7 +231,7 @@ void VerdictFold::limit_over(JobLimit limit, std::chrono::milliseconds length, T
        {.time = time,
         .text = fmt::format("{} {} (test.{})", what, duration_text(length), limit_name(limit)),
         .channel = limit_name(limit)});
-  end_asked();
+  end_asked(time);
 }
 
 void VerdictFold::too_many_reboots(std::uint64_t reboots, unsigned most, TimePoint time) {
@@ -244,8 +255,12 @@ void VerdictFold::add_run(All& all, const RunResult& run) {
     }
   };
   if (run.error) {
-    const bool is_unsafe = run.error->kind() == ErrorKind::kUnsafeDevice;
-    add(is_unsafe ? Evidence::kUnsafeDevice : Evidence::kFault, run.error->to_string(), {});
+    const ErrorKind kind = run.error->kind();
+    const bool is_given_up = run.end == RunEnd::kGivenUp && kind == ErrorKind::kHost;
+    add(kind == ErrorKind::kUnsafeDevice ? Evidence::kUnsafeDevice
+        : is_given_up                    ? Evidence::kGivenUp
+                                         : Evidence::kFault,
+        run.error->to_string(), {});
   } else if (run.end == RunEnd::kEndedForced && run.signal == 0 && run.exit_status < 128) {
     add(Evidence::kFault, "the host wanted a device back", {});
   } else if (run.end == RunEnd::kPanicked) {

@@ -30,6 +30,7 @@ enum class Evidence {
   kFault,
   kPanicDevice,
   kPanicConsole,
+  kGivenUp,  ///< KVM could not go on with the guest
   kStatusPort,
   kVsock,
   kNotify,
@@ -82,8 +83,9 @@ class VerdictFold {
   EndingCause console_line(const ConsoleLine& line);
   /// Somebody else than the guest has asked it to end. What it says from then on of its test is too
   /// late: it may be a word of the shutdown (systemd says exit status 0 of one that went well). A
-  /// panic, a fault and a device that is unsafe still count.
-  void end_asked() { is_end_asked_ = true; }
+  /// panic, a fault and a device that is unsafe still count, and so does what is known to have been
+  /// written before (GuestWord::written). The first call counts.
+  void end_asked(TimePoint time) { end_asked_ = end_asked_.value_or(time); }
   /// A limit is over, and the guest is asked to end.
   void limit_over(JobLimit limit, std::chrono::milliseconds length, TimePoint time);
   /// The guest has reset more often than a job may.
@@ -103,7 +105,7 @@ class VerdictFold {
   };
   using All = std::array<std::optional<Found>, static_cast<std::size_t>(Evidence::kCount)>;
 
-  bool note(Evidence evidence, Found found);
+  bool note(Evidence evidence, Found found, bool was_in_time = false);
   EndingCause word(const GuestWord& word, TimePoint time);
   static void add_run(All& all, const RunResult& run);
   static std::size_t what_counts(const All& all);
@@ -112,7 +114,7 @@ class VerdictFold {
   ConsolePatterns success_;
   ConsolePatterns failure_;
   All found_ = {};
-  bool is_end_asked_ = false;
+  std::optional<TimePoint> end_asked_;
   std::optional<Found> network_lost_;  ///< decides nothing, and explains much
 };
 

@@ -128,7 +128,7 @@ test_device_in_use() {
   wait_console WAITING 300
   local idle=$before
   before=$(host_state)
-  run "device in use" $HOST 'belongs to the guest good (gpuvm, pid'
+  run "device in use" $HOST 'belongs to the guest good (gpuvm, pid' --set name=second
   refused "unbind of a device in use" $HOST '0000:01:00.0' "$GPUVM" unbind 0000:01:00.0
   type_line on
   wait_guest 180

@@ -76,6 +76,25 @@ test_pasted_entry() {
   expect "it has the GPU" guest_driver 1234:1111 bochs-drm
 }
 
+# A domain with two GPUs, a bridge and firmware, made into a configuration; the dry run has this host's addresses and files.
+test_converted() {
+  local firmware=${LAB_OVMF:-/usr/share/OVMF} status=0
+  "$GPUVM" convert -o "$WORK/converted.toml" tests/fixtures/convert/two-gpus.xml 2>"$WORK/converted.log"
+  cat "$WORK/converted.toml" "$WORK/converted.log"
+  expect "the domain's configuration is valid" "$GPUVM" validate "$WORK/converted.toml"
+  expect "the two slots are there" test "$(grep -c '^\[\[pci\]\]' "$WORK/converted.toml")" = 2
+  truncate -s 1M "$WORK/converted.img"
+  modprobe -a tun bridge
+  ip link add VMBridge type bridge
+  "$GPUVM" run --dry-run --set machine.cpus=1 --set machine.memory=256MiB \
+    --set "pci.0.host=$GPU" --set pci.0.functions=all --set "pci.1.host=$SECOND" --set pci.1.functions=all \
+    --set "boot.firmware=$firmware/OVMF_CODE_4M.fd" --set "boot.vars_template=$firmware/OVMF_VARS_4M.fd" \
+    --set "boot.vars=$WORK/converted.vars" --set "disk.0.path=$WORK/converted.img" --set disk.0.format=raw "$WORK/converted.toml" >"$WORK/dry.log" 2>&1 || status=$?
+  expect "its dry run starts" test "$status" = 0
+  [[ $status == 0 ]] || cat "$WORK/dry.log"
+  ip link delete VMBridge
+}
+
 test_host_lines() {
   checked host 0
   cat "$WORK/host.log"
@@ -161,6 +180,7 @@ load_host_drivers
 test_devices
 test_host_lines
 test_pasted_entry
+test_converted
 test_in_use
 test_cures
 finish

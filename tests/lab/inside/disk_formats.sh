@@ -104,7 +104,7 @@ no_servers() {
 # refused WHAT STATUS TEXT OPTION…: the same guest, changed, must not start.
 refused() {
   local got=0
-  timeout 60 "$GPUVM" run -q "$WORK/main.toml" "${@:4}" >/dev/null 2>"$WORK/refused" </dev/null || got=$?
+  timeout 60 "$GPUVM" run -q --set name=refused "$WORK/main.toml" "${@:4}" >/dev/null 2>"$WORK/refused" </dev/null || got=$?
   cat "$WORK/refused"
   expect "$1: exit status $2" test "$got" = "$2"
   expect "$1: one line that says '$3'" test "$(grep -c -- "$3" "$WORK/refused") $(wc -l <"$WORK/refused")" = '1 1'

@@ -22,7 +22,7 @@ refused() {
   local what=$1 text=$2 status=0 wanted=${STATUS:-78} files
   shift 2
   files=$(everything)
-  "$GPUVM" run -q "$WORK/${CONFIG:-plain}.toml" "${UEFI[@]}" "$@" >"$WORK/stdout" 2>"$WORK/stderr" </dev/null || status=$?
+  "$GPUVM" run -q --set name=refused "$WORK/${CONFIG:-plain}.toml" "${UEFI[@]}" "$@" >"$WORK/stdout" 2>"$WORK/stderr" </dev/null || status=$?
   cat "$WORK/stderr"
   expect "$what: exit status $wanted" test "$status" = "$wanted"
   expect "$what: one line, which says '$text'" grep -cq "^gpuvm: error: .*$text" "$WORK/stderr"

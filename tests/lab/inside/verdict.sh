@@ -1,42 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "$0")/../lib/inside.sh"
+. "$(dirname "$0")/../lib/jobs.sh"
 
 USB=0000:02:00.0
 
-# start_job NAME [OPTION…]: gpuvm test in the background, as start_guest; its folder is $WORK/NAME.out.
-start_job() {
-  local name=$1
-  shift
-  job=$name
-  CONSOLE=$WORK/$name.console
-  LOG=$WORK/$name.log
-  rm -rf "$WORK/$name.out"
-  : >"$CONSOLE"
-  "$GPUVM" test --artifacts "$WORK/$name.out" --result-json "$WORK/$name.json" "$@" "$WORK/$name.toml" >"$CONSOLE" 2>"$LOG" </dev/null &
-  guest=$!
-}
-
-# Of the result: field KEY.
-field() { sed -n "s/^  \"$1\": \"\\{0,1\\}\\([^\",]*\\)\"\\{0,1\\},\\{0,1\\}\$/\\1/p" "$WORK/$job.json"; }
-
-has_artifacts() {
-  local name
-  for name in console.log gpuvm.log events.jsonl inspect.json resets.json resolved.toml result.json; do
-    # One guest prints nothing.
-    [[ -s $WORK/$job.out/$name || ($job == mute && $name == console.log && -e $WORK/$job.out/$name) ]] \
-      || { echo "$name is missing or empty"; return 1; }
-  done
-  cmp "$WORK/$job.out/result.json" "$WORK/$job.json"
-}
-
 # ends_as STATUS CHANNEL OUTCOME: the job that was started, with all that it must leave.
 ends_as() {
-  wait_guest 240
-  expect "$job: exit status $1" test "$guest_status" = "$1"
-  expect "$job: by $2, $3" test "$(field channel),$(field outcome),$(field exit_status)" = "$2,$3,$1"
-  expect "$job: the last line says it" eval 'tail -n 1 "$LOG" | grep -q "^gpuvm test: $(field outcome) ("'
-  expect "$job: all artifacts" has_artifacts
+  comes_to "$@"
   expect "$job: the device is checked at the end" eval 'tail -n 9 "$WORK/$job.out/resets.json" | grep -q "\"verdict\": \"verified\""'
   expect "$job: the device is back, and nothing is left" state_is "$before"
 }
@@ -85,6 +56,7 @@ ends_as 3 exit_port failed
 make_job panic "$panic"
 start_job panic
 ends_as 121 console panicked
+expect "panic: the kernel's log has it" grep -q '^\[ *[0-9.]*\].*Kernel panic - not syncing' "$WORK/panic.out/dmesg.log"
 
 GUEST_INITRD=$LAB_VERDICT_INITRD
 make_job pvpanic "modprobe pvpanic_mmio; $panic"
@@ -125,7 +97,7 @@ start_job mute --set test.first_console_timeout=20s
 ends_as 124 first_console_timeout timed_out
 
 make_job silent "echo BEGUN; sleep 1000"
-start_job silent --set test.console_timeout=30s
+start_job silent --set test.first_console_timeout=10min --set test.console_timeout=30s # of silence, not of the way to init
 ends_as 124 console_timeout timed_out
 
 make_job noisy "while :; do echo still here; sleep 0.2; done"

@@ -109,7 +109,7 @@ start_server
 start_guest waits
 wait_console GUEST-WAITS 120
 second=0
-"$GPUVM" run "$WORK/waits.toml" </dev/null >"$WORK/second.log" 2>&1 || second=$?
+"$GPUVM" run --set name=second "$WORK/waits.toml" </dev/null >"$WORK/second.log" 2>&1 || second=$?
 expect "a second gpuvm at the same server: status 69" test "$second" = 69
 expect "it hears who has it" grep -q "$SOCKET belongs to the guest waits (gpuvm, pid $guest): stop that first" "$WORK/second.log"
 kill -9 "$server"

@@ -217,11 +217,11 @@ driver_of() {
 guest_driver() { guest_said "^DRIVER $1 $2.\?$"; }
 
 # All that a run must leave as it was: each function's driver and override, gpuvm's records and processes.
-# (What a killed gpuvm left of its announcement, guest-*, is for the next one of that name to replace.)
+# (What a killed gpuvm left of its announcement, guest-*, and of its control socket is for the next one of that name to replace.)
 host_state() {
   find /sys/bus/pci/devices/*/ -maxdepth 1 -name driver -printf '%p %l\n'
   grep -v '^(null)$' /sys/bus/pci/devices/*/driver_override || true
-  find /run/gpuvm /dev/shm /dev/hugepages -type f ! -path "/run/gpuvm/guest-*" 2>/dev/null || true
+  find /run/gpuvm /dev/shm /dev/hugepages -type f ! -path "/run/gpuvm/guest-*" ! -name "*.sock.lock" 2>/dev/null || true
   pgrep -x gpuvm || true
 }
 

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace gpuvm::result_file_test {
 namespace {
@@ -39,7 +40,7 @@ class ResultFiles : public ::testing::Test {
   }
   static std::string line_of(const ResultFile& file) {
     const auto line = file.first_line();
-    return !line ? line.error().to_string() : line->value_or("nothing");
+    return !line ? line.error().to_string() : *line ? (*line)->text : "nothing";
   }
   std::string folder_;
 };
@@ -53,6 +54,20 @@ TEST_F(ResultFiles, TheFirstLine) {
   EXPECT_EQ(line_of(*file), "4");
   write(in_share("status"), "");
   EXPECT_EQ(line_of(*file), "");
+}
+
+// So that a word counts which was there before somebody asked the guest to end.
+TEST_F(ResultFiles, TellsWhenItWasWritten) {
+  const auto file = open();
+  const auto tick = std::chrono::milliseconds(20);  // a file's time is that of the last tick
+  const auto before = std::chrono::system_clock::now();
+  write(in_share("status"), "3\n");
+  const auto after = std::chrono::system_clock::now();
+  std::this_thread::sleep_for(tick);
+  const auto line = file->first_line();
+  ASSERT_TRUE(line && *line);
+  EXPECT_GE((*line)->written, before - tick);
+  EXPECT_LE((*line)->written, after);
 }
 
 TEST_F(ResultFiles, InAFolderOfTheShare) {

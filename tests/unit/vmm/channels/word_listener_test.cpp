@@ -3,6 +3,7 @@
 #include "vmm/channels/word_listener.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -115,6 +116,32 @@ class WordListenerTest : public ::testing::Test {
                             [this](const GuestWord& word) { note(word); }};
   std::unique_ptr<WordListener> listener_;
 };
+
+// As where other threads have all files open that the process may have, for a moment.
+TEST_F(WordListenerTest, HearsAgainWhenFilesCanBeOpenedAgain) {
+  start();
+  const UniqueFd early = connect_to("line");
+  say(early, "3\n");
+  EXPECT_TRUE(is_closed(early));
+  UniqueFd late(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 3;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto address = address_of("line");
+  EXPECT_EQ(::connect(late.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  say(late, "4\n");
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (inspected("rests") == "0" && std::chrono::steady_clock::now() < end) {
+    std::this_thread::yield();
+  }
+  const bool has_rested = inspected("rests") != "0";
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(has_rested);
+  EXPECT_TRUE(is_closed(late));
+  EXPECT_THAT(words(), ElementsAre("vsock exit 3", "vsock exit 4"));
+}
 
 // The answer to a line is the end of the connection, which whoever writes need not ask for.
 TEST_F(WordListenerTest, OneLineThenClosed) {

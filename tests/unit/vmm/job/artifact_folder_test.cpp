@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "vmm/job/job_record.hpp"
 #include "vmm/job/report_files.hpp"
 
 namespace gpuvm::artifact_folder_test {
@@ -74,6 +75,55 @@ TEST_F(Artifacts, LinksAreReplacedNotFollowed) {
   EXPECT_EQ(read(root_ / "out/x"), "new");
 }
 
+// A change under test may have put it into a checkout.
+TEST_F(Artifacts, AFolderThatIsALinkIsRefused) {
+  fs::create_directory(root_ / "precious");
+  fs::create_directory_symlink(root_ / "precious", root_ / "out");
+  fs::create_directory_symlink(root_ / "nowhere", root_ / "dangling");
+  for (const fs::path& path : {root_ / "out", root_ / "out/", root_ / "dangling"}) {
+    const auto folder = ArtifactFolder::open(path);
+    ASSERT_FALSE(folder) << path;
+    EXPECT_EQ(folder.error().kind(), ErrorKind::kUsage);
+    EXPECT_THAT(folder.error().message(), HasSubstr("is a symbolic link, and none is followed"));
+  }
+  EXPECT_TRUE(fs::is_empty(root_ / "precious"));
+  EXPECT_FALSE(fs::exists(root_ / "nowhere"));
+}
+
+TEST_F(Artifacts, AFolderOfAnEarlierJobIsReplaced) {
+  fs::create_directories(root_ / "precious");
+  std::ofstream(root_ / "precious/x") << "keep";
+  fs::create_directories(root_ / "out/share/a");
+  std::ofstream(root_ / "out/share/a/old") << "old";
+  fs::create_directory_symlink(root_ / "precious", root_ / "out/share/a/link");
+  const auto folder = ArtifactFolder::open(root_ / "out");
+  ASSERT_TRUE(folder);
+  ASSERT_TRUE((*folder).create_folder("share"));
+  EXPECT_TRUE(fs::is_empty(root_ / "out/share"));
+  EXPECT_EQ(read(root_ / "precious/x"), "keep");
+  fs::remove(root_ / "out/share");
+  fs::create_directory_symlink(root_ / "precious", root_ / "out/share");
+  ASSERT_TRUE((*folder).create_folder("share"));
+  EXPECT_FALSE(fs::is_symlink(root_ / "out/share"));
+  EXPECT_EQ(read(root_ / "precious/x"), "keep");
+}
+
+TEST_F(Artifacts, AReportThatTheJobWouldWriteOverIsRefused) {
+  const auto folder = ArtifactFolder::open(root_ / "out");
+  ASSERT_TRUE(folder);
+  fs::create_directory_symlink(root_ / "out", root_ / "link");
+  for (const fs::path& path :
+       {root_ / "out/console.log", root_ / "out/../out/./result.json",
+        root_ / "out/share/junit.xml", root_ / "link/gpuvm.log", root_ / "out/dmesg.log"}) {
+    const auto checked = check_report_paths(*folder, {"", path});
+    ASSERT_FALSE(checked) << path;
+    EXPECT_EQ(checked.error().kind(), ErrorKind::kUsage);
+    EXPECT_THAT(checked.error().message(), HasSubstr("would be lost"));
+  }
+  EXPECT_TRUE(check_report_paths(
+      *folder, {root_ / "out/junit.xml", root_ / "console.log", root_ / "none/console.log", ""}));
+}
+
 TEST_F(Artifacts, AFolderInThePlaceOfAFileIsAnError) {
   const auto folder = ArtifactFolder::open(root_);
   ASSERT_TRUE(folder);
@@ -92,7 +142,7 @@ TEST_F(Artifacts, AnOpenFileHasAName) {
 
 TEST_F(Artifacts, ReportsAreOpenedFirstAndWrittenAtTheEnd) {
   const std::string path = root_ / "r";
-  std::ofstream(path) << "of an earlier job";
+  std::ofstream(path) << "{ of an earlier job }";
   const auto text = [](const JobReport& report) { return report.guest; };
   const auto files = ReportFiles::open({{path, text}, {"", text}});
   ASSERT_TRUE(files);
@@ -104,6 +154,22 @@ TEST_F(Artifacts, ReportsAreOpenedFirstAndWrittenAtTheEnd) {
   const auto refused = ReportFiles::open({{root_ / "no/such/folder", text}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::kUsage);
+}
+
+TEST_F(Artifacts, AReportReplacesReportsOnly) {
+  const auto text = [](const JobReport&) { return std::string("text"); };
+  const std::string disk = root_ / "disk.img";
+  std::ofstream(disk) << "a file system";
+  const auto refused = ReportFiles::open({{disk, text}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kUsage);
+  EXPECT_THAT(refused.error().message(), HasSubstr("is no report of an earlier job"));
+  EXPECT_EQ(read(disk), "a file system");
+  const std::string report = root_ / "junit.xml";
+  for (const auto* const earlier : {"", "<?xml", "{\n"}) {
+    std::ofstream(report) << earlier;
+    EXPECT_TRUE(ReportFiles::open({{report, text}})) << earlier;
+  }
 }
 
 TEST_F(Artifacts, AReportFollowsNoLink) {

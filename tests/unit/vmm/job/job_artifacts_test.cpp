@@ -65,11 +65,63 @@ TEST_F(JobArtifacts, AreWhatTheManualSays) {
   }
 }
 
+TEST_F(JobArtifacts, TheKernelsLogByItself) {
+  run([](FakeGuest& guest) {
+    guest.start();
+    guest.print("[    0.5] Linux version 6.12\r\nhello\r\n[    1.5] Kernel panic\r\n");
+    return RunResult{.end = RunEnd::kPoweredOff};
+  });
+  EXPECT_EQ(read("dmesg.log"), "[    0.5] Linux version 6.12\n[    1.5] Kernel panic\n");
+}
+
+TEST_F(JobArtifacts, FilesOfAShare) {
+  fs::create_directory(root_ / "shared");
+  config_.shares.resize(1);
+  config_.shares[0].tag = "out";
+  config_.shares[0].path = (root_ / "shared").string();
+  config_.test.artifact_share = "out";
+  const auto report = run([this](FakeGuest& guest) {
+    guest.start();
+    std::ofstream(root_ / "shared/screen.png") << "picture";
+    return RunResult{.end = RunEnd::kPoweredOff};
+  });
+  EXPECT_EQ(read("share/screen.png"), "picture");
+  ASSERT_FALSE(report.artifacts.empty());
+  EXPECT_EQ(report.artifacts.back().name, "share");
+  EXPECT_EQ(report.artifacts.back().path, (root_ / "out/share").string());
+}
+
+// It costs the files, not the verdict.
+TEST_F(JobArtifacts, AShareThatIsGoneAtTheEnd) {
+  config_.shares.resize(1);
+  config_.shares[0].tag = "out";
+  config_.shares[0].path = (root_ / "gone").string();
+  config_.test.artifact_share = "out";
+  fs::create_directory(config_.shares[0].path);
+  const auto report = run([this](FakeGuest& guest) {
+    guest.start();
+    fs::remove(config_.shares[0].path);
+    guest.exit("exit_port", 0);
+    return RunResult{.end = RunEnd::kGuestExit};
+  });
+  EXPECT_EQ(report.verdict.exit_status, 0);
+}
+
 TEST_F(JobArtifacts, OfASkippedJobAreItsResultAlone) {
   options_.check_host = [] { return Status(Error(ErrorKind::kHost, "no KVM")); };
   run([](FakeGuest&) { return RunResult{}; });
   EXPECT_EQ(nlohmann::json::parse(read("result.json"))["exit_status"], 77);
   EXPECT_FALSE(fs::exists(root_ / "out/console.log"));
+}
+
+TEST_F(JobArtifacts, HaveWhatTheCallerKnowsOfTheJob) {
+  options_.complete = [](JobReport& report) {
+    report.phases.insert(report.phases.begin(), {"wait", std::chrono::milliseconds(1500)});
+  };
+  run([](FakeGuest&) { return RunResult{.end = RunEnd::kPoweredOff}; });
+  const auto result = nlohmann::json::parse(read("result.json"));
+  EXPECT_EQ(result["phases"][0]["name"], "wait");
+  EXPECT_EQ(result["phases"][0]["duration_ms"], 1500);
 }
 
 TEST_F(JobArtifacts, HaveAllAttempts) {

@@ -294,6 +294,54 @@ TEST_F(Job, ASignalBetweenTwoAttemptsEndsThem) {
   EXPECT_EQ(::sigtimedwait(&set, nullptr, &no_time), SIGTERM) << "else the test would end here";
 }
 
+// The run takes these signals; up to there, and between its end and the report, they wait.
+TEST_F(Job, SignalsWaitBeforeTheRunAndBehindIt) {
+  const auto is_held = [] {
+    sigset_t now{};
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
+    return ::sigismember(&now, SIGTERM) == 1;
+  };
+  bool is_held_before = false;
+  run([&](FakeGuest& guest) {
+    is_held_before = is_held();
+    EXPECT_TRUE(guest.options().holds_ending_signals);
+    return powered_off();
+  });
+  EXPECT_TRUE(is_held_before);
+  EXPECT_TRUE(is_held());
+}
+
+TEST_F(Job, AGuestThatKvmGivesUpIsNotTriedAgain) {
+  config_.test.retries = 3;
+  int runs = 0;
+  const auto report = run([&runs](FakeGuest& guest) {
+    ++runs;
+    guest.start();
+    return RunResult{.end = RunEnd::kGivenUp,
+                     .exit_status = 69,
+                     .error = Error(ErrorKind::kHost, "vCPU 0: KVM gave the guest up")};
+  });
+  EXPECT_EQ(report.verdict.exit_status, 125);
+  EXPECT_EQ(runs, 1);
+}
+
+// Pressing the button comes between: what the file says was written before it.
+TEST_F(Job, AResultFileBehindAPattern) {
+  config_.test.success_pattern = {"^done"};
+  options_.ending.power_off = seconds(60);
+  const auto report = run([](FakeGuest& guest) {
+    guest.start();
+    const auto written = std::chrono::system_clock::now();
+    guest.print("done\n");
+    EXPECT_TRUE(guest.control().wait_for("button"));
+    guest.event(
+        GuestWord{.channel = "result_file", .word = "exit", .status = 5, .written = written});
+    return powered_off();
+  });
+  EXPECT_EQ(report.verdict.exit_status, 5);
+  EXPECT_EQ(report.verdict.channel, "result_file");
+}
+
 TEST_F(Job, IsSkippedWhereTheHostCannot) {
   bool has_run = false;
   const auto script = [&has_run](FakeGuest& guest) {

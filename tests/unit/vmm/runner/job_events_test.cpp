@@ -2,7 +2,9 @@
 #include "vmm/runner/job_events.hpp"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -50,6 +52,29 @@ TEST(JobEventsTest, SafeIsWhatWasResetAtTheEnd) {
                                reset("repair", "0000:01:00.0, 0000:01:00.1", "verified"))
                   .unsafe(),
               IsEmpty());
+}
+
+// A guest can make events without end, by resets; what matters is at the begin and at the end.
+TEST(JobEventsTest, OfTooLongAFileTheBeginAndTheEnd) {
+  std::string path = ::testing::TempDir() + "events-XXXXXX";
+  const int fd = ::mkstemp(path.data());
+  ASSERT_GE(fd, 0);
+  ::close(fd);
+  std::string filler;
+  for (int i = 0; i < 1000; ++i) {
+    filler += R"({"event":"state","from":"running","to":"rebooting"})"
+              "\n";
+  }
+  std::ofstream(path) << kStart << kRunning << filler
+                      << reset("stop", "0000:01:00.0, 0000:01:00.1", "verified");
+  const auto cut = read_job_events(path, 2000);
+  EXPECT_TRUE(cut.is_cut);
+  EXPECT_TRUE(cut.has_run);
+  EXPECT_THAT(cut.unsafe(), IsEmpty());
+  const auto whole = read_job_events(path);
+  EXPECT_FALSE(whole.is_cut);
+  EXPECT_THAT(whole.unsafe(), IsEmpty());
+  std::filesystem::remove(path);
 }
 
 TEST(JobEventsTest, TheGuestsOwnStatus) {

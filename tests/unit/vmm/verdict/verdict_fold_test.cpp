@@ -57,6 +57,10 @@ void give(VerdictFold& fold, RunResult& run, Evidence evidence, int tenths) {
     case Evidence::kPanicConsole:
       fold.console_line({at(tenths), "[    1.5] Kernel panic - not syncing: x"});
       return;
+    case Evidence::kGivenUp:
+      run.end = RunEnd::kGivenUp;
+      run.error = run.error.value_or(Error(ErrorKind::kHost, "vCPU 0: KVM gave the guest up"));
+      return;
     case Evidence::kFailurePattern:
       fold.console_line({at(tenths), "FAIL: 3"});
       return;
@@ -104,6 +108,7 @@ int status_of(Evidence evidence) {
       return 0;
     case Evidence::kLimit:
       return 124;
+    case Evidence::kGivenUp:
     case Evidence::kReboots:
       return 125;
     case Evidence::kStatusPort:
@@ -153,7 +158,11 @@ TEST(Ranks, OfEachPairTheHigherCountsWhicheverCameFirst) {
       // A run has one error; which one of two is told is not the fold's affair.
       const auto unsafe = static_cast<std::size_t>(Evidence::kUnsafeDevice);
       const auto fault = static_cast<std::size_t>(Evidence::kFault);
-      if (first == second || (first == fault && second == unsafe)) {
+      const auto given_up = static_cast<std::size_t>(Evidence::kGivenUp);
+      const bool is_one_error = (first == fault && second == unsafe) ||
+                                (first == fault && second == given_up) ||
+                                (first == given_up && second == fault);
+      if (first == second || is_one_error) {
         continue;
       }
       auto fold = new_fold();
@@ -293,11 +302,50 @@ TEST(Fold, AShutdownThatSomebodyAskedForSaysNothingOfTheTest) {
 TEST(Fold, AButtonThatAFailureCausedDoesNotMakeASuccessOfIt) {
   auto fold = new_fold();
   fold.console_line({at(0), "FAIL"});
-  fold.end_asked();
+  fold.end_asked(at(3));
   fold.event(exit_event("notify", 0, 5));
   EXPECT_EQ(fold.verdict({}).exit_status, 1);
   fold.event(word_event("pvpanic", "panic", 6));
   EXPECT_EQ(fold.verdict({}).exit_status, 121) << "a panic is never too late";
+}
+
+// A result file is read when the guest is gone, and its own time says whether its word was late.
+TEST(Fold, WhatWasWrittenBeforeTheEndWasAskedForCounts) {
+  const auto verdict_of = [](int written_at) {
+    auto fold = new_fold();
+    fold.console_line({at(0), "PASS"});
+    fold.end_asked(at(30));
+    fold.end_asked(at(90));
+    auto event = exit_event("result_file", 4, 60);
+    std::get<GuestWord>(event.what).written = at(written_at);
+    fold.event(event);
+    return fold.verdict({.end = RunEnd::kPoweredOff});
+  };
+  EXPECT_EQ(verdict_of(20).exit_status, 4);
+  EXPECT_EQ(verdict_of(20).channel, "result_file");
+  EXPECT_THAT(verdict_of(20).reason, HasSubstr("2.0 s earlier"));
+  EXPECT_EQ(verdict_of(40).exit_status, 0);
+  EXPECT_THAT(verdict_of(40).reason,
+              HasSubstr("exit status 4 by result_file 4.0 s later, too late"));
+  // A file's time is that of the last tick: it may be later than it says.
+  EXPECT_EQ(verdict_of(30).exit_status, 0);
+}
+
+// A guest can bring KVM to that, and no retry would help.
+TEST(Fold, AGuestThatKvmGivesUpIsNobodysVerdict) {
+  const RunResult given_up = {.end = RunEnd::kGivenUp,
+                              .exit_status = 69,
+                              .error = Error(ErrorKind::kHost, "vCPU 0: KVM gave the guest up")};
+  auto fold = new_fold();
+  fold.event(exit_event("status_port", 0, 0));
+  const auto verdict = fold.verdict(given_up);
+  EXPECT_EQ(verdict.outcome, Outcome::kNoVerdict);
+  EXPECT_EQ(verdict.exit_status, 125);
+  EXPECT_EQ(verdict.channel, "kvm");
+  EXPECT_THAT(verdict.reason, HasSubstr("KVM gave the guest up; exit status 0 by status_port too"));
+  auto worse = given_up;
+  worse.error = Error(ErrorKind::kInternal, "a bug");
+  EXPECT_EQ(fold.verdict(worse).exit_status, 122);
 }
 
 TEST(Fold, NobodySaidAnything) {
