@@ -119,5 +119,22 @@ TEST_F(Exits, WhatNothingAnswersReadsAsOnes) {
   EXPECT_EQ(mmio_.unclaimed(), 3U);
 }
 
+// A request to a vCPU waits while it is in the guest, and one that idles stays there: whoever
+// inspects must make none.
+TEST_F(Exits, AVcpuThatIdlesInTheGuestCanBeInspected) {
+  GuestCode code;
+  code.report(1).raw({0xf4, 0xeb, 0xfd});  // HLT, and again
+  load(code);
+  start();
+  ASSERT_TRUE(reports_.wait_for(1, kPatience));
+  InspectNode node;
+  auto inspected = std::async(std::launch::async, [&] { vcpu().inspect(node); });
+  EXPECT_EQ(inspected.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  kick();
+  wait();
+  inspected.wait();
+  EXPECT_NE(node.get("port_exits"), "");
+}
+
 }  // namespace
 }  // namespace gpuvm::test::exits_test

@@ -45,6 +45,25 @@ TEST_F(Life, KickEndsAHaltedGuest) {
   EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
 }
 
+// Whoever looks at a guest that has nothing to do must not wait until it has.
+TEST_F(Life, AHaltedGuestCanBeLookedAt) {
+  GuestCode code;
+  load(code.report(1).raw({0xf4}).spin());
+  start();
+  EXPECT_TRUE(reports_.wait_for(1, kPatience));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // it halts
+  auto look = std::async(std::launch::async, [this] {
+    InspectNode node;
+    vm().inspect(node);
+    return node.to_json();
+  });
+  EXPECT_EQ(look.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  kick();
+  const auto outcome = wait();
+  EXPECT_ENDED(outcome, VcpuEvent::kInterrupted);
+  EXPECT_NE(look.get().find("port_exits"), std::string::npos);
+}
+
 // Intel SDM volume 3, 8.4.1: an application processor waits for INIT and SIPI.
 TEST_F(Life, KickEndsAProcessorThatWasNeverStarted) {
   create_vm(2);

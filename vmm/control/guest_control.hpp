@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // GuestControl: the one way to steer a guest and to learn what it does, for signals, the console's
-// escape key, and later the control socket, `gpuvm test` and a pool of guests.
+// escape key, the control socket (vmm/api), `gpuvm test`, and later a pool of guests.
 #pragma once
 
 #include <cstdint>

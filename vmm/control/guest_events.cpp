@@ -69,6 +69,9 @@ void add_fields(InspectNode& node, const GuestWord& word) {
   if (word.status) {
     node.field("status", std::uint64_t{*word.status});
   }
+  if (word.written) {
+    node.field("written", time_text(*word.written));
+  }
 }
 
 void add_fields(InspectNode& node, const EndAsked& asked) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // GuestEvent: what happens to a guest, in one form for all who want to know: `gpuvm run --events`,
-// observers of a run, and later the control socket. event_node() is the only place that writes it
-// out.
+// observers of a run, and clients of the control socket. event_node() is the only place that writes
+// it out.
 #pragma once
 
 #include <chrono>
@@ -70,6 +70,9 @@ struct GuestWord {
   std::string channel = {};
   std::string word = {};                     ///< "exit", "ready", "panic", "crash_kernel"
   std::optional<std::uint32_t> status = {};  ///< of "exit": as the guest wrote it
+  /// When the guest wrote it, by the host's clock, where that was before the event: of a result
+  /// file, which is read at the end.
+  std::optional<std::chrono::system_clock::time_point> written = {};
 };
 
 /// Somebody else than the guest wants the run to end, and the guest is asked to power off, or is
@@ -94,6 +97,8 @@ std::string time_text(std::chrono::system_clock::time_point time);
 /// {"time":…,"guest":…,"event":"reset","reason":"start","functions":"…","method":"hot reset",
 /// "verdict":"verified","duration_ms":131,"text":"…"}
 /// {"time":…,"guest":…,"event":"word","channel":"exit_port","word":"exit","status":3}
+/// {"time":…,"guest":…,"event":"word","channel":"result_file","word":"exit","status":3,
+/// "written":"2026-01-01T00:00:00.000Z"}
 /// {"time":…,"guest":…,"event":"end_asked","signal":15}
 /// {"time":…,"guest":…,"event":"network","network":"net-0","link":"down","text":"…"}
 /// {"time":…,"guest":…,"event":"disk","disk":"disk-0","state":"lost","text":"…"}

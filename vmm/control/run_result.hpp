@@ -18,6 +18,7 @@ enum class RunEnd {
   kEndedForced,     ///< asked to end, and not gone in time or not to be started again
   kStopped,         ///< by GuestControl::stop()
   kStartBrokenOff,  ///< before the guest ran
+  kGivenUp,         ///< KVM could not go on with the guest: by its doing or KVM's, nobody knows
   kFailed,
 };
 

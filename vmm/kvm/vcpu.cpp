@@ -49,6 +49,7 @@ Result<std::unique_ptr<Vcpu>> Vcpu::create(int vm_fd, std::uint32_t index, std::
 
 Vcpu::Vcpu(UniqueFd fd, std::uint32_t index, MappedRegion run_area)
     : fd_(std::move(fd)),
+      statistics_(open_kvm_statistics(fd_.get())),
       index_(index),
       run_area_(std::move(run_area)),
       run_(reinterpret_cast<kvm_run*>(run_area_.data())) {}
@@ -244,7 +245,7 @@ void Vcpu::fail_run(int error_number) {
 void Vcpu::inspect(InspectNode& node) const {
   node.field("port_exits", port_exits_.load());
   node.field("mmio_exits", mmio_exits_.load());
-  read_kvm_statistics(fd_.get(), node);
+  read_kvm_statistics(statistics_, node);
 }
 
 }  // namespace gpuvm

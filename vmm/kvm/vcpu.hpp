@@ -54,6 +54,7 @@ class Vcpu : public VirtualCpu, public Inspectable {
   void fail_run(int error_number);
 
   UniqueFd fd_;
+  UniqueFd statistics_;  ///< KVM's; none on old hosts
   const std::uint32_t index_;
   MappedRegion run_area_;
   kvm_run* run_;

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "vmm/base/unique_fd.hpp"
 #include "vmm/kvm/kvm_uapi.hpp"
 
 namespace gpuvm {
@@ -76,8 +75,11 @@ std::string describe_position(int vcpu_fd) {
                      system.cr0, system.cr3);
 }
 
-void read_kvm_statistics(int vcpu_fd, InspectNode& node) {
-  const UniqueFd fd(::ioctl(vcpu_fd, KVM_GET_STATS_FD, nullptr));
+UniqueFd open_kvm_statistics(int vcpu_fd) {
+  return UniqueFd(::ioctl(vcpu_fd, KVM_GET_STATS_FD, nullptr));
+}
+
+void read_kvm_statistics(const UniqueFd& fd, InspectNode& node) {
   kvm_stats_header head{};
   if (!fd || ::pread(fd.get(), &head, sizeof head, 0) != sizeof head ||
       head.num_desc > kMaxStatistics || head.name_size > kMaxNameSize) {

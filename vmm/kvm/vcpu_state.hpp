@@ -7,6 +7,7 @@
 #include "firmware/linux/cpu_entry_state.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
 
@@ -16,8 +17,12 @@ Status apply_entry_state(int vcpu_fd, const CpuEntryState& state);
 /// "rip 0x…, cr3 0x…" for failure messages.
 std::string describe_position(int vcpu_fd);
 
-/// Adds KVM's cumulative counters (KVM_GET_STATS_FD, Linux 5.14) whose names end in "exits", or
-/// nothing on older hosts.
-void read_kvm_statistics(int vcpu_fd, InspectNode& node);
+/// KVM's cumulative counters of a vCPU (KVM_GET_STATS_FD, Linux 5.14); none on older hosts. To be
+/// opened before the vCPU runs: whoever asks KVM for them later waits until KVM_RUN has returned,
+/// which of an idle guest it may not do for hours.
+UniqueFd open_kvm_statistics(int vcpu_fd);
+
+/// Adds those whose names end in "exits". Any time, any thread; does not wait for the vCPU.
+void read_kvm_statistics(const UniqueFd& statistics, InspectNode& node);
 
 }  // namespace gpuvm

@@ -289,7 +289,7 @@ Status VfioDevice::function_reset() {
   const int error = vfio::retry_while_busy(
       [this] { return -vfio::call_ioctl(fd_.get(), VFIO_DEVICE_RESET, 0); }, pause);
   if (error != 0) {
-    return fail_errno(ErrorKind::kHost, "Function reset of " + name_ + " failed", error);
+    return vfio::reset_error(ErrorKind::kHost, "Function reset", name_, error);
   }
   return {};
 }

@@ -283,7 +283,7 @@ Status VfioHost::hot_reset(PhysicalDevice& device) {
     // ENOTTY: the bus has been reset, and its link or a function did not come back (Linux,
     // drivers/pci/pci.c, pci_bridge_wait_for_secondary_bus and pci_dev_wait).
     const auto kind = error == ENOTTY ? ErrorKind::kUnsafeDevice : ErrorKind::kHost;
-    return fail_errno(kind, "Hot reset of " + device.name() + " failed", error);
+    return vfio::reset_error(kind, "Hot reset", device.name(), error);
   }
   return {};
 }

@@ -73,6 +73,18 @@ int retry_while_busy(const std::function<int()>& attempt,
   return error;
 }
 
+Error reset_error(ErrorKind kind, const std::string& reset, const std::string& name, int error) {
+  const auto what = fmt::format("{} of {} failed", reset, name);
+  if (error == EAGAIN) {
+    return fail(
+        kind,
+        "{}: the host's kernel keeps it locked, as while it removes the device or waits for "
+        "its driver to let go",
+        what);
+  }
+  return fail_errno(kind, what, error);
+}
+
 int enable_as_many(const std::function<int(int count)>& enable, int wanted, int least) {
   // Fewer each time, so it ends.
   for (int count = wanted; count >= least;) {

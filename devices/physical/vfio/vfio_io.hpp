@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "vmm/base/result.hpp"
@@ -33,6 +34,9 @@ constexpr std::chrono::milliseconds kBusyPause{50};
 /// locks during a reset, and a fault on a BAR elsewhere makes it give up. Yields the last answer.
 int retry_while_busy(const std::function<int()>& attempt,
                      const std::function<void(std::chrono::milliseconds)>& sleep);
+
+/// "Hot reset of NAME failed: …" of an errno value, with who is in the way where that is EAGAIN.
+Error reset_error(ErrorKind kind, const std::string& reset, const std::string& name, int error);
 
 /// Enables interrupt vectors by `enable(count)`: 0, minus an errno value, or how many could be had
 /// instead; the kernel has then enabled none (Linux, drivers/vfio/pci/vfio_pci_intrs.c,

@@ -16,6 +16,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+constexpr int kEndingSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
 /// An exception (no memory for the kernel's file) must not leave the worker: devices would be left
 /// as they are.
 Status do_job(const std::function<Status()>& job) {
@@ -39,9 +41,10 @@ ControlLoop::Impl::Impl(Options wanted, GuestEvents& machine_events)
   if (::sigaction(SIGHUP, nullptr, &hangup) != 0 || hangup.sa_handler != SIG_IGN) {
     signals.add(SIGHUP);  // the terminal is gone; nohup(1) ignores it
   }
+  signals.add(SIGRTMIN + 4);             // machinectl poweroff (systemd(1)): as SIGTERM
   sigset_t held = requests_by_signal();  // now there is who takes them
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-    ::sigaddset(&held, number);  // since a wait for a card (vmm/cards)
+  for (const int number : kEndingSignals) {
+    ::sigaddset(&held, number);  // since a wait for a card (vmm/cards), or by a job
   }
   ::pthread_sigmask(SIG_UNBLOCK, &held, nullptr);
   event_number = events.add([this](const GuestEvent& event) {
@@ -54,6 +57,14 @@ ControlLoop::Impl::Impl(Options wanted, GuestEvents& machine_events)
 }
 
 ControlLoop::Impl::~Impl() {
+  if (options.holds_ending_signals) {
+    sigset_t held{};
+    ::sigemptyset(&held);
+    for (const int number : kEndingSignals) {
+      ::sigaddset(&held, number);
+    }
+    ::pthread_sigmask(SIG_BLOCK, &held, nullptr);
+  }
   events.remove(event_number);
 }
 
@@ -319,13 +330,15 @@ void ControlLoop::vcpu_ended(VcpuEvent event, const std::string& failure) {
     impl->post_reset("triple fault");
     return;
   }
+  const bool is_given_up = event == VcpuEvent::kGivenUp;  // the guest or KVM, not we
   const auto kind = event == VcpuEvent::kMemoryGone ? ErrorKind::kUnsafeDevice
-                    : event == VcpuEvent::kGivenUp  ? ErrorKind::kHost  // the guest or KVM, not we
+                    : is_given_up                   ? ErrorKind::kHost
                                                     : ErrorKind::kInternal;
-  asio::post(impl->context, [impl, kind, failure, failed_in = impl->life.load()] {
+  const auto end = is_given_up ? RunEnd::kGivenUp : RunEnd::kFailed;
+  asio::post(impl->context, [impl, kind, end, failure, failed_in = impl->life.load()] {
     // Else it was of a guest that has reset since, or is about to be reset.
     if (failed_in == impl->life && impl->ending_life != failed_in) {
-      impl->finish(Error(kind, failure));
+      impl->finish(end, exit_status(kind), Error(kind, failure));
     }
   });
 }
@@ -343,6 +356,11 @@ void ControlLoop::ask_once_for_end(int status_if_forced) {
   if (!impl_->end_asked) {
     impl_->ask_for_end(status_if_forced);
   }
+}
+
+void ControlLoop::ask_worker(std::function<void()> answer) {
+  impl_->worker.post(
+      [impl = impl_.get(), answer = std::move(answer)] { asio::post(impl->context, answer); });
 }
 
 RunResult ControlLoop::run(GuestMachine& machine) {

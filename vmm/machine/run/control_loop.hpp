@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,9 @@ class ControlLoop : public GuestControl {
     /// Called on the control thread when the machine is built and before its guest runs; may be
     /// empty.
     std::function<void()> on_built = {};
+    /// The destructor blocks SIGINT, SIGTERM and SIGHUP in its thread, so that none is lost, or
+    /// ends the process, between this and who takes them next.
+    bool holds_ending_signals = false;
   };
   /// Takes SIGINT, SIGTERM, SIGUSR1, SIGUSR2, and SIGHUP where it is not ignored, until it is
   /// destroyed. `events` outlives this and is the machine's.
@@ -61,6 +65,10 @@ class ControlLoop : public GuestControl {
   /// As the first call of ask_for_end(), and nothing where there was one: for hosts, which ask for
   /// each function of a device by itself, and have no say in how long the guest may take.
   void ask_once_for_end(int status_if_forced);
+
+  /// `answer` is called on the control thread once the worker has done what it was given before,
+  /// while run() runs. Control thread.
+  void ask_worker(std::function<void()> answer);
 
   /// Builds the machine, runs its guest and stops it. Returns when nothing of it is at work any
   /// more. Once, on what is the control thread from then on.

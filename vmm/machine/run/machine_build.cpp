@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Machine: the steps that build it. Its life is in machine.cpp.
 #include <algorithm>
+#include <functional>
 #include <thread>
 #include <utility>
 
@@ -49,6 +50,18 @@ DevicesReset reset_event(std::string_view reason, const ResetCertificate& certif
           .verdict = std::string(to_string(certificate.verdict)),
           .duration_ms = static_cast<std::uint64_t>(certificate.duration.count()),
           .text = certificate.text};
+}
+
+/// The exit port ends a guest where it stands: what its next instructions would do, a panic, say,
+/// must not become part of what it said.
+MachineRequests holding_at_exit(MachineRequests requests, std::function<void()> hold) {
+  if (requests.exit) {
+    requests.exit = [exit = std::move(requests.exit), hold = std::move(hold)](auto status) {
+      exit(status);
+      hold();
+    };
+  }
+  return requests;
 }
 
 }  // namespace
@@ -220,7 +233,8 @@ Status Machine::reset_devices_and_add_vm() {
 }
 
 Status Machine::add_devices() {
-  platform_ = TRY(Platform::create({.requests = options_.requests,
+  auto requests = holding_at_exit(options_.requests, [this] { threads_->hold(); });
+  platform_ = TRY(Platform::create({.requests = std::move(requests),
                                     .sink = options_.console,
                                     .pins = vm_->pins(),
                                     .memory = *memory_,

@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include "firmware/smbios/uuid.hpp"
+#include "vmm/api/api_server.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/channels/guest_words.hpp"
@@ -18,6 +20,8 @@
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/guest_entrance.hpp"
 #include "vmm/machine/run/machine.hpp"
+#include "vmm/service/event_journal.hpp"
+#include "vmm/service/guest_service.hpp"
 
 namespace gpuvm {
 namespace {
@@ -93,12 +97,24 @@ DeviceEvents::Handlers device_handlers(ControlLoop& loop) {
               }};
 }
 
+GuestService::Options service_options(const Config& config, ControlLoop& loop) {
+  GuestService::Options options;
+  options.config = config.systemd;
+  options.name = config.name;
+  options.id = machine_uuid(config.name).bytes;
+  options.ask_worker = [&loop](auto answer) { loop.ask_worker(std::move(answer)); };
+  return options;
+}
+
 /// Observers, and where the user wants it a file.
 Status add_observers(const RunOptions& options, std::unique_ptr<EventLog>& file,
                      GuestEvents& events) {
   if (!options.event_file.empty()) {
     file = TRY(EventLog::open(options.event_file));
     events.add([log = file.get()](const GuestEvent& event) { log->write(event); });
+  }
+  if (log::has_journal()) {
+    events.add(write_event_to_journal);
   }
   for (const GuestObserver& observer : options.observers) {
     events.add(observer);
@@ -110,8 +126,12 @@ Status add_observers(const RunOptions& options, std::unique_ptr<EventLog>& file,
 /// loop.
 struct Run {
   /// `what`: to which is added what tells the guest of its channels.
-  explicit Run(const Config& what) : config(what), events(what.name) {}
+  Run(const Config& what, bool holds_signals)
+      : config(what), holds_ending_signals(holds_signals), events(what.name) {}
   Status open(const RunOptions& options);
+  Status open_api(const RunOptions& options);
+  ConsoleObserver console_observer(const ConsoleObserver& wanted) const;
+  void resume_typing();
   Machine::Options machine_options(DeviceClaims* claims);
   Status open_virtio_console();
   std::size_t write_virtio(std::span<const std::byte> bytes);
@@ -121,10 +141,15 @@ struct Run {
   void hear_guest();
 
   Config config;
+  const bool holds_ending_signals;
   std::unique_ptr<EventLog> event_file;
   GuestEvents events;
-  ControlLoop loop{{.on_reboot = config.machine.on_reboot, .on_built = [this] { begin_guest(); }},
+  ControlLoop loop{{.on_reboot = config.machine.on_reboot,
+                    .on_built = [this] { begin_guest(); },
+                    .holds_ending_signals = holds_ending_signals},
                    events};
+  std::unique_ptr<ApiServer> api;         ///< null: nobody is to ask
+  std::unique_ptr<GuestService> service;  ///< null: no service manager has started us
   std::unique_ptr<Console> console;
   std::unique_ptr<ConsoleTap> serial_output;
   ConsoleObserver on_console = {};
@@ -141,14 +166,17 @@ struct Run {
 /// What it writes to; then the machine, which is not built yet.
 Status Run::open(const RunOptions& options) {
   raise_file_limit();
+  log::set_guest(config.name);
+  service = GuestService::begin(loop.context(), loop, service_options(config, loop));
   TRY(add_observers(options, event_file, events));
+  TRY(open_api(options));
   console = TRY(Console::create(loop.context(), console_options(config),
                                 {.input =
                                      [this](std::span<const std::byte> bytes) {
                                        return has_serial ? machine->serial().receive(bytes) : 0;
                                      },
                                  .escape = [this] { loop.ask_for_end(kExitEscape); }}));
-  on_console = options.on_console;
+  on_console = console_observer(options.on_console);
   serial_output = std::make_unique<ConsoleTap>(*console, ConsoleSource::kSerial, on_console);
   if (!config.console.virtio.empty()) {
     TRY(open_virtio_console());
@@ -157,6 +185,40 @@ Status Run::open(const RunOptions& options) {
   words->announce(config);
   machine = std::make_unique<Machine>(machine_options(options.claims));
   return {};
+}
+
+/// Before there is a machine: who asks is told that it is being built.
+Status Run::open_api(const RunOptions& options) {
+  ApiServer::Options wanted;
+  wanted.guest = api_guest_of(config, options.config_file);
+  wanted.type_serial = [this](std::span<const std::byte> bytes) {
+    return has_serial ? machine->serial().receive(bytes) : 0;
+  };
+  if (!config.console.virtio.empty()) {
+    wanted.type_virtio = [this](std::span<const std::byte> bytes) {
+      return virtio_channel->type(bytes);
+    };
+  }
+  api = TRY(ApiServer::open(loop.context(), loop, config.control, std::move(wanted),
+                            options.shares_name));
+  if (api) {
+    log::debug("The guest's control socket is {}", api->path());
+  }
+  return {};
+}
+
+/// Of vCPU threads: the hubs take a copy and are done.
+ConsoleObserver Run::console_observer(const ConsoleObserver& wanted) const {
+  if (!api) {
+    return wanted;
+  }
+  return [wanted, serial = api->serial(), virtio = api->virtio()](
+             ConsoleSource source, std::span<const std::byte> bytes) {
+    (source == ConsoleSource::kSerial ? serial : virtio)->write(bytes);
+    if (wanted) {
+      wanted(source, bytes);
+    }
+  };
 }
 
 Status Run::open_virtio_console() {
@@ -173,7 +235,13 @@ Status Run::open_virtio_console() {
            }}));
   channel.connect(
       {.write = [this](std::span<const std::byte> bytes) { return write_virtio(bytes); },
-       .input_ready = [places = virtio_console.get()] { places->resume_input(); }});
+       .input_ready =
+           [places = virtio_console.get(), hub = api ? api->virtio() : nullptr] {
+             places->resume_input();
+             if (hub) {
+               hub->resume_input();
+             }
+           }});
   return {};
 }
 
@@ -227,14 +295,22 @@ void Run::hear_guest() {
 
 void Run::connect_console() {
   has_serial = true;
-  machine->serial().set_input_ready([this] { console->resume_input(); });
+  machine->serial().set_input_ready([this] { resume_typing(); });
+  resume_typing();
+}
+
+/// The serial port has room for what was typed, wherever that was.
+void Run::resume_typing() {
   console->resume_input();
+  if (api) {
+    api->serial()->resume_input();
+  }
 }
 
 }  // namespace
 
 RunResult run_machine(const Config& config, const RunOptions& options) {
-  Run run(config);
+  Run run(config, options.holds_ending_signals);
   if (const auto opened = run.open(options); !opened) {
     return with_error({}, opened);
   }
@@ -245,9 +321,15 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
   if (options.on_control && options.on_control_over) {
     options.on_control_over();
   }
+  if (run.api) {
+    run.api->finish();
+  }
   if (run.has_serial) {
     run.words->finish();
-    result = with_error(std::move(result), write_inspect_file(options.inspect_file, *run.machine));
+    // A disk that is full says nothing of the guest, whose word and devices the status is about.
+    if (const auto written = write_inspect_file(options.inspect_file, *run.machine); !written) {
+      log::warn("{}", written.error().to_string());
+    }
   }
   run.console->flush(kFlushLimit);
   if (run.virtio_console) {

@@ -46,8 +46,14 @@ struct RunOptions {
   /// Called once where on_control was, when what steers the guest is about to go: no call to it may
   /// be under way or follow when this returns. May be empty.
   std::function<void()> on_control_over = {};
+  /// SIGINT, SIGTERM and SIGHUP wait, for the calling thread, when the run no longer takes them,
+  /// instead of doing again what they did before: the caller has more to do.
+  bool holds_ending_signals = false;
   /// Has what the guest prints, beside the places of `[console]`; may be empty.
   ConsoleObserver on_console = {};
+  std::string config_file = {};  ///< for who asks by the control socket; empty: not known
+  /// Several guests of this name may run, of which one has the control socket of the name.
+  bool shares_name = false;
 };
 
 /// Builds the machine, runs the guest and gives everything back. Blocks; owns SIGINT, SIGTERM,

@@ -64,18 +64,24 @@ VcpuThreads::VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event, std::v
 
 Status VcpuThreads::start(std::span<VirtualCpu* const> vcpus) {
   stop();
-  {
-    const MutexLock lock(mutex_);
-    wish_ = Wish::kRun;
-    at_work_ = vcpus.size();
+  auto started = start_all(vcpus);
+  if (!started) {
+    stop();
   }
+  return started;
+}
+
+/// Under the lock: the first vCPU may hold() all of them before the last one has its thread.
+Status VcpuThreads::start_all(std::span<VirtualCpu* const> vcpus) {
+  const MutexLock lock(mutex_);
+  wish_ = Wish::kRun;
+  at_work_ = vcpus.size();
   for (VirtualCpu* const vcpu : vcpus) {
     vcpus_.push_back(vcpu);
     try {
       threads_.emplace_back([this, vcpu] { run(*vcpu); });
     } catch (const std::system_error& error) {
       vcpus_.pop_back();
-      stop();
       return fail(ErrorKind::kHost,
                   "Cannot start the thread of vCPU {}: {} (`ulimit -u`, or pids.max of the cgroup)",
                   vcpu->index(), error.what());
@@ -145,6 +151,13 @@ void VcpuThreads::pause() {
 void VcpuThreads::resume() {
   const MutexLock lock(mutex_);
   wish(Wish::kRun);
+}
+
+void VcpuThreads::hold() {
+  const MutexLock lock(mutex_);
+  if (wish_ == Wish::kRun) {
+    wish(Wish::kPause);
+  }
 }
 
 void VcpuThreads::stop() {

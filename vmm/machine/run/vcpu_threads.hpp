@@ -26,7 +26,7 @@ class VcpuThreads {
   VcpuThreads(const VcpuThreads&) = delete;
   VcpuThreads& operator=(const VcpuThreads&) = delete;
 
-  // One thread, the machine's worker, calls these.
+  // One thread, the machine's worker, calls these, but for hold().
 
   /// Starts all vCPUs, or none; they must outlive the threads. Errors: kHost: this process may have
   /// no more threads.
@@ -36,12 +36,16 @@ class VcpuThreads {
   void pause() GPUVM_EXCLUDES(mutex_);
   /// After pause(). A vCPU that cannot go on tells it as one that ends by itself.
   void resume() GPUVM_EXCLUDES(mutex_);
+  /// For a guest that has ended its run by a register, from the vCPU's thread that is in it: this
+  /// vCPU gets no further, the others soon not, until stop(). Waits for none of them. Any thread.
+  void hold() GPUVM_EXCLUDES(mutex_);
   /// No guest code runs after this returns. Does nothing when stopped.
   void stop() GPUVM_EXCLUDES(mutex_);
 
  private:
   enum class Wish { kRun, kPause, kStop };
 
+  Status start_all(std::span<VirtualCpu* const> vcpus) GPUVM_EXCLUDES(mutex_);
   void run(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
   bool rest(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
   void wish(Wish wish) GPUVM_REQUIRES(mutex_);
@@ -54,6 +58,8 @@ class VcpuThreads {
   Condition changed_;
   Wish wish_ GPUVM_GUARDED_BY(mutex_) = Wish::kRun;
   std::size_t at_work_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< threads that neither rest nor have ended
+  // Changed by the worker's thread only: under the lock while there are threads, which hold()
+  // reads.
   std::vector<VirtualCpu*> vcpus_;
   std::vector<std::thread> threads_;
 };

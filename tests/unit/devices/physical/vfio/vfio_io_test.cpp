@@ -98,6 +98,14 @@ TEST(VfioBusy, EndsWithSuccessOrAnotherError) {
   EXPECT_EQ(attempts, 1);
 }
 
+TEST(VfioBusy, WhatStaysLockedDuringAResetIsToldAsThat) {
+  EXPECT_EQ(reset_error(ErrorKind::kHost, "Hot reset", "0000:01:00.0", EAGAIN).message(),
+            "Hot reset of 0000:01:00.0 failed: the host's kernel keeps it locked, as while it "
+            "removes the device or waits for its driver to let go");
+  EXPECT_EQ(reset_error(ErrorKind::kHost, "Hot reset", "0000:01:00.0", ENODEV).message(),
+            "Hot reset of 0000:01:00.0 failed: No such device");
+}
+
 // vfio_msi_enable() answers with the number that it could have had, and enables none.
 TEST(VfioVectors, AsManyAreEnabledAsTheKernelHas) {
   std::vector<int> asked;

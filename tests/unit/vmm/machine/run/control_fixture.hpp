@@ -51,9 +51,15 @@ class ControlTest : public testing::Test {
     boost::asio::post(loop_->context(), [&done] { done.set_value(); });
     done.get_future().wait();
   }
+  /// Returns when it is done, also where the loop ends by it: what is posted later is not done
+  /// then.
   void on_control(const std::function<void()>& action) {
-    boost::asio::post(loop_->context(), action);
-    sync();
+    std::promise<void> done;
+    boost::asio::post(loop_->context(), [&done, &action] {
+      action();
+      done.set_value();
+    });
+    done.get_future().wait();
   }
   void ask_for_end() {
     on_control([this] { loop_->ask_for_end(kStatus); });

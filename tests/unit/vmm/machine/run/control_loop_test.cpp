@@ -3,6 +3,9 @@
 // wishes do at each of its steps.
 #include "vmm/machine/run/control_loop.hpp"
 
+#include <atomic>
+#include <csignal>
+
 #include "tests/unit/vmm/machine/run/control_fixture.hpp"
 #include "vmm/machine/run/run.hpp"
 
@@ -105,6 +108,31 @@ TEST_F(Control, TheFirstSignalPressesThePowerButton) {
   EXPECT_EQ(result.exit_status, 0);
 }
 
+// systemd-machined sends it for machinectl poweroff (systemd(1), SIGRTMIN+4).
+TEST_F(Control, MachinectlPoweroffPressesThePowerButton) {
+  run_guest();
+  raise_signal(SIGRTMIN + 4);
+  machine_->wait_for("power_button", 2);
+  EXPECT_EQ(power_off().exit_status, 0);
+}
+
+// What a watchdog wants to know.
+TEST_F(Control, TheWorkerAnswersOnceItHasDoneItsWork) {
+  run_guest();
+  machine_->hold("pause");
+  auto paused = ask(&ControlLoop::pause);
+  machine_->wait_for("pause");
+  std::atomic<int> answers{0};
+  on_control([this, &answers] { loop_->ask_worker([&answers] { ++answers; }); });
+  sync();
+  EXPECT_EQ(answers, 0) << "it is at work";
+  machine_->release("pause");
+  EXPECT_TRUE(paused.get());
+  EXPECT_TRUE(done(&ControlLoop::resume));  // the worker does one thing after the other
+  EXPECT_EQ(answers, 1);
+  power_off();
+}
+
 TEST_F(Control, TheSecondSignalEndsTheGuest) {
   make({.same_request = std::chrono::milliseconds(0)});
   std::vector<int> asked;
@@ -175,7 +203,7 @@ TEST_F(Control, AGuestThatKvmGivesUpIsNoBugOfOurs) {
   run_guest();
   loop_->vcpu_ended(VcpuEvent::kGivenUp, "vCPU 0: KVM could not execute an instruction");
   const auto result = wait();
-  EXPECT_EQ(result.end, RunEnd::kFailed);
+  EXPECT_EQ(result.end, RunEnd::kGivenUp);
   EXPECT_EQ(result.exit_status, 69);
 }
 
@@ -190,6 +218,7 @@ TEST_F(Control, AGuestThatDoesNotPowerOffInTimeIsEnded) {
 
 // A shell passes SIGHUP on and the kernel sends one, too: two of them are one wish.
 TEST_F(Control, ASecondHangupEndsNothing) {
+  ::signal(SIGHUP, SIG_DFL);  // the tests may run under nohup(1)
   run_guest();
   raise_signal(SIGHUP);
   machine_->wait_for("power_button", 2);

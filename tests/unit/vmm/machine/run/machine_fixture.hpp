@@ -123,7 +123,9 @@ class MachineTest : public testing::Test {
     machine_ = std::make_unique<Machine>(Machine::Options{
         .config = config_,
         .console = console_,
-        .requests = {.power_off = [] {}, .reset = [] {}},
+        .requests = {.power_off = [] {},
+                     .reset = [] {},
+                     .exit = [this](std::uint32_t status) { exit_.set_value(status); }},
         .on_vcpu_event = [](VcpuEvent, const std::string&) {},
         .on_failure = [this](const Error& error) { failures_.push_back(error.to_string()); },
         .events = events_,
@@ -178,6 +180,7 @@ class MachineTest : public testing::Test {
     ports.read(kAcpiPmBase + kPmTimerOffset, timer);
     return std::nullopt;
   };
+  std::promise<std::uint32_t> exit_;              ///< the guest's status, once
   std::promise<std::chrono::nanoseconds> armed_;  ///< by the guest's clock, once
   bool is_armed_ = false;                         ///< a vCPU's
   std::function<void()> before_vm_;

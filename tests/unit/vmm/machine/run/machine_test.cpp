@@ -27,9 +27,13 @@ TEST_F(MachineLife, EveryStateOfAGoodLife) {
   EXPECT_TRUE(failures_.empty());
 }
 
-// MC146818 data sheet, register B: the update-ended interrupt comes at the next second.
+// MC146818 data sheet, register B: the update-ended interrupt comes at the next second. What has
+// been flagged before is read from register C: an interrupt that is there already has no timer.
 TEST_F(MachineLife, TheGuestsClockGetsATimer) {
   guest_ = [](PortBus& ports, MmioBus&) -> std::optional<VcpuEvent> {
+    std::array<std::byte, 1> flags{};
+    ports.write(kRtcBase, std::array{std::byte{0x0c}});
+    ports.read(kRtcBase + 1, flags);
     ports.write(kRtcBase, std::array{std::byte{0x0b}});
     ports.write(kRtcBase + 1, std::array{std::byte{0x12}});
     return std::nullopt;
@@ -57,6 +61,21 @@ TEST_F(MachineLife, APausedGuestIsSilent) {
   ASSERT_TRUE(machine.pause());
   EXPECT_TRUE(machine.stop());
   EXPECT_EQ(machine.state(), LifecycleState::kStopped);
+}
+
+TEST_F(MachineLife, AGuestThatEndsItsRunByTheExitPortDoesNothingMore) {
+  config_.test.exit_port = true;
+  bool has_ended = false;
+  guest_ = [&has_ended](PortBus& ports, MmioBus&) -> std::optional<VcpuEvent> {
+    const bool goes_on = std::exchange(has_ended, true);
+    ports.write(goes_on ? kCom1Base : kExitPort, std::array{std::byte{3}});
+    return std::nullopt;
+  };
+  Machine& machine = run();
+  EXPECT_EQ(exit_.get_future().get(), 3U);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // in which it could print much
+  EXPECT_TRUE(machine.stop());
+  EXPECT_EQ(console_.bytes(), 0U);
 }
 
 TEST_F(MachineLife, PauseAndResumeFitOneStateEach) {

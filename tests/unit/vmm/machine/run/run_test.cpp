@@ -4,6 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
 
 #include "vmm/machine/run/console_tap.hpp"
 
@@ -18,6 +21,7 @@ Config without_kernel() {
   config.name = "main";
   config.boot.kernel = "/nowhere/kernel";
   config.console.serial.clear();
+  config.control.socket = ControlConfig::Socket::kOff;
   return config;
 }
 
@@ -61,6 +65,57 @@ TEST(Run, WhereThereWasNoControlNoneEnds) {
   options.on_control = [](GuestControl&) {};
   options.on_control_over = [] { FAIL() << "there was nothing to steer"; };
   EXPECT_EQ(run_machine(without_kernel(), options).exit_status, 64);
+}
+
+// It is there before the machine is built, so that a long start can be watched, and ended.
+TEST(Run, TheControlSocketIsThereUntilTheEndOfTheRun) {
+  Config config = without_kernel();
+  config.control.socket = ControlConfig::Socket::kPath;
+  config.control.path = fmt::format("{}/gpuvm-run-test-{}.sock", testing::TempDir(), ::getpid());
+  RunOptions options;
+  bool was_there = false;
+  options.on_control = [&](GuestControl&) {
+    was_there = ::access(config.control.path.c_str(), F_OK) == 0;
+  };
+  run_machine(config, options);
+  EXPECT_TRUE(was_there);
+  EXPECT_NE(::access(config.control.path.c_str(), F_OK), 0);
+}
+
+TEST(Run, AControlSocketThatCannotBeIsAnError) {
+  Config config = without_kernel();
+  config.control.socket = ControlConfig::Socket::kPath;
+  config.control.path = "/nowhere/at/all.sock";
+  const auto result = run_machine(config, {});
+  ASSERT_TRUE(result.error);
+  EXPECT_THAT(result.error->to_string(), HasSubstr("/nowhere/at/all.sock"));
+}
+
+// One that comes between a run and what its caller does next neither ends the process nor is lost.
+TEST(Run, SignalsThatEndWaitBehindARunWhereItsCallerWantsIt) {
+  sigset_t ending{};
+  ::sigemptyset(&ending);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    ::sigaddset(&ending, number);
+  }
+  RunOptions opens;
+  RunOptions does_not_open;
+  does_not_open.event_file = "/dev/null/x";
+  for (RunOptions options : {opens, does_not_open}) {
+    ::pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);
+    options.holds_ending_signals = true;
+    run_machine(without_kernel(), options);
+    ::raise(SIGTERM);
+    const timespec no_time{};
+    EXPECT_EQ(::sigtimedwait(&ending, nullptr, &no_time), SIGTERM)
+        << "else the test would end here";
+  }
+  // And not where nobody asked for it.
+  ::pthread_sigmask(SIG_UNBLOCK, &ending, nullptr);
+  run_machine(without_kernel(), {});
+  sigset_t now{};
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
+  EXPECT_EQ(::sigismember(&now, SIGTERM), 0);
 }
 
 TEST(ConsoleTap, GivesBytesToThePlacesAndToWhoListens) {

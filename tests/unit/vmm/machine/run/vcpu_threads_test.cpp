@@ -102,6 +102,29 @@ TEST_F(Threads, NothingOfTheGuestGoesOnWhileItIsPaused) {
   EXPECT_EQ(busy.pauses_told, 100);
 }
 
+TEST_F(Threads, AVcpuThatEndsItsRunByARegisterGetsNoFurther) {
+  std::atomic<int> steps{0};
+  std::promise<void> has_ended;
+  FakeVcpu vcpu(0, [&](PortBus&, MmioBus&) -> std::optional<VcpuEvent> {
+    if (++steps == 3) {
+      threads_.hold();
+      has_ended.set_value();
+    }
+    return std::nullopt;
+  });
+  FakeVcpu other(1);
+  const std::array<VirtualCpu*, 2> all{&vcpu, &other};
+  ASSERT_TRUE(threads_.start(all));
+  has_ended.get_future().wait();
+  threads_.pause();  // until both rest
+  EXPECT_EQ(steps, 3);
+  threads_.stop();
+  EXPECT_EQ(steps, 3);
+  threads_.hold();  // is nothing then
+  ASSERT_TRUE(threads_.start(std::span(all).subspan(1)));
+  threads_.stop();
+}
+
 TEST_F(Threads, APauseWaitsForTheRegisterThatAVcpuIsIn) {
   device_.set_slow(true);
   FakeVcpu vcpu(0, write_device);
