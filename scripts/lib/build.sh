@@ -6,12 +6,13 @@ GPUVM_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 GPUVM_LOG=$GPUVM_REPO/build/log
 GPUVM_BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config linux-libc-dev libboost-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev
-  libfdt-dev libyaml-dev liburing-dev libre2-dev nlohmann-json3-dev libpugixml-dev
+  libfdt-dev libyaml-dev liburing-dev libre2-dev nlohmann-json3-dev libpugixml-dev libsystemd-dev
 )
 GPUVM_TEST_PACKAGES=(
   libgtest-dev libgmock-dev acpica-tools pciutils dmidecode device-tree-compiler shellcheck clang-format clang-tidy clang
   libclang-rt-dev scdoc netpbm perl libfdt1 efibootmgr efivar lld fdisk dosfstools mtools xorriso systemd-boot-efi passt
-  qemu-system-common qemu-utils mmdebstrap openssh-client fio dmsetup libxml2-utils jq
+  qemu-system-common qemu-utils dbus dbus-daemon systemd systemd-container udev mmdebstrap openssh-client fio dmsetup libxml2-utils jq
+  python3-jsonschema
 )
 
 # Colour for terminals only, and not where NO_COLOR (no-color.org) is set.

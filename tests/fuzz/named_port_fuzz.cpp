@@ -8,12 +8,10 @@
 
 #include "devices/virtio/named_port/named_port_device.hpp"
 #include "tests/fuzz/served_queue.hpp"
-#include "vmm/base/units.hpp"
 
 namespace gpuvm {
 namespace {
 
-constexpr std::uint64_t kMemory = 2_MiB;
 constexpr std::uint64_t kApart = 0x200;
 constexpr unsigned kTurns = 4;
 
@@ -62,23 +60,10 @@ void run(const GuestMemory& memory, const SplitQueueSetup& setup, bool has_ports
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using gpuvm::GuestAddress;
   if (size < 2) {
     return 0;
   }
-  static const auto memory = std::make_unique<gpuvm::GuestMemory>(
-      gpuvm::GuestMemory::create({.size = gpuvm::kMemory}).value());
-  const auto image = std::as_bytes(std::span(data, size)).subspan(2);
-  const auto host = memory->regions().front().host;
-  std::memset(host.data(), 0, 64 * 1024);
-  memory->write(GuestAddress(0), image.first(std::min<std::size_t>(image.size(), 64 * 1024)));
-  gpuvm::run(*memory,
-             {.size = static_cast<std::uint16_t>(1U << data[1] % 4),
-              .descriptors = {},
-              .available = {},
-              .used = {},
-              .indirect = (data[0] & 1) != 0,
-              .event_index = (data[0] & 2) != 0},
-             (data[0] & 4) == 0);
+  const auto& memory = gpuvm::fuzz::memory_with(std::span(data, size).subspan(2));
+  gpuvm::run(memory, gpuvm::fuzz::setup_of(data[0], data[1]), (data[0] & 4) == 0);
   return 0;
 }

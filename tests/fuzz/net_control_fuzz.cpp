@@ -4,27 +4,16 @@
 // 8, plus 1. The rest is the start of guest memory: the descriptor table at 0, the available ring
 // at 0x80, the used ring at 0x100. What must hold: no access outside guest memory (sanitizer), no
 // number of pairs that the card does not have, one byte of answer, a rate, an end.
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
-
 #include "devices/virtio/net/control_queue.hpp"
 #include "devices/virtio/net/net_spec.hpp"
-#include "vmm/base/units.hpp"
+#include "tests/fuzz/guest_input.hpp"
 
 namespace gpuvm {
 namespace {
 
-constexpr std::uint64_t kMemory = 2_MiB;
 constexpr unsigned kMostCommands = 64;  ///< a ring may be refilled for ever
 
-void require(bool holds, const char* what) {
-  if (!holds) {
-    std::fprintf(stderr, "broken: %s\n", what);
-    std::abort();
-  }
-}
+using fuzz::require;
 
 void serve(const GuestMemory& memory, const SplitQueueSetup& setup, std::uint16_t most) {
   auto queue = SplitQueue::create(memory, setup);
@@ -79,24 +68,13 @@ void serve_at_a_rate(const GuestMemory& memory, const SplitQueueSetup& setup, st
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using gpuvm::GuestAddress;
   if (size < 3) {
     return 0;
   }
-  static const auto memory = std::make_unique<gpuvm::GuestMemory>(
-      gpuvm::GuestMemory::create({.size = gpuvm::kMemory}).value());
-  const auto image = std::as_bytes(std::span(data, size)).subspan(3);
-  const auto host = memory->regions().front().host;
-  std::memset(host.data(), 0, 64 * 1024);
-  memory->write(GuestAddress(0), image.first(std::min<std::size_t>(image.size(), 64 * 1024)));
-  const gpuvm::SplitQueueSetup setup{.size = static_cast<std::uint16_t>(1U << data[1] % 4),
-                                     .descriptors = GuestAddress(0),
-                                     .available = GuestAddress(0x80),
-                                     .used = GuestAddress(0x100),
-                                     .indirect = (data[0] & 1) != 0,
-                                     .event_index = (data[0] & 2) != 0};
+  const auto& memory = gpuvm::fuzz::memory_with(std::span(data, size).subspan(3));
+  const gpuvm::SplitQueueSetup setup = gpuvm::fuzz::setup_of(data[0], data[1]);
   const auto most = static_cast<std::uint16_t>(data[2] % 8 + 1);
-  gpuvm::serve(*memory, setup, most);
-  gpuvm::serve_at_a_rate(*memory, setup, most);
+  gpuvm::serve(memory, setup, most);
+  gpuvm::serve_at_a_rate(memory, setup, most);
   return 0;
 }

@@ -4,21 +4,13 @@
 // hold that must: no more written than there is room, every buffer given back once.
 #pragma once
 
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
 #include "devices/virtio/request_device.hpp"
+#include "tests/fuzz/guest_input.hpp"
 
 namespace gpuvm::fuzz {
-
-inline void require(bool holds, const char* what) {
-  if (!holds) {
-    std::fprintf(stderr, "broken: %s\n", what);
-    std::abort();
-  }
-}
 
 class ServedQueue : private RequestSink {
  public:

@@ -6,29 +6,22 @@
 // table at 0, the available ring at 0x80, the used ring at 0x100. What must hold: each request is
 // answered once; no access outside guest memory (sanitizer) or the disk, chains no longer than the
 // queue, an end.
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "devices/virtio/block/block_device.hpp"
+#include "tests/fuzz/guest_input.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
 namespace {
 
-constexpr std::uint64_t kMemory = 2_MiB;
 constexpr std::uint64_t kDiskSize = 64_KiB;
 constexpr unsigned kMostChains = 64;  ///< of one input: a ring may be refilled for ever
 
-void require(bool holds, const char* what) {
-  if (!holds) {
-    std::fprintf(stderr, "broken: %s\n", what);
-    std::abort();
-  }
-}
+using fuzz::require;
 
 struct Variant {
   bool later = false;
@@ -197,23 +190,11 @@ void run(const GuestMemory& memory, const SplitQueueSetup& setup, const Variant&
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using gpuvm::GuestAddress;
   if (size < 2) {
     return 0;
   }
-  static const auto memory = std::make_unique<gpuvm::GuestMemory>(
-      gpuvm::GuestMemory::create({.size = gpuvm::kMemory}).value());
-  const auto image = std::as_bytes(std::span(data, size)).subspan(2);
-  const auto host = memory->regions().front().host;
-  std::memset(host.data(), 0, 64 * 1024);
-  memory->write(GuestAddress(0), image.first(std::min<std::size_t>(image.size(), 64 * 1024)));
-  gpuvm::run(*memory,
-             {.size = static_cast<std::uint16_t>(1U << data[1] % 4),
-              .descriptors = GuestAddress(0),
-              .available = GuestAddress(0x80),
-              .used = GuestAddress(0x100),
-              .indirect = (data[0] & 1) != 0,
-              .event_index = (data[0] & 2) != 0},
+  const auto& memory = gpuvm::fuzz::memory_with(std::span(data, size).subspan(2));
+  gpuvm::run(memory, gpuvm::fuzz::setup_of(data[0], data[1]),
              {.later = (data[0] & 4) != 0,
               .keeps_space = (data[0] & 8) != 0,
               .read_only = (data[0] & 16) != 0,

@@ -9,4 +9,4 @@ set -euo pipefail
 
 use_node_image
 fresh_out
-LAB_NODE_TEST=compute inside gpu,usb node.sh --timeout 1200
+LAB_NODE_TEST=compute inside gpu,usb node.sh --timeout $((1100 + 100 * ${LAB_NODE_REBOOTS:-1}))

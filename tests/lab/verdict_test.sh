@@ -9,4 +9,4 @@ use_kernel 6.12
 LAB_VERDICT_INITRD=$(image_for 6.12 pvpanic,pvpanic_mmio,virtio_pci,virtio_console)
 export LAB_VERDICT_INITRD
 fresh_out
-inside gpu,usb verdict.sh
+inside gpu,usb verdict.sh --timeout 1500

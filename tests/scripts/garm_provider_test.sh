@@ -123,6 +123,22 @@ await_running garm-unsafe
 garm DeleteInstance GARM_INSTANCE_ID=garm-unsafe GARM_POOL_ID=$POOL
 expect 'an unsafe device is told' grep -q 'left a device unsafe' "$WORK/err"
 expect 'what is known of it is kept' test -d "$(echo "$WORK"/state/unsafe/garm-unsafe.*)"
+# A guest may write what it likes to its exit port, and that says nothing of devices, unless they say it themselves.
+for image in gpu unsafe; do
+  create "garm-port-$image" "$image"
+  await_running "garm-port-$image"
+  touch "$folder/garm-port-$image/exit-port"
+  echo 75 >"$folder/garm-port-$image/end"
+  for _ in {1..200}; do [[ ! -s $folder/garm-port-$image/status ]] || break; sleep 0.05; done
+  expect "exit port, $image: status 75" same "$(cat "$folder/garm-port-$image/status")" 75
+  sleep 0.2
+  garm GetInstance "GARM_INSTANCE_ID=garm-port-$image" GARM_POOL_ID=$POOL
+  [[ $image == gpu ]] && state=stopped || state=error
+  expect "exit port, $image: $state" same "$(answer .status)" "$state"
+  garm DeleteInstance "GARM_INSTANCE_ID=garm-port-$image" GARM_POOL_ID=$POOL
+  [[ $image == gpu ]] && count=0 || count=1
+  expect "exit port, $image: $count kept as unsafe" same "$(find "$WORK/state/unsafe" -name "garm-port-$image.*" | wc -l)" "$count"
+done
 create garm-stubborn stubborn
 await_running garm-stubborn
 garm DeleteInstance GARM_INSTANCE_ID=garm-stubborn GARM_POOL_ID=$POOL

@@ -11,13 +11,13 @@ constexpr unsigned kLongestLimit = 86400;
 constexpr const char* kGitlabFooter =
     R"(The stages are for config.toml of GitLab Runner; examples/gitlab has a whole one:
   [runners.custom]
-    config_exec = "/usr/local/bin/gpuvm"
+    config_exec = "/usr/bin/gpuvm"
     config_args = ["gitlab-executor", "config"]
-    prepare_exec = "/usr/local/bin/gpuvm"
+    prepare_exec = "/usr/bin/gpuvm"
     prepare_args = ["gitlab-executor", "prepare", "/etc/gpuvm/ci.toml"]
-    run_exec = "/usr/local/bin/gpuvm"
+    run_exec = "/usr/bin/gpuvm"
     run_args = ["gitlab-executor", "run"]
-    cleanup_exec = "/usr/local/bin/gpuvm"
+    cleanup_exec = "/usr/bin/gpuvm"
     cleanup_args = ["gitlab-executor", "cleanup"])";
 
 void add_state_folder(CLI::App& stage, GitlabOptions& options) {

@@ -9,10 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "vmm/cli/client/client_verbs.hpp"
+#include "vmm/cli/convert_command.hpp"
 #include "vmm/cli/gitlab_command.hpp"
 #include "vmm/cli/guest_verbs.hpp"
 #include "vmm/cli/host_verbs.hpp"
 #include "vmm/cli/options.hpp"
+#include "vmm/cli/text_verbs.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/cli/wrong_verb.hpp"
 #include "vmm/machine/run/run.hpp"
@@ -27,12 +30,16 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm check                                  is this host ready, and what cures it where it is not
   gpuvm devices --gpu                          which GPUs are there, and can a guest have them
   gpuvm validate guest.toml                    check a configuration
+  virsh dumpxml NAME | gpuvm convert -         make one of a libvirt domain
   gpuvm run --dry-run guest.toml               say what would be run, and touch no device
   gpuvm test guest.toml -- make check          run a guest as a job: its exit status is the test's
   gpuvm inspect guest.toml                     the same with how devices are reset, for people or --json
   gpuvm run --set machine.cpus=4 guest.toml    run a guest, with one key changed
   gpuvm run --wait 30m guest.toml              the same as soon as its card is free
-  gpuvm ssh render-1 -- nvidia-smi             run a command in a guest that runs
+  gpuvm ps                                     which guests run
+  gpuvm console render-1                       attach to the console of one, Ctrl-] leaves it
+  gpuvm stop render-1                          power it off, and wait for that
+  gpuvm ssh render-1 -- nvidia-smi             run a command in it
   gpuvm unbind                                 give devices back after a crash
   gpuvm dump fdt guest.toml                    show the machine as the guest's EFI firmware sees it
   gpuvm reset 0000:01:00.0                     make a device fit for the next guest
@@ -70,8 +77,8 @@ void add_validate(CLI::App& app, ValidateArguments& arguments, Verb& verb) {
 }
 
 void add_inspect(CLI::App& app, InspectArguments& arguments, Verb& verb) {
-  auto* inspect =
-      app.add_subcommand("inspect", "Show the machine that would run, and how devices are reset");
+  auto* inspect = app.add_subcommand(
+      "inspect", "Show the machine that would run, and how devices are reset; or one that runs");
   add_config_options(*inspect, arguments.config_file, arguments.overrides);
   inspect->add_flag("--json", arguments.json, "Print JSON instead of text");
   inspect->callback([&] { verb = [&] { return inspect_verb(arguments); }; });
@@ -226,6 +233,7 @@ int run_command_line(int argc, const char* const* argv) {
   RunArguments run;
   TestArguments test;
   ValidateArguments validate;
+  ConvertArguments convert;
   DevicesArguments devices;
   CheckArguments check;
   UnbindArguments unbind;
@@ -237,7 +245,9 @@ int run_command_line(int argc, const char* const* argv) {
   RomArguments rom;
   SshArguments ssh;
   VsockConnectArguments vsock;
+  ClientArguments client;
   GitlabArguments gitlab;
+  CompletionArguments completion;
   Verb verb;
   CLI::App app(kDescription, "gpuvm");
   app.set_version_flag("--version", "gpuvm " GPUVM_VERSION);
@@ -247,6 +257,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_run(app, run, verb);
   add_test(app, test, verb);
   add_validate(app, validate, verb);
+  add_convert(app, convert, verb);
   add_inspect(app, inspect, verb);
   add_check(app, check, verb);
   add_devices(app, devices, verb);
@@ -256,9 +267,12 @@ int run_command_line(int argc, const char* const* argv) {
   add_test_reset(app, test_reset, verb);
   add_report(app, card_report, verb);
   add_rom(app, rom, verb);
+  add_client_verbs(app, client, verb);
   add_ssh(app, ssh, verb);
   add_vsock_connect(app, vsock, verb);
   add_gitlab_executor(app, gitlab, verb);
+  add_schema(app, verb);
+  add_completion(app, completion, verb);
   app.footer(std::string(kFooter) + kExitStatus + kSeeAlso);  // last: verbs would take it over
   const std::span words(argv, static_cast<std::size_t>(argc));
   if (const auto wrong = wrong_verb(app, words.subspan(std::min<std::size_t>(words.size(), 1)))) {

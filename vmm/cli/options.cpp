@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "vmm/base/log.hpp"
+
 namespace gpuvm::cli {
 
 CLI::Validator not_empty() {
@@ -13,7 +15,11 @@ CLI::Validator not_empty() {
 
 int report_as(int status, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
-  std::fprintf(stderr, "gpuvm: error: %s\n", message.c_str());
+  if (log::is_plain()) {
+    std::fprintf(stderr, "gpuvm: error: %s\n", message.c_str());
+  } else {
+    log::error("{}", message);
+  }
   return status;
 }
 
@@ -24,6 +30,11 @@ void add_log_options(CLI::App& app, LogArguments& log) {
   app.add_option("--log-file", log.file, "Append messages to FILE too")
       ->type_name("FILE")
       ->check(not_empty());
+  app.add_option("--log-format", log.format,
+                 "Messages on stderr as text (journal entries under "
+                 "systemd), or as lines of json")
+      ->type_name("text|json")
+      ->check(CLI::IsMember({"text", "json"}));
 }
 
 void add_config_options(CLI::App& app, std::string& file, std::vector<std::string>& overrides) {

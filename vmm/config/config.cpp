@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/config/config.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <numeric>
 
 #include "vmm/base/file.hpp"
+#include "vmm/config/key_forms.hpp"
 #include "vmm/config/overrides.hpp"
 #include "vmm/config/sections.hpp"
 #include "vmm/config/syntax_error.hpp"
@@ -114,7 +118,9 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto cloud_init = root.table("cloud_init");
   const auto ssh_key = config::read_ssh_key(root);
   const auto console = root.table("console");
+  const auto control = root.table("control");
   const auto test = root.table("test");
+  const auto systemd = root.table("systemd");
   TRY(root.finish());
   result.name = TRY(name);
   result.machine = TRY(config::read_machine(TRY(machine)));
@@ -138,8 +144,11 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   }
   result.ssh_key = TRY(ssh_key);
   result.console = TRY(config::read_console(TRY(console)));
+  result.control = TRY(config::read_control(TRY(control)));
   result.test = TRY(config::read_test(TRY(test)));
   TRY(config::check_channels(TRY(test), result));
+  result.systemd = TRY(config::read_systemd(TRY(systemd)));
+  TRY(config::check_ready(TRY(systemd), result));
   return result;
 }
 
@@ -178,11 +187,41 @@ std::vector<std::string> config_keys() {
   if (!document || !read_config(TableReader(*document, context), "guest")) {
     return {};  // cannot be: a unit test compares the list
   }
-  for (const auto section : {"machine", "cpu", "boot", "pci", "node", "disk", "net", "vsock",
-                             "share", "fw_cfg", "credentials", "cloud_init", "console", "test"}) {
+  for (const auto section :
+       {"machine", "cpu", "boot", "pci", "node", "disk", "net", "vsock", "share", "fw_cfg",
+        "credentials", "cloud_init", "console", "control", "test", "systemd"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};
+}
+
+KeyForms config_key_forms() {
+  // The first document leaves out what it can; the second has what is read otherwise when it is
+  // there, and as many vCPUs as there can be, which other ranges depend on.
+  constexpr std::string_view kEverySection =
+      "[boot]\nkernel = '/k'\n[[pci]]\nhost = '00:00.0'\n[[node]]\nmemory = '1GiB'\ncpus = [0]\n"
+      "[[disk]]\npath = '/d'\n[[net]]\n[[share]]\npath = '/s'\ntag = 't'\n[vsock]\n[cloud_init]\n";
+  constexpr std::string_view kOtherForms =
+      "boot = {{ mode = 'uefi', firmware = '/c', vars = '/v' }}\n"
+      "machine.cpus = 255\n[[node]]\nmemory = '1GiB'\ncpus = [{}]\n"
+      "[[pci]]\nhost = '00:00.0'\nfunctions = 'all'\ncoherent_memory = {{ bar = 0 }}\n"
+      "resize_bar = {{ bar = 0, size = 'max' }}\n[[pci]]\nmatch = 'any-gpu'\n"
+      "[[disk]]\npath = '/d'\nthrottle = {{ iops = 1 }}\n[[fw_cfg]]\nname = 'opt/a'\nvalue = "
+      "'string:'\n"
+      "[vsock]\ncid = 'auto'\n[test]\nsuccess_pattern = 'a'\nfailure_pattern = 'b'\n";
+  std::array<unsigned, 255> cpus{};
+  std::iota(cpus.begin(), cpus.end(), 0U);
+  KeyForms forms;
+  forms[""].push_back({.kind = KeyForm::Kind::kTable});
+  for (const auto& text :
+       {std::string(kEverySection), fmt::format(kOtherForms, fmt::join(cpus, ","))}) {
+    const auto document = parse_document(text, "");
+    ReaderContext context{"", "/", {}, &forms};
+    if (!document || !read_config(TableReader(*document, context), "guest")) {
+      return {};
+    }
+  }
+  return forms;
 }
 
 }  // namespace gpuvm

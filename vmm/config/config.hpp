@@ -17,7 +17,9 @@
 #include "vmm/base/result.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/config/card_pattern.hpp"
+#include "vmm/config/control_config.hpp"
 #include "vmm/config/serial_target.hpp"
+#include "vmm/config/systemd_config.hpp"
 #include "vmm/config/test_config.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -352,7 +354,9 @@ struct Config {
   std::optional<CloudInitConfig> cloud_init;
   std::optional<SshKeyConfig> ssh_key;
   ConsoleConfig console;
+  ControlConfig control;
   TestConfig test;
+  SystemdConfig systemd;
   bool operator==(const Config&) const = default;
 };
 

@@ -334,6 +334,7 @@ constexpr ForeignName kNames[] = {
     {"", "notify_socket", "test.notify", "systemd vmm.notify_socket"},
     {"", "sd_notify", "test.notify", "systemd"},
     {"", "virtserialport", "test.status_port", "QEMU -device virtserialport"},
+    {"test", "artifacts", "test.artifact_share", "plain"},
     {"test", "debug_exit", "test.exit_port", "QEMU -device isa-debug-exit"},
     {"test", "isa_debug_exit", "test.exit_port", "QEMU -device isa-debug-exit"},
     {"test", "notify_socket", "test.notify", "systemd vmm.notify_socket"},

@@ -27,7 +27,7 @@ constexpr std::string_view kNoUsb =
     "gpuvm passes no single USB devices through: pass their controller through as [[pci]]";
 constexpr std::string_view kNoTpm = "gpuvm has no TPM: remove this section";
 constexpr std::string_view kNoMonitor =
-    "gpuvm has no monitor: \"gpuvm run --events FILE\" tells what happens to the guest";
+    "gpuvm has a control socket of its own in place of a monitor: [control], and gpuvm-api(7)";
 
 constexpr std::string_view kCloudInitFiles =
     "cloud-init's files are named in a section of their own, [cloud_init]: user_data, meta_data "

@@ -167,6 +167,26 @@ constexpr std::string_view word_of(DiskCache value) {
   return {};
 }
 
+constexpr std::string_view word_of(ReadyWhen value) {
+  switch (value) {
+    case ReadyWhen::kVcpus:
+      return "vcpus";
+    case ReadyWhen::kGuest:
+      return "guest";
+  }
+  return {};
+}
+
+constexpr std::string_view word_of(MachinedUse value) {
+  switch (value) {
+    case MachinedUse::kAuto:
+      return "auto";
+    case MachinedUse::kOff:
+      return "off";
+  }
+  return {};
+}
+
 constexpr std::string_view word_of(RomCheck value) {
   switch (value) {
     case RomCheck::kCorrect:

@@ -262,6 +262,19 @@ std::string console_text(const ConsoleConfig& console) {
                      targets_text(console.virtio));
 }
 
+std::string control_text(const ControlConfig& control) {
+  const bool is_off = control.socket == ControlConfig::Socket::kOff;
+  const bool is_path = control.socket == ControlConfig::Socket::kPath;
+  auto out =
+      fmt::format("\n[control]\nsocket = {}\n", in_quotes(is_path  ? std::string_view(control.path)
+                                                          : is_off ? "off"
+                                                                   : "auto"));
+  if (!control.group.empty()) {
+    out += fmt::format("group = {}\n", in_quotes(control.group));
+  }
+  return out;
+}
+
 std::string limit_text(std::chrono::seconds limit) {
   return in_quotes(limit.count() == 0 ? "off" : fmt::format("{}s", limit.count()));
 }
@@ -283,7 +296,15 @@ std::string test_text(const TestConfig& test) {
     out += fmt::format("result_file = {}\n",
                        in_quotes(test.result_file->tag + ":" + test.result_file->path));
   }
+  if (!test.artifact_share.empty()) {
+    out += fmt::format("artifact_share = {}\n", in_quotes(test.artifact_share));
+  }
   return out + job_text(test);
+}
+
+std::string systemd_text(const SystemdConfig& systemd) {
+  return fmt::format("\n[systemd]\nready = \"{}\"\nmachined = \"{}\"\n",
+                     config::word_of(systemd.ready), config::word_of(systemd.machined));
 }
 
 }  // namespace
@@ -329,7 +350,8 @@ std::string to_toml(const Config& config) {
   if (config.cloud_init) {
     out += cloud_init_text(*config.cloud_init);
   }
-  return out + console_text(config.console) + test_text(config.test);
+  return out + console_text(config.console) + control_text(config.control) +
+         test_text(config.test) + systemd_text(config.systemd);
 }
 
 }  // namespace gpuvm

@@ -48,8 +48,12 @@ Result<CloudInitConfig> read_cloud_init(TableReader table);
 /// The root's own key. Nothing: absent.
 Result<std::optional<SshKeyConfig>> read_ssh_key(TableReader& root);
 Result<ConsoleConfig> read_console(TableReader table);
+Result<ControlConfig> read_control(TableReader table);
 Result<TestConfig> read_test(TableReader table);
 /// Errors where its channels need another section, or that has what they make.
 Status check_channels(const TableReader& table, const Config& config);
+Result<SystemdConfig> read_systemd(TableReader table);
+/// Errors when the guest has no way to say that it is ready, and is waited for. `table`: [systemd].
+Status check_ready(const TableReader& table, const Config& config);
 
 }  // namespace gpuvm::config

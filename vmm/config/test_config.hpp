@@ -36,6 +36,8 @@ struct TestConfig {
   bool vsock_status = false;  ///< a line to a vsock port of the host; only with vsock
   bool notify = false;        ///< systemd's notify protocol by vsock; only with vsock
   std::optional<ResultFileConfig> result_file = {};
+  /// The tag of a share, which is not read-only, whose files become artifacts; empty: none.
+  std::string artifact_share = {};
   bool operator==(const TestConfig&) const = default;
 };
 

@@ -122,6 +122,8 @@ constexpr std::size_t kLongestResultPath = 1024;
 constexpr std::string_view kResultFileRule =
     "\"TAG:PATH\": a [[share]]'s tag, and a path in it without \".\" and \"..\"";
 
+constexpr std::string_view kShareRule = "the tag of a [[share]]";
+
 /// Of names with "/" between, none of which leads anywhere else.
 bool is_path_inside(std::string_view path) {
   if (path.empty() || path.size() > kLongestResultPath) {
@@ -158,24 +160,22 @@ Status read_channels(TableReader& table, TestConfig& test) {
   test.vsock_status = TRY(table.boolean("vsock_status", test.vsock_status));
   test.notify = TRY(table.boolean("notify", test.notify));
   test.result_file = TRY(read_result_file(table));
+  test.artifact_share = TRY(table.optional_string("artifact_share", kShareRule)).value_or("");
   return {};
 }
 
-Status check_result_share(const TableReader& table, const ResultFileConfig& file,
-                          const std::vector<ShareConfig>& shares) {
-  const auto share = std::find_if(shares.begin(), shares.end(), [&file](const ShareConfig& each) {
-    return each.tag == file.tag;
-  });
+/// That the guest can write to the share with this tag, which a key has named.
+Status check_share(const TableReader& table, std::string_view key, const std::string& tag,
+                   const std::vector<ShareConfig>& shares) {
+  const auto share = std::find_if(shares.begin(), shares.end(),
+                                  [&tag](const ShareConfig& each) { return each.tag == tag; });
   if (share == shares.end()) {
-    return table.wrong("result_file", fmt::format("names the share {}: there is no [[share]] with "
-                                                  "that tag",
-                                                  printable(file.tag)));
+    return table.wrong(key, fmt::format("names the share {}: there is no [[share]] with that tag",
+                                        printable(tag)));
   }
   if (share->read_only) {
-    return table.wrong("result_file",
-                       fmt::format("is in the share {}, which is read-only: the guest cannot "
-                                   "write it",
-                                   file.tag));
+    return table.wrong(
+        key, fmt::format("names the share {}, which is read-only: the guest cannot write it", tag));
   }
   return {};
 }
@@ -215,9 +215,12 @@ Status check_channels(const TableReader& table, const Config& config) {
       TRY(check_free_credential(table, key, credential, config.credentials));
     }
   }
-  return config.test.result_file
-             ? check_result_share(table, *config.test.result_file, config.shares)
-             : Status();
+  if (config.test.result_file) {
+    TRY(check_share(table, "result_file", config.test.result_file->tag, config.shares));
+  }
+  return config.test.artifact_share.empty()
+             ? Status()
+             : check_share(table, "artifact_share", config.test.artifact_share, config.shares);
 }
 
 }  // namespace gpuvm::config

@@ -15,6 +15,11 @@ std::string place_of_key(const toml::key& key, const toml::node& node) {
   return place.empty() ? place_of(node) : place;
 }
 
+/// What a rule says beside the type, for who knows the type already.
+std::string rule_beyond_type(std::string_view rule) {
+  return rule == "a string" || rule == "a list of strings" ? std::string() : std::string(rule);
+}
+
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -28,7 +33,8 @@ const toml::node* TableReader::find(std::string_view key, KnownName::Kind kind) 
 }
 
 std::string TableReader::schema_name_of(std::string_view key) const {
-  return schema_name_.empty() ? std::string(key) : fmt::format("{}.{}", schema_name_, key);
+  return schema_name_.empty() || key.empty() ? fmt::format("{}{}", schema_name_, key)
+                                             : fmt::format("{}.{}", schema_name_, key);
 }
 
 std::string TableReader::name_of(std::string_view key) const {
@@ -105,6 +111,7 @@ Result<std::int64_t> TableReader::integer(std::string_view key, IntegerRange ran
 
 Result<std::optional<std::int64_t>> TableReader::optional_integer(std::string_view key,
                                                                   IntegerRange range) {
+  note(key, {.kind = KeyForm::Kind::kInteger, .least = range.least, .most = range.most});
   const auto* node = find(key);
   if (node == nullptr) {
     return std::optional<std::int64_t>{};
@@ -113,6 +120,7 @@ Result<std::optional<std::int64_t>> TableReader::optional_integer(std::string_vi
 }
 
 Result<bool> TableReader::boolean(std::string_view key, bool otherwise) {
+  note(key, {.kind = KeyForm::Kind::kBoolean});
   const auto* node = find(key);
   if (node == nullptr) {
     return otherwise;
@@ -141,6 +149,7 @@ Result<std::string> TableReader::checked_string(std::string_view key, const toml
 
 Result<std::optional<std::string>> TableReader::optional_string(std::string_view key,
                                                                 std::string_view rule) {
+  note(key, {.kind = KeyForm::Kind::kString, .rule = rule_beyond_type(rule)});
   const auto* node = find(key);
   if (node == nullptr) {
     return std::optional<std::string>{};
@@ -173,6 +182,7 @@ Status TableReader::check_path(std::string_view key, std::string_view path) cons
 Result<std::size_t> TableReader::choice(std::string_view key,
                                         std::span<const std::string_view> words,
                                         std::size_t otherwise) {
+  note(key, {.kind = KeyForm::Kind::kString, .words = {words.begin(), words.end()}});
   const auto* node = find(key);
   if (node == nullptr) {
     return otherwise;
@@ -188,6 +198,7 @@ Result<std::size_t> TableReader::choice(std::string_view key,
 
 Result<std::optional<std::vector<std::string>>> TableReader::optional_strings(
     std::string_view key, std::string_view rule) {
+  note(key, {.kind = KeyForm::Kind::kStrings, .rule = rule_beyond_type(rule)});
   const auto* node = find(key);
   if (node == nullptr) {
     return std::optional<std::vector<std::string>>{};
@@ -208,6 +219,7 @@ Result<std::optional<std::vector<std::string>>> TableReader::optional_strings(
 
 Result<std::optional<std::vector<std::int64_t>>> TableReader::optional_integers(
     std::string_view key, IntegerRange range, std::string_view rule) {
+  note(key, {.kind = KeyForm::Kind::kIntegers, .least = range.least, .most = range.most});
   const auto* node = find(key);
   if (node == nullptr) {
     return std::optional<std::vector<std::int64_t>>{};
@@ -225,6 +237,7 @@ Result<std::optional<std::vector<std::int64_t>>> TableReader::optional_integers(
 
 Result<TableReader> TableReader::table(std::string_view key, std::string_view example) {
   static const toml::table empty;
+  note(key, {.kind = KeyForm::Kind::kTable});
   const auto* node = find(key, name_.empty() ? KnownName::Kind::kTable : KnownName::Kind::kValue);
   if (node != nullptr && !node->is_table()) {
     return must_be(key,
@@ -238,6 +251,7 @@ Result<TableReader> TableReader::table(std::string_view key, std::string_view ex
 
 Result<std::vector<TableReader>> TableReader::tables(std::string_view key) {
   std::vector<TableReader> readers;
+  note(key, {.kind = KeyForm::Kind::kTables});
   const auto* node = find(key, KnownName::Kind::kList);
   if (node == nullptr) {
     return readers;
@@ -259,6 +273,7 @@ Result<std::vector<TableReader>> TableReader::tables(std::string_view key) {
 }
 
 std::vector<std::string_view> TableReader::names() const {
+  note("", {.kind = KeyForm::Kind::kFreeTable});
   std::vector<std::string_view> names;
   for (const auto& [key, node] : *table_) {
     names.push_back(key.str());
@@ -267,6 +282,7 @@ std::vector<std::string_view> TableReader::names() const {
 }
 
 Result<std::string> TableReader::text(std::string_view key, std::string_view rule) {
+  note(key, {.kind = KeyForm::Kind::kString, .rule = std::string(rule)});
   const auto* node = find(key);
   const auto* value = node != nullptr ? node->as_string() : nullptr;
   if (value == nullptr) {

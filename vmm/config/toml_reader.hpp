@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "vmm/base/result.hpp"
+#include "vmm/config/key_forms.hpp"
 #include "vmm/config/names.hpp"
 #include "vmm/config/suggestion.hpp"
 #include "vmm/config/tomlpp.hpp"
@@ -25,6 +26,7 @@ struct ReaderContext {
   std::string label;           ///< names the document in messages
   std::string directory;       ///< where relative paths start
   std::set<std::string> keys;  ///< every key asked for so far, without indices of lists
+  KeyForms* forms = nullptr;   ///< what was asked for of each; nullptr: nobody wants to know
 };
 
 /// Text from a document as a message may show it: one line, no control characters, not too long.
@@ -130,6 +132,7 @@ class TableReader {
         schema_name_(std::move(schema_name)) {}
 
   const toml::node* find(std::string_view key, KnownName::Kind kind = KnownName::Kind::kValue);
+  void note(std::string_view key, KeyForm form) const;
   /// The index of one of the given words.
   Result<std::size_t> choice(std::string_view key, std::span<const std::string_view> words,
                              std::size_t otherwise);

@@ -9,6 +9,11 @@
 namespace gpuvm::cli {
 
 Status set_up_log(const LogArguments& arguments) {
+  if (arguments.format == "json") {
+    log::use_json();
+  } else {
+    log::use_journal();
+  }
   if (arguments.quiet) {
     log::set_level(log::Level::kWarn);
   } else if (arguments.verbosity > 0) {

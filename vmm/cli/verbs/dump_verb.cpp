@@ -7,7 +7,7 @@
 namespace gpuvm::cli {
 
 Result<int> dump_fdt_verb(const DumpArguments& arguments) {
-  TRY(set_up_log({.verbosity = 0, .quiet = true, .file = {}}));
+  TRY(set_up_log({.verbosity = 0, .quiet = true, .file = {}, .format = "text"}));
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
   const HostSystem host;
   InspectNode unused;

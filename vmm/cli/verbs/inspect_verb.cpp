@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gpuvm inspect: the machine that a configuration makes on this host, and what would be done to its
-// devices.
+// devices; or, for the name of a guest that runs, its machine as it is.
+#include "vmm/cli/client/client_verbs.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/preview/found_functions.hpp"
@@ -9,6 +10,9 @@
 namespace gpuvm::cli {
 
 Result<int> inspect_verb(const InspectArguments& arguments) {
+  if (arguments.overrides.empty() && is_running_guest(arguments.config_file)) {
+    return inspect_guest_verb({.guest = arguments.config_file, .json = arguments.json});
+  }
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
   const HostSystem host;
   InspectNode node("guest " + config.name);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // gpuvm reset: makes devices that a guest left dirty fit again.
+#include "vmm/cli/client/client_verbs.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/host/pci_device.hpp"
 #include "vmm/machine/devices/device_repair.hpp"
@@ -35,6 +36,14 @@ Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const s
 Result<int> reset_verb(const ResetArguments& arguments) {
   TRY(set_up_log(arguments.log));
   const HostSystem host;
+  for (const std::string& text : arguments.addresses) {
+    if (is_running_guest(text)) {
+      return fail(ErrorKind::kUsage,
+                  "{} is a guest, and gpuvm reset is for devices: gpuvm reboot {} presses the "
+                  "guest's reset button",
+                  text, text);
+    }
+  }
   const auto addresses = TRY(parse_addresses(host, arguments.addresses));
   TRY(repair(host, TRY(slot_functions(host, addresses)), "gpuvm reset",
              method_of(arguments.first)));

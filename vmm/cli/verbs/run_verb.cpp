@@ -42,7 +42,8 @@ Result<int> run(const RunArguments& arguments, const Config& config) {
   }
   auto result = run_machine(cards.config, RunOptions{.inspect_file = arguments.inspect_file,
                                                      .event_file = arguments.event_file,
-                                                     .claims = &cards.claims});
+                                                     .claims = &cards.claims,
+                                                     .config_file = arguments.config_file});
   return result.error ? Result<int>(*std::move(result.error)) : Result<int>(result.exit_status);
 }
 

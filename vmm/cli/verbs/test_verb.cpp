@@ -15,6 +15,7 @@
 #include "vmm/config/config.hpp"
 #include "vmm/first_boot/command.hpp"
 #include "vmm/job/job.hpp"
+#include "vmm/job/job_record.hpp"
 #include "vmm/job/report_files.hpp"
 #include "vmm/job/result_json.hpp"
 #include "vmm/login/ssh_command.hpp"
@@ -149,12 +150,15 @@ JobReport run_it(const TestArguments& arguments, const Config& config,
   }
   std::chrono::milliseconds waited{0};
   options.run = [&](const Config& job, const RunOptions& run) {
-    return run_with_cards(job, run, arguments.wait, waited);
+    RunOptions with_file = run;
+    with_file.config_file = arguments.config_file;
+    with_file.shares_name = true;  // jobs of one file may run at the same time
+    return run_with_cards(job, with_file, arguments.wait, waited);
   };
-  JobReport report = run_job(config, options);
   if (arguments.wait) {
-    add_wait(report, waited);
+    options.complete = [&waited](JobReport& report) { add_wait(report, waited); };
   }
+  JobReport report = run_job(config, options);
   if (has_line) {
     std::fputs("\r\033[K", stderr);
   }
@@ -258,6 +262,7 @@ Result<int> test_or_error(const TestArguments& arguments) {
   std::optional<ArtifactFolder> artifacts;
   if (!arguments.artifacts.empty()) {
     artifacts = TRY(ArtifactFolder::open(arguments.artifacts));
+    TRY(check_report_paths(*artifacts, {arguments.result_json, arguments.junit}));
   }
   UniqueFd log_file;  // open as long as messages are written to it
   if (artifacts) {

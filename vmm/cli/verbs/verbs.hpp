@@ -20,9 +20,10 @@ namespace gpuvm::cli {
 
 /// Where messages go and how many.
 struct LogArguments {
-  int verbosity = 0;   ///< number of -v: 1 debug, 2 and more trace
-  bool quiet = false;  ///< warnings and errors only
-  std::string file;    ///< also written here; empty: nowhere
+  int verbosity = 0;            ///< number of -v: 1 debug, 2 and more trace
+  bool quiet = false;           ///< warnings and errors only
+  std::string file;             ///< also written here; empty: nowhere
+  std::string format = "text";  ///< of stderr, or "json"
 };
 
 struct RunArguments {
@@ -88,6 +89,12 @@ struct InspectArguments {
 struct ValidateArguments {
   std::string config_file;
   std::vector<std::string> overrides;
+};
+
+struct ConvertArguments {
+  std::string file;    ///< "-": standard input
+  std::string from;    ///< "libvirt" or "qemu"; empty: by its first character
+  std::string output;  ///< a new file; empty: standard output
 };
 
 struct SshArguments {
@@ -168,6 +175,8 @@ Result<int> dump_fdt_verb(const DumpArguments& arguments);
 Result<int> ssh_verb(const SshArguments& arguments);
 /// Hands a connection to a guest's vsock to ssh, which has started this as its ProxyCommand.
 Result<int> vsock_connect_verb(const VsockConnectArguments& arguments);
+/// Prints a guest of another monitor as a configuration.
+Result<int> convert_verb(const ConvertArguments& arguments);
 /// Checks a configuration, and nothing of the host.
 Result<int> validate_verb(const ValidateArguments& arguments);
 

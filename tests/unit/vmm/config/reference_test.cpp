@@ -64,6 +64,8 @@ TEST(ConfigKeys, AreThese) {
                                                      "cloud_init.user_data",
                                                      "console.serial",
                                                      "console.virtio",
+                                                     "control.group",
+                                                     "control.socket",
                                                      "cpu.hide",
                                                      "cpu.hide_hypervisor",
                                                      "cpu.hyperv",
@@ -129,6 +131,9 @@ TEST(ConfigKeys, AreThese) {
                                                      "share.readonly",
                                                      "share.tag",
                                                      "ssh_key",
+                                                     "systemd.machined",
+                                                     "systemd.ready",
+                                                     "test.artifact_share",
                                                      "test.command",
                                                      "test.console_timeout",
                                                      "test.exit_port",
@@ -281,9 +286,10 @@ machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit"
 console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "qcow2", throwaway = true, cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } }, { path = "e", format = "vhdx" }, { path = "f", serial = "s" } ]
 console.virtio = ["stdio", "pty"]
+systemd = { ready = "guest", machined = "off" }
 vsock.cid = 4294967294
 share = [ { path = "a b", tag = "A-1_b.c" }, { path = "/", tag = "root", readonly = true } ]
-test = { exit_port = true, pvpanic = true, command = 'make "a b"', timeout = "1h 30min", first_console_timeout = "2d", console_timeout = "off", success_pattern = '^ok "\d+"$', failure_pattern = ["BUG", "Oops"], retries = 3, reboots = 2, status_port = true, vsock_status = true, notify = true, result_file = 'A-1_b.c:a/b c:d' }
+test = { exit_port = true, pvpanic = true, command = 'make "a b"', timeout = "1h 30min", first_console_timeout = "2d", console_timeout = "off", success_pattern = '^ok "\d+"$', failure_pattern = ["BUG", "Oops"], retries = 3, reboots = 2, status_port = true, vsock_status = true, notify = true, result_file = 'A-1_b.c:a/b c:d', artifact_share = "A-1_b.c" }
 [[pci]]
 host = "01:00.0"
 functions = [0, 2]
@@ -391,9 +397,12 @@ TEST(ToToml, NamesEveryKey) {
   config.cloud_init = CloudInitConfig{.user_data = "/u", .meta_data = "/m", .network_config = "/n"};
   config.ssh_key = SshKeyConfig{};
   config.console.serial.clear();
+  config.control.group = "kvm";
   config.vsock = VsockConfig{};
   config.shares = {{.path = "/s", .tag = "t", .read_only = false}};
+  config.control.group = "gpuvm";
   config.test.result_file = ResultFileConfig{.tag = "t", .path = "p"};
+  config.test.artifact_share = "t";
   const auto text = to_toml(config);
   const auto keys = config_keys();
   EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;

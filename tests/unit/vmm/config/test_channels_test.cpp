@@ -45,6 +45,18 @@ TEST(Channels, AResultFileIsInAShare) {
                         "which is read-only: the guest cannot write it");
 }
 
+TEST(Channels, AShareForArtifacts) {
+  const std::string share = "[[share]]\npath = '/s'\ntag = 'out'\n";
+  EXPECT_EQ(parse_bootable(share + "[test]\nartifact_share = 'out'")->test.artifact_share, "out");
+  EXPECT_EQ(parse_bootable(share + "[test]\nartifact_share = ''")->test.artifact_share, "");
+  expect_error_contains(parse_bootable(share + "[test]\nartifact_share = 'in'"),
+                        "test.artifact_share names the share in: there is no [[share]] with that");
+  expect_error_contains(
+      parse_bootable(share + "readonly = true\n[test]\nartifact_share = 'out'"),
+      "test.artifact_share names the share out, which is read-only: the guest cannot write it");
+  expect_error_contains(parse_bootable("[test]\nartifact_share = ['out']"), "artifact_share");
+}
+
 TEST(Channels, AResultFileLeadsNowhereElse) {
   const std::string share = "[[share]]\npath = '/s'\ntag = 'out'\n[test]\nresult_file = ";
   for (const std::string path :

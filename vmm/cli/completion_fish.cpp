@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Completion for fish from 3.0 on (complete(1) of fish). Places are not counted: what any of a
+// verb's may be is offered at each.
+#include <fmt/format.h>
+
+#include <set>
+
+#include "vmm/cli/completion.hpp"
+
+namespace gpuvm::cli {
+namespace {
+
+constexpr std::string_view kFishBegin =
+    R"SHELL(# fish completion for gpuvm; made by "gpuvm completion fish"
+
+function __gpuvm_devices
+    set -q _gpuvm_sysfs; or set -l _gpuvm_sysfs /sys
+    for entry in $_gpuvm_sysfs/bus/pci/devices/*
+        string replace -r '.*/' '' -- $entry
+    end
+end
+
+# Those that run: each has a socket, or what "gpuvm ssh" finds it by.
+function __gpuvm_guests
+    for entry in /run/gpuvm/*.sock /run/gpuvm/guest-*.run $XDG_RUNTIME_DIR/gpuvm/*.sock $XDG_RUNTIME_DIR/gpuvm/guest-*.run
+        string replace -r '.*/(guest-)?' '' -- $entry | string replace -r '\.(sock|run)$' ''
+    end | sort -u
+end
+
+function __gpuvm_configs
+    __fish_complete_suffix .toml
+end
+
+# Whether the command line's verbs are these.
+function __gpuvm_at
+    set -l at
+    for word in (commandline -opc)[2..-1]
+        contains -- "$at $word" $__gpuvm_paths; or break
+        set at $at $word
+    end
+    test "$at" = "$argv[1]"
+end
+
+complete -c gpuvm -f
+)SHELL";
+
+/// As fish reads it: a backslash stands for itself unless before a quote or another one.
+std::string fish_quoted(std::string_view text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    quoted += c == '\'' || c == '\\' ? "\\" : "";
+    quoted += c;
+  }
+  return quoted + '\'';
+}
+
+/// Options of "complete" that offer what a value may be.
+std::string fish_offer(const ValueKind& kind) {
+  constexpr std::string_view kWordsKind = "words ";
+  if (kind.starts_with(kWordsKind)) {
+    return fmt::format(" -a {}", fish_quoted(kind.substr(kWordsKind.size())));
+  }
+  if (kind == "files") {
+    return " -F";
+  }
+  if (kind == "folders") {
+    return " -a '(__fish_complete_directories)'";
+  }
+  if (kind == "devices_files") {
+    return " -F -a '(__gpuvm_devices)'";
+  }
+  return kind == "nothing" ? "" : fmt::format(" -a '(__gpuvm_{})'", kind);
+}
+
+std::string fish_option(const std::string& condition, const CompletedOption& option) {
+  auto line = condition;
+  for (const std::string_view name : option.names) {
+    const bool is_long = name.starts_with("--");
+    line += fmt::format(" -{} {}", is_long ? "l" : "s", name.substr(is_long ? 2 : 1));
+  }
+  if (!option.value.empty()) {
+    line += fmt::format(" -r{}", fish_offer(option.value));
+  }
+  return fmt::format("{} -d {}\n", line, fish_quoted(option.description));
+}
+
+}  // namespace
+
+std::string fish_completion(const CompletedVerb& root) {
+  std::string paths = "set -g __gpuvm_paths";
+  std::string lines;
+  for (const CompletedVerb* verb : all_verbs(root)) {
+    if (!verb->path.empty()) {
+      // As __gpuvm_at makes them: the outer verbs, which may be none, a space, and the verb.
+      const bool is_outer = verb->path.find(' ') == std::string::npos;
+      paths +=
+          fmt::format(" {}", fish_quoted(fmt::format("{}{}", is_outer ? " " : "", verb->path)));
+    }
+    const auto condition =
+        fmt::format("complete -c gpuvm -n {}",
+                    fish_quoted(fmt::format("__gpuvm_at {}", fish_quoted(verb->path))));
+    for (const CompletedVerb& each : verb->verbs) {
+      lines += fmt::format("{} -a {} -d {}\n", condition, each.name, fish_quoted(each.description));
+    }
+    for (const CompletedOption& each : verb->options) {
+      lines += fish_option(condition, each);
+    }
+    for (const auto& kind : std::set<ValueKind>(verb->places.begin(), verb->places.end())) {
+      const auto offer = fish_offer(kind);
+      lines += offer.empty() ? offer : fmt::format("{}{}\n", condition, offer);
+    }
+  }
+  return fmt::format("{}{}\n{}", kFishBegin, paths, lines);
+}
+
+}  // namespace gpuvm::cli
