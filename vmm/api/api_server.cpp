@@ -284,9 +284,7 @@ void ApiServer::Impl::carry_out(const Client& client, Request request) {
 void ApiServer::Impl::stream_events(const Client& client, bool replays) {
   client->begin_stream(kEventLines);
   if (replays) {
-    for (const std::string& line : events_.lines()) {
-      client->send_piece(line);
-    }
+    client->send_piece(events_.lines());
   }
   if (!client->is_closed()) {
     event_readers_.insert(client);

@@ -8,13 +8,21 @@
 
 namespace gpuvm {
 
+// What the tail needs is had, and touched, from the start: gpuvm does not grow with the guest's
+// life.
+ConsoleHub::ConsoleHub(boost::asio::io_context& control, Input input)
+    : control_(control), input_(std::move(input)), tail_(2 * kTail, '\0') {
+  tail_.clear();
+}
+
 void ConsoleHub::write(std::span<const std::byte> bytes) {
   const auto* const text = reinterpret_cast<const char*>(bytes.data());
   const MutexLock lock(mutex_);
-  tail_.append(text, bytes.size());
-  if (tail_.size() > 2 * kTail) {
+  const std::size_t kept = std::min(bytes.size(), kTail);
+  if (tail_.size() + kept > 2 * kTail) {
     tail_.erase(0, tail_.size() - kTail);
   }
+  tail_.append(text + bytes.size() - kept, kept);
   if (!is_watched_) {
     return;
   }

@@ -36,8 +36,7 @@ class ConsoleHub : public std::enable_shared_from_this<ConsoleHub> {
   };
 
   /// `control` outlives this.
-  ConsoleHub(boost::asio::io_context& control, Input input)
-      : control_(control), input_(std::move(input)) {}
+  ConsoleHub(boost::asio::io_context& control, Input input);
 
   // Any thread, with a lock held, too; these return at once.
   void write(std::span<const std::byte> bytes) GPUVM_EXCLUDES(mutex_);

@@ -41,4 +41,17 @@ std::chrono::milliseconds GuestTally::uptime(Time now) const {
               : milliseconds(0);
 }
 
+void EventRing::add(std::string_view line) {
+  if (line.size() > kMostBytes) {
+    return;
+  }
+  if (text_.size() + line.size() > kMostBytes) {
+    // A quarter at least: not every line moves all of them.
+    const std::size_t needed = text_.size() + line.size() - kMostBytes;
+    const std::size_t end = text_.find('\n', std::max(needed, kMostBytes / 4) - 1);
+    text_.erase(0, end == std::string::npos ? end : end + 1);
+  }
+  text_.append(line);
+}
+
 }  // namespace gpuvm

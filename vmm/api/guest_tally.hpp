@@ -7,10 +7,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -61,28 +61,21 @@ class GuestTally {
   std::map<ResetKind, Resets> resets_ = {};
 };
 
-/// A guest may cause many events (its resets): the oldest are forgotten. Not
-/// synchronised.
+/// A guest may cause many events (its resets): the oldest are forgotten. Its memory is had, and
+/// touched, from the start: gpuvm does not grow with the guest's life. Not synchronised.
 class EventRing {
  public:
-  static constexpr std::size_t kMostLines = 1024;
-  static constexpr std::size_t kMostBytes = 256 * 1024;
+  static constexpr std::size_t kMostBytes = 64 * 1024;
 
-  /// `line`: with its line feed.
-  void add(std::string line) {
-    bytes_ += line.size();
-    lines_.push_back(std::move(line));
-    while (lines_.size() > kMostLines || (bytes_ > kMostBytes && lines_.size() > 1)) {
-      bytes_ -= lines_.front().size();
-      lines_.pop_front();
-    }
-  }
-  /// The oldest first.
-  const std::deque<std::string>& lines() const { return lines_; }
+  EventRing() : text_(kMostBytes, '\0') { text_.clear(); }
+
+  /// `line`: with its line feed. One that is longer than the ring is not kept.
+  void add(std::string_view line);
+  /// The oldest first, each with its line feed.
+  std::string_view lines() const { return text_; }
 
  private:
-  std::deque<std::string> lines_;
-  std::size_t bytes_ = 0;
+  std::string text_;  ///< whole lines
 };
 
 }  // namespace gpuvm

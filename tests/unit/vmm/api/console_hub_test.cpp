@@ -38,6 +38,10 @@ TEST_F(ConsoleHubTest, TheTailIsTheLastThatWasPrinted) {
   hub_->attach(viewer(seen));
   EXPECT_EQ(seen.size(), ConsoleHub::kTail);
   EXPECT_TRUE(seen.ends_with(std::string(1000, static_cast<char>('a' + 99 % 26))));
+  print(std::string(3 * ConsoleHub::kTail, 'x') + "y");
+  std::string later;
+  hub_->attach(viewer(later));
+  EXPECT_EQ(later, std::string(ConsoleHub::kTail - 1, 'x') + "y");
 }
 
 // Whatever was printed when: a viewer sees each byte once.

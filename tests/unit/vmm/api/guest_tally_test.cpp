@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+
 namespace gpuvm::guest_tally_test {
 namespace {
 
@@ -59,15 +62,32 @@ TEST(GuestTally, KindsOfResetsAreBounded) {
   EXPECT_EQ(tally.events(), 10000U);
 }
 
-TEST(EventRing, ForgetsTheOldest) {
+TEST(EventRing, ForgetsTheOldestByWholeLines) {
   EventRing ring;
-  for (int i = 0; i < 5000; ++i) {
-    ring.add(std::to_string(i));
+  const auto* const memory = ring.lines().data();
+  std::size_t most = 0;
+  for (int i = 0; i < 50000; ++i) {
+    ring.add(std::to_string(i) + "\n");
+    most = std::max(most, ring.lines().size());
+    ASSERT_TRUE(ring.lines().ends_with("\n" + std::to_string(i) + "\n") || i == 0) << i;
   }
-  EXPECT_EQ(ring.lines().size(), EventRing::kMostLines);
-  EXPECT_EQ(ring.lines().back(), "4999");
-  ring.add(std::string(EventRing::kMostBytes, 'x'));
-  EXPECT_EQ(ring.lines().size(), 1U);
+  EXPECT_LE(most, EventRing::kMostBytes);
+  EXPECT_GT(ring.lines().size(), EventRing::kMostBytes / 2);
+  const std::string first(ring.lines().substr(0, ring.lines().find('\n')));
+  EXPECT_EQ(ring.lines().size(), (50000 - std::stoul(first)) * 6) << "none was cut";
+  EXPECT_EQ(ring.lines().data(), memory) << "it does not grow";
+}
+
+TEST(EventRing, OneLineMayFillIt) {
+  EventRing ring;
+  ring.add("short\n");
+  const std::string longest = std::string(EventRing::kMostBytes - 1, 'x') + "\n";
+  ring.add(longest);
+  EXPECT_EQ(ring.lines(), longest);
+  ring.add("x" + longest);
+  EXPECT_EQ(ring.lines(), longest) << "one that is too long is not kept";
+  ring.add("short\n");
+  EXPECT_EQ(ring.lines(), "short\n");
 }
 
 }  // namespace
