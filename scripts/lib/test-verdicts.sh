@@ -3,7 +3,7 @@
 # Counts tests that have ended and says how: single commands, and CTest's suites. Sourced by scripts/test.
 
 passed=0 failed=0 skipped=0
-declare -a failures=()
+declare -a failures=() reasons=()
 
 # verdict NAME STATUS [SECONDS [REASON]]: 77 is a skip, which must say why. Times are told from a second on. A failure without a
 # reason tells its status.
@@ -28,7 +28,10 @@ check() {
   shift
   mkdir -p "$GPUVM_LOG"
   "$@" >"$log" 2>&1 </dev/null || status=$?
-  ((status == 0 || status == 77)) || tail -n 60 "$log"
+  if ((status != 0 && status != 77)); then
+    tail -n 60 "$log"
+    mapfile -t -O "${#reasons[@]}" reasons < <(grep -a '^NOT OK' "$log" | head -n 5 | cut -c 1-300 | sed "s|^|$name: |")
+  fi
   verdict "$name" "$status" $((SECONDS - began)) "$(skip_reason "$status" "$log")"
 }
 
@@ -41,7 +44,10 @@ run_ctest() {
   rm -f "$junit"
   (cd "build/$preset" && ctest -L "$labels" -R "${3:-.}" -j2 --output-on-failure --output-junit "$junit" \
     >"$GPUVM_LOG/ctest-$preset.log" 2>&1 </dev/null) || status=$?
-  ((status == 0)) || tail -n 60 "$GPUVM_LOG/ctest-$preset.log"
+  if ((status != 0)); then
+    show_ctest_failures "$GPUVM_LOG/ctest-$preset.log" | tee "$GPUVM_LOG/ctest-$preset-failures.log"
+    mapfile -t -O "${#reasons[@]}" reasons < <(grep -a -A 4 'Failure$' "$GPUVM_LOG/ctest-$preset-failures.log" | head -n 15 | cut -c 1-300)
+  fi
   [[ -s $junit ]] || die "ctest wrote no results for $preset; see $GPUVM_LOG/ctest-$preset.log"
   while read -r name seconds state; do
     case $state in
@@ -53,6 +59,16 @@ run_ctest() {
   ((status == 0 || failed > failed_before)) || verdict "$preset/ctest" "$status"
 }
 
+# What the tests that failed said, without what GoogleTest says of those that passed: the last 60 lines of each.
+show_ctest_failures() {
+  perl -ne '
+    sub show { print @said > 60 ? @said[-60 .. -1] : @said; @said = () }
+    if (m{^\s*\d+/\d+ Test +#\d+:}) { show(); $failed = !/ Passed |\*\*\*Skipped/ }
+    elsif (/^\d+% tests passed/) { show(); $failed = 0 }
+    push @said, $_ if $failed && !/^\[(?: RUN|       OK|-------)|^ +Start +\d+:/;
+    END { show() }' "$1"
+}
+
 # ctest_states JUNIT_FILE: a line "NAME SECONDS STATE" for each test. A test that said that it skips itself is skipped; one that CTest
 # did not run for another reason, because its program is missing for instance, is notrun.
 ctest_states() {
@@ -62,8 +78,9 @@ ctest_states() {
     END { print "@test\n" if @test }' "$1"
 }
 
-# The last lines of the script: its status is whether all went well.
+# The last lines of the script: its status is whether all went well. Reasons are said again: who keeps a part of a long output keeps its end.
 print_totals() {
+  ((failed == 0)) || printf '  %s\n' "${reasons[@]}"
   ((failed == 0)) || printf 'Failed: %s\n' "${failures[*]}"
   printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
   ((failed == 0 && passed > 0))
