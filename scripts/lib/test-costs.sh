@@ -4,7 +4,7 @@
 
 cost_names=() cost_walls=() cost_cpus=()
 cost_name='' cost_wall_began=0 cost_cpu_began=0
-speed_when=() speed_walls=() speed_cpus=()
+speed_when=() speed_walls=() speed_cpus=() speed_rooms=()
 
 # milliseconds TIME: of bash's times, such as 1m2.345s or, in other languages, 1m2,345s; without minutes, too.
 milliseconds() {
@@ -55,6 +55,7 @@ measure_speed() {
   { time speed_work; } 2>"$GPUVM_LOG/speed"
   read -r wall user system <"$GPUVM_LOG/speed"
   speed_when+=("$1")
+  speed_rooms+=("$(df -BG --output=avail "$GPUVM_LOG" | tail -n 1 | tr -dc 0-9)")
   speed_walls+=("$(milliseconds "$wall")")
   speed_cpus+=($(($(milliseconds "$user") + $(milliseconds "$system"))))
 }
@@ -69,9 +70,9 @@ print_costs() {
   done
   printf '  %-34s %9s %9s\n' 'all' "$(as_seconds "$wall")" "$(as_seconds "$cpu")"
   ((${#speed_when[@]} > 0)) || return 0
-  printf 'Speed: seconds for a fixed piece of work; wall much above CPU is a busy machine\n'
+  printf 'Speed: seconds for a fixed piece of work, where wall much above CPU is a busy machine, and GiB free on the disk\n'
   for i in "${!speed_when[@]}"; do
-    printf '  %-34s %5d.%03d %5d.%03d\n' "${speed_when[i]}" $((speed_walls[i] / 1000)) $((speed_walls[i] % 1000)) \
-      $((speed_cpus[i] / 1000)) $((speed_cpus[i] % 1000))
+    printf '  %-34s %5d.%03d %5d.%03d %9d\n' "${speed_when[i]}" $((speed_walls[i] / 1000)) $((speed_walls[i] % 1000)) \
+      $((speed_cpus[i] / 1000)) $((speed_cpus[i] % 1000)) "${speed_rooms[i]}"
   done
 }

@@ -7,7 +7,6 @@
 
 #include "vmm/base/log.hpp"
 #include "vmm/helper/listening_pair.hpp"
-#include "vmm/storage/overlay.hpp"
 
 namespace gpuvm {
 namespace {
@@ -79,7 +78,7 @@ Result<std::vector<ImageLayer>> open_layers(const StorageDaemon::Options& option
   layers.front().size = chain.front().size;
   layers.front().format = ImageFormat::kQcow2;
   layers.front().fd = TRY(make_overlay(chain.front().size));
-  if (TRY(overlay_limit(layers.front().fd.get(), most_of_overlay(chain.front().size))).is_full) {
+  if (TRY(options.limit(layers.front().fd.get(), most_of_overlay(chain.front().size))).is_full) {
     return fail(ErrorKind::kHost,
                 "A throwaway disk needs room in /var/tmp, or where TMPDIR says, whose file system "
                 "has less free than is left to the host (a twentieth of it, up to 8 GiB): free "
@@ -106,11 +105,14 @@ Status check_program(const StorageDaemon::Options& options) {
 /// error for the guest, and no trouble for the host.
 class OverlayWatch {
  public:
-  OverlayWatch(UniqueFd file, std::uint64_t size, std::string image)
-      : file_(std::move(file)), most_(most_of_overlay(size)), image_(std::move(image)) {}
+  OverlayWatch(UniqueFd file, std::uint64_t size, const StorageDaemon::Options& options)
+      : file_(std::move(file)),
+        most_(most_of_overlay(size)),
+        image_(options.path),
+        limit_of_(options.limit) {}
 
   Result<FileLimit> limit() {
-    const auto limit = TRY(overlay_limit(file_.get(), most_));
+    const auto limit = TRY(limit_of_(file_.get(), most_));
     if (limit.is_full && !std::exchange(is_told_, true)) {
       log::warn(
           "{}: the throwaway disk may not grow any more, since the file system of its writes has "
@@ -134,6 +136,7 @@ class OverlayWatch {
   const UniqueFd file_;
   const std::uint64_t most_;
   const std::string image_;
+  const std::function<Result<OverlayLimit>(int, std::uint64_t)> limit_of_;
   bool is_told_ = false;
   std::uint64_t last_ = 0;
   log::RateLimit log_limit_;
@@ -145,7 +148,7 @@ Result<std::shared_ptr<OverlayWatch>> watch_overlay(const StorageDaemon::Options
   if (!file) {
     return fail_errno(ErrorKind::kHost, "Cannot duplicate a descriptor");
   }
-  return std::make_shared<OverlayWatch>(std::move(file), overlay.size, options.path);
+  return std::make_shared<OverlayWatch>(std::move(file), overlay.size, options);
 }
 
 }  // namespace

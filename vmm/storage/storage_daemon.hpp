@@ -5,6 +5,7 @@
 // Missing: serial numbers, which its version 7.2 does not take.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/helper/child_process.hpp"
 #include "vmm/storage/image_chain.hpp"
+#include "vmm/storage/overlay.hpp"
 
 namespace gpuvm {
 
@@ -33,6 +35,9 @@ class StorageDaemon {
     /// Told if it ends by itself, on a thread of its own. May be empty.
     std::function<void(const Error&)> on_end = {};
     std::string program = "qemu-storage-daemon";
+    /// How far the file of a throwaway disk may grow now; tests do not depend on the host's room.
+    std::function<Result<OverlayLimit>(int file, std::uint64_t most)> limit =
+        static_cast<Result<OverlayLimit> (*)(int, std::uint64_t)>(overlay_limit);
   };
 
   /// Whether it could be started; starts nothing. Errors: kHost: the program is missing; kConfig:

@@ -27,10 +27,14 @@ class StorageDaemonTest : public ::testing::Test {
     return {.path = image_,
             .format = ImageFormat::kRaw,
             .throwaway = true,
-            .program = folder_.script(script)};
+            .program = folder_.script(script),
+            .limit = [this](int /*file*/, std::uint64_t most) {
+              return Result<OverlayLimit>({.bytes = most, .is_full = is_host_full_});
+            }};
   }
   test::ScriptFolder folder_;
   std::string image_ = folder_.path() + "/image";
+  bool is_host_full_ = false;
 };
 
 TEST_F(StorageDaemonTest, WhatItIsTold) {
@@ -113,6 +117,14 @@ TEST_F(StorageDaemonTest, ADiskWithoutASizeIsToldSo) {
   std::filesystem::resize_file(image_, 0);
   EXPECT_THAT(StorageDaemon::check(options("exit 0")).error().to_string(),
               HasSubstr("image is a disk of 0 bytes"));
+}
+
+TEST_F(StorageDaemonTest, WithoutRoomForAThrowawayDiskItIsNotStarted) {
+  is_host_full_ = true;
+  const auto checked = StorageDaemon::check(options("exit 0"));
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error().to_string(), HasSubstr("up to 8 GiB): free some"));
+  EXPECT_FALSE(StorageDaemon::start(options("exit 0")));
 }
 
 TEST_F(StorageDaemonTest, WhatIsWrongWithTheImageIsKnownBefore) {
