@@ -29,9 +29,10 @@ std::uint64_t node_size(const SetupData& node) {
 void fill_header(::setup_header& header, const BootParamsOptions& options) {
   header.type_of_loader = boot_protocol::kLoaderUndefined;
   header.vid_mode = boot_protocol::kVideoModeNormal;
-  // No real-mode code runs, so there is no heap; and only the kernel's own decompressor may say
-  // that it randomised the address.
-  header.loadflags = static_cast<std::uint8_t>(header.loadflags & ~(CAN_USE_HEAP | KASLR_FLAG));
+  // No real-mode code runs, so there is no heap; and only who unpacks the kernel may say that its
+  // address is random.
+  header.loadflags = static_cast<std::uint8_t>((header.loadflags & ~(CAN_USE_HEAP | KASLR_FLAG)) |
+                                               (options.is_randomised ? KASLR_FLAG : 0));
   header.cmd_line_ptr = low_half(options.command_line.value());
   header.setup_data = options.setup_data.value_or(GuestAddress(0)).value();
   header.ramdisk_image = 0;

@@ -31,6 +31,7 @@ struct BootParamsOptions {
   std::optional<GuestAddress> rsdp;        ///< ACPI's root; without it Linux scans the ROM area
   std::optional<GuestAddress> setup_data;  ///< the first node of the list
   std::span<const E820Entry> e820;
+  bool is_randomised = false;  ///< the loader has moved the kernel's virtual addresses (KASLR)
 };
 
 /// Errors: kInternal when the memory map has more than 128 entries or the command line lies above

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "firmware/linux/entry_tables.hpp"
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <vector>
@@ -28,22 +29,33 @@ constexpr std::uint8_t kTypeBusyTss = 0xb;
 constexpr std::uint64_t kEntriesPerTable = 512;
 constexpr std::uint64_t kPresentWritable = 0x3;
 constexpr std::uint64_t kLargePage = 0x80;
-constexpr std::uint64_t kDirectories = linux_layout::kPageTablePages - 2;
+constexpr std::uint64_t kLowDirectories = 4;
+constexpr std::uint64_t kHighDirectories = linux_layout::kPageTablePages - 2 - kLowDirectories;
 
 constexpr std::uint64_t kCr0 = 0x80010033;  // PG, WP, NE, ET, MP, PE
 constexpr std::uint64_t kCr4 = 0x20;        // PAE
 constexpr std::uint64_t kEfer = 0x500;      // LMA, LME
 constexpr std::uint64_t kRflags = 0x2;      // the bit that is always 1; IF = 0
 
-std::vector<std::uint64_t> identity_page_tables() {
+/// PML4, PDPT, and directories for the gibibytes that are asked for.
+std::vector<std::uint64_t> identity_page_tables(const std::optional<GuestRange>& kernel) {
+  std::vector<std::uint64_t> gibibytes = {0, 1, 2, 3};
+  if (kernel) {
+    const std::uint64_t first = std::max(kernel->base().value() / 1_GiB, kLowDirectories);
+    const std::uint64_t last = std::min(kernel->last().value() / 1_GiB, kEntriesPerTable - 1);
+    for (std::uint64_t i = 0; i < kHighDirectories && first + i <= last; ++i) {
+      gibibytes.push_back(first + i);
+    }
+  }
   std::vector<std::uint64_t> tables(linux_layout::kPageTablePages * kEntriesPerTable);
   const std::uint64_t base = kPageTables.value();
   tables[0] = (base + kPageSize) | kPresentWritable;
-  for (std::uint64_t i = 0; i < kDirectories; ++i) {
-    tables[kEntriesPerTable + i] = (base + (2 + i) * kPageSize) | kPresentWritable;
-  }
-  for (std::uint64_t i = 0; i < kDirectories * kEntriesPerTable; ++i) {
-    tables[2 * kEntriesPerTable + i] = i * 2_MiB | kPresentWritable | kLargePage;
+  for (std::uint64_t i = 0; i < gibibytes.size(); ++i) {
+    tables[kEntriesPerTable + gibibytes[i]] = (base + (2 + i) * kPageSize) | kPresentWritable;
+    for (std::uint64_t page = 0; page < kEntriesPerTable; ++page) {
+      tables[(2 + i) * kEntriesPerTable + page] =
+          (gibibytes[i] * 1_GiB + page * 2_MiB) | kPresentWritable | kLargePage;
+    }
   }
   return tables;
 }
@@ -61,8 +73,8 @@ SegmentState flat_segment(std::uint16_t selector, std::uint8_t type) {
 
 }  // namespace
 
-Status write_entry_tables(const GuestMemory& memory) {
-  const auto tables = identity_page_tables();
+Status write_entry_tables(const GuestMemory& memory, std::optional<GuestRange> kernel) {
+  const auto tables = identity_page_tables(kernel);
   if (!memory.write(kGdt, std::as_bytes(std::span(kGdtEntries))) ||
       !memory.write(kPageTables, std::as_bytes(std::span(tables)))) {
     return fail(ErrorKind::kConfig, "The guest has no memory at {:#x} for its first page tables",

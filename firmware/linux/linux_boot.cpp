@@ -6,6 +6,7 @@
 
 #include "firmware/linux/entry_tables.hpp"
 #include "firmware/linux/initrd_file.hpp"
+#include "firmware/linux/kernel_unpacking.hpp"
 #include "firmware/linux/linux_layout.hpp"
 #include "vmm/base/units.hpp"
 
@@ -27,11 +28,14 @@ class Loader {
     }
   }
 
-  Status load_kernel();
+  Status take_place_of_kernel();
+  Status copy_kernel();
   Status load_command_line();
   Status load_initrd();
   Status load_setup_data();
+  Status unpack_kernel();
   Status load_zero_page();
+  Result<CpuEntryState> entry_state() const;
 
  private:
   GuestRange low_memory() const { return memory_.regions().front().range; }
@@ -44,9 +48,10 @@ class Loader {
   std::vector<GuestRange> taken_;
   std::optional<GuestRange> initrd_;
   std::optional<GuestAddress> setup_data_;
+  std::optional<UnpackedKernel> unpacked_;
 };
 
-Status Loader::load_kernel() {
+Status Loader::take_place_of_kernel() {
   const GuestRange range = kernel_.range();
   if (!low_memory().contains(range.base(), range.size())) {
     return fail(
@@ -62,6 +67,11 @@ Status Loader::load_kernel() {
                   range.base().value(), taken.base().value(), taken.size());
     }
   }
+  taken_.push_back(range);
+  return {};
+}
+
+Status Loader::copy_kernel() {
   for (const auto& segment : kernel_.segments()) {
     const auto target = memory_.slice(segment.range.base(), segment.range.size());
     if (!target || segment.content.size() > target->size()) {
@@ -71,7 +81,24 @@ Status Loader::load_kernel() {
     const auto rest = target->subspan(segment.content.size());
     std::fill(rest.begin(), rest.end(), std::byte{0});
   }
-  taken_.push_back(range);
+  return {};
+}
+
+/// After all else has its place, and so that it touches none of that. Where it was linked to go is
+/// one of the places.
+Status Loader::unpack_kernel() {
+  std::vector<GuestRange> ram;
+  for (const auto& region : memory_.regions()) {
+    ram.push_back(region.range);
+  }
+  std::vector<GuestRange> avoid = taken_;
+  std::erase(avoid, kernel_.range());
+  unpacked_ = TRY(gpuvm::unpack_kernel(memory_, kernel_,
+                                       {.header = kernel_.header(),
+                                        .ram = ram,
+                                        .avoid = avoid,
+                                        .command_line = options_.command_line,
+                                        .random = options_.random}));
   return {};
 }
 
@@ -179,7 +206,8 @@ Status Loader::load_zero_page() {
                                          .initrd = initrd_,
                                          .rsdp = options_.rsdp,
                                          .setup_data = setup_data_,
-                                         .e820 = e820}));
+                                         .e820 = e820,
+                                         .is_randomised = unpacked_ && unpacked_->is_randomised}));
   if (!memory_.write(linux_layout::kZeroPage, page)) {
     return fail(ErrorKind::kConfig, "The guest has no memory at {:#x} for its zero page",
                 linux_layout::kZeroPage.value());
@@ -187,17 +215,27 @@ Status Loader::load_zero_page() {
   return {};
 }
 
+Result<CpuEntryState> Loader::entry_state() const {
+  TRY(write_entry_tables(memory_, unpacked_ ? unpacked_->range : kernel_.range()));
+  return linux_entry_state(unpacked_ ? unpacked_->entry : kernel_.entry());
+}
+
 }  // namespace
 
 Result<CpuEntryState> load_linux(const GuestMemory& memory, const LinuxBootOptions& options) {
   Loader loader(memory, options);
-  TRY(loader.load_kernel());
+  TRY(loader.take_place_of_kernel());
+  if (!options.unpacks) {
+    TRY(loader.copy_kernel());
+  }
   TRY(loader.load_command_line());
   TRY(loader.load_initrd());
   TRY(loader.load_setup_data());
+  if (options.unpacks) {
+    TRY(loader.unpack_kernel());
+  }
   TRY(loader.load_zero_page());
-  TRY(write_entry_tables(memory));
-  return linux_entry_state(options.kernel->entry());
+  return loader.entry_state();
 }
 
 std::optional<GuestRange> place_high(std::uint64_t size, GuestRange window,

@@ -13,6 +13,7 @@
 #include "firmware/linux/boot_params.hpp"
 #include "firmware/linux/cpu_entry_state.hpp"
 #include "firmware/linux/e820.hpp"
+#include "firmware/linux/kernel_place.hpp"
 #include "firmware/linux/linux_image.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -27,6 +28,9 @@ struct LinuxBootOptions {
   /// ECAM, ACPI tables and the like: go to the e820 map, and nothing is loaded there.
   std::vector<E820Entry> reserved;
   std::vector<SetupData> setup_data;  ///< in the order in which the kernel sees it
+  /// A bzImage is unpacked here rather than in the guest; it has a payload().
+  bool unpacks = false;
+  RandomBelow random = host_random_below;  ///< for the kernel's addresses
 };
 
 /// Writes everything (also what must be zero, so that it serves a reboot as well). Call while no

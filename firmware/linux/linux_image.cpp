@@ -56,7 +56,7 @@ Status LinuxImage::take_bzimage() {
   bzimage_ = true;
   read_release();
   const auto code = TRY(boot_protocol::protected_mode_code(file_, header_, path_));
-  TRY(boot_protocol::payload_of(code, header_, path_));
+  payload_ = KernelPayload::recognise(TRY(boot_protocol::payload_of(code, header_, path_)));
   range_ = init_range(header_);
   entry_ = range_.base() + boot_protocol::kEntry64Offset;
   segments_ = {{*GuestRange::create(range_.base(), code.size()), code}};
@@ -81,6 +81,9 @@ void LinuxImage::read_release() {
 void LinuxImage::inspect(InspectNode& node) const {
   node.field("path", path_);
   node.field("format", bzimage_ ? "bzImage" : "vmlinux");
+  if (payload_) {
+    node.field("payload", to_string(payload_->format()));
+  }
   node.field("release", release_);
   node.field("boot_protocol", boot_protocol::version_text(header_.version));
   node.hex("entry", entry_.value());

@@ -3,10 +3,10 @@
 // ELF vmlinux, examined and made ready to be copied into guest memory.
 // Specification: Documentation/arch/x86/boot.rst of Linux ("The Real-Mode Kernel Header", "64-bit
 // Boot Protocol").
-// A bzImage decompresses itself in the guest; its own decompressor is also what moves the kernel to
-// a random address (KASLR).
-// Missing: relocation (a kernel goes where it was linked to go), 32-bit kernels; the EFI stub is
-// firmware/efi/efi_kernel.hpp's.
+// A bzImage decompresses itself in the guest, where its decompressor also moves the kernel to a
+// random address (KASLR), or is unpacked and moved by its loader: kernel_unpacking.hpp.
+// Missing: relocation of a vmlinux (it goes where it was linked to go), 32-bit kernels; the EFI
+// stub is firmware/efi/efi_kernel.hpp's.
 #pragma once
 
 #include <asm/bootparam.h>
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "firmware/linux/kernel_elf.hpp"
+#include "firmware/linux/kernel_payload.hpp"
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/result.hpp"
@@ -53,6 +54,8 @@ class LinuxImage final : public Inspectable {
   GuestRange range() const { return range_; }
 
   bool is_bzimage() const { return bzimage_; }
+  /// What a loader can unpack; null for a vmlinux, and where only the kernel itself can.
+  const KernelPayload* payload() const { return payload_ ? &*payload_ : nullptr; }
   /// The longest command line in bytes, without its NUL.
   std::uint64_t command_line_max() const { return header_.cmdline_size; }
 
@@ -74,6 +77,7 @@ class LinuxImage final : public Inspectable {
   std::vector<KernelSegment> segments_;  ///< into file_
   GuestRange range_ = *GuestRange::create(GuestAddress(0), 1);
   bool bzimage_ = false;
+  std::optional<KernelPayload> payload_;  ///< into file_
 };
 
 }  // namespace gpuvm

@@ -18,7 +18,8 @@ inline constexpr GuestAddress kGdt{0x1000};
 inline constexpr GuestAddress kStackTop{0x6000};  ///< grows down; 0x2000 to here is free for it
 inline constexpr GuestAddress kZeroPage{0x7000};  ///< struct boot_params
 inline constexpr GuestAddress kPageTables{0x9000};
-inline constexpr std::uint64_t kPageTablePages = 6;  ///< PML4, PDPT, four page directories
+/// PML4, PDPT, four page directories, and two more for a kernel above 4 GiB.
+inline constexpr std::uint64_t kPageTablePages = 8;
 inline constexpr GuestAddress kCommandLine{0x20000};
 inline constexpr std::uint64_t kCommandLineMax = 64_KiB;  ///< with its NUL
 

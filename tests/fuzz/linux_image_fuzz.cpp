@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fuzz target: a kernel file, parsed and, if it is one, loaded into a small guest.
+// Fuzz target: a kernel file, parsed and, if it is one, loaded into a small guest: as it is, and
+// unpacked by gpuvm where it has what that takes.
 // libFuzzer's entry point, so that it also runs under clang -fsanitize=fuzzer; see replay_main.cpp
 // for g++.
 #include <cstddef>
@@ -43,6 +44,16 @@ void try_kernel(std::span<const std::byte> bytes) {
   const auto state = gpuvm::load_linux(*memory, options);
   check(state.has_value() ? state->rip == image->entry().value()
                           : state.error().kind() == gpuvm::ErrorKind::kConfig);
+  if (image->payload() == nullptr) {
+    return;
+  }
+  options.unpacks = true;
+  options.random = [&bytes](std::uint64_t limit) -> gpuvm::Result<std::uint64_t> {
+    return bytes.size() % limit;
+  };
+  const auto unpacked = gpuvm::load_linux(*memory, options);
+  check(unpacked.has_value() ? memory->slice(gpuvm::GuestAddress(unpacked->rip), 1).has_value()
+                             : unpacked.error().kind() == gpuvm::ErrorKind::kConfig);
 }
 
 }  // namespace

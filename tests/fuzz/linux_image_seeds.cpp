@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "tests/unit/firmware/linux/kernel_builder.hpp"
+#include "tests/unit/firmware/linux/packed_kernel.hpp"
 
 namespace {
 
@@ -23,6 +23,14 @@ gpuvm::test::Bytes small_kernel() {
                                0x1000000);
 }
 
+/// With a place to be relocated in its text.
+gpuvm::test::Bytes packed_kernel(gpuvm::KernelPayload::Format format) {
+  const gpuvm::KernelRelocations places{
+      .add_64 = {0x81000000}, .subtract_32 = {0x81000008}, .add_32 = {0x8100000c}};
+  return gpuvm::test::make_bzimage(
+      gpuvm::test::pack(format, gpuvm::test::with_relocations(small_kernel(), places)));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,8 +39,13 @@ int main(int argc, char** argv) {
     return 64;
   }
   const std::string directory = argv[1];
+  using Format = gpuvm::KernelPayload::Format;
   const bool good =
       write(directory + "/vmlinux", small_kernel()) &&
-      write(directory + "/bzimage", gpuvm::test::make_bzimage(gpuvm::test::make_payload()));
+      write(directory + "/bzimage", gpuvm::test::make_bzimage(gpuvm::test::make_payload())) &&
+      write(directory + "/gzip", packed_kernel(Format::kGzip)) &&
+      write(directory + "/xz", packed_kernel(Format::kXz)) &&
+      write(directory + "/zstd", packed_kernel(Format::kZstd)) &&
+      write(directory + "/lz4", packed_kernel(Format::kLz4));
   return good ? 0 : 1;
 }

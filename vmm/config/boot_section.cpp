@@ -13,6 +13,12 @@ Status check_mode(const TableReader& table, const BootConfig& boot) {
                        "belongs to mode = \"efi-handover\" and mode = \"uefi\"; remove it, or "
                        "change the mode");
   }
+  if (boot.decompress == Unpacker::kHost && boot.mode != BootMode::kLinux) {
+    return table.wrong(
+        "decompress",
+        "= \"host\" belongs to mode = \"linux\": with the others the kernel's EFI stub "
+        "unpacks it; remove it, or change the mode");
+  }
   const std::pair<std::string_view, const std::optional<std::string>&> only_uefi[] = {
       {"firmware", boot.firmware},
       {"vars_template", boot.vars_template},
@@ -51,6 +57,7 @@ Result<BootConfig> read_boot(TableReader table) {
   boot.kernel = TRY(table.optional_path("kernel")).value_or("");
   boot.initrd = TRY(table.optional_path("initrd"));
   boot.cmdline = TRY(table.optional_string("cmdline")).value_or(boot.cmdline);
+  boot.decompress = TRY(table.choice("decompress", boot.decompress));
   boot.vars = TRY(table.optional_path("vars"));
   boot.firmware = TRY(table.optional_path("firmware"));
   boot.vars_template = TRY(table.optional_path("vars_template"));

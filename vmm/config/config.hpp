@@ -81,6 +81,12 @@ enum class BootMode {
   kUefi,         ///< a UEFI firmware image (OVMF), which starts a disk or the kernel
 };
 
+/// Who unpacks the kernel of a bzImage.
+enum class Unpacker {
+  kGuest,  ///< the kernel itself
+  kHost,   ///< gpuvm, which then also chooses its addresses
+};
+
 /// As boot.mode spells it.
 std::string_view to_string(BootMode mode);
 
@@ -89,7 +95,8 @@ struct BootConfig {
   std::string kernel;  ///< absolute; empty only with kUefi, which then boots from a disk
   std::optional<std::string> initrd;  ///< absolute
   std::string cmdline;
-  std::optional<std::string> vars;  ///< absolute; EFI variables; not with kLinux
+  Unpacker decompress = Unpacker::kGuest;  ///< kHost only with kLinux
+  std::optional<std::string> vars;         ///< absolute; EFI variables; not with kLinux
   // Only with kUefi, which always has firmware and vars; absolute.
   std::optional<std::string> firmware;       ///< the code's flash image
   std::optional<std::string> vars_template;  ///< what vars starts as when it is absent

@@ -81,6 +81,16 @@ constexpr std::string_view word_of(BootMode value) {
   return {};
 }
 
+constexpr std::string_view word_of(Unpacker value) {
+  switch (value) {
+    case Unpacker::kGuest:
+      return "guest";
+    case Unpacker::kHost:
+      return "host";
+  }
+  return {};
+}
+
 constexpr std::string_view word_of(ResetChoice value) {
   switch (value) {
     case ResetChoice::kAuto:

@@ -136,6 +136,7 @@ Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& 
   options.rsdp = acpi.rsdp;
   options.reserved = reserved_ranges(acpi, tables);
   options.setup_data = rom_setup_data(tables.functions);
+  options.unpacks = config.boot.decompress == Unpacker::kHost && kernel.is_bzimage();
   return load_linux(memory, options);
 }
 
@@ -153,6 +154,13 @@ Status check_command_line(const BootConfig& boot, std::uint64_t limit) {
 Result<LinuxImage> read_kernel(const BootConfig& boot) {
   auto kernel = TRY_CONTEXT(LinuxImage::load(boot.kernel), "boot.kernel");
   log::debug("Kernel {}: {}", kernel.path(), kernel.release());
+  if (boot.decompress == Unpacker::kHost && kernel.is_bzimage() && kernel.payload() == nullptr) {
+    return fail(
+        ErrorKind::kConfig,
+        "{} has a payload of none of gzip, xz, zstd and LZ4: it can only unpack itself; remove "
+        "decompress = \"host\" from [boot]",
+        kernel.path());
+  }
   TRY(check_command_line(
       boot, std::min(kernel.command_line_max(), std::uint64_t{linux_layout::kCommandLineMax - 1})));
   return kernel;

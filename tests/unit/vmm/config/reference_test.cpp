@@ -52,6 +52,7 @@ std::set<std::string> keys_in(const std::string& text) {
 
 TEST(ConfigKeys, AreThese) {
   EXPECT_EQ(config_keys(), (std::vector<std::string>{"boot.cmdline",
+                                                     "boot.decompress",
                                                      "boot.firmware",
                                                      "boot.firmware_log",
                                                      "boot.initrd",
