@@ -68,7 +68,10 @@ signal_groups() {
 
 report_end() {
   local log=$GPUVM_LOG/test-$1_test.log reason
-  [[ $2 == 0 ]] || tail -n 60 "$log"
+  if [[ $2 != 0 && $2 != 77 ]]; then
+    tail -n 60 "$log"
+    add_reasons "$1_test" "$log"
+  fi
   if [[ $2 == limit ]]; then
     verdict "lab/$1_test" "$2" "$3" "ended at the limit; about $4 s were expected"
     return 0

@@ -22,6 +22,9 @@ skip_reason() {
   (($1 != 77)) || grep -i 'skip' "$2" | tail -n 1 || true
 }
 
+# add_reasons NAME LOG: for the end, what a test that failed said of it.
+add_reasons() { mapfile -t -O "${#reasons[@]}" reasons < <(grep -a '^NOT OK' "$2" | head -n 5 | cut -c 1-300 | sed "s|^|$1: |"); }
+
 # check NAME COMMAND…: one test that is a command; its output is shown when it fails.
 check() {
   local name=$1 log=$GPUVM_LOG/test-${1//[^A-Za-z0-9_.-]/_}.log status=0 began=$SECONDS
@@ -30,7 +33,7 @@ check() {
   "$@" >"$log" 2>&1 </dev/null || status=$?
   if ((status != 0 && status != 77)); then
     tail -n 60 "$log"
-    mapfile -t -O "${#reasons[@]}" reasons < <(grep -a '^NOT OK' "$log" | head -n 5 | cut -c 1-300 | sed "s|^|$name: |")
+    add_reasons "$name" "$log"
   fi
   verdict "$name" "$status" $((SECONDS - began)) "$(skip_reason "$status" "$log")"
 }
