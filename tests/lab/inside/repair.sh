@@ -45,7 +45,7 @@ start_guest main --events "$WORK/events.log"
 wait_console WAITING 300
 first=$guest
 expect "while a guest has them its functions are marked" test "$(state_of $AUDIO)" = "the guest main had it when gpuvm ended"
-for verb in "run -q $WORK/other.toml" "reset $USB" "test-reset $GPU"; do
+for verb in "run -q --set name=another $WORK/other.toml" "reset $USB" "test-reset $GPU"; do
   # shellcheck disable=SC2086 # words
   try "$GPUVM" $verb
   expect "gpuvm ${verb%% *} of a guest's device: status 69" test "$status" = 69
