@@ -83,7 +83,7 @@ ctest_states() {
 
 # The last lines of the script: its status is whether all went well. Reasons are said again: who keeps a part of a long output keeps its end.
 print_totals() {
-  ((failed == 0)) || printf '  %s\n' "${reasons[@]}"
+  ((${#reasons[@]} == 0)) || printf '  %s\n' "${reasons[@]}"
   ((failed == 0)) || printf 'Failed: %s\n' "${failures[*]}"
   printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
   ((failed == 0 && passed > 0))
