@@ -67,9 +67,7 @@ std::string boot_text(const BootConfig& boot) {
   path("kernel", boot.kernel.empty() ? std::nullopt : std::optional(boot.kernel));
   path("initrd", boot.initrd);
   out += fmt::format("cmdline = {}\n", in_quotes(boot.cmdline));
-  if (boot.mode == BootMode::kLinux) {
-    out += fmt::format("decompress = \"{}\"\n", config::word_of(boot.decompress));
-  }
+  out += fmt::format("decompress = \"{}\"\n", config::word_of(boot.decompress));
   path("vars", boot.vars);
   path("firmware", boot.firmware);
   path("vars_template", boot.vars_template);
