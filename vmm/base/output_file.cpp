@@ -222,6 +222,14 @@ Result<UniqueFd> OutputPlace::open_existing(int access) const {
   return fd;
 }
 
+bool OutputPlace::holds(int fd) const {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(fd, &ours) == 0 &&
+         ::fstatat(folder_.get(), name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+         ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
 Result<NewFile> OutputPlace::create(mode_t mode) const {
   for (int i = 0; i < kAttempts; ++i) {
     std::string name = random_name(name_);

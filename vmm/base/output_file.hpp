@@ -58,6 +58,8 @@ class OutputPlace {
   /// What is at the path, if it is a regular file with one name; no descriptor where there is
   /// nothing. access: O_RDONLY, O_WRONLY or O_RDWR. Errors: kind.
   Result<UniqueFd> open_existing(int access) const;
+  /// Whether this open file is what is at the path now.
+  bool holds(int fd) const;
   /// An empty file of a name of its own in the folder. This must stay where it is as long as that
   /// is on its way. Errors: kHost.
   Result<NewFile> create(mode_t mode) const;

@@ -185,10 +185,13 @@ TEST_F(OutputFileTest, ExistingFilesAreOpenedByTheSameRules) {
   EXPECT_FALSE(place->open_existing(O_RDWR));
   fs::remove(at("vars"));
   make("vars", "x");
-  EXPECT_TRUE(place->open_existing(O_RDWR));
+  const auto found = place->open_existing(O_RDWR);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(place->holds(found->get()));
   EXPECT_FALSE(*place->rename_to("other"));
   EXPECT_TRUE(*place->rename_to("vars.damaged"));
   EXPECT_EQ(text_of("vars.damaged"), "x");
+  EXPECT_FALSE(place->holds(found->get()));
 }
 
 }  // namespace
