@@ -230,6 +230,11 @@ bool OutputPlace::holds(int fd) const {
          ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
+bool OutputPlace::is_taken() const {
+  struct stat there {};
+  return ::fstatat(folder_.get(), name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 Result<NewFile> OutputPlace::create(mode_t mode) const {
   for (int i = 0; i < kAttempts; ++i) {
     std::string name = random_name(name_);
@@ -302,17 +307,28 @@ Result<UniqueFd> NewFile::take_place(Place place) {
   return std::move(fd_);
 }
 
-Status replace_output(const std::string& path, std::string_view text, ErrorKind kind) {
+Result<LateOutput> LateOutput::open(const std::string& path, ErrorKind kind) {
   if (is_stream_path(path)) {
-    const UniqueFd stream =
-        TRY(open_output(path, {.start = OutputRules::Start::kEmpty, .kind = kind}));
-    return write_output(stream.get(), text, path);
+    UniqueFd stream = TRY(open_output(path, {.start = OutputRules::Start::kEmpty, .kind = kind}));
+    return LateOutput(path, std::nullopt, std::move(stream));
   }
-  const OutputPlace place = TRY(OutputPlace::open(path, kind));
-  NewFile file = TRY(place.create(0644));
-  TRY(write_output(file.fd(), text, path));
+  OutputPlace place = TRY(OutputPlace::open(path, kind));
+  return LateOutput(path, std::move(place), UniqueFd());
+}
+
+Status LateOutput::write(std::string_view text) const {
+  if (!place_) {
+    return write_output(stream_.get(), text, path_);
+  }
+  NewFile file = TRY(place_->create(0644));
+  TRY(write_output(file.fd(), text, path_));
   const UniqueFd done = TRY(file.take_place(NewFile::Place::kReplace));
   return {};
+}
+
+Status replace_output(const std::string& path, std::string_view text, ErrorKind kind) {
+  const LateOutput output = TRY(LateOutput::open(path, kind));
+  return output.write(text);
 }
 
 }  // namespace gpuvm

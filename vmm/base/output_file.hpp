@@ -9,8 +9,10 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
@@ -60,6 +62,8 @@ class OutputPlace {
   Result<UniqueFd> open_existing(int access) const;
   /// Whether this open file is what is at the path now.
   bool holds(int fd) const;
+  /// Whether anything is at the path.
+  bool is_taken() const;
   /// An empty file of a name of its own in the folder. This must stay where it is as long as that
   /// is on its way. Errors: kHost.
   Result<NewFile> create(mode_t mode) const;
@@ -107,8 +111,26 @@ class NewFile {
   UniqueFd fd_;
 };
 
-/// A file of this text at the path, in one step, in the place of whatever was there; a stream
-/// (FIFO, /dev/stdout) is written to. Errors: kHost; `kind` where the folder cannot be opened.
+/// A text that a file gets at the end of something, whose place is opened at the beginning. Not
+/// thread-safe.
+class LateOutput {
+ public:
+  /// Writes nothing yet, but that a regular file below /dev or /proc is emptied. Errors: kind.
+  static Result<LateOutput> open(const std::string& path, ErrorKind kind);
+  /// A file of this text, in one step, in the place of whatever was there; a stream (FIFO,
+  /// /dev/stdout) is written to. Errors: kHost.
+  Status write(std::string_view text) const;
+
+ private:
+  LateOutput(std::string path, std::optional<OutputPlace> place, UniqueFd stream)
+      : path_(std::move(path)), place_(std::move(place)), stream_(std::move(stream)) {}
+
+  std::string path_;
+  std::optional<OutputPlace> place_;  ///< of a file
+  UniqueFd stream_;                   ///< else
+};
+
+/// As LateOutput, at once. Errors: kHost; `kind` where the folder or stream cannot be opened.
 Status replace_output(const std::string& path, std::string_view text, ErrorKind kind);
 
 }  // namespace gpuvm

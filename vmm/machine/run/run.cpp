@@ -3,13 +3,14 @@
 
 #include <sys/resource.h>
 
-#include <fstream>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "firmware/smbios/uuid.hpp"
 #include "vmm/api/api_server.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/output_file.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/console/console.hpp"
@@ -58,18 +59,13 @@ ConsoleOptions virtio_console_options(const Config& config) {
   return options;
 }
 
-Status write_inspect_file(const std::string& path, const Machine& machine) {
-  if (path.empty()) {
+Status write_inspect_file(const std::optional<LateOutput>& file, const Machine& machine) {
+  if (!file) {
     return {};
   }
   InspectNode root("machine");
   machine.inspect(root);
-  std::ofstream file(path, std::ios::trunc);
-  file << root.to_json() << "\n";
-  file.close();
-  if (!file) {
-    return fail(ErrorKind::kHost, "Cannot write the state of the machine (inspect) to {}", path);
-  }
+  TRY_CONTEXT(file->write(root.to_json() + "\n"), "The state of the machine (inspect)");
   return {};
 }
 
@@ -142,6 +138,7 @@ struct Run {
 
   Config config;
   const bool holds_ending_signals;
+  std::optional<LateOutput> inspect_file;  ///< nothing: nobody wants one
   std::unique_ptr<EventLog> event_file;
   GuestEvents events;
   ControlLoop loop{{.on_reboot = config.machine.on_reboot,
@@ -169,6 +166,9 @@ Status Run::open(const RunOptions& options) {
   log::set_guest(config.name);
   service = GuestService::begin(loop.context(), loop, service_options(config, loop));
   TRY(add_observers(options, event_file, events));
+  if (!options.inspect_file.empty()) {
+    inspect_file = TRY(LateOutput::open(options.inspect_file, ErrorKind::kUsage));
+  }
   TRY(open_api(options));
   console = TRY(Console::create(loop.context(), console_options(config),
                                 {.input =
@@ -327,7 +327,7 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
   if (run.has_serial) {
     run.words->finish();
     // A disk that is full says nothing of the guest, whose word and devices the status is about.
-    if (const auto written = write_inspect_file(options.inspect_file, *run.machine); !written) {
+    if (const auto written = write_inspect_file(run.inspect_file, *run.machine); !written) {
       log::warn("{}", written.error().to_string());
     }
   }
