@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <thread>
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
@@ -124,6 +125,7 @@ void ControlLoop::Impl::end_build(const Status& status) {
 
 void ControlLoop::Impl::end_power_on(const Status& status) {
   is_running = status.has_value();
+  backoff.begin(RebootBackoff::Clock::now());
   if (!status && (status.error().kind() != ErrorKind::kCancelled || !result)) {
     finish(Error(status.error()));
   }
@@ -179,7 +181,30 @@ void ControlLoop::Impl::handle_reset(const char* why) {
     log::info("It was asked to end, and is not started again");
     finish(RunEnd::kEndedForced, status_if_forced);
   } else {
-    begin_reboot();
+    begin_reboot(wait_of_reboot());
+  }
+}
+
+/// Of one that the guest asks for; others may reboot it as often as they like.
+std::chrono::seconds ControlLoop::Impl::wait_of_reboot() {
+  const auto wait = backoff.end(RebootBackoff::Clock::now());
+  if (wait.count() > 0) {
+    log::warn(
+        "The guest has rebooted {} times after less than {} s: it starts again in {} s "
+        "(machine.reboot_backoff)",
+        backoff.short_lives(), RebootBackoff::kShortLife.count(), wait.count());
+    events.reboot_delayed({.seconds = static_cast<std::uint64_t>(wait.count()),
+                           .short_lives = backoff.short_lives()});
+  }
+  return wait;
+}
+
+/// On the worker: who wants the guest to end is heard meanwhile.
+void ControlLoop::Impl::rest(std::chrono::seconds wait) const {
+  constexpr std::chrono::milliseconds kLook{20};
+  const auto end = RebootBackoff::Clock::now() + wait;
+  while (!is_unwanted && RebootBackoff::Clock::now() < end) {
+    std::this_thread::sleep_for(kLook);
   }
 }
 
@@ -211,11 +236,12 @@ void ControlLoop::Impl::handle_panic(GuestPanic panic) {
   finish(RunEnd::kPanicked, kExitGuestPanic);
 }
 
-void ControlLoop::Impl::begin_reboot() {
+void ControlLoop::Impl::begin_reboot(std::chrono::seconds wait) {
   ending_life = life.load();
   next_reset = nullptr;
-  begin(Work::kReboot, [this] {
+  begin(Work::kReboot, [this, wait] {
     machine->stop_vcpus();
+    rest(wait);
     ++life;  // before the next life, whose guest may reset at once
     return machine->reboot([this] { return is_unwanted.load(); });
   });
@@ -223,6 +249,7 @@ void ControlLoop::Impl::begin_reboot() {
 
 void ControlLoop::Impl::end_reboot(const Status& status) {
   ending_life.reset();
+  backoff.begin(RebootBackoff::Clock::now());
   if (!status) {
     finish(Error(status.error()).with_context("Guest reset"));
   } else if (end_asked) {

@@ -142,6 +142,7 @@ struct Run {
   std::unique_ptr<EventLog> event_file;
   GuestEvents events;
   ControlLoop loop{{.on_reboot = config.machine.on_reboot,
+                    .reboot_backoff = config.machine.reboot_backoff,
                     .on_built = [this] { begin_guest(); },
                     .holds_ending_signals = holds_ending_signals},
                    events};
