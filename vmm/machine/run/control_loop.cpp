@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
-#include <thread>
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
@@ -185,29 +184,6 @@ void ControlLoop::Impl::handle_reset(const char* why) {
   }
 }
 
-/// Of one that the guest asks for; others may reboot it as often as they like.
-std::chrono::seconds ControlLoop::Impl::wait_of_reboot() {
-  const auto wait = backoff.end(RebootBackoff::Clock::now());
-  if (wait.count() > 0) {
-    log::warn(
-        "The guest has rebooted {} times after less than {} s: it starts again in {} s "
-        "(machine.reboot_backoff)",
-        backoff.short_lives(), RebootBackoff::kShortLife.count(), wait.count());
-    events.reboot_delayed({.seconds = static_cast<std::uint64_t>(wait.count()),
-                           .short_lives = backoff.short_lives()});
-  }
-  return wait;
-}
-
-/// On the worker: who wants the guest to end is heard meanwhile.
-void ControlLoop::Impl::rest(std::chrono::seconds wait) const {
-  constexpr std::chrono::milliseconds kLook{20};
-  const auto end = RebootBackoff::Clock::now() + wait;
-  while (!is_unwanted && RebootBackoff::Clock::now() < end) {
-    std::this_thread::sleep_for(kLook);
-  }
-}
-
 /// The guest's own word of its end counts at once, also while it is asked to end or reboots.
 void ControlLoop::Impl::handle_exit(std::uint32_t status) {
   if (result || machine == nullptr) {
@@ -227,6 +203,9 @@ void ControlLoop::Impl::handle_panic(GuestPanic panic) {
     return;
   }
   const bool goes_on = panic == GuestPanic::kCrashKernel;
+  if (goes_on && std::exchange(crashed_in, life.load()) == life.load()) {
+    return;  // it may say so as often as it likes
+  }
   events.word({.channel = "pvpanic", .word = goes_on ? "crash_kernel" : "panic"});
   if (goes_on) {
     log::warn("The guest's kernel panicked; its crash kernel takes over");

@@ -91,6 +91,7 @@ struct ControlLoop::Impl {
   std::optional<std::pair<int, std::chrono::steady_clock::time_point>> signalled;
   int status_if_forced = 0;                  ///< of who asked
   std::optional<std::uint64_t> ending_life;  ///< the life that a reboot at work ends
+  std::optional<std::uint64_t> crashed_in;   ///< the life whose crash kernel took over last
   const char* next_reset = nullptr;          ///< the guest's wish, until the work is done
   RebootBackoff backoff{options.reboot_backoff};
   std::optional<RunResult> result;  ///< set: the guest is to end, or has
