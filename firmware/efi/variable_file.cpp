@@ -123,7 +123,12 @@ Status VariableFile::load() {
 /// Now, and not when there is something to do: the vCPU that saves may have no right to make one.
 Status VariableFile::start_writer() {
   try {
-    writer_ = std::thread([this] { write_late(); });
+    writer_ = std::thread([this] {
+      enter_background_thread("efi-variables");
+      if (const auto thrown = thrown_by([this] { write_late(); })) {
+        log::error("The EFI variables are not written to {} any more: {}", path_, *thrown);
+      }
+    });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost,
                 "No thread can be made that writes the EFI variables ({}): raise `ulimit -u` or "
@@ -184,7 +189,6 @@ Status VariableFile::save(std::span<const std::byte> block) {
 
 /// The thread's: what save() has left to it.
 void VariableFile::write_late() {
-  enter_background_thread("efi-variables");
   MutexLock lock(mutex_);
   for (;;) {
     const auto next = next_write();

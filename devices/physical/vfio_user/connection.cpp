@@ -29,7 +29,11 @@ Result<std::unique_ptr<Connection>> Connection::create(MessageSocket socket, Opt
 
 Status Connection::start_reader() {
   try {
-    reader_ = std::thread([this] { read_messages(); });
+    reader_ = std::thread([this] {
+      if (const auto thrown = thrown_by([this] { read_messages(); })) {
+        lose("its messages cannot be read: " + *thrown);
+      }
+    });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost,
                 "No thread can be made that reads what its vfio-user server sends ({}): raise "
