@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/run.hpp"
 
-#include <sys/resource.h>
-
 #include <memory>
 #include <optional>
 #include <utility>
@@ -14,6 +12,7 @@
 #include "vmm/base/worst_error.hpp"
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/console/console.hpp"
+#include "vmm/host/descriptor_budget.hpp"
 #include "vmm/machine/devices/device_events.hpp"
 #include "vmm/machine/run/clock_timer.hpp"
 #include "vmm/machine/run/console_tap.hpp"
@@ -31,18 +30,6 @@ namespace {
 constexpr std::chrono::milliseconds kFlushLimit{2000};
 /// Exit status when the escape key ended a guest that did not power off.
 constexpr int kExitEscape = 128 + 2;
-
-/// Each vCPU, interrupt vector and doorbell is an open file: 255 vCPUs and the vectors of some
-/// cards are more than the usual soft limit, which is for programs that use select(2).
-void raise_file_limit() {
-  struct rlimit limit {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-      log::debug("The limit of open files stays as it is");
-    }
-  }
-}
 
 ConsoleOptions console_options(const Config& config) {
   ConsoleOptions options;
@@ -163,7 +150,7 @@ struct Run {
 
 /// What it writes to; then the machine, which is not built yet.
 Status Run::open(const RunOptions& options) {
-  raise_file_limit();
+  raise_descriptor_limit();
   log::set_guest(config.name);
   service = GuestService::begin(loop.context(), loop, service_options(config, loop));
   TRY(add_observers(options, event_file, events));
