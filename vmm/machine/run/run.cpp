@@ -52,7 +52,8 @@ Status write_inspect_file(const std::optional<LateOutput>& file, const Machine& 
   }
   InspectNode root("machine");
   machine.inspect(root);
-  TRY_CONTEXT(file->write(root.to_json() + "\n"), "The state of the machine (inspect)");
+  TRY_CONTEXT(file->write(root.to_json() + "\n"),
+              "Cannot write the state of the machine (inspect)");
   return {};
 }
 
@@ -155,7 +156,13 @@ Status Run::open(const RunOptions& options) {
   service = GuestService::begin(loop.context(), loop, service_options(config, loop));
   TRY(add_observers(options, event_file, events));
   if (!options.inspect_file.empty()) {
-    inspect_file = TRY(LateOutput::open(options.inspect_file, ErrorKind::kUsage));
+    auto opened = LateOutput::open(options.inspect_file, ErrorKind::kHost);
+    if (opened) {
+      inspect_file = std::move(opened).value();
+    } else {  // which costs nobody his guest
+      log::warn("The state of the machine (inspect) will be nowhere: {}",
+                opened.error().to_string());
+    }
   }
   TRY(open_api(options));
   console = TRY(Console::create(loop.context(), console_options(config),
