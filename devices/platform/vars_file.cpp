@@ -12,6 +12,18 @@
 #include "vmm/base/output_file.hpp"
 
 namespace gpuvm {
+namespace {
+
+/// All at once, and only where there is nothing.
+Status make_vars(const OutputPlace& place, std::span<const std::byte> contents) {
+  NewFile file = TRY(place.create(0600));
+  TRY(write_output(file.fd(), {reinterpret_cast<const char*>(contents.data()), contents.size()},
+                   place.path()));
+  const UniqueFd made = TRY(file.take_place(NewFile::Place::kOnlyNew));
+  return {};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<VarsFile>> VarsFile::open(const std::string& path) {
   // O_NONBLOCK: a FIFO must not make us wait. O_NOFOLLOW: it is written to, and whose folder it is
@@ -41,14 +53,9 @@ Result<std::unique_ptr<VarsFile>> VarsFile::open(const std::string& path) {
 Result<std::unique_ptr<VarsFile>> VarsFile::create(const std::string& path,
                                                    std::span<const std::byte> contents) {
   const OutputPlace place = TRY(OutputPlace::open(path, ErrorKind::kConfig));
-  {
-    NewFile file = TRY(place.create(0600));
-    TRY(write_output(file.fd(), {reinterpret_cast<const char*>(contents.data()), contents.size()},
-                     path));
-    // Somebody may have been faster.
-    if (const auto made = file.take_place(NewFile::Place::kOnlyNew); !made && !place.is_taken()) {
-      return fail(ErrorKind::kConfig, "{}", made.error().to_string());
-    }
+  // Somebody may have been faster.
+  if (const auto made = make_vars(place, contents); !made && !place.is_taken()) {
+    return fail(ErrorKind::kConfig, "{}", made.error().to_string());
   }
   return open(path);
 }
