@@ -108,7 +108,7 @@ constexpr std::string_view kGuestAsks =
     "gpuvm gives the guest no addresses: passt (mode = \"user\") or whoever is on the bridge "
     "answers its DHCP, else set them in the guest; remove this key";
 constexpr std::string_view kHostFilters =
-    "VLANs, filters and limits belong to the host's tap and bridge (ip, nft, tc): remove this key";
+    "VLANs and filters belong to the host's tap and bridge (ip, nft, tc): remove this key";
 constexpr std::string_view kNoVhostUser =
     "gpuvm has no vhost-user: net.mode is \"user\" (passt) or \"tap\"; remove this key";
 constexpr std::string_view kNoIds =
