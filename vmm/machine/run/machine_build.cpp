@@ -80,7 +80,7 @@ DescriptorNeeds descriptor_needs(const Config& config,
   }
   for (const DiskConfig& disk : config.disks) {
     needs.queues += disk.queues.value_or(kQueuesOfADisk);
-    needs.helpers += is_served(disk) ? 1 : 0;
+    needs.helpers += is_served(disk) ? 1U : 0U;
   }
   for (const NetConfig& net : config.nets) {
     needs.queues += 2 * std::uint64_t{net.queues} + 1;
