@@ -17,6 +17,8 @@ namespace {
 // The dwords that hold the registers of PCI Express Base 6.0, 7.5.1.1.
 constexpr std::uint16_t kHeaderTypeDword = pci::kCacheLineSize;
 constexpr std::uint32_t kMultiFunction = std::uint32_t{pci::kHeaderTypeMultiFunction} << 16;
+constexpr std::uint32_t kSelfTest = 0xff000000;  // BIST
+constexpr std::uint32_t kErrorEnables = pci::kCommandParityError | pci::kCommandSerr;
 constexpr std::uint16_t kSubsystemDword = 0x2c;
 constexpr std::uint16_t kInterruptDword = pci::kInterruptLine;
 constexpr std::uint32_t kInterruptPin = 0xff00;
@@ -27,7 +29,13 @@ constexpr auto kIdMsix = static_cast<std::uint16_t>(pci::CapabilityId::kMsix);
 constexpr auto kIdPciExpress = static_cast<std::uint8_t>(pci::CapabilityId::kPciExpress);
 constexpr auto kIdAdvancedFeatures =
     static_cast<std::uint8_t>(pci::CapabilityId::kAdvancedFeatures);
+constexpr auto kIdVpd = static_cast<std::uint16_t>(pci::CapabilityId::kVitalProductData);
+constexpr std::uint16_t kIdDvsec = 0x23;
+constexpr std::uint16_t kIdDoe = 0x2e;
 constexpr std::uint16_t kMsiSize = 0x18;
+// 7.9.19: address and the flag that begins a write, in the header's dword; the data.
+constexpr std::uint32_t kVpdWrite = 1U << 31;
+constexpr std::uint16_t kVpdData = 4;
 
 constexpr std::uint32_t kStandardNext = 0xff00;
 constexpr std::uint32_t kExtendedNext = 0xfff00000;
@@ -52,12 +60,12 @@ void show_area(const ConfigArea& area, std::string_view what, InspectNode& node)
 
 ConfigPatch ConfigPatch::create(std::span<const std::byte> config, const Options& options) {
   ConfigPatch patch;
-  patch.add_header_rows(options);
+  patch.add_header_rows(config, options);
   patch.add_identity_rows(options.identity);
   patch.add_function_reset_rows(config, options);
   patch.add_integrated_graphics(config);
   patch.add_standard(config, options);
-  patch.add_extended(config);
+  patch.add_extended(config, options);
   std::stable_sort(
       patch.rows_.begin(), patch.rows_.end(),
       [](const ConfigPatchRow& a, const ConfigPatchRow& b) { return a.offset < b.offset; });
@@ -90,7 +98,11 @@ void ConfigPatch::add_integrated_graphics(Config config) {
   std::move(part.read_only.begin(), part.read_only.end(), std::back_inserter(read_only_));
 }
 
-void ConfigPatch::add_header_rows(const Options& options) {
+void ConfigPatch::add_header_rows(Config config, const Options& options) {
+  add(pci::kCommand, kErrorEnables, config_dword(config, pci::kCommand) & kErrorEnables,
+      "errors are reported to the host's port, as its firmware wants it", "7.5.1.1.3");
+  add(kHeaderTypeDword, kSelfTest, 0, "no self-test: the function answers nobody meanwhile",
+      "7.5.1.1.12");
   // Guests read it again after they switch functions on (NVIDIA audio, config 0x488), so it must
   // say what is there.
   add(kHeaderTypeDword, kMultiFunction, options.multi_function ? kMultiFunction : 0,
@@ -169,10 +181,28 @@ bool ConfigPatch::show_standard(Config config, const CapabilityHeader& capabilit
     add(policy, power_patch(capability.offset));
   } else if (capability.id == kIdPciExpress) {
     add(policy, express_patch(config, capability.offset, room, options.link));
+  } else if (capability.id == kIdVpd && !options.writable.vpd) {
+    seal_vpd(capability, room, policy);
   } else if (capability.id == kIdMsix && options.moved_msix) {
     add_moved_msix(*options.moved_msix);
   }
   return true;
+}
+
+/// Reading it takes writes of its address.
+void ConfigPatch::seal_vpd(const CapabilityHeader& capability, std::uint16_t room,
+                           const CapabilityPolicy& policy) {
+  sealed_vpd_ = capability.offset;
+  if (room >= kVpdData + 4) {
+    read_only_.push_back({.offset = static_cast<std::uint16_t>(capability.offset + kVpdData),
+                          .size = 4,
+                          .reason = fmt::format("{}: the card keeps what is written", policy.name),
+                          .source = policy.source});
+  }
+}
+
+bool ConfigPatch::begins_vpd_write(std::uint16_t offset, std::uint32_t bits) const {
+  return sealed_vpd_ != 0 && offset == sealed_vpd_ && (bits & kVpdWrite) != 0;
 }
 
 void ConfigPatch::add_standard(Config config, const Options& options) {
@@ -227,7 +257,10 @@ void ConfigPatch::add_moved_msix(const MsixLayout& layout) {
 }
 
 bool ConfigPatch::show_extended(Config config, const CapabilityHeader& capability,
-                                std::uint16_t room) {
+                                std::uint16_t room, const WritableCapabilities& writable) {
+  if ((capability.id == kIdDvsec && writable.dvsec) || (capability.id == kIdDoe && writable.doe)) {
+    return true;
+  }
   const auto& policy = extended_policy(capability.id);
   const auto size = std::min(room, policy.size);
   const ConfigArea whole{.offset = capability.offset,
@@ -258,7 +291,7 @@ bool ConfigPatch::show_extended(Config config, const CapabilityHeader& capabilit
   return true;
 }
 
-void ConfigPatch::add_extended(Config config) {
+void ConfigPatch::add_extended(Config config, const Options& options) {
   const auto all = extended_capabilities(config);
   std::optional<std::uint16_t> previous;
   std::string reason = "extended capability chain";
@@ -272,7 +305,7 @@ void ConfigPatch::add_extended(Config config) {
   bool first_hidden = false;
   for (const auto& capability : all) {
     const auto room = capability_room(capability.offset, pci::kConfigSize, all, pci::kConfigSize);
-    if (!show_extended(config, capability, room)) {
+    if (!show_extended(config, capability, room, options.writable)) {
       reason = hidden_.back().reason;
       first_hidden = first_hidden || capability.offset == pci::kExtendedCapabilities;
       continue;

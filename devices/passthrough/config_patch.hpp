@@ -39,6 +39,15 @@ struct ExtraCapability {
   const char* reason = "";
 };
 
+/// Capabilities whose registers the guest may write, by the user's choice: what it writes there may
+/// outlive it, or reach what nobody here knows.
+struct WritableCapabilities {
+  bool vpd = false;    ///< Vital Product Data: memory on the card that keeps what is written
+  bool dvsec = false;  ///< Designated Vendor-Specific: else they can only be read
+  bool doe = false;    ///< Data Object Exchange: a mailbox of the card; else it is hidden
+  bool operator==(const WritableCapabilities&) const = default;
+};
+
 class ConfigPatch : public Inspectable {
  public:
   struct Options {
@@ -51,6 +60,7 @@ class ConfigPatch : public Inspectable {
     IdentityOverrides identity = {};
     std::optional<ExtraCapability> extra = {};  ///< linked behind the last capability
     std::optional<MsixLayout> moved_msix = {};  ///< where the guest sees a table that was moved
+    WritableCapabilities writable = {};
     std::optional<PcieLink> link = {};  ///< of the guest's root port at its best; absent: as it is
   };
 
@@ -63,6 +73,9 @@ class ConfigPatch : public Inspectable {
   bool hidden(std::uint16_t offset) const;
   /// True if writes to the dword must not reach the hardware: hidden, or read-only for the guest.
   bool drops_writes(std::uint16_t offset) const;
+  /// True if a write of these bits begins a write of the card's Vital Product Data, which is not
+  /// the guest's to do.
+  bool begins_vpd_write(std::uint16_t offset, std::uint32_t bits) const;
   /// Bits of the dword that come from a row: where others beside them are written, these must stay
   /// as the hardware has them.
   std::uint32_t patched_bits(std::uint16_t offset) const;
@@ -76,24 +89,28 @@ class ConfigPatch : public Inspectable {
   void add(std::uint16_t offset, std::uint32_t mask, std::uint32_t value, std::string reason,
            const char* source);
   void add(const CapabilityPolicy& policy, PatchPart part);
-  void add_header_rows(const Options& options);
+  void add_header_rows(Config config, const Options& options);
   void add_identity_rows(const IdentityOverrides& identity);
   void add_function_reset_rows(Config config, const Options& options);
   void add_integrated_graphics(Config config);
   void add_standard(Config config, const Options& options);
   void add_extra(const ExtraCapability& extra);
   void add_moved_msix(const MsixLayout& layout);
-  void add_extended(Config config);
+  void add_extended(Config config, const Options& options);
+  void seal_vpd(const CapabilityHeader& capability, std::uint16_t room,
+                const CapabilityPolicy& policy);
   /// True if the guest sees the capability; its rows are added.
   bool show_standard(Config config, const CapabilityHeader& capability, std::uint16_t room,
                      const Options& options);
-  bool show_extended(Config config, const CapabilityHeader& capability, std::uint16_t room);
+  bool show_extended(Config config, const CapabilityHeader& capability, std::uint16_t room,
+                     const WritableCapabilities& writable);
   void hide(const CapabilityHeader& capability, std::uint16_t room, const CapabilityPolicy& policy,
             const char* reason);
 
   std::vector<ConfigPatchRow> rows_;  ///< sorted by offset
   std::vector<ConfigArea> hidden_;
   std::vector<ConfigArea> read_only_;
+  std::uint16_t sealed_vpd_ = 0;  ///< its capability; 0: none, or the guest may write it
 };
 
 }  // namespace gpuvm

@@ -27,6 +27,9 @@ constexpr std::uint32_t kAspmControl = 3;
 constexpr std::uint32_t kClockPowerEnable = 1U << 8;
 constexpr unsigned kLinkStatusShift = 16;
 constexpr std::uint32_t kLinkStatusOfPorts = 0xe800;  // training, data link active, bandwidth
+// Device Control, 7.5.3.4: reporting of correctable, non-fatal and fatal errors and of requests
+// that are not supported.
+constexpr std::uint32_t kErrorReporting = 0xf;
 // Device Capabilities 2, 7.5.3.15: LTR, 10-Bit Tag Requester, OBFF, emergency power reduction, FRS.
 constexpr std::uint32_t kDevice2PathCapable =
     1U << 11 | 1U << 17 | 3U << 18 | 3U << 24 | 1U << 26 | 1U << 31;
@@ -109,6 +112,8 @@ PatchPart express_patch(std::span<const std::byte> config, std::uint16_t at, std
   if (integrated) {
     rows.add(0, kTypeMask, kTypeEndpoint, "an endpoint: it stands behind a root port", "7.5.3.2");
   }
+  rows.add(pci::kExpressDeviceControl, kErrorReporting, rows.hardware(pci::kExpressDeviceControl),
+           "errors are reported to the host's port, as its firmware wants it", "7.5.3.4");
   if (link) {
     add_link(rows, *link);
   }

@@ -56,6 +56,7 @@ Result<FunctionPlan> FunctionPlan::create(const std::string& name, const Functio
                                          .identity = view.identity,
                                          .extra = extra,
                                          .moved_msix = msix.home ? msix.shown : std::nullopt,
+                                         .writable = view.writable,
                                          .link = place.link});
   auto bars = bars_for_guest(facts, view, msix);
   return FunctionPlan{.msix = std::move(msix),

@@ -33,6 +33,7 @@ struct FunctionView {
   std::optional<GuestAddress> coherent_at = {};  ///< where it must lie in the guest
   std::vector<QuirkKind> quirks = {};
   MsixRelocation msix_relocation = {};
+  WritableCapabilities writable = {};
   bool p2p = false;  ///< other functions may reach its BARs by DMA
 };
 

@@ -321,8 +321,9 @@ void PassthroughFunction::become_reset() {
   config_->function_reset();
   overlays_->reset();
   interrupts_->reset_registers();
-  // Nothing is kept: the host's kernel has put back what was there before the reset.
-  auto status = prepare_hardware(0);
+  // The host's kernel has put back what was there before the reset: only what is not the guest's
+  // stays.
+  auto status = prepare_hardware(pci::kCommandParityError | pci::kCommandSerr);
   if (status) {
     status = bars_->show_memory();
   }

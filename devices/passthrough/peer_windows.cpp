@@ -21,7 +21,8 @@ void PeerWindows::add(std::uint64_t at, std::span<std::byte> bytes) {
 
 void PeerWindows::clear() {
   for (const auto& window : windows_) {
-    if (const auto unmapped = host_->unmap_dma(window.at, window.size); !unmapped) {
+    const auto unmapped = host_->unmap_dma(window.at, window.size);
+    if (!unmapped && limit_.allow()) {
       log::error("{}: {}", name_, unmapped.error().to_string());
     }
   }

@@ -64,7 +64,7 @@ VirtualConfig::Effect VirtualConfig::write(std::uint16_t offset, std::uint32_t v
   if (BarSet::owns(offset)) {
     return write_bar(offset, value, mask);
   }
-  if (patch_.drops_writes(offset)) {
+  if (patch_.drops_writes(offset) || patch_.begins_vpd_write(offset, value & mask)) {
     return {};
   }
   const auto bits = value & mask;

@@ -110,6 +110,7 @@ constexpr std::uint16_t kBridgeControlBusReset = 1 << 6;
 // Capability ids, PCI Code and ID Assignment, section 2.
 enum class CapabilityId : std::uint8_t {
   kPowerManagement = 0x01,
+  kVitalProductData = 0x03,
   kMsi = 0x05,
   kVendorSpecific = 0x09,
   kBridgeSubsystem = 0x0d,

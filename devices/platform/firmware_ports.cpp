@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/platform/firmware_ports.hpp"
 
-#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "vmm/base/log.hpp"
+#include "vmm/base/output_file.hpp"
 
 namespace gpuvm {
 namespace {
@@ -17,10 +20,9 @@ constexpr std::uint8_t kA20Open = 1u << 1;
 
 Result<std::unique_ptr<DebugConsolePort>> DebugConsolePort::create(const std::string& path,
                                                                    std::uint64_t most) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644));
-  if (!fd) {
-    return fail_errno(ErrorKind::kConfig, "Cannot write the firmware's log " + path);
-  }
+  UniqueFd fd = TRY(open_output(
+      path,
+      {.start = OutputRules::Start::kEmpty, .nonblocking = true, .kind = ErrorKind::kConfig}));
   return std::unique_ptr<DebugConsolePort>(new DebugConsolePort(std::move(fd), most));
 }
 
@@ -48,7 +50,12 @@ IoStatus DebugConsolePort::write(std::uint64_t, std::span<const std::byte> in) {
 
 void DebugConsolePort::flush_line() {
   if (line_.size() > left_) {
-    line_ = std::exchange(left_, 0) > 0 ? "\n[gpuvm: no more is kept of it in this run]\n" : "";
+    const bool is_first = std::exchange(left_, 0) > 0;
+    line_ = is_first ? "\n[gpuvm: no more is kept of it in this run]\n" : "";
+    if (is_first) {
+      log::warn("The firmware's log has its most, {} MiB; what the guest adds is dropped",
+                most_ >> 20);
+    }
   } else {
     left_ -= line_.size();
   }

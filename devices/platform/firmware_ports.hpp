@@ -45,11 +45,13 @@ class DebugConsolePort : public IoHandler, public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
-  DebugConsolePort(UniqueFd fd, std::uint64_t most) : fd_(std::move(fd)), left_(most) {}
+  DebugConsolePort(UniqueFd fd, std::uint64_t most)
+      : fd_(std::move(fd)), most_(most), left_(most) {}
   /// Lines are written whole: an exit per byte is enough.
   void flush_line() GPUVM_REQUIRES(mutex_);
 
   const UniqueFd fd_;
+  const std::uint64_t most_;
   Mutex mutex_;
   std::string line_ GPUVM_GUARDED_BY(mutex_);
   std::uint64_t left_ GPUVM_GUARDED_BY(mutex_);  ///< of the limit

@@ -6,48 +6,37 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
+#include <string_view>
 #include <system_error>
+
+#include "vmm/base/output_file.hpp"
 
 namespace gpuvm {
 namespace {
 
-Status write_all(int fd, std::span<const std::byte> bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t done = ::write(fd, bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) {
-      continue;
-    }
-    if (done <= 0) {
-      return fail_errno(ErrorKind::kConfig, "Cannot write " + path);
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(done));
-  }
-  return ::fsync(fd) == 0 ? Status() : fail_errno(ErrorKind::kConfig, "Cannot write " + path);
-}
-
-/// Gives the temporary file its name unless somebody was faster.
-Status publish(const std::string& temporary, const std::string& path) {
-  int outcome = ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE);
-  if (outcome != 0 && errno == EINVAL) {  // a file system that cannot refuse to replace
-    outcome = std::rename(temporary.c_str(), path.c_str());
-  }
-  if (outcome == 0) {
-    return {};
-  }
-  const int error = errno;
-  ::unlink(temporary.c_str());
-  return error == EEXIST ? Status()
-                         : fail_errno(ErrorKind::kConfig, "Cannot create " + path, error);
+/// All at once, and only where there is nothing.
+Status make_vars(const OutputPlace& place, std::span<const std::byte> contents) {
+  NewFile file = TRY(place.create(0600));
+  TRY(write_output(file.fd(), {reinterpret_cast<const char*>(contents.data()), contents.size()},
+                   place.path()));
+  const UniqueFd made = TRY(file.take_place(NewFile::Place::kOnlyNew));
+  return {};
 }
 
 }  // namespace
 
 Result<std::unique_ptr<VarsFile>> VarsFile::open(const std::string& path) {
-  // O_NONBLOCK: a FIFO must not make us wait.
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  // O_NONBLOCK: a FIFO must not make us wait. O_NOFOLLOW: it is written to, and whose folder it is
+  // could have put a link to another guest's there.
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
   if (!fd) {
     const int error = errno;
+    if (error == ELOOP) {
+      return fail(ErrorKind::kConfig,
+                  "The UEFI variables' file {} is a symbolic link, and none is followed: name its "
+                  "target",
+                  path);
+    }
     if (error == EACCES || error == EPERM || error == EROFS) {
       return fail(ErrorKind::kConfig,
                   "The UEFI variables' file {} is read-only ({}); make it writable, or name a copy",
@@ -63,18 +52,11 @@ Result<std::unique_ptr<VarsFile>> VarsFile::open(const std::string& path) {
 
 Result<std::unique_ptr<VarsFile>> VarsFile::create(const std::string& path,
                                                    std::span<const std::byte> contents) {
-  const std::string temporary = fmt::format("{}.new-{}", path, ::getpid());
-  {
-    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!fd) {
-      return fail_errno(ErrorKind::kConfig, "Cannot create " + temporary);
-    }
-    if (auto written = write_all(fd.get(), contents, temporary); !written) {
-      ::unlink(temporary.c_str());
-      return std::move(written).error();
-    }
+  const OutputPlace place = TRY(OutputPlace::open(path, ErrorKind::kConfig));
+  // Somebody may have been faster.
+  if (const auto made = make_vars(place, contents); !made && !place.is_taken()) {
+    return fail(ErrorKind::kConfig, "{}", made.error().to_string());
   }
-  TRY(publish(temporary, path));
   return open(path);
 }
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "vmm/base/background_thread.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -32,6 +34,7 @@ Result<std::unique_ptr<InProcessQueues::Worker>> InProcessQueues::make_worker(st
   options.name = std::string(device_.name());
   options.serve = [this, raw](std::size_t event) { return serve(*raw, *raw->rings[event]); };
   options.patience = [this, raw] { return patience_of(*raw); };
+  options.on_failure = [this](const Error& error) { listener_->queues_broken(error); };
   options.at_end = [this, raw] { leave(*raw); };
   if (auto* const source = device_.queue_events(index); source != nullptr) {
     options.wanted = [source] { return source->wanted(); };
@@ -174,7 +177,7 @@ Result<bool> InProcessQueues::serve_next(Ring& ring) {
   if (request == nullptr) {
     return false;
   }
-  auto executed = device_.execute(*request);
+  auto executed = execute(*request);
   if (!executed) {
     const MutexLock lock(ring.mutex);
     give_back(ring, *request);
@@ -184,6 +187,15 @@ Result<bool> InProcessQueues::serve_next(Ring& ring) {
     request->complete(executed->written);
   }
   return true;
+}
+
+/// Whatever it throws: the request must be given back, or who stops the queues would wait for it.
+Result<Execution> InProcessQueues::execute(QueueRequest& request) {
+  Result<Execution> executed = Execution{};
+  if (const auto thrown = thrown_by([&] { executed = device_.execute(request); })) {
+    return fail(ErrorKind::kInternal, "{}", *thrown);
+  }
+  return executed;
 }
 
 /// The next request; nullptr: there is none.

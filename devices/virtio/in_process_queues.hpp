@@ -64,6 +64,7 @@ class InProcessQueues : public QueueBackend, private RequestSink {
   bool serve(const Worker& worker, Ring& ring);
   Status serve_all(const QueueThread& thread, Ring& ring);
   Result<bool> serve_next(Ring& ring);
+  Result<Execution> execute(QueueRequest& request);
   Result<QueueRequest*> take(Ring& ring);
   void give_back(Ring& ring, QueueRequest& request) GPUVM_REQUIRES(ring.mutex);
   Ring& ring_of(const QueueRequest& request);

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "vmm/base/background_thread.hpp"
+#include "vmm/base/log.hpp"
 
 namespace gpuvm {
 namespace {
@@ -30,7 +31,12 @@ Status QueueThread::start(std::vector<int> events) {
   try {
     thread_ = std::thread([this, events = std::move(events)] {
       enter_background_thread(options_.name);
-      run(events);
+      const auto thrown = thrown_by([&] { run(events); });
+      if (thrown && options_.on_failure) {
+        options_.on_failure(fail(ErrorKind::kInternal, "{}", *thrown));
+      } else if (thrown) {
+        log::error("The thread {} has ended: {}", options_.name, *thrown);
+      }
       if (options_.at_end) {
         options_.at_end();
       }

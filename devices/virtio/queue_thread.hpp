@@ -34,6 +34,8 @@ class QueueThread {
     /// Asked before each wait: after so many ms every eventfd is served, signalled or not; -1:
     /// never.
     std::function<int()> patience = {};
+    /// An exception (no memory) has ended the thread's work: called on it, before at_end.
+    std::function<void(const Error&)> on_failure = {};
     /// The last that the thread does.
     std::function<void()> at_end = {};
   };

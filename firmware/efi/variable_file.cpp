@@ -2,17 +2,17 @@
 #include "firmware/efi/variable_file.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "firmware/efi/variable_store.hpp"
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/file.hpp"
 #include "vmm/base/log.hpp"
-#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
 namespace {
@@ -20,11 +20,6 @@ namespace {
 using efi::VariableStore;
 
 constexpr unsigned kKeptDamaged = 100;
-
-bool exists(const std::string& path) {
-  struct stat status {};
-  return ::lstat(path.c_str(), &status) == 0;
-}
 
 std::vector<std::byte> empty_block() {
   std::vector<std::byte> block(VariableStore::kBlockSize);
@@ -34,25 +29,26 @@ std::vector<std::byte> empty_block() {
   return block;
 }
 
-Status keep_aside(const std::string& path, const char* why) {
+Status keep_aside(const OutputPlace& place, const char* why) {
+  const std::string& path = place.path();
   for (unsigned i = 1; i <= kKeptDamaged; ++i) {
-    const std::string kept = i == 1 ? path + ".damaged" : fmt::format("{}.damaged-{}", path, i);
-    if (exists(kept)) {
-      continue;
+    const std::string suffix = i == 1 ? ".damaged" : fmt::format(".damaged-{}", i);
+    if (TRY(place.rename_to(place.name() + suffix))) {
+      log::warn(
+          "The EFI variables in {} are damaged ({}); the file is kept as {}{}, and the guest "
+          "starts without variables",
+          path, why, path, suffix);
+      return {};
     }
-    if (std::rename(path.c_str(), kept.c_str()) != 0) {
-      return fail_errno(ErrorKind::kConfig, fmt::format("Cannot rename {} to {}", path, kept));
-    }
-    log::warn(
-        "The EFI variables in {} are damaged ({}); the file is kept as {}, and the guest "
-        "starts without variables",
-        path, why, kept);
-    return {};
   }
   return fail(ErrorKind::kConfig,
               "The EFI variables in {} are damaged ({}), and there are {} damaged ones beside it; "
               "remove some",
               path, why, kKeptDamaged);
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 /// Ours until the descriptor is closed. Errors: kConfig.
@@ -70,86 +66,97 @@ Status lock(int fd, const std::string& path) {
               "boot.vars: {} is in use by another guest; give each guest its own", path);
 }
 
-Status write_all(int fd, const std::string& path, std::span<const std::byte> bytes) {
-  if (::ftruncate(fd, 0) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot write " + path);
-  }
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) {
-      continue;
-    }
-    if (written <= 0) {
-      return fail_errno(ErrorKind::kHost, "Cannot write " + path);
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  if (::fsync(fd) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot write " + path);
-  }
-  return {};
-}
-
-/// The file that `path` names, locked; nothing where there is none. Its owner may have put another
+/// The file that `place` names, locked; nothing where there is none. Its owner may have put another
 /// one in its place before we had the lock.
-Result<UniqueFd> open_locked(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  if (!fd && errno == ENOENT) {
+Result<UniqueFd> open_locked(const OutputPlace& place) {
+  UniqueFd fd = TRY_CONTEXT(place.open_existing(O_RDWR), "boot.vars");
+  if (!fd) {
     return fd;
   }
-  if (!fd) {
-    return fail_errno(ErrorKind::kConfig, "boot.vars: Cannot open " + path + " for writing");
-  }
-  TRY(lock(fd.get(), path));
-  struct stat ours {};
-  struct stat there {};
-  if (::fstat(fd.get(), &ours) != 0 || ::stat(path.c_str(), &there) != 0 ||
-      ours.st_ino != there.st_ino) {
+  TRY(lock(fd.get(), place.path()));
+  if (!place.holds(fd.get())) {
     return fail(ErrorKind::kConfig,
-                "boot.vars: {} is in use by another guest; give each guest its own", path);
+                "boot.vars: {} is in use by another guest; give each guest its own", place.path());
   }
   return fd;
 }
 
 /// Nothing for what is no store, which is kept under another name.
-Result<std::optional<std::vector<std::byte>>> read_store(const std::string& path) {
-  auto bytes =
-      TRY_CONTEXT(read_file(path, VariableStore::kBlockSize * 16, ErrorKind::kConfig), "boot.vars");
+Result<std::optional<std::vector<std::byte>>> read_store(int fd, const OutputPlace& place) {
+  auto bytes = TRY_CONTEXT(
+      read_open_file(fd, place.path(), VariableStore::kBlockSize * 16, ErrorKind::kConfig),
+      "boot.vars");
   const char* wrong = bytes.size() > VariableStore::kBlockSize
                           ? "it is too long"
                           : VariableStore::check(bytes.data(), bytes.size());
   if (wrong == nullptr) {
     return std::optional(std::move(bytes));
   }
-  TRY(keep_aside(path, wrong));
+  TRY(keep_aside(place, wrong));
   return std::optional<std::vector<std::byte>>();
 }
 
 }  // namespace
 
-Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path) {
-  std::unique_ptr<VariableFile> file(new VariableFile(std::move(path), empty_block()));
+Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path, Pace pace) {
+  std::unique_ptr<VariableFile> file(new VariableFile(std::move(path), pace, empty_block()));
   if (!file->path_.empty()) {
     TRY(file->load());
+    TRY(file->start_writer());
   }
   return file;
 }
 
 Status VariableFile::load() {
+  place_ = TRY_CONTEXT(OutputPlace::open(path_, ErrorKind::kConfig), "boot.vars");
   const MutexLock lock(mutex_);
-  fd_ = TRY(open_locked(path_));
-  auto kept = fd_ ? TRY(read_store(path_)) : std::nullopt;
+  fd_ = TRY(open_locked(*place_));
+  auto kept = fd_ ? TRY(read_store(fd_.get(), *place_)) : std::nullopt;
   if (kept) {
     block_ = *std::move(kept);
-  } else if (auto made = replace(block_, RENAME_NOREPLACE); !made) {
+  } else if (auto made = replace(block_, NewFile::Place::kOnlyNew); !made) {
     return fail(ErrorKind::kConfig, "boot.vars: {}", made.error().to_string());
   }
   return {};
 }
 
+/// Now, and not when there is something to do: the vCPU that saves may have no right to make one.
+Status VariableFile::start_writer() {
+  try {
+    writer_ = std::thread([this] {
+      enter_background_thread("efi-variables");
+      if (const auto thrown = thrown_by([this] { write_late(); })) {
+        log::error("The EFI variables are not written to {} any more: {}", path_, *thrown);
+      }
+    });
+  } catch (const std::system_error& error) {
+    return fail(ErrorKind::kHost,
+                "No thread can be made that writes the EFI variables ({}): raise `ulimit -u` or "
+                "TasksMax= of the systemd unit",
+                error.what());
+  }
+  return {};
+}
+
+VariableFile::~VariableFile() {
+  {
+    const MutexLock lock(mutex_);
+    is_ending_ = true;
+  }
+  changed_.notify_all();
+  if (writer_.joinable()) {
+    writer_.join();
+  }
+}
+
 std::vector<std::byte> VariableFile::block() const {
   const MutexLock lock(mutex_);
   return block_;
+}
+
+std::uint64_t VariableFile::writes() const {
+  const MutexLock lock(mutex_);
+  return writes_;
 }
 
 Status VariableFile::save(std::span<const std::byte> block) {
@@ -162,34 +169,64 @@ Status VariableFile::save(std::span<const std::byte> block) {
   store.drop_volatile();
   copy.resize(store.used());
   const MutexLock lock(mutex_);
-  if (!path_.empty()) {
-    TRY(replace(copy, 0));
+  if (path_.empty()) {
+    block_ = std::move(copy);
+    return {};
   }
-  block_ = std::move(copy);
+  if (Clock::now() < next_write()) {
+    block_ = std::move(copy);
+    is_late_ = true;
+    changed_.notify_all();
+    return std::exchange(late_status_, {});
+  }
+  std::swap(block_, copy);
+  auto written = write_block();
+  if (!written) {
+    std::swap(block_, copy);
+  }
+  return written;
+}
+
+/// The thread's: what save() has left to it.
+void VariableFile::write_late() {
+  MutexLock lock(mutex_);
+  for (;;) {
+    const auto next = next_write();
+    if (is_late_ && (is_ending_ || Clock::now() >= next)) {
+      late_status_ = write_block();
+      if (!late_status_) {
+        log::warn("{}", late_status_.error().to_string());
+        is_late_ = false;  // the guest's next save tries again
+      }
+    } else if (is_ending_) {
+      return;
+    } else if (is_late_) {
+      changed_.wait_until(lock, next);
+    } else {
+      changed_.wait(lock);
+    }
+  }
+}
+
+VariableFile::Clock::time_point VariableFile::next_write() const {
+  return pace_time_ - pace_.between * (std::max(pace_.burst, 1U) - 1);
+}
+
+Status VariableFile::write_block() {
+  pace_time_ = std::max(pace_time_, Clock::now()) + pace_.between;
+  TRY(replace(block_, NewFile::Place::kReplace));
+  is_late_ = false;
   return {};
 }
 
 /// A new file in the old one's place, so that there is a whole one at any time. It is locked before
 /// it has its name.
-Status VariableFile::replace(std::span<const std::byte> block, unsigned rename_flags) {
-  const std::string temporary = path_ + ".new";
-  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600));
-  if (!fd) {
-    return fail_errno(ErrorKind::kHost, "Cannot create " + temporary);
-  }
-  TRY(lock(fd.get(), path_));
-  TRY(write_all(fd.get(), temporary, block));
-  int done = ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path_.c_str(), rename_flags);
-  if (done != 0 && errno == EINVAL) {  // a file system that cannot refuse to replace
-    done = std::rename(temporary.c_str(), path_.c_str());
-  }
-  if (done != 0) {
-    auto error =
-        fail_errno(ErrorKind::kHost, fmt::format("Cannot rename {} to {}", temporary, path_));
-    ::unlink(temporary.c_str());
-    return error;
-  }
-  fd_ = std::move(fd);
+Status VariableFile::replace(std::span<const std::byte> block, NewFile::Place how) {
+  NewFile file = TRY(place_->create(0600));
+  TRY(lock(file.fd(), path_));
+  TRY(write_output(file.fd(), as_text(block), path_));
+  fd_ = TRY(file.take_place(how));
+  ++writes_;
   return {};
 }
 

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // VariableFile: the guest's UEFI variables between its runs, as one block (variable_store.hpp), in
 // a file or, without one, in memory only. A damaged file is kept under another name, never
-// overwritten. The file is locked: it is one guest's. Host code. Thread-safe.
+// overwritten. The file is locked: it is one guest's. It is written when the guest changes a
+// variable; a guest that does so on and on gets what it wrote last onto the disk a few times in a
+// second. Host code. Thread-safe.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "vmm/base/mutex.hpp"
+#include "vmm/base/output_file.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
 
@@ -18,29 +26,61 @@ namespace gpuvm {
 
 class VariableFile {
  public:
+  /// How often the file is written: each time costs the host's disk a flush.
+  struct Pace {
+    unsigned burst = 64;                     ///< so many at once; installers write some dozens
+    std::chrono::milliseconds between{250};  ///< from then on
+  };
   /// `path` empty: variables last until the monitor ends. An absent file is made, as an empty
   /// store. A damaged one is renamed to PATH.damaged (or .damaged-2 …) with a warning. Errors:
-  /// kConfig (it cannot be read or written, another guest has it, or the damaged one cannot be
-  /// renamed).
-  static Result<std::unique_ptr<VariableFile>> open(std::string path);
+  /// kConfig (it cannot be read or written, another guest has it, it is a link, or the damaged one
+  /// cannot be renamed), kHost (no thread can be made).
+  static Result<std::unique_ptr<VariableFile>> open(std::string path, Pace pace);
+  static Result<std::unique_ptr<VariableFile>> open(std::string path) {
+    return open(std::move(path), {});
+  }
+  /// What is not on the disk yet reaches it.
+  ~VariableFile();
+  VariableFile(const VariableFile&) = delete;
+  VariableFile& operator=(const VariableFile&) = delete;
 
   /// What the guest starts with.
   std::vector<std::byte> block() const;
   /// Takes what the guest has now: checked, less volatile variables, written to a temporary file
-  /// that then takes the file's place. Errors: kInternal (a malformed block), kHost (writing).
+  /// that then takes the file's place; at once, or, after many, within Pace::between. Errors:
+  /// kInternal (a malformed block), kHost (writing this one, or an earlier one later).
   Status save(std::span<const std::byte> block);
+  /// How often the file was written.
+  std::uint64_t writes() const;
 
  private:
-  VariableFile(std::string path, std::vector<std::byte> block)
-      : path_(std::move(path)), block_(std::move(block)) {}
+  using Clock = std::chrono::steady_clock;
+
+  VariableFile(std::string path, Pace pace, std::vector<std::byte> block)
+      : path_(std::move(path)), pace_(pace), block_(std::move(block)) {}
   /// Reads the file, or makes it.
   Status load();
-  Status replace(std::span<const std::byte> block, unsigned rename_flags) GPUVM_REQUIRES(mutex_);
+  Status start_writer();
+  void write_late() GPUVM_EXCLUDES(mutex_);
+  Status write_block() GPUVM_REQUIRES(mutex_);
+  Status replace(std::span<const std::byte> block, NewFile::Place how) GPUVM_REQUIRES(mutex_);
+  Clock::time_point next_write() const GPUVM_REQUIRES(mutex_);
 
   const std::string path_;
+  const Pace pace_;
+  std::optional<OutputPlace> place_;  ///< of the path; set by load()
   mutable Mutex mutex_;
+  Condition changed_;
   UniqueFd fd_ GPUVM_GUARDED_BY(mutex_);  ///< holds the file's lock
   std::vector<std::byte> block_ GPUVM_GUARDED_BY(mutex_);
+  bool is_late_ GPUVM_GUARDED_BY(mutex_) = false;  ///< block_ is not on the disk yet
+  bool is_ending_ GPUVM_GUARDED_BY(mutex_) = false;
+  Status late_status_ GPUVM_GUARDED_BY(mutex_);  ///< of the last write that nobody waited for
+  std::uint64_t writes_ GPUVM_GUARDED_BY(mutex_) = 0;
+  /// When writes that are `between` apart would have come to where we are: the more it is ahead of
+  /// now, the less is left of the burst.
+  Clock::time_point pace_time_ GPUVM_GUARDED_BY(mutex_){};
+  std::thread writer_;  ///< last: it uses all of the above
 };
 
 }  // namespace gpuvm

@@ -11,6 +11,14 @@ fresh_out
 scripts/package --gpuvm-build "$(dirname "$LAB_GPUVM")" --out "$OUT/deb" | tee "$OUT/package.log"
 deb=$(cut -d ' ' -f 1 "$OUT/package.log")
 
+# Beside the packages: sums that are theirs, and a bill of materials that names what the package depends on.
+(cd "$OUT/deb" && sha256sum --quiet -c SHA256SUMS)
+(("$(wc -l <"$OUT/deb/SHA256SUMS")" == 3)) || { echo "NOT OK: SHA256SUMS has not three lines" && exit 1; }
+for depended in $(dpkg-deb -f "$deb" Depends | tr ',' '\n' | awk '{print $1}'); do
+  jq -e --arg name "$depended" 'any(.components[]; .name == $name)' "${deb%.deb}.cdx.json" >/dev/null \
+    || { echo "NOT OK: the bill of materials lacks $depended" && exit 1; }
+done
+
 # What the clean system gets to see of this one. Its host name is its own: packages may set it.
 mkdir "$OUT/given"
 cp "$OUT"/deb/*.deb tests/cli/*_test.sh tests/lab/package/clean.sh "$OUT/given"

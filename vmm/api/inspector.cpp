@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "vmm/base/background_thread.hpp"
+#include "vmm/base/log.hpp"
 
 namespace gpuvm {
 
@@ -49,7 +50,9 @@ void Inspector::run() {
       work = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    work();
+    if (const auto thrown = thrown_by(work)) {
+      log::error("The machine cannot be looked at: {}", *thrown);
+    }
   }
 }
 

@@ -4,12 +4,28 @@
 // Threads that it starts inherit the blocked signals.
 #pragma once
 
+#include <exception>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace gpuvm {
 
 /// Blocks all signals in the calling thread, since they are for the control thread, and gives it a
 /// name for ps and gdb, of which the kernel keeps 15 characters.
 void enter_background_thread(const std::string& name);
+
+/// Does a thread's work, and says what it threw, such as "std::bad_alloc"; nothing: it ended well.
+/// An exception that left a thread would end the process where it stands, and leave the devices as
+/// they are: who uses this ends what the thread worked for in an orderly way.
+template <class Work>
+std::optional<std::string> thrown_by(Work&& work) {
+  try {
+    std::forward<Work>(work)();
+    return std::nullopt;
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
 
 }  // namespace gpuvm

@@ -44,8 +44,13 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t 
   if (!fd) {
     return fail_errno(kind, "Cannot open " + path);
   }
+  return read_open_file(fd.get(), path, max_bytes, kind);
+}
+
+Result<std::vector<std::byte>> read_open_file(int fd, const std::string& path,
+                                              std::uint64_t max_bytes, ErrorKind kind) {
   struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) {
+  if (::fstat(fd, &info) != 0) {
     return fail_errno(kind, "Cannot examine " + path);
   }
   if (S_ISDIR(info.st_mode)) {
@@ -59,7 +64,7 @@ Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t 
     return fail(kind, "{} has {} bytes; at most {} are accepted", path, size, max_bytes);
   }
   std::vector<std::byte> bytes(size);
-  TRY(read_exactly(fd.get(), bytes, path, kind));
+  TRY(read_exactly(fd, bytes, path, kind));
   return bytes;
 }
 

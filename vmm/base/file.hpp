@@ -17,6 +17,10 @@ namespace gpuvm {
 Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t max_bytes,
                                          ErrorKind kind);
 
+/// As read_file(), of one that is open; `path` is its name in messages.
+Result<std::vector<std::byte>> read_open_file(int fd, const std::string& path,
+                                              std::uint64_t max_bytes, ErrorKind kind);
+
 /// The text of a sysfs or procfs attribute, trailing white space removed; its first 4 MiB.
 Result<std::string> read_attribute(const std::string& path);
 

@@ -7,6 +7,10 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -104,6 +108,20 @@ class JsonFormatter : public spdlog::formatter {
   }
 };
 
+/// Lines of one kind, by where their format lies: whoever writes them forgot a RateLimit of its
+/// own, and a guest has found that out. Kinds that share a place share its limit.
+struct Backstop {
+  static constexpr std::uint32_t kBurst = 100;
+  RateLimit limit{kBurst};
+  std::atomic<bool> is_told{false};
+};
+
+Backstop& backstop_of(const char* format) {
+  constexpr std::size_t kPlaces = 64;
+  static std::array<Backstop, kPlaces> places;
+  return places[(reinterpret_cast<std::uintptr_t>(format) >> 4) % kPlaces];
+}
+
 void write_to_journal(Level level, const JournalEvent& event, const std::string& text) {
   const std::string priority = std::to_string(priority_of(level));
   std::vector<JournalField> fields = {
@@ -117,6 +135,13 @@ void write_to_journal(Level level, const JournalEvent& event, const std::string&
   }
   if (!journal().socket->send(journal_entry(fields))) {
     std::fprintf(stderr, "<%s>%s\n", priority.c_str(), text.c_str());  // as sd-daemon(3) has it
+  }
+}
+
+void put(Level level, const std::string& text) {
+  logger().log(to_spdlog(level), "{}", text);
+  if (has_journal()) {
+    write_to_journal(level, {}, text);
   }
 }
 
@@ -177,15 +202,20 @@ Status set_file(const std::string& path) {
 }
 
 void write(Level level, fmt::string_view format, fmt::format_args args) {
-  const auto wanted = to_spdlog(level);
-  if (logger().should_log(wanted)) {
-    // A message may have a guest's words in it.
-    const std::string text = without_runner_commands(fmt::vformat(format, args));
-    logger().log(wanted, "{}", text);
-    if (has_journal()) {
-      write_to_journal(level, {}, text);
-    }
+  if (!logger().should_log(to_spdlog(level))) {
+    return;
   }
+  Backstop& backstop = backstop_of(format.data());
+  if (level >= Level::kInfo && !backstop.limit.allow()) {
+    if (!backstop.is_told.exchange(true)) {
+      put(Level::kWarn, fmt::format("More than {} lines in a second begin as \"{:.40}\": of those "
+                                    "to come some are left out",
+                                    Backstop::kBurst, format));
+    }
+    return;
+  }
+  // A message may have a guest's words in it.
+  put(level, without_runner_commands(fmt::vformat(format, args)));
 }
 
 bool RateLimit::Window::has_room(std::int64_t now, std::uint32_t most) {

@@ -46,7 +46,9 @@ struct JournalEvent {
 /// An entry of the journal, where there is one: what others read of --events. Any thread.
 void journal_event(Level level, const JournalEvent& event, const std::string& text);
 
-/// Any thread.
+/// Of lines that begin alike 100 in a second are written, and 6000 in an hour: a backstop for those
+/// that a guest can cause and that have no RateLimit of their own (debug and trace have none). Any
+/// thread.
 void write(Level level, fmt::string_view format, fmt::format_args args);
 
 template <class... Args>

@@ -9,12 +9,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <filesystem>
 #include <sstream>
-#include <system_error>
 #include <utility>
 
 #include "vmm/base/log.hpp"
+#include "vmm/host/state_file.hpp"
 
 namespace gpuvm {
 namespace {
@@ -162,12 +161,7 @@ std::string QueueLock::path(const HostSystem& host) {
 
 Result<std::optional<QueueLock>> QueueLock::try_take(const HostSystem& host) {
   const std::string folder = host.path(kStateDirectory);
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) {
-    return fail(ErrorKind::kHost, "Cannot create {}: {} (root is needed to take a device)", folder,
-                error.message());
-  }
+  const UniqueFd held = TRY(open_state_folder(folder));
   const std::string file = path(host);
   constexpr int kAttempts = 8;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {

@@ -47,7 +47,9 @@ Status WordListener::start_thread() {
   try {
     thread_ = std::thread([this] {
       enter_background_thread("guest words");
-      run();
+      if (const auto thrown = thrown_by([this] { run(); })) {
+        log::error("The guest's words are not heard any more: {}", *thrown);
+      }
     });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost, "Cannot start a thread for the guest's words: {}", error.what());

@@ -206,7 +206,8 @@ KeyForms config_key_forms() {
       "machine.cpus = 255\n[[node]]\nmemory = '1GiB'\ncpus = [{}]\n"
       "[[pci]]\nhost = '00:00.0'\nfunctions = 'all'\ncoherent_memory = {{ bar = 0 }}\n"
       "resize_bar = {{ bar = 0, size = 'max' }}\n[[pci]]\nmatch = 'any-gpu'\n"
-      "[[disk]]\npath = '/d'\nthrottle = {{ iops = 1 }}\n[[fw_cfg]]\nname = 'opt/a'\nvalue = "
+      "[[disk]]\npath = '/d'\nthrottle = {{ iops = 1 }}\n[[net]]\nthrottle = {{ packets = 1 "
+      "}}\n[[fw_cfg]]\nname = 'opt/a'\nvalue = "
       "'string:'\n"
       "[vsock]\ncid = 'auto'\n[test]\nsuccess_pattern = 'a'\nfailure_pattern = 'b'\n";
   std::array<unsigned, 255> cpus{};

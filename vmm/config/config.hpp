@@ -21,6 +21,7 @@
 #include "vmm/config/serial_target.hpp"
 #include "vmm/config/systemd_config.hpp"
 #include "vmm/config/test_config.hpp"
+#include "vmm/config/throttle_config.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
@@ -61,6 +62,8 @@ struct MachineConfig {
   RebootAction on_reboot = RebootAction::kReset;
   ConfigPortsMode config_ports = ConfigPortsMode::kAuto;
   PinMemory pin_memory = PinMemory::kAuto;
+  /// The longest wait before a guest that reboots again and again starts; 0: none. At most an hour.
+  std::chrono::seconds reboot_backoff{60};
   bool battery = false;       ///< ACPI shows a battery and an AC adapter
   bool rng = true;            ///< a virtio device for random numbers
   std::vector<unsigned> pin;  ///< the host's CPU of each vCPU; empty: wherever the host likes
@@ -174,6 +177,14 @@ struct PciBarSize {
 /// Root ports that a guest can have.
 constexpr std::size_t kRootPorts = 32;
 
+/// Capabilities of a function whose registers the guest may write.
+struct PciWritable {
+  bool vpd = false;    ///< Vital Product Data, which the card keeps
+  bool dvsec = false;  ///< Designated Vendor-Specific
+  bool doe = false;    ///< Data Object Exchange, which is hidden otherwise
+  bool operator==(const PciWritable&) const = default;
+};
+
 /// One slot of the host whose functions the guest gets, or a function of a vfio-user server.
 struct PciConfig {
   Bdf host;  ///< its primary function; meaningless with socket, and with match until a card is
@@ -196,6 +207,7 @@ struct PciConfig {
   std::optional<PciCoherentMemory> coherent_memory = {};
   bool p2p = false;                      ///< other devices of the guest may reach its BARs by DMA
   std::vector<std::string> quirks = {};  ///< names; only their form is checked
+  PciWritable writable = {};
   PciMsixRelocation msix_relocation = PciMsixRelocation::kOff;
   std::optional<PciBarSize> resize_bar = {};  ///< only with managed; nothing: as the host has it
   std::string vf_token = {};  ///< UUID in small letters, of the function that host names
@@ -223,13 +235,6 @@ enum class DiskCache {
   kWriteback,  ///< through it; a flush reaches the storage
   kNone,       ///< past it (O_DIRECT) where it can be; a flush reaches the storage
   kUnsafe,     ///< through it, and flushes are only answered: what the host loses is lost
-};
-
-/// What a disk may do at most; 0: no limit.
-struct DiskThrottle {
-  std::uint64_t iops = 0;       ///< requests a second
-  std::uint64_t bandwidth = 0;  ///< bytes a second
-  bool operator==(const DiskThrottle&) const = default;
 };
 
 /// A disk of the guest: an image file or a block device of the host.
@@ -282,7 +287,9 @@ struct NetConfig {
   bool host_loopback = false;             ///< of kUser: by the gateway's address
   std::optional<MacAddress> mac = {};     ///< unicast; nothing: MacAddress::of_name()
   std::optional<std::uint16_t> mtu = {};  ///< 68 to 65535
-  std::uint16_t queues = 1;               ///< pairs, 1 to 8; more than one only with kTap, not fd
+  /// Pairs, 1 to 8; more than one only with kTap, and neither with fd nor with a throttle.
+  std::uint16_t queues = 1;
+  NetThrottle throttle = {};
   ConfigPlace place = {};
   bool operator==(const NetConfig&) const = default;
 };

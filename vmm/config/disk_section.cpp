@@ -3,7 +3,6 @@
 // and can be had is known by the room that opens them.
 #include <algorithm>
 
-#include "vmm/config/foreign_names.hpp"
 #include "vmm/config/sections.hpp"
 
 namespace gpuvm::config {
@@ -12,11 +11,8 @@ namespace {
 constexpr std::size_t kMostDisks = 8;       ///< as many slots as the machine keeps for them
 constexpr std::size_t kLongestSerial = 20;  ///< VIRTIO 1.2, 5.2.6
 constexpr std::int64_t kMostQueues = 16;
-constexpr std::int64_t kMostIops = 1'000'000'000;
 constexpr std::string_view kDiskSerialRule =
     "1 to 20 of the characters a-z, A-Z, 0-9, \"-\", \"_\" and \".\"";
-constexpr std::string_view kBandwidthRule =
-    "what goes in a second, such as \"100MiB\" or \"1GiB\", at least \"1MiB\"";
 
 bool is_serial_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -30,28 +26,6 @@ Result<std::string> read_serial(TableReader& entry) {
     return entry.must_be("serial", kDiskSerialRule, '"' + printable(*serial) + '"');
   }
   return serial.value_or("");
-}
-
-Result<DiskThrottle> read_throttle(TableReader& entry) {
-  DiskThrottle throttle;
-  const bool is_there = entry.has("throttle");
-  auto table = TRY(entry.table("throttle", "{ iops = 1000 }"));
-  if (!is_there) {
-    return throttle;
-  }
-  const auto iops = TRY(table.optional_integer("iops", {.least = 1, .most = kMostIops}));
-  throttle.iops = static_cast<std::uint64_t>(iops.value_or(0));
-  if (const auto text = TRY(table.optional_string("bandwidth", kBandwidthRule))) {
-    const auto bandwidth = parse_size(*text);
-    if (!bandwidth || *bandwidth == 0) {
-      const auto guess = size_guess(*text);
-      return table.must_be("bandwidth", kBandwidthRule, '"' + printable(*text) + '"',
-                           guess.empty() ? "" : fmt::format("; did you mean \"{}\"?", guess));
-    }
-    throttle.bandwidth = *bandwidth;
-  }
-  TRY(table.finish());
-  return throttle;
 }
 
 /// What the program that serves a disk in gpuvm's place cannot do.
@@ -91,7 +65,8 @@ Result<DiskConfig> read_disk(TableReader entry) {
           TRY(entry.optional_integer("queues", {.least = 1, .most = kMostQueues}))) {
     disk.queues = static_cast<unsigned>(*queues);
   }
-  disk.throttle = TRY(read_throttle(entry));
+  const auto throttle = TRY(read_throttle_table(entry, "iops"));
+  disk.throttle = {.iops = throttle.count, .bandwidth = throttle.bandwidth};
   TRY(entry.finish());
   if (disk.path.empty()) {
     return entry.wrong("path", "is missing: name an image file or a block device");

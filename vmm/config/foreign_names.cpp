@@ -251,6 +251,12 @@ constexpr ForeignName kNames[] = {
     {"net", "source", "net.bridge", "libvirt <source bridge>"},
     {"net", "tap_name", "net.tap", "crosvm --net tap-name="},
     {"net", "target", "net.tap", "libvirt <target dev>"},
+    {"net", "bandwidth", "net.throttle", "libvirt <bandwidth>"},
+    {"net", "bw_size", "net.throttle", "cloud-hypervisor --net bw_size="},
+    {"net", "ops_size", "net.throttle", "cloud-hypervisor --net ops_size="},
+    {"net", "rate", "net.throttle", "Proxmox"},
+    {"net", "rx_rate_limiter", "net.throttle", "Firecracker"},
+    {"net", "tx_rate_limiter", "net.throttle", "Firecracker"},
     {"net", "type", "net.mode", "libvirt <interface type>"},
 
     // [boot]

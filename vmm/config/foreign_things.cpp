@@ -108,7 +108,7 @@ constexpr std::string_view kGuestAsks =
     "gpuvm gives the guest no addresses: passt (mode = \"user\") or whoever is on the bridge "
     "answers its DHCP, else set them in the guest; remove this key";
 constexpr std::string_view kHostFilters =
-    "VLANs, filters and limits belong to the host's tap and bridge (ip, nft, tc): remove this key";
+    "VLANs and filters belong to the host's tap and bridge (ip, nft, tc): remove this key";
 constexpr std::string_view kNoVhostUser =
     "gpuvm has no vhost-user: net.mode is \"user\" (passt) or \"tap\"; remove this key";
 constexpr std::string_view kNoIds =
@@ -227,8 +227,6 @@ constexpr ForeignThing kThings[] = {
     {"net", "netmask", kGuestAsks, "crosvm --net netmask="},
     {"net", "iface_id", kNoIds, "Firecracker"},
     {"disk", "drive_id", kNoIds, "Firecracker"},
-    {"net", "rx_rate_limiter", kHostFilters, "Firecracker"},
-    {"net", "tx_rate_limiter", kHostFilters, "Firecracker"},
     {"disk", "io", kAio, "libvirt <driver io>"},
     {"disk", "io_engine", kAio, "Firecracker"},
     {"disk", "async_executor", kAio, "crosvm --block async-executor="},
@@ -300,10 +298,8 @@ constexpr ForeignThing kThings[] = {
     {"net", "ip", kGuestAsks, "cloud-hypervisor --net ip="},
     {"net", "mask", kGuestAsks, "cloud-hypervisor --net mask="},
     {"net", "net", kGuestAsks, "QEMU -netdev user,net="},
-    {"net", "bandwidth", kHostFilters, "libvirt <bandwidth>"},
     {"net", "filterref", kHostFilters, "libvirt <filterref>"},
     {"net", "firewall", kHostFilters, "Proxmox net firewall="},
-    {"net", "rate", kHostFilters, "Proxmox net rate="},
     {"net", "tag", kHostFilters, "Proxmox net tag="},
     {"net", "vlan", kHostFilters, "libvirt <vlan>"},
     {"net", "socket", kNoVhostUser, "cloud-hypervisor --net socket="},

@@ -2,6 +2,7 @@
 // [machine]: processors, memory, and what a reboot does.
 #include <charconv>
 
+#include "vmm/base/duration.hpp"
 #include "vmm/config/foreign_names.hpp"
 #include "vmm/config/sections.hpp"
 
@@ -57,6 +58,25 @@ Result<std::vector<unsigned>> read_pin(TableReader& table, unsigned cpus) {
   return pin;
 }
 
+/// 0 for "off".
+Result<std::chrono::seconds> read_backoff(TableReader& table, std::chrono::seconds otherwise) {
+  constexpr std::string_view kRule =
+      "a duration of 1 s to 1 h such as \"30s\" or \"2min\", or \"off\"";
+  constexpr std::chrono::seconds kLongest{3600};
+  const auto text = TRY(table.optional_string("reboot_backoff", kRule));
+  if (!text) {
+    return otherwise;
+  }
+  if (*text == "off") {
+    return std::chrono::seconds(0);
+  }
+  const auto wait = parse_duration(*text);
+  if (!wait || wait->count() < 1 || *wait > kLongest) {
+    return table.must_be("reboot_backoff", kRule, '"' + printable(*text) + '"');
+  }
+  return *wait;
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> parse_size(std::string_view text) {
@@ -105,6 +125,7 @@ Result<MachineConfig> read_machine(TableReader table) {
   machine.memory = TRY(read_memory_size(table, "memory", machine.memory));
   machine.huge_pages = TRY(table.choice("hugepages", machine.huge_pages));
   machine.on_reboot = TRY(table.choice("on_reboot", machine.on_reboot));
+  machine.reboot_backoff = TRY(read_backoff(table, machine.reboot_backoff));
   machine.config_ports = TRY(table.choice("config_ports", machine.config_ports));
   machine.pin_memory = TRY(table.choice("pin_memory", machine.pin_memory));
   machine.battery = TRY(table.boolean("battery", machine.battery));

@@ -150,6 +150,11 @@ Status check_mode(const TableReader& entry, const NetConfig& net) {
                                         : "belongs to mode = \"tap\": passt has one connection; "
                                           "remove it");
   }
+  if (net.queues > 1 && net.throttle.is_there()) {
+    return entry.wrong("throttle",
+                       "does not go with several pairs of queues, which the kernel (vhost-net) "
+                       "serves without limits: remove queues, or limit the tap with tc(8)");
+  }
   if (net.mode == NetMode::kTap) {
     if (entry.has("host_loopback")) {
       return entry.wrong("host_loopback",
@@ -196,6 +201,8 @@ Result<NetConfig> read_net(TableReader entry) {
     net.mtu = static_cast<std::uint16_t>(*mtu);
   }
   net.queues = static_cast<std::uint16_t>(TRY(entry.integer("queues", {1, kMostPairs}, 1)));
+  const auto throttle = TRY(read_throttle_table(entry, "packets"));
+  net.throttle = {.packets = throttle.count, .bandwidth = throttle.bandwidth};
   TRY(entry.finish());
   TRY(check_mode(entry, net));
   return net;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// [[pci]]: the keys about how the host opens a function: resize_bar, vf_token.
+// [[pci]]: the keys about how the host opens a function, resize_bar and vf_token, and which
+// capabilities the guest may write to.
 #include <algorithm>
 #include <bit>
 #include <cctype>
+#include <utility>
 
 #include "vmm/config/sections.hpp"
 
@@ -59,6 +61,26 @@ Result<std::optional<PciBarSize>> read_bar_size(TableReader& entry) {
                          R"(a table without bar, or without a size other than "keep")");
   }
   return std::optional(PciBarSize{.bar = static_cast<std::uint8_t>(*bar), .size = *size});
+}
+
+Result<PciWritable> read_writable(TableReader& entry) {
+  constexpr std::string_view kRule = R"(a list of "vpd", "dvsec" and "doe")";
+  const auto words =
+      TRY(entry.optional_strings("writable", kRule)).value_or(std::vector<std::string>());
+  PciWritable writable;
+  for (const std::string& word : words) {
+    bool* const place = word == "vpd"     ? &writable.vpd
+                        : word == "dvsec" ? &writable.dvsec
+                        : word == "doe"   ? &writable.doe
+                                          : nullptr;
+    if (place == nullptr) {
+      return entry.must_be("writable", kRule, '"' + printable(word) + '"');
+    }
+    if (std::exchange(*place, true)) {
+      return entry.wrong("writable", "names a capability twice");
+    }
+  }
+  return writable;
 }
 
 Result<std::string> read_vf_token(TableReader& entry) {

@@ -233,6 +233,7 @@ Result<PciConfig> read_function(TableReader entry) {
   pci.coherent_memory = TRY(read_coherent_memory(entry));
   pci.p2p = TRY(entry.boolean("p2p", pci.p2p));
   pci.quirks = TRY(read_quirks(entry));
+  pci.writable = TRY(read_writable(entry));
   pci.msix_relocation = TRY(entry.choice("msix_relocation", pci.msix_relocation));
   pci.resize_bar = TRY(read_bar_size(entry));
   pci.vf_token = TRY(read_vf_token(entry));

@@ -47,14 +47,19 @@ std::string target_text(const SerialTarget& target) {
   return {};
 }
 
+std::string limit_text(std::chrono::seconds limit) {
+  return in_quotes(limit.count() == 0 ? "off" : fmt::format("{}s", limit.count()));
+}
+
 std::string machine_text(const MachineConfig& machine) {
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
-      "config_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\nrng = {}\npin = [{}]\n",
+      "reboot_backoff = {}\nconfig_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\nrng = "
+      "{}\npin = [{}]\n",
       machine.cpus, memory_text(machine.memory), config::word_of(machine.huge_pages),
-      config::word_of(machine.on_reboot), config::word_of(machine.config_ports),
-      config::word_of(machine.pin_memory), machine.battery, machine.rng,
-      fmt::join(machine.pin, ", "));
+      config::word_of(machine.on_reboot), limit_text(machine.reboot_backoff),
+      config::word_of(machine.config_ports), config::word_of(machine.pin_memory), machine.battery,
+      machine.rng, fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {
@@ -102,6 +107,17 @@ std::string cloud_init_text(const CloudInitConfig& cloud_init) {
   path("meta_data", cloud_init.meta_data);
   path("network_config", cloud_init.network_config);
   return out;
+}
+
+std::string writable_text(const PciWritable& writable) {
+  std::vector<std::string> words;
+  for (const auto& [is_there, word] :
+       {std::pair{writable.vpd, "vpd"}, {writable.dvsec, "dvsec"}, {writable.doe, "doe"}}) {
+    if (is_there) {
+      words.emplace_back(word);
+    }
+  }
+  return words.empty() ? "" : fmt::format("writable = {}\n", quoted_list(words));
 }
 
 std::string match_text(const PciConfig& pci) {
@@ -175,6 +191,7 @@ std::string pci_text(const PciConfig& pci) {
     out += opening_text(pci);
     out += fmt::format("p2p = {}\nquirks = {}\n", pci.p2p, quoted_list(pci.quirks));
   }
+  out += writable_text(pci.writable);
   out += fmt::format("msix_relocation = \"{}\"\n", config::word_of(pci.msix_relocation));
   return out;
 }
@@ -183,6 +200,18 @@ std::string node_text(const NodeConfig& node) {
   std::string out = fmt::format("\n[[node]]\ncpus = [{}]\nmemory = \"{}\"\n",
                                 fmt::join(node.cpus, ", "), memory_text(node.memory));
   return node.host_node ? out + fmt::format("host_node = {}\n", *node.host_node) : out;
+}
+
+std::string throttle_text(std::string_view count_key, std::uint64_t count,
+                          std::uint64_t bandwidth) {
+  std::vector<std::string> limits;
+  if (count != 0) {
+    limits.push_back(fmt::format("{} = {}", count_key, count));
+  }
+  if (bandwidth != 0) {
+    limits.push_back(fmt::format("bandwidth = \"{}\"", memory_text(bandwidth)));
+  }
+  return limits.empty() ? "" : fmt::format("throttle = {{ {} }}\n", fmt::join(limits, ", "));
 }
 
 std::string disk_text(const DiskConfig& disk) {
@@ -197,17 +226,7 @@ std::string disk_text(const DiskConfig& disk) {
   if (disk.queues) {
     out += fmt::format("queues = {}\n", *disk.queues);
   }
-  std::vector<std::string> limits;
-  if (disk.throttle.iops != 0) {
-    limits.push_back(fmt::format("iops = {}", disk.throttle.iops));
-  }
-  if (disk.throttle.bandwidth != 0) {
-    limits.push_back(fmt::format("bandwidth = \"{}\"", memory_text(disk.throttle.bandwidth)));
-  }
-  if (!limits.empty()) {
-    out += fmt::format("throttle = {{ {} }}\n", fmt::join(limits, ", "));
-  }
-  return out;
+  return out + throttle_text("iops", disk.throttle.iops, disk.throttle.bandwidth);
 }
 
 std::string forward_text(const PortForward& forward) {
@@ -236,6 +255,7 @@ std::string net_text(const NetConfig& net) {
     out += fmt::format("mac = \"{}\"\n", net.mac->to_string());
   }
   out += net.mtu ? fmt::format("mtu = {}\n", *net.mtu) : "";
+  out += throttle_text("packets", net.throttle.packets, net.throttle.bandwidth);
   return out + fmt::format("queues = {}\n", net.queues);
 }
 
@@ -274,10 +294,6 @@ std::string control_text(const ControlConfig& control) {
     out += fmt::format("group = {}\n", in_quotes(control.group));
   }
   return out;
-}
-
-std::string limit_text(std::chrono::seconds limit) {
-  return in_quotes(limit.count() == 0 ? "off" : fmt::format("{}s", limit.count()));
 }
 
 std::string job_text(const TestConfig& test) {

@@ -34,6 +34,14 @@ Result<std::optional<PciBarSize>> read_bar_size(TableReader& entry);
 Result<std::string> read_vf_token(TableReader& entry);
 /// Errors where other keys of the entry exclude them.
 Status check_opening(const TableReader& entry, const PciConfig& pci);
+/// Of an entry of [[pci]], in pci_opening.cpp.
+Result<PciWritable> read_writable(TableReader& entry);
+/// { COUNT_KEY = …, bandwidth = … }, in throttle_table.cpp; 0: no limit.
+struct ThrottleTable {
+  std::uint64_t count = 0;
+  std::uint64_t bandwidth = 0;
+};
+Result<ThrottleTable> read_throttle_table(TableReader& entry, std::string_view count_key);
 Result<std::vector<DiskConfig>> read_disks(const std::vector<TableReader>& entries);
 /// `guest`: its name, which addresses follow from.
 Result<std::vector<NetConfig>> read_nets(const std::vector<TableReader>& entries,

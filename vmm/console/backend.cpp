@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/output_file.hpp"
 
 namespace gpuvm {
 
@@ -88,13 +89,10 @@ Result<ConsoleBackend> open_pty(std::string_view console) {
 /// A regular file waits for its file system, and has a limit; a FIFO or a device has neither.
 Result<ConsoleBackend> open_file(const std::string& path, std::string_view console,
                                  std::uint64_t most) {
-  // O_NONBLOCK: a FIFO without a reader is an error rather than a wait.
-  UniqueFd fd(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0644));
-  if (!fd) {
-    return fail_errno(ErrorKind::kConfig,
-                      fmt::format("Cannot open the {}'s file {}", console, path));
-  }
+  UniqueFd fd = TRY_CONTEXT(open_output(path, {.start = OutputRules::Start::kEmpty,
+                                               .nonblocking = true,
+                                               .kind = ErrorKind::kConfig}),
+                            fmt::format("The {}'s file", console));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) {
     return fail_errno(ErrorKind::kConfig,

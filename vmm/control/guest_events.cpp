@@ -79,6 +79,12 @@ void add_fields(InspectNode& node, const EndAsked& asked) {
   node.field("signal", static_cast<std::uint64_t>(asked.signal));
 }
 
+void add_fields(InspectNode& node, const RebootDelayed& delayed) {
+  node.field("event", "reboot_delayed");
+  node.field("seconds", delayed.seconds);
+  node.field("short_lives", delayed.short_lives);
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

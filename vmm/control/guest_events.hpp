@@ -81,11 +81,17 @@ struct EndAsked {
   int signal = 0;  ///< 0: the escape key, or the host, which wants a device back
 };
 
+/// The guest reboots in a loop: it starts again after a wait.
+struct RebootDelayed {
+  std::uint64_t seconds = 0;      ///< that it waits
+  std::uint64_t short_lives = 0;  ///< since it last ran for long
+};
+
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
   std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost, GuestWord,
-               EndAsked>
+               EndAsked, RebootDelayed>
       what;
 };
 
@@ -100,6 +106,7 @@ std::string time_text(std::chrono::system_clock::time_point time);
 /// {"time":…,"guest":…,"event":"word","channel":"result_file","word":"exit","status":3,
 /// "written":"2026-01-01T00:00:00.000Z"}
 /// {"time":…,"guest":…,"event":"end_asked","signal":15}
+/// {"time":…,"guest":…,"event":"reboot_delayed","seconds":8,"short_lives":9}
 /// {"time":…,"guest":…,"event":"network","network":"net-0","link":"down","text":"…"}
 /// {"time":…,"guest":…,"event":"disk","disk":"disk-0","state":"lost","text":"…"}
 /// {"time":…,"guest":…,"event":"vsock","cid":81985529}
@@ -127,6 +134,7 @@ class GuestEvents {
   void share(ShareLost lost) { publish({.what = std::move(lost)}); }
   void word(GuestWord word) { publish({.what = std::move(word)}); }
   void end_asked(EndAsked asked) { publish({.what = asked}); }
+  void reboot_delayed(RebootDelayed delayed) { publish({.what = delayed}); }
 
  private:
   struct Entry {

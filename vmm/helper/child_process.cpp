@@ -44,15 +44,23 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(Options options) {
 
 void ChildProcess::run() {
   enter_background_thread(options_.program.name());
-  auto begun = begin();
+  Status begun;
+  if (const auto thrown = thrown_by([&] { begun = begin(); })) {
+    begun = fail(ErrorKind::kInternal, "{}", *thrown);
+  }
   const bool is_running = begun.has_value();
   {
     const MutexLock lock(mutex_);
     begun_ = std::move(begun);
   }
   changed_.notify_all();
-  if (is_running) {
-    watch();
+  const auto thrown = thrown_by([&] {
+    if (is_running) {
+      watch();
+    }
+  });
+  if (thrown) {  // the kernel kills the program when this thread ends
+    log::error("{} cannot be watched any more: {}", options_.program.name(), *thrown);
   }
 }
 

@@ -30,6 +30,31 @@ std::string StateFile::path(const Bdf& bdf, std::string_view suffix) {
   return fmt::format("{}/{}{}", kStateDirectory, bdf.to_string(), suffix);
 }
 
+Result<UniqueFd> open_state_folder(const std::string& folder) {
+  constexpr mode_t kMode = 0755;
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(folder).parent_path(), error);
+  if (::mkdir(folder.c_str(), kMode) != 0 && errno != EEXIST) {
+    return fail_errno(ErrorKind::kHost,
+                      fmt::format("Cannot create {} (root is needed to take a device)", folder));
+  }
+  UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot open the folder " + folder);
+  }
+  if (info.st_uid != 0 && info.st_uid != ::geteuid()) {
+    return fail(ErrorKind::kHost,
+                "{} belongs to user {}, who could take records away: chown root {}", folder,
+                info.st_uid, folder);
+  }
+  if ((info.st_mode & S_IWOTH) != 0) {
+    return fail(ErrorKind::kHost, "Everybody may write to {}, and take records away: chmod o-w {}",
+                folder, folder);
+  }
+  return fd;
+}
+
 bool may_write_state(const HostSystem& host) {
   const std::string directory = host.path(kStateDirectory);
   return ::geteuid() == 0 || ::access(directory.c_str(), W_OK) == 0;
@@ -54,17 +79,12 @@ Result<StateFile> StateFile::claim(const HostSystem& host, const Bdf& bdf, std::
 
 Result<StateFile> StateFile::claim(const HostSystem& host, std::string_view name,
                                    const std::function<Error(const std::string& path)>& busy) {
-  const std::string directory = host.path(kStateDirectory);
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) {
-    return fail(ErrorKind::kHost, "Cannot create {}: {} (root is needed to take a device)",
-                directory, error.message());
-  }
+  const UniqueFd folder = TRY(open_state_folder(host.path(kStateDirectory)));
   const std::string path = host.path(fmt::format("{}/{}", kStateDirectory, name));
   constexpr int kAttempts = 8;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    UniqueFd fd(::openat(folder.get(), std::string(name).c_str(),
+                         O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) {
       return fail_errno(ErrorKind::kHost,
                         "Cannot open " + path + " (root is needed to take a device)");

@@ -18,6 +18,11 @@ constexpr std::string_view kStateDirectory = "/run/gpuvm";
 /// The last line of a whole file: one without it was cut short by a crash.
 constexpr std::string_view kStateEnd = "end";
 
+/// The folder's descriptor. It is made where it is not there, for its owner to write to, whatever
+/// the umask. Errors: kHost: it cannot be made; it is another user's, or everybody may write there,
+/// so that anybody could take our records away.
+Result<UniqueFd> open_state_folder(const std::string& folder);
+
 /// Whether this process may have files there.
 bool may_write_state(const HostSystem& host);
 

@@ -45,7 +45,9 @@ Result<std::unique_ptr<JobWatch>> JobWatch::start(Options options) {
   try {
     watch->thread_ = std::thread([raw = watch.get()] {
       enter_background_thread("job");
-      raw->run();
+      if (const auto thrown = thrown_by([raw] { raw->run(); })) {
+        log::error("The job has no limits of time any more: {}", *thrown);
+      }
     });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost, "Cannot start the thread that watches a job: {} (`ulimit -u`)",

@@ -6,23 +6,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
+#include "vmm/base/output_file.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/job/artifact_folder.hpp"
 
 namespace gpuvm {
 namespace {
-
-/// Where the file lies may be a checkout, in which a change under test has put a symbolic link to
-/// any file of the host. Those of /dev lead to standard output and the like.
-int flags_for(const std::string& path) {
-  const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
-  return path.starts_with("/dev/") ? flags : flags | O_NOFOLLOW;
-}
 
 /// A file that is there already and holds something is one of an earlier job, which is replaced, or
 /// something that a mistyped command line would destroy: a disk image, a kernel, the configuration.
@@ -44,19 +37,11 @@ Status check_is_report(const std::string& path) {
               path);
 }
 
-/// Opens the file for writing. A FIFO that nobody reads is an error, and no wait.
+/// Where the file lies may be a checkout, in which a change under test has put a symbolic link to
+/// any file of the host; open_output() follows none.
 Result<UniqueFd> open_report(const std::string& path) {
   TRY(check_is_report(path));
-  UniqueFd file(::open(path.c_str(), flags_for(path) | O_NONBLOCK, 0644));
-  if (!file && errno == ELOOP) {
-    return fail(ErrorKind::kUsage, "{} is a symbolic link, and none is followed: name its target",
-                path);
-  }
-  const int flags = file ? ::fcntl(file.get(), F_GETFL) : -1;
-  if (flags < 0 || ::fcntl(file.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
-    return fail_errno(ErrorKind::kUsage, "Cannot write " + path);
-  }
-  return file;
+  return open_output(path, {.start = OutputRules::Start::kEmpty, .kind = ErrorKind::kUsage});
 }
 
 /// Two reports there would leave only one of them, or rubbish.

@@ -155,11 +155,7 @@ std::vector<std::string> guest_folders(const HostSystem& host) {
 }
 
 Result<RunningGuest> RunningGuest::announce(const std::string& folder, GuestRecord record) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) {
-    return fail(ErrorKind::kHost, "Cannot create {}: {}", folder, error.message());
-  }
+  const UniqueFd held = TRY(open_state_folder(folder));
   const std::string path = record_path(folder, record.name);
   UniqueFd fd = TRY(open_record(path, record.name));
   record.known_hosts =

@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "vmm/base/output_file.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/runner/job_guest.hpp"
 #include "vmm/runner/spawn.hpp"
@@ -207,7 +207,9 @@ std::string remote_command(const std::string& shell) {
 
 int build_failure(const GitlabJob& job, int status) {
   if (!job.exit_code_file.empty()) {
-    std::ofstream(job.exit_code_file) << status << '\n';
+    // The runner's own; without it the job has failed all the same.
+    static_cast<void>(
+        replace_output(job.exit_code_file, fmt::format("{}\n", status), ErrorKind::kHost));
   }
   return job.build_failure;
 }

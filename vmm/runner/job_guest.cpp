@@ -10,11 +10,11 @@
 #include <charconv>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <thread>
 
 #include "vmm/base/file.hpp"
+#include "vmm/base/output_file.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/test_report/clean_text.hpp"
 
@@ -100,19 +100,17 @@ Result<JobGuest> JobGuest::start(const std::string& folder, const JobGuestOption
   const auto arguments = TRY(keeper_arguments(folder, options));
   TRY(make_folder(folder));
   const std::string log = folder + "/gpuvm.log";
-  const UniqueFd output(
-      ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!output) {
-    return fail_errno(ErrorKind::kHost, "Cannot write " + log);
-  }
+  const UniqueFd output = TRY(open_output(
+      log, {.start = OutputRules::Start::kAppend, .mode = 0600, .kind = ErrorKind::kHost}));
   const pid_t pid =
       TRY(spawn({.arguments = arguments, .output = output.get(), .own_session = true}));
   const JobGuest guest(folder, identify(pid));
-  std::ofstream leader(folder + "/leader");
-  leader << guest.leader_.pid << ' ' << guest.leader_.start_time << '\n' << std::flush;
-  if (!leader.good()) {
+  const auto noted = replace_output(
+      folder + "/leader", fmt::format("{} {}\n", guest.leader_.pid, guest.leader_.start_time),
+      ErrorKind::kHost);
+  if (!noted) {
     ::kill(-pid, SIGTERM);
-    return fail(ErrorKind::kHost, "Cannot write {}/leader", folder);
+    return noted.error();
   }
   return guest;
 }

@@ -68,6 +68,10 @@ Entry entry_for(const EndAsked& /*asked*/) {
   return std::nullopt;
 }
 
+Entry entry_for(const RebootDelayed& /*delayed*/) {
+  return std::nullopt;  // the log has a line of it
+}
+
 }  // namespace
 
 std::optional<EventEntry> entry_of(const GuestEvent& event) {

@@ -146,7 +146,9 @@ MachineRegistration::MachineRegistration(Machine machine) : machine_(std::move(m
   try {
     thread_ = std::thread([this] {
       enter_background_thread("machined");
-      run();
+      if (const auto thrown = thrown_by([this] { run(); })) {
+        log::warn("The guest may not be registered with machined: {}", *thrown);
+      }
     });
   } catch (const std::system_error&) {
     log::debug("The guest is not registered with machined: no thread is left for that");

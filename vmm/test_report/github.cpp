@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/test_report/github.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/random.h>
 
@@ -9,9 +8,8 @@
 #include <array>
 #include <cstdlib>
 
-#include "vmm/base/unique_fd.hpp"
+#include "vmm/base/output_file.hpp"
 #include "vmm/test_report/clean_text.hpp"
-#include "vmm/test_report/write_text.hpp"
 
 namespace gpuvm::github {
 namespace {
@@ -205,11 +203,10 @@ std::string summary(const JobReport& report) {
 }
 
 Status append_summary(const std::string& file, const JobReport& report) {
-  const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
-  if (!fd) {
-    return fail_errno(ErrorKind::kHost, "Cannot write the step's summary " + file);
-  }
-  return write_text(fd.get(), summary(report), file);
+  const UniqueFd fd = TRY_CONTEXT(
+      open_output(file, {.start = OutputRules::Start::kAppend, .kind = ErrorKind::kHost}),
+      "The step's summary");
+  return write_output(fd.get(), summary(report), file);
 }
 
 }  // namespace gpuvm::github

@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/test_report/junit.hpp"
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <pugixml.hpp>
 #include <unordered_map>
 #include <vector>
 
-#include "vmm/base/unique_fd.hpp"
+#include "vmm/base/output_file.hpp"
 #include "vmm/test_report/clean_text.hpp"
-#include "vmm/test_report/write_text.hpp"
 
 namespace gpuvm {
 namespace {
@@ -223,24 +219,7 @@ std::string junit_text(const JobReport& report) {
 }
 
 Status write_junit(const std::string& path, const JobReport& report) {
-  const std::string beside = fmt::format("{}.{}.new", path, ::getpid());
-  {
-    const UniqueFd fd(
-        ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
-    if (!fd) {
-      return fail_errno(ErrorKind::kHost, "Cannot write " + beside);
-    }
-    if (auto written = write_text(fd.get(), junit_text(report), beside); !written) {
-      ::unlink(beside.c_str());
-      return written;
-    }
-  }
-  if (::rename(beside.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(beside.c_str());
-    return fail_errno(ErrorKind::kHost, "Cannot write " + path, error);
-  }
-  return {};
+  return replace_output(path, junit_text(report), ErrorKind::kHost);
 }
 
 }  // namespace gpuvm

@@ -29,7 +29,11 @@ Result<std::unique_ptr<Connection>> Connection::create(MessageSocket socket, Opt
 
 Status Connection::start_reader() {
   try {
-    reader_ = std::thread([this] { read_messages(); });
+    reader_ = std::thread([this] {
+      if (const auto thrown = thrown_by([this] { read_messages(); })) {
+        lose("its messages cannot be read: " + *thrown);
+      }
+    });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost,
                 "No thread can be made that reads what its vfio-user server sends ({}): raise "
@@ -111,11 +115,12 @@ void Connection::give_more_time_to_others() {
   const auto now = std::chrono::steady_clock::now();
   for (const auto& [id, other] : pending_) {
     other->deadline = std::max(other->deadline, now + other->limit);
+    other->is_behind_reset = true;
   }
 }
 
 /// False if the answer did not come in time.
-bool Connection::wait_for(MutexLock& lock, const Pending& pending) {
+bool Connection::wait_for(MutexLock& lock, Pending& pending) {
   for (;;) {
     if (pending.is_done || is_lost_) {
       return true;
@@ -124,6 +129,7 @@ bool Connection::wait_for(MutexLock& lock, const Pending& pending) {
     for (const auto& [id, other] : pending_) {
       if (other->limit > options_.timeout) {
         deadline = std::max(deadline, other->deadline);
+        pending.is_behind_reset = pending.is_behind_reset || other != &pending;
       }
     }
     if (std::chrono::steady_clock::now() >= deadline) {
@@ -190,13 +196,40 @@ Result<Connection::Reply> Connection::call(Command command, std::span<const std:
 Result<Connection::Reply> Connection::call(Command command, std::span<const std::byte> payload,
                                            std::span<const int> fds, Expect expect,
                                            std::chrono::milliseconds timeout, int& refusal) {
+  Operation operation(timeout.count() == 0 ? options_.timeout : timeout);
+  return call(command, payload, fds, expect, operation, refusal);
+}
+
+Result<Connection::Reply> Connection::call(Command command, std::span<const std::byte> payload,
+                                           std::span<const int> fds, Expect expect,
+                                           Operation& operation) {
+  int refusal = 0;
+  return call(command, payload, fds, expect, operation, refusal);
+}
+
+/// Above 0; else the server is gone.
+Result<std::chrono::milliseconds> Connection::time_left(Command command,
+                                                        const Operation& operation) {
+  using std::chrono::milliseconds;
+  const auto left = std::chrono::ceil<milliseconds>(operation.end - Operation::Clock::now());
+  if (left.count() > 0) {
+    return std::min(left, operation.limit);
+  }
+  lose(fmt::format("it did not finish what ends with {} within {} ms", to_string(command),
+                   operation.limit.count()));
+  return lost_error();
+}
+
+Result<Connection::Reply> Connection::call(Command command, std::span<const std::byte> payload,
+                                           std::span<const int> fds, Expect expect,
+                                           Operation& operation, int& refusal) {
   refusal = 0;
-  const auto limit = timeout.count() == 0 ? options_.timeout : timeout;
+  const auto limit = TRY(time_left(command, operation));
   Pending pending{.command = command,
                   .expect = expect,
                   .reply = {},
                   .limit = limit,
-                  .deadline = std::chrono::steady_clock::now() + limit};
+                  .deadline = Operation::Clock::now() + limit};
   const std::uint16_t id = TRY(enter(pending));
   const auto sent = send({.id = id,
                           .command = static_cast<std::uint16_t>(command),
@@ -212,9 +245,13 @@ Result<Connection::Reply> Connection::call(Command command, std::span<const std:
   if (!pending.is_done) {
     pending_.erase(id);
   }
+  if (pending.is_behind_reset) {
+    operation.end = std::max(operation.end, Operation::Clock::now() + operation.limit);
+  }
   if (!is_over) {
     lock.unlock();
-    lose(fmt::format("it did not answer {} within {} ms", to_string(command), limit.count()));
+    lose(fmt::format("it did not answer {} within {} ms", to_string(command),
+                     operation.limit.count()));
     lock.lock();
   }
   return finish(pending, refusal);

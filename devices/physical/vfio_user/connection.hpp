@@ -18,6 +18,15 @@
 
 namespace gpuvm::vfio_user {
 
+/// What one or several commands do together, such as an access to a register: they have one time
+/// limit, so that a server that always answers just in time stalls nobody for long.
+struct Operation {
+  using Clock = std::chrono::steady_clock;
+  explicit Operation(std::chrono::milliseconds time) : limit(time), end(Clock::now() + time) {}
+  const std::chrono::milliseconds limit;
+  Clock::time_point end;  ///< later, where it waited behind a reset
+};
+
 class Connection {
  public:
   struct Options {
@@ -53,6 +62,13 @@ class Connection {
   Result<Reply> call(Command command, std::span<const std::byte> payload, std::span<const int> fds,
                      Expect expect, std::chrono::milliseconds timeout, int& refusal);
 
+  /// The same as a part of an operation, until its end. Any thread, and one at a time for each
+  /// operation.
+  Result<Reply> call(Command command, std::span<const std::byte> payload, std::span<const int> fds,
+                     Expect expect, Operation& operation, int& refusal);
+  Result<Reply> call(Command command, std::span<const std::byte> payload, std::span<const int> fds,
+                     Expect expect, Operation& operation);
+
   /// Any thread.
   bool is_lost() const;
   Error lost_error() const;
@@ -69,6 +85,7 @@ class Connection {
     Reply reply;
     std::chrono::milliseconds limit{0};
     std::chrono::steady_clock::time_point deadline = {};
+    bool is_behind_reset = false;  ///< waits, or has waited, for one
   };
 
   Connection(MessageSocket socket, Options options);
@@ -79,7 +96,8 @@ class Connection {
   Status refuse_command(const Header& header);
   Status send(const Header& header, std::span<const std::byte> payload, std::span<const int> fds);
   Result<std::uint16_t> enter(Pending& pending);
-  bool wait_for(MutexLock& lock, const Pending& pending) GPUVM_REQUIRES(mutex_);
+  bool wait_for(MutexLock& lock, Pending& pending) GPUVM_REQUIRES(mutex_);
+  Result<std::chrono::milliseconds> time_left(Command command, const Operation& operation);
   void give_more_time_to_others() GPUVM_REQUIRES(mutex_);
   Result<Reply> finish(Pending& pending, int& refusal) const GPUVM_REQUIRES(mutex_);
 

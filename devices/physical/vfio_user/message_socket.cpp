@@ -2,7 +2,9 @@
 #include "devices/physical/vfio_user/message_socket.hpp"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -50,6 +52,27 @@ void attach_fds(msghdr& message, ControlBuffer<kMaxSentFds>& control, std::span<
   std::memcpy(CMSG_DATA(part), fds.data(), fds.size_bytes());
 }
 
+/// Whoever serves the socket gets the guest's memory. In a folder where others may make files one
+/// of them may have been faster than the server that is meant.
+Status check_peer(int fd, const std::string& path) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot find out who serves " + path);
+  }
+  const auto slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  struct stat above {};
+  const bool is_folders_owner = ::stat(folder.c_str(), &above) == 0 && above.st_uid == peer.uid;
+  if (peer.uid == 0 || peer.uid == ::geteuid() || is_folders_owner) {
+    return {};
+  }
+  return fail(ErrorKind::kHost,
+              "The vfio-user server at {} is user {}'s, who is neither root, nor gpuvm's user, nor "
+              "the owner of the socket's folder: put the socket into a folder of that user",
+              path, peer.uid);
+}
+
 Error closed_error(int error) {
   if (error == 0 || error == ECONNRESET || error == EPIPE) {
     return fail(ErrorKind::kHost, "it closed the connection");
@@ -84,6 +107,7 @@ Result<MessageSocket> MessageSocket::connect(const std::string& path) {
                     "write to its socket)",
                     path));
   }
+  TRY(check_peer(fd.get(), path));
   return MessageSocket(std::move(fd));
 }
 

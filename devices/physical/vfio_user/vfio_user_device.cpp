@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/physical/vfio_user/vfio_user_device.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "devices/pci/capability_chain.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm {
@@ -42,14 +44,34 @@ std::uint64_t mapped_end(const RegionInfo& info) {
   return end;
 }
 
-/// A guest that touches a mapping past the end of its file ends with an error: never map that.
+/// Nobody makes the file shorter from now on, where it can be sealed: memory of
+/// memfd_create(2) with MFD_ALLOW_SEALING. Else its server is trusted with it, as the log says.
+void keep_size(int fd, const std::string& name) {
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  const bool is_kept =
+      seals >= 0 && ((seals & F_SEAL_SHRINK) != 0 || ::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+  if (!is_kept) {
+    log::info(
+        "{}: Its server can make the file of a BAR shorter, which would end the guest: a memfd "
+        "with "
+        "MFD_ALLOW_SEALING could be sealed",
+        name);
+  }
+}
+
+/// A guest that touches a mapping past the end of its file ends with an error: never map that. Nor
+/// devices, whose driver would serve the guest.
 Status check_file(int fd, const vfio_user::ParsedRegion& region) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot look at the file of a region");
   }
+  if (!S_ISREG(status.st_mode)) {
+    return fail(ErrorKind::kHost,
+                "The vfio-user server's file of a region is no memory: let it send a memfd");
+  }
   const std::uint64_t end = region.file_offset + mapped_end(region.info);
-  if (S_ISREG(status.st_mode) && static_cast<std::uint64_t>(status.st_size) < end) {
+  if (static_cast<std::uint64_t>(status.st_size) < end) {
     return fail(
         ErrorKind::kHost,
         "The vfio-user server's file of a region has {:#x} bytes, but {:#x} would be mapped",
@@ -104,30 +126,34 @@ Status VfioUserDevice::load_info() {
   const auto reply = TRY(connection_->call(Command::kDeviceGetInfo, request, {},
                                            {.payload = sizeof(vfio_user::DeviceInfo)}));
   summary_ = TRY(vfio_user::parse_device_info(reply.payload));
+  vfio_user::Operation operation(options_.timeout);
   for (std::uint32_t i = 0; i < RegionTable::bounded(summary_.regions); ++i) {
-    TRY(load_region(static_cast<RegionIndex>(i)));
+    TRY(load_region(static_cast<RegionIndex>(i), operation));
   }
   const auto& config = region(RegionIndex::kConfig);
   if (!config.readable || !config.writable) {
     return fail(ErrorKind::kHost, "The vfio-user server has no configuration space to offer");
   }
   for (std::uint32_t i = 0; i < std::min<std::uint32_t>(summary_.irqs, kIrqTypeCount); ++i) {
-    TRY(load_irq(static_cast<IrqType>(i)));
+    TRY(load_irq(static_cast<IrqType>(i), operation));
   }
   return find_function_reset();
 }
 
 Result<vfio_user::Connection::Reply> VfioUserDevice::ask_region(RegionIndex index,
-                                                                std::uint32_t room, int& refusal) {
+                                                                std::uint32_t room,
+                                                                vfio_user::Operation& operation,
+                                                                int& refusal) {
   const auto request =
       bytes_of(vfio_user::Region{room, 0, static_cast<std::uint32_t>(index), 0, 0, 0});
   return connection_->call(Command::kDeviceGetRegionInfo, request, {}, {.payload = room, .fds = 1},
-                           options_.timeout, refusal);
+                           operation, refusal);
 }
 
 Result<std::uint64_t> VfioUserDevice::ask_region_size(RegionIndex index) {
   int refusal = 0;
-  const auto reply = ask_region(index, kRegionRoom, refusal);
+  vfio_user::Operation operation(options_.timeout);
+  const auto reply = ask_region(index, kRegionRoom, operation, refusal);
   if (!reply && refusal == EINVAL) {
     return std::uint64_t{0};
   }
@@ -137,9 +163,9 @@ Result<std::uint64_t> VfioUserDevice::ask_region_size(RegionIndex index) {
   return TRY(trust(vfio_user::parse_region(reply->payload, index))).info.size;
 }
 
-Status VfioUserDevice::load_region(RegionIndex index) {
+Status VfioUserDevice::load_region(RegionIndex index, vfio_user::Operation& operation) {
   int refusal = 0;
-  auto reply = ask_region(index, kRegionRoom, refusal);
+  auto reply = ask_region(index, kRegionRoom, operation, refusal);
   if (!reply && refusal == EINVAL) {
     return {};  // a region that is not there
   }
@@ -148,7 +174,7 @@ Status VfioUserDevice::load_region(RegionIndex index) {
   }
   auto parsed = TRY(vfio_user::parse_region(reply->payload, index));
   if (parsed.needed > reply->payload.size() && parsed.needed <= kMaxRegionRoom) {
-    reply = TRY(ask_region(index, parsed.needed, refusal));
+    reply = TRY(ask_region(index, parsed.needed, operation, refusal));
     parsed = TRY(vfio_user::parse_region(reply->payload, index));
   }
   if (parsed.needed > reply->payload.size()) {
@@ -162,6 +188,7 @@ Status VfioUserDevice::load_region(RegionIndex index) {
                   static_cast<std::uint32_t>(index));
     }
     TRY(check_file(reply->fds.front().get(), parsed));
+    keep_size(reply->fds.front().get(), name_);
   }
   const bool has_file = parsed.info.mappable && parsed.info.size != 0;
   return regions_.set(index, std::move(parsed.info),
@@ -169,13 +196,12 @@ Status VfioUserDevice::load_region(RegionIndex index) {
                        .file = has_file ? std::move(reply->fds.front()) : UniqueFd()});
 }
 
-Status VfioUserDevice::load_irq(IrqType type) {
+Status VfioUserDevice::load_irq(IrqType type, vfio_user::Operation& operation) {
   const auto request =
       bytes_of(vfio_user::Irq{sizeof(vfio_user::Irq), 0, static_cast<std::uint32_t>(type), 0});
   int refusal = 0;
-  const auto reply =
-      connection_->call(Command::kDeviceGetIrqInfo, request, {},
-                        {.payload = sizeof(vfio_user::Irq)}, options_.timeout, refusal);
+  const auto reply = connection_->call(Command::kDeviceGetIrqInfo, request, {},
+                                       {.payload = sizeof(vfio_user::Irq)}, operation, refusal);
   if (!reply && refusal == EINVAL) {
     return {};  // a type that is not there
   }
@@ -202,22 +228,23 @@ Status VfioUserDevice::find_function_reset() {
 
 Status VfioUserDevice::read(RegionIndex index, std::uint64_t offset, std::span<std::byte> out) {
   TRY(regions_.locate_read(index, offset, out.size()));
+  vfio_user::Operation operation(options_.timeout);
   while (!out.empty()) {
     const auto piece =
         out.first(std::min<std::size_t>(out.size(), connection_->limits().transfer_size));
-    TRY(read_piece(index, offset, piece));
+    TRY(read_piece(index, offset, piece, operation));
     out = out.subspan(piece.size());
     offset += piece.size();
   }
   return {};
 }
 
-Status VfioUserDevice::read_piece(RegionIndex index, std::uint64_t offset,
-                                  std::span<std::byte> out) {
+Status VfioUserDevice::read_piece(RegionIndex index, std::uint64_t offset, std::span<std::byte> out,
+                                  vfio_user::Operation& operation) {
   const vfio_user::RegionAccess asked{offset, static_cast<std::uint32_t>(index),
                                       static_cast<std::uint32_t>(out.size())};
   const auto reply = TRY(connection_->call(Command::kRegionRead, bytes_of(asked), {},
-                                           {.payload = sizeof asked + out.size()}));
+                                           {.payload = sizeof asked + out.size()}, operation));
   const auto data = TRY(trust(vfio_user::parse_region_read(reply.payload, asked)));
   std::copy(data.begin(), data.end(), out.begin());
   return {};
@@ -227,10 +254,11 @@ Status VfioUserDevice::write(RegionIndex index, std::uint64_t offset,
                              std::span<const std::byte> in) {
   TRY(regions_.locate_write(index, offset, in.size()));
   const bool resets = begins_function_reset(index, offset, in);
+  vfio_user::Operation operation(resets ? options_.reset_timeout : options_.timeout);
   while (!in.empty()) {
     const auto piece =
         in.first(std::min<std::size_t>(in.size(), connection_->limits().transfer_size));
-    TRY(write_piece(index, offset, piece, resets ? options_.reset_timeout : options_.timeout));
+    TRY(write_piece(index, offset, piece, operation));
     in = in.subspan(piece.size());
     offset += piece.size();
   }
@@ -238,13 +266,13 @@ Status VfioUserDevice::write(RegionIndex index, std::uint64_t offset,
 }
 
 Status VfioUserDevice::write_piece(RegionIndex index, std::uint64_t offset,
-                                   std::span<const std::byte> in, milliseconds timeout) {
+                                   std::span<const std::byte> in, vfio_user::Operation& operation) {
   const vfio_user::RegionAccess asked{offset, static_cast<std::uint32_t>(index),
                                       static_cast<std::uint32_t>(in.size())};
   auto request = bytes_of(asked);
   request.insert(request.end(), in.begin(), in.end());
   const auto reply = TRY(
-      connection_->call(Command::kRegionWrite, request, {}, {.payload = sizeof asked}, timeout));
+      connection_->call(Command::kRegionWrite, request, {}, {.payload = sizeof asked}, operation));
   return trust(vfio_user::parse_region_write(reply.payload, asked));
 }
 
@@ -284,7 +312,8 @@ Status VfioUserDevice::function_reset() {
   std::array<std::byte, 2> control{};
   TRY(read(RegionIndex::kConfig, device_control_, control));
   store_le(control, load_le(control) | pci::kDeviceControlInitiateReset);
-  TRY_CONTEXT(write_piece(RegionIndex::kConfig, device_control_, control, options_.reset_timeout),
+  vfio_user::Operation operation(options_.reset_timeout);
+  TRY_CONTEXT(write_piece(RegionIndex::kConfig, device_control_, control, operation),
               "Function reset");
   std::this_thread::sleep_for(kResetTime);
   return {};

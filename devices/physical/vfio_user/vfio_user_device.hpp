@@ -25,7 +25,8 @@ class VfioUserDevice final : public PhysicalDevice {
   static constexpr std::size_t kIrqTypeCount = 5;
 
   struct Options {
-    std::chrono::milliseconds timeout{10000};  ///< for an ordinary answer
+    /// For an ordinary answer, and for all that one call of this class asks.
+    std::chrono::milliseconds timeout{10000};
     /// For the answer to a reset, and for a function to be ready after a guest's FLR. Linux waits
     /// 60 s (PCIE_RESET_READY_POLL_MS).
     std::chrono::milliseconds reset_timeout{65000};
@@ -76,21 +77,25 @@ class VfioUserDevice final : public PhysicalDevice {
   VfioUserDevice(std::string name, const Options& options);
   Status open(vfio_user::MessageSocket socket);
   Status load_info();
-  Status load_region(RegionIndex index);
+  Status load_region(RegionIndex index, vfio_user::Operation& operation);
   Result<vfio_user::Connection::Reply> ask_region(RegionIndex index, std::uint32_t room,
-                                                  int& refusal);
-  Status load_irq(IrqType type);
+                                                  vfio_user::Operation& operation, int& refusal);
+  Status load_irq(IrqType type, vfio_user::Operation& operation);
   Status find_function_reset();
   /// One message's worth.
-  Status read_piece(RegionIndex index, std::uint64_t offset, std::span<std::byte> out);
+  Status read_piece(RegionIndex index, std::uint64_t offset, std::span<std::byte> out,
+                    vfio_user::Operation& operation);
   Status write_piece(RegionIndex index, std::uint64_t offset, std::span<const std::byte> in,
-                     std::chrono::milliseconds timeout);
+                     vfio_user::Operation& operation);
   bool begins_function_reset(RegionIndex index, std::uint64_t offset,
                              std::span<const std::byte> in) const;
   Status wait_until_ready();
   Status set_irqs(IrqType type, std::uint32_t flags, std::uint32_t start, std::uint32_t count,
                   std::span<const int> fds);
-  Status send_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds);
+  Status set_irqs(IrqType type, std::uint32_t flags, std::uint32_t start, std::uint32_t count,
+                  std::span<const int> fds, vfio_user::Operation& operation);
+  Status send_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds,
+                      vfio_user::Operation& operation);
   Status keep_error_event(std::span<const int> fds);
   void note_lost();
   /// Passes a value on; an error ends the connection, since the server talks nonsense.

@@ -35,16 +35,24 @@ IrqInfo VfioUserDevice::irq(IrqType type) const {
 
 Status VfioUserDevice::set_irqs(IrqType type, std::uint32_t flags, std::uint32_t start,
                                 std::uint32_t count, std::span<const int> fds) {
+  vfio_user::Operation operation(options_.timeout);
+  return set_irqs(type, flags, start, count, fds, operation);
+}
+
+Status VfioUserDevice::set_irqs(IrqType type, std::uint32_t flags, std::uint32_t start,
+                                std::uint32_t count, std::span<const int> fds,
+                                vfio_user::Operation& operation) {
   vfio_user::Bytes request;
   append_bytes(request, vfio_user::SetIrqs{sizeof(vfio_user::SetIrqs), flags,
                                            static_cast<std::uint32_t>(type), start, count});
-  TRY(connection_->call(Command::kDeviceSetIrqs, request, fds, {}));
+  TRY(connection_->call(Command::kDeviceSetIrqs, request, fds, {}, operation));
   return {};
 }
 
 // Descriptors cannot say "none" on the wire: vectors without one are taken away by a message
 // without descriptors. No message may have more than the server takes.
-Status VfioUserDevice::send_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds) {
+Status VfioUserDevice::send_irq_fds(IrqType type, std::uint32_t start, std::span<const int> fds,
+                                    vfio_user::Operation& operation) {
   while (!fds.empty()) {
     const bool has_event = fds.front() >= 0;
     const auto differs = [has_event](int fd) { return (fd >= 0) != has_event; };
@@ -55,7 +63,7 @@ Status VfioUserDevice::send_irq_fds(IrqType type, std::uint32_t start, std::span
     }
     TRY(set_irqs(type, vfio_user::kIrqDataEventFd | vfio_user::kIrqActionTrigger, start,
                  static_cast<std::uint32_t>(count),
-                 has_event ? fds.first(count) : std::span<const int>()));
+                 has_event ? fds.first(count) : std::span<const int>(), operation));
     fds = fds.subspan(count);
     start += static_cast<std::uint32_t>(count);
   }
@@ -75,7 +83,8 @@ Status VfioUserDevice::set_irq_fds(IrqType type, std::uint32_t start, std::span<
   if (irq.info.count == 0) {
     return {};  // ours alone
   }
-  auto status = send_irq_fds(type, start, fds);
+  vfio_user::Operation operation(options_.timeout);
+  auto status = send_irq_fds(type, start, fds, operation);
   // A failure behind the first of several messages leaves vectors that nobody has: all off.
   irq.is_enabled = status || !set_irqs(type, kAllOff, 0, 0, {});
   return status;

@@ -14,8 +14,8 @@
 #include "devices/virtio/block/block_queue.hpp"
 #include "devices/virtio/block/block_spec.hpp"
 #include "devices/virtio/block/disk.hpp"
-#include "devices/virtio/block/throttle.hpp"
 #include "devices/virtio/request_device.hpp"
+#include "devices/virtio/throttle.hpp"
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {

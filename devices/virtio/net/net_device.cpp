@@ -34,7 +34,9 @@ void count(std::atomic<std::uint64_t>& counter, std::uint64_t more = 1) {
 NetDevice::NetDevice(Options options)
     : options_(std::move(options)),
       identity_(identity_of(options_)),
-      frame_(virtio_net::kMostFrame) {
+      frame_(virtio_net::kMostFrame),
+      transmit_(options_.limits, Throttle::Clock::now()),
+      receive_(options_.limits, Throttle::Clock::now()) {
   for (std::size_t i = 0; i < options_.mac.bytes.size(); ++i) {
     config_.define(virtio_net::kMac + i, 1, options_.mac.bytes[i]);
   }
@@ -84,6 +86,7 @@ Result<Execution> NetDevice::transmit(QueueRequest& request) {
   if (frame.size() < virtio_net::kHeaderSize) {
     return fail(ErrorKind::kGuest, "{} bytes to send have no header", frame.size());
   }
+  transmit_.take(frame.size() - virtio_net::kHeaderSize);
   if (!state_.unsent.empty() || send(frame) == NetworkLink::Sent::kFull) {
     state_.unsent.push_back(&request);
     return Execution::later();
@@ -126,7 +129,12 @@ pollfd NetDevice::wanted() {
   if (lost_.load(std::memory_order_relaxed)) {
     return {.fd = -1, .events = 0, .revents = 0};
   }
-  const int events = (can_receive() ? POLLIN : 0) | (options_.link.has_unsent() ? POLLOUT : 0);
+  const bool rests = rest_of(virtio_net::kReceiveQueue).count() > 0;
+  if (rests && !options_.link.has_unsent()) {
+    return {.fd = -1, .events = 0, .revents = 0};  // else a peer that is gone would end each wait
+  }
+  const bool may_receive = !rests && can_receive();
+  const int events = (may_receive ? POLLIN : 0) | (options_.link.has_unsent() ? POLLOUT : 0);
   return {.fd = options_.link.fd(), .events = static_cast<short>(events), .revents = 0};
 }
 
@@ -143,6 +151,13 @@ Status NetDevice::serve(short events) {
   return {};
 }
 
+/// As long as it rests no frame is taken from the driver, or none from the link, which keeps them
+/// or drops them as a slow network does.
+std::chrono::milliseconds NetDevice::rest_of(std::size_t queue) {
+  Throttle& throttle = queue == virtio_net::kReceiveQueue ? receive_ : transmit_;
+  return throttle.rest(Throttle::Clock::now());
+}
+
 /// Where frames take several buffers, the largest one fits, so that none is lost for want of a few:
 /// the link keeps them meanwhile. A driver whose whole queue has room for less than two of those
 /// gets what fits.
@@ -156,7 +171,7 @@ bool NetDevice::can_receive() const {
 
 void NetDevice::receive() {
   for (unsigned i = 0; i < kMostInARow && !lost_.load(std::memory_order_relaxed); ++i) {
-    if (!can_receive()) {
+    if (!can_receive() || rest_of(virtio_net::kReceiveQueue).count() > 0) {
       return;
     }
     const auto size = options_.link.receive(frame_);
@@ -166,6 +181,7 @@ void NetDevice::receive() {
     if (*size == 0) {
       return;
     }
+    receive_.take(*size - std::min(*size, virtio_net::kHeaderSize));
     if (*size < virtio_net::kHeaderSize || !deliver(std::span(frame_).first(*size))) {
       count(received_.dropped);
     }

@@ -18,6 +18,7 @@
 #include "devices/virtio/net/net_spec.hpp"
 #include "devices/virtio/net/network_link.hpp"
 #include "devices/virtio/request_device.hpp"
+#include "devices/virtio/throttle.hpp"
 #include "vmm/base/mac_address.hpp"
 
 namespace gpuvm {
@@ -34,6 +35,8 @@ class NetDevice : public RequestDevice, private EventSource {
     std::optional<std::uint16_t> mtu;
     NetworkLink& link;        ///< must outlive this
     std::uint16_t pairs = 1;  ///< of queues, that the driver may use
+    /// What goes in each direction; one pair of queues alone.
+    Throttle::Limits limits = {};
     /// The link is gone for good: once, on the thread of the queues, after the guest was told.
     std::function<void(const Error&)> on_link_lost;
   };
@@ -47,6 +50,7 @@ class NetDevice : public RequestDevice, private EventSource {
   Result<Execution> execute(QueueRequest& request) override;
   void finish() override;
   EventSource* event_source() override { return this; }
+  std::chrono::milliseconds rest_of(std::size_t queue) override;
   /// The link is gone, as a backend says that serves the queues without this. Any thread.
   void lose(const Error& error);
 
@@ -85,6 +89,8 @@ class NetDevice : public RequestDevice, private EventSource {
   std::atomic<bool> lost_{false};  ///< the link is; outlives resets
   std::vector<std::byte> frame_;   ///< on its way to the guest
   std::vector<Completion> completions_;
+  Throttle transmit_;
+  Throttle receive_;
   Counters sent_;
   Counters received_;
 };

@@ -114,7 +114,11 @@ Status Client::open_backend_channel() {
 
 Status Client::start_watching() {
   try {
-    watcher_ = std::thread([this] { watch(); });
+    watcher_ = std::thread([this] {
+      if (const auto thrown = thrown_by([this] { watch(); })) {
+        lose("it cannot be watched: " + *thrown);
+      }
+    });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost,
                 "No thread can be made that watches {} ({}): raise `ulimit -u` or TasksMax= of the "

@@ -126,6 +126,8 @@ Status add_choices(const PciConfig& entry, FunctionView& view) {
   view.coherent = TRY(coherent_of(entry));
   view.quirks = TRY_CONTEXT(read_quirks(entry), "pci.quirks of " + entry.host.to_string());
   view.msix_relocation = msix_relocation_of(entry.msix_relocation);
+  view.writable = {
+      .vpd = entry.writable.vpd, .dvsec = entry.writable.dvsec, .doe = entry.writable.doe};
   return {};
 }
 

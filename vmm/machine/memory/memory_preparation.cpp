@@ -31,7 +31,10 @@ Status MemoryPreparation::start() {
 void MemoryPreparation::run() {
   enter_background_thread("memory");
   threads_.begin();
-  auto status = prepare();
+  Status status;
+  if (const auto thrown = thrown_by([&] { status = prepare(); })) {
+    status = fail(ErrorKind::kInternal, "Guest memory cannot be prepared: {}", *thrown);
+  }
   threads_.end();
   const bool done = status.has_value();
   if (!done && !is_unwanted_) {

@@ -77,6 +77,10 @@ Status open_link(const HostSystem& host, const NetConfig& config, Network& netwo
     network.link = std::make_unique<TapLink>(TapLink::Options{
         .fd = std::move(tap.fd), .name = std::move(tap.name), .offloads = tap.offloads});
     network.queues = std::move(tap.more);
+    if (config.throttle.is_there()) {
+      log::info("{}: gpuvm serves it itself, for vhost-net knows no limits", network.name);
+      return {};
+    }
     return open_vhosts(host, config, network);
   }
   Passt::Options options = passt_of(config);
@@ -120,6 +124,7 @@ Result<RootBusDevice::Parts> make_network(Network& network, const OnNetworkLost&
                          .mtu = network.mtu,
                          .link = *network.link,
                          .pairs = static_cast<std::uint16_t>(network.queues.size() + 1),
+                         .limits = network.limits,
                          .on_link_lost = [on_lost, name = network.name](const Error& error) {
                            log::warn("{}: {}; the guest's link is down until gpuvm is run again",
                                      name, error.to_string());
@@ -164,11 +169,13 @@ Result<Networks> open_networks(const HostSystem& host, const std::vector<NetConf
                                std::string_view guest) {
   Networks networks;
   for (std::size_t i = 0; i < configs.size(); ++i) {
-    Network network{.name = fmt::format("net-{}", i),
-                    .mac = mac_of(configs[i], guest, i),
-                    .mtu = configs[i].mtu,
-                    .passt = {},
-                    .link = {}};
+    Network network{
+        .name = fmt::format("net-{}", i),
+        .mac = mac_of(configs[i], guest, i),
+        .mtu = configs[i].mtu,
+        .limits = {.requests = configs[i].throttle.packets, .bytes = configs[i].throttle.bandwidth},
+        .passt = {},
+        .link = {}};
     TRY_CONTEXT(open_link(host, configs[i], network),
                 configs[i].place.or_else(fmt::format("net.{}", i)));
     networks.push_back(std::move(network));
@@ -186,6 +193,12 @@ std::string network_text(const NetConfig& config, std::string_view guest, std::s
   }
   if (config.queues > 1) {
     text += fmt::format(", {} pairs of queues", config.queues);
+  }
+  if (config.throttle.packets != 0) {
+    text += fmt::format(", {} packets a second", config.throttle.packets);
+  }
+  if (config.throttle.bandwidth != 0) {
+    text += fmt::format(", {} MiB a second", config.throttle.bandwidth >> 20);
   }
   for (const auto& forward : config.forward) {
     text += fmt::format(", {} port {}{}{} to {}", forward.udp ? "UDP" : "TCP", forward.address,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "devices/virtio/net/network_link.hpp"
+#include "devices/virtio/throttle.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
@@ -23,6 +24,7 @@ struct Network {
   std::string name;  ///< "net-0"
   MacAddress mac;
   std::optional<std::uint16_t> mtu;
+  Throttle::Limits limits = {};       ///< in each direction
   std::unique_ptr<Passt> passt;       ///< null with a tap; goes after the link
   std::unique_ptr<NetworkLink> link;  ///< its thread is the device's
   std::vector<UniqueFd> queues = {};  ///< further ones of a tap

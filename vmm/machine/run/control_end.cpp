@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control loop's signals, and who asks a guest to end, or ends it.
+// The control loop's signals, who asks a guest to end, or ends it, and how long one that reboots in
+// a loop has to wait.
 #include <csignal>
+#include <thread>
 
 #include "vmm/base/log.hpp"
 #include "vmm/machine/run/control_state.hpp"
@@ -93,6 +95,29 @@ void ControlLoop::Impl::handle_signal(int number) {
       signalled = {number, now};
       ask_for_end(128 + number);
     }
+  }
+}
+
+/// Of one that the guest asks for; others may reboot it as often as they like.
+std::chrono::seconds ControlLoop::Impl::wait_of_reboot() {
+  const auto wait = backoff.end(RebootBackoff::Clock::now());
+  if (wait.count() > 0) {
+    log::warn(
+        "The guest has rebooted {} times after less than {} s: it starts again in {} s "
+        "(machine.reboot_backoff)",
+        backoff.short_lives(), RebootBackoff::kShortLife.count(), wait.count());
+    events.reboot_delayed({.seconds = static_cast<std::uint64_t>(wait.count()),
+                           .short_lives = backoff.short_lives()});
+  }
+  return wait;
+}
+
+/// On the worker: who wants the guest to end is heard meanwhile.
+void ControlLoop::Impl::rest(std::chrono::seconds wait) const {
+  constexpr std::chrono::milliseconds kLook{20};
+  const auto end = RebootBackoff::Clock::now() + wait;
+  while (!is_unwanted && RebootBackoff::Clock::now() < end) {
+    std::this_thread::sleep_for(kLook);
   }
 }
 

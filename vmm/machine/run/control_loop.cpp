@@ -124,6 +124,7 @@ void ControlLoop::Impl::end_build(const Status& status) {
 
 void ControlLoop::Impl::end_power_on(const Status& status) {
   is_running = status.has_value();
+  backoff.begin(RebootBackoff::Clock::now());
   if (!status && (status.error().kind() != ErrorKind::kCancelled || !result)) {
     finish(Error(status.error()));
   }
@@ -179,7 +180,7 @@ void ControlLoop::Impl::handle_reset(const char* why) {
     log::info("It was asked to end, and is not started again");
     finish(RunEnd::kEndedForced, status_if_forced);
   } else {
-    begin_reboot();
+    begin_reboot(wait_of_reboot());
   }
 }
 
@@ -202,6 +203,9 @@ void ControlLoop::Impl::handle_panic(GuestPanic panic) {
     return;
   }
   const bool goes_on = panic == GuestPanic::kCrashKernel;
+  if (goes_on && std::exchange(crashed_in, life.load()) == life.load()) {
+    return;  // it may say so as often as it likes
+  }
   events.word({.channel = "pvpanic", .word = goes_on ? "crash_kernel" : "panic"});
   if (goes_on) {
     log::warn("The guest's kernel panicked; its crash kernel takes over");
@@ -211,11 +215,12 @@ void ControlLoop::Impl::handle_panic(GuestPanic panic) {
   finish(RunEnd::kPanicked, kExitGuestPanic);
 }
 
-void ControlLoop::Impl::begin_reboot() {
+void ControlLoop::Impl::begin_reboot(std::chrono::seconds wait) {
   ending_life = life.load();
   next_reset = nullptr;
-  begin(Work::kReboot, [this] {
+  begin(Work::kReboot, [this, wait] {
     machine->stop_vcpus();
+    rest(wait);
     ++life;  // before the next life, whose guest may reset at once
     return machine->reboot([this] { return is_unwanted.load(); });
   });
@@ -223,6 +228,7 @@ void ControlLoop::Impl::begin_reboot() {
 
 void ControlLoop::Impl::end_reboot(const Status& status) {
   ending_life.reset();
+  backoff.begin(RebootBackoff::Clock::now());
   if (!status) {
     finish(Error(status.error()).with_context("Guest reset"));
   } else if (end_asked) {

@@ -31,6 +31,8 @@ class ControlLoop : public GuestControl {
  public:
   struct Options {
     RebootAction on_reboot = RebootAction::kReset;
+    /// As RebootBackoff has it: the longest wait of a guest that reboots in a loop; 0: none.
+    std::chrono::seconds reboot_backoff{0};
     /// How long a guest may take to power off after its power button was pressed.
     std::chrono::seconds power_off_grace{30};
     /// The same signal so soon after the one that asked for the end is the same request: timeout(1)

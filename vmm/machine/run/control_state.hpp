@@ -14,6 +14,7 @@
 
 #include "vmm/base/asio.hpp"
 #include "vmm/base/mutex.hpp"
+#include "vmm/control/reboot_backoff.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 #include "vmm/machine/run/guest_machine.hpp"
 #include "vmm/machine/run/worker.hpp"
@@ -52,7 +53,9 @@ struct ControlLoop::Impl {
   void handle_reset(const char* why);
   void handle_exit(std::uint32_t status);
   void handle_panic(GuestPanic panic);
-  void begin_reboot();
+  void begin_reboot(std::chrono::seconds wait = {});
+  std::chrono::seconds wait_of_reboot();
+  void rest(std::chrono::seconds wait) const;
   void begin_stop();
   void ask_for_end(int status);
   void press_for_end(int status);
@@ -88,8 +91,10 @@ struct ControlLoop::Impl {
   std::optional<std::pair<int, std::chrono::steady_clock::time_point>> signalled;
   int status_if_forced = 0;                  ///< of who asked
   std::optional<std::uint64_t> ending_life;  ///< the life that a reboot at work ends
+  std::optional<std::uint64_t> crashed_in;   ///< the life whose crash kernel took over last
   const char* next_reset = nullptr;          ///< the guest's wish, until the work is done
-  std::optional<RunResult> result;           ///< set: the guest is to end, or has
+  RebootBackoff backoff{options.reboot_backoff};
+  std::optional<RunResult> result;  ///< set: the guest is to end, or has
   std::optional<Error> stop_error;
   bool is_over = false;
   std::deque<Request> waiting;  ///< in the order of the calls

@@ -2,6 +2,7 @@
 #include "vmm/machine/run/event_log.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/log.hpp"
@@ -20,6 +21,9 @@ Result<std::unique_ptr<EventLog>> EventLog::open(const std::string& path) {
 
 void EventLog::write(const GuestEvent& event) {
   const std::string line = event_node(event).to_json() + "\n";
+  if (!has_room(line.size())) {
+    return;
+  }
   if (::write(fd_.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size())) {
     return;
   }
@@ -29,6 +33,22 @@ void EventLog::write(const GuestEvent& event) {
   if (lost_++ == 0) {
     log::warn("{}", error.to_string());
   }
+}
+
+/// Of a regular file: who reads a FIFO decides by himself.
+bool EventLog::has_room(std::size_t size) {
+  struct stat info {};
+  if (::fstat(fd_.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return true;
+  }
+  const MutexLock lock(mutex_);
+  if (!is_full_ && written_ + size > most_) {
+    is_full_ = true;
+    log::warn("{} has its most of this run, {} MiB of events: those to come are left out", path_,
+              most_ >> 20);
+  }
+  written_ += is_full_ ? 0 : size;
+  return !is_full_;
 }
 
 EventLog::~EventLog() {

@@ -25,14 +25,24 @@ class EventLog {
   EventLog& operator=(const EventLog&) = delete;
 
   void write(const GuestEvent& event) GPUVM_EXCLUDES(mutex_);
+  /// What a file gets in a run, in place of kMost: for tests. Before the first event.
+  void set_most(std::uint64_t bytes) { most_ = bytes; }
+
+  /// Some million events: a guest that resets its devices in a loop causes them without end.
+  static constexpr std::uint64_t kMost = std::uint64_t{256} << 20;
 
  private:
   EventLog(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
+  bool has_room(std::size_t size) GPUVM_EXCLUDES(mutex_);
+
   UniqueFd fd_;
   const std::string path_;
+  std::uint64_t most_ = kMost;
   Mutex mutex_;
   std::uint64_t lost_ GPUVM_GUARDED_BY(mutex_) = 0;
+  std::uint64_t written_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< bytes, of a file
+  bool is_full_ GPUVM_GUARDED_BY(mutex_) = false;       ///< the file has its most
 };
 
 }  // namespace gpuvm

@@ -7,6 +7,7 @@
 
 #include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/host/descriptor_budget.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/machine/memory/device_memory.hpp"
 #include "vmm/machine/memory/layout.hpp"
@@ -62,6 +63,29 @@ MachineRequests holding_at_exit(MachineRequests requests, std::function<void()> 
     };
   }
   return requests;
+}
+
+DescriptorNeeds descriptor_needs(const Config& config,
+                                 const std::vector<PhysicalDevice*>& devices) {
+  constexpr std::uint64_t kSmallDevices = 10;  // random numbers, console, vsock, status port
+  constexpr std::uint64_t kQueuesOfADisk = 4;
+  constexpr std::uint64_t kQueuesOfAShare = 2;
+  DescriptorNeeds needs{.cpus = config.machine.cpus,
+                        .functions = devices.size(),
+                        .vectors = 0,
+                        .queues = kSmallDevices + config.shares.size() * kQueuesOfAShare,
+                        .helpers = config.shares.size() + config.nets.size()};
+  for (const PhysicalDevice* device : devices) {
+    needs.vectors += std::max(device->irq(IrqType::kMsix).count, device->irq(IrqType::kMsi).count);
+  }
+  for (const DiskConfig& disk : config.disks) {
+    needs.queues += disk.queues.value_or(kQueuesOfADisk);
+    needs.helpers += is_served(disk) ? 1U : 0U;
+  }
+  for (const NetConfig& net : config.nets) {
+    needs.queues += 2 * std::uint64_t{net.queues} + 1;
+  }
+  return needs;
 }
 
 }  // namespace
@@ -172,6 +196,7 @@ Status Machine::take_devices() {
                                        std::move(held)));
   TRY(require_host(options_.host, needs_of(config, functions)));
   devices_ = TRY(HostDevices::create(options_.host, std::move(functions), std::move(claims)));
+  TRY(check_descriptors(descriptor_needs(config, devices_->devices()), descriptor_limit()));
   reset_ = std::make_unique<MachineReset>(
       *devices_, [this](ResetReason reason, const ResetCertificate& certificate) {
         options_.events.reset(reset_event(to_string(reason), certificate));

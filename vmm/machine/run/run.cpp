@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/run.hpp"
 
-#include <sys/resource.h>
-
-#include <fstream>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "firmware/smbios/uuid.hpp"
 #include "vmm/api/api_server.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/output_file.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/console/console.hpp"
+#include "vmm/host/descriptor_budget.hpp"
 #include "vmm/machine/devices/device_events.hpp"
 #include "vmm/machine/run/clock_timer.hpp"
 #include "vmm/machine/run/console_tap.hpp"
@@ -31,18 +31,6 @@ constexpr std::chrono::milliseconds kFlushLimit{2000};
 /// Exit status when the escape key ended a guest that did not power off.
 constexpr int kExitEscape = 128 + 2;
 
-/// Each vCPU, interrupt vector and doorbell is an open file: 255 vCPUs and the vectors of some
-/// cards are more than the usual soft limit, which is for programs that use select(2).
-void raise_file_limit() {
-  struct rlimit limit {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-      log::debug("The limit of open files stays as it is");
-    }
-  }
-}
-
 ConsoleOptions console_options(const Config& config) {
   ConsoleOptions options;
   options.serial = config.console.serial;
@@ -58,18 +46,14 @@ ConsoleOptions virtio_console_options(const Config& config) {
   return options;
 }
 
-Status write_inspect_file(const std::string& path, const Machine& machine) {
-  if (path.empty()) {
+Status write_inspect_file(const std::optional<LateOutput>& file, const Machine& machine) {
+  if (!file) {
     return {};
   }
   InspectNode root("machine");
   machine.inspect(root);
-  std::ofstream file(path, std::ios::trunc);
-  file << root.to_json() << "\n";
-  file.close();
-  if (!file) {
-    return fail(ErrorKind::kHost, "Cannot write the state of the machine (inspect) to {}", path);
-  }
+  TRY_CONTEXT(file->write(root.to_json() + "\n"),
+              "Cannot write the state of the machine (inspect)");
   return {};
 }
 
@@ -142,9 +126,11 @@ struct Run {
 
   Config config;
   const bool holds_ending_signals;
+  std::optional<LateOutput> inspect_file;  ///< nothing: nobody wants one
   std::unique_ptr<EventLog> event_file;
   GuestEvents events;
   ControlLoop loop{{.on_reboot = config.machine.on_reboot,
+                    .reboot_backoff = config.machine.reboot_backoff,
                     .on_built = [this] { begin_guest(); },
                     .holds_ending_signals = holds_ending_signals},
                    events};
@@ -165,10 +151,19 @@ struct Run {
 
 /// What it writes to; then the machine, which is not built yet.
 Status Run::open(const RunOptions& options) {
-  raise_file_limit();
+  raise_descriptor_limit();
   log::set_guest(config.name);
   service = GuestService::begin(loop.context(), loop, service_options(config, loop));
   TRY(add_observers(options, event_file, events));
+  if (!options.inspect_file.empty()) {
+    auto opened = LateOutput::open(options.inspect_file, ErrorKind::kHost);
+    if (opened) {
+      inspect_file = std::move(opened).value();
+    } else {  // which costs nobody his guest
+      log::warn("The state of the machine (inspect) will be nowhere: {}",
+                opened.error().to_string());
+    }
+  }
   TRY(open_api(options));
   console = TRY(Console::create(loop.context(), console_options(config),
                                 {.input =
@@ -327,7 +322,7 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
   if (run.has_serial) {
     run.words->finish();
     // A disk that is full says nothing of the guest, whose word and devices the status is about.
-    if (const auto written = write_inspect_file(options.inspect_file, *run.machine); !written) {
+    if (const auto written = write_inspect_file(run.inspect_file, *run.machine); !written) {
       log::warn("{}", written.error().to_string());
     }
   }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
@@ -96,22 +97,28 @@ void VcpuThreads::run(VirtualCpu& vcpu) {
     pin_to(pin_[vcpu.index()], vcpu.index());
   }
   pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", vcpu.index()).c_str());
-  for (;;) {
-    if (const VcpuEvent event = vcpu.run(ports_, mmio_); event != VcpuEvent::kInterrupted) {
-      on_event_(event, vcpu.failure());
-      break;
-    }
-    if (!rest(vcpu)) {
-      break;
-    }
-    if (const auto told = vcpu.tell_of_pause(); !told) {
-      on_event_(VcpuEvent::kFailed, told.error().to_string());
-      break;
-    }
+  if (const auto thrown = thrown_by([&] { run_until_end(vcpu); })) {
+    on_event_(VcpuEvent::kFailed, fmt::format("vCPU {}: {}", vcpu.index(), *thrown));
   }
   const MutexLock lock(mutex_);
   --at_work_;
   changed_.notify_all();
+}
+
+void VcpuThreads::run_until_end(VirtualCpu& vcpu) {
+  for (;;) {
+    if (const VcpuEvent event = vcpu.run(ports_, mmio_); event != VcpuEvent::kInterrupted) {
+      on_event_(event, vcpu.failure());
+      return;
+    }
+    if (!rest(vcpu)) {
+      return;
+    }
+    if (const auto told = vcpu.tell_of_pause(); !told) {
+      on_event_(VcpuEvent::kFailed, told.error().to_string());
+      return;
+    }
+  }
 }
 
 /// While the guest is paused. False: it is to stop.

@@ -46,6 +46,7 @@ class VcpuThreads {
   enum class Wish { kRun, kPause, kStop };
 
   Status start_all(std::span<VirtualCpu* const> vcpus) GPUVM_EXCLUDES(mutex_);
+  void run_until_end(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
   void run(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
   bool rest(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
   void wish(Wish wish) GPUVM_REQUIRES(mutex_);

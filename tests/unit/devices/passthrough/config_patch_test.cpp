@@ -70,7 +70,8 @@ TEST(ConfigPatch, LeavesMostOfAPlainDeviceAlone) {
 TEST(ConfigPatch, PatchedBitsStayTheHardwaresWhenOthersAreWritten) {
   const auto patch = ConfigPatch::create(test::upd720200_config(), {});
   EXPECT_EQ(patch.patched_bits(0xc8), 0x7c00U);  // Device Control 2: LTR, tags, OBFF
-  EXPECT_EQ(patch.patched_bits(0xa8), 0U);       // Device Control
+  EXPECT_EQ(patch.patched_bits(0xa8), 0xfU);     // Device Control: reporting of errors
+  EXPECT_EQ(patch.patched_bits(0x04), 0x140U);   // Command: parity errors, SERR
   EXPECT_TRUE(patch.drops_writes(0xb0));         // Link Control
   EXPECT_TRUE(patch.drops_writes(0x108));        // which errors are reported
   EXPECT_FALSE(patch.drops_writes(0xa8));
@@ -123,6 +124,44 @@ TEST(ConfigPatch, VersionZeroOfPciExpressIsShownAsOne) {
     const auto view = guest_view(config, ConfigPatch::create(config, {}));
     EXPECT_EQ(*load_at<std::uint32_t>(view, 0x40) >> 16 & 0xf, shown);
   }
+}
+
+TEST(ConfigPatch, VpdDvsecAndDoeAreWrittenByChoiceAlone) {
+  const auto config = ConfigBuilder()
+                          .dword(0x04, 0x00100000)
+                          .dword(0x34, 0x40)
+                          .dword(0x40, 0x03)
+                          .extended(0x100, 0x23, 0x140)
+                          .extended(0x140, 0x2e, 0x180)
+                          .extended(0x180, 0x03, 0)
+                          .bytes();
+  const auto sealed = ConfigPatch::create(config, {});
+  EXPECT_FALSE(sealed.drops_writes(0x40)) << "an address to read from";
+  EXPECT_FALSE(sealed.begins_vpd_write(0x40, 0x00040000));
+  EXPECT_TRUE(sealed.begins_vpd_write(0x40, 0x80040000));
+  EXPECT_TRUE(sealed.drops_writes(0x44));
+  EXPECT_EQ(ids(extended_capabilities(guest_view(config, sealed))), (Ids{0x23, 0x03}));
+  EXPECT_TRUE(sealed.drops_writes(0x13c)) << "all of it: its length is its vendor's";
+  EXPECT_TRUE(sealed.hidden(0x154));
+  const auto open =
+      ConfigPatch::create(config, {.writable = {.vpd = true, .dvsec = true, .doe = true}});
+  EXPECT_FALSE(open.begins_vpd_write(0x40, 0x80040000));
+  constexpr std::uint16_t kRegisters[] = {0x44, 0x108, 0x148};
+  for (const std::uint16_t offset : kRegisters) {
+    EXPECT_FALSE(open.drops_writes(offset)) << offset;
+  }
+  EXPECT_EQ(ids(extended_capabilities(guest_view(config, open))), (Ids{0x23, 0x2e, 0x03}));
+}
+
+TEST(ConfigPatch, ErrorReportingAndSelfTestAreTheHosts) {
+  auto config = test::upd720200_config();
+  config[0x04] |= std::byte{0x40};
+  config[0x0f] = std::byte{0x80};
+  const auto patch = ConfigPatch::create(config, {});
+  EXPECT_EQ(patch.patched_bits(0x04), 0x140U);
+  EXPECT_EQ(patch.apply(0x04, 0x0146) & 0x140, 0x40U) << "as it was at the start";
+  EXPECT_EQ(patch.patched_bits(0x0c) >> 24, 0xffU);
+  EXPECT_EQ(patch.apply(0x0c, 0x80000000) >> 24, 0U) << "BIST: not capable";
 }
 
 TEST(ConfigPatch, CapabilitiesThatNobodyKnowsAreHiddenWhole) {

@@ -243,6 +243,7 @@ TEST_F(PassthroughFunctionTest, GoneDeviceReadsOnes) {
   EXPECT_FALSE(gpu->reset());
 }
 
+// Device Control, of which the lowest four bits are the host's.
 TEST_F(PassthroughFunctionTest, ByteLanesReachTheHardwareAsTheyAre) {
   const auto gpu = make_placed_gpu();
   gpu_.history.clear();
@@ -250,9 +251,9 @@ TEST_F(PassthroughFunctionTest, ByteLanesReachTheHardwareAsTheyAre) {
   gpu->config_write(0x80, 0x11223344, 0xffffff00);
   gpu->config_write(0x80, 0x11223344, 0xffffffff);
   gpu->config_write(0x80, 0x11223344, 0);
-  EXPECT_EQ(gpu_.history, (test::History{"config 0x80 <- 0x44/1", "config 0x83 <- 0x11/1",
+  EXPECT_EQ(gpu_.history, (test::History{"config 0x80 <- 0x40/1", "config 0x83 <- 0x11/1",
                                          "config 0x81 <- 0x33/1", "config 0x82 <- 0x1122/2",
-                                         "config 0x80 <- 0x11223344/4"}));
+                                         "config 0x80 <- 0x11223340/4"}));
 }
 
 TEST_F(PassthroughFunctionTest, HiddenCapabilitiesAreNotWritten) {

@@ -2,6 +2,7 @@
 #include "devices/platform/firmware_ports.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -44,6 +45,17 @@ TEST(DebugConsolePort, ItsFileHasALimit) {
   const std::string line = std::string(39, 'x') + "\n";
   EXPECT_EQ(text, line + line + "\n[gpuvm: no more is kept of it in this run]\n");
   std::filesystem::remove(path);
+}
+
+TEST(DebugConsolePort, FollowsNoLink) {
+  std::string folder = (std::filesystem::temp_directory_path() / "gpuvm-log-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  std::ofstream(folder + "/victim") << "precious";
+  std::filesystem::create_symlink(folder + "/victim", folder + "/log");
+  const auto port = DebugConsolePort::create(folder + "/log");
+  EXPECT_FALSE(port);
+  EXPECT_EQ(std::filesystem::file_size(folder + "/victim"), 8U);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(FastA20Port, IsOpenAndResets) {

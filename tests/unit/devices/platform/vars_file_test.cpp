@@ -86,6 +86,15 @@ TEST_F(VarsFileTest, OtherThingsAreRefused) {
   open_error();
 }
 
+TEST_F(VarsFileTest, ALinkToAnothersFileIsRefused) {
+  const auto victim = (folder_ / "victim").string();
+  ASSERT_TRUE(VarsFile::create(victim, testing_ovmf::empty_volume()));
+  fs::create_symlink(victim, path_);
+  EXPECT_NE(open_error().find("is a symbolic link"), std::string::npos);
+  EXPECT_FALSE(VarsFile::create(path_.string(), testing_ovmf::empty_volume()));
+  EXPECT_TRUE(fs::is_symlink(path_)) << "what is there stays";
+}
+
 TEST_F(VarsFileTest, ReadOnlyIsTold) {
   if (::geteuid() == 0) {
     GTEST_SKIP() << "root may write to every file; the lab test has a read-only file system";

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <new>
+#include <thread>
 
 #include "tests/unit/devices/virtio/copy_device.hpp"
 #include "tests/unit/devices/virtio/fakes.hpp"
@@ -248,6 +250,28 @@ TEST(InProcessQueues, WhatIsReleasedForAPauseComesAgain) {
   ASSERT_TRUE(guest.driver.wait_used(3));
   EXPECT_EQ(guest.driver.ring.used(1).id, 2U);
   EXPECT_EQ(guest.driver.ring.used(2).id, 4U);
+}
+
+/// Has no memory for anything.
+class ThrowingDevice : public KeepingDevice {
+ public:
+  Result<Execution> execute(QueueRequest&) override { throw std::bad_alloc(); }
+};
+
+// The process must not end where it stands, and whoever stops the queues must not wait for ever.
+TEST(InProcessQueues, AnExceptionOfTheDeviceIsADeviceThatNeedsAReset) {
+  constexpr unsigned kNeedsReset = 64;  // 2.1
+  ThrowingDevice device;
+  Running guest(device);
+  guest.offer(0);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(test::kPatienceMs);
+  while ((guest.driver.status() & kNeedsReset) == 0 && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_NE(guest.driver.status() & kNeedsReset, 0U);
+  guest.function->pause();
+  guest.function->resume();
+  EXPECT_EQ(guest.driver.ring.used_index(), 0);
 }
 
 }  // namespace

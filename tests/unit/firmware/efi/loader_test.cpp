@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "firmware/efi/efi_kernel.hpp"
 #include "firmware/efi/embedded_image.hpp"
@@ -237,6 +239,60 @@ TEST_F(VariableFileTest, ItIsOneGuests) {
   expect_locked();  // the file that took its place, too
   file->reset();
   EXPECT_TRUE(VariableFile::open(path_));
+}
+
+TEST_F(VariableFileTest, APlantedLinkLeadsNoSaveElsewhere) {
+  const std::string victim = directory_ + "/victim";
+  std::ofstream(victim) << "precious";
+  auto file = VariableFile::open(path_);
+  ASSERT_TRUE(file);
+  // Whose folder it is can do both at any time.
+  std::filesystem::create_symlink(victim, path_ + ".new");
+  std::filesystem::remove(path_);
+  std::filesystem::create_symlink(victim, path_);
+  ASSERT_TRUE((*file)->save(block_with(7)));
+  EXPECT_EQ(std::filesystem::file_size(victim), 8U);
+  EXPECT_FALSE(std::filesystem::is_symlink(path_));
+  EXPECT_EQ(std::filesystem::file_size(path_), (*file)->block().size());
+}
+
+TEST_F(VariableFileTest, ALinkInItsPlaceIsRefused) {
+  std::ofstream(directory_ + "/victim") << "precious";
+  std::filesystem::create_symlink(directory_ + "/victim", path_);
+  const auto file = VariableFile::open(path_);
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().to_string(),
+            "boot.vars: " + path_ + " is a symbolic link, and none is followed: name its target");
+  EXPECT_EQ(std::filesystem::file_size(directory_ + "/victim"), 8U);
+}
+
+TEST_F(VariableFileTest, AGuestThatSavesOnAndOnCostsFewWrites) {
+  using std::chrono::hours;
+  const std::vector<std::byte> blocks[] = {block_with(7), block_with(3)};
+  auto file = VariableFile::open(path_, {.burst = 4, .between = hours(1)});
+  ASSERT_TRUE(file);
+  const auto made = (*file)->writes();
+  for (unsigned i = 0; i < 501; ++i) {
+    ASSERT_TRUE((*file)->save(blocks[i % 2]));
+  }
+  EXPECT_EQ((*file)->writes() - made, 4U);
+  const auto kept = (*file)->block();
+  file->reset();  // which brings the last ones to the disk, before their time
+  const auto again = VariableFile::open(path_);
+  ASSERT_TRUE(again);
+  EXPECT_EQ((*again)->block(), kept);
+}
+
+TEST_F(VariableFileTest, WhatWasLeftForLaterIsWrittenWithoutAnotherSave) {
+  auto file = VariableFile::open(path_, {.burst = 1, .between = std::chrono::milliseconds(20)});
+  ASSERT_TRUE(file);
+  const auto made = (*file)->writes();
+  ASSERT_TRUE((*file)->save(block_with(7)));
+  ASSERT_TRUE((*file)->save(block_with(3)));
+  for (unsigned i = 0; i < 1000 && (*file)->writes() < made + 2; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ((*file)->writes(), made + 2);
 }
 
 TEST_F(VariableFileTest, OneThatCannotBeWrittenIsToldAtTheStart) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <thread>
@@ -76,6 +77,22 @@ TEST(Log, HasNoCommandsForARunner) {
   log::warn("the guest says \"{}\"", "##[add-mask]a");
   EXPECT_NE(testing::internal::GetCapturedStderr().find("says \"## [add-mask]a\""),
             std::string::npos);
+}
+
+// What nobody has limited, and a guest can cause.
+TEST(Log, LinesThatBeginAlikeHaveALimit) {
+  testing::internal::CaptureStderr();
+  for (unsigned i = 0; i < 50'000; ++i) {
+    log::warn("a flood of lines: {}", i);
+  }
+  log::info("another line");
+  const std::string text = testing::internal::GetCapturedStderr();
+  const auto lines = std::count(text.begin(), text.end(), '\n');
+  EXPECT_GE(lines, 100);
+  EXPECT_LE(lines, 5'000);
+  EXPECT_NE(text.find("a flood of lines: 99\n"), std::string::npos);
+  EXPECT_NE(text.find("some are left out"), std::string::npos);
+  EXPECT_NE(text.find("another line"), std::string::npos);
 }
 
 // In a process of its own: the form of lines is the program's, for good.

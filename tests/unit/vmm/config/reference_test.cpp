@@ -91,6 +91,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "machine.on_reboot",
                                                      "machine.pin",
                                                      "machine.pin_memory",
+                                                     "machine.reboot_backoff",
                                                      "machine.rng",
                                                      "name",
                                                      "net.bridge",
@@ -102,6 +103,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "net.mtu",
                                                      "net.queues",
                                                      "net.tap",
+                                                     "net.throttle",
                                                      "node.cpus",
                                                      "node.host_node",
                                                      "node.memory",
@@ -128,6 +130,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.sub_vendor_id",
                                                      "pci.vendor_id",
                                                      "pci.vf_token",
+                                                     "pci.writable",
                                                      "share.path",
                                                      "share.readonly",
                                                      "share.tag",
@@ -283,7 +286,7 @@ TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
-machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", config_ports = "on", pin_memory = "background", battery = true, rng = false, pin = [7, 0, 2] }
+machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", reboot_backoff = "1min 30s", config_ports = "on", pin_memory = "background", battery = true, rng = false, pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "qcow2", throwaway = true, cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } }, { path = "e", format = "vhdx" }, { path = "f", serial = "s" } ]
 console.virtio = ["stdio", "pty"]
@@ -315,6 +318,7 @@ gpudirect_clique = 15
 coherent_memory = { bar = 4 }
 p2p = true
 quirks = ["nvidia-mirror", "ati-window"]
+writable = ["doe", "vpd"]
 msix_relocation = "auto"
 resize_bar = { bar = 1, size = "32GiB" }
 vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d"
@@ -335,6 +339,7 @@ memory = "128MiB"
 forward = ["tcp:2222:22", "udp:::1/53:5353", "tcp:127.0.0.1/80:8080"]
 host_loopback = true
 mac = "52-54-00-AB-cd-01"
+throttle = { packets = 3, bandwidth = "5MiB" }
 [[net]]
 mode = "tap"
 tap = "vm-1"
@@ -382,12 +387,14 @@ TEST(ToToml, NamesEveryKey) {
   config.disks[0].queues = 2;
   config.disks[0].throttle.iops = 5;
   config.pci[0].gpudirect_clique = 3;
+  config.pci[0].writable.dvsec = true;
   config.pci[0].vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
   config.pci[0].coherent_memory = PciCoherentMemory{.bar = 1, .at_host_address = true};
   config.nodes = {{{0}, 1_GiB, 3}};
   config.nets.resize(3);
   config.nets[0].mac = MacAddress{{2, 0, 0, 0, 0, 1}};
   config.nets[0].mtu = 1400;
+  config.nets[0].throttle.packets = 5;
   config.nets[1].mode = NetMode::kTap;
   config.nets[1].tap = "vm0";
   config.nets[1].bridge = "br0";

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "tests/unit/vmm/console/console_fixture.hpp"
@@ -226,6 +227,14 @@ TEST_F(ConsolePlacesTest, StaleSocketIsReplacedOthersAreNot) {
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   EXPECT_NE(error_of({socket_at(path)}).find("no socket"), std::string::npos);
   EXPECT_TRUE(std::filesystem::exists(path)) << "a user's file stays";
+}
+
+TEST_F(ConsolePlacesTest, AFileThatIsALinkIsLeftAlone) {
+  std::ofstream(folder + "/victim") << "precious";
+  std::filesystem::create_symlink(folder + "/victim", folder + "/log");
+  EXPECT_NE(error_of({{SerialTarget::Kind::kFile, folder + "/log"}}).find("is a symbolic link"),
+            std::string::npos);
+  EXPECT_EQ(std::filesystem::file_size(folder + "/victim"), 8U);
 }
 
 }  // namespace

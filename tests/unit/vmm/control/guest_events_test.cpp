@@ -31,6 +31,14 @@ TEST(GuestEvents, AWishForTheEndAsJson) {
       R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"end_asked","signal":15})");
 }
 
+TEST(GuestEvents, ADelayedRebootAsJson) {
+  const GuestEvent event{
+      .time = {}, .guest = "main", .what = RebootDelayed{.seconds = 8, .short_lives = 9}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"reboot_delayed",)"
+            R"("seconds":8,"short_lives":9})");
+}
+
 TEST(GuestEvents, AResetAsJson) {
   const GuestEvent event{
       .time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1500)),

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/vmm/host/fake_host.hpp"
@@ -42,6 +43,32 @@ TEST_F(DeviceClaimTest, CleanFunctionLeavesNothingBehind) {
   }
   EXPECT_FALSE(host_.exists(kFile));
   EXPECT_THAT(recorded_devices(host_), IsEmpty());
+}
+
+// Whoever may write there could take a record away, and a second guest the device.
+TEST_F(DeviceClaimTest, TheFoldersOwnerAloneMayWriteThere) {
+  const std::string folder = host_.path("/run/gpuvm");
+  const auto mode = [&folder] {
+    struct stat info {};
+    EXPECT_EQ(::stat(folder.c_str(), &info), 0);
+    return info.st_mode & 07777;
+  };
+  ASSERT_EQ(::rmdir(folder.c_str()), 0);
+  const mode_t before = ::umask(0);
+  { const DeviceClaim claim = take(); }
+  ::umask(before);
+  EXPECT_EQ(mode(), 0755U);
+  ASSERT_EQ(::chmod(folder.c_str(), 0777), 0);
+  const auto open_to_all = DeviceClaim::take(host_, bdf_of(kGpu), "guest main");
+  ASSERT_FALSE(open_to_all);
+  EXPECT_THAT(open_to_all.error().message(), HasSubstr("chmod o-w"));
+  ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(folder.c_str(), 65534, 65534), 0);
+    const auto of_another = DeviceClaim::take(host_, bdf_of(kGpu), "guest main");
+    ASSERT_FALSE(of_another);
+    EXPECT_THAT(of_another.error().message(), HasSubstr("belongs to user 65534"));
+  }
 }
 
 TEST_F(DeviceClaimTest, SecondOwnerHearsWhoTheFirstIs) {

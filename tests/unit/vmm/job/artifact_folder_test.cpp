@@ -200,9 +200,8 @@ TEST_F(Artifacts, PathsInWhatTheGuestMayWriteAreKnown) {
 
 TEST_F(Artifacts, TwoReportsInOneFileAreRefused) {
   const auto text = [](const JobReport&) { return std::string("text"); };
-  std::ofstream(root_ / "r") << "";
-  std::filesystem::create_hard_link(root_ / "r", root_ / "link");
-  const auto files = ReportFiles::open({{root_ / "r", text}, {root_ / "link", text}});
+  std::filesystem::create_directory_symlink(root_, root_ / "again");
+  const auto files = ReportFiles::open({{root_ / "r", text}, {root_ / "again/r", text}});
   ASSERT_FALSE(files);
   EXPECT_EQ(files.error().kind(), ErrorKind::kUsage);
   EXPECT_THAT(files.error().message(), HasSubstr("Two reports are to be written to"));

@@ -126,6 +126,15 @@ TEST(GithubTest, ASummaryIsAppended) {
   EXPECT_FALSE(github::append_summary("/proc/no/such/folder", failed_report()));
 }
 
+TEST(GithubTest, ASummaryFollowsNoLink) {
+  const std::string file = ::testing::TempDir() + "gpuvm-github-link";
+  std::filesystem::remove(file);
+  std::filesystem::create_symlink(file + ".victim", file);
+  EXPECT_FALSE(github::append_summary(file, failed_report()));
+  EXPECT_FALSE(std::filesystem::exists(file + ".victim"));
+  std::filesystem::remove(file);
+}
+
 TEST(GithubTest, TheEnvironment) {
   // NOLINTBEGIN(concurrency-mt-unsafe): this test has one thread
   ::unsetenv("GITHUB_ACTIONS");

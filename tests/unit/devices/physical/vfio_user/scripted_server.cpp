@@ -31,7 +31,7 @@ void put(std::span<std::byte> bytes, std::size_t offset, std::size_t width, std:
 
 }  // namespace
 
-ScriptedServer::ScriptedServer() : bar2(::memfd_create("bar2", MFD_CLOEXEC)) {
+ScriptedServer::ScriptedServer() : bar2(::memfd_create("bar2", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
   require(::ftruncate(bar2.get(), static_cast<off_t>(kBar2Offset + kBar2Size)) == 0);
   put(config, 0x00, 4, 0x56781234);
   put(config, 0x06, 2, 0x0010);  // has capabilities

@@ -2,9 +2,11 @@
 // VfioUserDevice against a server that behaves: every message as the specification has it.
 #include "devices/physical/vfio_user/vfio_user_device.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <future>
@@ -338,6 +340,39 @@ TEST_F(VfioUser, SocketsThatNobodyServesAreNamed) {
               HasSubstr("Cannot reach a vfio-user server at /nonexistent/gpu.sock"));
   EXPECT_EQ(missing.error().kind(), ErrorKind::kConfig) << "as a kernel that is not there: 78";
   EXPECT_EQ(VfioUserHost::open({std::string(200, 'x')}).error().kind(), ErrorKind::kConfig);
+}
+
+// What stalls a vCPU is the whole of what it asked, however many messages that takes.
+TEST_F(VfioUser, AServerThatAnswersJustInTimeStallsNoOperation) {
+  server_.on(Command::kDeviceSetIrqs, [this](const Message& message) {
+    std::this_thread::sleep_for(milliseconds(300));
+    server_.behave(message);
+  });
+  options_.timeout = milliseconds(500);
+  open();
+  std::vector<EventFd> events;
+  std::vector<int> fds;
+  for (unsigned i = 0; i < 8; ++i) {  // three in each message
+    events.push_back(EventFd::create().value());
+    fds.push_back(events.back().fd());
+  }
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_FALSE(device_->set_irq_fds(IrqType::kMsix, 0, fds));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(850));
+  EXPECT_TRUE(device_->is_gone());
+}
+
+TEST_F(VfioUser, AFileOfABarCannotBecomeShorter) {
+  open();
+  EXPECT_NE(::fcntl(server_.bar2.get(), F_GET_SEALS) & F_SEAL_SHRINK, 0);
+  EXPECT_NE(::ftruncate(server_.bar2.get(), 4096), 0);
+}
+
+TEST_F(VfioUser, ADeviceIsNoMemoryOfABar) {
+  server_.bar2 = UniqueFd(::open("/dev/zero", O_RDWR | O_CLOEXEC));
+  const auto opened = VfioUserDevice::adopt("/run/fake.sock", server_.start(), options_);
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().to_string(), HasSubstr("is no memory"));
 }
 
 }  // namespace

@@ -367,5 +367,33 @@ TEST(NetDevice, AStreamThatIsFullLosesNothing) {
   EXPECT_TRUE(driver.wait_used(driver.transmit, kFrames));
 }
 
+// Two frames at once, then one each 50 ms, in both directions.
+TEST(NetDevice, AThrottledCardTakesItsTimeAndLosesNothing) {
+  constexpr std::uint16_t kFrames = 6;
+  constexpr std::chrono::milliseconds kLeast{150};
+  Pair pair(SOCK_SEQPACKET | SOCK_NONBLOCK);
+  TapLink link({.fd = std::move(pair.ours), .name = "tap0", .offloads = false});
+  NetDevice device({.name = "net-0",
+                    .mac = {},
+                    .mtu = {},
+                    .link = link,
+                    .limits = {.requests = 20},
+                    .on_link_lost = {}});
+  NetDriver driver(device);
+  driver.add_buffers(4 * kFrames, 2000);
+  for (std::uint16_t i = 0; i < kFrames; ++i) {
+    driver.send(make_frame(100), static_cast<std::uint16_t>(i * 2));
+    const auto frame = make_frame(100);
+    ASSERT_EQ(::send(pair.theirs.get(), frame.data(), frame.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(frame.size()));
+  }
+  const auto began = std::chrono::steady_clock::now();
+  driver.start();
+  for (const auto* const ring : {&driver.transmit, &driver.receive}) {
+    EXPECT_TRUE(driver.wait_used(*ring, kFrames));
+    EXPECT_GE(std::chrono::steady_clock::now() - began, kLeast);
+  }
+}
+
 }  // namespace
 }  // namespace gpuvm::net_device_test

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 namespace gpuvm::event_log_test {
@@ -49,6 +50,17 @@ TEST_F(EventLogTest, AppendsToWhatAnEarlierRunWrote) {
   EventLog::open(path_).value()->write({});
   EventLog::open(path_).value()->write({});
   EXPECT_EQ(lines().size(), 2u);
+}
+
+// The host's disk is not the guest's, which may cause events without end.
+TEST_F(EventLogTest, AFileHasALimit) {
+  const auto log = EventLog::open(path_).value();
+  log->set_most(10'000);
+  for (unsigned i = 0; i < 5'000; ++i) {
+    log->write({.time = {}, .guest = "main", .what = DevicesReset{.reason = "guest"}});
+  }
+  EXPECT_GT(lines().size(), 10u);
+  EXPECT_LE(std::filesystem::file_size(path_), 10'000u);
 }
 
 TEST_F(EventLogTest, PlaceThatCannotBeWrittenIsRefused) {

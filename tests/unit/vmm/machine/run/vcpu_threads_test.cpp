@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <new>
 
 #include "tests/unit/vmm/machine/run/fake_vcpu.hpp"
 
@@ -188,6 +189,18 @@ TEST_F(Threads, AVcpuWhoseClockCannotBeToldFails) {
   was_told_.get_future().wait();
   threads_.stop();
   EXPECT_THAT(told_, ElementsAre("No clock"));
+}
+
+// No memory is left: the process must end with its devices quiet, and not where it stands.
+TEST_F(Threads, AnExceptionOfADeviceEndsTheGuestInOrder) {
+  FakeVcpu vcpu(3, [](PortBus&, MmioBus&) -> std::optional<VcpuEvent> { throw std::bad_alloc(); });
+  FakeVcpu other(4);
+  const std::array<VirtualCpu*, 2> all{&vcpu, &other};
+  ASSERT_TRUE(threads_.start(all));
+  was_told_.get_future().wait();
+  threads_.pause();  // counts those that are at work
+  threads_.stop();
+  EXPECT_THAT(told_, ElementsAre("vCPU 3: std::bad_alloc"));
 }
 
 }  // namespace

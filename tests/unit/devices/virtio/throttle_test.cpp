@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Throttle with a clock of its own.
-#include "devices/virtio/block/throttle.hpp"
+#include "devices/virtio/throttle.hpp"
 
 #include <gtest/gtest.h>
 

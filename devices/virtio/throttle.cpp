@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "devices/virtio/block/throttle.hpp"
+#include "devices/virtio/throttle.hpp"
 
 #include <algorithm>
 
