@@ -6,18 +6,25 @@
 #include <utility>
 
 #include "vmm/api/api_server.hpp"
-#include "vmm/api/peer.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/trusted_folder.hpp"
+#include "vmm/guests/peer.hpp"
 
 namespace gpuvm {
 namespace {
 
-/// Whether the folder of a socket is there, or can be, and may be written.
-bool has_folder(const std::string& socket) {
+/// Why there can be no socket in its folder; "": there can, in one that is there or can be made.
+std::string problem_of_folder(const std::string& socket) {
   const auto folder = std::filesystem::path(socket).parent_path();
+  const auto trusted = open_trusted_folder(folder);
+  if (!trusted) {
+    return trusted.error().to_string();
+  }
   const auto above = folder.parent_path();
-  return ::access(folder.c_str(), W_OK) == 0 ||
-         (::access(folder.c_str(), F_OK) != 0 && ::access(above.c_str(), W_OK) == 0);
+  const bool may_be_there = *trusted ? ::access(folder.c_str(), W_OK) == 0
+                                     : ::access(folder.c_str(), F_OK) != 0 &&
+                                           ::access(above.c_str(), W_OK) == 0;
+  return may_be_there ? "" : fmt::format("Cannot write to the folder of {}", socket);
 }
 
 std::unique_ptr<ApiServer> without_socket(const std::string& why) {
@@ -41,9 +48,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(boost::asio::io_context& cont
   std::string path = config.path;
   if (is_auto) {
     auto own = guest_socket_path(options.guest.name);
-    if (!own || !has_folder(*own)) {
-      return without_socket(own ? "Cannot write to the folder of " + *own
-                                : own.error().to_string());
+    const std::string problem = own ? problem_of_folder(*own) : own.error().to_string();
+    if (!problem.empty()) {
+      return without_socket(problem);
     }
     path = *std::move(own);
   }

@@ -51,6 +51,19 @@ std::string terminal_text(std::string_view text) {
   return out;
 }
 
+std::string escaped_line(std::string_view text) {
+  std::string out;
+  for (const char c : terminal_text(text)) {
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+      out.append(c == '\\' ? 1 : 0, '\\');
+    }
+  }
+  return out;
+}
+
 std::string without_runner_commands(std::string text) {
   constexpr std::string_view kCommand = "##[";
   for (auto at = text.find(kCommand); at != std::string::npos; at = text.find(kCommand, at)) {

@@ -38,6 +38,11 @@ TEST(TerminalText, NoControlCharacterReachesATerminal) {
             "?0m \xc3\xa9 \xe2\x94\x9c \xc2\xb5 \xc2");
 }
 
+TEST(EscapedLine, IsOneLine) {
+  EXPECT_EQ(escaped_line("a\n<0>b\\n\r\x1b[2J\n"), "a\\n<0>b\\\\n??[2J\\n");
+  EXPECT_EQ(escaped_line(""), "");
+}
+
 TEST(RunnerCommands, AreBrokenWhereverTheyStand) {
   EXPECT_EQ(without_runner_commands("panic: ##[set-output name=x]0 ###[error]##["),
             "panic: ## [set-output name=x]0 ### [error]## [");

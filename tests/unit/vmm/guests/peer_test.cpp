@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/api/peer.hpp"
+#include "vmm/guests/peer.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
