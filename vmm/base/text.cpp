@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/base/text.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -49,6 +51,10 @@ std::string terminal_text(std::string_view text) {
     }
   }
   return out;
+}
+
+std::string text_for(int fd, std::string_view text) {
+  return ::isatty(fd) == 1 ? terminal_text(text) : std::string(text);
 }
 
 std::string escaped_line(std::string_view text) {

@@ -67,6 +67,9 @@ pid_t peer_process(const UniqueFd& connection);
 /// may not find out.
 bool remove_dead_socket(const std::string& path);
 
+/// Whether there can be a socket in the folder of this path: it is trusted and this user may write
+/// there, or it can be made. Makes nothing. Errors: kHost.
+Status check_socket_folder(const std::string& path);
 /// Whether GuestSocketClaim::take() would get this path now, and listen() there; nothing is made or
 /// locked. Errors: kHost.
 Status check_socket_place(const std::string& path);

@@ -169,21 +169,28 @@ bool remove_dead_socket(const std::string& path) {
   return is_dead;
 }
 
-Status check_socket_place(const std::string& path) {
-  TRY(check_length(path));
+Status check_socket_folder(const std::string& path) {
   const std::string place = folder_of(path);
   const UniqueFd folder = TRY(open_trusted_folder(place));
-  if (!folder) {  // it would be made
-    const std::string above = folder_of(place);
-    const char* const parent = above.empty() ? "." : above.c_str();
-    return ::access(parent, W_OK | X_OK) == 0
+  if (folder) {
+    return ::faccessat(folder.get(), ".", W_OK | X_OK, AT_EACCESS) == 0
                ? Status()
-               : Status(fail_errno(ErrorKind::kHost, fmt::format("Cannot make the folder {} of the "
-                                                                 "control socket",
-                                                                 place)));
+               : Status(fail_errno(ErrorKind::kHost, "Cannot make the control socket " + path));
   }
-  if (::faccessat(folder.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot make the control socket " + path);
+  // It would be made.
+  const std::string above = folder_of(place);
+  return ::faccessat(AT_FDCWD, above.empty() ? "." : above.c_str(), W_OK | X_OK, AT_EACCESS) == 0
+             ? Status()
+             : Status(fail_errno(ErrorKind::kHost,
+                                 "Cannot make the folder of the control socket " + path));
+}
+
+Status check_socket_place(const std::string& path) {
+  TRY(check_length(path));
+  TRY(check_socket_folder(path));
+  const UniqueFd folder = TRY(open_trusted_folder(folder_of(path)));
+  if (!folder) {
+    return {};
   }
   if (is_locked_by_other(folder.get(), file_of(path))) {
     return already_there(path);

@@ -10,6 +10,8 @@
 #include "firmware/linux/initrd_file.hpp"
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/first_boot/first_boot.hpp"
+#include "vmm/guests/guest_socket.hpp"
+#include "vmm/guests/peer.hpp"
 #include "vmm/kvm/cpuid.hpp"
 #include "vmm/kvm/kvm_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
@@ -78,6 +80,22 @@ Status check_socket(const HostFunction& function) {
   return {};
 }
 
+/// Where socket = "auto" has no folder for one the guest runs without, so that is no error.
+Status check_control(const Config& config) {
+  const ControlConfig& control = config.control;
+  if (!control.group.empty()) {
+    TRY(group_of_socket(control.group));
+  }
+  if (control.socket == ControlConfig::Socket::kOff) {
+    return {};
+  }
+  if (control.socket == ControlConfig::Socket::kPath) {
+    return check_socket_place(control.path);
+  }
+  const auto path = guest_socket_path(config.name);
+  return path && check_socket_folder(*path) ? check_socket_place(*path) : Status();
+}
+
 }  // namespace
 
 HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functions) {
@@ -121,6 +139,7 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
                                  const std::vector<HostFunction>& functions) {
   std::vector<Finding> findings;
   findings.push_back({"names", check_names(host, config)});
+  findings.push_back({std::string(kControlCheck), check_control(config)});
   const auto disks = open_disks(config.disks, config.machine.cpus, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? Status() : Status(disks.error())});
   const auto first_boot = open_first_boot(config, SshKeyUse::kLook);

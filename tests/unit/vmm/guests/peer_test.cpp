@@ -46,5 +46,12 @@ TEST(Peer, AGroupHasANumber) {
   EXPECT_FALSE(group_id("no-such-group-here"));
 }
 
+TEST(Peer, ASocketCanBeGivenToAGroupOfOnes) {
+  EXPECT_FALSE(group_of_socket("no-such-group-here"));
+  const auto root = group_of_socket("root");
+  const bool is_member = ::geteuid() == 0 || ::getegid() == 0;
+  EXPECT_EQ(root.has_value(), is_member);
+}
+
 }  // namespace
 }  // namespace gpuvm::peer_test
