@@ -75,8 +75,8 @@ std::string console_head() {
 }
 
 std::string console_gap(std::uint64_t bytes) {
-  return fmt::format("\r\n[gpuvm: {} bytes are left out here: they came faster than they were read]\r\n",
-                     bytes);
+  return fmt::format(
+      "\r\n[gpuvm: {} bytes are left out here: they came faster than they were read]\r\n", bytes);
 }
 
 }  // namespace gpuvm

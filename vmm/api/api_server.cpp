@@ -74,7 +74,7 @@ class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
   EventRing events_;
   const std::string path_;
   std::optional<GuestSocketClaim> claim_;  ///< until finish()
-  std::shared_ptr<ClientDoor> door_;  ///< from listen() on
+  std::shared_ptr<ClientDoor> door_;       ///< from listen() on
   std::map<Client, ClientDoor::Seat> connections_;
   std::set<Client> event_readers_;
   struct Look {

@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 
-
 namespace gpuvm {
 namespace {
 

@@ -24,8 +24,8 @@ struct ApiServerLimits {
   SeatLimits seats = {};
   std::chrono::milliseconds request{10'000};  ///< until it is there, and until its answer is read
   std::chrono::milliseconds linger{1'000};    ///< for what a client still sends after its answer
-  /// Bytes of a stream that wait for its client: then one of events is dropped, and one of a console
-  /// misses what comes until it has read them.
+  /// Bytes of a stream that wait for its client: then one of events is dropped, and one of a
+  /// console misses what comes until it has read them.
   std::size_t stream_waiting = 1024 * 1024;
 };
 
@@ -57,7 +57,8 @@ class ApiConnection : public std::enable_shared_from_this<ApiConnection> {
   /// One piece of the stream.
   void send_piece(std::string_view text);
   void begin_console(Typed typed);
-  /// Of the console. What a client that reads too slowly misses is told in its place, with its size.
+  /// Of the console. What a client that reads too slowly misses is told in its place, with its
+  /// size.
   void send(std::span<const std::byte> bytes);
   /// So many bytes of the console come to nobody: they are told as a gap.
   void miss(std::uint64_t bytes);
@@ -113,7 +114,7 @@ class ApiConnection : public std::enable_shared_from_this<ApiConnection> {
   unsigned timer_turn_ = 0;  ///< an older timer that expires means nothing
   std::string output_;       ///< from written_ on: waits
   std::size_t written_ = 0;
-  std::uint64_t gap_ = 0;        ///< bytes of the console that came when too many waited
+  std::uint64_t gap_ = 0;      ///< bytes of the console that came when too many waited
   std::string pending_typed_;  ///< not yet taken by the guest
   std::size_t lingered_ = 0;   ///< bytes thrown away
 };

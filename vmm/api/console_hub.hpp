@@ -68,8 +68,8 @@ class ConsoleHub : public std::enable_shared_from_this<ConsoleHub> {
   std::uint64_t last_viewer_ = 0;
 
   Mutex mutex_;
-  std::string tail_ GPUVM_GUARDED_BY(mutex_);     ///< up to twice as long as it is shown
-  std::string pending_ GPUVM_GUARDED_BY(mutex_);  ///< for who looks already
+  std::string tail_ GPUVM_GUARDED_BY(mutex_);          ///< up to twice as long as it is shown
+  std::string pending_ GPUVM_GUARDED_BY(mutex_);       ///< for who looks already
   std::uint64_t missed_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< bytes behind pending_
   bool is_watched_ GPUVM_GUARDED_BY(mutex_) = false;
   bool is_posted_ GPUVM_GUARDED_BY(mutex_) = false;

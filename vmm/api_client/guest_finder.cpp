@@ -104,10 +104,11 @@ Error not_allowed(const std::string& name, const std::string& path) {
 
 /// Nobody can listen there. Errors: kHost.
 Error no_control_socket(const std::string& path, std::string_view what) {
-  return fail(ErrorKind::kHost,
-              "{} is {}, and no control socket: give the name of a guest, as gpuvm ps lists them, or "
-              "its socket's path",
-              path, what);
+  return fail(
+      ErrorKind::kHost,
+      "{} is {}, and no control socket: give the name of a guest, as gpuvm ps lists them, or "
+      "its socket's path",
+      path, what);
 }
 
 /// "" for a socket, and for what cannot be looked at.
@@ -141,10 +142,10 @@ Error no_connection(std::span<const std::string> folders, const std::string& nam
   switch (error) {
     case ENOENT:
     case ENOTDIR:
-      return name == path ? fail(ErrorKind::kHost,
-                                 "There is no control socket {}: gpuvm ps lists the guests that run",
-                                 path)
-                          : unknown_guest(folders, name);
+      return name == path
+                 ? fail(ErrorKind::kHost,
+                        "There is no control socket {}: gpuvm ps lists the guests that run", path)
+                 : unknown_guest(folders, name);
     case ECONNREFUSED:
       return nobody_listens_at(name, path);
     case EACCES:
@@ -240,11 +241,12 @@ void take_answer(Question& question, std::chrono::milliseconds limit) {
 Result<FoundGuest> reach_guest(std::span<const std::string> folders, const std::string& name) {
   const bool is_path = name.find('/') != std::string::npos;
   if (!is_path && !is_guest_name(name)) {
-    return fail(ErrorKind::kUsage,
-                "{} is no name of a guest (1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" "
-                "and \".\", the first one a letter or digit), and no path of a control socket, with "
-                "a \"/\"",
-                name.empty() ? "\"\"" : terminal_text(name));
+    return fail(
+        ErrorKind::kUsage,
+        "{} is no name of a guest (1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" "
+        "and \".\", the first one a letter or digit), and no path of a control socket, with "
+        "a \"/\"",
+        name.empty() ? "\"\"" : terminal_text(name));
   }
   FoundGuest guest{.name = name, .path = is_path ? name : path_of(folders, name)};
   auto connected = connect_to_guest(guest.path, kConnectTime);

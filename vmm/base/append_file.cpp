@@ -85,8 +85,8 @@ Status check_appended(int fd, const std::string& path, AppendedLines lines, std:
 /// errno says why there is none.
 UniqueFd make_or_open(int folder, const std::string& name) {
   for (int i = 0; i < kOpenTries; ++i) {
-    UniqueFd made(::openat(folder, name.c_str(), kAppendFlags | O_NOFOLLOW | O_CREAT | O_EXCL,
-                           0644));
+    UniqueFd made(
+        ::openat(folder, name.c_str(), kAppendFlags | O_NOFOLLOW | O_CREAT | O_EXCL, 0644));
     if (made || errno != EEXIST) {
       return made;
     }

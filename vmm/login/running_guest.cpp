@@ -195,9 +195,7 @@ Result<RunningGuest> RunningGuest::announce(const std::string& folder, GuestReco
 }
 
 RunningGuest::RunningGuest(RunningGuest&& other) noexcept
-    : folder_(std::move(other.folder_)),
-      fd_(std::move(other.fd_)),
-      name_(std::move(other.name_)) {}
+    : folder_(std::move(other.folder_)), fd_(std::move(other.fd_)), name_(std::move(other.name_)) {}
 
 RunningGuest::~RunningGuest() {
   if (fd_) {

@@ -71,13 +71,12 @@ Result<int> events_verb(const ClientArguments& arguments) {
     options.quiet = kQuiet;
   }
   Status written;
-  const auto answer =
-      TRY_CONTEXT(read_lines(guest.connection, "/v1/events?replay=1", options,
-                             [&](std::string_view line) {
-                               written = print_foreign(fmt::format("{}\n", line));
-                               return written.has_value();
-                             }),
-                  arguments.guest);
+  const auto answer = TRY_CONTEXT(read_lines(guest.connection, "/v1/events?replay=1", options,
+                                             [&](std::string_view line) {
+                                               written = print_foreign(fmt::format("{}\n", line));
+                                               return written.has_value();
+                                             }),
+                                  arguments.guest);
   TRY(written);
   if (answer.status != kHttpOk) {
     return refusal(answer, arguments.guest);

@@ -69,8 +69,7 @@ TEST_F(TrustedFolder, IsMadeForItsOwnerToWrite) {
 
 TEST_F(TrustedFolder, OneThatOthersWriteIsNotWithoutTheStickyBit) {
   make(0770);
-  EXPECT_NE(refused(open_trusted_folder(folder_)).find("chmod go-w " + folder_),
-            std::string::npos);
+  EXPECT_NE(refused(open_trusted_folder(folder_)).find("chmod go-w " + folder_), std::string::npos);
   ASSERT_EQ(::chmod(folder_.c_str(), 0707), 0);
   EXPECT_NE(refused(make_trusted_folder(folder_)).find("mode 0707"), std::string::npos);
   ASSERT_EQ(::chmod(folder_.c_str(), 01777), 0);

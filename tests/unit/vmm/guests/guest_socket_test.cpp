@@ -62,7 +62,8 @@ TEST_F(GuestSockets, Names) {
   for (const std::string_view name : {"a", "render-1", "a..b", "x_y.z", "0"}) {
     EXPECT_TRUE(is_guest_name(name)) << name;
   }
-  for (const std::string_view name : {"", "A", "a/b", "a b", "\xc3\xa4", "a\n", ".", "..", ".x", "-x", "_x"}) {
+  for (const std::string_view name :
+       {"", "A", "a/b", "a b", "\xc3\xa4", "a\n", ".", "..", ".x", "-x", "_x"}) {
     EXPECT_FALSE(is_guest_name(name)) << name;
   }
   EXPECT_TRUE(is_guest_name(std::string(64, 'x')));
