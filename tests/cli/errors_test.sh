@@ -169,7 +169,7 @@ expect_error 64 '--wait' ssh --wait x guest
 expect_error 64 'BDF is required' reset
 expect_error 64 'BDF is required' test-reset --json
 expect_error 64 '--cycles' test-reset --cycles 0 0000:01:00.0
-expect_error 64 'Cannot write events to /dev/null/x' run --events /dev/null/x "$good"
+expect_error 64 '--events: Cannot write /dev/null/x: Not a directory' run --events /dev/null/x "$good"
 for verb in run validate inspect; do
   expect_error 64 'CONFIG: an empty name of a file' "$verb" ''
 done

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files to which lines are appended over many runs (--events, --log-file), often by root, and
-// whose path a user types or a script makes: a mistyped one must not spoil a file of the system,
-// nor one in a folder that all may write lead root anywhere.
+// Files to which lines are appended over many runs (--events, --log-file), often by root: opened as
+// all output is (output_file.hpp), and a mistyped path must not spoil a file of something else.
 #pragma once
 
 #include <string>
@@ -18,12 +17,9 @@ enum class AppendedLines {
   kDated,  ///< "2026-01-01T"
 };
 
-/// The file, for writing at its end, without waiting: a new one (0644, less the umask), or one that
-/// is there and is this user's, has no other name (hard link), and is empty or begins with such a
-/// line. A FIFO that somebody reads will do, and what is in /dev. The path's last part must be no
-/// symbolic link, but in /dev and /proc/self/fd. `what` is written there, in messages: "events".
-/// Errors: kUsage.
+/// As open_output(), for writing at the end, without waiting; and a regular file that is there must
+/// be empty or begin with such a line, but below /dev and /proc. `option` asked for it, in messages. Errors: kUsage.
 Result<UniqueFd> open_to_append(const std::string& path, AppendedLines lines,
-                                std::string_view what);
+                                std::string_view option);
 
 }  // namespace gpuvm

@@ -162,7 +162,7 @@ void set_level(Level level) {
 
 Status set_file(const std::string& path) {
   // Not by spdlog, which would make the folders of a mistyped path and write to any file.
-  const UniqueFd fd = TRY(open_to_append(path, AppendedLines::kDated, "messages"));
+  const UniqueFd fd = TRY(open_to_append(path, AppendedLines::kDated, "--log-file"));
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(
         fmt::format("/proc/self/fd/{}", fd.get()));

@@ -10,7 +10,7 @@ namespace gpuvm {
 
 Result<std::unique_ptr<EventLog>> EventLog::open(const std::string& path) {
   // It does not wait: a FIFO that nobody empties must not stop a guest.
-  UniqueFd fd = TRY(open_to_append(path, AppendedLines::kJson, "events"));
+  UniqueFd fd = TRY(open_to_append(path, AppendedLines::kJson, "--events"));
   return std::unique_ptr<EventLog>(new EventLog(std::move(fd), path));
 }
 
