@@ -106,7 +106,6 @@ offers 'gpuvm run --events "My Guests/it' "My Guests/it's"
 offers 'gpuvm run "guest.toml" ' ''
 offers 'gpuvm reset "0000:4' 0000:41:00.0 # in quotes colons end no word
 offers 'gpuvm "run" --dry' --dry-run
-offers 'gpuvm run \' 'My Guests guest.toml sub'
 rm -r "$folder/work/My Guests"
 
 # zsh, on a terminal: what becomes of a line when Tab is pressed at its end.

@@ -16,6 +16,7 @@
 #include "vmm/kvm/kvm_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/machine/boot/uefi_boot.hpp"
+#include "vmm/machine/boot/vars_place.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/networks.hpp"
@@ -56,6 +57,7 @@ Status check_cpu_names(const CpuConfig& cpu) {
 }
 
 Status check_boot_files(const Config& config) {
+  TRY(check_vars_place(config.boot));
   switch (config.boot.mode) {
     case BootMode::kLinux:
     case BootMode::kEfiHandover:
