@@ -339,6 +339,9 @@ void ApiConnection::finish(std::chrono::steady_clock::time_point deadline) {
   if (mode_ == Mode::kStream && in_chunks_) {
     output_ += "0\r\n\r\n";
   }
+  if (mode_ == Mode::kConsole && gap_ > 0) {
+    output_ += console_gap(std::exchange(gap_, 0));
+  }
   while (!is_closed() && written_ < output_.size()) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());

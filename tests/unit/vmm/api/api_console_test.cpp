@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A guest's console by its control socket: several viewers, typing, and who does not read.
+#include <algorithm>
+
 #include "tests/unit/vmm/api/api_fixture.hpp"
 
 namespace gpuvm::api_console_test {
@@ -124,6 +126,28 @@ TEST_F(ApiConsoleTest, AViewerThatReadsTooSlowlyIsToldWhatItMissesAndTheOthersSe
   print("still\n");
   EXPECT_THAT(slow.read_until("still\n"), EndsWith("]\r\nstill\n"));
   EXPECT_THAT(reader.read_until("still\n"), HasSubstr("still\n"));
+}
+
+TEST_F(ApiConsoleTest, AGapAtTheEndOfTheRunIsToldToo) {
+  serve(with_console());
+  ApiClient client(path());
+  client.send(kUpgrade);
+  client.read_until("\r\n\r\n");
+  client.forget();
+  constexpr std::size_t kPieces = 1000;
+  for (std::size_t i = 0; i < kPieces; ++i) {
+    print(std::string(1000, 'z'));
+  }
+  on_control([] {});  // it has what it can have
+  context_.stop();
+  thread_.join();
+  std::thread reader([&client] { client.read_all(); });
+  stop_server();
+  reader.join();
+  const std::string seen = client.read_all();
+  EXPECT_EQ(
+      static_cast<std::uint64_t>(std::count(seen.begin(), seen.end(), 'z')) + bytes_left_out(seen),
+      kPieces * 1000);
 }
 
 TEST_F(ApiConsoleTest, MoreAtOnceThanMayWaitIsAGapToo) {
