@@ -55,11 +55,12 @@ Result<StateFile> StateFile::claim(const HostSystem& host, const Bdf& bdf, std::
 Result<StateFile> StateFile::claim(const HostSystem& host, std::string_view name,
                                    const std::function<Error(const std::string& path)>& busy) {
   const std::string directory = host.path(kStateDirectory);
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) {
-    return fail(ErrorKind::kHost, "Cannot create {}: {} (root is needed to take a device)",
-                directory, error.message());
+  std::error_code ignored;  // mkdir(2) tells
+  std::filesystem::create_directories(std::filesystem::path(directory).parent_path(), ignored);
+  // Whatever the umask, only its owner writes there: control sockets are in no other folder.
+  if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
+    return fail_errno(ErrorKind::kHost,
+                      "Cannot create " + directory + " (root is needed to take a device)");
   }
   const std::string path = host.path(fmt::format("{}/{}", kStateDirectory, name));
   constexpr int kAttempts = 8;
