@@ -171,7 +171,7 @@ bool remove_dead_socket(const std::string& path) {
 
 Status check_socket_folder(const std::string& path) {
   const std::string place = folder_of(path);
-  const UniqueFd folder = TRY(open_trusted_folder(place));
+  const UniqueFd folder = TRY_CONTEXT(open_trusted_folder(place), "The control socket " + path);
   if (folder) {
     return ::faccessat(folder.get(), ".", W_OK | X_OK, AT_EACCESS) == 0
                ? Status()
@@ -200,7 +200,7 @@ Status check_socket_place(const std::string& path) {
 
 Result<GuestSocketClaim> GuestSocketClaim::take(const std::string& path) {
   TRY(check_length(path));
-  UniqueFd folder = TRY(make_trusted_folder(folder_of(path)));
+  UniqueFd folder = TRY_CONTEXT(make_trusted_folder(folder_of(path)), "The control socket " + path);
   const std::string file = file_of(path);
   const auto end = std::chrono::steady_clock::now() + kPatienceForLock;
   Locked lock = lock_socket(folder.get(), file);
