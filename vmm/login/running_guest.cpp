@@ -102,14 +102,15 @@ Error announced_already(int fd, const std::string& name) {
 }
 
 /// A new one, or one that a gpuvm left which is gone; locked. Errors: kHost.
-Result<UniqueFd> open_record(int folder, const std::string& file, const std::string& name) {
+Result<UniqueFd> open_record(int folder, const std::string& path, const std::string& name) {
+  const std::string file = record_name(name);
   for (int attempt = 0; attempt < kOpenAttempts; ++attempt) {
     UniqueFd fd(::openat(folder, file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) {
-      return fail_errno(ErrorKind::kHost, "Cannot open " + file);
+      return fail_errno(ErrorKind::kHost, "Cannot open " + path);
     }
     if (!is_of_owner(fd.get())) {
-      return fail(ErrorKind::kHost, "{} belongs to another user: remove it", file);
+      return fail(ErrorKind::kHost, "{} belongs to another user: remove it", path);
     }
     struct flock request = whole_file();
     if (::fcntl(fd.get(), F_OFD_SETLK, &request) != 0) {
@@ -119,15 +120,15 @@ Result<UniqueFd> open_record(int folder, const std::string& file, const std::str
       return fd;
     }
   }
-  return fail(ErrorKind::kHost, "{} keeps being replaced by another process", file);
+  return fail(ErrorKind::kHost, "{} keeps being replaced by another process", path);
 }
 
 /// What ssh has noted of an earlier guest of this name is not about this one.
-Status empty_file(int folder, const std::string& file) {
+Status empty_file(int folder, const std::string& file, const std::string& path) {
   ::unlinkat(folder, file.c_str(), 0);
   const UniqueFd fd(
       ::openat(folder, file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  return fd ? Status() : Status(fail_errno(ErrorKind::kHost, "Cannot make " + file));
+  return fd ? Status() : Status(fail_errno(ErrorKind::kHost, "Cannot make " + path));
 }
 
 std::optional<std::string> runtime_folder() {
@@ -181,15 +182,15 @@ std::vector<std::string> guest_folders(const HostSystem& host) {
 
 Result<RunningGuest> RunningGuest::announce(const std::string& folder, GuestRecord record) {
   UniqueFd place = TRY(make_trusted_folder(folder));
-  const std::string file = record_name(record.name);
-  UniqueFd fd = TRY_CONTEXT(open_record(place.get(), file, record.name), folder);
+  const std::string path = fmt::format("{}/{}", folder, record_name(record.name));
+  UniqueFd fd = TRY(open_record(place.get(), path, record.name));
   const std::string known_hosts = known_hosts_name(record.name);
-  TRY_CONTEXT(empty_file(place.get(), known_hosts), folder);
   record.known_hosts = fmt::format("{}/{}", folder, known_hosts);
+  TRY(empty_file(place.get(), known_hosts, record.known_hosts));
   const std::string text = record.to_text();
   if (::ftruncate(fd.get(), 0) != 0 ||
       ::pwrite(fd.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
-    return fail_errno(ErrorKind::kHost, fmt::format("Cannot write {}/{}", folder, file));
+    return fail_errno(ErrorKind::kHost, "Cannot write " + path);
   }
   return RunningGuest(std::move(place), std::move(fd), record.name);
 }
