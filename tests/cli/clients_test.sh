@@ -64,7 +64,21 @@ expect 64 '' 'Fake_1 is no name of a guest' pause Fake_1
 expect 64 '' 'GUEST is required' stop
 expect 64 '' 'x is no time such as 90s' stop --timeout x fake-1
 expect 69 '' 'There is no control socket ./none.sock' status ./none.sock
+expect 69 '' '/etc/passwd is a file, and no control socket: give the name of a guest' status /etc/passwd
+expect 69 '' "$folder/ is a folder, and no control socket" stop "$folder/"
+expect 78 '' 'nosuch is neither a configuration (there is no file of this name here) nor a guest that runs' inspect nosuch
+for name in . .. ./.. -x _x; do
+  run status -- "$name"
+  [ "$status" -eq 64 ] || [ "$status" -eq 69 ] || complain "exit status $status"
+done
+expect 64 '' '.. is no name of a guest' status ..
+expect 64 '' '-x is no name of a guest' status -- -x
 expect 0 'NAME' '' ps
+
+# A folder in which others could put what they like.
+chmod 777 "$folder/gpuvm"
+expect 0 'NAME' "chmod go-w $folder/gpuvm" ps
+chmod 755 "$folder/gpuvm"
 
 start_fake
 expect 0 'fake-1' '' ps
@@ -84,6 +98,16 @@ expect 0 '{"event":"state"}' '' events fake-1
 asked 'GET /v1/events?replay=1'
 expect 0 'gpuvm_up{guest="fake-1"} 1' '' metrics fake-1
 expect 0 'gpuvm_up{guest="fake-1"} 1' '' metrics
+# What a guest says is as it is in a file, and harmless on a terminal.
+escape=$(printf '\033')
+grep -q "$escape" "$folder/stdout" && complain 'metrics of several guests keep what is no line of theirs'
+run metrics fake-1
+grep -q "$escape" "$folder/stdout" || complain 'a file does not get what the guest sent'
+if command -v script >/dev/null; then
+  script -qec "'$gpuvm' metrics fake-1" /dev/null >"$folder/stdout" 2>&1 </dev/null
+  grep -q 'gpuvm_up' "$folder/stdout" || complain "shows: $(cat "$folder/stdout")"
+  grep -q "$escape" "$folder/stdout" && complain 'a terminal gets control characters of a guest'
+fi
 expect 0 '    size: 512 MiB' '' inspect fake-1
 expect 0 '"size":"512 MiB"' '' inspect --json fake-1
 expect 0 '    size: 512 MiB' '' inspect "$socket"

@@ -91,6 +91,23 @@ offers 'gpuvm ssh ' 'batch render'
 offers 'gpuvm ssh re' render
 offers 'gpuvm completion ' 'bash fish zsh'
 
+# Words in quotes are one each, and what is offered for them has none: readline adds what it needs.
+mkdir "$folder/work/My Guests"
+touch "$folder/work/My Guests/one.toml" "$folder/work/My Guests/it's"
+offers 'gpuvm run My\ Gu' 'My Guests'
+offers 'gpuvm run "My Gu' 'My Guests'
+offers "gpuvm run 'My Guests/on" 'My Guests/one.toml'
+offers 'gpuvm run My\ Guests/on' 'My Guests/one.toml'
+offers 'gpuvm run --log-file "My Guests/x y" gu' guest.toml
+offers 'gpuvm run --log-file="My Guests/x y" gu' guest.toml
+offers "gpuvm run --log-file 'a \"b' gu" guest.toml
+offers 'gpuvm run --log-file "a \"b c" gu' guest.toml
+offers 'gpuvm run --events "My Guests/it' "My Guests/it's"
+offers 'gpuvm run "guest.toml" ' ''
+offers 'gpuvm reset "0000:4' 0000:41:00.0 # in quotes colons end no word
+offers 'gpuvm "run" --dry' --dry-run
+rm -r "$folder/work/My Guests"
+
 # zsh, on a terminal: what becomes of a line when Tab is pressed at its end.
 cat >"$folder/press.zsh" <<'END'
 zmodload zsh/zpty

@@ -139,6 +139,22 @@ expect_error 64 'No such file or directory' run --dry-run --log-file "$folder/no
 for option in --events --log-file --inspect-file; do
   expect_error 64 "$option: an empty name of a file" run "$option" '' "$good"
 done
+for option in --events --log-file --inspect-file; do
+  expect_error 64 "$option: standard output, \"-\", is for the guest's console: name a file" run "$option" - "$good"
+done
+expect_error 122 "--junit: standard output, \"-\", is for the guest's console: name a file" test --junit - "$good"
+# What is there and holds something else is not appended to; nor is a link followed.
+cp "$good" "$folder/mine"
+for option in --events --log-file; do
+  expect_error 64 "$folder/mine is there and holds something else" run "$option" "$folder/mine" "$good"
+done
+cmp "$good" "$folder/mine" || complain 'spoils a file'
+ln -s "$folder/log-target" "$folder/log-link"
+expect_error 64 "$folder/log-link is a symbolic link" run --log-file "$folder/log-link" "$good"
+[ ! -e "$folder/log-target" ] || complain 'follows a link'
+for name in . -x .x; do
+  expect_error 78 'name must be 1 to 64 characters' validate --set "name=\"$name\"" "$good"
+done
 expect_error 64 'power not in' reset --first power 0000:01:00.0
 expect_error 64 'A verb is required: fdt' dump
 expect_error 64 'gpuvm dump has no verb acpi: it has fdt' dump acpi "$good"
@@ -153,7 +169,7 @@ expect_error 64 '--wait' ssh --wait x guest
 expect_error 64 'BDF is required' reset
 expect_error 64 'BDF is required' test-reset --json
 expect_error 64 '--cycles' test-reset --cycles 0 0000:01:00.0
-expect_error 64 'Cannot write events to /dev/null/x' run --events /dev/null/x "$good"
+expect_error 64 '--events: Cannot write /dev/null/x: Not a directory' run --events /dev/null/x "$good"
 for verb in run validate inspect; do
   expect_error 64 'CONFIG: an empty name of a file' "$verb" ''
 done

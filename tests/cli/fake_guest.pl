@@ -28,7 +28,7 @@ while (my $client = $server->accept) {
   } elsif ($asked eq 'GET /v1/inspect') {
     answer($client, '200 OK', '{"memory":{"size":"512 MiB"},"state":"running"}');
   } elsif ($asked eq 'GET /v1/metrics') {
-    answer($client, '200 OK', qq(# TYPE gpuvm_up gauge\ngpuvm_up{guest="$name"} 1\n));
+    answer($client, '200 OK', qq(# TYPE gpuvm_up gauge\ngpuvm_up{guest="$name"} 1\n# \e[2J\n));
   } elsif ($asked eq 'GET /v1/events?replay=1') {
     print $client "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n12\r\n{\"event\":\"state\"}\n\r\n";
     $client->flush;

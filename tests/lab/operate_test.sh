@@ -7,7 +7,7 @@ set -euo pipefail
 
 command -v curl >/dev/null || { echo "curl is missing; install as root: apt-get install curl" >&2; exit 1; }
 use_kernel 6.12
-LAB_OPERATE_INITRD=$(image_for 6.12 button,evdev)
+LAB_OPERATE_INITRD=$(image_for 6.12 button,evdev,virtio_pci,virtio_console)
 export LAB_OPERATE_INITRD
 fresh_out
 inside gpu,usb operate.sh

@@ -20,10 +20,16 @@ for depended in $(dpkg-deb -f "$deb" Depends | tr ',' '\n' | awk '{print $1}'); 
 done
 
 # What the clean system gets to see of this one. Its host name is its own: packages may set it.
-mkdir "$OUT/given"
+mkdir -p "$OUT/given/older"
 cp "$OUT"/deb/*.deb tests/cli/*_test.sh tests/lab/package/clean.sh "$OUT/given"
 mkdir "$OUT/given/source"
 git ls-files -z configs examples man tests/fixtures/hosts | xargs -0 cp --parents -t "$OUT/given/source"
+# An older version of it, for an upgrade: with another unit.
+dpkg-deb -R "$deb" "$OUT/older"
+sed -i 's/^Version: .*/Version: 0.0.1-1/' "$OUT/older/DEBIAN/control"
+echo '# of the older version' >>"$OUT/older/usr/lib/systemd/system/gpuvm@.service"
+dpkg-deb --root-owner-group --build "$OUT/older" "$OUT/given/older/gpuvm_0.0.1-1_amd64.deb" >/dev/null
+rm -r "$OUT/older"
 status=0
 unshare --uts mmdebstrap --variant=apt --mode=root --format=null --components=main \
   --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' --dpkgopt=force-unsafe-io \

@@ -5,12 +5,12 @@
 set -euo pipefail
 . "$(dirname "$0")/lib/outside.sh"
 
-for program in /lib/systemd/systemd /lib/systemd/systemd-machined /usr/bin/dbus-daemon /usr/bin/udevadm; do
+for program in /usr/lib/qemu/virtiofsd /usr/bin/passt /lib/systemd/systemd /lib/systemd/systemd-machined /usr/bin/dbus-daemon /usr/bin/udevadm; do
   [[ -x $program ]] \
-    || { echo "$program is missing; install as root: apt-get install systemd systemd-container dbus dbus-daemon udev" >&2; exit 1; }
+    || { echo "$program is missing; install as root: apt-get install systemd systemd-container dbus dbus-daemon udev passt qemu-system-common" >&2; exit 1; }
 done
 use_kernel 6.12
-LAB_SERVICE_INITRD=$(image_for 6.12 virtio_pci,virtio_console,button,evdev)
+LAB_SERVICE_INITRD=$(image_for 6.12 virtio_pci,virtio_console,virtio_net,virtiofs,button,evdev)
 export LAB_SERVICE_INITRD
 fresh_out
 inside edu,nvme service.sh

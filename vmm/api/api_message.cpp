@@ -74,4 +74,9 @@ std::string console_head() {
          "Connection: Upgrade\r\n\r\n";
 }
 
+std::string console_gap(std::uint64_t bytes) {
+  return fmt::format(
+      "\r\n[gpuvm: {} bytes are left out here: they came faster than they were read]\r\n", bytes);
+}
+
 }  // namespace gpuvm

@@ -3,6 +3,7 @@
 // router reads and the connection sends. HTTP/1.1 (RFC 9110, 9112).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,9 @@ std::string to_text(const ApiResponse& response, bool closes);
 
 /// The head of an answer that has no end of its own: in chunks, or until the connection closes.
 std::string stream_head(std::string_view content_type, bool in_chunks);
+
+/// What stands in a console's stream in the place of so many bytes: a line of its own.
+std::string console_gap(std::uint64_t bytes);
 
 /// "101 Switching Protocols" to gpuvm-console.
 std::string console_head();

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `[control]` wants, and what is done where that cannot be: ApiServer::open().
-#include <unistd.h>
-
-#include <filesystem>
 #include <utility>
 
 #include "vmm/api/api_server.hpp"
-#include "vmm/api/peer.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/guests/peer.hpp"
 
 namespace gpuvm {
 namespace {
-
-/// Whether the folder of a socket is there, or can be, and may be written.
-bool has_folder(const std::string& socket) {
-  const auto folder = std::filesystem::path(socket).parent_path();
-  const auto above = folder.parent_path();
-  return ::access(folder.c_str(), W_OK) == 0 ||
-         (::access(folder.c_str(), F_OK) != 0 && ::access(above.c_str(), W_OK) == 0);
-}
 
 std::unique_ptr<ApiServer> without_socket(const std::string& why) {
   log::warn("The guest has no control socket, so gpuvm ps, stop and console do not find it: {}",
@@ -36,14 +25,14 @@ Result<std::unique_ptr<ApiServer>> ApiServer::open(boost::asio::io_context& cont
     return std::unique_ptr<ApiServer>();
   }
   if (!config.group.empty()) {
-    options.group = TRY(group_id(config.group));
+    options.group = TRY(group_of_socket(config.group));
   }
   std::string path = config.path;
   if (is_auto) {
     auto own = guest_socket_path(options.guest.name);
-    if (!own || !has_folder(*own)) {
-      return without_socket(own ? "Cannot write to the folder of " + *own
-                                : own.error().to_string());
+    const Status folder = own ? check_socket_folder(*own) : Status(own.error());
+    if (!folder) {
+      return without_socket(folder.error().to_string());
     }
     path = *std::move(own);
   }

@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/api/api_server.hpp"
 
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "vmm/api/client_door.hpp"
 #include "vmm/api/inspector.hpp"
-#include "vmm/api/peer.hpp"
 #include "vmm/api/prometheus_text.hpp"
 #include "vmm/api/router.hpp"
 #include "vmm/base/log.hpp"
@@ -20,28 +15,13 @@ namespace gpuvm {
 
 namespace {
 
-using boost::asio::posix::descriptor_base;
-using boost::system::error_code;
-
-/// How long a client waits while this process has no descriptor left for it.
-constexpr std::chrono::seconds kUntilNextClient{1};
 /// For readers of streams after the guest's end.
 constexpr std::chrono::milliseconds kFinishLimit{500};
-/// Clients that are accepted in one go, before the control thread does something else.
-constexpr int kClientsAtOnce = 16;
 
 constexpr std::string_view kEventLines = "application/x-ndjson";
 
 std::string event_line(const GuestEvent& event) {
   return event_node(event).to_json() + "\n";
-}
-
-/// To one that is not served; what it has sent already is read, or it would see an error instead.
-void turn_away(const UniqueFd& client, int status, std::string_view why) {
-  const std::string text = to_text(error_response(status, why), true);
-  std::array<char, 16384> sent;
-  (void)::recv(client.get(), sent.data(), sent.size(), MSG_DONTWAIT);
-  (void)::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 }  // namespace
@@ -58,9 +38,7 @@ class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
         virtio_(std::make_shared<ConsoleHub>(control, options_.type_virtio)),
         tally_(std::chrono::system_clock::now()),
         path_(claim.path()),
-        claim_(std::move(claim)),
-        listener_(control),
-        next_try_(control) {}
+        claim_(std::move(claim)) {}
 
   Status listen();
   void finish();
@@ -74,9 +52,8 @@ class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
   using Client = ApiConnection::Self;
   using Request = void (GuestControl::*)(GuestControl::Done);
 
-  void wait_for_client();
-  void accept_clients();
-  void add_client(UniqueFd fd);
+  void add_client(UniqueFd fd, ClientDoor::Seat seat);
+  void note_slow_reader();
   void handle(const Client& client, const ApiRequest& request);
   static Request request_of(ApiAction action);
   void look(const Client& client, ApiAction action);
@@ -97,9 +74,8 @@ class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
   EventRing events_;
   const std::string path_;
   std::optional<GuestSocketClaim> claim_;  ///< until finish()
-  boost::asio::posix::stream_descriptor listener_;
-  boost::asio::steady_timer next_try_;
-  std::set<Client> connections_;
+  std::shared_ptr<ClientDoor> door_;       ///< from listen() on
+  std::map<Client, ClientDoor::Seat> connections_;
   std::set<Client> event_readers_;
   struct Look {
     std::shared_ptr<ConsoleHub> hub;
@@ -108,67 +84,31 @@ class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
   std::map<Client, Look> viewers_;
   std::uint64_t observer_ = 0;
   bool is_finished_ = false;
+  log::RateLimit slow_readers_{1};  ///< of lines; clients come and go at will
   std::unique_ptr<Inspector> inspector_ = std::make_unique<Inspector>();
 };
 
 Status ApiServer::Impl::listen() {
   UniqueFd fd = TRY(claim_->listen(options_.group));
-  error_code error;
-  listener_.assign(fd.get(), error);
-  if (error) {
-    return fail(ErrorKind::kHost, "Cannot wait for clients of {}: {}", path_, error.message());
-  }
-  fd.release();
+  door_ = std::make_shared<ClientDoor>(
+      control_,
+      ClientDoor::Options{
+          .group = options_.group, .seats = options_.limits.seats, .who = options_.who},
+      [weak = weak_from_this()](UniqueFd client, ClientDoor::Seat seat) {
+        if (const auto self = weak.lock()) {
+          self->add_client(std::move(client), seat);
+        }
+      });
+  TRY(door_->open(std::move(fd), path_));
   observer_ = guest_.subscribe([weak = weak_from_this()](const GuestEvent& event) {
     if (const auto self = weak.lock()) {
       self->hear(event);
     }
   });
-  wait_for_client();
   return {};
 }
 
-void ApiServer::Impl::wait_for_client() {
-  listener_.async_wait(descriptor_base::wait_read, [self = shared_from_this()](error_code error) {
-    if (!error && !self->is_finished_) {
-      self->accept_clients();
-    }
-  });
-}
-
-void ApiServer::Impl::accept_clients() {
-  for (int i = 0; i < kClientsAtOnce; ++i) {
-    UniqueFd fd(
-        ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (fd) {
-      add_client(std::move(fd));
-      continue;
-    }
-    if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) {
-      break;
-    }
-    // No descriptor is left: the client stays in the queue, and would be found again at once.
-    next_try_.expires_after(kUntilNextClient);
-    next_try_.async_wait([self = shared_from_this()](error_code error) {
-      if (!error && !self->is_finished_) {
-        self->wait_for_client();
-      }
-    });
-    return;
-  }
-  wait_for_client();
-}
-
-void ApiServer::Impl::add_client(UniqueFd fd) {
-  const auto peer = peer_of(fd.get());
-  if (!peer || !may_steer(*peer, ::geteuid(), options_.group)) {
-    turn_away(fd, 403, "The control socket is for root, gpuvm's own user and members of its group");
-    return;
-  }
-  if (connections_.size() >= options_.limits.connections) {
-    turn_away(fd, 503, "The control socket has as many clients as it can have; try again");
-    return;
-  }
+void ApiServer::Impl::add_client(UniqueFd fd, ClientDoor::Seat seat) {
   const auto client = std::make_shared<ApiConnection>(
       control_, std::move(fd), options_.limits,
       ApiConnection::Handlers{
@@ -183,10 +123,24 @@ void ApiServer::Impl::add_client(UniqueFd fd) {
                 if (const auto self = weak.lock()) {
                   self->forget(from);
                 }
+              },
+          .on_slow =
+              [weak = weak_from_this()] {
+                if (const auto self = weak.lock()) {
+                  self->note_slow_reader();
+                }
               }});
-  if (!client->is_closed()) {
-    connections_.insert(client);
-    client->start();
+  if (client->is_closed()) {
+    door_->leave(seat);
+    return;
+  }
+  connections_.emplace(client, seat);
+  client->start();
+}
+
+void ApiServer::Impl::note_slow_reader() {
+  if (slow_readers_.allow()) {
+    log::info("A client of the control socket reads too slowly, and misses some of its stream");
   }
 }
 
@@ -315,6 +269,12 @@ void ApiServer::Impl::show_console(const Client& client, const ApiRequest& reque
                          if (const auto viewer = weak.lock()) {
                            viewer->resume_input();
                          }
+                       },
+                   .missed =
+                       [weak = std::weak_ptr(client)](std::uint64_t bytes) {
+                         if (const auto viewer = weak.lock()) {
+                           viewer->miss(bytes);
+                         }
                        }});
   if (client->is_closed()) {
     hub->detach(number);
@@ -329,7 +289,10 @@ void ApiServer::Impl::forget(const Client& client) {
     look->second.hub->detach(look->second.number);
     viewers_.erase(look);
   }
-  connections_.erase(client);
+  if (const auto known = connections_.find(client); known != connections_.end()) {
+    door_->leave(known->second);
+    connections_.erase(known);
+  }
 }
 
 void ApiServer::Impl::hear(const GuestEvent& event) {
@@ -350,16 +313,16 @@ void ApiServer::Impl::finish() {
     return;
   }
   guest_.unsubscribe(observer_);
-  error_code ignored;
-  listener_.close(ignored);
-  next_try_.cancel();
+  if (door_) {
+    door_->close();
+  }
   inspector_.reset();
   claim_.reset();
   serial_->deliver();
   virtio_->deliver();
   const auto deadline = std::chrono::steady_clock::now() + kFinishLimit;
   const auto clients = connections_;
-  for (const Client& client : clients) {
+  for (const auto& [client, seat] : clients) {
     client->finish(deadline);
   }
 }

@@ -21,6 +21,7 @@
 #include "vmm/config/config.hpp"
 #include "vmm/control/guest_control.hpp"
 #include "vmm/guests/guest_socket.hpp"
+#include "vmm/guests/peer.hpp"
 
 namespace gpuvm {
 
@@ -32,6 +33,7 @@ class ApiServer {
     ConsoleHub::Input type_virtio = {};  ///< empty: the guest has no virtio console
     std::optional<gid_t> group = {};     ///< whose members may steer the guest
     ApiServerLimits limits = {};
+    std::function<std::optional<Peer>(int)> who = peer_of;  ///< which it is but in tests
   };
 
   /// The server that `[control]` wants, listening, or null where it wants none; null too, with a

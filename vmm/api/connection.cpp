@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/api/connection.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-
-#include "vmm/base/log.hpp"
 
 namespace gpuvm {
 namespace {
@@ -215,8 +214,42 @@ void ApiConnection::begin_console(Typed typed) {
 }
 
 void ApiConnection::send(std::span<const std::byte> bytes) {
+  if (mode_ != Mode::kConsole) {
+    return;
+  }
+  const std::size_t room =
+      gap_ > 0 ? 0 : limits_.stream_waiting - std::min(limits_.stream_waiting, waiting());
+  const auto taken = bytes.first(std::min(room, bytes.size()));
+  if (taken.size() < bytes.size()) {
+    note_slow();
+    gap_ += bytes.size() - taken.size();
+  }
+  if (!taken.empty()) {
+    queue({reinterpret_cast<const char*>(taken.data()), taken.size()});
+  }
+}
+
+void ApiConnection::miss(std::uint64_t bytes) {
   if (mode_ == Mode::kConsole) {
-    queue({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    note_slow();
+    gap_ += bytes;
+    if (waiting() == 0) {
+      tell_gap();
+    }
+  }
+}
+
+/// What waited is read: the console goes on behind a line that says what is not there.
+void ApiConnection::tell_gap() {
+  if (mode_ == Mode::kConsole && gap_ > 0) {
+    queue(console_gap(std::exchange(gap_, 0)));
+  }
+}
+
+/// Once for each gap.
+void ApiConnection::note_slow() {
+  if (gap_ == 0 && handlers_.on_slow) {
+    handlers_.on_slow();
   }
 }
 
@@ -226,8 +259,8 @@ void ApiConnection::queue(std::string_view bytes) {
   if (!is_writing_) {
     flush();
   }
-  if (is_stream() && output_.size() - written_ > limits_.stream_waiting) {
-    log::info("A client of the control socket does not read: it is dropped");
+  if (mode_ == Mode::kStream && waiting() > limits_.stream_waiting) {
+    note_slow();
     close();
   }
 }
@@ -266,6 +299,7 @@ void ApiConnection::wait_writable() {
 
 /// Everything is written. A next request that has come already waits for its turn in the loop.
 void ApiConnection::drained() {
+  tell_gap();
   if (mode_ != Mode::kAnswer || !has_answer_) {
     return;
   }
@@ -304,6 +338,9 @@ void ApiConnection::limit_time(std::chrono::milliseconds limit) {
 void ApiConnection::finish(std::chrono::steady_clock::time_point deadline) {
   if (mode_ == Mode::kStream && in_chunks_) {
     output_ += "0\r\n\r\n";
+  }
+  if (mode_ == Mode::kConsole && gap_ > 0) {
+    output_ += console_gap(std::exchange(gap_, 0));
   }
   while (!is_closed() && written_ < output_.size()) {
     const auto left =

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -15,14 +16,17 @@
 #include "vmm/api/request_reader.hpp"
 #include "vmm/base/asio.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/guests/client_seats.hpp"
 
 namespace gpuvm {
 
 struct ApiServerLimits {
-  std::size_t connections = 32;
+  SeatLimits seats = {};
   std::chrono::milliseconds request{10'000};  ///< until it is there, and until its answer is read
   std::chrono::milliseconds linger{1'000};    ///< for what a client still sends after its answer
-  std::size_t stream_waiting = 1024 * 1024;   ///< bytes of a stream; then its client is dropped
+  /// Bytes of a stream that wait for its client: then one of events is dropped, and one of a
+  /// console misses what comes until it has read them.
+  std::size_t stream_waiting = 1024 * 1024;
 };
 
 /// Control thread.
@@ -34,6 +38,8 @@ class ApiConnection : public std::enable_shared_from_this<ApiConnection> {
     std::function<void(const Self&, const ApiRequest&)> on_request;
     /// Once, from whatever call finds that it is over.
     std::function<void(const Self&)> on_close;
+    /// It reads too slowly, and loses something of its stream.
+    std::function<void()> on_slow = {};
   };
   /// Takes what was typed and returns how much; after less than all, resume_input().
   using Typed = std::function<std::size_t(std::span<const std::byte>)>;
@@ -51,7 +57,11 @@ class ApiConnection : public std::enable_shared_from_this<ApiConnection> {
   /// One piece of the stream.
   void send_piece(std::string_view text);
   void begin_console(Typed typed);
+  /// Of the console. What a client that reads too slowly misses is told in its place, with its
+  /// size.
   void send(std::span<const std::byte> bytes);
+  /// So many bytes of the console come to nobody: they are told as a gap.
+  void miss(std::uint64_t bytes);
   void resume_input();
   void close();
   bool is_closed() const { return mode_ == Mode::kClosed; }
@@ -77,6 +87,9 @@ class ApiConnection : public std::enable_shared_from_this<ApiConnection> {
   void type(std::span<const std::byte> bytes);
   void deliver_typed();
   void queue(std::string_view bytes);
+  void tell_gap();
+  void note_slow();
+  std::size_t waiting() const { return output_.size() - written_; }
   void flush();
   void wait_writable();
   void drained();
@@ -101,6 +114,7 @@ class ApiConnection : public std::enable_shared_from_this<ApiConnection> {
   unsigned timer_turn_ = 0;  ///< an older timer that expires means nothing
   std::string output_;       ///< from written_ on: waits
   std::size_t written_ = 0;
+  std::uint64_t gap_ = 0;      ///< bytes of the console that came when too many waited
   std::string pending_typed_;  ///< not yet taken by the guest
   std::size_t lingered_ = 0;   ///< bytes thrown away
 };

@@ -2,7 +2,7 @@
 #include "vmm/api/console_hub.hpp"
 
 #include <algorithm>
-#include <vector>
+#include <utility>
 
 #include "vmm/base/asio.hpp"
 
@@ -26,7 +26,9 @@ void ConsoleHub::write(std::span<const std::byte> bytes) {
   if (!is_watched_) {
     return;
   }
-  pending_.append(text, std::min(bytes.size(), kMostPending - pending_.size()));
+  const std::size_t room = missed_ > 0 ? 0 : kMostPending - pending_.size();
+  pending_.append(text, std::min(bytes.size(), room));
+  missed_ += bytes.size() - std::min(bytes.size(), room);
   if (!is_posted_) {
     is_posted_ = true;
     boost::asio::post(control_, [self = shared_from_this()] { self->deliver(); });
@@ -42,45 +44,54 @@ void ConsoleHub::resume_input() {
   });
 }
 
-std::string ConsoleHub::take_pending() {
-  const MutexLock lock(mutex_);
-  is_posted_ = false;
-  return std::exchange(pending_, {});
+ConsoleHub::Waiting ConsoleHub::take_waiting() {
+  Waiting waiting;
+  waiting.text.swap(pending_);
+  waiting.missed = std::exchange(missed_, 0);
+  return waiting;
 }
 
 /// A viewer may leave while it is told.
-void ConsoleHub::show(const std::string& text, std::uint64_t but_not) {
+void ConsoleHub::show(const Waiting& waiting, std::uint64_t but_not) {
   const auto viewers = viewers_;
   for (const auto& [number, viewer] : viewers) {
-    if (number != but_not) {
-      viewer->output(std::as_bytes(std::span(text)));
+    if (number == but_not) {
+      continue;
+    }
+    if (!waiting.text.empty()) {
+      viewer->output(std::as_bytes(std::span(waiting.text)));
+    }
+    if (waiting.missed > 0 && viewer->missed) {
+      viewer->missed(waiting.missed);
     }
   }
 }
 
 void ConsoleHub::deliver() {
-  if (const std::string text = take_pending(); !text.empty()) {
-    show(text);
+  Waiting waiting;
+  {
+    const MutexLock lock(mutex_);
+    is_posted_ = false;
+    waiting = take_waiting();
   }
+  show(waiting);
 }
 
 /// What is in the tail is not pending for the new viewer: nothing comes twice, and nothing is
 /// missing.
 std::uint64_t ConsoleHub::attach(Viewer viewer) {
-  std::string waiting;
+  Waiting waiting;
   std::string tail;
   {
     const MutexLock lock(mutex_);
-    waiting.swap(pending_);
+    waiting = take_waiting();
     tail = tail_.substr(tail_.size() - std::min(tail_.size(), kTail));
     is_watched_ = true;
   }
   const auto added = std::make_shared<const Viewer>(std::move(viewer));
   const auto number = ++last_viewer_;
   viewers_.emplace(number, added);  // first: the others may all leave while they are told
-  if (!waiting.empty()) {
-    show(waiting, number);
-  }
+  show(waiting, number);
   if (!tail.empty()) {
     added->output(std::as_bytes(std::span(tail)));
   }
@@ -93,6 +104,7 @@ void ConsoleHub::detach(std::uint64_t viewer) {
     const MutexLock lock(mutex_);
     is_watched_ = false;
     pending_.clear();
+    missed_ = 0;
   }
 }
 

@@ -24,7 +24,7 @@ class ConsoleHub : public std::enable_shared_from_this<ConsoleHub> {
  public:
   /// What a new viewer sees of what was before.
   static constexpr std::size_t kTail = 16 * 1024;
-  /// What may wait for the control thread; more is lost to viewers.
+  /// What may wait for the control thread; more is lost to viewers, which are told how much.
   static constexpr std::size_t kMostPending = 1024 * 1024;
 
   /// Takes what was typed and returns how many bytes fitted; after less than all, resume_input()
@@ -33,6 +33,8 @@ class ConsoleHub : public std::enable_shared_from_this<ConsoleHub> {
   struct Viewer {
     std::function<void(std::span<const std::byte>)> output;
     std::function<void()> input_ready;  ///< type() may take more again
+    /// So many bytes come to nobody, behind the last output(); may be empty.
+    std::function<void(std::uint64_t)> missed = {};
   };
 
   /// `control` outlives this.
@@ -52,8 +54,12 @@ class ConsoleHub : public std::enable_shared_from_this<ConsoleHub> {
   std::size_t viewers() const { return viewers_.size(); }
 
  private:
-  std::string take_pending() GPUVM_EXCLUDES(mutex_);
-  void show(const std::string& text, std::uint64_t but_not = 0);
+  struct Waiting {
+    std::string text = {};
+    std::uint64_t missed = 0;  ///< bytes behind it
+  };
+  Waiting take_waiting() GPUVM_REQUIRES(mutex_);
+  void show(const Waiting& waiting, std::uint64_t but_not = 0);
 
   boost::asio::io_context& control_;
   const Input input_;
@@ -61,8 +67,9 @@ class ConsoleHub : public std::enable_shared_from_this<ConsoleHub> {
   std::uint64_t last_viewer_ = 0;
 
   Mutex mutex_;
-  std::string tail_ GPUVM_GUARDED_BY(mutex_);     ///< up to twice as long as it is shown
-  std::string pending_ GPUVM_GUARDED_BY(mutex_);  ///< for who looks already
+  std::string tail_ GPUVM_GUARDED_BY(mutex_);          ///< up to twice as long as it is shown
+  std::string pending_ GPUVM_GUARDED_BY(mutex_);       ///< for who looks already
+  std::uint64_t missed_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< bytes behind pending_
   bool is_watched_ GPUVM_GUARDED_BY(mutex_) = false;
   bool is_posted_ GPUVM_GUARDED_BY(mutex_) = false;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers of a guest for Prometheus. What inspect shows as text is read back as a number here, so
 // that nothing is counted twice.
+#include <fmt/format.h>
+
 #include <array>
 #include <charconv>
 #include <optional>
@@ -195,44 +197,41 @@ void add_console(PrometheusText& text, const InspectNode& machine, const ApiCoun
   text.sample(static_cast<double>(counts.viewers));
 }
 
-/// A number of devices of bus 0 that count it.
+/// A number of devices of bus 0 that count it: "gpuvm_disk_reads_total".
 struct DeviceMetric {
-  std::string_view name;
-  Type type;
+  std::string_view device;  ///< of devices whose names are this, "-" and more
+  std::string_view what;
   std::string_view key;  ///< of the device's node
   std::string_view help;
+  Type type = Type::kCounter;
+
+  std::string name() const {
+    return fmt::format("gpuvm_{}_{}{}", device, what, type == Type::kCounter ? "_total" : "");
+  }
 };
 constexpr std::array kDeviceMetrics = {
-    DeviceMetric{"gpuvm_disk_reads_total", Type::kCounter, "reads", "Reads of a disk."},
-    DeviceMetric{"gpuvm_disk_writes_total", Type::kCounter, "writes", "Writes to a disk."},
-    DeviceMetric{"gpuvm_disk_flushes_total", Type::kCounter, "flushes", "Flushes of a disk."},
-    DeviceMetric{"gpuvm_disk_read_bytes_total", Type::kCounter, "bytes_read",
-                 "Bytes read from a disk."},
-    DeviceMetric{"gpuvm_disk_written_bytes_total", Type::kCounter, "bytes_written",
-                 "Bytes written to a disk."},
-    DeviceMetric{"gpuvm_disk_errors_total", Type::kCounter, "errors",
-                 "Requests of a disk that failed."},
-    DeviceMetric{"gpuvm_net_link_up", Type::kGauge, "link_up",
-                 "1 while a network card has its link."},
-    DeviceMetric{"gpuvm_net_sent_frames_total", Type::kCounter, "sent_frames",
+    DeviceMetric{"disk", "reads", "reads", "Reads of a disk."},
+    DeviceMetric{"disk", "writes", "writes", "Writes to a disk."},
+    DeviceMetric{"disk", "flushes", "flushes", "Flushes of a disk."},
+    DeviceMetric{"disk", "read_bytes", "bytes_read", "Bytes read from a disk."},
+    DeviceMetric{"disk", "written_bytes", "bytes_written", "Bytes written to a disk."},
+    DeviceMetric{"disk", "errors", "errors", "Requests of a disk that failed."},
+    DeviceMetric{"net", "link_up", "link_up", "1 while a network card has its link.", Type::kGauge},
+    DeviceMetric{"net", "sent_frames", "sent_frames",
                  "Frames that the guest sent; none where the kernel serves the card."},
-    DeviceMetric{"gpuvm_net_sent_bytes_total", Type::kCounter, "sent_bytes", "Bytes of them."},
-    DeviceMetric{"gpuvm_net_sent_dropped_total", Type::kCounter, "sent_dropped",
+    DeviceMetric{"net", "sent_bytes", "sent_bytes", "Bytes of them."},
+    DeviceMetric{"net", "sent_dropped", "sent_dropped",
                  "Frames that the guest sent and the host did not take."},
-    DeviceMetric{"gpuvm_net_received_frames_total", Type::kCounter, "received_frames",
+    DeviceMetric{"net", "received_frames", "received_frames",
                  "Frames for the guest; none where the kernel serves the card."},
-    DeviceMetric{"gpuvm_net_received_bytes_total", Type::kCounter, "received_bytes",
-                 "Bytes of them."},
-    DeviceMetric{"gpuvm_net_received_dropped_total", Type::kCounter, "received_dropped",
+    DeviceMetric{"net", "received_bytes", "received_bytes", "Bytes of them."},
+    DeviceMetric{"net", "received_dropped", "received_dropped",
                  "Frames for the guest that it had no room for."},
 };
 
 /// vhost-net's frames do not come by here.
 bool has_metric(const InspectNode& device, const DeviceMetric& metric) {
-  if (metric.name.starts_with("gpuvm_disk_")) {
-    return device.name().starts_with("disk-");
-  }
-  return device.name().starts_with("net-") &&
+  return device.name().starts_with(fmt::format("{}-", metric.device)) &&
          (metric.key == "link_up" || device.get("backend") != "vhost-net");
 }
 
@@ -246,7 +245,7 @@ void add_bus(PrometheusText& text, const InspectNode& machine) {
     }
   }
   for (const DeviceMetric& metric : kDeviceMetrics) {
-    text.family(metric.name, metric.type, metric.help);
+    text.family(metric.name(), metric.type, metric.help);
     for (const InspectNode* const device : devices) {
       const InspectNode& counts = node_at(*device, {"device"});
       const auto count = number_in(counts, metric.key);

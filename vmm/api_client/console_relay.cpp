@@ -9,13 +9,18 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <string>
+
+#include "vmm/api_client/terminal_trace.hpp"
 
 namespace gpuvm {
 namespace {
 
 constexpr std::size_t kMostTyped = 65536;  ///< that waits for the guest
+constexpr std::size_t kMostShown = 65536;  ///< that waits for the output
 constexpr std::size_t kRelayPiece = 16384;
+constexpr std::chrono::milliseconds kUndoTime{500};
 
 class Relay {
  public:
@@ -23,9 +28,13 @@ class Relay {
       : console_(console.get()), options_(options), input_(options.input) {}
 
   Result<RelayOutcome> run(std::string_view first) {
-    std::optional<RelayOutcome> end = TRY(show(first));
+    shown_ = first;
+    std::optional<RelayOutcome> end = TRY(show());
     while (!end) {
       end = TRY(step());
+    }
+    if (options_.output_is_terminal && end->end != RelayEnd::kNoReader) {
+      give_terminal_back();
     }
     return *end;
   }
@@ -35,12 +44,17 @@ class Relay {
 
   Result<End> step() {
     const bool takes_input = options_.escape_key != 0 || typed_.size() < kMostTyped;
-    std::array<pollfd, 3> waiting = {
-        {{.fd = console_,
-          .events = static_cast<short>(typed_.empty() ? POLLIN : POLLIN | POLLOUT),
+    const bool takes_output = shown_.size() < kMostShown;
+    const auto to_guest = static_cast<short>(typed_.empty() ? 0 : POLLOUT);
+    const auto from_guest = static_cast<short>(takes_output ? POLLIN : 0);
+    const bool asks_guest = !has_guest_ended_ && (to_guest != 0 || from_guest != 0);
+    std::array<pollfd, 4> waiting = {
+        {{.fd = asks_guest ? console_ : -1,
+          .events = static_cast<short>(to_guest | from_guest),
           .revents = 0},
          {.fd = takes_input ? input_ : -1, .events = POLLIN, .revents = 0},
-         {.fd = options_.signals, .events = POLLIN, .revents = 0}}};
+         {.fd = options_.signals, .events = POLLIN, .revents = 0},
+         {.fd = shown_.empty() ? -1 : options_.output, .events = POLLOUT, .revents = 0}}};
     if (::poll(waiting.data(), waiting.size(), -1) < 0) {
       return errno == EINTR ? Result<End>(End())
                             : Result<End>(fail_errno(ErrorKind::kHost, "Cannot wait"));
@@ -57,7 +71,10 @@ class Relay {
     if ((waiting[0].revents & POLLOUT) != 0) {
       send_typed();
     }
-    return (waiting[0].revents & ~POLLOUT) != 0 ? take_output() : Result<End>(End());
+    if (takes_output && (waiting[0].revents & ~POLLOUT) != 0) {
+      take_output();
+    }
+    return show();
   }
 
   Result<End> take_signal() const {
@@ -96,39 +113,67 @@ class Relay {
     }
   }
 
-  Result<End> take_output() {
+  void take_output() {
     std::array<char, kRelayPiece> piece{};
     const ssize_t got = ::recv(console_, piece.data(), piece.size(), MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-      return End();
+    if (got > 0) {
+      shown_.append(piece.data(), static_cast<std::size_t>(got));
+    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+      has_guest_ended_ = true;
     }
-    if (got <= 0) {
-      return End(RelayOutcome{.end = RelayEnd::kGuestGone});
-    }
-    return show({piece.data(), static_cast<std::size_t>(got)});
   }
 
-  Result<End> show(std::string_view text) const {
-    while (!text.empty()) {
-      const ssize_t written = ::write(options_.output, text.data(), text.size());
+  /// As much as the output takes now. The guest's end is one when all is shown.
+  Result<End> show() {
+    while (!shown_.empty()) {
+      const ssize_t written = ::write(options_.output, shown_.data(), shown_.size());
       if (written > 0) {
-        text.remove_prefix(static_cast<std::size_t>(written));
+        note_shown(static_cast<std::size_t>(written));
       } else if (errno == EAGAIN) {
-        pollfd waiting{.fd = options_.output, .events = POLLOUT, .revents = 0};
-        ::poll(&waiting, 1, -1);
+        return End();
       } else if (errno == EPIPE || errno == EIO) {
         return End(RelayOutcome{.end = RelayEnd::kNoReader});
       } else if (errno != EINTR) {
         return fail_errno(ErrorKind::kHost, "Cannot write to standard output");
       }
     }
-    return End();
+    return has_guest_ended_ ? End(RelayOutcome{.end = RelayEnd::kGuestGone}) : End();
+  }
+
+  void note_shown(std::size_t count) {
+    if (options_.output_is_terminal) {
+      trace_.see(std::string_view(shown_).substr(0, count));
+    }
+    shown_.erase(0, count);
+  }
+
+  /// One that takes nothing, because it is stopped or its other side hangs, stays as it is.
+  void give_terminal_back() {
+    const auto deadline = std::chrono::steady_clock::now() + kUndoTime;
+    std::string text = trace_.undo();
+    while (!text.empty()) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      pollfd waiting{.fd = options_.output, .events = POLLOUT, .revents = 0};
+      if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) <= 0) {
+        return;
+      }
+      const ssize_t written = ::write(options_.output, text.data(), text.size());
+      if (written > 0) {
+        text.erase(0, static_cast<std::size_t>(written));
+      } else if (errno != EAGAIN && errno != EINTR) {
+        return;
+      }
+    }
   }
 
   const int console_;
   const RelayOptions options_;
   int input_;  ///< -1 after its end
   std::string typed_;
+  std::string shown_;  ///< printed, and not yet taken by the output
+  bool has_guest_ended_ = false;
+  TerminalTrace trace_;
 };
 
 }  // namespace

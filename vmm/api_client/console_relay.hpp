@@ -14,7 +14,11 @@ namespace gpuvm {
 
 struct RelayOptions {
   int input = 0;
+  /// Not blocking, or a regular file: where it takes nothing, all else goes on.
   int output = 1;
+  /// It is a terminal, which the user has back afterwards: what the guest has made of it is undone
+  /// (terminal_trace.hpp) at the end, if it takes that within half a second.
+  bool output_is_terminal = false;
   /// Detaches where it is typed; 0: none, and all of the input is the guest's. With one, what is
   /// typed while the guest takes nothing is lost from the 65537th byte on, so that it is always
   /// seen.
@@ -35,7 +39,9 @@ struct RelayOutcome {
   int signal = 0;  ///< with kSignal
 };
 
-/// Until one of the ends. The end of the input is none: the output goes on. `first` is output that
+/// Until one of the ends. What the guest printed is shown before its end is one; who leaves before,
+/// or is ended by a signal, leaves what the output has not taken: 64 KiB wait here, the rest where
+/// the guest is. The end of the input is none: the output goes on. `first` is output that
 /// has come with the upgrade. SIGPIPE must not end the process. Errors: kHost.
 Result<RelayOutcome> relay_console(const UniqueFd& console, std::string_view first,
                                    const RelayOptions& options);

@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "vmm/api_client/api_request.hpp"
+#include "vmm/base/text.hpp"
 #include "vmm/guests/guest_socket.hpp"
 #include "vmm/login/running_guest.hpp"
 
@@ -101,27 +102,62 @@ Error not_allowed(const std::string& name, const std::string& path) {
               user, group, path, group, user_name(::geteuid()));
 }
 
+/// Nobody can listen there. Errors: kHost.
+Error no_control_socket(const std::string& path, std::string_view what) {
+  return fail(
+      ErrorKind::kHost,
+      "{} is {}, and no control socket: give the name of a guest, as gpuvm ps lists them, or "
+      "its socket's path",
+      path, what);
+}
+
+/// "" for a socket, and for what cannot be looked at.
+std::string_view what_else_is_at(const std::string& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0 || S_ISSOCK(found.st_mode)) {
+    return {};
+  }
+  return S_ISDIR(found.st_mode) ? "a folder" : S_ISREG(found.st_mode) ? "a file" : "no socket";
+}
+
+/// Somebody was there, or is not ready yet.
+Error nobody_listens_at(const std::string& name, const std::string& path) {
+  if (remove_dead_socket(path)) {
+    return fail(ErrorKind::kHost,
+                "The guest {} does not run any more: its gpuvm was killed (the socket that it left "
+                "is removed; gpuvm unbind gives its devices back)",
+                name);
+  }
+  return fail(ErrorKind::kHost,
+              "Nobody listens at {}: the guest is just starting or ending, or was killed, and this "
+              "user may not find out (sudo gpuvm ps removes what is left)",
+              path);
+}
+
 Error no_connection(std::span<const std::string> folders, const std::string& name,
                     const std::string& path, int error) {
+  if (const auto other = what_else_is_at(path); !other.empty()) {
+    return no_control_socket(path, other);
+  }
   switch (error) {
     case ENOENT:
     case ENOTDIR:
-      return name == path ? fail(ErrorKind::kHost, "There is no control socket {}", path)
-                          : unknown_guest(folders, name);
+      return name == path
+                 ? fail(ErrorKind::kHost,
+                        "There is no control socket {}: gpuvm ps lists the guests that run", path)
+                 : unknown_guest(folders, name);
     case ECONNREFUSED:
-      if (remove_dead_socket(path)) {
-        return fail(ErrorKind::kHost,
-                    "The guest {} does not run any more: its gpuvm was killed (the socket that it "
-                    "left is removed; gpuvm unbind gives its devices back)",
-                    name);
-      }
-      return fail(ErrorKind::kHost,
-                  "Nobody listens at {}: the guest is just starting or ending, or was killed, and "
-                  "this user may not find out (sudo gpuvm ps removes what is left)",
-                  path);
+      return nobody_listens_at(name, path);
     case EACCES:
     case EPERM:
       return not_allowed(name, path);
+    case EPROTOTYPE:
+      return no_control_socket(path, "a socket of another kind");
+    case ENAMETOOLONG:
+      return fail(ErrorKind::kHost,
+                  "{} is too long for a socket's path (107 bytes): go to its folder, and give "
+                  "./NAME.sock",
+                  path);
     case ETIMEDOUT:
       return fail(ErrorKind::kHost,
                   "The guest {} takes no connection at {}: its gpuvm hangs, or this host is very "
@@ -205,10 +241,12 @@ void take_answer(Question& question, std::chrono::milliseconds limit) {
 Result<FoundGuest> reach_guest(std::span<const std::string> folders, const std::string& name) {
   const bool is_path = name.find('/') != std::string::npos;
   if (!is_path && !is_guest_name(name)) {
-    return fail(ErrorKind::kUsage,
-                "{} is no name of a guest (1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" "
-                "and \".\"), and no path of a control socket, with a \"/\"",
-                name.empty() ? "\"\"" : name);
+    return fail(
+        ErrorKind::kUsage,
+        "{} is no name of a guest (1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" "
+        "and \".\", the first one a letter or digit), and no path of a control socket, with "
+        "a \"/\"",
+        name.empty() ? "\"\"" : terminal_text(name));
   }
   FoundGuest guest{.name = name, .path = is_path ? name : path_of(folders, name)};
   auto connected = connect_to_guest(guest.path, kConnectTime);

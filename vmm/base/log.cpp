@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/base/log.hpp"
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -19,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "vmm/base/append_file.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/journal.hpp"
 #include "vmm/base/text.hpp"
@@ -134,7 +134,8 @@ void write_to_journal(Level level, const JournalEvent& event, const std::string&
     }
   }
   if (!journal().socket->send(journal_entry(fields))) {
-    std::fprintf(stderr, "<%s>%s\n", priority.c_str(), text.c_str());  // as sd-daemon(3) has it
+    // As sd-daemon(3) has it. A line of the text must not look like an entry of its own.
+    std::fprintf(stderr, "<%s>%s\n", priority.c_str(), escaped_line(text).c_str());
   }
 }
 
@@ -185,13 +186,11 @@ void set_level(Level level) {
 }
 
 Status set_file(const std::string& path) {
-  // First by hand: spdlog would make the folders of a mistyped path.
-  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  if (!fd) {
-    return fail_errno(ErrorKind::kUsage, "Cannot write to the log file " + path);
-  }
+  // Not by spdlog, which would make the folders of a mistyped path and write to any file.
+  const UniqueFd fd = TRY(open_to_append(path, AppendedLines::kDated, "--log-file"));
   try {
-    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(
+        fmt::format("/proc/self/fd/{}", fd.get()));
     sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l: %v");
     logger().sinks().push_back(std::move(sink));
     logger().flush_on(spdlog::level::trace);

@@ -20,7 +20,8 @@ enum class Level { kTrace, kDebug, kInfo, kWarn, kError };
 
 /// Sets the least level that is shown (default info). Call before threads start.
 void set_level(Level level);
-/// Also writes every line to this file (appended). Errors: kUsage if it cannot be opened.
+/// Also writes every line to this file, appended to what it has of such lines
+/// (vmm/base/append_file.hpp says which file may be). Errors: kUsage.
 Status set_file(const std::string& path);
 /// Where stderr leads to systemd's journal (the environment's JOURNAL_STREAM says so and is right),
 /// lines go there as entries with PRIORITY, MESSAGE and the fields below, and no more to stderr but

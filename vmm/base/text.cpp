@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/base/text.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -46,6 +48,23 @@ std::string terminal_text(std::string_view text) {
       ++i;
     } else {
       out += (code < 0x20 && code != '\n') || code == 0x7f ? '?' : text[i];
+    }
+  }
+  return out;
+}
+
+std::string text_for(int fd, std::string_view text) {
+  return ::isatty(fd) == 1 ? terminal_text(text) : std::string(text);
+}
+
+std::string escaped_line(std::string_view text) {
+  std::string out;
+  for (const char c : terminal_text(text)) {
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+      out.append(c == '\\' ? 1 : 0, '\\');
     }
   }
   return out;

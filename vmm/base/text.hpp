@@ -20,6 +20,13 @@ std::string_view nearest_name(std::string_view wanted,
 /// ISO 6429 as UTF-8 has them (C2 80 to C2 9F) too, so that a terminal obeys none.
 std::string terminal_text(std::string_view text);
 
+/// The text as it may be written to the descriptor: terminal_text() of it where that is a terminal,
+/// else as it is.
+std::string text_for(int fd, std::string_view text);
+
+/// terminal_text() as one line: a backslash and "n" for each line feed, two backslashes for one.
+std::string escaped_line(std::string_view text);
+
 /// With "## [" for each "##[", which a runner of GitHub Actions takes for a command wherever it
 /// stands in a line that a step prints.
 std::string without_runner_commands(std::string text);

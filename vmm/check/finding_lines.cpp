@@ -33,6 +33,8 @@ constexpr std::array kFindingWords = {
                  "A guest that owns devices has all of its memory from the start"},
     FindingWords{"names", FindingAbout::kGuest,
                  "processor features, CPUs and NUMA nodes that it names are there", ""},
+    FindingWords{"control", FindingAbout::kGuest, "its control socket can be made, if it has one",
+                 "gpuvm ps, stop and console find the guest by its control socket"},
     FindingWords{"disks", FindingAbout::kGuest,
                  "its disks, and the programs that serve them, are there", ""},
     FindingWords{"first_boot", FindingAbout::kGuest, "what it is told at its first boot is there",

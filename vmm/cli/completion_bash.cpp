@@ -48,17 +48,44 @@ _gpuvm_offer() {
     devices_files) mapfile -t COMPREPLY < <(compgen -W "$(_gpuvm_devices)" -- "$2"; compgen -f -- "$2") ;;
     'words '*) mapfile -t COMPREPLY < <(compgen -W "${1#words }" -- "$2") ;;
   esac
-  # Readline's word begins behind the last colon where colons end words.
-  if [[ $COMP_WORDBREAKS == *:* && $2 == *:* ]]; then
+  # Readline's word begins behind the last colon where colons end words, which they do not in quotes.
+  if [[ -z $quote && $COMP_WORDBREAKS == *:* && $2 == *:* ]]; then
     COMPREPLY=("${COMPREPLY[@]#"${2%"${2##*:}"}"}")
   fi
 }
 
+# _gpuvm_split LINE: its words, as the shell will have them, are "words"; the last one is what is being completed, and "quote" is
+# the quote that is open in it.
+_gpuvm_split() {
+  local line=$1 char next word='' has_word='' index
+  words=() quote=''
+  for ((index = 0; index < ${#line}; ++index)); do
+    char=${line:index:1} next=${line:index+1:1}
+    if [[ -n $quote && $char == "$quote" ]]; then
+      quote=''
+    elif [[ $quote == "'" ]]; then
+      word+=$char
+    elif [[ $char == \\ && ( -z $quote || $next == [\\\$\"\`] ) ]]; then
+      word+=$next has_word=1
+      ((++index))
+    elif [[ -n $quote ]]; then
+      word+=$char
+    elif [[ $char == [\'\"] ]]; then
+      quote=$char has_word=1
+    elif [[ $char != [[:space:]] ]]; then
+      word+=$char has_word=1
+    elif [[ -n $has_word ]]; then
+      words+=("$word")
+      word='' has_word=''
+    fi
+  done
+  words+=("$word")
+}
+
 _gpuvm() {
-  local line=${COMP_LINE:0:COMP_POINT} words word index current verbs='' option='' place=0
+  local words word index current quote verbs='' option='' place=0
   COMPREPLY=()
-  read -ra words <<<"$line"
-  [[ $line != *[[:space:]] ]] || words+=('')
+  _gpuvm_split "${COMP_LINE:0:COMP_POINT}"
   current=${words[${#words[@]} - 1]}
   for ((index = 1; index < ${#words[@]} - 1; ++index)); do
     word=${words[index]}

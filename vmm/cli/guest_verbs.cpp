@@ -62,11 +62,11 @@ void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
   run->add_option("--inspect-file", arguments.inspect_file,
                   "When the run ends, write the state of the machine to FILE as JSON")
       ->type_name("FILE")
-      ->check(not_empty());
+      ->check(written_file());
   run->add_option("--events", arguments.event_file,
                   "Append what happens to the machine, resets too, to FILE as lines of JSON")
       ->type_name("FILE")
-      ->check(not_empty());
+      ->check(written_file());
   add_log_options(*run, arguments.log);
   run->footer(std::string(kRunFooter) + kExitStatus + kSeeAlso);
   run->callback([&] { verb = [&] { return run_verb(arguments); }; });
@@ -81,14 +81,14 @@ void add_test(CLI::App& app, TestArguments& arguments, Verb& verb) {
   test->add_option("--artifacts", arguments.artifacts,
                    "Leave console, log, events and resets in this folder, which is made")
       ->type_name("DIR")
-      ->check(not_empty());
+      ->check(written_file());
   test->add_option("--result-json", arguments.result_json, "Write what came of the job to FILE")
       ->type_name("FILE")
-      ->check(not_empty());
+      ->check(written_file());
   test->add_option("--junit", arguments.junit,
                    "Write the job and the test cases of its console to FILE as JUnit's XML")
       ->type_name("FILE")
-      ->check(not_empty());
+      ->check(written_file());
   auto* skip =
       test->add_flag("--skip-if-unavailable", arguments.skip_if_unavailable,
                      "Where this host cannot run the guest, touch no device and end with 77");

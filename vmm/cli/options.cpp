@@ -13,6 +13,18 @@ CLI::Validator not_empty() {
       [](const std::string& value) { return value.empty() ? "an empty name of a file" : ""; }, "");
 }
 
+CLI::Validator written_file() {
+  return CLI::Validator(
+      [](const std::string& value) {
+        if (value == "-") {
+          return "standard output, \"-\", is for the guest's console: name a file (\"./-\" is one "
+                 "of this name)";
+        }
+        return value.empty() ? "an empty name of a file" : "";
+      },
+      "");
+}
+
 int report_as(int status, std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
   if (log::is_plain()) {
@@ -29,7 +41,7 @@ void add_log_options(CLI::App& app, LogArguments& log) {
   quiet->excludes(verbose);
   app.add_option("--log-file", log.file, "Append messages to FILE too")
       ->type_name("FILE")
-      ->check(not_empty());
+      ->check(written_file());
   app.add_option("--log-format", log.format,
                  "Messages on stderr as text (journal entries under "
                  "systemd), or as lines of json")

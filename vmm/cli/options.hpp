@@ -28,6 +28,8 @@ inline constexpr const char* kSeeAlso = "\n\nSee gpuvm(1) and gpuvm.toml(5).";
 
 /// An empty shell variable is no wish for nothing.
 CLI::Validator not_empty();
+/// The same for a file to be written: "-" is no standard output here, which is the guest's console.
+CLI::Validator written_file();
 void add_log_options(CLI::App& app, LogArguments& log);
 void add_config_options(CLI::App& app, std::string& file, std::vector<std::string>& overrides);
 

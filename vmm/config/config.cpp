@@ -57,13 +57,16 @@ bool is_guest_name(std::string_view name) {
   const auto is_allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
   };
-  return !name.empty() && name.size() <= kLongestName &&
+  // "." would be a folder, "-x" an option, ".x" a hidden file.
+  const auto is_punctuation = [](char c) { return c == '-' || c == '_' || c == '.'; };
+  return !name.empty() && name.size() <= kLongestName && !is_punctuation(name.front()) &&
          std::all_of(name.begin(), name.end(), is_allowed);
 }
 
 Result<std::string> read_name(TableReader& root, const std::string& default_name) {
   constexpr std::string_view kRule =
-      "1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" and \".\"";
+      "1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" and \".\", the first one a letter or "
+      "digit";
   const auto name = TRY(root.optional_string("name"));
   if (name && !is_guest_name(*name)) {
     return root.must_be("name", kRule, '"' + config::printable(*name) + '"');

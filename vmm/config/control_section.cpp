@@ -18,6 +18,31 @@ bool is_group_name(std::string_view name) {
          name.find_first_of(":,/") == std::string_view::npos;
 }
 
+/// What is meant where a word stands in the place of a path; "": it is a path.
+std::string_view socket_advice(std::string_view text) {
+  if (text.starts_with('@')) {
+    return "; anybody could connect to an abstract socket: name a path, such as "
+           "\"/run/gpuvm/main.sock\"";
+  }
+  if (text.starts_with("unix:")) {
+    return "; write the path alone, without \"unix:\"";
+  }
+  if (text.find_first_of("/.") != std::string_view::npos) {
+    return {};
+  }
+  for (const std::string_view word : {"on", "true", "yes", "default"}) {
+    if (text == word) {
+      return "; \"auto\" is what you may mean, and needs not be written";
+    }
+  }
+  for (const std::string_view word : {"false", "no", "none", "disabled"}) {
+    if (text == word) {
+      return "; \"off\" is what you may mean";
+    }
+  }
+  return "; a file of this name beside the configuration would be \"./NAME\"";
+}
+
 Status read_socket(TableReader& table, ControlConfig& control) {
   const auto text = TRY(table.optional_string("socket", kSocketRule));
   if (!text || *text == "auto") {
@@ -29,6 +54,9 @@ Status read_socket(TableReader& table, ControlConfig& control) {
   }
   if (text->empty()) {
     return table.must_be("socket", kSocketRule, "\"\"");
+  }
+  if (const auto advice = socket_advice(*text); !advice.empty()) {
+    return table.must_be("socket", kSocketRule, '"' + printable(*text) + '"', advice);
   }
   control.path = TRY(table.optional_path("socket")).value_or("");
   control.socket = ControlConfig::Socket::kPath;

@@ -10,14 +10,21 @@ namespace gpuvm {
 
 namespace {
 
-/// A process in the background is stopped by SIGTTOU for this call, unless the signal is blocked.
-bool set_attributes(int fd, const termios& attributes) {
+enum class Typed { kKept, kDiscarded };
+
+/// A process in the background is stopped by SIGTTOU for these calls, unless the signal is blocked.
+/// Not TCSAFLUSH, which discards what was typed, too: it waits until the terminal has taken all
+/// output, which one that is stopped never does.
+bool set_attributes(int fd, const termios& attributes, Typed typed) {
   sigset_t stop;
   sigset_t before;
   sigemptyset(&stop);
   sigaddset(&stop, SIGTTOU);
   pthread_sigmask(SIG_BLOCK, &stop, &before);
   const bool done = ::tcsetattr(fd, TCSANOW, &attributes) == 0;
+  if (typed == Typed::kDiscarded) {
+    ::tcflush(fd, TCIFLUSH);
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return done;
 }
@@ -32,7 +39,7 @@ std::optional<TerminalMode> TerminalMode::make_raw(int fd) {
   termios raw = saved;
   ::cfmakeraw(&raw);
   raw.c_oflag = saved.c_oflag;
-  if (!set_attributes(fd, raw)) {
+  if (!set_attributes(fd, raw, Typed::kKept)) {
     return std::nullopt;
   }
   return TerminalMode(fd, saved);
@@ -52,7 +59,7 @@ TerminalMode& TerminalMode::operator=(TerminalMode&& other) noexcept {
 
 void TerminalMode::restore() {
   if (fd_ >= 0) {
-    set_attributes(fd_, saved_);
+    set_attributes(fd_, saved_, Typed::kDiscarded);
     fd_ = -1;
   }
 }

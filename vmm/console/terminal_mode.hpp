@@ -19,8 +19,10 @@ class TerminalMode {
   TerminalMode& operator=(TerminalMode&& other) noexcept;
   TerminalMode(const TerminalMode&) = delete;
   TerminalMode& operator=(const TerminalMode&) = delete;
-  /// Puts the terminal back as it was. It runs on each way out that unwinds, so signals that end a
-  /// run must end it through the control thread; nothing restores it after SIGKILL.
+  /// Puts the terminal back as it was, and discards what was typed for the guest and not read: the
+  /// shell would take it for commands. It never waits for the terminal. It runs on each way out
+  /// that unwinds, so signals that end a run must end it through the control thread; nothing
+  /// restores it after SIGKILL.
   ~TerminalMode() { restore(); }
 
  private:

@@ -58,7 +58,7 @@ std::uint64_t memory_of(const ForeignGuest& guest) {
   return fit_memory(guest.memory.value_or(1024 * kMebibyte), page_of(guest));
 }
 
-/// "render-1" of "Render 1".
+/// "render-1" of "Render 1", "guest-x" of "-x".
 std::string guest_name(std::string_view text) {
   std::string name = lower(text.substr(0, 64));
   std::replace_if(
@@ -67,6 +67,10 @@ std::string guest_name(std::string_view text) {
         return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.';
       },
       '-');
+  constexpr std::string_view kNotFirst = "-_.";
+  if (!name.empty() && kNotFirst.find(name.front()) != kNotFirst.npos) {
+    name = ("guest" + name).substr(0, 64);
+  }
   return name;
 }
 

@@ -52,7 +52,8 @@ bool is_guest_name(std::string_view name) {
   const auto is_allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
   };
-  return !name.empty() && name.size() <= kLongestGuestName &&
+  const auto is_first = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= kLongestGuestName && is_first(name.front()) &&
          std::all_of(name.begin(), name.end(), is_allowed);
 }
 
@@ -68,7 +69,7 @@ Result<std::string> guest_socket_path(std::string_view name) {
   if (!is_guest_name(name)) {
     return fail(ErrorKind::kConfig,
                 "A guest's name is 1 to 64 characters out of a to z, 0 to 9, \"-\", \"_\" and "
-                "\".\"");
+                "\".\", and begins with a letter or digit");
   }
   const std::string folder = run_folder();
   if (folder.empty()) {

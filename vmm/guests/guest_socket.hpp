@@ -23,13 +23,15 @@
 
 namespace gpuvm {
 
-/// 1 to 64 of [a-z0-9-_.], as `name` in a configuration.
+/// 1 to 64 of [a-z0-9-_.], the first one a letter or digit, as `name` in a configuration: "." would
+/// be a folder, "-x" an option.
 bool is_guest_name(std::string_view name);
 
 /// Where the sockets of this user's guests are: /run/gpuvm where it may write there, else
 /// $XDG_RUNTIME_DIR/gpuvm. "" where it has neither. May not exist yet.
 std::string run_folder();
-/// Where guests that this user may steer can be: both.
+/// Where guests that this user may steer can be: both, less one in which others could put what they
+/// like (vmm/base/trusted_folder.hpp), of which a warning tells.
 std::vector<std::string> run_folders();
 
 /// RUN_FOLDER/NAME.sock of a guest of this user; makes nothing. Errors: kConfig for what is no name
@@ -65,11 +67,19 @@ pid_t peer_process(const UniqueFd& connection);
 /// may not find out.
 bool remove_dead_socket(const std::string& path);
 
+/// Whether there can be a socket in the folder of this path: it is trusted and this user may write
+/// there, or it can be made. Makes nothing. Errors: kHost.
+Status check_socket_folder(const std::string& path);
+/// Whether GuestSocketClaim::take() would get this path now, and listen() there; nothing is made or
+/// locked. Errors: kHost.
+Status check_socket_place(const std::string& path);
+
 /// Who has this has the socket's name. When it goes, the socket and its lock go.
 class GuestSocketClaim {
  public:
-  /// Makes the folder (0755 for root, else 0700) and removes a dead socket. Errors: kHost, where
-  /// another process has the name, with its number, and where something that is no socket is there.
+  /// Makes the folder, which must be a trusted one (vmm/base/trusted_folder.hpp), and removes a
+  /// dead socket. Errors: kHost, where another process has the name, with its number, and where
+  /// something that is no socket is there.
   static Result<GuestSocketClaim> take(const std::string& path);
   GuestSocketClaim(GuestSocketClaim&& other) noexcept;
   GuestSocketClaim& operator=(GuestSocketClaim&&) = delete;
@@ -81,9 +91,11 @@ class GuestSocketClaim {
   const std::string& path() const { return path_; }
 
  private:
-  GuestSocketClaim(UniqueFd lock, std::string path)
-      : lock_(std::move(lock)), path_(std::move(path)) {}
+  GuestSocketClaim(UniqueFd folder, UniqueFd lock, std::string path)
+      : folder_(std::move(folder)), lock_(std::move(lock)), path_(std::move(path)) {}
+  Status set_rights(std::optional<gid_t> group) const;
 
+  UniqueFd folder_;
   UniqueFd lock_;  ///< none after a move
   std::string path_;
 };

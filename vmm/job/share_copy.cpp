@@ -41,6 +41,16 @@ bool is_mount_point(int folder, const std::string& name) {
          (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
+/// Of a copy, less the umask: nobody may read it whom the original keeps out, gpuvm's user can
+/// always read, replace and remove it, and nothing that a guest made is to be run, or written by
+/// others.
+mode_t mode_of_file(mode_t original) {
+  return 0600U | (original & 0044U);
+}
+mode_t mode_of_folder(mode_t original) {
+  return 0700U | (original & 0055U);
+}
+
 bool is_same(const struct stat& one, const struct stat& other) {
   return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
@@ -131,10 +141,11 @@ Status Copier::entry(int from, int to, const std::string& name, const std::strin
 Status Copier::subfolder(int from, int to, const std::string& name, const std::string& path,
                          unsigned depth) {
   UniqueFd below(::openat(from, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!below) {
+  struct stat info {};
+  if (!below || ::fstat(below.get(), &info) != 0) {
     return leave_out(path, "cannot be opened"), Status();
   }
-  if (::mkdirat(to, name.c_str(), 0755) != 0) {
+  if (::mkdirat(to, name.c_str(), mode_of_folder(info.st_mode)) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot make the folder " + path);
   }
   const UniqueFd made(::openat(to, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -153,8 +164,9 @@ Status Copier::file(int from, int to, const std::string& name, const std::string
   if (!source || ::fstat(source.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return leave_out(path, "cannot be opened"), Status();
   }
-  const UniqueFd copy(
-      ::openat(to, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  const UniqueFd copy(::openat(to, name.c_str(),
+                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                               mode_of_file(info.st_mode)));
   if (!copy) {
     return fail_errno(ErrorKind::kHost, "Cannot write " + path);
   }

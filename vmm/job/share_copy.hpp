@@ -4,8 +4,11 @@
 // or FIFO opened, no other file system entered, and everything has a limit. What is left out is
 // counted, and the first of it named.
 //
-// Missing: owners, modes, times and extended attributes; files are new ones of gpuvm's user. Of a
-// sparse file the holes become zeroes.
+// Copies are new files of gpuvm's user, for whose group and others they have what the originals
+// have of rights to read, and folders to search: a file of mode 0600 stays its owner's alone. Rights
+// to write and to run, set-user-ID and the like are not kept.
+//
+// Missing: owners, times and extended attributes. Of a sparse file the holes become zeroes.
 #pragma once
 
 #include <cstddef>

@@ -13,6 +13,8 @@
 #include <sstream>
 #include <utility>
 
+#include "vmm/base/log.hpp"
+#include "vmm/base/trusted_folder.hpp"
 #include "vmm/host/state_file.hpp"
 
 namespace gpuvm {
@@ -24,8 +26,12 @@ constexpr std::string_view kKnownHostsSuffix = ".known_hosts";
 constexpr std::size_t kLongestRecord = 16384;
 constexpr int kOpenAttempts = 8;
 
-std::string record_path(const std::string& folder, std::string_view name) {
-  return fmt::format("{}/{}{}{}", folder, kGuestPrefix, name, kGuestSuffix);
+std::string record_name(std::string_view name) {
+  return fmt::format("{}{}{}", kGuestPrefix, name, kGuestSuffix);
+}
+
+std::string known_hosts_name(std::string_view name) {
+  return fmt::format("{}{}{}", kGuestPrefix, name, kKnownHostsSuffix);
 }
 
 /// Of the whole file; for who has it open, whatever else has.
@@ -42,11 +48,19 @@ bool is_locked(int fd) {
   return ::fcntl(fd, F_OFD_GETLK, &request) == 0 && request.l_type != F_UNLCK;
 }
 
-bool is_file_at(int fd, const std::string& path) {
+bool is_file_at(int fd, int folder, const std::string& name) {
   struct stat ours {};
   struct stat there {};
-  return ::fstat(fd, &ours) == 0 && ::stat(path.c_str(), &there) == 0 &&
+  return ::fstat(fd, &ours) == 0 &&
+         ::fstatat(folder, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
          ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
+/// In a folder where others may have files of their own, theirs could lead ssh elsewhere.
+bool is_of_owner(int fd) {
+  struct stat found {};
+  return ::fstat(fd, &found) == 0 && S_ISREG(found.st_mode) &&
+         (found.st_uid == ::geteuid() || found.st_uid == 0);
 }
 
 std::string read_record(int fd) {
@@ -88,17 +102,21 @@ Error announced_already(int fd, const std::string& name) {
 }
 
 /// A new one, or one that a gpuvm left which is gone; locked. Errors: kHost.
-Result<UniqueFd> open_record(const std::string& path, const std::string& name) {
+Result<UniqueFd> open_record(int folder, const std::string& path, const std::string& name) {
+  const std::string file = record_name(name);
   for (int attempt = 0; attempt < kOpenAttempts; ++attempt) {
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    UniqueFd fd(::openat(folder, file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) {
       return fail_errno(ErrorKind::kHost, "Cannot open " + path);
+    }
+    if (!is_of_owner(fd.get())) {
+      return fail(ErrorKind::kHost, "{} belongs to another user: remove it", path);
     }
     struct flock request = whole_file();
     if (::fcntl(fd.get(), F_OFD_SETLK, &request) != 0) {
       return announced_already(fd.get(), name);
     }
-    if (is_file_at(fd.get(), path)) {  // nobody has removed it since we opened it
+    if (is_file_at(fd.get(), folder, file)) {  // nobody has removed it since we opened it
       return fd;
     }
   }
@@ -106,10 +124,10 @@ Result<UniqueFd> open_record(const std::string& path, const std::string& name) {
 }
 
 /// What ssh has noted of an earlier guest of this name is not about this one.
-Status empty_file(const std::string& path) {
-  ::unlink(path.c_str());
+Status empty_file(int folder, const std::string& file, const std::string& path) {
+  ::unlinkat(folder, file.c_str(), 0);
   const UniqueFd fd(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+      ::openat(folder, file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   return fd ? Status() : Status(fail_errno(ErrorKind::kHost, "Cannot make " + path));
 }
 
@@ -147,37 +165,44 @@ std::optional<std::string> guest_folder(const HostSystem& host) {
 }
 
 std::vector<std::string> guest_folders(const HostSystem& host) {
-  std::vector<std::string> folders{host.path(kStateDirectory)};
+  std::vector<std::string> folders;
+  const auto add = [&folders](std::string folder) {
+    if (const auto trusted = open_trusted_folder(folder); !trusted) {
+      log::warn("No guest is looked for there: {}", trusted.error().to_string());
+      return;
+    }
+    folders.push_back(std::move(folder));
+  };
+  add(host.path(kStateDirectory));
   if (auto runtime = runtime_folder()) {
-    folders.push_back(*std::move(runtime));
+    add(*std::move(runtime));
   }
   return folders;
 }
 
 Result<RunningGuest> RunningGuest::announce(const std::string& folder, GuestRecord record) {
-  const UniqueFd held = TRY(open_state_folder(folder));
-  const std::string path = record_path(folder, record.name);
-  UniqueFd fd = TRY(open_record(path, record.name));
-  record.known_hosts =
-      fmt::format("{}/{}{}{}", folder, kGuestPrefix, record.name, kKnownHostsSuffix);
-  TRY(empty_file(record.known_hosts));
+  UniqueFd place = TRY(make_trusted_folder(folder));
+  const std::string path = fmt::format("{}/{}", folder, record_name(record.name));
+  UniqueFd fd = TRY(open_record(place.get(), path, record.name));
+  const std::string known_hosts = known_hosts_name(record.name);
+  record.known_hosts = fmt::format("{}/{}", folder, known_hosts);
+  TRY(empty_file(place.get(), known_hosts, record.known_hosts));
   const std::string text = record.to_text();
   if (::ftruncate(fd.get(), 0) != 0 ||
       ::pwrite(fd.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
     return fail_errno(ErrorKind::kHost, "Cannot write " + path);
   }
-  return RunningGuest(std::move(fd), path, record.known_hosts);
+  return RunningGuest(std::move(place), std::move(fd), record.name);
 }
 
 RunningGuest::RunningGuest(RunningGuest&& other) noexcept
-    : fd_(std::move(other.fd_)),
-      path_(std::move(other.path_)),
-      known_hosts_(std::move(other.known_hosts_)) {}
+    : folder_(std::move(other.folder_)), fd_(std::move(other.fd_)), name_(std::move(other.name_)) {}
 
 RunningGuest::~RunningGuest() {
   if (fd_) {
-    ::unlink(known_hosts_.c_str());
-    ::unlink(path_.c_str());  // before the lock goes: a new owner makes a new file
+    ::unlinkat(folder_.get(), known_hosts_name(name_).c_str(), 0);
+    // Before the lock goes: a new owner makes a new file.
+    ::unlinkat(folder_.get(), record_name(name_).c_str(), 0);
   }
 }
 
@@ -192,7 +217,7 @@ std::vector<GuestRecord> running_guests(std::span<const std::string> folders) {
         continue;
       }
       const UniqueFd fd(::open(it->path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-      if (!fd || !is_locked(fd.get())) {
+      if (!fd || !is_of_owner(fd.get()) || !is_locked(fd.get())) {
         continue;
       }
       if (auto record = GuestRecord::parse(read_record(fd.get()))) {

@@ -38,25 +38,27 @@ struct GuestRecord {
 /// Where this user's guests are announced: /run/gpuvm where it may write there, else
 /// $XDG_RUNTIME_DIR/gpuvm; nothing where it has neither.
 std::optional<std::string> guest_folder(const HostSystem& host);
-/// Where a user may have guests: both.
+/// Where a user may have guests: both, less one in which others could put what they like
+/// (vmm/base/trusted_folder.hpp), of which a warning tells.
 std::vector<std::string> guest_folders(const HostSystem& host);
 
 /// When it goes, the files go.
 class RunningGuest {
  public:
-  /// Errors: kHost; where a guest of this name is announced already, with its process.
+  /// Makes the folder, which must be a trusted one (vmm/base/trusted_folder.hpp). Errors: kHost;
+  /// where a guest of this name is announced already, with its process.
   static Result<RunningGuest> announce(const std::string& folder, GuestRecord record);
   RunningGuest(RunningGuest&& other) noexcept;
   RunningGuest& operator=(RunningGuest&&) = delete;
   ~RunningGuest();
 
  private:
-  RunningGuest(UniqueFd fd, std::string path, std::string known_hosts)
-      : fd_(std::move(fd)), path_(std::move(path)), known_hosts_(std::move(known_hosts)) {}
+  RunningGuest(UniqueFd folder, UniqueFd fd, std::string name)
+      : folder_(std::move(folder)), fd_(std::move(fd)), name_(std::move(name)) {}
 
+  UniqueFd folder_;
   UniqueFd fd_;  ///< none after a move
-  std::string path_;
-  std::string known_hosts_;
+  std::string name_;
 };
 
 /// Those that run now, by their names.

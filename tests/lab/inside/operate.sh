@@ -75,7 +75,13 @@ group = "$GROUP"
 [[pci]]
 host = "0000:01:00.0"
 END
-make_guest beta 'echo BETA-UP; read -r word' <<END
+make_guest beta '
+until_true 20 test -c /dev/hvc0
+(exec </dev/hvc0 >/dev/hvc0 2>&1; stty -echo; echo HVC-UP; while read -r word; do echo "($word)"; done) &
+echo BETA-UP; read -r word
+' <<END
+[console]
+virtio = ["file:$WORK/beta.hvc"]
 [control]
 group = "$GROUP"
 [[pci]]
@@ -155,6 +161,41 @@ expect "a viewer that is ended by a signal says so: 143" test "$status" = 143
 echo after >&8
 expect "the other one stays" within 30 in_file '<after>' "$WORK/view1"
 
+# The virtio console is another one.
+mkfifo "$WORK/keys4"
+exec 6<>"$WORK/keys4"
+member gpuvm console --virtio beta <"$WORK/keys4" >"$WORK/view4" 2>&1 6>&- 8>&- 9>&- &
+viewer4=$!
+expect "console --virtio: what was printed before" within 60 in_file HVC-UP "$WORK/view4"
+echo by-hvc >&6
+expect "console --virtio: what is typed reaches the guest" within 30 in_file '(by-hvc)' "$WORK/view4"
+expect "console --virtio: the place of [console] sees it, too" within 30 in_file '(by-hvc)' "$WORK/beta.hvc"
+expect_not "console --virtio: the serial console does not" in_file 'by-hvc' "$WORK/beta.console"
+metrics_count_virtio() { member gpuvm metrics beta | grep -Eq '^gpuvm_console_bytes_total\{vm="beta",console="virtio",direction="output"\} [1-9]'; }
+expect "console --virtio: its bytes are counted" metrics_count_virtio
+kill "$viewer4"
+wait "$viewer4" || true
+refuses "console --virtio of a guest that has none" 'has no virtio console (console.virtio)' member gpuvm console --virtio alpha
+
+# One member with as many connections as it gets keeps neither root nor the guest from anything.
+member perl -MIO::Socket::UNIX -e '
+  $| = 1;
+  my @held;
+  for (1 .. 40) {
+    my $socket = IO::Socket::UNIX->new(Peer => $ARGV[0]) or next;
+    syswrite $socket, "GET /v1/events HTTP/1.1\r\n\r\n";
+    push @held, $socket;
+  }
+  print "held\n";
+  sleep 600' /run/gpuvm/alpha.sock >"$WORK/held" 2>&1 &
+greedy=$!
+expect "a member opens 40 connections" within 60 in_file held "$WORK/held"
+does "a greedy member: root's status" gpuvm status alpha
+refuses "a greedy member has no more" 'as many clients of this user' member gpuvm status alpha
+kill "$greedy"
+wait "$greedy" || true
+expect "and when it has gone, the members may again" within 30 member gpuvm status alpha
+
 # A terminal: raw while it is attached, as before afterwards; Ctrl-] leaves, and the guest runs on.
 cat >"$WORK/session" <<END
 stty -a >$WORK/stty.before
@@ -169,8 +210,12 @@ session=$!
 expect "terminal: told once how to leave" within 30 in_file 'Ctrl-\] leaves it' "$WORK/terminal.said"
 printf 'by-terminal\r' >&5
 expect "terminal: attached" within 30 in_file '<by-terminal>' "$WORK/typescript"
+# As a program that takes the whole screen, and is still there when the viewer leaves.
+printf '\033[?1049hfull\r' >&5
+expect "terminal: on the other screen" within 30 in_file 'full>' "$WORK/typescript"
 printf '\035' >&5
 expect "terminal: Ctrl-] detaches" within 30 ended "$session"
+expect "terminal: its own screen is back" grep -aq "$(printf '\033\[?1049l')" "$WORK/typescript"
 expect "terminal: status 0" test "$(cat "$WORK/status")" = 0
 expect "terminal: it is as it was before" diff "$WORK/stty.before" "$WORK/stty.after"
 expect "terminal: the guest runs on" grep -q '^state: running$' <(member gpuvm status alpha)

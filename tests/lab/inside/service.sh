@@ -124,6 +124,69 @@ wait_property gpuvm@waits StatusText 'Waiting for the guest to power off' 30
 in_systemd systemctl kill -s KILL gpuvm@waits
 wait_property gpuvm@waits ActiveState '^(failed|inactive)$' 30
 
+# What the unit takes from root is nothing that a guest needs: a tap on a bridge, passt, a shared folder, UEFI variables.
+modprobe -a tun bridge dummy
+ip link add br0 type bridge
+ip link set br0 up
+ip link add uplink type dummy
+ip address add 192.0.2.9/24 dev uplink
+ip link set uplink up
+ip route add default via 192.0.2.1 || true
+mkdir -p "$WORK/data" "$WORK/fixed"
+echo shared-word >"$WORK/data/word"
+echo fixed-word >"$WORK/fixed/word"
+make_service keeps "
+mkdir -p /data /fixed
+mount -t virtiofs data /data && echo \"SHARED \$(cat /data/word)\" && echo from-guest >/data/back
+mount -t virtiofs fixed /fixed && echo \"FIXED \$(cat /fixed/word)\"
+until_true 20 test -e /sys/class/net/eth1
+echo \"CARDS \$(ls /sys/class/net | grep -c eth)\"
+echo UP
+$BUTTON" <<END
+[[net]]
+mode = "tap"
+tap = "vm0"
+bridge = "br0"
+[[net]]
+mode = "user"
+forward = ["tcp:2222:80"]
+[[share]]
+path = "$WORK/data"
+tag = "data"
+[[share]]
+path = "$WORK/fixed"
+tag = "fixed"
+readonly = true
+END
+with_vars() { sed -i "s|^\[boot\]|[boot]\nmode = \"efi-handover\"\nvars = \"$2\"|" "/etc/gpuvm/$1.toml"; }
+with_vars keeps /var/lib/gpuvm/keeps.vars
+expect "a guest with all kinds of helpers starts as a service" in_systemd systemctl start gpuvm@keeps
+expect "and comes up" await_console '^UP' 300
+in_systemd journalctl --no-pager -o cat -u gpuvm@keeps
+expect "its shared folder" said_times '^SHARED shared-word' 1
+expect "which it has written to" test "$(cat "$WORK/data/back" 2>/dev/null)" = from-guest
+expect "its read-only shared folder" said_times '^FIXED fixed-word' 1
+expect "its two network cards" said_times '^CARDS 2' 1
+expect "the tap is in the bridge" test -e /sys/class/net/br0/brif/vm0
+expect "its variables are in the state folder" test -s /var/lib/gpuvm/keeps.vars
+expect "which is root's alone" test "$(stat -c '%a %U' /var/lib/gpuvm)" = '700 root'
+keeper=$(property gpuvm@keeps MainPID)
+capabilities=$(in_systemd sed -n 's/^CapBnd:[[:space:]]*//p' "/proc/$keeper/status")
+# CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME; linux/capability.h numbers them.
+expect "it may load no modules, and other things that are none of its" \
+  test $((0x${capabilities:-ffffffff} & (1 << 16 | 1 << 17 | 1 << 22 | 1 << 25))) = 0
+expect "nor write kernel settings" in_systemd nsenter --target "$keeper" --mount sh -c '! test -w /proc/sys/kernel/core_pattern && test -r /proc/sys/kernel/core_pattern'
+expect "it ends by its power button" in_systemd systemctl stop gpuvm@keeps
+expect "without an error" test -z "$(entries gpuvm@keeps.service PRIORITY=3)"
+
+# A relative path is beside the configuration, where a service may not write.
+make_service relative 'echo UP' </dev/null
+with_vars relative relative.vars
+in_systemd systemctl start gpuvm@relative >"$WORK/relative.start" 2>&1 || true
+wait_property gpuvm@relative ActiveState '^failed$' 60
+expect "variables in /etc: status 78" test "$(property gpuvm@relative ExecMainStatus)" = 78
+expect "and where they can be" grep -q 'move it to /var/lib/gpuvm/relative.vars' <(entries gpuvm@relative.service PRIORITY=3)
+
 make_service wrong 'true' <<<'no_such_section = 1'
 in_systemd systemctl start gpuvm@wrong >"$WORK/wrong.start" 2>&1 || true
 pause 8

@@ -4,6 +4,7 @@
 # check. tests/lab/package_test.sh calls it.
 set -uo pipefail
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive PAGER=cat
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cd /root || exit 1
 declare -i checks=0 failed_checks=0
 hosts=/given/source/tests/fixtures/hosts
@@ -63,6 +64,53 @@ expect 'a run without KVM is refused in one line' says 78 '^gpuvm: error: ' gpuv
 expect 'the group is there' getent group gpuvm
 expect 'it can go' apt-get remove -y gpuvm
 expect 'and come back' apt-get install -y /given/gpuvm_*.deb
+
+# ---- From an older version to this one, while guests run: systemd is not here, so what it is told is written down.
+
+apt-get remove -y gpuvm >/dev/null 2>&1
+mkdir -p /run/systemd/system /etc/systemd/system/gpuvm@main.service.d
+for program in systemctl udevadm; do
+  # shellcheck disable=SC2016
+  printf '#!/bin/sh\necho "%s $*" >>/tmp/told\n' "$program" >"/usr/local/sbin/$program"
+  chmod 755 "/usr/local/sbin/$program"
+done
+expect 'an older version installs' apt-get install -y /given/older/gpuvm_0.0.1-1_amd64.deb
+expect 'it is the older one' says 0 '^0\.0\.1-1$' dpkg-query -W -f '${Version}\n' gpuvm
+mkdir -p /etc/gpuvm /run/gpuvm /var/lib/gpuvm
+printf 'boot.kernel = "/vmlinuz"\n' >/etc/gpuvm/main.toml
+printf '[Service]\nDeviceAllow=/dev/vg0/main rw\n' >/etc/systemd/system/gpuvm@main.service.d/disk.conf
+chmod 640 /etc/gpuvm/main.toml
+echo variables >/var/lib/gpuvm/main.vars
+echo 'owner=1' >/run/gpuvm/0000:01:00.0.state
+: >/run/gpuvm/main.sock.lock
+kept() { stat -c '%n %a %i %Y' /etc/gpuvm/main.toml /etc/systemd/system/gpuvm@main.service.d/disk.conf /var/lib/gpuvm/main.vars /run/gpuvm/* && cat /etc/gpuvm/main.toml; }
+kept >/tmp/kept
+# A process of the older program, as a guest would be.
+mkfifo /tmp/waits
+gpuvm convert - </tmp/waits >/dev/null 2>&1 &
+guest=$!
+exec 9>/tmp/waits
+: >/tmp/told
+expect 'it is upgraded' apt-get install -y /given/gpuvm_*.deb
+cat /tmp/told
+expect 'to the new version' says 0 '^[0-9.]+-1$' dpkg-query -W -f '${Version}\n' gpuvm
+expect 'which is not the older one' test "$(dpkg-query -W -f '${Version}' gpuvm)" != 0.0.1-1
+expect 'its unit has come along' test "$(grep -c 'of the older version' /usr/lib/systemd/system/gpuvm@.service)" = 0
+expect 'systemd reads units anew' grep -q '^systemctl daemon-reload' /tmp/told
+expect 'no guest is stopped or started anew' test "$(grep -cE '^systemctl (stop|restart|try-restart|kill)' /tmp/told)" = 0
+expect 'nor is a process of the older program ended' kill -0 "$guest"
+expect 'configuration, drop-in, variables, sockets and records of devices are as before' diff /tmp/kept <(kept)
+exec 9>&-
+wait "$guest"
+: >/tmp/told
+expect 'the new one goes' apt-get remove -y gpuvm
+expect 'and stops its guests before' says 0 '^systemctl stop gpuvm@\*\.service' cat /tmp/told
+expect 'the configuration stays' test -f /etc/gpuvm/main.toml
+rm -r /etc/gpuvm/main.toml /etc/systemd/system/gpuvm@main.service.d /var/lib/gpuvm/main.vars /run/gpuvm/* /run/systemd/system \
+  /usr/local/sbin/systemctl /usr/local/sbin/udevadm
+apt-get install -y /given/gpuvm_*.deb >/dev/null 2>&1
+took upgrade
+
 apt-get -qq install -y --no-install-recommends man-db lintian zsh fish python3-jsonschema bash-completion mandoc >/dev/null 2>&1
 took tools
 for page in /usr/share/man/man*/gpuvm*; do

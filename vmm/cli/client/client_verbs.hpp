@@ -41,6 +41,10 @@ Result<int> inspect_guest_verb(const ClientArguments& arguments);
 /// Whether `name`, given to inspect, is a guest that runs and no file, or the path of a socket.
 bool is_running_guest(const std::string& name);
 
+/// Nothing where `name`, given to inspect, is a file, or could be one that is to be a
+/// configuration. Errors: kConfig for the name of a guest that does not run.
+Status check_inspected(const std::string& name);
+
 /// What a guest says to a GET; what it refuses is an error.
 Result<std::string> get_from_guest(const std::string& guest, const std::string& target);
 /// main() holds signals for a run: those who only ask are ended by them, as any program is.

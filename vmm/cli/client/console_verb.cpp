@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // gpuvm console: a terminal at the console of a guest that runs.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "vmm/api_client/console_relay.hpp"
 #include "vmm/api_client/guest_finder.hpp"
 #include "vmm/cli/client/client_verbs.hpp"
+#include "vmm/console/backend.hpp"
 #include "vmm/console/terminal_mode.hpp"
 #include "vmm/guests/guest_socket.hpp"
 
@@ -39,9 +41,11 @@ Result<RelayOutcome> relay_in_raw_mode(const FoundGuest& guest, const std::strin
                                        int signals) {
   // Scoped: messages after it are on a terminal that is as it was.
   const auto mode = TerminalMode::make_raw(STDIN_FILENO);
+  const auto output = TRY(HostStream::from_inherited(STDOUT_FILENO, O_WRONLY, "console"));
   return relay_console(guest.connection, first,
                        {.input = STDIN_FILENO,
-                        .output = STDOUT_FILENO,
+                        .output = output.get(),
+                        .output_is_terminal = ::isatty(STDOUT_FILENO) == 1,
                         .escape_key = mode ? kDetachKey : std::uint8_t{0},
                         .signals = signals});
 }

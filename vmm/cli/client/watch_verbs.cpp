@@ -22,6 +22,11 @@ constexpr std::chrono::milliseconds kListTime{5000};
 constexpr std::chrono::milliseconds kQuiet{500};
 constexpr std::uint64_t kMostMetrics = std::uint64_t{16} << 20;
 
+/// What a guest said: control characters of its reach no terminal.
+Status print_foreign(std::string_view text) {
+  return print(text_for(STDOUT_FILENO, text));
+}
+
 Result<std::string> metrics_of(const ListedGuest& guest) {
   return get_from_guest(guest.path, "/v1/metrics");
 }
@@ -46,7 +51,7 @@ Result<std::string> get_from_guest(const std::string& guest, const std::string& 
 Result<int> ps_verb(const ClientArguments& arguments) {
   let_signals_end_us();
   const auto guests = list_guests(run_folders(), kListTime);
-  TRY(print(arguments.json ? guest_json(guests) + "\n" : guest_table(guests)));
+  TRY(print_foreign(arguments.json ? guest_json(guests) + "\n" : guest_table(guests)));
   return 0;
 }
 
@@ -54,27 +59,24 @@ Result<int> status_verb(const ClientArguments& arguments) {
   let_signals_end_us();
   const auto text = TRY(get_from_guest(arguments.guest, "/v1/vm"));
   const auto status = TRY_CONTEXT(VmStatus::parse(text), arguments.guest);
-  TRY(print(arguments.json ? status.json + "\n" : status_text(status)));
+  TRY(print_foreign(arguments.json ? status.json + "\n" : status_text(status)));
   return 0;
 }
 
 Result<int> events_verb(const ClientArguments& arguments) {
   let_signals_end_us();
   const auto guest = TRY(reach_guest(run_folders(), arguments.guest));
-  const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
   LineOptions options;
   if (!arguments.follow) {
     options.quiet = kQuiet;
   }
   Status written;
-  const auto answer =
-      TRY_CONTEXT(read_lines(guest.connection, "/v1/events?replay=1", options,
-                             [&](std::string_view line) {
-                               const std::string text(line);
-                               written = print((is_terminal ? terminal_text(text) : text) + "\n");
-                               return written.has_value();
-                             }),
-                  arguments.guest);
+  const auto answer = TRY_CONTEXT(read_lines(guest.connection, "/v1/events?replay=1", options,
+                                             [&](std::string_view line) {
+                                               written = print_foreign(fmt::format("{}\n", line));
+                                               return written.has_value();
+                                             }),
+                                  arguments.guest);
   TRY(written);
   if (answer.status != kHttpOk) {
     return refusal(answer, arguments.guest);
@@ -85,7 +87,7 @@ Result<int> events_verb(const ClientArguments& arguments) {
 Result<int> metrics_verb(const ClientArguments& arguments) {
   let_signals_end_us();
   if (!arguments.guest.empty()) {
-    TRY(print(TRY(get_from_guest(arguments.guest, "/v1/metrics"))));
+    TRY(print_foreign(TRY(get_from_guest(arguments.guest, "/v1/metrics"))));
     return 0;
   }
   std::vector<std::string> texts;
@@ -105,7 +107,7 @@ Result<int> metrics_verb(const ClientArguments& arguments) {
     }
     texts.push_back(std::move(text).value());
   }
-  TRY(print(merge_metrics(texts)));
+  TRY(print_foreign(merge_metrics(texts)));
   return 0;
 }
 
@@ -125,11 +127,22 @@ bool is_running_guest(const std::string& name) {
   return false;
 }
 
+Status check_inspected(const std::string& name) {
+  struct stat found {};
+  if (::lstat(name.c_str(), &found) == 0 || name.ends_with(".toml") || !is_guest_name(name)) {
+    return {};
+  }
+  return fail(ErrorKind::kConfig,
+              "{} is neither a configuration (there is no file of this name here) nor a guest that "
+              "runs with a control socket: gpuvm ps lists those",
+              name);
+}
+
 Result<int> inspect_guest_verb(const ClientArguments& arguments) {
   let_signals_end_us();
   const auto json = TRY(get_from_guest(arguments.guest, "/v1/inspect"));
   const auto text = TRY_CONTEXT(tree_text(json), arguments.guest);
-  TRY(print(arguments.json ? json + (json.ends_with('\n') ? "" : "\n") : text));
+  TRY(print_foreign(arguments.json ? json + (json.ends_with('\n') ? "" : "\n") : text));
   return 0;
 }
 

@@ -13,6 +13,7 @@ Result<int> inspect_verb(const InspectArguments& arguments) {
   if (arguments.overrides.empty() && is_running_guest(arguments.config_file)) {
     return inspect_guest_verb({.guest = arguments.config_file, .json = arguments.json});
   }
+  TRY(check_inspected(arguments.config_file));
   const auto config = TRY(load_config(arguments.config_file, arguments.overrides));
   const HostSystem host;
   InspectNode node("guest " + config.name);

@@ -20,6 +20,7 @@
 #include "vmm/job/result_json.hpp"
 #include "vmm/login/ssh_command.hpp"
 #include "vmm/machine/preview/preview.hpp"
+#include "vmm/machine/preview/start_check.hpp"
 #include "vmm/test_report/clean_text.hpp"
 #include "vmm/test_report/github.hpp"
 #include "vmm/test_report/junit.hpp"
@@ -70,6 +71,12 @@ void show_progress(const JobProgress& progress) {
   std::fprintf(stderr, "\r\033[K%s\r", text.c_str());
 }
 
+/// Another job of the same file may have the name, and runs beside this one.
+bool is_shared_name(const Config& config, const Finding& finding) {
+  return finding.check == kControlCheck && config.control.socket == ControlConfig::Socket::kAuto &&
+         !finding.outcome && finding.outcome.error().kind() == ErrorKind::kHost;
+}
+
 /// The first of the checks that a run makes before it touches a device. A device that is not there
 /// is a wrong configuration elsewhere; for a job it is the wrong host.
 Status check_host(const Config& config) {
@@ -81,6 +88,9 @@ Status check_host(const Config& config) {
   }
   const auto findings = TRY(preview_machine(host, cards.config, node));
   for (const Finding& finding : findings) {
+    if (is_shared_name(config, finding)) {
+      continue;
+    }
     if (!finding.outcome && !finding.of.empty() &&
         finding.outcome.error().kind() == ErrorKind::kConfig) {
       return Error(ErrorKind::kHost, finding.outcome.error().to_string());

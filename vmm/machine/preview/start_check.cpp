@@ -10,10 +10,13 @@
 #include "firmware/linux/initrd_file.hpp"
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/first_boot/first_boot.hpp"
+#include "vmm/guests/guest_socket.hpp"
+#include "vmm/guests/peer.hpp"
 #include "vmm/kvm/cpuid.hpp"
 #include "vmm/kvm/kvm_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/machine/boot/uefi_boot.hpp"
+#include "vmm/machine/boot/vars_place.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/networks.hpp"
@@ -54,6 +57,7 @@ Status check_cpu_names(const CpuConfig& cpu) {
 }
 
 Status check_boot_files(const Config& config) {
+  TRY(check_vars_place(config.boot));
   switch (config.boot.mode) {
     case BootMode::kLinux:
     case BootMode::kEfiHandover:
@@ -76,6 +80,22 @@ Status check_socket(const HostFunction& function) {
                 function.socket);
   }
   return {};
+}
+
+/// Where socket = "auto" has no folder for one the guest runs without, so that is no error.
+Status check_control(const Config& config) {
+  const ControlConfig& control = config.control;
+  if (!control.group.empty()) {
+    TRY(group_of_socket(control.group));
+  }
+  if (control.socket == ControlConfig::Socket::kOff) {
+    return {};
+  }
+  if (control.socket == ControlConfig::Socket::kPath) {
+    return check_socket_place(control.path);
+  }
+  const auto path = guest_socket_path(config.name);
+  return path && check_socket_folder(*path) ? check_socket_place(*path) : Status();
 }
 
 }  // namespace
@@ -121,6 +141,7 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
                                  const std::vector<HostFunction>& functions) {
   std::vector<Finding> findings;
   findings.push_back({"names", check_names(host, config)});
+  findings.push_back({std::string(kControlCheck), check_control(config)});
   const auto disks = open_disks(config.disks, config.machine.cpus, DiskFile::Use::kLook);
   findings.push_back({"disks", disks ? Status() : Status(disks.error())});
   const auto first_boot = open_first_boot(config, SshKeyUse::kLook);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/config/config.hpp"
@@ -14,6 +15,10 @@
 #include "vmm/machine/devices/host_function.hpp"
 
 namespace gpuvm {
+
+/// Finding::check of the control socket: its place, its name, which another guest may have, and its
+/// group.
+constexpr std::string_view kControlCheck = "control";
 
 /// What the guest asks of its host; of `functions` those that are the host's.
 HostNeeds needs_of(const Config& config, const std::vector<HostFunction>& functions);

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/event_log.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/base/append_file.hpp"
 #include "vmm/base/log.hpp"
 
 namespace gpuvm {
 
 Result<std::unique_ptr<EventLog>> EventLog::open(const std::string& path) {
-  // Non-blocking: a FIFO that nobody empties must not stop a guest.
-  UniqueFd fd(::open(path.c_str(),
-                     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644));
-  if (!fd) {
-    return fail_errno(ErrorKind::kUsage, "Cannot write events to " + path);
-  }
+  // It does not wait: a FIFO that nobody empties must not stop a guest.
+  UniqueFd fd = TRY(open_to_append(path, AppendedLines::kJson, "--events"));
   return std::unique_ptr<EventLog>(new EventLog(std::move(fd), path));
 }
 

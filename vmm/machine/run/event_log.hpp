@@ -18,7 +18,8 @@ namespace gpuvm {
 /// once, and at the end how many were.
 class EventLog {
  public:
-  /// Appends to a file, or writes to a FIFO that somebody reads. Errors: kUsage.
+  /// Appends to a file (vmm/base/append_file.hpp says to which), or writes to a FIFO that somebody
+  /// reads. Errors: kUsage.
   static Result<std::unique_ptr<EventLog>> open(const std::string& path);
   ~EventLog();
   EventLog(const EventLog&) = delete;

@@ -9,6 +9,7 @@
 #include "vmm/base/log.hpp"
 #include "vmm/host/descriptor_budget.hpp"
 #include "vmm/host/host_check.hpp"
+#include "vmm/machine/boot/vars_place.hpp"
 #include "vmm/machine/memory/device_memory.hpp"
 #include "vmm/machine/memory/layout.hpp"
 #include "vmm/machine/preview/start_check.hpp"
@@ -128,6 +129,7 @@ Status Machine::open_files() {
   first_boot_disk_ = TRY(open_first_boot_disk(first_boot_.volume));
   TRY(check_networks(options_.host, config.nets));
   TRY(check_shares(config.shares));
+  TRY(check_vars_place(config.boot));
   switch (config.boot.mode) {
     case BootMode::kLinux:
       kernel_ = TRY(read_kernel(config.boot));

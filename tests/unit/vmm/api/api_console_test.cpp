@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A guest's console by its control socket: several viewers, typing, and who does not read.
+#include <algorithm>
+
 #include "tests/unit/vmm/api/api_fixture.hpp"
 
 namespace gpuvm::api_console_test {
@@ -88,22 +90,78 @@ TEST_F(ApiConsoleTest, WhatTheGuestDoesNotTakeWaits) {
   EXPECT_TRUE(is_typed("abcdefgh"));
 }
 
-TEST_F(ApiConsoleTest, AViewerThatDoesNotReadIsDroppedAndTheOthersSeeOn) {
+/// Of "[gpuvm: 123 bytes are left out here: …]".
+std::uint64_t bytes_left_out(const std::string& text) {
+  constexpr std::string_view kBefore = "[gpuvm: ";
+  std::uint64_t sum = 0;
+  for (auto at = text.find(kBefore); at != std::string::npos; at = text.find(kBefore, at + 1)) {
+    sum += std::stoull(text.substr(at + kBefore.size()));
+  }
+  return sum;
+}
+
+TEST_F(ApiConsoleTest, AViewerThatReadsTooSlowlyIsToldWhatItMissesAndTheOthersSeeAll) {
   serve(with_console());
-  ApiClient stuck(path());
-  stuck.send(kUpgrade);
-  stuck.read_until("\r\n\r\n");
+  ApiClient slow(path());
+  slow.send(kUpgrade);
+  slow.read_until("\r\n\r\n");
+  slow.forget();
   ApiClient reader(path());
   reader.send(kUpgrade);
   reader.read_until("\r\n\r\n");
-  for (int i = 0; i < 1000; ++i) {
-    print(std::string(1000, 'x') + "\n");
+  constexpr std::size_t kLines = 1000;
+  const std::string line = std::string(999, 'x') + "\n";
+  for (std::size_t i = 0; i < kLines; ++i) {
+    print(line);
     reader.read_until("\n");
     reader.forget();
   }
-  EXPECT_TRUE(comes_to(1));
+  EXPECT_EQ(connections(), 2U);
+  // From here on it reads: all that was kept for it, how much was not, and what comes.
+  const std::string seen = slow.read_until("read]\r\n");
+  EXPECT_THAT(seen, HasSubstr("bytes are left out here"));
+  const auto shown = static_cast<std::uint64_t>(std::count(seen.begin(), seen.end(), 'x') +
+                                                std::count(seen.begin(), seen.end(), '\n') - 2);
+  EXPECT_EQ(shown + bytes_left_out(seen), kLines * line.size());
   print("still\n");
+  EXPECT_THAT(slow.read_until("still\n"), EndsWith("]\r\nstill\n"));
   EXPECT_THAT(reader.read_until("still\n"), HasSubstr("still\n"));
+}
+
+TEST_F(ApiConsoleTest, AGapAtTheEndOfTheRunIsToldToo) {
+  serve(with_console());
+  ApiClient client(path());
+  client.send(kUpgrade);
+  client.read_until("\r\n\r\n");
+  client.forget();
+  constexpr std::size_t kPieces = 1000;
+  for (std::size_t i = 0; i < kPieces; ++i) {
+    print(std::string(1000, 'z'));
+  }
+  on_control([] {});  // it has what it can have
+  context_.stop();
+  thread_.join();
+  std::thread reader([&client] { client.read_all(); });
+  stop_server();
+  reader.join();
+  const std::string seen = client.read_all();
+  EXPECT_EQ(
+      static_cast<std::uint64_t>(std::count(seen.begin(), seen.end(), 'z')) + bytes_left_out(seen),
+      kPieces * 1000);
+}
+
+TEST_F(ApiConsoleTest, MoreAtOnceThanMayWaitIsAGapToo) {
+  serve(with_console());
+  ApiClient client(path());
+  client.send(kUpgrade);
+  client.read_until("\r\n\r\n");
+  client.forget();
+  print(std::string(100 * 1024, 'y'));
+  const std::string seen = client.read_until("read]\r\n");
+  EXPECT_EQ(
+      static_cast<std::uint64_t>(std::count(seen.begin(), seen.end(), 'y')) + bytes_left_out(seen),
+      100U * 1024);
+  EXPECT_THAT(seen, HasSubstr("[gpuvm: 36864 bytes are left out here"));
 }
 
 TEST_F(ApiConsoleTest, AViewerThatLeavesIsForgotten) {

@@ -116,6 +116,43 @@ TEST_F(ApiHostileTest, OnlySoManyAtATime) {
   EXPECT_THAT(control_.asked(), IsEmpty());
 }
 
+// Clients of another user, in the socket's group: none of them keeps root and gpuvm's user out.
+TEST_F(ApiHostileTest, AMemberOfTheGroupLeavesRoomForRoot) {
+  auto made = options();
+  made.group = ::getegid();
+  std::atomic<uid_t> user{12345};
+  made.who = [&user](int socket) {
+    auto peer = peer_of(socket);
+    if (peer) {
+      peer->user = user;
+    }
+    return peer;
+  };
+  serve(std::move(made));
+  std::vector<std::unique_ptr<ApiClient>> clients;
+  const auto connect = [&](std::size_t count, std::size_t in_all) {
+    for (std::size_t i = 0; i < count; ++i) {
+      clients.push_back(std::make_unique<ApiClient>(path()));
+    }
+    return comes_to(in_all);
+  };
+  ASSERT_TRUE(connect(12, 12));
+  EXPECT_THAT(ask("GET", "/v1/vm"),
+              AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("clients of this user")));
+  user = 12346;
+  ASSERT_TRUE(connect(12, 24));
+  user = 12347;
+  EXPECT_THAT(ask("GET", "/v1/vm"), StartsWith("HTTP/1.1 503 "));
+  user = 0;
+  EXPECT_THAT(ask("GET", "/v1/vm"), StartsWith("HTTP/1.1 200 "));
+  user = ::geteuid();
+  ASSERT_TRUE(connect(8, 32));
+  clients.clear();
+  EXPECT_TRUE(comes_to(0));
+  user = 12345;
+  EXPECT_THAT(ask("GET", "/v1/vm"), StartsWith("HTTP/1.1 200 ")) << "seats are given back";
+}
+
 TEST_F(ApiHostileTest, AThousandConnections) {
   serve();
   const std::size_t before = open_descriptors();

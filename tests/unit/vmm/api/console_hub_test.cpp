@@ -71,12 +71,23 @@ TEST_F(ConsoleHubTest, ANewViewerAfterTheLastOneLeftSeesNoMoreThanTheTail) {
 
 TEST_F(ConsoleHubTest, AControlThreadThatIsBusyBoundsWhatWaits) {
   std::string seen;
-  hub_->attach(viewer(seen));
+  std::uint64_t missed = 0;
+  auto watching = viewer(seen);
+  watching.missed = [&](std::uint64_t bytes) {
+    EXPECT_EQ(seen.size(), ConsoleHub::kMostPending) << "it is told behind what came before";
+    missed += bytes;
+  };
+  hub_->attach(std::move(watching));
   const std::string much(3 * ConsoleHub::kMostPending / 2, 'x');
   print(much);
   print(much);
   run();
   EXPECT_EQ(seen.size(), ConsoleHub::kMostPending);
+  EXPECT_EQ(missed, 2 * ConsoleHub::kMostPending);
+  print("on");
+  run();
+  EXPECT_TRUE(seen.ends_with("xon"));
+  EXPECT_EQ(missed, 2 * ConsoleHub::kMostPending);
 }
 
 TEST_F(ConsoleHubTest, AViewerMayLeaveWhileItIsTold) {

@@ -38,10 +38,11 @@ class ConsoleRelay : public testing::Test {
   }
 
   Result<RelayOutcome> relay(std::uint8_t escape_key = 0x1d, int signals = -1,
-                             std::string_view first = {}) {
+                             std::string_view first = {}, bool is_terminal = false) {
     return relay_console(console_, first,
                          {.input = keys_.read.get(),
                           .output = screen_.write.get(),
+                          .output_is_terminal = is_terminal,
                           .escape_key = escape_key,
                           .signals = signals});
   }
@@ -196,6 +197,78 @@ TEST_F(ConsoleRelay, NobodyReadsTheOutput) {
   auto outcome = relay();
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->end, RelayEnd::kNoReader);
+}
+
+/// More than all that can wait on the way.
+const std::string& much() {
+  static const std::string text(4 << 20, 'x');
+  return text;
+}
+
+// As a terminal that is stopped (Ctrl-S), or whose other side hangs.
+TEST_F(ConsoleRelay, TheEscapeKeyIsSeenWhileTheOutputTakesNothing) {
+  ::fcntl(screen_.write.get(), F_SETFL, O_NONBLOCK);
+  std::thread printer([this] {
+    std::string_view rest = much();
+    while (!rest.empty()) {
+      const ssize_t sent = ::send(guest_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+      if (sent <= 0) {
+        break;  // who looked has left
+      }
+      rest.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    EXPECT_FALSE(rest.empty()) << "what is not shown waits where the guest is, not here";
+  });
+  std::thread keys([this] {
+    ::usleep(200000);
+    type("typed\x1d");
+  });
+  auto outcome = relay(0x1d, -1, {}, true);
+  console_.reset();
+  printer.join();
+  keys.join();
+  ASSERT_TRUE(outcome) << outcome.error().to_string();
+  EXPECT_EQ(outcome->end, RelayEnd::kDetached);
+}
+
+TEST_F(ConsoleRelay, WhatTheGuestPrintedIsShownBeforeItsEnd) {
+  ::fcntl(screen_.write.get(), F_SETFL, O_NONBLOCK);
+  std::thread printer([this] {
+    print(much());
+    guest_.reset();
+  });
+  std::string seen;
+  std::thread reader([&] {
+    ::usleep(100000);
+    seen = all_of(screen_.read.get());
+  });
+  auto outcome = relay();
+  screen_.write.reset();
+  printer.join();
+  reader.join();
+  ASSERT_TRUE(outcome) << outcome.error().to_string();
+  EXPECT_EQ(outcome->end, RelayEnd::kGuestGone);
+  EXPECT_TRUE(seen == much()) << seen.size();
+}
+
+TEST_F(ConsoleRelay, ATerminalIsAsItWasForWhoeverLeaves) {
+  print("\x1b[?1049h\x1b[?1000hvi");
+  std::thread keys([this] {
+    ::usleep(100000);
+    type("\x1d");
+  });
+  auto outcome = relay(0x1d, -1, "\x1b[?2004h", true);
+  keys.join();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->end, RelayEnd::kDetached);
+  EXPECT_EQ(shown(), "\x1b[?2004h\x1b[?1049h\x1b[?1000hvi\x1b[?1000l\x1b[?2004l\x1b[?1049l");
+}
+
+TEST_F(ConsoleRelay, AFileGetsWhatTheGuestPrintedAndNoMore) {
+  print("\x1b[?1049h");
+  guest_.reset();
+  ASSERT_TRUE(relay());
+  EXPECT_EQ(shown(), "\x1b[?1049h");
 }
 
 }  // namespace

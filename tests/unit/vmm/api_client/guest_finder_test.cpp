@@ -13,6 +13,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <fstream>
 
 #include "tests/unit/vmm/api_client/fake_guest.hpp"
 
@@ -73,11 +74,22 @@ TEST_F(GuestFinder, AnUnknownNameSaysWhichThereAre) {
 }
 
 TEST_F(GuestFinder, WhatCanBeNoName) {
-  for (const std::string name : {"", "A", "a b"}) {
+  for (const std::string name : {"", "A", "a b", ".", "..", "-x", "_x"}) {
     auto found = reach_guest(folders(), name);
     ASSERT_FALSE(found);
     EXPECT_EQ(found.error().kind(), ErrorKind::kUsage);
   }
+}
+
+TEST_F(GuestFinder, WhatIsNoControlSocketIsTold) {
+  const std::string file = folder_.path() + "/file";
+  std::ofstream(file) << "x";
+  EXPECT_THAT(error_of(file), HasSubstr(file + " is a file, and no control socket"));
+  EXPECT_THAT(error_of(folder_.path() + "/"), HasSubstr("is a folder, and no control socket"));
+  EXPECT_THAT(error_of("/" + std::string(120, 'x')), HasSubstr("too long for a socket's path"));
+  std::ofstream(path("named")) << "x";
+  EXPECT_THAT(error_of("named"), HasSubstr("gpuvm ps lists them"));
+  EXPECT_TRUE(std::filesystem::exists(path("named")));
 }
 
 TEST_F(GuestFinder, ADeadOneIsRemovedAndTold) {

@@ -2,12 +2,16 @@
 #include "vmm/base/log.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <thread>
 #include <vector>
+
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm::log_test {
 namespace {
@@ -108,6 +112,35 @@ TEST(Log, JsonLines) {
   EXPECT_EXIT(speak(), testing::ExitedWithCode(0),
               "[{]\"time\":\"20[0-9-]+T[0-9:]+[.][0-9]{3}Z\",\"level\":\"info\",\"message\":\"one "
               ".*\"[}]\n[{].*\"level\":\"error\",\"guest\":\"main\",\"message\":\"two\"[}]\n");
+}
+
+// A guest's words must not look like entries of their own: what the journal does not take goes to
+// stderr, where a line "<0>…" is one.
+TEST(Log, WhatTheJournalDoesNotTakeIsOneLine) {
+  if (::access("/run/systemd/journal/socket", F_OK) == 0) {
+    GTEST_SKIP() << "this host's journal would take it";
+  }
+  const auto speak = [] {
+    struct stat file {};
+    ::fstat(STDERR_FILENO, &file);
+    ::setenv("JOURNAL_STREAM", fmt::format("{}:{}", file.st_dev, file.st_ino).c_str(), 1);
+    log::use_journal();
+    log::warn("the guest says \"{}\"", "a\n<0>b\x1b[2J");
+    std::_Exit(log::has_journal() ? 0 : 1);
+  };
+  EXPECT_EXIT(speak(), testing::ExitedWithCode(0), "<4>the guest says \"a\\\\n<0>b[?][[]2J\"\n$");
+}
+
+// A mistyped name must not spoil a file.
+TEST(Log, NoFileOfAnotherKindIsALog) {
+  std::string path = testing::TempDir() + "/gpuvm-log-XXXXXX";
+  const UniqueFd file(::mkstemp(path.data()));
+  ASSERT_EQ(::write(file.get(), "[boot]\n", 7), 7);
+  const auto status = log::set_file(path);
+  ::unlink(path.c_str());
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().to_string().find(path + " is there and holds something else"),
+            std::string::npos);
 }
 
 // A shell that sends stderr elsewhere leaves JOURNAL_STREAM as it is.

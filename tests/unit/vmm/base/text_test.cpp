@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/base/text.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <array>
 #include <string>
+
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm::text_test {
 namespace {
@@ -36,6 +40,19 @@ TEST(TerminalText, NoControlCharacterReachesATerminal) {
   EXPECT_EQ(terminal_text("\xc2\x9b"
                           "0m \xc3\xa9 \xe2\x94\x9c \xc2\xb5 \xc2"),
             "?0m \xc3\xa9 \xe2\x94\x9c \xc2\xb5 \xc2");
+}
+
+TEST(TextFor, OnlyATerminalIsSpared) {
+  const UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(terminal);
+  const UniqueFd file(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  EXPECT_EQ(text_for(terminal.get(), "a\x1b[2J\n"), "a?[2J\n");
+  EXPECT_EQ(text_for(file.get(), "a\x1b[2J\n"), "a\x1b[2J\n");
+}
+
+TEST(EscapedLine, IsOneLine) {
+  EXPECT_EQ(escaped_line("a\n<0>b\\n\r\x1b[2J\n"), "a\\n<0>b\\\\n??[2J\\n");
+  EXPECT_EQ(escaped_line(""), "");
 }
 
 TEST(RunnerCommands, AreBrokenWhereverTheyStand) {

@@ -142,8 +142,10 @@ TEST(Config, Names) {
   };
   EXPECT_TRUE(name_is_good(std::string(64, 'a')));
   EXPECT_TRUE(name_is_good("a-b_c.9"));
-  for (const auto& refused : {std::string(65, 'a'), std::string(), std::string("Upper"),
-                              std::string("a/b"), std::string("a b"), std::string("é")}) {
+  for (const auto& refused :
+       {std::string(65, 'a'), std::string(), std::string("Upper"), std::string("a/b"),
+        std::string("a b"), std::string("é"), std::string("."), std::string(".."),
+        std::string("-x"), std::string(".x"), std::string("_x")}) {
     EXPECT_FALSE(name_is_good(refused)) << refused;
   }
   const auto from_file = parse_config("boot.kernel = '/k'", {"My Guest.toml", "/", "My Guest"});

@@ -42,6 +42,21 @@ TEST(ControlSection, WhatCannotBeIsRefusedWithItsPlace) {
   EXPECT_THAT(refused("[control]\npath = '/x'"), HasSubstr("control.path"));
 }
 
+// A socket named "on" would be made beside the configuration, where nobody looks for it.
+TEST(ControlSection, AWordIsNoPath) {
+  EXPECT_THAT(refused("[control]\nsocket = 'on'"), HasSubstr("\"auto\" is what you may mean"));
+  EXPECT_THAT(refused("[control]\nsocket = 'none'"), HasSubstr("\"off\" is what you may mean"));
+  EXPECT_THAT(refused("[control]\nsocket = '@gpuvm'"), HasSubstr("abstract socket"));
+  EXPECT_THAT(refused("[control]\nsocket = 'unix:/run/x.sock'"), HasSubstr("without \"unix:\""));
+  const std::string other = refused("[control]\nsocket = 'main'");
+  EXPECT_THAT(other, HasSubstr("not \"main\""));
+  EXPECT_THAT(other, HasSubstr("main.toml:4"));
+  EXPECT_THAT(other, HasSubstr("\"./NAME\""));
+  const auto beside = parsed("[control]\nsocket = './main'");
+  ASSERT_TRUE(beside) << beside.error().to_string();
+  EXPECT_EQ(beside->control.path, "/here/main");
+}
+
 TEST(ControlSection, IsWrittenOutAsItIsRead) {
   for (const auto* const section :
        {"", "[control]\nsocket = 'off'", "[control]\nsocket = '/x.sock'\ngroup = 'kvm'"}) {

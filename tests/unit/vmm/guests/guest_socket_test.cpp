@@ -59,10 +59,11 @@ class GuestSockets : public testing::Test {
 };
 
 TEST_F(GuestSockets, Names) {
-  for (const std::string_view name : {"a", "render-1", "..", "x_y.z", "0"}) {
+  for (const std::string_view name : {"a", "render-1", "a..b", "x_y.z", "0"}) {
     EXPECT_TRUE(is_guest_name(name)) << name;
   }
-  for (const std::string_view name : {"", "A", "a/b", "a b", "\xc3\xa4", "a\n"}) {
+  for (const std::string_view name :
+       {"", "A", "a/b", "a b", "\xc3\xa4", "a\n", ".", "..", ".x", "-x", "_x"}) {
     EXPECT_FALSE(is_guest_name(name)) << name;
   }
   EXPECT_TRUE(is_guest_name(std::string(64, 'x')));
@@ -191,6 +192,78 @@ TEST_F(GuestSockets, LinksAreNotFollowed) {
   EXPECT_FALSE(GuestSocketClaim::take(path("g")));
   EXPECT_TRUE(list_guest_sockets(std::vector<std::string>{folder_}).empty());
   EXPECT_TRUE(is_there(path("g")));
+}
+
+std::string refused_claim(const std::string& path) {
+  const auto claim = GuestSocketClaim::take(path);
+  EXPECT_FALSE(claim);
+  return claim ? "" : claim.error().to_string();
+}
+
+TEST_F(GuestSockets, AFolderThatOthersWriteIsNotUsed) {
+  leave_dead("g");
+  ASSERT_EQ(::chmod(folder_.c_str(), 0777), 0);
+  EXPECT_NE(refused_claim(path("g")).find("chmod go-w"), std::string::npos);
+  EXPECT_FALSE(remove_dead_socket(path("g")));
+  EXPECT_FALSE(check_socket_place(path("g")));
+  EXPECT_EQ(files(), 2U) << "nothing is made, and nothing removed";
+  ASSERT_EQ(::chmod(folder_.c_str(), 01777), 0);
+  EXPECT_TRUE(GuestSocketClaim::take(path("g")));
+}
+
+TEST_F(GuestSockets, AFolderOfAnotherUserIsNotUsed) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "only root gives a folder away";
+  }
+  ASSERT_EQ(::mkdir((folder_ + "/his").c_str(), 0755), 0);
+  ASSERT_EQ(::chown((folder_ + "/his").c_str(), 65534, 65534), 0);
+  EXPECT_NE(refused_claim(folder_ + "/his/g.sock").find("another user"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/his"));
+  std::filesystem::create_directory_symlink("/etc", folder_ + "/link");
+  EXPECT_NE(refused_claim(folder_ + "/link/g.sock").find("symbolic link"), std::string::npos);
+}
+
+// Whoever owns the folder above puts another one at the path while a guest starts.
+TEST_F(GuestSockets, AFolderThatIsReplacedIsNotTouched) {
+  const std::string folder = folder_ + "/run";
+  const std::string socket = folder + "/g.sock";
+  {
+    auto claim = GuestSocketClaim::take(socket);
+    ASSERT_TRUE(claim) << claim.error().to_string();
+    std::filesystem::rename(folder, folder_ + "/old");
+    std::filesystem::create_directory(folder);
+    const std::string target = folder_ + "/target";
+    std::ofstream(target) << "x";
+    ASSERT_EQ(::chmod(target.c_str(), 0644), 0);
+    std::filesystem::create_symlink(target, folder_ + "/old/g.sock");
+    const auto listening = claim->listen(::getegid());
+    EXPECT_FALSE(listening);
+    struct stat found {};
+    ASSERT_EQ(::stat(target.c_str(), &found), 0);
+    EXPECT_EQ(found.st_mode & 07777, 0644U) << "a link was followed";
+    EXPECT_TRUE(is_there(socket)) << "bound at the path, which is not ours any more";
+  }
+  EXPECT_TRUE(is_there(socket)) << "what is at the path now is another's";
+  EXPECT_FALSE(is_there(folder_ + "/old/g.sock.lock"));
+}
+
+TEST_F(GuestSockets, APlaceIsLookedAtBeforeAStart) {
+  EXPECT_TRUE(check_socket_place(path("g")));
+  EXPECT_TRUE(check_socket_place(folder_ + "/new/g.sock"));
+  EXPECT_FALSE(check_socket_place(folder_ + "/no/new/g.sock"));
+  EXPECT_EQ(files(), 0U) << "nothing is made";
+  EXPECT_FALSE(check_socket_place(folder_ + "/" + std::string(120, 'x')));
+  leave_dead("dead");
+  EXPECT_TRUE(check_socket_place(path("dead")));
+  std::ofstream(path("file")) << "mine";
+  EXPECT_FALSE(check_socket_place(path("file")));
+  auto claim = GuestSocketClaim::take(path("g"));
+  ASSERT_TRUE(claim);
+  EXPECT_FALSE(check_socket_place(path("g"))) << "another one is starting with it";
+  auto listening = claim->listen();
+  const auto taken = check_socket_place(path("g"));
+  ASSERT_FALSE(taken);
+  EXPECT_NE(taken.error().to_string().find(fmt::format("(pid {})", ::getpid())), std::string::npos);
 }
 
 TEST_F(GuestSockets, PathsTooLong) {

@@ -173,5 +173,34 @@ TEST_F(ShareCopies, ALinkInThePlaceOfAnOpenShareIsNotFollowed) {
   EXPECT_THAT(names(), ElementsAre("a"));
 }
 
+// A key that a test made for itself is not for all users of the host.
+TEST_F(ShareCopies, NobodyMayReadWhatTheOriginalKeepsHimFrom) {
+  const mode_t mask = ::umask(0);
+  const auto mode_of = [this](const std::string& name) {
+    struct stat info {};
+    EXPECT_EQ(::stat((root_ / "to" / name).c_str(), &info), 0) << name;
+    return info.st_mode & 07777U;
+  };
+  const std::pair<std::string, std::pair<mode_t, mode_t>> files[] = {
+      {"secret", {0600, 0600}},  {"group", {0640, 0640}},      {"script", {0777, 0644}},
+      {"setuid", {04755, 0644}}, {"unreadable", {0200, 0600}}, {"folder/x", {0644, 0644}}};
+  for (const auto& [name, modes] : files) {
+    write(name, "x");
+    ASSERT_EQ(::chmod((root_ / "from" / name).c_str(), modes.first), 0);
+  }
+  ASSERT_EQ(::chmod((root_ / "from" / "folder").c_str(), 02770), 0);
+  write("open/x", "x");
+  ASSERT_EQ(::chmod((root_ / "from" / "open").c_str(), 01777), 0);
+  copy();
+  for (const auto& [name, modes] : files) {
+    if (name != "unreadable" || ::geteuid() == 0) {
+      EXPECT_EQ(mode_of(name), modes.second) << name;
+    }
+  }
+  EXPECT_EQ(mode_of("folder"), 0750U);
+  EXPECT_EQ(mode_of("open"), 0755U);
+  ::umask(mask);
+}
+
 }  // namespace
 }  // namespace gpuvm::share_copy_test

@@ -116,5 +116,14 @@ TEST_F(RunningGuests, OtherFilesInTheFolder) {
   EXPECT_FALSE(RunningGuest::announce(folder_, {.name = "link"})) << "a link is followed";
 }
 
+// Its known_hosts would be somebody else's to write.
+TEST_F(RunningGuests, AFolderThatOthersWriteIsNotUsed) {
+  ASSERT_EQ(::chmod(folder_.c_str(), 0777), 0);
+  const auto announced = RunningGuest::announce(folder_, {.name = "g"});
+  ASSERT_FALSE(announced);
+  EXPECT_NE(announced.error().to_string().find("chmod go-w"), std::string::npos);
+  EXPECT_EQ(files(), 0U);
+}
+
 }  // namespace
 }  // namespace gpuvm::running_guest_test

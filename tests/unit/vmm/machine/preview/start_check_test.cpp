@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "tests/unit/vmm/host/fake_host.hpp"
+#include "vmm/guests/guest_socket.hpp"
 
 namespace gpuvm::start_check_test {
 namespace {
@@ -70,6 +71,25 @@ TEST_F(StartCheckTest, NetworksAreLookedAtAndNoneIsMade) {
   EXPECT_THAT(finding("networks"), HasSubstr("net.0: This host has no /dev/net/tun"));
   host_.file("/dev/net/tun", "");
   EXPECT_EQ(finding("networks"), "");
+}
+
+TEST_F(StartCheckTest, TheControlSocketIsLookedAtAndNoneIsMade) {
+  EXPECT_EQ(finding("control"), "");
+  config_.control.group = "no-such-group-here";
+  EXPECT_THAT(finding("control"), HasSubstr("control.group names no-such-group-here"));
+  config_.control = {.socket = ControlConfig::Socket::kPath, .path = folder_ + "/run/g.sock"};
+  EXPECT_EQ(finding("control"), "");
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/run"));
+  config_.control.path = folder_ + "/no/run/g.sock";
+  EXPECT_THAT(finding("control"), HasSubstr("Cannot make the folder of the control socket"));
+  config_.control.path = folder_ + "/" + std::string(120, 'x');
+  EXPECT_THAT(finding("control"), HasSubstr("too long for a socket"));
+  config_.control.path = folder_ + "/g.sock";
+  const auto claim = GuestSocketClaim::take(config_.control.path);
+  ASSERT_TRUE(claim);
+  EXPECT_THAT(finding("control"), HasSubstr("Another guest has the control socket"));
+  config_.control = {.socket = ControlConfig::Socket::kOff};
+  EXPECT_EQ(finding("control"), "");
 }
 
 TEST_F(StartCheckTest, DisksAndNames) {

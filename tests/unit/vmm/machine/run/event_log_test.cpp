@@ -63,6 +63,12 @@ TEST_F(EventLogTest, AFileHasALimit) {
   EXPECT_LE(std::filesystem::file_size(path_), 10'000u);
 }
 
+TEST_F(EventLogTest, FileThatHoldsSomethingElseIsRefused) {
+  std::ofstream(path_) << "root:x:0:0\n";
+  EXPECT_FALSE(EventLog::open(path_));
+  EXPECT_EQ(lines(), std::vector<std::string>{"root:x:0:0"});
+}
+
 TEST_F(EventLogTest, PlaceThatCannotBeWrittenIsRefused) {
   const auto log = EventLog::open("/dev/null/x");
   ASSERT_FALSE(log);

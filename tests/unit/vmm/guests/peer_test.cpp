@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/api/peer.hpp"
+#include "vmm/guests/peer.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -44,6 +44,13 @@ TEST(Peer, AGroupHasANumber) {
   ASSERT_TRUE(root);
   EXPECT_EQ(*root, 0U);
   EXPECT_FALSE(group_id("no-such-group-here"));
+}
+
+TEST(Peer, ASocketCanBeGivenToAGroupOfOnes) {
+  EXPECT_FALSE(group_of_socket("no-such-group-here"));
+  const auto root = group_of_socket("root");
+  const bool is_member = ::geteuid() == 0 || ::getegid() == 0;
+  EXPECT_EQ(root.has_value(), is_member);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/api/peer.hpp"
+#include "vmm/guests/peer.hpp"
 
 #include <grp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -58,6 +59,24 @@ Result<gid_t> group_id(const std::string& name) {
                 "control.group names {}, and this host has no such group (getent group)", name);
   }
   return entry.gr_gid;
+}
+
+Result<gid_t> group_of_socket(const std::string& name) {
+  const gid_t group = TRY(group_id(name));
+  if (::geteuid() == 0 || ::getegid() == group) {
+    return group;
+  }
+  std::vector<gid_t> own(kMostGroups);
+  const int count = ::getgroups(static_cast<int>(own.size()), own.data());
+  own.resize(static_cast<std::size_t>(std::max(count, 0)));
+  if (std::find(own.begin(), own.end(), group) == own.end()) {
+    return fail(ErrorKind::kConfig,
+                "control.group names {}, of which this user is no member, so the socket cannot be "
+                "given to it: join the group (usermod -aG {} USER, then log in anew), or run as "
+                "root",
+                name, name);
+  }
+  return group;
 }
 
 }  // namespace gpuvm

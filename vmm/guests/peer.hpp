@@ -28,4 +28,8 @@ bool may_steer(const Peer& peer, uid_t own, std::optional<gid_t> group);
 /// Errors: kConfig where the host has no such group.
 Result<gid_t> group_id(const std::string& name);
 
+/// The group's id, where this process can give a socket to it: as root, or as a member. Errors:
+/// kConfig.
+Result<gid_t> group_of_socket(const std::string& name);
+
 }  // namespace gpuvm
