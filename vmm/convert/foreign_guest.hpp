@@ -40,8 +40,9 @@ struct ForeignFunction {
 
 struct ForeignDisk {
   std::size_t line = 0;
-  std::string what = {};   ///< how notes call it
-  std::string drive = {};  ///< QEMU's id of the drive
+  std::string what = {};      ///< how notes call it
+  std::string argument = {};  ///< of QEMU's option, as it was written
+  std::string drive = {};     ///< QEMU's id of the drive
   std::string path = {};
   std::string format = {};  ///< empty: not said
   std::string bus = {};     ///< "virtio", "scsi", "sata"; empty: not said

@@ -139,6 +139,35 @@ bool take_block(const std::vector<std::string_view>& lines, ForeignText wanted, 
   return true;
 }
 
+/// A unit of systemd: its ExecStart=, where lines that are comments do not end what goes on.
+bool take_unit(const std::vector<std::string_view>& lines, ForeignPage& page) {
+  constexpr std::string_view kStart = "ExecStart=";
+  const bool is_unit = std::any_of(lines.begin(), lines.end(), [](std::string_view line) {
+    return trimmed(line) == "[Service]";
+  });
+  std::string text;
+  bool goes_on = false;
+  bool is_found = false;
+  for (std::string_view line : lines) {
+    const auto content = trimmed(line);
+    const bool is_start = !goes_on && content.starts_with(kStart);
+    if (goes_on && content.starts_with('#')) {
+      text += '\\';
+    } else if (goes_on || is_start) {
+      const auto command = is_start ? content.substr(kStart.size()) : line;
+      text += command.substr(is_start ? std::min(command.find_first_not_of("-@:+!"), command.size())
+                                      : 0);
+      goes_on = content.ends_with('\\');
+      is_found = true;
+    }
+    text += '\n';
+  }
+  if (is_unit && is_found) {
+    page.text = std::move(text);
+  }
+  return is_unit && is_found;
+}
+
 /// "<domain …</domain>" with words around it.
 bool take_element(std::string_view text, const std::vector<std::string_view>& lines,
                   ForeignPage& page) {
@@ -285,7 +314,8 @@ Result<ForeignPage> find_guest(std::string_view text, const ConvertSource& sourc
   page.is_domain = source.kind == ForeignText::kLibvirt ||
                    (source.kind == ForeignText::kAuto && start.starts_with('<'));
   const bool is_page = !start.starts_with('<') && !start.starts_with("#!");
-  if (is_page && take_block(lines, source.kind, page)) {
+  if (is_page && (take_block(lines, source.kind, page) ||
+                  (source.kind != ForeignText::kLibvirt && take_unit(lines, page)))) {
     return page;
   }
   if (source.kind == ForeignText::kAuto) {

@@ -103,7 +103,8 @@ void read_console(DomainParts& parts, pugi::xml_node node) {
     if (!parts.guest.serial) {
       read_serial(parts, node);
     } else {
-      parts.guest.needs_no_key(shown_element(node));  // it is the serial port
+      // It is the serial port.
+      parts.guest.needs_no_key(shown_element(node) + shown_element(node.child("source")));
     }
     return;
   }
@@ -148,7 +149,8 @@ void read_filesystem(DomainParts& parts, pugi::xml_node node) {
   share.tag = text_of(node.child("target"), "dir");
   share.read_only = !node.child("readonly").empty();
   if (text_of(node.child("driver"), "type") != "virtiofs") {
-    tell_among(parts, share.notes, node, advice::kNineP);
+    share.notes.push_back({shown_element(node) + shown_element(node.child("driver")), share.line,
+                           std::string(advice::kNineP)});
   }
   for (const auto* const name : {"binary", "idmap"}) {
     if (const auto child = node.child(name)) {
@@ -261,10 +263,10 @@ void read_disk(DomainParts& parts, pugi::xml_node node) {
   }
   disk.what = "disk " + disk.path;
   disk.cdrom = kind == "cdrom";
-  if (kind == "floppy" || kind == "lun") {
+  if (!kind.empty() && kind != "disk" && kind != "cdrom") {
     tell(parts, "", node,
-         kind == "lun" ? "there are no SCSI disks: give the block device as a [[disk]]"
-                       : advice::kFloppy);
+         kind == "floppy" ? advice::kFloppy
+                          : "there are no SCSI disks: give the block device as a [[disk]]");
     return;
   }
   if (disk.path.empty()) {

@@ -52,6 +52,8 @@ void read_clock(DomainParts& parts, pugi::xml_node node) {
     if (timer.attribute("name").value() == std::string_view("hypervclock") &&
         is_on(parts, timer, "present")) {
       add_enlightenment(parts.guest, "time", parts.xml.line_of(timer));
+    } else {
+      parts.guest.needs_no_key(shown_element(timer));  // a guest of KVM keeps its time by itself
     }
   }
 }
@@ -218,6 +220,9 @@ void order_disks(DomainParts& parts) {
 }  // namespace
 
 std::string shown_element(pugi::xml_node node) {
+  if (!node) {
+    return {};
+  }
   std::string text = fmt::format("<{}", node.name());
   for (const auto attribute : node.attributes()) {
     text += fmt::format(" {}='{}'", attribute.name(), attribute.value());

@@ -51,9 +51,10 @@ void read_rom(DomainParts& parts, pugi::xml_node rom, ForeignFunction& function)
 void add_function(DomainParts& parts, pugi::xml_node node) {
   const auto host = address_of(node.child("source").child("address"));
   if (!host) {
-    tell(parts, "", node,
-         "its <source><address> cannot be read: write a [[pci]] with host = "
-         "\"0000:01:00.0\", as lspci -D prints it");
+    parts.guest.note("", shown_element(node) + shown_element(node.child("source").child("address")),
+                     parts.xml.line_of(node),
+                     "its <source><address> cannot be read: write a [[pci]] with host = "
+                     "\"0000:01:00.0\", as lspci -D prints it");
     return;
   }
   ForeignFunction function;
@@ -72,7 +73,7 @@ void add_function(DomainParts& parts, pugi::xml_node node) {
     function.properties["display"] = "on";
   }
   const auto driver = node.child("driver");
-  if (attribute_of(driver, "iommufd") == "yes" || node.child("iommufd")) {
+  if (is_on(parts, driver, "iommufd") || node.child("iommufd")) {
     function.properties["iommufd"] = "on";
   }
   const auto name = attribute_of(driver, "name");

@@ -35,6 +35,8 @@ void read_cells(DomainParts& parts, pugi::xml_node numa) {
 void read_hyperv(DomainParts& parts, pugi::xml_node hyperv) {
   if (hyperv.attribute("mode").value() == std::string_view("passthrough")) {
     tell_alone(parts, "cpu", hyperv, "name what the guest needs in cpu.hyperv");
+  } else if (hyperv.attribute("mode")) {
+    parts.guest.needs_no_key(shown_element(hyperv));
   }
   for (const auto one : hyperv.children()) {
     if (one.type() != pugi::node_element) {
@@ -184,6 +186,9 @@ void read_os(DomainParts& parts, pugi::xml_node os) {
   const std::string_view kind = loader.attribute("type").value();
   if (kind == "pflash" || nvram) {
     guest.firmware = trimmed(loader.text().get());
+    if (!kind.empty() && kind != "pflash") {
+      tell_alone(parts, "boot", loader, "with variables it is read as flash: OVMF's two files");
+    }
   } else if (loader) {
     tell(parts, "boot", loader, "this is a BIOS, which gpuvm has not: this is OVMF");
   }

@@ -92,6 +92,9 @@ void read_numa_tuning(DomainParts& parts, pugi::xml_node node) {
   const bool is_automatic =
       memory.attribute("placement").value() == std::string_view("auto") || has_nodes;
   const auto all = is_automatic ? std::nullopt : one_node(parts, memory);
+  if (is_automatic && memory) {
+    parts.guest.needs_no_key(shown_element(memory));
+  }
   if (nodes.empty() && all) {
     ForeignNode whole;
     whole.line = parts.xml.line_of(node);

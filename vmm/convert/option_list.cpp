@@ -41,10 +41,12 @@ void flatten(const nlohmann::json& value, const std::string& name, unsigned dept
   if (values.size() >= kMostValues) {
     return;
   }
-  if (value.is_array() && depth < kMostJsonDepth) {
+  if (value.is_array() && !value.empty() && depth < kMostJsonDepth) {
     for (const auto& item : value) {
       flatten(item, name, depth + 1, values);
     }
+  } else if (value.is_structured() && value.empty()) {
+    values.emplace_back(name, "{}");
   } else if (value.is_object() && depth < kMostJsonDepth) {
     for (const auto& [key, item] : value.items()) {
       flatten(item, name.empty() ? name_of(key) : name + '.' + name_of(key), depth + 1, values);

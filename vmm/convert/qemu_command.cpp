@@ -22,6 +22,9 @@ bool is_word_of(std::string_view word, std::initializer_list<std::string_view> w
 }
 
 bool is_qemu(std::string_view word) {
+  if (word.find_first_of(" \t\n") != std::string_view::npos) {
+    return false;  // a text that is a command
+  }
   const std::string name = lower(base_name(word));
   const bool is_variable = lower(word).starts_with("$qemu") || lower(word).starts_with("${qemu");
   return name.starts_with("qemu-system-") || name == "qemu-kvm" || name == "kvm" || is_variable;
@@ -106,7 +109,9 @@ class CommandFinder {
     for (const Word& word : words) {
       const auto text = trimmed(word.text);
       const auto space = text.find_first_of(" \t\n");
-      if (space == std::string_view::npos || text.find("qemu") == std::string_view::npos) {
+      const bool has_name =
+          text.find("qemu") != std::string_view::npos || text.find("kvm") != std::string_view::npos;
+      if (space == std::string_view::npos || !has_name) {
         continue;
       }
       const auto before = guest_.notes[""].size();
@@ -153,7 +158,7 @@ class CommandFinder {
   void tell_redirection(const Word& word) {
     const bool is_descriptor = !word.text.empty() && word.text[0] >= '3' && word.text[0] <= '9';
     if (is_descriptor) {
-      guest_.note("net", word.text, word.line,
+      guest_.note("", word.text, word.line,
                   "the shell opens this for QEMU: start gpuvm with it, too");
     } else {
       guest_.needs_no_key(word.text);

@@ -126,7 +126,7 @@ void tell_unused(QemuParts& parts) {
   }
   for (const auto& disk : guest.disks) {
     if (!disk.is_used) {
-      guest.note("", fmt::format("{} with id {}", disk.what, disk.drive), disk.line,
+      guest.note("", "-drive " + disk.argument, disk.line,
                  "no device shows this drive to the guest: it is left out");
     }
   }

@@ -154,7 +154,7 @@ void add_drive(QemuParts& parts, OptionList options) {
   if (interface == "pflash") {
     add_flash(parts, path, is_read_only, options.line());
     options.drop_places();
-    options.needs_no_key("-drive", guest, {"format", "media", "cache", "file.locking"});
+    options.needs_no_key("-drive", guest, {"format", "media", "cache", "file.locking", "size"});
     options.tell_rest("-drive", guest.notes["boot"]);
     return;
   }
@@ -164,6 +164,7 @@ void add_drive(QemuParts& parts, OptionList options) {
   }
   ForeignDisk disk;
   disk.line = options.line();
+  disk.argument = options.argument();
   disk.what = "drive " + path;
   disk.drive = options.text("id");
   disk.format = options.text("format", "driver");
@@ -201,6 +202,9 @@ void use_flash(QemuParts& parts, const std::string& node, std::size_t number, st
   }
   parts.flash = number;
   add_flash(parts, disk->path, disk->read_only, line);
+  parts.guest.needs_no_key(fmt::format("pflash{} of format {} with cache {} and discard {}", number,
+                                       disk->format, disk->cache.empty() ? "unset" : disk->cache,
+                                       disk->discard.empty() ? "unset" : disk->discard));
   auto& notes = parts.guest.notes["boot"];
   notes.insert(notes.end(), disk->notes.begin(), disk->notes.end());
 }

@@ -63,7 +63,7 @@ void add_throttle(QemuParts& parts, const std::string& id, OptionList& options) 
   throttle.iops = options.number("limits.iops-total", "x-iops-total").value_or(0);
   throttle.bandwidth = options.number("limits.bps-total", "x-bps-total").value_or(0);
   for (const auto& [name, value] : options.rest()) {
-    if (number_of(value) != 0U) {
+    if (number_of(value) != 0U && !(name == "limits" && value == "{}")) {
       throttle.notes.push_back(
           {fmt::format("{}={}", name, value), throttle.line, std::string(advice::kThrottle)});
     }

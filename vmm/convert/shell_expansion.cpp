@@ -185,8 +185,8 @@ void ShellReader::put_one(std::string_view value, bool is_quoted) {
   in_word_ = in_word_ && (is_quoted || !word_.text.empty());  // an empty variable is no word
 }
 
-std::size_t ShellReader::condition() const {
-  return !blocks_.empty() ? blocks_.back() : is_guarded_ ? line_ : 0;
+std::size_t ShellReader::condition(std::size_t line) const {
+  return !blocks_.empty() ? blocks_.back() : is_guarded_ ? line : 0;
 }
 
 /// Takes the shell's own words from the start of a command, and follows which blocks are open.
@@ -227,7 +227,7 @@ bool ShellReader::take_assignments() {
   }
   for (const auto& word : words) {
     if (is_assigned(word)) {
-      variables_.assign(word.text, command_.notes, condition());
+      variables_.assign(word.text, command_.notes, condition(word.line));
     }
   }
   return true;

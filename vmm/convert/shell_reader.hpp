@@ -72,7 +72,8 @@ class ShellReader {
   void put_one(std::string_view value, bool is_quoted);
   void follow_blocks();
   bool take_assignments();
-  std::size_t condition() const;
+  /// The line of the condition or loop that an assignment of this line is below; 0: none.
+  std::size_t condition(std::size_t line) const;
 
   std::string_view text_;
   std::string label_;

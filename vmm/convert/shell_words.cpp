@@ -299,7 +299,8 @@ void ShellReader::store_array() {
     items.push_back(std::move(word.text));
   }
   command_.words.clear();
-  variables_.assign_array(array_, std::move(items), std::exchange(command_.notes, {}), condition());
+  variables_.assign_array(array_, std::move(items), std::exchange(command_.notes, {}),
+                          condition(line_));
 }
 
 }  // namespace gpuvm::convert

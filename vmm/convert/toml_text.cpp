@@ -11,7 +11,7 @@ namespace gpuvm::convert {
 namespace {
 
 constexpr std::size_t kWidth = 100;
-constexpr std::size_t kMostWhat = 400;   ///< bytes of foreign text in a comment
+constexpr std::size_t kMostWhat = 1024;  ///< bytes of foreign text in a comment
 constexpr std::size_t kMostNotes = 256;  ///< of one section
 constexpr std::size_t kMostLines = 8;    ///< that a comment names
 

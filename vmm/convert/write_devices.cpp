@@ -157,10 +157,11 @@ TomlSection section_of(const ForeignDisk& disk, bool is_first) {
   write_serial(disk, format.empty() && !is_throwaway, section);
   write_cache(disk, section);
   write_limits(disk, section);
+  const std::string where = disk.bus.empty() ? "" : " on " + disk.bus;
   if (disk.cdrom) {
-    section.note(disk.what, disk.line, advice::kCdrom);
+    section.note(disk.what + where, disk.line, advice::kCdrom);
   } else if (!disk.bus.empty() && disk.bus != "virtio") {
-    section.note(fmt::format("{} on {}", disk.what, disk.bus), disk.line, advice::kVirtioDisk);
+    section.note(disk.what + where, disk.line, advice::kVirtioDisk);
   }
   section.add_notes(disk.notes);
   return section;

@@ -58,7 +58,8 @@ TEST(BlockChain, WhatNothingShowsIsTold) {
       "id=d,if=none,file=/spare "
       "-device virtio-blk-pci,drive=missing -machine q35,pflash0=absent -netdev user,id=n9"));
   EXPECT_THAT(text, HasSubstr("/lonely,node-name=f (line 1): no device shows this one"));
-  EXPECT_THAT(text, HasSubstr("# drive /spare with id d (line 1): no device shows this drive"));
+  EXPECT_THAT(text,
+              HasSubstr("# -drive id=d,if=none,file=/spare (line 1): no device shows this drive"));
   EXPECT_THAT(text, HasSubstr("drive=missing (line 1): its drive is not in this text"));
   EXPECT_THAT(text, HasSubstr("# -machine pflash0=absent (line 1)"));
   EXPECT_THAT(text, HasSubstr("# -netdev n9 (line 1): no card"));

@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Guest{"forum-post.md", 1}, Guest{"proxmox-blockdev.sh", 1},
                     Guest{"proxmox-drive.sh", 1}, Guest{"quickemu.sh", 0},
                     Guest{"hackintosh.sh", 0}, Guest{"optimus.sh", 1}, Guest{"libvirt-log.sh", 1},
-                    Guest{"vfio-user.sh", 3}, Guest{"torture.sh", 1}, Guest{"unit.service", 1},
+                    Guest{"vfio-user.sh", 3}, Guest{"torture.sh", 1}, Guest{"unit.service", 2},
                     Guest{"other-machine.sh", 0}),
     [](const auto& info) {
       std::string name = std::filesystem::path(info.param.file).stem();

