@@ -136,7 +136,7 @@ void read_channel(DomainParts& parts, pugi::xml_node node) {
     parts.guest.status_port = true;
     return;
   }
-  parts.guest.note("", fmt::format("<channel>{}", shown_element(node.child("target"))),
+  parts.guest.note("", shown_element(node) + shown_element(node.child("target")),
                    parts.xml.line_of(node), advice::kGuestPort);
   parts.told.insert(node.offset_debug());
 }

@@ -11,7 +11,8 @@
 namespace gpuvm::convert {
 namespace {
 
-constexpr unsigned kMostEvals = 4;  ///< texts that are commands in each other
+constexpr unsigned kMostEvals = 4;             ///< texts that are commands in each other
+constexpr std::size_t kMostNested = 1U << 20;  ///< bytes of such texts, in all
 
 std::string_view base_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
@@ -114,10 +115,14 @@ class CommandFinder {
       if (space == std::string_view::npos || !has_name) {
         continue;
       }
+      nested_ += text.size();
+      if (nested_ > kMostNested) {
+        return {};
+      }
       const auto before = guest_.notes[""].size();
       const bool had = options_.has_value();
-      TRY(read(text, word.line, depth + 1));
-      if (!had && options_) {  // what only the outer shell knows belongs to it
+      const auto outcome = read(text, word.line, depth + 1);  // where it fails it was none
+      if (outcome && !had && options_) {  // what only the outer shell knows belongs to it
         auto& notes = guest_.notes[""];
         notes.insert(notes.begin() + static_cast<std::ptrdiff_t>(before), command.notes.begin(),
                      command.notes.end());
@@ -200,6 +205,7 @@ class CommandFinder {
   ShellVariables variables_ = {};
   std::optional<std::vector<Word>> options_ = {};
   bool was_torn_ = false;
+  std::size_t nested_ = 0;  ///< bytes of texts that are commands
   Notes hidden_ = {};
 };
 

@@ -10,9 +10,8 @@
 namespace gpuvm::convert {
 namespace {
 
-constexpr std::size_t kMostExpanded = 1U << 20;  ///< bytes that variables may become, in all
-constexpr unsigned kMostDefaults = 8;            ///< in each other
-constexpr std::size_t kMostShellNotes = 512;     ///< of a command
+constexpr unsigned kMostDefaults = 8;         ///< in each other
+constexpr std::size_t kMostShellNotes = 512;  ///< of a command
 constexpr std::size_t kMostOpenBlocks = 256;
 constexpr std::string_view kSetIt =
     "gpuvm convert cannot know what the shell puts in there: where this stands in the "
@@ -103,7 +102,7 @@ void ShellReader::skip_substitution() {
 
 /// `inside` of "${inside}", `whole` as it is written.
 void ShellReader::expand(std::string_view inside, std::string_view whole, bool is_quoted) {
-  const auto found = expanded_ < kMostExpanded ? variables_.expand(inside) : std::nullopt;
+  const auto found = variables_.may_expand(0) ? variables_.expand(inside) : std::nullopt;
   if (!found) {
     keep(whole);
     return;
@@ -122,6 +121,7 @@ void ShellReader::expand(std::string_view inside, std::string_view whole, bool i
     }
   }
   const bool is_default = inside.size() > name_length(inside) && found->items.size() == 1 &&
+                          inside.ends_with(found->items[0]) &&
                           found->items[0].find('$') != std::string::npos;
   if (is_default && depth_ < kMostDefaults) {
     put({expand_default(found->items[0])}, false, is_quoted);
@@ -134,7 +134,6 @@ void ShellReader::expand(std::string_view inside, std::string_view whole, bool i
 std::string ShellReader::expand_default(std::string_view text) {
   ShellReader inner(text, label_, line_, variables_);
   inner.depth_ = depth_ + 1;
-  inner.expanded_ = expanded_;
   inner.begin_word();
   while (inner.at_ < text.size()) {
     if (inner.peek() == '$' || inner.peek() == '`') {
@@ -144,7 +143,6 @@ std::string ShellReader::expand_default(std::string_view text) {
       inner.step();
     }
   }
-  expanded_ = inner.expanded_;
   command_.notes.insert(command_.notes.end(), inner.command_.notes.begin(),
                         inner.command_.notes.end());
   return inner.word_.text;
@@ -159,8 +157,7 @@ void ShellReader::keep(std::string_view whole) {
 
 void ShellReader::put(const std::vector<std::string>& values, bool is_all, bool is_quoted) {
   for (std::size_t i = 0; i < values.size() && (i == 0 || is_all); ++i) {
-    expanded_ += values[i].size() + 1;
-    if (expanded_ > kMostExpanded) {
+    if (!variables_.may_expand(values[i].size() + 1)) {
       return;
     }
     if (i != 0) {

@@ -81,7 +81,6 @@ class ShellReader {
   std::size_t line_;
   std::size_t line_start_ = 0;
   ShellVariables& variables_;
-  std::size_t expanded_ = 0;  ///< bytes that variables have become
   unsigned depth_ = 0;        ///< of defaults in each other
   ShellCommand command_ = {};
   Word word_ = {};

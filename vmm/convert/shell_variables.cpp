@@ -177,6 +177,12 @@ void ShellVariables::assign_array(std::string_view name, std::vector<std::string
   value.condition = condition != 0 ? condition : value.condition;
 }
 
+bool ShellVariables::may_expand(std::size_t bytes) {
+  constexpr std::size_t kMostExpanded = 1U << 20;
+  expanded_ += bytes;
+  return expanded_ <= kMostExpanded;
+}
+
 const ShellValue* ShellVariables::find(std::string_view name) const {
   const auto found = values_.find(name);
   return found == values_.end() ? nullptr : &found->second;

@@ -39,6 +39,8 @@ class ShellVariables {
   /// `inside` of "${inside}", or a name; nothing for what cannot be followed. A default
   /// ("NAME:-text") comes as it is written.
   std::optional<ShellExpansion> expand(std::string_view inside) const;
+  /// Counts what variables have become in all texts of a script; false: it is too much already.
+  bool may_expand(std::size_t bytes);
   /// "2*1024" of "$((2*1024))": integers, the variables, + - * / % and brackets.
   std::optional<std::int64_t> calculate(std::string_view text) const;
 
@@ -48,6 +50,7 @@ class ShellVariables {
   ShellExpansion look_up(std::string_view name, std::string_view key) const;
 
   std::map<std::string, ShellValue, std::less<>> values_ = {};
+  std::size_t expanded_ = 0;  ///< bytes
 };
 
 /// The length of the name at the start of a text.

@@ -24,6 +24,7 @@ bool is_blank(char c) {
 Result<std::optional<ShellCommand>> ShellReader::next_command() {
   while (at_ < text_.size()) {
     command_ = ShellCommand();
+    is_redirection_ = false;
     is_guarded_ = std::exchange(is_next_guarded_, false);
     TRY(read_command());
     follow_blocks();
