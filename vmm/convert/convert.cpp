@@ -32,19 +32,29 @@ Result<ForeignGuest> read_foreign(std::string_view text, const ConvertSource& so
   return guest;
 }
 
-/// "-enable-kvm, -machine q35": what was read and has no key, each once.
+/// "-enable-kvm; -machine q35": what was read and has no key, each once.
 std::string keyless_comment(const ForeignGuest& guest) {
+  constexpr std::size_t kMostListed = 1U << 16;  ///< bytes
   std::vector<std::string> texts;
+  std::size_t size = 0;
+  std::size_t left_out = 0;
   for (const auto& text : guest.keyless) {
     std::string shown = convert::shown_text(text);
-    if (std::find(texts.begin(), texts.end(), shown) == texts.end()) {
+    if (size > kMostListed) {
+      ++left_out;
+    } else if (std::find(texts.begin(), texts.end(), shown) == texts.end()) {
+      size += shown.size();
       texts.push_back(std::move(shown));
     }
   }
-  return texts.empty() ? ""
-                       : "\n# Needs no key here, because gpuvm does it by itself or has no use "
-                         "for it:\n" +
-                             convert::comment(fmt::format("{}", fmt::join(texts, "; ")));
+  if (texts.empty()) {
+    return "";
+  }
+  if (left_out != 0) {
+    texts.push_back(fmt::format("and {} more", left_out));
+  }
+  return fmt::format("\n# Needs no key here: gpuvm does it by itself, or has no use for it:\n{}",
+                     convert::comment(fmt::format("{}", fmt::join(texts, "; "))));
 }
 
 /// The text, and how many notes there are in it.
