@@ -80,7 +80,11 @@ std::optional<std::string> place_of(DomainParts& parts, pugi::xml_node node) {
   if ((type == "file" || type == "unix") && !path.empty()) {
     return (type == "file" ? "file:" : "socket:") + path;
   }
-  tell(parts, "console", node, advice::kPort);
+  if (type == "file" || type == "unix") {
+    tell_alone(parts, "console", node, "it has no path: write console.serial by hand");
+  } else {
+    tell(parts, "console", node, advice::kPort);
+  }
   return std::nullopt;
 }
 
@@ -269,11 +273,16 @@ void read_disk(DomainParts& parts, pugi::xml_node node) {
                           : "there are no SCSI disks: give the block device as a [[disk]]");
     return;
   }
+  if (disk.path.empty() && !source) {
+    tell_alone(parts, "", node,
+               disk.cdrom ? "an empty CD drive: there is none; give an image as a [[disk]] with "
+                            "readonly = true"
+                          : "it has no source: give an image as a [[disk]]");
+    return;
+  }
   if (disk.path.empty()) {
-    tell(parts, "", node,
-         disk.cdrom && !source ? "an empty CD drive: there is none; give an image as a [[disk]] "
-                                 "with readonly = true"
-                               : advice::kRemoteDisk);
+    tell(parts, "", node, advice::kRemoteDisk);
+    tell(parts, "", source, "this is where the disk was");
     return;
   }
   read_disk_driver(parts, node, disk);

@@ -48,6 +48,12 @@ void read_throttle(OptionList& options, ForeignDisk& disk) {
   }
 }
 
+bool is_interface(std::string_view name) {
+  static constexpr std::string_view kInterfaces[] = {"",   "none", "virtio", "ide",   "scsi",
+                                                     "sd", "mtd",  "xen",    "floppy"};
+  return std::find(std::begin(kInterfaces), std::end(kInterfaces), name) != std::end(kInterfaces);
+}
+
 bool is_remote(std::string_view path) {
   const auto colon = path.find(':');
   const auto slash = path.find('/');
@@ -176,6 +182,9 @@ void add_drive(QemuParts& parts, OptionList options) {
   disk.read_only = is_read_only;
   disk.bus = interface.empty() ? "ide" : interface == "none" ? "" : interface;
   disk.is_used = interface != "none";
+  if (!is_interface(interface)) {
+    disk.notes.push_back({"-drive if=" + interface, disk.line, std::string(advice::kUnknownValue)});
+  }
   disk.cache = cache_of(options, "");
   disk.discard = options.text("discard");
   disk.serial = options.text("serial");
@@ -194,6 +203,10 @@ void add_drive(QemuParts& parts, OptionList options) {
 
 void use_flash(QemuParts& parts, const std::string& node, std::size_t number, std::size_t line) {
   const auto disk = disk_of_node(parts, node);
+  auto& notes = parts.guest.notes["boot"];
+  if (disk) {
+    notes.insert(notes.end(), disk->notes.begin(), disk->notes.end());
+  }
   if (!disk || disk->path.empty()) {
     parts.guest.note("boot", fmt::format("-machine pflash{}={}", number, node), line,
                      "its -blockdev is not in this text, or no file: name boot.firmware and "
@@ -205,8 +218,6 @@ void use_flash(QemuParts& parts, const std::string& node, std::size_t number, st
   parts.guest.needs_no_key(fmt::format("pflash{} of format {} with cache {} and discard {}", number,
                                        disk->format, disk->cache.empty() ? "unset" : disk->cache,
                                        disk->discard.empty() ? "unset" : disk->discard));
-  auto& notes = parts.guest.notes["boot"];
-  notes.insert(notes.end(), disk->notes.begin(), disk->notes.end());
 }
 
 void use_drive(QemuParts& parts, const std::string& driver, OptionList options) {

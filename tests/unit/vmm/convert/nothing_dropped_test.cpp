@@ -83,6 +83,12 @@ struct Variant {
   std::string what;
 };
 
+/// As QEMU takes names: with "_" or "-".
+bool is_place_name(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return convert::is_place(name);
+}
+
 /// The argument of an option with one name or value after the other replaced.
 std::vector<Variant> variants_of_json(const std::string& argument) {
   std::vector<Variant> variants;
@@ -96,7 +102,7 @@ std::vector<Variant> variants_of_json(const std::string& argument) {
     const auto before = argument.rfind('"', at < 3 ? 0 : at - 3);  // the name of this value
     const std::string name =
         is_name || before == std::string::npos ? "" : argument.substr(before + 1, at - before - 3);
-    if (is_name || !convert::is_place(name)) {
+    if (is_name || !is_place_name(name)) {
       variants.push_back({argument.substr(0, at + 1) + std::string(kMark) + argument.substr(end),
                           (is_name ? "name " : "value ") + text});
     }
@@ -119,7 +125,7 @@ std::vector<Variant> variants_of_list(const std::string& argument) {
     } else {
       variants.push_back(
           {before + std::string(kMark) + part.substr(equal) + after, "name " + name});
-      if (!convert::is_place(name)) {
+      if (!is_place_name(name)) {
         variants.push_back({before + name + '=' + std::string(kMark) + after, "value " + part});
       }
     }
