@@ -62,7 +62,7 @@ start_fake() {
 expect 69 '' 'No guest named fake-1 runs here' status fake-1
 expect 64 '' 'Fake_1 is no name of a guest' pause Fake_1
 expect 64 '' 'GUEST is required' stop
-expect 64 '' 'x is no time such as 90s' stop --timeout x fake-1
+expect 64 '' 'x is no duration such as 90s' stop --timeout x fake-1
 expect 69 '' 'There is no control socket ./none.sock' status ./none.sock
 expect 69 '' '/etc/passwd is a file, and no control socket: give the name of a guest' status /etc/passwd
 expect 69 '' "$folder/ is a folder, and no control socket" stop "$folder/"

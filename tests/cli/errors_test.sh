@@ -267,7 +267,7 @@ for verb in inspect 'run --dry-run'; do
 done
 expect_error 69 'This host has no ' run -q --set pci.0.match=fffe:0001 "$good"
 expect_error 78 'boot.kernel: ' run -q --wait 1h --set pci.0.match=any-gpu "$good"
-expect_error 64 'soon is no duration such as 30m' run --wait soon "$good"
+expect_error 64 'soon is no duration such as 90s' run --wait soon "$good"
 expect_error 64 '--dry-run' run --wait 1s --dry-run "$good"
 expect_output 'takes the first free card' validate --set pci.0.match=any-gpu "$good"
 # A dry run prints the machine, and ends as the run would: here for want of a kernel, first of all.

@@ -41,6 +41,28 @@ while read -r option; do
   esac
 done <"$folder/options"
 
+# Options, verb by verb: what a verb takes stands in its own lines of the synopsis.
+check_synopsis() {
+  sed -n '/^# SYNOPSIS/,/^# DESCRIPTION/p' "$page_1" | awk -v RS= -v verb="$1" -v kind="${2-}" '
+    { split($0, words, " ") }
+    words[1] == "*gpuvm*" && index("|" words[2] "|", "|*" verb "*|") && (kind == "" || words[3] == "*" kind "*")' \
+    >"$folder/synopsis"
+  # shellcheck disable=SC2086  # a kind that is empty is no argument
+  "$gpuvm" "$1" ${2-} --help | grep -E '^ +-' | grep -oE '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,' | sort -u >"$folder/own"
+  while read -r option; do
+    grep -qF -e "*$option*" "$folder/synopsis" || case $option in
+      -h | --help | --verbose | --quiet) ;;
+      *) echo "FAILED: $option of $* is not in its synopsis"; failures=$((failures + 1)) ;;
+    esac
+  done <"$folder/own"
+}
+for verb in run test validate convert inspect check devices unbind reset test-reset report 'dump fdt' 'rom show' 'rom dump' 'rom trim' ssh ps \
+  status console stop pause resume reboot power-button events metrics schema completion 'gitlab-executor config' \
+  'gitlab-executor prepare' 'gitlab-executor run' 'gitlab-executor cleanup'; do
+  # shellcheck disable=SC2086  # those with kinds are two arguments
+  check_synopsis $verb
+done
+
 # Verbs.
 "$gpuvm" --help | sed -n '/^Subcommands:/,/^$/p' | sed -nE 's/^  ([a-z-]+) .*/\1/p' >"$folder/verbs"
 sed -n '/^# VERBS/,/^# OPTIONS/p' "$page_1" | sed -nE 's/^\*([a-z-]+)\*( .*)?$/\1/p' >"$folder/page_verbs"

@@ -29,9 +29,10 @@ void add_state_folder(CLI::App& stage, GitlabOptions& options) {
 
 void add_guest_access(CLI::App& stage, GitlabOptions& options) {
   add_state_folder(stage, options);
-  stage.add_option("--user", options.user, "Who runs the job in the guest; root")
+  stage.add_option("--user", options.user, "Who runs the job in the guest (default: root)")
       ->type_name("USER");
-  stage.add_option("--gpuvm", options.program, "The gpuvm to run; this one")->type_name("FILE");
+  stage.add_option("--gpuvm", options.program, "The gpuvm to run (default: this one)")
+      ->type_name("FILE");
 }
 
 void add_seconds(CLI::App& stage, const char* name, std::chrono::seconds& value,
@@ -61,9 +62,9 @@ void add_prepare(CLI::App& executor, GitlabArguments& arguments,
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   prepare->add_option("--wait", options.wait, "How long to wait for a free card, such as 30m")
-      ->type_name("TIME");
+      ->type_name("DURATION");
   add_seconds(*prepare, "--boot-timeout", options.boot_limit,
-              "From the guest's start until its sshd answers; 300");
+              "From the guest's start until its sshd answers (default: 300)");
   add_guest_access(*prepare, options);
   prepare->callback([&] { verb = [&] { return gitlab_prepare_verb(arguments); }; });
 }
@@ -75,7 +76,7 @@ void add_run_stage(CLI::App& executor, GitlabArguments& arguments,
   run->add_option("STAGE", arguments.stage, "What the runner calls it, such as get_sources")
       ->type_name("")
       ->required();
-  run->add_option("--shell", arguments.options.shell, "What runs it in the guest; bash")
+  run->add_option("--shell", arguments.options.shell, "What runs it in the guest (default: bash)")
       ->type_name("PROGRAM");
   add_guest_access(*run, arguments.options);
   run->callback([&] { verb = [&] { return gitlab_run_verb(arguments); }; });
@@ -85,7 +86,7 @@ void add_cleanup(CLI::App& executor, GitlabArguments& arguments,
                  std::function<Result<int>()>& verb) {
   auto* cleanup = executor.add_subcommand("cleanup", "End the guest, and check its devices");
   add_seconds(*cleanup, "--power-off", arguments.options.power_off_limit,
-              "What the guest has to power off before it is stopped; 10");
+              "What the guest has to power off before it is stopped (default: 10)");
   add_state_folder(*cleanup, arguments.options);
   cleanup->callback([&] { verb = [&] { return gitlab_cleanup_verb(arguments); }; });
 }
@@ -99,9 +100,13 @@ void add_gitlab_executor(CLI::App& app, GitlabArguments& arguments,
   executor->require_subcommand(1);
   executor->footer(kGitlabFooter);
   auto* config = executor->add_subcommand("config", "Tell the runner how the job is run");
-  config->add_option("--builds-dir", arguments.options.builds_folder, "In the guest; /builds")
+  config
+      ->add_option("--builds-dir", arguments.options.builds_folder,
+                   "Where in the guest the job is built (default: /builds)")
       ->type_name("FOLDER");
-  config->add_option("--cache-dir", arguments.options.cache_folder, "In the guest; /cache")
+  config
+      ->add_option("--cache-dir", arguments.options.cache_folder,
+                   "Where in the guest caches are (default: /cache)")
       ->type_name("FOLDER");
   config->callback([&] { verb = [&] { return gitlab_config_verb(arguments); }; });
   add_prepare(*executor, arguments, verb);

@@ -46,7 +46,7 @@ CLI::Option* add_wait(CLI::App& app, std::optional<std::chrono::seconds>& wait) 
           [](const std::string& text) {
             return parse_duration(text)
                        ? ""
-                       : fmt::format("{} is no duration such as 30m, 90s or 1h30m", text);
+                       : fmt::format("{} is no duration such as 90s, 30m or 1h30m", text);
           },
           ""));
 }
@@ -56,8 +56,10 @@ CLI::Option* add_wait(CLI::App& app, std::optional<std::chrono::seconds>& wait) 
 void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
   auto* run = app.add_subcommand("run", "Run a guest until it ends");
   add_config_options(*run, arguments.config_file, arguments.overrides);
-  auto* dry_run = run->add_flag("--dry-run", arguments.dry_run,
-                                "Print the configuration and the machine that would run, then end");
+  auto* dry_run =
+      run->add_flag("--dry-run", arguments.dry_run,
+                    "Print the configuration, the machine that would run and each check of "
+                    "a start; touch no device");
   add_wait(*run, arguments.wait)->excludes(dry_run);
   run->add_option("--inspect-file", arguments.inspect_file,
                   "When the run ends, write the state of the machine to FILE as JSON")

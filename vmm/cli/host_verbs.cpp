@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "vmm/cli/options.hpp"
+
 namespace gpuvm::cli {
 namespace {
 
@@ -10,6 +12,8 @@ constexpr const char* kCheckFooter = R"(Examples:
   gpuvm check                    this host, and each GPU of it
   gpuvm check guest.toml         all that this guest needs
   gpuvm check --json | jq '.lines[] | select(.level == "fail")'
+
+Run it as root: the kernel hides much of devices from others.
 
 Exit status: 0 where nothing fails, else that of the worst line: 69 the host, 75 a device without a
 safe reset, 78 the configuration.)";
@@ -20,20 +24,15 @@ constexpr const char* kDevicesFooter = R"(Examples:
   gpuvm devices --save host.json     save what is known of this host for somebody else
   gpuvm devices --snapshot host.json --gpu)";
 
-CLI::Validator named() {
-  return CLI::Validator(
-      [](const std::string& value) { return value.empty() ? "an empty name of a file" : ""; }, "");
-}
-
 void add_host_options(CLI::App& app, HostChoice& from) {
   auto* sysfs =
       app.add_option("--sysfs", from.sysfs, "Look at a copy of another host's /sys, or of its /")
           ->type_name("DIR")
-          ->check(named());
+          ->check(not_empty());
   app.add_option("--snapshot", from.snapshot,
                  "Look at another host, which gpuvm devices --save has saved in FILE")
       ->type_name("FILE")
-      ->check(named())
+      ->check(not_empty())
       ->excludes(sysfs);
 }
 
@@ -43,7 +42,7 @@ void add_check(CLI::App& app, CheckArguments& arguments, Verb& verb) {
   auto* check = app.add_subcommand("check", "Check this host, and say what cures what is wrong");
   check->add_option("CONFIG", arguments.config_file, "Check it for this guest; see gpuvm.toml(5)")
       ->type_name("")
-      ->check(named());
+      ->check(not_empty());
   check->add_option("--set", arguments.overrides, "Change a key of CONFIG; repeatable")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false)
@@ -66,7 +65,7 @@ void add_devices(CLI::App& app, DevicesArguments& arguments, Verb& verb) {
                    "Save what is known of the host in a new FILE, without names and numbers of "
                    "people and machines, instead of printing it")
       ->type_name("FILE")
-      ->check(named())
+      ->check(not_empty())
       ->excludes(tree)
       ->excludes(json);
   add_host_options(*devices, arguments.from);

@@ -31,11 +31,13 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm devices --gpu                          which GPUs are there, and can a guest have them
   gpuvm validate guest.toml                    check a configuration
   virsh dumpxml NAME | gpuvm convert -         make one of a libvirt domain
+  gpuvm check guest.toml                       does this host have all that the guest needs
   gpuvm run --dry-run guest.toml               say what would be run, and touch no device
-  gpuvm test guest.toml -- make check          run a guest as a job: its exit status is the test's
-  gpuvm inspect guest.toml                     the same with how devices are reset, for people or --json
-  gpuvm run --set machine.cpus=4 guest.toml    run a guest, with one key changed
-  gpuvm run --wait 30m guest.toml              the same as soon as its card is free
+  gpuvm inspect guest.toml                     show the machine, and how its devices would be reset
+  gpuvm run guest.toml                         run it; Ctrl-] presses its power button
+  gpuvm run --set machine.cpus=4 guest.toml    run it with one key changed
+  gpuvm run --wait 30m guest.toml              run it as soon as its card is free
+  gpuvm test guest.toml -- make check          run it as a job: its exit status is the test's
   gpuvm ps                                     which guests run
   gpuvm console render-1                       attach to the console of one, Ctrl-] leaves it
   gpuvm stop render-1                          power it off, and wait for that
@@ -46,6 +48,19 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm test-reset --cycles 100 0000:01:00.0   find out whether a card can be reset
   gpuvm report 0000:01:00.0 card.json          save what the developers want to know of a card
   gpuvm rom dump 0000:01:00.0 gpu.rom          save a card's option ROM)";
+
+constexpr const char* kInspectFooter = R"(Examples:
+  gpuvm inspect guest.toml    what would run, and how each device would be reset and why
+  gpuvm inspect render-1      the machine of a guest that runs, as it is now
+  gpuvm inspect --json guest.toml | jq .)";
+
+constexpr const char* kResetFooter = R"(Examples:
+  gpuvm reset 0000:01:00.0                       reset, check, give back
+  gpuvm reset --first slot-power 0000:01:00.0    for a card that no reset brings back)";
+
+constexpr const char* kTestResetFooter = R"(Examples:
+  gpuvm test-reset 0000:01:00.0
+  gpuvm test-reset --cycles 100 --json 0000:01:00.0 >resets.jsonl)";
 
 constexpr const char* kUnbindFooter = R"(Examples:
   gpuvm unbind                 all devices that a gpuvm took and did not give back
@@ -80,6 +95,9 @@ void add_inspect(CLI::App& app, InspectArguments& arguments, Verb& verb) {
   auto* inspect = app.add_subcommand(
       "inspect", "Show the machine that would run, and how devices are reset; or one that runs");
   add_config_options(*inspect, arguments.config_file, arguments.overrides);
+  inspect->get_option("CONFIG")->description(
+      "The guest's configuration, a TOML file; or the name of a guest that runs");
+  inspect->footer(kInspectFooter);
   inspect->add_flag("--json", arguments.json, "Print JSON instead of text");
   inspect->callback([&] { verb = [&] { return inspect_verb(arguments); }; });
 }
@@ -124,6 +142,7 @@ void add_reset(CLI::App& app, ResetArguments& arguments, Verb& verb) {
       ->type_name("METHOD")
       ->check(CLI::IsMember({"slot-power", "rescan"}));
   add_log_options(*reset, arguments.log);
+  reset->footer(kResetFooter);
   reset->callback([&] { verb = [&] { return reset_verb(arguments); }; });
 }
 
@@ -131,11 +150,13 @@ void add_test_reset(CLI::App& app, TestResetArguments& arguments, Verb& verb) {
   constexpr unsigned kMostCycles = 1000000;
   auto* test = app.add_subcommand("test-reset", "Test whether devices can be reset");
   add_slots(*test, arguments.addresses);
-  test->add_option("--cycles", arguments.cycles, "How often to open, use, reset and check; 10")
+  test->add_option("--cycles", arguments.cycles,
+                   "How often to open, use, reset and check (default: 10)")
       ->type_name("N")
       ->check(CLI::Range(1U, kMostCycles));
   test->add_flag("--json", arguments.json, "Print a JSON object per line instead of text");
   add_log_options(*test, arguments.log);
+  test->footer(kTestResetFooter);
   test->callback([&] { verb = [&] { return test_reset_verb(arguments); }; });
 }
 
@@ -177,7 +198,7 @@ void add_ssh(CLI::App& app, SshArguments& arguments, Verb& verb) {
                   "What to run in the guest, behind --; a shell where it is left out")
       ->type_name("");
   ssh->add_option("--wait", arguments.wait,
-                  "Seconds to wait for the guest's sshd while the guest still boots; 60")
+                  "Seconds to wait for the guest's sshd while the guest still boots (default: 60)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0U, kLongestWait));
   ssh->add_flag("--print", arguments.print,

@@ -148,7 +148,41 @@ constexpr std::string_view kOneFile =
     "key";
 constexpr std::string_view kNotNested = "guests cannot run guests of their own: remove this key";
 
+constexpr std::string_view kStartedBySystemd =
+    "systemctl enable gpuvm@NAME starts it with the host: remove this key";
+constexpr std::string_view kNoInput =
+    "gpuvm has no emulated keyboards, mice and tablets: pass a USB controller through as [[pci]]";
+constexpr std::string_view kNoAgent =
+    "no agent in the guest is asked: gpuvm ssh runs commands there, and test.status_port hears a "
+    "word of it; remove this key";
+constexpr std::string_view kInNetworkConfig =
+    "that goes into the file that cloud_init.network_config names";
+
 constexpr ForeignThing kThings[] = {
+    {"", "ostype", "gpuvm runs Linux, and needs not be told: remove this key", "Proxmox ostype:"},
+    {"", "scsihw", kVirtio, "Proxmox scsihw:"},
+    {"", "agent", kNoAgent, "Proxmox agent:"},
+    {"", "autostart", kStartedBySystemd, "libvirt virsh autostart"},
+    {"", "onboot", kStartedBySystemd, "Proxmox onboot:"},
+    {"", "startup", kStartedBySystemd, "Proxmox startup:"},
+    {"", "keyboard", kNoInput, "Proxmox keyboard:"},
+    {"", "tablet", kNoInput, "Proxmox tablet:"},
+    {"", "usb0", kNoUsb, "Proxmox usb0:"},
+    {"", "tpmstate0", kNoTpm, "Proxmox tpmstate0:"},
+    {"", "smbios1", kNoSmbios, "Proxmox smbios1:"},
+    {"", "vmgenid", "there is no generation id: remove this key", "Proxmox vmgenid:"},
+    {"", "hotplug", "nothing is plugged while the guest runs: remove this key", "Proxmox hotplug:"},
+    {"", "hookscript", "a unit of systemd has ExecStartPre= and ExecStopPost=: remove this key",
+     "Proxmox hookscript:"},
+    {"", "localtime", "the guest's clock is UTC: set its time zone in the guest; remove this key",
+     "Proxmox localtime:"},
+    {"", "ciuser", kInUserData, "Proxmox ciuser:"},
+    {"", "cipassword", kInUserData, "Proxmox cipassword:"},
+    {"", "ipconfig0", kInNetworkConfig, "Proxmox ipconfig0:"},
+    {"", "nameserver", kInNetworkConfig, "Proxmox nameserver:"},
+    {"", "searchdomain", kInNetworkConfig, "Proxmox searchdomain:"},
+    {"pci", "legacy_igd", kNoLegacyGraphics, "Proxmox hostpci legacy-igd="},
+    {"", "backing", kNoBacking, "QEMU -blockdev backing="},
     {"cloud_init", "bootcmd", kInUserData, "cloud-init"},
     {"cloud_init", "packages", kInUserData, "cloud-init"},
     {"cloud_init", "password", kInUserData, "cloud-init"},

@@ -117,7 +117,8 @@ inline constexpr std::string_view kShareRoot =
     "gpuvm starts virtiofsd itself, as root and with options "
     "of its own";
 inline constexpr std::string_view kMonitor =
-    "there is no monitor: `gpuvm run --events FILE` and `gpuvm inspect` tell what happens";
+    "there is no monitor and no debugger: each guest has a control socket, and gpuvm status, "
+    "events, pause, reset, stop and inspect use it (docs/api.md)";
 inline constexpr std::string_view kForeground =
     "gpuvm stays in the foreground: start it by a systemd unit (ENDING A RUN in gpuvm(1))";
 inline constexpr std::string_view kPort =
@@ -136,5 +137,27 @@ inline constexpr std::string_view kMemoryBacking =
     "to do";
 inline constexpr std::string_view kSeclabel =
     "gpuvm sets no labels: run it by systemd with User=, ProtectSystem= or AppArmorProfile=";
+
+inline constexpr std::string_view kPinVcpus = "machine.pin has a CPU of the host for each vCPU";
+inline constexpr std::string_view kBootMenu = "a menu is the boot loader's own";
+inline constexpr std::string_view kOnlyKvm =
+    "gpuvm runs guests by KVM only and emulates no processor";
+inline constexpr std::string_view kOnlyX86 =
+    "gpuvm runs guests of x86-64 on hosts of x86-64 only: this guest needs another monitor";
+inline constexpr std::string_view kOnlyLinux =
+    "it looks like a guest with Windows: gpuvm runs Linux, Windows is not supported yet";
+inline constexpr std::string_view kNoApple =
+    "it looks like a guest with macOS: gpuvm runs Linux, and has no Apple SMC";
+inline constexpr std::string_view kUnknownServer =
+    "no vhost-user servers are taken from elsewhere: gpuvm starts virtiofsd and "
+    "qemu-storage-daemon itself, for [[share]] and [[disk]]";
+inline constexpr std::string_view kGlobal = "gpuvm has not this device, or has it otherwise";
+inline constexpr std::string_view kThrottle =
+    "disk.throttle limits reads and writes together, by iops and bandwidth, without bursts: "
+    "this one is left out";
+inline constexpr std::string_view kDistances = "distances of NUMA nodes are gpuvm's own";
+inline constexpr std::string_view kDescriptor =
+    "whoever starts gpuvm opens the tap with this number: gpuvm run guest.toml N<>/dev/tapN; "
+    "libvirt's own descriptors are nobody else's, so name a tap or a bridge instead";
 
 }  // namespace gpuvm::convert::advice

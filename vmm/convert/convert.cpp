@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "vmm/config/config.hpp"
+#include "vmm/convert/foreign_text.hpp"
 #include "vmm/convert/readers.hpp"
 #include "vmm/convert/values.hpp"
 #include "vmm/convert/writers.hpp"
@@ -20,41 +21,40 @@ using convert::TomlSection;
 constexpr std::string_view kLabel = "here";  ///< how the parser names our text
 constexpr unsigned kMostRepairs = 64;
 
-bool is_xml(std::string_view text) {
-  return convert::trimmed(text).starts_with('<');
-}
-
-bool is_toml(std::string_view text) {
-  text = convert::trimmed(text);
-  return text.starts_with("[machine]") || text.starts_with("[boot]") ||
-         text.find("\n[machine]") != std::string_view::npos ||
-         text.find("\n[boot]") != std::string_view::npos;
-}
-
 Result<ForeignGuest> read_foreign(std::string_view text, const ConvertSource& source) {
-  if (text.size() > kMostForeignText) {
-    return fail(ErrorKind::kConfig,
-                "{} is larger than {} MiB: this is no domain and no command line", source.label,
-                kMostForeignText >> 20);
+  const auto page = TRY(convert::find_guest(text, source));
+  auto guest = TRY(page.is_domain ? convert::read_domain(page.text, source.label)
+                                  : convert::read_command_line(page.text, source.label));
+  auto& notes = guest.notes[""];
+  notes.insert(notes.end(), page.notes.begin(), page.notes.end());
+  convert::find_hindrances(guest);
+  convert::settle_functions(guest);
+  return guest;
+}
+
+/// "-enable-kvm; -machine q35": what was read and has no key, each once.
+std::string keyless_comment(const ForeignGuest& guest) {
+  constexpr std::size_t kMostListed = 1U << 16;  ///< bytes
+  std::vector<std::string> texts;
+  std::size_t size = 0;
+  std::size_t left_out = 0;
+  for (const auto& text : guest.keyless) {
+    std::string shown = convert::shown_text(text);
+    if (size > kMostListed) {
+      ++left_out;
+    } else if (std::find(texts.begin(), texts.end(), shown) == texts.end()) {
+      size += shown.size();
+      texts.push_back(std::move(shown));
+    }
   }
-  if (convert::trimmed(text).empty()) {
-    return fail(ErrorKind::kConfig, "{}:1:1: the text is empty: does virsh dumpxml print a domain?",
-                source.label);
+  if (texts.empty()) {
+    return "";
   }
-  if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
-    return fail(ErrorKind::kConfig, "{} has a NUL byte at {}; this is not a text file",
-                source.label, nul);
+  if (left_out != 0) {
+    texts.push_back(fmt::format("and {} more", left_out));
   }
-  if (source.kind != ForeignText::kLibvirt && source.kind != ForeignText::kQemu && !is_xml(text) &&
-      is_toml(text)) {
-    return fail(ErrorKind::kConfig,
-                "{}:1:1: this is a configuration of gpuvm already: gpuvm validate checks it",
-                source.label);
-  }
-  const bool is_domain =
-      source.kind == ForeignText::kLibvirt || (source.kind == ForeignText::kAuto && is_xml(text));
-  return is_domain ? convert::read_domain(text, source.label)
-                   : convert::read_command_line(text, source.label);
+  return fmt::format("\n# Needs no key here: gpuvm does it by itself, or has no use for it:\n{}",
+                     convert::comment(fmt::format("{}", fmt::join(texts, "; "))));
 }
 
 /// The text, and how many notes there are in it.
@@ -71,6 +71,7 @@ std::string print_guest(const ForeignGuest& guest, std::size_t& notes) {
   for (const auto& remark : guest.remarks) {
     out += convert::comment(remark);
   }
+  out += convert::comments_of(guest.hindrances, notes);
   for (const auto& section : sections) {
     if (!section.is_empty()) {
       out += section.print(notes);
@@ -79,6 +80,7 @@ std::string print_guest(const ForeignGuest& guest, std::size_t& notes) {
   if (const auto rest = guest.notes.find(""); rest != guest.notes.end() && !rest->second.empty()) {
     out += "\n# What has no counterpart here:\n" + convert::comments_of(rest->second, notes);
   }
+  out += keyless_comment(guest);
   return out.substr(out.starts_with('\n') ? 1 : 0);
 }
 
@@ -168,6 +170,10 @@ void make_valid(ConvertedGuest& guest) {
 Result<ConvertedGuest> convert_guest(std::string_view text, const ConvertSource& source) {
   const auto guest = TRY(read_foreign(text, source));
   ConvertedGuest converted;
+  for (const auto& hindrance : guest.hindrances) {
+    converted.hindrances.push_back(
+        fmt::format("{}: {}", convert::shown_text(hindrance.what), hindrance.advice));
+  }
   converted.toml = print_guest(guest, converted.notes);
   make_valid(converted);
   return converted;

@@ -40,8 +40,9 @@ struct ForeignFunction {
 
 struct ForeignDisk {
   std::size_t line = 0;
-  std::string what = {};   ///< how notes call it
-  std::string drive = {};  ///< QEMU's id of the drive
+  std::string what = {};      ///< how notes call it
+  std::string argument = {};  ///< of QEMU's option, as it was written
+  std::string drive = {};     ///< QEMU's id of the drive
   std::string path = {};
   std::string format = {};  ///< empty: not said
   std::string bus = {};     ///< "virtio", "scsi", "sata"; empty: not said
@@ -72,6 +73,7 @@ struct ForeignNet {
   std::string model = {};  ///< empty: not said
   std::optional<std::uint64_t> mtu = {};
   std::optional<std::uint64_t> queues = {};
+  bool has_card = true;      ///< false: a network of the host that no card is at
   bool is_left_out = false;  ///< only its notes are written
   Notes notes = {};
 };
@@ -111,7 +113,8 @@ struct ForeignGuest {
   std::string vars = {};
   std::string vars_template = {};
   std::string firmware_log = {};
-  bool is_whole = true;  ///< false: only devices
+  bool is_firmware_chosen = false;  ///< UEFI, of which libvirt chooses the files
+  bool is_whole = true;             ///< false: only devices
   std::vector<ForeignFunction> functions = {};
   std::vector<ForeignNode> nodes = {};
   std::vector<ForeignDisk> disks = {};
@@ -126,11 +129,36 @@ struct ForeignGuest {
   bool exit_port = false;
   bool pvpanic = false;
   bool status_port = false;
+  /// Why gpuvm cannot run this guest as it is (another architecture, another system): the first
+  /// comments.
+  Notes hindrances = {};
+  /// What was read and needs no key: gpuvm does it by itself, always has it, or has no use for it.
+  /// The last comment names it, so that nothing of the text is left out in silence.
+  std::vector<std::string> keyless = {};
   /// By the section that they belong to, "machine"; "" for those of none.
   std::map<std::string, Notes, std::less<>> notes = {};
 
   void note(std::string_view section, std::string what, std::size_t line, std::string_view advice) {
     notes[std::string(section)].push_back({std::move(what), line, std::string(advice)});
+  }
+  void hinder(std::string what, std::size_t line, std::string_view why) {
+    hindrances.push_back({std::move(what), line, std::string(why)});
+  }
+  void needs_no_key(std::string what) {
+    constexpr std::size_t kMostKeyless = 4096;
+    if (keyless.size() < kMostKeyless) {
+      keyless.push_back(std::move(what));
+    }
+  }
+  /// Adds one of a kind; what is beyond the most is told.
+  template <class Thing>
+  void add(std::vector<Thing>& things, std::size_t most, Thing thing, std::string what) {
+    if (things.size() < most) {
+      things.push_back(std::move(thing));
+    } else {
+      note("", std::move(what), thing.line,
+           "there are more of them than gpuvm convert takes: this one is left out");
+    }
   }
 };
 

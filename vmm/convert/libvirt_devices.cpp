@@ -19,8 +19,6 @@ struct ElementAdvice {
 };
 
 constexpr ElementAdvice kAdvice[] = {
-    {"emulator", ""},
-    {"rng", ""},
     {"tpm", advice::kTpm},
     {"sound", advice::kSound},
     {"audio", advice::kSound},
@@ -34,10 +32,8 @@ constexpr ElementAdvice kAdvice[] = {
     {"iommu", advice::kIommu},
     {"memory", advice::kHotPlug},
     {"parallel", advice::kPort},
-    {"nvram", ""},
     {"lease", "gpuvm locks the files of its disks itself, on this host only"},
     {"shmem", "there is no memory shared with other guests: programs talk by [vsock] or a [[net]]"},
-    {"crypto", advice::kUnknown},
 };
 
 std::string text_of(pugi::xml_node node, const char* attribute) {
@@ -50,6 +46,8 @@ void read_controller(DomainParts& parts, pugi::xml_node node) {
     tell(parts, "", node, advice::kUsb);
   } else if (type == "ccid") {
     tell(parts, "", node, advice::kUsbDevice);
+  } else if (type == "xenbus") {
+    tell(parts, "", node, advice::kUnknown);
   }  // ports, and what disks and consoles hang on: by itself
 }
 
@@ -62,8 +60,9 @@ void read_balloon(DomainParts& parts, pugi::xml_node node) {
 void read_video(DomainParts& parts, pugi::xml_node node) {
   const auto model = node.child("model");
   if (text_of(model, "type") != "none") {
-    parts.guest.note("", fmt::format("<video {}>", text_of(model, "type")), parts.xml.line_of(node),
+    parts.guest.note("", fmt::format("<video>{}", shown_element(model)), parts.xml.line_of(node),
                      advice::kScreen);
+    parts.told.insert(node.offset_debug());
   }
 }
 
@@ -81,7 +80,11 @@ std::optional<std::string> place_of(DomainParts& parts, pugi::xml_node node) {
   if ((type == "file" || type == "unix") && !path.empty()) {
     return (type == "file" ? "file:" : "socket:") + path;
   }
-  tell(parts, "console", node, advice::kPort);
+  if (type == "file" || type == "unix") {
+    tell_alone(parts, "console", node, "it has no path: write console.serial by hand");
+  } else {
+    tell(parts, "console", node, advice::kPort);
+  }
   return std::nullopt;
 }
 
@@ -103,12 +106,17 @@ void read_console(DomainParts& parts, pugi::xml_node node) {
   if (!is_virtio) {
     if (!parts.guest.serial) {
       read_serial(parts, node);
+    } else {
+      // It is the serial port.
+      parts.guest.needs_no_key(shown_element(node) + shown_element(node.child("source")));
     }
     return;
   }
   const auto place = place_of(parts, node);
   if (place && !place->empty() && parts.guest.virtio_console.empty()) {
     parts.guest.virtio_console = {*place};
+  } else if (place && !place->empty()) {
+    tell(parts, "console", node, "there is one virtio console: the first is taken");
   }
 }
 
@@ -119,8 +127,10 @@ void read_panic(DomainParts& parts, pugi::xml_node) {
 void read_vsock(DomainParts& parts, pugi::xml_node node) {
   parts.guest.has_vsock = true;
   const auto cid = node.child("cid");
-  if (text_of(cid, "auto") != "yes") {
-    parts.guest.cid = number_of(text_of(cid, "address"));
+  if (is_on(parts, cid, "auto")) {
+    parts.guest.needs_no_key(shown_element(cid));
+  } else {
+    parts.guest.cid = number_in(parts, cid, "address");
   }
 }
 
@@ -130,8 +140,9 @@ void read_channel(DomainParts& parts, pugi::xml_node node) {
     parts.guest.status_port = true;
     return;
   }
-  parts.guest.note("", fmt::format("<channel {}>", name), parts.xml.line_of(node),
-                   advice::kGuestPort);
+  parts.guest.note("", shown_element(node) + shown_element(node.child("target")),
+                   parts.xml.line_of(node), advice::kGuestPort);
+  parts.told.insert(node.offset_debug());
 }
 
 void read_filesystem(DomainParts& parts, pugi::xml_node node) {
@@ -142,13 +153,16 @@ void read_filesystem(DomainParts& parts, pugi::xml_node node) {
   share.tag = text_of(node.child("target"), "dir");
   share.read_only = !node.child("readonly").empty();
   if (text_of(node.child("driver"), "type") != "virtiofs") {
-    share.notes.push_back({share.what, share.line, std::string(advice::kNineP)});
-  } else if (node.child("binary") || node.child("idmap")) {
-    share.notes.push_back({share.what, share.line, std::string(advice::kShareRoot)});
+    share.notes.push_back({shown_element(node) + shown_element(node.child("driver")), share.line,
+                           std::string(advice::kNineP)});
   }
-  if (parts.guest.shares.size() < kMostOfAKind) {
-    parts.guest.shares.push_back(std::move(share));
+  for (const auto* const name : {"binary", "idmap"}) {
+    if (const auto child = node.child(name)) {
+      tell_among(parts, share.notes, child, advice::kShareRoot);
+    }
   }
+  std::string what = share.what;
+  parts.guest.add(parts.guest.shares, kMostOfAKind, std::move(share), std::move(what));
 }
 
 struct DeviceReader {
@@ -165,7 +179,24 @@ constexpr DeviceReader kReaders[] = {
     {"channel", read_channel},    {"filesystem", read_filesystem},
 };
 
-void read_disk_driver(pugi::xml_node node, ForeignDisk& disk) {
+/// <iotune>: all of it in one second, reads and writes together; the rest is told.
+void read_limits(DomainParts& parts, pugi::xml_node limits, ForeignDisk& disk) {
+  for (const auto limit : limits.children()) {
+    if (limit.type() != pugi::node_element) {
+      continue;
+    }
+    const std::string_view name = limit.name();
+    const auto number = number_of(limit.text().get());
+    const bool is_known = name == "total_iops_sec" || name == "total_bytes_sec";
+    if (number && is_known) {
+      (name == "total_iops_sec" ? disk.iops : disk.bandwidth) = *number;
+    } else {
+      tell_among(parts, disk.notes, limit, is_known ? advice::kUnknownValue : advice::kThrottle);
+    }
+  }
+}
+
+void read_disk_driver(DomainParts& parts, pugi::xml_node node, ForeignDisk& disk) {
   const auto driver = node.child("driver");
   disk.format = text_of(driver, "type");
   if (disk.format.empty()) {
@@ -173,10 +204,31 @@ void read_disk_driver(pugi::xml_node node, ForeignDisk& disk) {
   }
   disk.cache = text_of(driver, "cache");
   disk.discard = text_of(driver, "discard");
-  disk.queues = number_of(text_of(driver, "queues"));
-  const auto limits = node.child("iotune");
-  disk.iops = number_of(limits.child("total_iops_sec").text().get()).value_or(0);
-  disk.bandwidth = number_of(limits.child("total_bytes_sec").text().get()).value_or(0);
+  disk.queues = number_in(parts, driver, "queues");
+  read_limits(parts, node.child("iotune"), disk);
+}
+
+/// What may be at a disk and has no key.
+void tell_at_disk(DomainParts& parts, pugi::xml_node node, ForeignDisk& disk) {
+  struct AtDisk {
+    const char* name;
+    std::string_view advice;
+  };
+  constexpr std::string_view kEncrypted =
+      "encrypted images are not opened: open it on the host (cryptsetup), or in the guest";
+  static constexpr AtDisk kAtDisk[] = {
+      {"encryption", kEncrypted},
+      {"shareable", "two guests may have an image only if both only read it: readonly = true"},
+      {"mirror", "a job of libvirt's is under way: end it first (virsh blockjob)"},
+      {"auth", advice::kRemoteDisk},
+      {"throttlefilters", advice::kThrottle}};
+  for (const auto& one : kAtDisk) {
+    for (const auto place : {node, node.child("source")}) {
+      if (const auto child = place.child(one.name)) {
+        tell_among(parts, disk.notes, child, one.advice);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -199,7 +251,7 @@ bool read_device(DomainParts& parts, pugi::xml_node node) {
   if (found == std::end(kAdvice)) {
     return false;
   }
-  if (!found->advice.empty() && text_of(node, "model") != "none") {
+  if (text_of(node, "model") != "none") {
     tell(parts, "", node, found->advice);
   }
   return true;
@@ -215,35 +267,33 @@ void read_disk(DomainParts& parts, pugi::xml_node node) {
   }
   disk.what = "disk " + disk.path;
   disk.cdrom = kind == "cdrom";
-  if (kind == "floppy") {
-    tell(parts, "", node, advice::kFloppy);
+  if (!kind.empty() && kind != "disk" && kind != "cdrom") {
+    tell(parts, "", node,
+         kind == "floppy" ? advice::kFloppy
+                          : "there are no SCSI disks: give the block device as a [[disk]]");
     return;
   }
-  if (disk.path.empty() && disk.cdrom) {
-    tell(parts, "", node,
-         "an empty CD drive: there is none; give an image as a [[disk]] with readonly "
-         "= true");
+  if (disk.path.empty() && !source) {
+    tell_alone(parts, "", node,
+               disk.cdrom ? "an empty CD drive: there is none; give an image as a [[disk]] with "
+                            "readonly = true"
+                          : "it has no source: give an image as a [[disk]]");
     return;
   }
   if (disk.path.empty()) {
     tell(parts, "", node, advice::kRemoteDisk);
+    tell(parts, "", source, "this is where the disk was");
     return;
   }
-  read_disk_driver(node, disk);
+  read_disk_driver(parts, node, disk);
+  tell_at_disk(parts, node, disk);
   disk.bus = text_of(node.child("target"), "bus");
   disk.serial = trimmed(node.child("serial").text().get());
   disk.read_only = !node.child("readonly").empty();
   disk.throwaway = !node.child("transient").empty();
-  disk.boot_order = number_of(text_of(node.child("boot"), "order"));
-  if (node.child("encryption") || source.child("encryption")) {
-    disk.notes.push_back(
-        {disk.what, disk.line,
-         "encrypted images are not opened: open it on the host (cryptsetup), or in "
-         "the guest"});
-  }
-  if (parts.guest.disks.size() < kMostOfAKind) {
-    parts.guest.disks.push_back(std::move(disk));
-  }
+  disk.boot_order = number_in(parts, node.child("boot"), "order");
+  std::string what = disk.what;
+  parts.guest.add(parts.guest.disks, kMostOfAKind, std::move(disk), std::move(what));
 }
 
 }  // namespace gpuvm::convert

@@ -12,7 +12,6 @@
 namespace gpuvm::convert {
 namespace {
 
-constexpr std::uint64_t kLargePage = 1ULL << 30;
 constexpr std::size_t kMostRemark = 400;  ///< bytes of a description
 
 using Reader = void (*)(DomainParts&, pugi::xml_node);
@@ -21,88 +20,6 @@ struct ElementReader {
   std::string_view name;
   Reader read;  ///< null: needs no key
 };
-
-void read_memory(DomainParts& parts, pugi::xml_node node) {
-  parts.guest.memory = libvirt_size(node.text().get(), node.attribute("unit").value());
-  if (!parts.guest.memory) {
-    tell(parts, "machine", node, advice::kUnknownValue);
-  }
-}
-
-void read_vcpu(DomainParts& parts, pugi::xml_node node) {
-  parts.guest.cpus = number_of(node.text().get());
-  const auto current = number_of(node.attribute("current").value());
-  if (current && current != parts.guest.cpus) {
-    tell(parts, "machine", node, advice::kHotPlug);
-  }
-  if (node.attribute("cpuset")) {
-    tell(parts, "machine", node, advice::kPinOthers);
-  }
-}
-
-void read_backing(DomainParts& parts, pugi::xml_node node) {
-  const auto pages = node.child("hugepages");
-  if (!pages) {
-    return;  // locked, shared: always so
-  }
-  const auto page = pages.child("page");
-  const auto size = libvirt_size(page.attribute("size").value(), page.attribute("unit").value());
-  parts.guest.hugepages = size.value_or(0) >= kLargePage ? "1GiB" : "2MiB";
-}
-
-void read_tuning(DomainParts& parts, pugi::xml_node node) {
-  for (const auto pin : node.children()) {
-    const std::string_view name = pin.name();
-    if (name != "vcpupin") {
-      tell(parts, "machine", pin,
-           name == "emulatorpin" || name == "iothreadpin" ? advice::kPinOthers : advice::kQuota);
-      continue;
-    }
-    const auto vcpu = number_of(pin.attribute("vcpu").value());
-    const auto cpus = cpu_list(pin.attribute("cpuset").value());
-    if (!vcpu || *vcpu > 254 || !cpus || cpus->empty()) {
-      tell(parts, "machine", pin, advice::kUnknownValue);
-      continue;
-    }
-    parts.guest.pin[static_cast<unsigned>(*vcpu)] = cpus->front();
-    if (cpus->size() > 1) {
-      tell(parts, "machine", pin, "a vCPU has one CPU of the host: this is the first of them");
-    }
-  }
-}
-
-/// <memory nodeset> for all, <memnode> for one.
-void read_numa_tuning(DomainParts& parts, pugi::xml_node node) {
-  auto& nodes = parts.guest.nodes;
-  const auto one_of = [](pugi::xml_node element) {
-    const auto list = cpu_list(element.attribute("nodeset").value());
-    return list && list->size() == 1 ? std::optional(list->front()) : std::nullopt;
-  };
-  const auto all = one_of(node.child("memory"));
-  if (nodes.empty() && all) {
-    ForeignNode whole;
-    whole.line = parts.xml.line_of(node);
-    for (unsigned cpu = 0; cpu < std::min<std::uint64_t>(parts.guest.cpus.value_or(1), 255);
-         ++cpu) {
-      whole.cpus.push_back(cpu);
-    }
-    whole.memory = parts.guest.memory.value_or(0);
-    nodes.push_back(std::move(whole));
-  }
-  for (auto& guest_node : nodes) {
-    guest_node.host_node = all;
-  }
-  for (const auto one : node.children("memnode")) {
-    const auto cell = number_of(one.attribute("cellid").value());
-    if (cell && *cell < nodes.size()) {
-      nodes[*cell].host_node = one_of(one);
-    }
-  }
-  if (!all && !node.child("memnode")) {
-    tell(parts, "machine", node,
-         "a node's memory comes from one node of the host: [[node]] host_node");
-  }
-}
 
 void read_reboot(DomainParts& parts, pugi::xml_node node) {
   const std::string_view action = trimmed(node.text().get());
@@ -120,8 +37,7 @@ void read_power_off(DomainParts& parts, pugi::xml_node node) {
 }
 
 void read_crash(DomainParts& parts, pugi::xml_node node) {
-  const std::string_view action = trimmed(node.text().get());
-  if (action != "destroy") {
+  if (trimmed(node.text().get()) != "destroy") {
     tell(parts, "test", node,
          "test.pvpanic = true ends the run with status 34; systemd can start it again (Restart=)");
   }
@@ -130,12 +46,14 @@ void read_crash(DomainParts& parts, pugi::xml_node node) {
 void read_clock(DomainParts& parts, pugi::xml_node node) {
   const std::string_view offset = node.attribute("offset").value();
   if (!offset.empty() && offset != "utc") {
-    tell(parts, "machine", node, advice::kClock);
+    tell_alone(parts, "machine", node, advice::kClock);
   }
   for (const auto timer : node.children("timer")) {
     if (timer.attribute("name").value() == std::string_view("hypervclock") &&
-        timer.attribute("present").value() == std::string_view("yes")) {
+        is_on(parts, timer, "present")) {
       add_enlightenment(parts.guest, "time", parts.xml.line_of(timer));
+    } else {
+      parts.guest.needs_no_key(shown_element(timer));  // a guest of KVM keeps its time by itself
     }
   }
 }
@@ -158,10 +76,29 @@ void read_system_info(DomainParts& parts, pugi::xml_node node) {
         entry.attribute("name").value(),
         file.empty() ? fmt::format("string:{}", entry.text().get()) : "file:" + file);
   }
-  if (node.child("bios") || node.child("system") || node.child("baseBoard") ||
-      node.child("chassis")) {
-    tell(parts, "", node, advice::kSmbios);
+  for (const auto* const name : {"bios", "system", "baseBoard", "chassis"}) {
+    if (const auto table = node.child(name)) {
+      tell(parts, "", table, advice::kSmbios);
+    }
   }
+}
+
+/// What virt-manager and virt-install know of the guest's system: libosinfo's id.
+void read_metadata(DomainParts& parts, pugi::xml_node node) {
+  constexpr unsigned kMostLooked = 64;
+  unsigned looked = 0;
+  for (auto info : node.children()) {
+    for (auto os = info.first_child(); os && ++looked < kMostLooked; os = os.next_sibling()) {
+      const std::string_view id = os.attribute("id").value();
+      const bool is_windows = id.find("microsoft.com/win") != std::string_view::npos;
+      if (is_windows || id.find("apple.com/") != std::string_view::npos) {
+        parts.guest.hinder(shown_element(os), parts.xml.line_of(os),
+                           is_windows ? advice::kOnlyLinux : advice::kNoApple);
+      }
+    }
+  }
+  parts.guest.needs_no_key("<metadata>");
+  parts.told.insert(node.offset_debug());
 }
 
 void read_remark(DomainParts& parts, pugi::xml_node node) {
@@ -173,7 +110,7 @@ constexpr ElementReader kElements[] = {
     {"name", [](DomainParts& p, pugi::xml_node n) { p.guest.name = trimmed(n.text().get()); }},
     {"title", read_remark},
     {"description", read_remark},
-    {"metadata", nullptr},
+    {"metadata", read_metadata},
     {"genid", nullptr},
     {"memory", read_memory},
     {"currentMemory", nullptr},
@@ -212,10 +149,27 @@ constexpr ElementReader kElements[] = {
      }},
 };
 
+/// <domain type>: "kvm".
+void read_kind(DomainParts& parts, pugi::xml_node domain) {
+  const auto type = domain.attribute("type");
+  const std::string_view kind = type.value();
+  const std::string shown = fmt::format("<domain type='{}'>", kind);
+  if (kind == "kvm" || !type) {
+    parts.guest.needs_no_key(shown);
+  } else if (kind == "qemu") {
+    parts.guest.note("machine", shown, parts.xml.line_of(domain),
+                     "its processor was emulated: here it runs by KVM");
+  } else {
+    parts.guest.hinder(shown, parts.xml.line_of(domain),
+                       "this is a guest of another hypervisor, read as if it were QEMU's: its "
+                       "drivers and disks may need another machine");
+  }
+}
+
 void read_devices(DomainParts& parts, pugi::xml_node devices) {
   for (const auto device : devices.children()) {
-    if (device.type() == pugi::node_element && !read_device(parts, device)) {
-      tell(parts, "", device, advice::kUnknown);
+    if (device.type() == pugi::node_element) {
+      read_device(parts, device);
     }
   }
 }
@@ -266,18 +220,50 @@ void order_disks(DomainParts& parts) {
 }  // namespace
 
 std::string shown_element(pugi::xml_node node) {
-  std::string text = fmt::format("<{}", node.name());
-  for (const auto* const name : {"type", "model", "dev", "name", "mode"}) {
-    if (const auto attribute = node.attribute(name)) {
-      text += fmt::format(" {}='{}'", name, attribute.value());
-    }
+  if (!node) {
+    return {};
   }
-  return text + ">";
+  std::string text = fmt::format("<{}", node.name());
+  for (const auto attribute : node.attributes()) {
+    text += fmt::format(" {}='{}'", attribute.name(), attribute.value());
+  }
+  const std::string_view inside = trimmed(node.text().get());
+  return inside.empty() ? text + ">" : fmt::format("{}>{}</{}>", text, inside, node.name());
+}
+
+void tell_alone(DomainParts& parts, std::string_view section, pugi::xml_node node,
+                std::string_view advice) {
+  parts.guest.note(section, shown_element(node), parts.xml.line_of(node), advice);
 }
 
 void tell(DomainParts& parts, std::string_view section, pugi::xml_node node,
           std::string_view advice) {
-  parts.guest.note(section, shown_element(node), parts.xml.line_of(node), advice);
+  tell_alone(parts, section, node, advice);
+  parts.told.insert(node.offset_debug());
+}
+
+void tell_among(DomainParts& parts, Notes& notes, pugi::xml_node node, std::string_view advice) {
+  notes.push_back({shown_element(node), parts.xml.line_of(node), std::string(advice)});
+  parts.told.insert(node.offset_debug());
+}
+
+bool is_on(DomainParts& parts, pugi::xml_node node, const char* attribute) {
+  const auto found = node.attribute(attribute);
+  const auto state = found ? switch_of(found.value()) : std::optional(false);
+  if (!state) {
+    tell_alone(parts, "", node, advice::kUnknownValue);
+  }
+  return state.value_or(false);
+}
+
+std::optional<std::uint64_t> number_in(DomainParts& parts, pugi::xml_node node,
+                                       const char* attribute) {
+  const auto found = node.attribute(attribute);
+  const auto number = found ? number_of(found.value()) : std::nullopt;
+  if (found && !number) {
+    tell_alone(parts, "", node, advice::kUnknownValue);
+  }
+  return number;
 }
 
 void read_domain_element(DomainParts& parts, pugi::xml_node node) {
@@ -285,10 +271,35 @@ void read_domain_element(DomainParts& parts, pugi::xml_node node) {
   const auto* const found =
       std::find_if(std::begin(kElements), std::end(kElements),
                    [&](const ElementReader& one) { return one.name == name; });
-  if (found == std::end(kElements)) {
-    tell(parts, "", node, advice::kUnknown);
-  } else if (found->read != nullptr) {
+  if (found != std::end(kElements) && found->read != nullptr) {
     found->read(parts, node);
+  }
+}
+
+/// The domain of a text: alone, in what libvirt keeps of it, or below other elements.
+pugi::xml_node find_domain(const XmlText& xml) {
+  for (const auto* const name : {"domstatus", "domainsnapshot", "domainbackup", "domains"}) {
+    if (const auto domain = xml.root().child(name).child("domain")) {
+      return domain;
+    }
+  }
+  return xml.root().child("domain");
+}
+
+/// One domain is converted: others, and what stands beside it, are told.
+void tell_others(DomainParts& parts, pugi::xml_node domain) {
+  for (const auto node : domain.parent().children()) {
+    if (node.type() != pugi::node_element || node == domain) {
+      continue;
+    }
+    const bool is_domain = node.name() == std::string_view("domain");
+    parts.guest.note("",
+                     is_domain
+                         ? fmt::format("another <domain> {}", trimmed(node.child_value("name")))
+                         : shown_element(node),
+                     parts.xml.line_of(node),
+                     is_domain ? "only the first one is converted: put each into a file of its own"
+                               : "it is beside the domain, and so not of the guest");
   }
 }
 
@@ -296,13 +307,15 @@ Result<ForeignGuest> read_domain(std::string_view text, const std::string& label
   const auto xml = TRY(XmlText::parse(text, label));
   ForeignGuest guest;
   DomainParts parts{xml, guest};
-  auto domain = xml.root().child("domain");
-  if (!domain) {
-    domain = xml.root().child("domstatus").child("domain");
-  }
+  const auto domain = find_domain(xml);
   guest.is_whole = !domain.empty();
+  if (domain) {
+    read_kind(parts, domain);
+    tell_others(parts, domain);
+  }
   read_elements(parts, domain ? domain : xml.root());
   order_disks(parts);
+  tell_unknown(parts, domain ? domain : xml.root());
   if (!guest.is_whole && guest.functions.empty() && guest.disks.empty() && guest.nets.empty() &&
       guest.shares.empty()) {
     return fail(ErrorKind::kConfig,

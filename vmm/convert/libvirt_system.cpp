@@ -12,36 +12,40 @@
 namespace gpuvm::convert {
 namespace {
 
-bool is_on(pugi::xml_node node) {
-  return node.attribute("state").value() == std::string_view("on");
-}
-
 void read_cells(DomainParts& parts, pugi::xml_node numa) {
+  constexpr std::size_t kMostCells = 64;
   for (const auto cell : numa.children("cell")) {
     ForeignNode node;
     node.line = parts.xml.line_of(cell);
-    node.cpus = cpu_list(cell.attribute("cpus").value()).value_or(std::vector<unsigned>());
-    node.memory =
-        libvirt_size(cell.attribute("memory").value(), cell.attribute("unit").value()).value_or(0);
-    if (parts.guest.nodes.size() < 64) {
-      parts.guest.nodes.push_back(std::move(node));
+    const auto cpus = cpu_list(cell.attribute("cpus").value());
+    const auto memory =
+        libvirt_size(cell.attribute("memory").value(), cell.attribute("unit").value());
+    if ((cell.attribute("cpus") && !cpus) || !memory) {
+      tell_alone(parts, "machine", cell, advice::kUnknownValue);
     }
-    if (cell.child("distances")) {
-      tell(parts, "machine", cell, "distances of NUMA nodes are gpuvm's own");
+    node.cpus = cpus.value_or(std::vector<unsigned>());
+    node.memory = memory.value_or(0);
+    parts.guest.add(parts.guest.nodes, kMostCells, std::move(node), shown_element(cell));
+    if (const auto distances = cell.child("distances")) {
+      tell(parts, "machine", distances, advice::kDistances);
     }
   }
 }
 
 void read_hyperv(DomainParts& parts, pugi::xml_node hyperv) {
   if (hyperv.attribute("mode").value() == std::string_view("passthrough")) {
-    tell(parts, "cpu", hyperv, "name what the guest needs in cpu.hyperv");
+    tell_alone(parts, "cpu", hyperv, "name what the guest needs in cpu.hyperv");
+  } else if (hyperv.attribute("mode")) {
+    parts.guest.needs_no_key(shown_element(hyperv));
   }
   for (const auto one : hyperv.children()) {
-    if (one.type() != pugi::node_element || !is_on(one)) {
+    if (one.type() != pugi::node_element) {
       continue;
     }
     const std::string_view name = one.name();
-    if (name == "vendor_id") {
+    if (!is_on(parts, one, "state")) {
+      parts.guest.needs_no_key(shown_element(one));
+    } else if (name == "vendor_id") {
       parts.guest.hyperv_vendor_id = one.attribute("value").value();
     } else {
       add_enlightenment(parts.guest, name, parts.xml.line_of(one));
@@ -68,8 +72,7 @@ void read_override(DomainParts& parts, pugi::xml_node override) {
         std::find_if(functions.begin(), functions.end(),
                      [&](const ForeignFunction& other) { return other.id == alias; });
     if (function == functions.end()) {
-      parts.guest.note("", fmt::format("<qemu:device alias='{}'>", alias),
-                       parts.xml.line_of(device), advice::kUnknown);
+      tell(parts, "", device, "no <hostdev type='pci'> has this alias: it is left out");
       continue;
     }
     for (const auto property : device.child("qemu:frontend").children("qemu:property")) {
@@ -87,15 +90,14 @@ void read_override(DomainParts& parts, pugi::xml_node override) {
 void read_cpu(DomainParts& parts, pugi::xml_node cpu) {
   const std::string_view mode = cpu.attribute("mode").value();
   if (!mode.empty() && mode != "host-passthrough" && mode != "maximum") {
-    tell(parts, "cpu", cpu, advice::kHostCpu);
-  } else if (mode.empty() && cpu.child("model")) {
-    tell(parts, "cpu", cpu.child("model"), advice::kHostCpu);
+    tell_alone(parts, "cpu", cpu, advice::kHostCpu);
+  }
+  if (const auto model = cpu.child("model")) {
+    tell(parts, "cpu", model, advice::kHostCpu);
   }
   const auto topology = cpu.child("topology");
-  if (number_of(topology.attribute("threads").value()).value_or(1) > 1) {
-    parts.guest.note("machine",
-                     fmt::format("<topology threads='{}'>", topology.attribute("threads").value()),
-                     parts.xml.line_of(topology), advice::kTopology);
+  if (number_in(parts, topology, "threads").value_or(1) > 1) {
+    tell(parts, "machine", topology, advice::kTopology);
   }
   for (const auto feature : cpu.children("feature")) {
     const std::string_view policy = feature.attribute("policy").value();
@@ -105,63 +107,115 @@ void read_cpu(DomainParts& parts, pugi::xml_node cpu) {
       parts.guest.hide_hypervisor = true;
     } else if (is_hidden) {
       parts.guest.hide.push_back(name);
+    } else {
+      parts.guest.needs_no_key(shown_element(feature));  // the guest has it where the host has it
     }
   }
   read_cells(parts, cpu.child("numa"));
 }
 
+namespace {
+
+/// <type arch machine>: which guest it is at all.
+void read_type(DomainParts& parts, pugi::xml_node type) {
+  ForeignGuest& guest = parts.guest;
+  const std::string_view arch = type.attribute("arch").value();
+  const std::string_view machine = type.attribute("machine").value();
+  const std::string_view kind = trimmed(type.text().get());
+  const std::size_t line = parts.xml.line_of(type);
+  if ((!arch.empty() && arch != "x86_64" && arch != "i686") ||
+      (!machine.empty() && !is_pc(machine))) {
+    guest.hinder(shown_element(type), line, advice::kOnlyX86);
+  } else if (!kind.empty() && kind != "hvm") {
+    guest.hinder(shown_element(type), line,
+                 "only guests with a machine of their own are run (hvm), no containers and no "
+                 "Xen");
+  } else if (arch == "i686") {
+    guest.note("boot", shown_element(type), line, "the guest's kernel has to be one of 64 bits");
+  } else if (type) {
+    guest.needs_no_key(shown_element(type));
+  }
+}
+
+/// firmware='efi': libvirt chooses the files.
+void read_firmware_choice(DomainParts& parts, pugi::xml_node os) {
+  const std::string_view firmware = os.attribute("firmware").value();
+  parts.guest.is_firmware_chosen = firmware == "efi";
+  if (!firmware.empty() && firmware != "efi") {
+    parts.guest.note("boot", fmt::format("<os firmware='{}'>", firmware), parts.xml.line_of(os),
+                     "gpuvm has no BIOS: this is OVMF");
+  }
+  for (const auto feature : os.child("firmware").children("feature")) {
+    const std::string_view name = feature.attribute("name").value();
+    if ((name == "secure-boot" || name == "enrolled-keys") &&
+        feature.attribute("enabled").value() == std::string_view("yes")) {
+      tell(parts, "boot", feature, advice::kSecureBoot);
+    } else {
+      parts.guest.needs_no_key(shown_element(feature));
+    }
+  }
+}
+
+void read_boot_order(DomainParts& parts, pugi::xml_node os) {
+  for (const auto boot : os.children("boot")) {
+    const std::string dev = boot.attribute("dev").value();
+    if (dev == "network") {
+      tell(parts, "boot", boot,
+           "there is no network boot: UEFI boots as its own boot manager can, "
+           "or name kernel and initrd");
+    } else if (dev != "hd" && dev != "cdrom") {
+      tell(parts, "boot", boot, dev == "fd" ? advice::kFloppy : advice::kUnknownValue);
+    } else {
+      parts.guest.needs_no_key(shown_element(boot));
+    }
+    parts.boot_devices.push_back(dev);
+  }
+}
+
+}  // namespace
+
 void read_os(DomainParts& parts, pugi::xml_node os) {
   ForeignGuest& guest = parts.guest;
+  read_type(parts, os.child("type"));
+  read_firmware_choice(parts, os);
   guest.kernel = trimmed(os.child("kernel").text().get());
   guest.initrd = trimmed(os.child("initrd").text().get());
   guest.cmdline = trimmed(os.child("cmdline").text().get());
   const auto loader = os.child("loader");
   const auto nvram = os.child("nvram");
-  if (loader.attribute("type").value() == std::string_view("pflash") || nvram) {
+  const std::string_view kind = loader.attribute("type").value();
+  if (kind == "pflash" || nvram) {
     guest.firmware = trimmed(loader.text().get());
+    if (!kind.empty() && kind != "pflash") {
+      tell_alone(parts, "boot", loader, "with variables it is read as flash: OVMF's two files");
+    }
+  } else if (loader) {
+    tell(parts, "boot", loader, "this is a BIOS, which gpuvm has not: this is OVMF");
   }
   guest.vars = trimmed(nvram.text().get());
   if (const auto file = nvram.child("source").attribute("file")) {
     guest.vars = file.value();
   }
   guest.vars_template = nvram.attribute("template").value();
-  if (loader.attribute("secure").value() == std::string_view("yes")) {
-    tell(parts, "boot", loader, advice::kSecureBoot);
+  if (is_on(parts, loader, "secure")) {
+    tell_alone(parts, "boot", loader, advice::kSecureBoot);
   }
-  for (const auto boot : os.children("boot")) {
-    parts.boot_devices.emplace_back(boot.attribute("dev").value());
-    if (parts.boot_devices.back() == "network") {
-      tell(parts, "boot", boot,
-           "there is no network boot: UEFI boots as its own boot manager can, "
-           "or name kernel and initrd");
-    }
+  read_boot_order(parts, os);
+  if (const auto table = os.child("acpi").child("table")) {
+    tell(parts, "", table, advice::kAcpiTable);
   }
-  if (os.child("acpi").child("table")) {
-    tell(parts, "", os.child("acpi").child("table"), advice::kAcpiTable);
-  }
-  if (os.child("bootmenu").attribute("enable").value() == std::string_view("yes")) {
-    tell(parts, "boot", os.child("bootmenu"), "a menu is the boot loader's own");
-  }
-  for (const auto* const name : {"init", "initarg", "dtb", "shim"}) {
-    if (os.child(name)) {
-      tell(parts, "boot", os.child(name), advice::kUnknown);
-    }
+  if (is_on(parts, os.child("bootmenu"), "enable")) {
+    tell(parts, "boot", os.child("bootmenu"), advice::kBootMenu);
   }
 }
 
 void read_features(DomainParts& parts, pugi::xml_node features) {
-  static constexpr std::string_view kAutomatic[] = {
-      "acpi", "apic", "pae",    "vmport",  "smm",        "ioapic", "pmu",
-      "hap",  "kvm",  "hyperv", "privnet", "vmcoreinfo", "ps2"};
   const auto kvm = features.child("kvm");
-  parts.guest.hide_hypervisor = parts.guest.hide_hypervisor || is_on(kvm.child("hidden"));
+  parts.guest.hide_hypervisor =
+      is_on(parts, kvm.child("hidden"), "state") || parts.guest.hide_hypervisor;
   read_hyperv(parts, features.child("hyperv"));
-  for (const auto feature : features.children()) {
-    const std::string_view name = feature.name();
-    if (feature.type() == pugi::node_element &&
-        std::find(std::begin(kAutomatic), std::end(kAutomatic), name) == std::end(kAutomatic)) {
-      tell(parts, "machine", feature, advice::kUnknown);
-    }
+  if (const auto smm = features.child("smm"); is_on(parts, smm, "state")) {
+    tell(parts, "boot", smm, advice::kSecureBoot);
   }
 }
 
@@ -179,8 +233,6 @@ void read_qemu_element(DomainParts& parts, pugi::xml_node node) {
       tell(parts, "", variable, "gpuvm passes no variables on: they are its own environment");
     }
     apply_options(words, parts.guest);
-  } else {
-    tell(parts, "", node, advice::kUnknown);
   }
 }
 

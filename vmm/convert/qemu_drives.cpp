@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Disks of a QEMU command line: -drive, -blockdev, -hda and the devices that show them; flash.
+// Disks of a QEMU command line: -drive, -hda and the devices that show them; flash.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "vmm/convert/advice.hpp"
-#include "vmm/convert/qemu_parts.hpp"
+#include "vmm/convert/qemu_blocks.hpp"
 #include "vmm/convert/values.hpp"
 
 namespace gpuvm::convert {
@@ -15,41 +15,116 @@ constexpr std::size_t kMostDrives = 64;
 constexpr std::uint64_t kByBootOption = 1000;  ///< behind what has a bootindex
 
 void add(QemuParts& parts, ForeignDisk disk) {
-  if (parts.guest.disks.size() < kMostDrives) {
-    parts.guest.disks.push_back(std::move(disk));
-  }
+  std::string what = disk.what;
+  parts.guest.add(parts.guest.disks, kMostDrives, std::move(disk), std::move(what));
 }
 
 /// The code first, then the variables.
-void add_flash(QemuParts& parts, const std::string& path, bool is_read_only) {
-  if (parts.flash++ == 0 && (is_read_only || parts.guest.firmware.empty())) {
-    parts.guest.firmware = path;
+void add_flash(QemuParts& parts, const std::string& path, bool is_read_only, std::size_t line) {
+  ForeignGuest& guest = parts.guest;
+  const std::size_t number = parts.flash++;
+  if (number == 0 && (is_read_only || guest.firmware.empty())) {
+    guest.firmware = path;
+  } else if (number < 2) {
+    guest.vars = path;
   } else {
-    parts.guest.vars = path;
+    guest.note("boot", "pflash " + path, line,
+               "there are two of them, boot.firmware and boot.vars: this one is left out");
   }
 }
 
 void read_throttle(OptionList& options, ForeignDisk& disk) {
-  disk.iops = number_of(options.text("throttling.iops-total", "iops")).value_or(0);
-  disk.bandwidth = qemu_size(options.text("throttling.bps-total", "bps"), 0).value_or(0);
+  disk.iops = options.number("throttling.iops-total", "iops").value_or(0);
+  disk.bandwidth = options.number("throttling.bps-total", "bps").value_or(0);
+  std::vector<std::string> others;
+  for (const auto& [name, value] : options.rest()) {
+    if (name.starts_with("throttling.") || name.starts_with("iops") || name.starts_with("bps")) {
+      others.push_back(name);
+    }
+  }
+  for (const auto& name : others) {
+    disk.notes.push_back({fmt::format("{}={}", name, options.text(name)), disk.line,
+                          std::string(advice::kThrottle)});
+  }
 }
 
-std::string cache_of(OptionList& options) {
-  if (const auto word = options.take("cache")) {
-    return *word;
-  }
-  if (options.is_on("cache.no-flush")) {
-    return "unsafe";
-  }
-  return options.is_on("cache.direct") ? "none" : "";
+bool is_interface(std::string_view name) {
+  static constexpr std::string_view kInterfaces[] = {"",   "none", "virtio", "ide",   "scsi",
+                                                     "sd", "mtd",  "xen",    "floppy"};
+  return std::find(std::begin(kInterfaces), std::end(kInterfaces), name) != std::end(kInterfaces);
 }
 
 bool is_remote(std::string_view path) {
   const auto colon = path.find(':');
   const auto slash = path.find('/');
-  return colon != std::string_view::npos && slash != std::string_view::npos && colon < slash &&
-         !path.starts_with("file:");
+  return colon != std::string_view::npos && (slash == std::string_view::npos || colon < slash) &&
+         !path.starts_with("file:") && !path.starts_with("/") && !path.starts_with(".");
 }
+
+/// What the device says of the disk that it shows.
+void read_disk_device(QemuParts& parts, const std::string& driver, OptionList& options,
+                      ForeignDisk& disk) {
+  const std::string what = "-device " + driver;
+  disk.is_used = true;
+  disk.cdrom = disk.cdrom || driver.ends_with("-cd");
+  disk.bus = driver.starts_with("virtio-blk") ? "virtio" : driver.substr(0, driver.find('-'));
+  if (const auto serial = options.take("serial")) {
+    disk.serial = *serial;
+  }
+  if (const auto order = options.number("bootindex")) {
+    disk.boot_order = *order;
+  }
+  if (const auto queues = options.number("num-queues")) {
+    disk.queues = *queues;
+  }
+  if (const auto cache = options.take("write-cache")) {
+    if (switch_of(*cache) == false) {
+      disk.cache = "writethrough";
+    } else {
+      parts.guest.needs_no_key(fmt::format("{} write-cache={}", what, *cache));
+    }
+  }
+  if (const auto discard = options.take("discard")) {
+    disk.discard = switch_of(*discard) == false ? "ignore" : disk.discard;
+    parts.guest.needs_no_key(fmt::format("{} discard={}", what, *discard));
+  }
+  options.drop_places();
+  options.needs_no_key(what, parts.guest,
+                       {"iothread",
+                        "share-rw",
+                        "scsi",
+                        "disable-legacy",
+                        "disable-modern",
+                        "config-wce",
+                        "ats",
+                        "iommu-platform",
+                        "packed",
+                        "logical-block-size",
+                        "physical-block-size",
+                        "rotation-rate",
+                        "werror",
+                        "rerror",
+                        "wwn",
+                        "queue-size",
+                        "seg-max-adjust",
+                        "vectors",
+                        "ioeventfd",
+                        "event-idx",
+                        "product",
+                        "vendor",
+                        "ver",
+                        "min-io-size",
+                        "opt-io-size",
+                        "discard-granularity",
+                        "iothread-vq-mapping.iothread",
+                        "page-per-vq",
+                        "dpofua",
+                        "write-zeroes",
+                        "backend-defaults",
+                        "model"});
+}
+
+}  // namespace
 
 void set_path(ForeignDisk& disk, std::string path) {
   if (is_remote(path)) {
@@ -59,48 +134,12 @@ void set_path(ForeignDisk& disk, std::string path) {
   disk.path = path.starts_with("file:") ? path.substr(5) : std::move(path);
 }
 
-/// What the device says of the disk that it shows.
-void read_disk_device(const std::string& driver, OptionList& options, ForeignDisk& disk) {
-  disk.is_used = true;
-  disk.cdrom = disk.cdrom || driver.ends_with("-cd");
-  disk.bus = driver.starts_with("virtio-blk") ? "virtio" : driver.substr(0, driver.find('-'));
-  if (const auto serial = options.take("serial")) {
-    disk.serial = *serial;
-  }
-  if (const auto order = number_of(options.text("bootindex"))) {
-    disk.boot_order = *order;
-  }
-  disk.queues = number_of(options.text("num-queues"));
-  if (const auto cache = options.take("write-cache"); cache && switch_of(*cache) == false) {
-    disk.cache = "writethrough";
-  }
-  options.skip({"id",
-                "bus",
-                "addr",
-                "iothread",
-                "scsi-id",
-                "lun",
-                "channel",
-                "device-id",
-                "unit",
-                "share-rw",
-                "scsi",
-                "disable-legacy",
-                "disable-modern",
-                "config-wce",
-                "ats",
-                "iommu-platform",
-                "multifunction",
-                "packed",
-                "logical-block-size",
-                "physical-block-size",
-                "rotation-rate",
-                "werror",
-                "rerror",
-                "discard"});
+std::string cache_of(OptionList& options, const std::string& prefix) {
+  const auto word = options.take(prefix + "cache");
+  const bool loses = options.is_on(prefix + "cache.no-flush");
+  const bool is_direct = options.is_on(prefix + "cache.direct");
+  return word ? *word : loses ? "unsafe" : is_direct ? "none" : "";
 }
-
-}  // namespace
 
 void add_image(QemuParts& parts, const Word& path, bool is_cdrom) {
   ForeignDisk disk;
@@ -114,79 +153,94 @@ void add_image(QemuParts& parts, const Word& path, bool is_cdrom) {
 }
 
 void add_drive(QemuParts& parts, OptionList options) {
+  ForeignGuest& guest = parts.guest;
   const std::string interface = options.text("if");
   const bool is_read_only = options.is_on("readonly") || options.is_on("read-only");
   std::string path = options.text("file", "file.filename");
   if (interface == "pflash") {
-    options.skip({"format", "unit", "id", "index"});
-    add_flash(parts, path, is_read_only);
+    add_flash(parts, path, is_read_only, options.line());
+    options.drop_places();
+    options.needs_no_key("-drive", guest, {"format", "media", "cache", "file.locking", "size"});
+    options.tell_rest("-drive", guest.notes["boot"]);
+    return;
+  }
+  if (interface == "floppy") {
+    guest.note("", "-drive " + options.argument(), options.line(), advice::kFloppy);
     return;
   }
   ForeignDisk disk;
   disk.line = options.line();
+  disk.argument = options.argument();
   disk.what = "drive " + path;
   disk.drive = options.text("id");
   disk.format = options.text("format", "driver");
-  disk.cdrom = options.text("media") == "cdrom";
+  const std::string media = options.text("media");
+  disk.cdrom = media == "cdrom";
+  if (!disk.cdrom && !media.empty()) {
+    guest.needs_no_key("-drive media=" + media);
+  }
   disk.read_only = is_read_only;
   disk.bus = interface.empty() ? "ide" : interface == "none" ? "" : interface;
   disk.is_used = interface != "none";
-  disk.cache = cache_of(options);
+  if (!is_interface(interface)) {
+    disk.notes.push_back({"-drive if=" + interface, disk.line, std::string(advice::kUnknownValue)});
+  }
+  disk.cache = cache_of(options, "");
   disk.discard = options.text("discard");
   disk.serial = options.text("serial");
   disk.throwaway = options.is_on("snapshot");
-  disk.boot_order = kByBootOption + parts.guest.disks.size();
+  disk.boot_order = kByBootOption + guest.disks.size();
   read_throttle(options, disk);
   set_path(disk, std::move(path));
-  if (interface == "floppy") {
-    parts.guest.note("", "-drive if=floppy", options.line(), advice::kFloppy);
-    return;
-  }
-  options.skip({"aio", "index", "unit", "detect-zeroes", "werror", "rerror", "copy-on-read",
-                "cache.direct", "cache.no-flush", "cache.writeback", "bus", "auto-read-only"});
+  options.drop_places();
+  options.needs_no_key("-drive", guest,
+                       {"aio", "detect-zeroes", "werror", "rerror", "copy-on-read",
+                        "cache.writeback", "auto-read-only", "file.locking", "l2-cache-size",
+                        "cache-size", "file.driver", "file.aio", "rotation-rate"});
   options.tell_rest("-drive", disk.notes);
   add(parts, std::move(disk));
 }
 
-void add_blockdev(QemuParts& parts, OptionList options) {
-  const std::string below = options.text("file");  // another node
-  ForeignDisk disk;
-  disk.line = options.line();
-  disk.drive = options.text("node-name");
-  disk.format = options.text("driver");
-  disk.read_only = options.is_on("read-only");
-  disk.discard = options.text("discard");
-  disk.cache = cache_of(options);
-  disk.is_used = false;
-  std::string path = options.text("file.filename", "filename");
-  const auto found = std::find_if(
-      parts.guest.disks.begin(), parts.guest.disks.end(),
-      [&](const ForeignDisk& other) { return !below.empty() && other.drive == below; });
-  if (found != parts.guest.disks.end()) {
-    disk.path = found->path;
-    disk.notes = found->notes;
-  } else {
-    set_path(disk, std::move(path));
+void use_flash(QemuParts& parts, const std::string& node, std::size_t number, std::size_t line) {
+  const auto disk = disk_of_node(parts, node);
+  auto& notes = parts.guest.notes["boot"];
+  if (disk) {
+    notes.insert(notes.end(), disk->notes.begin(), disk->notes.end());
   }
-  disk.what = "blockdev " + disk.path;
-  add(parts, std::move(disk));
+  if (!disk || disk->path.empty()) {
+    parts.guest.note("boot", fmt::format("-machine pflash{}={}", number, node), line,
+                     "its -blockdev is not in this text, or no file: name boot.firmware and "
+                     "boot.vars by hand");
+    return;
+  }
+  parts.flash = number;
+  add_flash(parts, disk->path, disk->read_only, line);
+  parts.guest.needs_no_key(fmt::format("pflash{} of format {} with cache {} and discard {}", number,
+                                       disk->format, disk->cache.empty() ? "unset" : disk->cache,
+                                       disk->discard.empty() ? "unset" : disk->discard));
 }
 
 void use_drive(QemuParts& parts, const std::string& driver, OptionList options) {
   const std::string id = options.text("drive");
   auto& disks = parts.guest.disks;
+  if (auto block = disk_of_node(parts, id)) {
+    add(parts, std::move(*block));
+  }
   const auto disk = std::find_if(disks.begin(), disks.end(), [&](const ForeignDisk& other) {
     return !id.empty() && other.drive == id;
   });
-  if (disk == disks.end()) {
-    if (!driver.ends_with("-cd")) {
-      parts.guest.note("", "-device " + driver, options.line(),
-                       "its drive is not in this text: add a [[disk]] with the file's path");
-    }
-    return;
+  const std::string what = "-device " + driver;
+  if (disk != disks.end()) {
+    read_disk_device(parts, driver, options, *disk);
+    options.tell_rest(what, disk->notes);
+  } else if (id.empty() && driver.ends_with("-cd")) {
+    parts.guest.needs_no_key(what + ", an empty CD drive");
+    options.drop_places();
+    options.rest_needs_no_key(what, parts.guest);
+  } else {
+    parts.guest.note("", "-device " + options.argument(), options.line(),
+                     "its drive is not in this text: add a [[disk]] with the file's path");
   }
-  read_disk_device(driver, options, *disk);
-  options.tell_rest("-device " + driver, disk->notes);
 }
 
 }  // namespace gpuvm::convert

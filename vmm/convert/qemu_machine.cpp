@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What QEMU's options say of processors, memory and character devices.
+// What QEMU's options say of processors, memory and the machine.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,11 +11,104 @@
 namespace gpuvm::convert {
 namespace {
 
-std::uint64_t count_of(OptionList& options, std::string_view name) {
-  return number_of(options.text(name)).value_or(1);
+struct MachineAdvice {
+  std::string_view name;
+  std::string_view value;  ///< with which there is something to say; "": with any
+  std::string_view advice;
+};
+
+constexpr std::string_view kEncrypted =
+    "guests with encrypted memory (SEV, TDX) cannot be run: gpuvm sees all memory";
+
+/// Properties of -machine to which there is something to say; others need no key.
+constexpr MachineAdvice kMachine[] = {
+    {"acpi", "off", "the guest always has ACPI"},
+    {"confidential-guest-support", "", kEncrypted},
+    {"memory-encryption", "", kEncrypted},
+    {"smm", "on", advice::kSecureBoot},
+    {"hmat", "on", "the guest's firmware does not say how fast its memories are"},
+    {"kernel", "", "name it as boot.kernel"},
+    {"initrd", "", "name it as boot.initrd"},
+    {"append", "", "name it as boot.cmdline"},
+    {"firmware", "", "name OVMF's two files, boot.firmware and boot.vars"},
+    {"dtb", "", advice::kUnknown},
+    {"phandle-start", "", advice::kUnknown},
+};
+
+bool is_known_of_machine(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"usb",
+                                                "dump-guest-core",
+                                                "mem-merge",
+                                                "vmport",
+                                                "pcspk-audiodev",
+                                                "hpet",
+                                                "graphics",
+                                                "smm",
+                                                "suppress-vmdesc",
+                                                "nvdimm",
+                                                "i8042",
+                                                "acpi",
+                                                "hmat",
+                                                "igd-passthru",
+                                                "aux-ram-share",
+                                                "smbus",
+                                                "sata",
+                                                "pit",
+                                                "pic",
+                                                "rtc",
+                                                "fd-bootchk",
+                                                "x-option-roms",
+                                                "kernel-irqchip",
+                                                "isa-serial",
+                                                "pcie",
+                                                "ioapic2",
+                                                "auto-kernel-cmdline",
+                                                "default-bus-bypass-iommu",
+                                                "max-ram-below-4g",
+                                                "max-fw-size",
+                                                "smbios-entry-point-type",
+                                                "vmcoreinfo",
+                                                "usb-xhci"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+void read_accelerator(QemuParts& parts, const std::string& name, std::size_t line) {
+  if (name.empty()) {
+    return;
+  }
+  if (name.starts_with("kvm")) {
+    parts.guest.needs_no_key("accel=" + name);
+  } else {
+    parts.guest.hinder("accel=" + name, line, advice::kOnlyKvm);
+  }
+}
+
+bool is_automatic_of_cpu(std::string_view name) {
+  static constexpr std::string_view kNames[] = {
+      "migratable",     "host-cache-info",      "l3-cache",  "check",  "enforce", "topoext",
+      "host-phys-bits", "host-phys-bits-limit", "phys-bits", "x2apic", "pmu",     "kvm-pv-eoi",
+      "kvm-pv-unhalt",  "kvm-pv-enforce-cpuid", "level",     "xlevel", "stepping"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+/// Models of QEMU for other architectures than x86-64.
+bool is_foreign_processor(std::string_view model) {
+  static constexpr std::string_view kStarts[] = {"cortex-", "neoverse-", "a64fx", "arm",   "power",
+                                                 "rv32",    "rv64",      "la464", "la132", "z1",
+                                                 "g4",      "970",       "mips",  "loong", "sa11"};
+  const std::string name = lower(model);
+  return std::any_of(std::begin(kStarts), std::end(kStarts),
+                     [&](std::string_view start) { return name.starts_with(start); });
 }
 
 }  // namespace
+
+bool is_pc(std::string_view type) {
+  type = type.substr(0, type.find('+'));  // what is behind it is Proxmox's
+  return type == "pc" || type == "q35" || type == "microvm" || type == "none" || type == "ubuntu" ||
+         type == "xenfv" || type.starts_with("pc-") || type.starts_with("ubuntu-q35") ||
+         type.starts_with("isapc") || type.starts_with('$');
+}
 
 std::string feature_name(std::string_view name) {
   std::string out = lower(name);
@@ -39,174 +132,195 @@ void add_enlightenment(ForeignGuest& guest, std::string_view name, std::size_t l
 }
 
 void set_cpus(QemuParts& parts, OptionList options) {
+  ForeignGuest& guest = parts.guest;
   const auto count = options.take("cpus");
   const auto cpus = count ? number_of(*count) : std::nullopt;
-  const auto most = number_of(options.text("maxcpus"));
-  const std::uint64_t threads = count_of(options, "threads");
-  std::uint64_t product = threads;
-  for (const auto* const level : {"sockets", "dies", "clusters", "modules", "cores"}) {
-    const std::uint64_t number = count_of(options, level);
-    product = number == 0 || product > 100000 / number ? product : product * number;
+  const auto most = options.number("maxcpus");
+  std::uint64_t product = 1;
+  for (const auto* const level :
+       {"drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads"}) {
+    const auto number = options.number(level);
+    if (!number) {
+      continue;
+    }
+    if (level == std::string_view("threads") && *number > 1) {
+      guest.note("machine", fmt::format("-smp threads={}", *number), options.line(),
+                 advice::kTopology);
+    } else {
+      guest.needs_no_key(fmt::format("-smp {}={}", level, *number));
+    }
+    product = *number == 0 || product > 100000 / *number ? product : product * *number;
   }
   if (count && !cpus) {
-    parts.guest.note("machine", "-smp " + *count, options.line(), advice::kUnknownValue);
-    return;
+    guest.note("machine", "-smp " + *count, options.line(), advice::kUnknownValue);
+  } else {
+    guest.cpus = cpus ? *cpus : product;
   }
-  parts.guest.cpus = cpus ? *cpus : product;
-  if (threads > 1) {
-    parts.guest.note("machine", fmt::format("-smp threads={}", threads), options.line(),
-                     advice::kTopology);
+  if (most && *most > guest.cpus.value_or(0)) {
+    guest.note("machine", fmt::format("-smp maxcpus={}", *most), options.line(), advice::kHotPlug);
+  } else if (most) {
+    guest.needs_no_key(fmt::format("-smp maxcpus={}", *most));
   }
-  if (most && *most > *parts.guest.cpus) {
-    parts.guest.note("machine", "-smp maxcpus", options.line(), advice::kHotPlug);
-  }
-  options.tell_rest("-smp", parts.guest.notes["machine"]);
+  options.tell_rest("-smp", guest.notes["machine"]);
 }
 
 void set_memory(QemuParts& parts, OptionList options) {
   const std::string size = options.text("size");
-  parts.guest.memory = qemu_size(size, 20);
-  if (!parts.guest.memory) {
+  const auto bytes = qemu_size(size, 20);
+  if (bytes) {
+    parts.guest.memory = bytes;
+  } else if (!size.empty()) {
     parts.guest.note("machine", "-m " + size, options.line(), advice::kUnknownValue);
   }
-  if (options.take("maxmem") || options.take("slots")) {
-    parts.guest.note("machine", "-m maxmem", options.line(), advice::kHotPlug);
+  for (const auto* const name : {"maxmem", "slots"}) {
+    if (const auto value = options.take(name)) {
+      parts.guest.note("machine", fmt::format("-m {}={}", name, *value), options.line(),
+                       advice::kHotPlug);
+    }
   }
-  options.skip({"slots"});
   options.tell_rest("-m", parts.guest.notes["machine"]);
 }
+
+namespace {
+
+/// A property of -cpu.
+void read_cpu_property(ForeignGuest& guest, const std::string& name, const std::string& value,
+                       std::size_t line) {
+  const auto state = switch_of(value);
+  const bool is_off = state == false;
+  const std::string shown = fmt::format("-cpu {}={}", name, value);
+  if (name == "kvm" || name == "hypervisor") {
+    guest.hide_hypervisor = guest.hide_hypervisor || is_off;
+    if (!is_off) {
+      guest.needs_no_key(shown);
+    }
+  } else if (name == "hv-vendor-id") {
+    guest.hyperv_vendor_id = value;
+  } else if (name == "hv-passthrough") {
+    guest.note("cpu", shown, line, "name what the guest needs in cpu.hyperv");
+  } else if (name.starts_with("hv-")) {
+    if (!is_off) {
+      add_enlightenment(guest, std::string_view(name).substr(3), line);
+    }
+    if (state != true) {  // "hv-spinlocks=8191": gpuvm's own number
+      guest.needs_no_key(shown);
+    }
+  } else if (state == true || is_automatic_of_cpu(name)) {
+    guest.needs_no_key(shown);  // the guest has what the host has
+  } else if (is_off) {
+    guest.hide.push_back(feature_name(name));
+  } else {
+    guest.note("cpu", shown, line, advice::kHostCpu);
+  }
+}
+
+}  // namespace
 
 void set_cpu(QemuParts& parts, OptionList options) {
   ForeignGuest& guest = parts.guest;
   const std::string model = options.text("model");
-  if (!model.empty() && model != "host" && model != "max") {
+  if (model == "host" || model == "max" || model.empty()) {
+    guest.needs_no_key("-cpu " + model);
+  } else if (is_foreign_processor(model)) {
+    guest.hinder("-cpu " + model, options.line(), advice::kOnlyX86);
+  } else {
     guest.note("cpu", "-cpu " + model, options.line(), advice::kHostCpu);
   }
-  options.skip({"migratable", "host-cache-info", "l3-cache", "check", "enforce", "topoext",
-                "host-phys-bits", "host-phys-bits-limit", "phys-bits", "x2apic", "pmu"});
-  for (const auto& [name, value] : options.rest()) {
-    const bool is_off = switch_of(value) == false;
-    if (name == "kvm" || name == "hypervisor") {
-      guest.hide_hypervisor = guest.hide_hypervisor || is_off;
-    } else if (name == "hv-vendor-id") {
-      guest.hyperv_vendor_id = value;
-    } else if (name == "hv-passthrough") {
-      guest.note("cpu", name, options.line(), "name what the guest needs in cpu.hyperv");
-    } else if (name.starts_with("hv-")) {
-      if (!is_off) {
-        add_enlightenment(guest, std::string_view(name).substr(3), options.line());
-      }
-    } else if (is_off) {
-      guest.hide.push_back(feature_name(name));
-    } else if (switch_of(value) != true) {
-      guest.note("cpu", fmt::format("-cpu {}={}", name, value), options.line(), advice::kHostCpu);
-    }  // what is on, the guest has where the host has it
+  for (const auto& [name, value] : options.take_rest()) {
+    read_cpu_property(guest, name, value, options.line());
   }
+  options.tell_rest("-cpu", guest.notes["cpu"]);
 }
 
 void set_machine(QemuParts& parts, OptionList options) {
-  options.skip({"type", "accel", "kernel-irqchip", "usb", "dump-guest-core", "mem-merge", "vmport",
-                "pcspk-audiodev", "hpet", "acpi", "graphics", "smm", "suppress-vmdesc", "pflash0",
-                "pflash1", "nvdimm", "i8042"});
-  const std::string backend = options.text("memory-backend");
-  if (const auto found = parts.memories.find(backend);
-      found != parts.memories.end() && !parts.guest.memory) {
-    parts.guest.memory = found->second;
-  }
-  options.tell_rest("-machine", parts.guest.notes["machine"]);
-}
-
-void add_node(QemuParts& parts, OptionList options) {
-  const std::string kind = options.text("type");
-  if (kind != "node") {
-    parts.guest.note("", "-numa " + kind, options.line(), advice::kUnknown);
-    return;
-  }
-  ForeignNode node;
-  node.line = options.line();
-  while (const auto cpus = options.take("cpus")) {
-    node.cpus = cpu_list(*cpus).value_or(std::vector<unsigned>());
-  }
-  const std::string backend = options.text("memdev");
-  node.memory = qemu_size(options.text("mem"), 20).value_or(0);
-  if (const auto found = parts.memories.find(backend); found != parts.memories.end()) {
-    node.memory = found->second;
-    node.host_node = parts.nodes[backend];
-  }
-  options.skip({"nodeid", "initiator"});
-  options.tell_rest("-numa", parts.guest.notes["machine"]);
-  if (parts.guest.nodes.size() < 64) {
-    parts.guest.nodes.push_back(std::move(node));
-  }
-}
-
-void add_object(QemuParts& parts, OptionList options) {
-  const std::string kind = options.text("qom-type");
-  const std::string id = options.text("id");
-  if (kind.starts_with("memory-backend-")) {
-    parts.memories[id] = qemu_size(options.text("size"), 0).value_or(0);
-    const auto nodes = cpu_list(options.text("host-nodes"));
-    parts.nodes[id] = nodes && nodes->size() == 1 ? std::optional((*nodes)[0]) : std::nullopt;
-    const std::string path = options.text("mem-path");
-    const auto page = qemu_size(options.text("hugetlbsize"), 0);
-    if (options.is_on("hugetlb") || path.find("hugepages") != std::string::npos) {
-      const bool is_large = page.value_or(0) >= kGibibyte || path.find("1G") != std::string::npos ||
-                            path.find("1048576") != std::string::npos;
-      parts.guest.hugepages = is_large ? "1GiB" : "2MiB";
+  ForeignGuest& guest = parts.guest;
+  const std::size_t line = options.line();
+  if (const auto type = options.take("type")) {
+    if (is_pc(*type)) {
+      guest.needs_no_key("-machine " + *type);
+    } else {
+      guest.hinder("-machine " + *type, line, advice::kOnlyX86);
     }
-  } else if (kind == "iommufd") {
-    parts.guest.note("", "-object iommufd", options.line(), advice::kIommufd);
-  } else if (kind.starts_with("tls-") || kind == "secret") {
-    parts.guest.note("", "-object " + kind, options.line(), advice::kUnknown);
-  } else if (kind != "iothread" && !kind.starts_with("rng-") && kind != "thread-context") {
-    parts.guest.note("", "-object " + kind, options.line(), advice::kUnknown);
   }
+  read_accelerator(parts, options.text("accel"), line);
+  for (std::size_t number = 0; number < 2; ++number) {
+    if (const auto node = options.take(fmt::format("pflash{}", number))) {
+      use_flash(parts, *node, number, line);
+    }
+  }
+  if (const auto id = options.take("memory-backend")) {
+    const auto found = parts.memories.find(*id);
+    if (found == parts.memories.end()) {
+      guest.note("machine", "-machine memory-backend=" + *id, line,
+                 "its -object is not in this text: look at machine.memory and machine.hugepages");
+    } else {
+      use_memory(parts, found->second);
+      guest.memory = guest.memory ? guest.memory : std::optional(found->second.size);
+    }
+  }
+  for (const auto& one : kMachine) {
+    if (options.has(one.name)) {
+      const std::string value = options.text(one.name);
+      const std::string shown = fmt::format("-machine {}={}", one.name, value);
+      const bool is_told = one.value.empty() || switch_of(value) == switch_of(one.value);
+      if (is_told) {
+        guest.note(one.advice == advice::kSecureBoot ? "boot" : "machine", shown, line, one.advice);
+      } else {
+        guest.needs_no_key(shown);
+      }
+    }
+  }
+  std::vector<std::string> known;
+  for (const auto& [name, value] : options.rest()) {
+    if (is_known_of_machine(name)) {
+      known.push_back(name);
+    }
+  }
+  for (const auto& name : known) {
+    options.needs_no_key("-machine", guest, {name});
+  }
+  options.tell_rest("-machine", guest.notes["machine"]);
 }
 
-std::optional<std::string> place_of_serial(QemuParts& parts, const Word& word) {
-  std::string_view text = word.text;
-  if (text.starts_with("mon:")) {
-    parts.guest.note("console", "-serial mon:", word.line, advice::kMonitor);
-    text.remove_prefix(4);
-  }
-  const auto end = std::min(text.find(','), text.size());
-  const std::string place(text.substr(0, end));
-  if (place == "stdio" || place == "pty") {
-    return place;
-  }
-  if (place == "none" || place == "null") {
-    return "";
-  }
-  if (place.starts_with("file:") && place.size() > 5) {
-    return "file:" + place.substr(5);
-  }
-  if (place.starts_with("unix:") && place.size() > 5) {
-    return "socket:" + place.substr(5);
-  }
-  if (place.starts_with("chardev:")) {
-    const auto found = parts.chardevs.find(place.substr(8));
-    return found == parts.chardevs.end() ? std::nullopt : std::optional(found->second);
-  }
-  parts.guest.note("console", "-serial " + word.text, word.line, advice::kPort);
-  return std::nullopt;
+void set_accelerator(QemuParts& parts, OptionList options) {
+  read_accelerator(parts, options.text("accel"), options.line());
+  options.rest_needs_no_key("-accel", parts.guest);  // how KVM is used
+  options.tell_rest("-accel", parts.guest.notes["machine"]);
 }
 
-void add_chardev(QemuParts& parts, OptionList options) {
-  const std::string kind = options.text("backend", "backend.type");
-  const std::string id = options.text("id");
-  const std::string path = options.text("path", "backend.data.addr.data.path");
-  const std::string out = options.text("out", "backend.data.out");
-  std::string place;
-  if (kind == "stdio" || kind == "pty") {
-    place = kind;
-  } else if (kind == "socket" && !path.empty()) {
-    place = "socket:" + path;
-  } else if (kind == "file" && !(path + out).empty()) {
-    place = "file:" + (path.empty() ? out : path);
-  } else if (kind == "socket" || kind == "udp") {
-    parts.guest.note("", "-chardev " + kind, options.line(), advice::kPort);
+void set_global(QemuParts& parts, const Word& word) {
+  OptionList options(word, "");
+  std::string driver = options.text("driver");
+  std::string property = options.text("property");
+  std::string value = options.text("value");
+  const auto equal = word.text.find('=');
+  const auto dot = word.text.substr(0, equal).rfind('.');
+  if (driver.empty() && dot != std::string::npos && equal != std::string::npos) {
+    driver = word.text.substr(0, dot);
+    property = word.text.substr(dot + 1, equal - dot - 1);
+    value = word.text.substr(equal + 1);
+    std::replace(property.begin(), property.end(), '_', '-');
   }
-  parts.chardevs[id] = place;
+  const std::string shown = "-global " + word.text;
+  static constexpr std::string_view kOwnOfPc[] = {"ICH9-LPC",    "PIIX4_PM", "PIIX4-PM",
+                                                  "kvm-pit",     "isa-fdc",  "mc146818rtc",
+                                                  "q35-pcihost", "mch",      "i440FX-pcihost"};
+  if (driver == "cfi.pflash01") {
+    parts.guest.note(
+        "boot", shown, word.line,
+        property == "secure" && switch_of(value) == true ? advice::kSecureBoot : advice::kGlobal);
+  } else if (driver == "vfio-pci" && !property.empty()) {
+    for (auto& function : parts.guest.functions) {
+      function.properties.emplace(property, value);  // what a device says itself goes before
+    }
+    if (parts.guest.functions.empty()) {
+      parts.guest.note("", shown, word.line, advice::kGlobal);
+    }
+  } else if (std::find(std::begin(kOwnOfPc), std::end(kOwnOfPc), driver) != std::end(kOwnOfPc)) {
+    parts.guest.needs_no_key(shown);
+  } else {
+    parts.guest.note("", shown, word.line, advice::kGlobal);
+  }
 }
 
 }  // namespace gpuvm::convert

@@ -41,12 +41,12 @@ std::optional<std::string> forward_of(std::string_view text) {
                      address.empty() ? "" : "/", *from, *to);
 }
 
-void read_user(OptionList& options, ForeignNet& net) {
+void read_user(OptionList& options, ForeignNet& net, ForeignGuest& guest) {
   net.is_user = true;
-  for (const auto& [name, value] : options.rest()) {
-    if (name != "hostfwd") {
-      continue;
-    }
+  auto all = options.take_all("hostfwd");
+  const auto listed = options.take_all("hostfwd.str");  // JSON's
+  all.insert(all.end(), listed.begin(), listed.end());
+  for (const auto& value : all) {
     const auto forward = forward_of(value);
     if (forward && net.forward.size() < kMostForwards) {
       net.forward.push_back(*forward);
@@ -54,21 +54,62 @@ void read_user(OptionList& options, ForeignNet& net) {
       net.notes.push_back({"hostfwd=" + value, net.line, std::string(advice::kUnknownValue)});
     }
   }
-  options.skip({"hostfwd", "restrict", "ipv4", "ipv6"});
-  for (const auto* const name :
-       {"net", "host", "dns", "dhcpstart", "hostname", "domainname", "dnssearch", "ipv6-net",
-        "ipv6-dns", "guestfwd", "tftp", "bootfile", "smb", "smbserver"}) {
-    if (const auto value = options.take(name)) {
+  options.needs_no_key(net.what, guest, {"ipv4", "ipv6"});
+  if (const auto restricted = options.take("restrict")) {
+    if (switch_of(*restricted) == false) {
+      guest.needs_no_key(fmt::format("{} restrict={}", net.what, *restricted));
+    } else {
+      net.notes.push_back({"restrict=" + *restricted, net.line,
+                           "the guest reaches all that the host reaches: without [[net]] it "
+                           "reaches nothing, and a bridge can have rules of its own"});
+    }
+  }
+  for (const auto* const name : {"net",
+                                 "host",
+                                 "dns",
+                                 "dhcpstart",
+                                 "hostname",
+                                 "domainname",
+                                 "dnssearch",
+                                 "dnssearch.str",
+                                 "ipv6-net",
+                                 "ipv6-prefix",
+                                 "ipv6-prefixlen",
+                                 "ipv6-host",
+                                 "ipv6-dns",
+                                 "guestfwd",
+                                 "guestfwd.str",
+                                 "tftp",
+                                 "tftp-server-name",
+                                 "bootfile",
+                                 "smb",
+                                 "smbserver"}) {
+    for (const auto& value : options.take_all(name)) {
       net.notes.push_back(
-          {fmt::format("{}={}", name, *value), net.line, std::string(advice::kNetAddress)});
+          {fmt::format("{}={}", name, value), net.line, std::string(advice::kNetAddress)});
     }
   }
 }
 
-void read_tap(OptionList& options, ForeignNet& net) {
+/// A descriptor of the tap, or several.
+void read_descriptors(OptionList& options, ForeignNet& net) {
+  const auto one = options.take("fd");
+  const auto several = options.take("fds");
+  const std::string text = one.value_or(several.value_or(""));
+  net.fd = number_of(text.substr(0, text.find(':')));
+  if (one) {
+    net.notes.push_back({"fd=" + *one, net.line, std::string(advice::kDescriptor)});
+  } else if (several) {
+    net.notes.push_back({"fds=" + *several, net.line,
+                         fmt::format("one tap has one descriptor here, this is the first: {}",
+                                     advice::kDescriptor)});
+  }
+}
+
+void read_tap(OptionList& options, ForeignNet& net, ForeignGuest& guest) {
   net.tap = options.text("ifname");
   net.bridge = options.text("br");
-  net.fd = number_of(options.text("fd"));
+  read_descriptors(options, net);
   for (const auto* const name : {"script", "downscript", "helper"}) {
     const auto value = options.take(name);
     if (value && *value != "no" && !value->empty()) {
@@ -76,20 +117,66 @@ void read_tap(OptionList& options, ForeignNet& net) {
           {fmt::format("{}={}", name, *value), net.line, std::string(advice::kNetScript)});
     }
   }
-  options.skip({"vhost", "vhostforce", "sndbuf", "vnet-hdr", "vhostfd", "vhostfds"});
-  if (const auto fds = options.take("fds")) {
-    net.notes.push_back({"fds=" + *fds, net.line, "one tap has one descriptor here, fd = N"});
+  options.needs_no_key(
+      net.what, guest,
+      {"vhost", "vhostforce", "sndbuf", "vnet-hdr", "vhostfd", "vhostfds", "poll-us"});
+  if (const auto queues = options.number("queues")) {
+    net.queues = *queues;
   }
-  net.queues = number_of(options.text("queues"));
 }
 
-void read_card(OptionList& options, ForeignNet& net) {
-  net.mac = options.text("mac", "macaddr");
-  net.model = options.text("model");
-  net.mtu = number_of(options.text("host-mtu"));
-  options.skip({"id", "netdev", "name", "vlan", "addr", "bus", "vectors", "mq", "bootindex",
-                "disable-legacy", "disable-modern", "romfile", "rombar", "multifunction",
-                "iommu-platform", "packed", "ats", "rx-queue-size", "tx-queue-size"});
+void read_card(OptionList& options, ForeignNet& net, ForeignGuest& guest) {
+  const std::string mac = options.text("mac", "macaddr");
+  net.mac = mac.empty() ? net.mac : mac;
+  const std::string model = options.text("model");
+  net.model = model.empty() ? net.model : model;
+  if (const auto mtu = options.number("host-mtu")) {
+    net.mtu = *mtu;
+  }
+  if (const auto order = options.take("bootindex")) {
+    net.notes.push_back({"bootindex=" + *order, net.line,
+                         "gpuvm puts no network card first: choose it in the firmware's own boot "
+                         "manager"});
+  }
+  options.drop_places();
+  options.needs_no_key("-device", guest,
+                       {"name",
+                        "vlan",
+                        "vectors",
+                        "mq",
+                        "disable-legacy",
+                        "disable-modern",
+                        "romfile",
+                        "rombar",
+                        "iommu-platform",
+                        "packed",
+                        "ats",
+                        "rx-queue-size",
+                        "tx-queue-size",
+                        "rss",
+                        "hash",
+                        "event-idx",
+                        "ioeventfd",
+                        "csum",
+                        "gso",
+                        "guest-csum",
+                        "guest-tso4",
+                        "guest-tso6",
+                        "guest-ecn",
+                        "guest-ufo",
+                        "host-tso4",
+                        "host-tso6",
+                        "host-ecn",
+                        "host-ufo",
+                        "mrg-rxbuf",
+                        "tx",
+                        "ctrl-vq",
+                        "ctrl-rx",
+                        "page-per-vq",
+                        "failover",
+                        "host-uso",
+                        "guest-uso4",
+                        "guest-uso6"});
 }
 
 /// -net has the card in one option and where it leads in another.
@@ -103,15 +190,21 @@ bool is_joined_with_earlier(QemuParts& parts, const std::string& kind, OptionLis
     return false;
   }
   if (kind == "nic") {
-    read_card(options, *open);
+    read_card(options, *open, parts.guest);
   } else if (kind == "user") {
-    read_user(options, *open);
-  } else {
-    read_tap(options, *open);
+    read_user(options, *open, parts.guest);
+  } else if (kind == "tap" || kind == "bridge") {
+    read_tap(options, *open, parts.guest);
     open->is_user = false;
+  } else {
+    open->is_left_out = true;
+    open->notes.push_back(
+        {"-net " + options.argument(), options.line(), std::string(advice::kOtherNet)});
+    open->id = "whole";
+    return true;
   }
+  options.tell_rest("-net", open->notes);
   open->id = "whole";
-  open->is_left_out = false;
   return true;
 }
 
@@ -120,35 +213,40 @@ bool is_joined_with_earlier(QemuParts& parts, const std::string& kind, OptionLis
 void add_netdev(QemuParts& parts, OptionList options, const std::string& what) {
   const std::string kind = options.text("type");
   const bool is_old = what == "-net";
-  if (kind == "none" || parts.guest.nets.size() >= kMostCards ||
-      (is_old && is_joined_with_earlier(parts, kind, options))) {
+  if (kind == "none") {
+    parts.guest.needs_no_key(what + " none");
+    return;
+  }
+  if (is_old && is_joined_with_earlier(parts, kind, options)) {
     return;
   }
   ForeignNet net;
   net.line = options.line();
   net.what = what;
   net.id = options.text("id");
+  net.has_card = what != "-netdev";
   if (kind == "user" || kind == "passt" || (is_old && kind == "nic")) {
-    read_user(options, net);
+    read_user(options, net, parts.guest);
   } else if (kind == "tap" || kind == "bridge") {
-    read_tap(options, net);
-    if (kind == "bridge" && net.bridge.empty()) {
+    read_tap(options, net, parts.guest);
+    if (kind == "bridge" && net.bridge.empty() && !net.fd) {
       net.bridge = "br0";  // QEMU's default
     }
   } else {
     net.is_left_out = true;
-    net.notes.push_back({what + " " + kind, net.line, std::string(advice::kOtherNet)});
+    net.notes.push_back(
+        {what + ' ' + options.argument(), net.line, std::string(advice::kOtherNet)});
   }
   if (is_old) {
     net.id = kind == "nic" ? "nic" : "half";
   }
   if (what != "-netdev") {
-    read_card(options, net);
+    read_card(options, net, parts.guest);
   }
   if (!net.is_left_out) {
     options.tell_rest(what, net.notes);
   }
-  parts.guest.nets.push_back(std::move(net));
+  parts.guest.add(parts.guest.nets, kMostCards, std::move(net), what + ' ' + options.argument());
 }
 
 void use_netdev(QemuParts& parts, const std::string& driver, OptionList options) {
@@ -158,11 +256,12 @@ void use_netdev(QemuParts& parts, const std::string& driver, OptionList options)
     return !id.empty() && other.id == id;
   });
   if (net == nets.end()) {
-    parts.guest.note("", "-device " + driver, options.line(),
+    parts.guest.note("", "-device " + options.argument(), options.line(),
                      "its network is not in this text: add a [[net]]");
     return;
   }
-  read_card(options, *net);
+  net->has_card = true;
+  read_card(options, *net, parts.guest);
   net->model = driver;
   options.tell_rest("-device " + driver, net->notes);
 }

@@ -5,8 +5,7 @@
 #include <algorithm>
 
 #include "vmm/convert/advice.hpp"
-#include "vmm/convert/qemu_parts.hpp"
-#include "vmm/convert/values.hpp"
+#include "vmm/convert/qemu_small_options.hpp"
 
 namespace gpuvm::convert {
 namespace {
@@ -18,114 +17,6 @@ struct HandledOption {
   std::string_view name;
   Handler handler;
 };
-
-void serial_option(QemuParts& parts, const Word& word) {
-  auto& serial = parts.guest.serial;
-  const auto place = place_of_serial(parts, word);
-  const bool is_second = serial && !serial->empty();
-  if (place && is_second && !place->empty()) {
-    parts.guest.note("console", "-serial " + word.text, word.line,
-                     "there is one serial port: the first is taken; [console] virtio is a second "
-                     "console");
-  } else if (place && !is_second) {
-    serial = place->empty() ? std::vector<std::string>() : std::vector<std::string>{*place};
-  }
-}
-
-void smbios_option(QemuParts& parts, const Word& word) {
-  OptionList options(word, "");
-  constexpr std::string_view kCredential = "io.systemd.credential:";
-  const std::string kind = options.text("type");
-  const std::string value = options.text("value");
-  const auto equal = value.find('=');
-  if (kind == "11" && value.starts_with(kCredential) && equal != std::string::npos) {
-    parts.guest.credentials.emplace_back(
-        value.substr(kCredential.size(), equal - kCredential.size()), value.substr(equal + 1));
-  } else {
-    parts.guest.note("", "-smbios type=" + kind, word.line, advice::kSmbios);
-  }
-}
-
-void fw_cfg_option(QemuParts& parts, const Word& word) {
-  OptionList options(word, "name");
-  const std::string name = options.text("name");
-  const std::string file = options.text("file");
-  const std::string text = options.text("string");
-  if (parts.guest.fw_cfg.size() < 32) {
-    parts.guest.fw_cfg.emplace_back(name, file.empty() ? "string:" + text : "file:" + file);
-  }
-}
-
-void add_folder(QemuParts& parts, const Word& word, bool is_device) {
-  OptionList options(word, "driver");
-  if (!is_device) {
-    parts.folders[options.text("id")] = options.text("path");
-    return;
-  }
-  ForeignShare share;
-  share.line = word.line;
-  share.what = "-virtfs";
-  share.path = options.text("path");
-  share.tag = options.text("mount-tag");
-  share.read_only = options.is_on("readonly");
-  share.notes.push_back({"-virtfs", word.line, std::string(advice::kNineP)});
-  if (parts.guest.shares.size() < 64) {
-    parts.guest.shares.push_back(std::move(share));
-  }
-}
-
-void boot_option(QemuParts& parts, const Word& word) {
-  OptionList options(word, "order");
-  const std::string order = options.text("order");
-  auto& disks = parts.guest.disks;
-  if (order.starts_with('d')) {
-    for (auto& disk : disks) {
-      if (disk.cdrom) {
-        disk.boot_order = 0;
-      }
-    }
-  } else if (order.starts_with('n')) {
-    parts.guest.note("boot", "-boot " + order, word.line,
-                     "gpuvm's network cards have no boot ROM: UEFI boots by virtio-net as the "
-                     "firmware can, or name kernel and initrd");
-  }
-}
-
-/// "device.hostdev0.x-vga=on": a property of a device that has been named.
-void set_property(QemuParts& parts, const Word& word) {
-  const auto equal = word.text.find('=');
-  const auto dot = word.text.find('.');
-  const auto last = word.text.rfind('.', equal);
-  auto& functions = parts.guest.functions;
-  if (word.text.starts_with("device.") && equal != std::string::npos && last > dot) {
-    const std::string id = word.text.substr(dot + 1, last - dot - 1);
-    const auto function =
-        std::find_if(functions.begin(), functions.end(),
-                     [&](const ForeignFunction& other) { return other.id == id; });
-    if (function != functions.end()) {
-      std::string name = word.text.substr(last + 1, equal - last - 1);
-      std::replace(name.begin(), name.end(), '_', '-');
-      function->properties[name] = word.text.substr(equal + 1);
-      return;
-    }
-  }
-  parts.guest.note("", "-set " + word.text, word.line, advice::kUnknown);
-}
-
-void rtc_option(QemuParts& parts, const Word& word) {
-  OptionList options(word, "");
-  if (const auto base = options.text("base"); !base.empty() && base != "utc") {
-    parts.guest.note("machine", "-rtc base=" + base, word.line, advice::kClock);
-  }
-}
-
-void action_option(QemuParts& parts, const Word& word) {
-  OptionList options(word, "");
-  const std::string reboot = options.text("reboot");
-  parts.guest.exit_on_reboot = parts.guest.exit_on_reboot || reboot == "shutdown";
-  options.skip({"panic", "shutdown", "watchdog"});
-  options.tell_rest("-action", parts.guest.notes["machine"]);
-}
 
 constexpr HandledOption kHandled[] = {
     {"device", [](QemuParts& p, const Word& w) { add_device(p, OptionList(w, "driver")); }},
@@ -151,22 +42,24 @@ constexpr HandledOption kHandled[] = {
     {"serial", serial_option},
     {"smbios", smbios_option},
     {"fw_cfg", fw_cfg_option},
-    {"fsdev", [](QemuParts& p, const Word& w) { add_folder(p, w, false); }},
-    {"virtfs", [](QemuParts& p, const Word& w) { add_folder(p, w, true); }},
+    {"fsdev", [](QemuParts& p, const Word& w) { add_folder(p, OptionList(w, "fsdriver")); }},
+    {"virtfs", [](QemuParts& p, const Word& w) { add_virtfs(p, OptionList(w, "fsdriver")); }},
     {"boot", boot_option},
     {"set", set_property},
     {"rtc", rtc_option},
     {"action", action_option},
-    {"name",
-     [](QemuParts& p, const Word& w) { p.guest.name = OptionList(w, "guest").text("guest"); }},
-    {"kernel", [](QemuParts& p, const Word& w) { p.guest.kernel = w.text; }},
-    {"initrd", [](QemuParts& p, const Word& w) { p.guest.initrd = w.text; }},
-    {"append", [](QemuParts& p, const Word& w) { p.guest.cmdline = w.text; }},
-    {"mem-path",
+    {"name", name_option},
+    {"kernel", [](QemuParts& p, const Word& w) { text_option(p, "kernel", w, p.guest.kernel); }},
+    {"initrd", [](QemuParts& p, const Word& w) { text_option(p, "initrd", w, p.guest.initrd); }},
+    {"append", [](QemuParts& p, const Word& w) { text_option(p, "append", w, p.guest.cmdline); }},
+    {"mem-path", mem_path_option},
+    {"accel", [](QemuParts& p, const Word& w) { set_accelerator(p, OptionList(w, "accel")); }},
+    {"global", set_global},
+    {"pflash",
      [](QemuParts& p, const Word& w) {
-       const bool is_large = w.text.find("1G") != std::string::npos;
-       p.guest.hugepages = is_large ? "1GiB" : "2MiB";
+       add_drive(p, OptionList({"if=pflash,format=raw,file=" + w.text, w.line}, ""));
      }},
+    {"readconfig", readconfig_option},
 };
 
 /// An option that sets a key, or nothing, and has no argument.
@@ -179,23 +72,46 @@ constexpr Flag kFlags[] = {
     {"enable-kvm", nullptr},
     {"no-hpet", nullptr},
     {"nodefaults", nullptr},
+    {"nodefconfig", nullptr},
     {"no-user-config", nullptr},
-    {"mem-prealloc", nullptr},
     {"no-fd-bootchk", nullptr},
     {"usb", nullptr},
     {"nographic",
-     [](QemuParts& p, const Word&) {
+     [](QemuParts& p, const Word& w) {
        if (!p.guest.serial) {
          p.guest.serial = std::vector<std::string>{"stdio"};
+       } else {
+         p.guest.needs_no_key(w.text);
        }
      }},
     {"no-reboot", [](QemuParts& p, const Word&) { p.guest.exit_on_reboot = true; }},
     {"snapshot",
-     [](QemuParts& p, const Word&) {
+     [](QemuParts& p, const Word& w) {
        for (auto& disk : p.guest.disks) {
          disk.throwaway = true;
        }
+       if (p.guest.disks.empty()) {
+         p.guest.needs_no_key(w.text);
+       }
      }},
+    {"no-kvm",
+     [](QemuParts& p, const Word& w) { p.guest.hinder(w.text, w.line, advice::kOnlyKvm); }},
+    {"win2k-hack", nullptr},
+    {"full-screen", nullptr},
+    {"no-quit", nullptr},
+    {"no-frame", nullptr},
+    {"alt-grab", nullptr},
+    {"ctrl-grab", nullptr},
+    {"singlestep", nullptr},
+    {"one-insn-per-tb", nullptr},
+    {"portrait", nullptr},
+    {"enable-fips", nullptr},
+    {"preconfig",
+     [](QemuParts& p, const Word& w) { p.guest.note("", w.text, w.line, advice::kMonitor); }},
+    {"mem-prealloc", nullptr},
+    {"sdl", [](QemuParts& p, const Word& w) { p.guest.note("", w.text, w.line, advice::kScreen); }},
+    {"curses",
+     [](QemuParts& p, const Word& w) { p.guest.note("", w.text, w.line, advice::kScreen); }},
     {"daemonize",
      [](QemuParts& p, const Word& w) {
        p.guest.note("", "-daemonize", w.line, advice::kForeground);
@@ -215,62 +131,6 @@ constexpr Flag kFlags[] = {
     {"s", [](QemuParts& p, const Word& w) { p.guest.note("", "-s", w.line, advice::kMonitor); }},
 };
 
-/// An option with an argument and without a counterpart.
-struct AdvisedOption {
-  std::string_view name;
-  std::string_view advice;  ///< empty: gpuvm does it by itself
-};
-
-constexpr AdvisedOption kAdvised[] = {
-    {"accel", ""},
-    {"sandbox", ""},
-    {"uuid", advice::kSmbios},
-    {"acpitable", advice::kAcpiTable},
-    {"bios",
-     "one file with code and variables is not taken: name OVMF's two, firmware (…CODE…) and "
-     "vars (a copy of …VARS…)"},
-    {"vga", advice::kScreen},
-    {"display", advice::kScreen},
-    {"spice", advice::kRemote},
-    {"vnc", advice::kRemote},
-    {"audiodev", advice::kSound},
-    {"audio", advice::kSound},
-    {"soundhw", advice::kSound},
-    {"usbdevice", advice::kInput},
-    {"tpmdev", advice::kTpm},
-    {"watchdog", advice::kWatchdog},
-    {"watchdog-action", advice::kWatchdog},
-    {"monitor", advice::kMonitor},
-    {"qmp", advice::kMonitor},
-    {"qmp-pretty", advice::kMonitor},
-    {"mon", advice::kMonitor},
-    {"gdb", advice::kMonitor},
-    {"trace", advice::kMonitor},
-    {"d", advice::kMonitor},
-    {"D", advice::kMonitor},
-    {"pidfile", advice::kForeground},
-    {"runas", advice::kForeground},
-    {"run-with", advice::kForeground},
-    {"chroot", advice::kForeground},
-    {"incoming", "guests are not migrated and not restored"},
-    {"loadvm", "there are no snapshots of a running guest; disk.throwaway keeps a disk as it is"},
-    {"fda", advice::kFloppy},
-    {"fdb", advice::kFloppy},
-    {"parallel", advice::kPort},
-    {"debugcon", "boot.firmware_log takes what the firmware prints"},
-    {"overcommit", ""},
-    {"realtime", ""},
-    {"msg", ""},
-    {"L", ""},
-    {"k", advice::kInput},
-    {"icount", "the guest runs at the host's speed"},
-    {"option-rom", "only pci.rom gives a ROM, that of a passed-through function"},
-    {"readconfig",
-     "QEMU's configuration files are not read: what is in there is missing here; write "
-     "it as options (`virsh domxml-to-native`, or by hand) and convert again"},
-    {"global", "properties of devices that gpuvm has not, or has otherwise"},
-};
-
 template <class Rows>
 auto find_row(const Rows& rows, std::string_view name) {
   const auto found = std::find_if(std::begin(rows), std::end(rows),
@@ -280,7 +140,7 @@ auto find_row(const Rows& rows, std::string_view name) {
 
 /// Without a counterpart; says whether the next word is its argument.
 bool tell_option(QemuParts& parts, const Word& option, std::string_view name, const Word* next) {
-  const auto* const advised = find_row(kAdvised, name);
+  const auto* const advised = advised_option(name);
   const bool has_argument = next != nullptr && (advised != nullptr || !next->text.starts_with('-'));
   const std::string shown =
       has_argument ? fmt::format("-{} {}", name, next->text) : fmt::format("-{}", name);
@@ -289,6 +149,8 @@ bool tell_option(QemuParts& parts, const Word& option, std::string_view name, co
     parts.guest.note("", shown, option.line, advice::kUnknown);
   } else if (!advised->advice.empty() && !is_none) {
     parts.guest.note("", shown, option.line, advised->advice);
+  } else {
+    parts.guest.needs_no_key(shown);
   }
   return has_argument;
 }
@@ -298,7 +160,7 @@ unsigned order_of(std::string_view name) {
   return name == "chardev" || name == "object" || name == "fsdev" ? 0
          : name == "device" || name == "serial" || name == "numa" ? 2
          : name == "machine" || name == "M" || name == "boot" || name == "snapshot" ||
-                 name == "set" || name == "nographic"
+                 name == "set" || name == "nographic" || name == "global"
              ? 3
              : 1;
 }
@@ -326,10 +188,14 @@ void apply_pass(const std::vector<Word>& words, unsigned pass, QemuParts& parts)
     if (const auto* const flag = find_row(kFlags, name)) {
       if (is_now && flag->handler != nullptr) {
         flag->handler(parts, word);
+      } else if (is_now) {
+        parts.guest.needs_no_key(word.text);
       }
     } else if (const auto* const handled = find_row(kHandled, name)) {
       if (is_now && next != nullptr) {
         handled->handler(parts, *next);
+      } else if (is_now) {
+        parts.guest.note("", word.text, word.line, "what belongs behind it is missing here");
       }
       ++i;
     } else {
@@ -347,6 +213,7 @@ void apply_options(const std::vector<Word>& words, ForeignGuest& guest) {
   for (unsigned pass = 0; pass <= 3; ++pass) {
     apply_pass(words, pass, parts);
   }
+  tell_unused(parts);
 }
 
 Result<ForeignGuest> read_command_line(std::string_view text, const std::string& label) {

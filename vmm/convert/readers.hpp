@@ -22,11 +22,14 @@ Result<ForeignGuest> read_domain(std::string_view text, const std::string& label
 /// The same of a shell's text.
 Result<ForeignGuest> read_command_line(std::string_view text, const std::string& label);
 
-/// The words behind the first QEMU of a shell's text; what a shell would have put in, and nobody
-/// knows, is told in `guest`. Errors: kConfig with LABEL:LINE:COLUMN where there is no QEMU, or a
-/// quote has no end.
+/// The words behind the first QEMU of a shell's text that starts a guest; what only a running shell
+/// knows, and what stands before QEMU, is told in `guest`. Errors: kConfig with LABEL:LINE:COLUMN
+/// where there is no QEMU, or a quote has no end.
 Result<std::vector<Word>> command_words(std::string_view text, const std::string& label,
                                         ForeignGuest& guest);
+
+/// Adds what names and files tell of guests that gpuvm cannot run.
+void find_hindrances(ForeignGuest& guest);
 
 /// Adds what QEMU's options say to a guest.
 void apply_options(const std::vector<Word>& words, ForeignGuest& guest);

@@ -11,7 +11,7 @@ namespace gpuvm::convert {
 namespace {
 
 constexpr std::size_t kWidth = 100;
-constexpr std::size_t kMostWhat = 120;   ///< bytes of foreign text in a comment
+constexpr std::size_t kMostWhat = 1024;  ///< bytes of foreign text in a comment
 constexpr std::size_t kMostNotes = 256;  ///< of one section
 constexpr std::size_t kMostLines = 8;    ///< that a comment names
 
@@ -62,7 +62,9 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
-std::string shortened(std::string_view text) {
+}  // namespace
+
+std::string shown_text(std::string_view text) {
   std::string line = one_line(text);
   if (line.size() > kMostWhat) {
     std::size_t end = kMostWhat;
@@ -74,8 +76,6 @@ std::string shortened(std::string_view text) {
   }
   return line;
 }
-
-}  // namespace
 
 std::string in_quotes(std::string_view text) {
   std::string out = "\"";
@@ -159,11 +159,13 @@ std::string comments_of(const Notes& notes, std::size_t& count) {
     std::vector<std::size_t> lines;
   };
   std::vector<Merged> all;
+  std::size_t left_out = 0;
   for (const Note& note : notes) {
     auto same = std::find_if(all.begin(), all.end(), [&](const Merged& other) {
       return other.note->what == note.what && other.note->advice == note.advice;
     });
     if (same == all.end() && all.size() == kMostNotes) {
+      ++left_out;
       continue;  // nobody reads that many
     }
     same = same == all.end() ? all.insert(all.end(), {&note, {}}) : same;
@@ -178,8 +180,12 @@ std::string comments_of(const Notes& notes, std::size_t& count) {
                                   ? ""
                                   : fmt::format(" (line{} {})", one.lines.size() == 1 ? "" : "s",
                                                 fmt::join(one.lines, ", "));
-    out += comment(fmt::format("{}{}: {}.", shortened(one.note->what), place, one.note->advice));
+    out += comment(fmt::format("{}{}: {}.", shown_text(one.note->what), place, one.note->advice));
     ++count;
+  }
+  if (left_out != 0) {
+    out += comment(fmt::format("There are {} more, too many to list.", left_out));
+    count += left_out;
   }
   return out;
 }

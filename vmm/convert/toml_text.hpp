@@ -47,6 +47,8 @@ class TomlSection {
   bool is_left_out_ = false;
 };
 
+/// Text of the other monitor as comments show it: one line, and not too long.
+std::string shown_text(std::string_view text);
 /// Lines of at most 100 characters, each behind "# ".
 std::string comment(std::string_view text);
 /// One comment for each thing, with the lines where it is; counts them.

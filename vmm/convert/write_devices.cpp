@@ -75,27 +75,71 @@ void write_cache(const ForeignDisk& disk, TomlSection& section) {
     section.note("cache=" + cache, disk.line, advice::kWriteThrough);
   } else if (cache == "writethrough") {
     section.note("cache=" + cache, disk.line, advice::kWriteThrough);
+  } else if (!cache.empty() && cache != "writeback" && cache != "default") {
+    section.note("cache=" + disk.cache, disk.line, advice::kUnknownValue);
   }
   const std::string discard = lower(disk.discard);
   if (discard == "ignore" || discard == "off") {
     section.set("discard", "false");
+  } else if (!discard.empty() && discard != "unmap" && discard != "on") {
+    section.note("discard=" + disk.discard, disk.line, advice::kUnknownValue);
   }
 }
 
 void write_limits(const ForeignDisk& disk, TomlSection& section) {
-  if (disk.queues && *disk.queues >= 1 && *disk.queues <= 16) {
-    section.set("queues", fmt::format("{}", *disk.queues));
+  constexpr std::uint64_t kMostQueues = 16;
+  constexpr std::uint64_t kMostIops = 1'000'000'000;
+  constexpr std::uint64_t kLeastBandwidth = 1 << 20;
+  if (disk.queues && *disk.queues != 0) {
+    section.set("queues", fmt::format("{}", std::min(*disk.queues, kMostQueues)));
+  }
+  if (disk.queues && (*disk.queues == 0 || *disk.queues > kMostQueues)) {
+    section.note(fmt::format("queues={}", *disk.queues), disk.line, "a disk has 1 to 16 of them");
   }
   std::vector<std::string> limits;
-  if (disk.iops != 0 && disk.iops <= 1'000'000'000) {
+  if (disk.iops != 0 && disk.iops <= kMostIops) {
     limits.push_back(fmt::format("iops = {}", disk.iops));
+  } else if (disk.iops != 0) {
+    section.note(fmt::format("iops={}", disk.iops), disk.line, "there are 1 to 1000000000 of them");
   }
-  if (disk.bandwidth >= 1 << 20) {
+  if (disk.bandwidth >= kLeastBandwidth) {
     limits.push_back(fmt::format("bandwidth = \"{}\"", memory_text(disk.bandwidth)));
+  } else if (disk.bandwidth != 0) {
+    section.note(fmt::format("bandwidth of {} bytes", disk.bandwidth), disk.line,
+                 "it is at least 1MiB");
   }
   if (!limits.empty()) {
     section.set("throttle", fmt::format("{{ {} }}", fmt::join(limits, ", ")));
   }
+}
+
+void write_serial(const ForeignDisk& disk, bool is_raw, TomlSection& section) {
+  const std::string serial = plain_text(disk.serial, 20);
+  if (!serial.empty() && !is_raw) {
+    section.note("serial=" + disk.serial, disk.line, advice::kNoSerial);
+    return;
+  }
+  section.set_text("serial", serial);
+  if (serial != disk.serial) {
+    section.note("serial=" + disk.serial, disk.line,
+                 "it has up to 20 letters, digits, \"-\", \"_\" and \".\" here");
+  }
+}
+
+/// Whether what the guest writes is thrown away. An image for which that cannot be had is left out:
+/// the other monitor would not have written to it.
+bool write_throwaway(const ForeignDisk& disk, const std::string& format, TomlSection& section) {
+  const bool is_wanted = disk.throwaway && !disk.read_only && !disk.cdrom;
+  const bool is_possible = format.empty() || format == "qcow2";
+  if (is_wanted && is_possible) {
+    section.set("throwaway", "true");
+  } else if (is_wanted) {
+    section.note(fmt::format("{}, whose writes are thrown away,", disk.what), disk.line,
+                 "throwaway goes with raw and qcow2 images only, and without it the guest would "
+                 "write to this one: qemu-img convert -O qcow2 OLD NEW, and name that");
+    section.leave_out();
+  }
+  return is_wanted && is_possible;
 }
 
 TomlSection section_of(const ForeignDisk& disk, bool is_first) {
@@ -103,34 +147,21 @@ TomlSection section_of(const ForeignDisk& disk, bool is_first) {
   section.set_text("path", path_text(disk.path));
   const std::string format = format_of(disk, section);
   section.set_text("format", format);
-  const bool is_read_only = disk.read_only || disk.cdrom;
-  if (is_read_only) {
+  if (disk.read_only || disk.cdrom) {
     section.set("readonly", "true");
   }
-  const bool can_throw = format.empty() || format == "qcow2";
-  const bool is_throwaway = disk.throwaway && !is_read_only && can_throw;
-  if (is_throwaway) {
-    section.set("throwaway", "true");
-  }
+  const bool is_throwaway = write_throwaway(disk, format, section);
   if (is_first) {
     section.set("boot", "true");
   }
-  const std::string serial = plain_text(disk.serial, 20);
-  if (!serial.empty() && (!format.empty() || is_throwaway)) {
-    section.note("serial=" + disk.serial, disk.line, advice::kNoSerial);
-  } else {
-    section.set_text("serial", serial);
-    if (serial != disk.serial) {
-      section.note("serial=" + disk.serial, disk.line,
-                   "it has up to 20 letters, digits, \"-\", \"_\" and \".\" here");
-    }
-  }
+  write_serial(disk, format.empty() && !is_throwaway, section);
   write_cache(disk, section);
   write_limits(disk, section);
+  const std::string where = disk.bus.empty() ? "" : " on " + disk.bus;
   if (disk.cdrom) {
-    section.note(disk.what, disk.line, advice::kCdrom);
+    section.note(disk.what + where, disk.line, advice::kCdrom);
   } else if (!disk.bus.empty() && disk.bus != "virtio") {
-    section.note(fmt::format("{} on {}", disk.what, disk.bus), disk.line, advice::kVirtioDisk);
+    section.note(disk.what + where, disk.line, advice::kVirtioDisk);
   }
   section.add_notes(disk.notes);
   return section;
@@ -146,6 +177,9 @@ void write_card(const ForeignNet& net, TomlSection& section) {
   const std::uint64_t most_mtu = net.is_user ? 65520 : 65535;
   if (net.mtu && *net.mtu >= 68 && *net.mtu <= most_mtu) {
     section.set("mtu", fmt::format("{}", *net.mtu));
+  } else if (net.mtu) {
+    section.note(fmt::format("mtu {}", *net.mtu), net.line,
+                 fmt::format("it is 68 to {} bytes", most_mtu));
   }
   if (!net.model.empty() && !net.model.starts_with("virtio")) {
     section.note(fmt::format("{} of model {}", net.what, net.model), net.line, advice::kVirtioCard);
@@ -155,14 +189,24 @@ void write_card(const ForeignNet& net, TomlSection& section) {
 void write_tap(const ForeignNet& net, TomlSection& section) {
   constexpr std::uint64_t kMostDescriptor = 1U << 20;
   constexpr std::uint64_t kMostPairs = 8;
-  if (net.fd && *net.fd >= 3 && *net.fd <= kMostDescriptor) {
+  const bool has_descriptor = net.fd && *net.fd >= 3 && *net.fd <= kMostDescriptor;
+  if (has_descriptor) {
     section.set("fd", fmt::format("{}", *net.fd));
-    return;
+  } else {
+    section.set_text("tap", net.tap);
+    section.set_text("bridge", net.bridge);
   }
-  section.set_text("tap", net.tap);
-  section.set_text("bridge", net.bridge);
-  if (net.queues && *net.queues > 1) {
+  if (net.queues && *net.queues > 1 && !has_descriptor) {
     section.set("queues", fmt::format("{}", std::min(*net.queues, kMostPairs)));
+  }
+  if (net.queues && (*net.queues > kMostPairs || *net.queues == 0 || has_descriptor)) {
+    section.note(fmt::format("queues={}", *net.queues), net.line,
+                 has_descriptor ? "a tap with a descriptor has one pair of queues"
+                                : "a network card has 1 to 8 pairs of queues");
+  }
+  if (!has_descriptor && net.tap.empty() && net.bridge.empty() && !net.is_left_out) {
+    section.note(net.what, net.line, "it has no tap and no bridge: name one of them here");
+    section.leave_out();
   }
 }
 
@@ -175,6 +219,9 @@ TomlSection section_of(const ForeignNet& net) {
   write_card(net, section);
   if (!net.is_user) {
     write_tap(net, section);
+  } else if (net.queues && *net.queues > 1) {
+    section.note(fmt::format("queues={}", *net.queues), net.line,
+                 "with mode = \"user\" there is one pair of queues");
   }
   section.add_notes(net.notes);
   if (net.is_left_out) {

@@ -90,6 +90,9 @@ void write_pin(const ForeignGuest& guest, std::uint64_t cpus, TomlSection& secti
       pin.push_back(found->second);
     }
   }
+  if (guest.pin.size() > pin.size()) {
+    section.note("pinning", 0, "it names vCPUs that there are not");
+  }
   if (pin.size() == cpus) {
     section.set("pin", fmt::format("[{}]", fmt::join(pin, ", ")));
   } else {
@@ -141,6 +144,8 @@ TomlSection cpu_section(const ForeignGuest& guest) {
   }
   if (guest.hyperv_vendor_id.size() <= 12) {
     section.set_text("hyperv_vendor_id", guest.hyperv_vendor_id);
+  } else {
+    section.note("Hyper-V's vendor_id " + guest.hyperv_vendor_id, 0, "it has up to 12 characters");
   }
   if (!guest.hyperv.empty()) {
     section.set("hyperv", quoted_list(guest.hyperv));
@@ -162,6 +167,13 @@ std::string vars_beside(const std::string& firmware) {
   return vars.replace(place, kCode.size(), "VARS");
 }
 
+/// Firmware that was built for Secure Boot starts with SMM only.
+bool is_secure_firmware(std::string_view path) {
+  const std::string name = lower(path.substr(path.rfind('/') + 1));
+  return name.find("secboot") != std::string::npos || name.find("secure") != std::string::npos ||
+         name.find(".ms.fd") != std::string::npos;
+}
+
 void write_uefi(const ForeignGuest& guest, TomlSection& section) {
   const bool is_ours = guest.firmware.empty();
   const std::string name = guest.name.empty() ? "guest" : guest_name(guest.name);
@@ -174,7 +186,11 @@ void write_uefi(const ForeignGuest& guest, TomlSection& section) {
     section.set_text("vars_template", path_text(made_of));
   }
   section.set_text("firmware_log", path_text(guest.firmware_log));
-  if (is_ours && guest.is_whole) {
+  if (is_ours && guest.is_firmware_chosen) {
+    section.note("firmware", 0,
+                 "libvirt chooses it for firmware='efi', by what the host has: this is Debian's "
+                 "OVMF (package ovmf); virsh dumpxml of the running guest names libvirt's");
+  } else if (is_ours && guest.is_whole) {
     section.note(
         "firmware", 0,
         "none is named, or a BIOS, which gpuvm has not: this is Debian's OVMF (package ovmf); "
@@ -185,6 +201,29 @@ void write_uefi(const ForeignGuest& guest, TomlSection& section) {
   } else if (guest.vars.empty()) {
     section.note("variables of the firmware", 0,
                  "no file for them is named: this one is made at the first run");
+  }
+  if (is_secure_firmware(guest.firmware)) {
+    section.note(guest.firmware, 0, advice::kSecureBoot);
+  }
+}
+
+/// What goes with another way to start only.
+void tell_other_start(const ForeignGuest& guest, TomlSection& section) {
+  const auto tell = [&](std::string_view key, const std::string& value, std::string_view advice) {
+    if (!value.empty()) {
+      section.note(fmt::format("{} {}", key, value), 0, advice);
+    }
+  };
+  if (guest.kernel.empty()) {
+    constexpr std::string_view kNeedsKernel = "it needs a kernel, which is not named";
+    tell("initrd", guest.initrd, kNeedsKernel);
+    tell("cmdline", guest.cmdline, kNeedsKernel);
+  }
+  if (!is_uefi(guest)) {
+    constexpr std::string_view kNeedsFirmware = "it needs a firmware, which is not named";
+    tell("vars", guest.vars, kNeedsFirmware);
+    tell("vars_template", guest.vars_template, kNeedsFirmware);
+    tell("firmware_log", guest.firmware_log, kNeedsFirmware);
   }
 }
 
@@ -200,6 +239,7 @@ TomlSection boot_section(const ForeignGuest& guest) {
   if (is_uefi(guest)) {
     write_uefi(guest, section);
   }
+  tell_other_start(guest, section);
   add_notes(guest, "boot", section);
   return section;
 }
@@ -274,6 +314,10 @@ std::vector<TomlSection> vsock_section(const ForeignGuest& guest) {
     section.set("cid", fmt::format("{}", *guest.cid));
   } else if (guest.has_vsock) {
     section.set("cid", "\"auto\"");
+    if (guest.cid) {
+      section.note(fmt::format("address {}", *guest.cid), 0,
+                   "it is 3 to 4294967294: gpuvm takes one that is free");
+    }
   }
   add_notes(guest, "vsock", section);
   return {std::move(section)};

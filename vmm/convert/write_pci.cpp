@@ -7,6 +7,7 @@
 #include <set>
 
 #include "vmm/convert/advice.hpp"
+#include "vmm/convert/option_list.hpp"
 #include "vmm/convert/values.hpp"
 #include "vmm/convert/writers.hpp"
 
@@ -15,17 +16,37 @@ namespace {
 
 constexpr std::size_t kPorts = 32;
 
-/// Properties that say nothing that gpuvm does not do by itself.
-bool is_automatic(std::string_view name) {
-  static constexpr std::string_view kNames[] = {"addr", "multifunction", "x-no-geforce-quirks",
-                                                "x-no-vfio-ioeventfd", "x-balloon-allowed"};
-  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+/// A property that says nothing that gpuvm does not do by itself: "off" mostly.
+bool needs_no_key(std::string_view name, std::string_view value) {
+  static constexpr std::string_view kAutomatic[] = {"multifunction",
+                                                    "x-no-geforce-quirks",
+                                                    "x-no-vfio-ioeventfd",
+                                                    "x-balloon-allowed",
+                                                    "driver",
+                                                    "x-pcie-lnksta-dllla",
+                                                    "x-intx-mmap-timeout-ms",
+                                                    "guestreset",
+                                                    "enable-migration",
+                                                    "x-pre-copy-dirty-page-tracking",
+                                                    "x-device-dirty-page-tracking"};
+  static constexpr std::string_view kWithKeys[] = {"rombar", "x-nv-gpudirect-clique", "bootindex",
+                                                   "romfile", "vf-token"};
+  const auto is_one_of = [&](const auto& names) {
+    return std::find(std::begin(names), std::end(names), name) != std::end(names);
+  };
+  if (is_place(name) || is_one_of(kAutomatic) || (name == "romfile" && value.empty())) {
+    return true;
+  }
+  if (name.starts_with("x-pci-")) {
+    return number_of(value) == 0xffffffffU;  // as it is
+  }
+  return name == "rombar" ? switch_of(value) == true
+                          : !is_one_of(kWithKeys) && switch_of(value) == false;
 }
 
 /// What the section says of one function only.
 bool has_own_keys(const ForeignFunction& function) {
-  return std::any_of(function.properties.begin(), function.properties.end(),
-                     [](const auto& property) { return !is_automatic(property.first); });
+  return !function.properties.empty();
 }
 
 /// Takes the properties of a function one after the other; what is left over has no counterpart.
@@ -42,7 +63,15 @@ class PropertyWriter {
     const auto file = take("romfile");
     if (bar && switch_of(*bar) == false) {
       section_.set("rom", "\"off\"");
-    } else if (file && !file->empty()) {
+      if (file) {
+        section_.note("romfile=" + *file, line_, "the ROM is off: this file is left out");
+      }
+      return;
+    }
+    if (bar) {  // that it is on was taken out before
+      section_.note("rombar=" + *bar, line_, advice::kUnknownValue);
+    }
+    if (file && !file->empty()) {
       const bool is_word = *file == "auto" || *file == "off";
       section_.set_text("rom", (is_word ? "./" : "") + path_text(*file));
     }
@@ -102,16 +131,12 @@ class PropertyWriter {
     const auto number = value ? number_of(*value) : std::nullopt;
     if (number && *number <= most) {
       section_.set(key, fmt::format("0x{:0{}x}", *number, digits));
-    } else if (value && number != std::optional<std::uint64_t>(0xffffffff)) {  // as it is
+    } else if (value) {
       section_.note(name + "=" + *value, line_, advice::kUnknownValue);
     }
   }
 
   void tell(const std::string& name, const std::string& value) {
-    const bool is_off = switch_of(value) == false;
-    if (is_automatic(name) || (is_off && !name.starts_with("x-pci-"))) {
-      return;  // off is what gpuvm does
-    }
     const std::string_view advice = advice_on(name);
     section_.note(value.empty() ? name : name + "=" + value, line_, advice);
   }
@@ -218,6 +243,27 @@ std::vector<Functions> slots_of(const ForeignGuest& guest) {
 }
 
 }  // namespace
+
+void settle_functions(ForeignGuest& guest) {
+  for (auto& function : guest.functions) {
+    const std::string what = function.socket.empty() ? function.host.to_string() : function.socket;
+    std::erase_if(function.properties, [&](const auto& property) {
+      const bool is_keyless = needs_no_key(property.first, property.second);
+      if (is_keyless && !is_place(property.first)) {
+        guest.needs_no_key(fmt::format("{} {}={}", what, property.first, property.second));
+      }
+      return is_keyless;
+    });
+    const auto first = std::find_if(
+        guest.functions.begin(), guest.functions.end(), [&](const ForeignFunction& other) {
+          return other.host == function.host && other.socket == function.socket;
+        });
+    if (&*first != &function) {
+      guest.note("", what, function.line,
+                 fmt::format("it is there already (line {}): this one is left out", first->line));
+    }
+  }
+}
 
 std::vector<TomlSection> pci_sections(const ForeignGuest& guest) {
   std::vector<TomlSection> sections;

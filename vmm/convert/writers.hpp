@@ -14,6 +14,9 @@ namespace gpuvm::convert {
 /// them; "./" before them is taken.
 std::string path_text(std::string_view path);
 
+/// Takes what needs no key from the functions' properties into the list of it, and tells those that
+/// are named twice. Before pci_sections().
+void settle_functions(ForeignGuest& guest);
 /// [[pci]]: one for each slot of the host, or more where several of its functions have keys of
 /// their own.
 std::vector<TomlSection> pci_sections(const ForeignGuest& guest);

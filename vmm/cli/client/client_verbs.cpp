@@ -66,11 +66,12 @@ void add_steering(CLI::App& app, ClientArguments& arguments, Verb& verb) {
           [&arguments](const std::string& text) {
             const auto time = parse_duration(text);
             if (!time) {
-              throw CLI::ValidationError("--timeout", text + " is no time such as 90s, 30m or 2h");
+              throw CLI::ValidationError("--timeout",
+                                         text + " is no duration such as 90s, 30m or 1h30m");
             }
             arguments.timeout = *time;
           },
-          "How long it may take to power off by itself; 60s")
+          "How long it may take to power off by itself (default: 60s)")
       ->type_name("DURATION")
       ->excludes(force);
   stop.footer(kStopFooter);

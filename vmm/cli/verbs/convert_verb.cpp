@@ -75,6 +75,9 @@ Result<int> convert_verb(const ConvertArguments& arguments) {
                                                 : ForeignText::kAuto;
   const auto guest = TRY(convert_guest(text, {label, kind}));
   TRY(arguments.output.empty() ? print(guest.toml) : write_new_file(arguments.output, guest.toml));
+  for (const auto& hindrance : guest.hindrances) {
+    std::fputs(fmt::format("Warning: {}\n", hindrance).c_str(), stderr);
+  }
   const std::string notes =
       fmt::format("{} {} without a counterpart: each has a comment in the configuration{}\n",
                   guest.notes, guest.notes == 1 ? "thing is" : "things are",

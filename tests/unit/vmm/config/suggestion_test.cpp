@@ -128,6 +128,33 @@ TEST(Suggestion, WhatOtherMonitorsHave) {
   }
 }
 
+// Keys of qm.conf(5) at the top of a file.
+TEST(Suggestion, WhatGuestsOfProxmoxHave) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"ostype", "runs Linux"},
+      {"onboot", "systemctl enable"},
+      {"agent", "gpuvm ssh"},
+      {"tpmstate0", "no TPM"},
+      {"tablet", "USB controller"},
+      {"usb0", "controller"},
+      {"ciuser", "cloud_init.user_data"},
+      {"ipconfig0", "network_config"},
+      {"smbios1", "SMBIOS"},
+      {"scsihw", "virtio"},
+      {"backing", "qcow2 image says"},
+      {"hotplug", "plugged"},
+  };
+  for (const auto& [key, word] : rows) {
+    EXPECT_NE(advice("", key).find(word), std::string::npos) << key << advice("", key);
+  }
+  for (const char* key : {"hostpci0", "hostpci1"}) {
+    EXPECT_EQ(advice("", key), "; did you mean [[pci]]?");
+  }
+  EXPECT_EQ(advice("", "ide2"), "; did you mean [[disk]]?");
+  EXPECT_EQ(advice("", "net1"), "; did you mean [[net]]?");
+  EXPECT_NE(advice("[[pci]]", "legacy-igd").find("OpRegion"), std::string::npos);
+}
+
 TEST(Suggestion, NamesOfChannels) {
   EXPECT_EQ(advice("", "isa-debug-exit"), "; did you mean test.exit_port?");
   EXPECT_EQ(advice("", "virtserialport"), "; did you mean test.status_port?");

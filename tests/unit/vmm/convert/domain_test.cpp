@@ -299,7 +299,8 @@ TEST(Domain, DevicesAloneAreEnough) {
 TEST(Domain, ErrorsHaveAPlace) {
   EXPECT_THAT(refusal("<domain>\n<name>x</nam></domain>"), HasSubstr("input:2:"));
   EXPECT_THAT(refusal("<!DOCTYPE d [<!ENTITY a 'b'>]>\n<domain/>"), HasSubstr("document type"));
-  EXPECT_THAT(refusal("<network><name>n</name></network>"), HasSubstr("there is no <domain> here"));
+  EXPECT_THAT(refusal("<network><name>n</name></network>"), HasSubstr("a network of libvirt"));
+  EXPECT_THAT(refusal("<other/>"), HasSubstr("there is no <domain> here"));
   EXPECT_THAT(refusal(""), HasSubstr("the text is empty"));
   EXPECT_THAT(refusal("<domain>" + std::string(5000, ' ') + "\n" +
                       [] {

@@ -87,16 +87,23 @@ TEST_P(GoldenGuest, HasTheOrderOfTheReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Guests, GoldenGuest,
-                         testing::Values(Guest{"rocm-rx480.sh", 1}, Guest{"gvtd.sh", 1},
-                                         Guest{"sm2262.xml", 1}, Guest{"clique-pair.sh", 2},
-                                         Guest{"two-gpus.xml", 2}, Guest{"render.xml", 2},
-                                         Guest{"many-things.xml", 4}, Guest{"script.sh", 2}),
-                         [](const auto& info) {
-                           std::string name = std::filesystem::path(info.param.file).stem();
-                           std::erase(name, '-');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Guests, GoldenGuest,
+    testing::Values(Guest{"rocm-rx480.sh", 1}, Guest{"gvtd.sh", 1}, Guest{"sm2262.xml", 1},
+                    Guest{"clique-pair.sh", 2}, Guest{"two-gpus.xml", 2}, Guest{"render.xml", 2},
+                    Guest{"many-things.xml", 4}, Guest{"script.sh", 2}, Guest{"single-gpu.xml", 1},
+                    Guest{"looking-glass.xml", 1}, Guest{"hgx.xml", 3},
+                    Guest{"virt-install.xml", 1}, Guest{"grace.xml", 1}, Guest{"gvtg.xml", 0},
+                    Guest{"forum-post.md", 1}, Guest{"proxmox-blockdev.sh", 1},
+                    Guest{"proxmox-drive.sh", 1}, Guest{"quickemu.sh", 0},
+                    Guest{"hackintosh.sh", 0}, Guest{"optimus.sh", 1}, Guest{"libvirt-log.sh", 1},
+                    Guest{"vfio-user.sh", 3}, Guest{"torture.sh", 1}, Guest{"unit.service", 2},
+                    Guest{"other-machine.sh", 0}),
+    [](const auto& info) {
+      std::string name = std::filesystem::path(info.param.file).stem();
+      std::erase(name, '-');
+      return name;
+    });
 
 }  // namespace
 }  // namespace gpuvm::golden_test

@@ -64,6 +64,86 @@ TEST(ShellText, OtherCommandsAreLeftOut) {
               HasSubstr("# another command (line 2)"));
 }
 
+TEST(ShellText, ArraysHaveItemsAndKeys) {
+  EXPECT_EQ(cmdline_of("\"${A[1]}${A[0]} ${M[gpu]}\"", "A=(x 'y z')\ndeclare -A M\nM[gpu]=g\n"),
+            "y zx g");
+  EXPECT_EQ(cmdline_of("\"$A\"", "A=(x y)\n"), "x");
+  EXPECT_THAT(converted(std::string(kStart) + "\"${A[7]}\""), HasSubstr("# ${A[7]} (line 1)"));
+}
+
+TEST(ShellText, DefaultsHaveVariables) {
+  EXPECT_EQ(cmdline_of("\"${A:-x${B}y}${C:+z}${B:+w}\"", "B=1\n"), "x1yw");
+  EXPECT_EQ(cmdline_of("\"5$ $'q'\""), "5$ $'q'");
+}
+
+TEST(ShellText, SumsAreCalculated) {
+  EXPECT_EQ(config_of("C=3\nqemu-kvm -kernel /k -m $((C * (1024 - 512) + 512)) -smp $((C-1))")
+                .machine.memory,
+            2_GiB);
+  EXPECT_THAT(converted("qemu-kvm -kernel /k -smp 1 -m $((RAM*2))"),
+              HasSubstr("# $((RAM*2)) (line 1)"));
+  EXPECT_THAT(converted("qemu-kvm -kernel /k -smp 1 -m $((1/0))"), HasSubstr("# $((1/0))"));
+}
+
+TEST(ShellText, TextsThatAreCommandsAreRead) {
+  for (const auto* const script : {"CMD=\"qemu-kvm -m 2G -smp 2\"\neval \"$CMD -kernel /k\"",
+                                   "sudo sh -c 'exec qemu-kvm -m 2G -smp 2 -kernel /k'",
+                                   "tmux new -d \"qemu-kvm -m 2G -smp 2 -kernel /k\"",
+                                   "eval \"eval 'qemu-kvm -m 2G -smp 2 -kernel /k'\"",
+                                   "Q=/usr/bin/qemu-system-x86_64\n$Q -m 2G -smp 2 -kernel /k"}) {
+    EXPECT_EQ(config_of(script).machine.cpus, 2U) << script;
+  }
+}
+
+TEST(ShellText, HereDocumentsAreNoCommands) {
+  const auto text = converted(
+      "cat <<EOF >a\nit's kvm -m 9G\nEOF\ncat <<-'X'\n\t<domain>\n\tX\nkvm -m 2G -smp 2 -kernel "
+      "/k\n");
+  EXPECT_THAT(text, HasSubstr("memory = \"2GiB\""));
+  EXPECT_THAT(text, HasSubstr("# <<X (line 4): a here-document with a guest is not read"));
+}
+
+TEST(ShellText, WhatStandsBelowConditionsIsTold) {
+  const auto text = converted(
+      "if [ -e /x ]; then\n  M=2G\nelse\n  M=4G\nfi\n[ -z $Y ] && C=2\n"
+      "kvm -m $M -smp $C -kernel /k\n");
+  EXPECT_THAT(text, HasSubstr("memory = \"4GiB\""));
+  EXPECT_THAT(text,
+              HasSubstr("# $M (line 7): the script sets it below a condition or loop (line 1)"));
+  EXPECT_THAT(text,
+              HasSubstr("# $C (line 7): the script sets it below a condition or loop (line 6)"));
+}
+
+TEST(ShellText, OnlyWhatReachesQemuIsTold) {
+  const auto text =
+      converted("D=$(date)\nM=$(free)\necho \"$D\" $USER\nkvm -m $M -smp 1 -kernel /k");
+  EXPECT_THAT(text, HasSubstr("# $(free) (line 2): gpuvm convert cannot know"));
+  EXPECT_THAT(text, Not(HasSubstr("date")));
+  EXPECT_THAT(text, Not(HasSubstr("$USER")));
+}
+
+TEST(ShellText, TheCommandThatStartsAGuestIsTaken) {
+  EXPECT_EQ(config_of("command -v qemu-system-x86_64 || exit\nqemu-system-x86_64 --version\n"
+                      "echo qemu-system-x86_64 -m 9G\npkill qemu-system-x86_64\n"
+                      "kvm -m 2G -smp 2 -kernel /k")
+                .machine.cpus,
+            2U);
+}
+
+TEST(ShellText, WhatStandsBeforeQemuIsTold) {
+  const auto text = converted("sudo A=1 taskset -c 0-3 kvm -m 1G -smp 1 -kernel /k >log");
+  EXPECT_THAT(text, HasSubstr("# sudo A=1 taskset -c 0-3 (line 1): this stands before QEMU"));
+  EXPECT_THAT(converted("sudo kvm -m 1G -smp 1 -kernel /k"), Not(HasSubstr("stands before")));
+}
+
+TEST(ShellText, TornLinesAreTold) {
+  const auto torn = converted("kvm -m 1G -smp 1 \\\n  -kernel /k \\\n  # -name a \\\n  -name b\n");
+  EXPECT_THAT(torn, HasSubstr("# -name and what follows (line 4): for a shell the command ended"));
+  const auto spaced = converted("kvm -m 1G -smp 1 \\ \n  -kernel /k\n");
+  EXPECT_THAT(spaced, HasSubstr("kernel = \"/k\""));
+  EXPECT_THAT(spaced, HasSubstr("# a space behind the backslash (line 1)"));
+}
+
 TEST(ShellText, AQuoteWithoutEndHasAPlace) {
   EXPECT_THAT(refusal("kvm \\\n  -name 'a"), HasSubstr("input:2:9: this quote ' has no end"));
 }
