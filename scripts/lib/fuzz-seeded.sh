@@ -74,10 +74,10 @@ search_seeded() {
 
 # run_seeded SECONDS JOBS [NAME…]
 run_seeded() {
-  local seconds=$1 jobs=$2 patch name target missed=0 took=0 said='' copy=$GPUVM_REPO/build/seeded patches=()
+  local seconds=$1 jobs=$2 patch name target missed=0 took=0 said='' copy=$GPUVM_REPO/build/seeded chosen patches=() targets=()
   shift 2
-  mapfile -t patches < <(choose_patches "$@")
-  ((${#patches[@]} > 0)) && [[ -f ${patches[0]} ]] || wrong_call "there are no such faults"
+  chosen=$(choose_patches "$@") || exit 64
+  mapfile -t patches <<<"$chosen"
   check_seeded || die "not every fault can be planted"
   install_packages "${GPUVM_BUILD_PACKAGES[@]}" "${GPUVM_FUZZ_PACKAGES[@]}"
   stage "copying the sources to $copy"
