@@ -40,14 +40,16 @@ stop_fuzzers() {
   fuzzers=()
 }
 
-# start_fuzzers BINARY NAME CORPUS FINDS SECONDS JOBS: that many processes, which share what they find in CORPUS.
+# start_fuzzers BINARY NAME CORPUS FINDS SECONDS JOBS: that many processes, which share what they find in CORPUS. They begin with the
+# repository's corpus, too, unless `with_corpus` says otherwise.
 start_fuzzers() {
-  local binary=$1 name=$2 corpus=$3 finds=$4 seconds=$5 jobs=$6 job
+  local binary=$1 name=$2 corpus=$3 finds=$4 seconds=$5 jobs=$6 job seeds=()
+  ((!with_corpus)) || seeds=("$GPUVM_REPO/tests/fuzz/corpus/$name")
   rm -f "$GPUVM_LOG/fuzz-$name-"*.log
   mkdir -p "$GPUVM_LOG" "$corpus" "$finds"
   for ((job = 1; job <= jobs; job++)); do
     "$binary" "${FUZZ_LIMITS[@]}" -max_total_time="$seconds" -reload=5 -print_final_stats=1 -seed=$((RANDOM + job)) \
-      -artifact_prefix="$finds/" "$corpus" "$GPUVM_REPO/tests/fuzz/corpus/$name" \
+      -artifact_prefix="$finds/" "$corpus" "${seeds[@]}" \
       >"$GPUVM_LOG/fuzz-$name-$job.log" 2>&1 </dev/null &
     fuzzers+=($!)
   done
