@@ -94,6 +94,7 @@ class SynchronousQueues : public QueueBackend, private RequestSink {
     bool used = false;
     if (open_ == 0) {
       requests_.clear();
+      rooms_.clear();
     }
     for (unsigned i = 0; i < kMostChains; ++i) {
       RequestSink* const sink = this;
@@ -104,8 +105,10 @@ class SynchronousQueues : public QueueBackend, private RequestSink {
         break;
       }
       ++open_;
+      rooms_[&request] = request.chain.writable.size();  // a device may take its status off
       const auto executed = device_.execute(request);
       if (!executed) {
+        rooms_.erase(&request);
         --open_;
         return executed.error();
       }
@@ -124,9 +127,10 @@ class SynchronousQueues : public QueueBackend, private RequestSink {
   void complete(std::span<const Completion> completions) override {
     for (const auto& completion : completions) {
       auto& request = *completion.request;
-      must(completion.written <= request.chain.writable.size(),
-           "no more is written than there is room");
-      must(open_ > 0, "a request is answered once");
+      const auto room = rooms_.find(&request);
+      must(open_ > 0 && room != rooms_.end(), "a request is answered once");
+      must(completion.written <= room->second, "no more is written than there is room");
+      rooms_.erase(room);
       --open_;
       for (auto& ring : rings_) {
         if (ring.index == request.queue()) {
@@ -136,7 +140,7 @@ class SynchronousQueues : public QueueBackend, private RequestSink {
     }
   }
   void release(QueueRequest& request) override {
-    must(open_ > 0, "a request is given back once");
+    must(open_ > 0 && rooms_.erase(&request) == 1, "a request is given back once");
     --open_;
     for (auto& ring : rings_) {
       if (ring.index == request.queue()) {
@@ -148,6 +152,7 @@ class SynchronousQueues : public QueueBackend, private RequestSink {
   RequestDevice& device_;
   std::vector<Ring> rings_;
   std::vector<std::unique_ptr<QueueRequest>> requests_;
+  std::map<const QueueRequest*, std::uint64_t> rooms_;  ///< of those that are open
   std::map<std::size_t, SplitQueueSetup> activated_;
   QueueListener* listener_ = nullptr;
   std::size_t open_ = 0;
