@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/fuzz/machine/input.hpp"
-#include "tests/fuzz/machine/quiet.hpp"
+#include "tests/fuzz/input.hpp"
+#include "tests/fuzz/quiet.hpp"
 #include "vmm/base/asio.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/console/console.hpp"

@@ -9,8 +9,8 @@
 
 #include "firmware/efi/variable_file.hpp"
 #include "firmware/efi/variable_store.hpp"
-#include "tests/fuzz/machine/input.hpp"
-#include "tests/fuzz/machine/quiet.hpp"
+#include "tests/fuzz/input.hpp"
+#include "tests/fuzz/quiet.hpp"
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm {

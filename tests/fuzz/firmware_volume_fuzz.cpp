@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "firmware/ovmf/firmware_volume.hpp"
-#include "tests/fuzz/machine/input.hpp"
+#include "tests/fuzz/input.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/units.hpp"
 

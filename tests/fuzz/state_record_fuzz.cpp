@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "tests/fuzz/machine/input.hpp"
+#include "tests/fuzz/input.hpp"
 #include "vmm/host/binding_record.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/login/running_guest.hpp"

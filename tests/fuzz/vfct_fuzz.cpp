@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tests/fuzz/machine/input.hpp"
+#include "tests/fuzz/input.hpp"
 #include "vmm/host/pci_rom.hpp"
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name is libFuzzer's

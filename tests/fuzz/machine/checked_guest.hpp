@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/fuzz/machine/input.hpp"
+#include "tests/fuzz/input.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/bus/guest_bus.hpp"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
-#include "tests/fuzz/machine/input.hpp"
+#include "tests/fuzz/input.hpp"
 #include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm::fuzz {

@@ -8,8 +8,8 @@
 #include "tests/fuzz/machine/function_under_fuzz.hpp"
 #include "tests/fuzz/machine/pci_hierarchy.hpp"
 #include "tests/fuzz/machine/platform_under_fuzz.hpp"
-#include "tests/fuzz/machine/quiet.hpp"
 #include "tests/fuzz/machine/virtio_under_fuzz.hpp"
+#include "tests/fuzz/quiet.hpp"
 
 namespace gpuvm {
 namespace {

@@ -7,7 +7,7 @@
 #include <bit>
 
 #include "tests/fuzz/machine/function_under_fuzz.hpp"
-#include "tests/fuzz/machine/quiet.hpp"
+#include "tests/fuzz/quiet.hpp"
 
 namespace gpuvm {
 namespace {

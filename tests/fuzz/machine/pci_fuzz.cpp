@@ -9,7 +9,7 @@
 
 #include "devices/pci/bar_set.hpp"
 #include "tests/fuzz/machine/pci_hierarchy.hpp"
-#include "tests/fuzz/machine/quiet.hpp"
+#include "tests/fuzz/quiet.hpp"
 
 namespace gpuvm {
 namespace {

@@ -4,7 +4,7 @@
 // checked_guest.hpp, platform_under_fuzz.hpp.
 #include "tests/fuzz/machine/fresh_memory.hpp"
 #include "tests/fuzz/machine/platform_under_fuzz.hpp"
-#include "tests/fuzz/machine/quiet.hpp"
+#include "tests/fuzz/quiet.hpp"
 
 namespace gpuvm {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "devices/virtio/queue_backend.hpp"
 #include "devices/virtio/request_device.hpp"
-#include "tests/fuzz/machine/input.hpp"
+#include "tests/fuzz/input.hpp"
 
 namespace gpuvm::fuzz {
 

@@ -5,8 +5,8 @@
 // contract of queue backends and what a driver has activated (synchronous_queues.hpp).
 #include <bit>
 
-#include "tests/fuzz/machine/quiet.hpp"
 #include "tests/fuzz/machine/virtio_under_fuzz.hpp"
+#include "tests/fuzz/quiet.hpp"
 
 namespace gpuvm {
 namespace {
