@@ -152,6 +152,10 @@ class VirtioUnderFuzz {
     if (access.is_write()) {
       const auto value = load_le(access.value(input));
       set(field.offset, size, (which & 0x40) != 0 ? value & 0xff : value);
+      if (field.offset >= virtio::kQueueSize && field.offset < virtio::kCommonSize) {
+        function_->pause();  // what has changed of a queue shows where it is served anew
+        function_->resume();
+      }
     } else {
       std::array<std::byte, 8> bytes{};
       static_cast<void>(function_->read(field.offset, std::span(bytes).first(size)));
