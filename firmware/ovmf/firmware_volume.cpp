@@ -146,8 +146,9 @@ Status check_variables(const FirmwareFile& variables, const char* key) {
 
 Result<FlashLayout> place(const FirmwareFile& code, const FirmwareFile& variables) {
   const std::uint64_t size = code.bytes.size() + variables.bytes.size();
-  if (!is_aligned(code.bytes.size(), kPageSize) || !is_aligned(variables.bytes.size(), kPageSize) ||
-      !std::has_single_bit(size) || size < 1_MiB || size > kLargestFlash) {
+  if (code.bytes.empty() || variables.bytes.empty() || !is_aligned(code.bytes.size(), kPageSize) ||
+      !is_aligned(variables.bytes.size(), kPageSize) || !std::has_single_bit(size) ||
+      size < 1_MiB || size > kLargestFlash) {
     return fail(
         ErrorKind::kConfig,
         "{} ({} bytes) and {} ({} bytes) do not go together: a flash chip has 1, 2, 4, 8 or "

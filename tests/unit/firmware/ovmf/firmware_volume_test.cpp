@@ -93,6 +93,17 @@ TEST(FirmwareVolume, FilesOfTwoBuildsDoNotGoTogether) {
   }
 }
 
+TEST(FirmwareVolume, AnEmptyFileGoesTogetherWithNone) {
+  for (const auto& [code, variables] : {std::pair<std::size_t, std::size_t>{0x100000, 0},
+                                        std::pair<std::size_t, std::size_t>{0, 0x100000}}) {
+    const std::vector<std::byte> code_bytes(code);
+    const std::vector<std::byte> variable_bytes(variables);
+    const auto layout = place(named("c", code_bytes), named("v", variable_bytes));
+    ASSERT_FALSE(layout) << code;
+    EXPECT_EQ(layout.error().kind(), ErrorKind::kConfig);
+  }
+}
+
 std::vector<std::byte> read_whole(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   const std::string text(std::istreambuf_iterator<char>(file), {});
