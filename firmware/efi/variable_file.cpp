@@ -163,10 +163,15 @@ Status VariableFile::save(std::span<const std::byte> block) {
   copy.resize(store.used());
   const MutexLock lock(mutex_);
   if (!path_.empty()) {
-    TRY(replace(copy, 0));
+    TRY(replace_by_ ? replace_by_(copy) : replace(copy, 0));
   }
   block_ = std::move(copy);
   return {};
+}
+
+void VariableFile::replace_by(Replace replace) {
+  const MutexLock lock(mutex_);
+  replace_by_ = std::move(replace);
 }
 
 /// A new file in the old one's place, so that there is a whole one at any time. It is locked before

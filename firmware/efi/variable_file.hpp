@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,7 +29,11 @@ class VariableFile {
   std::vector<std::byte> block() const;
   /// Takes what the guest has now: checked, less volatile variables, written to a temporary file
   /// that then takes the file's place. Errors: kInternal (a malformed block), kHost (writing).
-  Status save(std::span<const std::byte> block);
+  Status save(std::span<const std::byte> block) GPUVM_EXCLUDES(mutex_);
+  /// From now on `replace` puts a whole new file in the old one's place: this process has no right
+  /// to, any more. Called with a lock held, under which save() waits.
+  using Replace = std::function<Status(std::span<const std::byte>)>;
+  void replace_by(Replace replace) GPUVM_EXCLUDES(mutex_);
 
  private:
   VariableFile(std::string path, std::vector<std::byte> block)
@@ -41,6 +46,7 @@ class VariableFile {
   mutable Mutex mutex_;
   UniqueFd fd_ GPUVM_GUARDED_BY(mutex_);  ///< holds the file's lock
   std::vector<std::byte> block_ GPUVM_GUARDED_BY(mutex_);
+  Replace replace_by_ GPUVM_GUARDED_BY(mutex_);  ///< empty: this process does it
 };
 
 }  // namespace gpuvm

@@ -177,6 +177,16 @@ constexpr std::string_view word_of(ReadyWhen value) {
   return {};
 }
 
+constexpr std::string_view word_of(OwnerPlace value) {
+  switch (value) {
+    case OwnerPlace::kInside:
+      return "inside";
+    case OwnerPlace::kProcess:
+      return "process";
+  }
+  return {};
+}
+
 constexpr std::string_view word_of(MachinedUse value) {
   switch (value) {
     case MachinedUse::kAuto:

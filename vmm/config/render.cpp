@@ -307,6 +307,10 @@ std::string systemd_text(const SystemdConfig& systemd) {
                      config::word_of(systemd.ready), config::word_of(systemd.machined));
 }
 
+std::string sandbox_text(const SandboxConfig& sandbox) {
+  return fmt::format("\n[sandbox]\nowner = \"{}\"\n", config::word_of(sandbox.owner));
+}
+
 }  // namespace
 
 std::string_view to_string(BootMode mode) {
@@ -351,7 +355,7 @@ std::string to_toml(const Config& config) {
     out += cloud_init_text(*config.cloud_init);
   }
   return out + console_text(config.console) + control_text(config.control) +
-         test_text(config.test) + systemd_text(config.systemd);
+         test_text(config.test) + systemd_text(config.systemd) + sandbox_text(config.sandbox);
 }
 
 }  // namespace gpuvm

@@ -54,7 +54,7 @@ class OwnerLoop {
   void serve();
   void kill_monitor();
   milliseconds patience(milliseconds rest) const;
-  Status give_back();
+  Status give_back(pid_t killed);
 
   const OwnerSide& side_;
   const MonitorProcess& monitor_;
@@ -141,14 +141,14 @@ MonitorEnd OwnerLoop::run() {
 }
 
 /// Meanwhile the service manager is kept patient.
-Status OwnerLoop::give_back() {
+Status OwnerLoop::give_back(pid_t killed) {
   if (!side_.give_back) {
     return {};
   }
   if (relay_) {
     relay_->say(fmt::format("STOPPING=1\nSTATUS=Giving devices back\n{}", kMoreTime));
   }
-  auto done = start_async(std::launch::async, [this] { return side_.give_back(); });
+  auto done = start_async(std::launch::async, [this, killed] { return side_.give_back(killed); });
   while (done.wait_for(kAskEvery) == std::future_status::timeout) {
     if (relay_) {
       relay_->say(kMoreTime);
@@ -166,7 +166,7 @@ Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
     log::error("The monitor, process {}, was ended by {}: its owner gives back what it had",
                monitor_.pid(), monitor.how);
   }
-  const Status back = give_back();
+  const Status back = give_back(monitor.how.empty() ? 0 : monitor_.pid());
   const bool decides = !back && (status == 0 || back.error().kind() == ErrorKind::kUnsafeDevice);
   if (decides) {
     return back.error();

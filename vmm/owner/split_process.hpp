@@ -4,6 +4,8 @@
 // on, waits for the monitor's end, however that comes, and then gives back what the monitor had.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,8 +19,9 @@ namespace gpuvm {
 /// What the owner's process does.
 struct OwnerSide {
   Owner& duties;
-  /// After the monitor's end, on a thread of its own; may take minutes. May be empty.
-  std::function<Status()> give_back = {};
+  /// After the monitor's end, on a thread of its own; may take minutes. `killed`: its number, where
+  /// it did not end by itself, else 0. May be empty.
+  std::function<Status(pid_t killed)> give_back = {};
   /// Tells the service manager, and never waits; empty: there is none. Called from one thread.
   std::function<bool(std::string_view)> notify = {};
   /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
@@ -27,7 +30,7 @@ struct OwnerSide {
   bool is_dumpable = false;
 };
 
-/// Exactly one of both is there.
+/// After split_process() exactly one of both is there.
 struct SplitProcess {
   std::unique_ptr<Owner> monitor = {};  ///< this is the monitor, and that is its way to the owner
   std::optional<int> exit_status = {};  ///< this is the owner, and all is over

@@ -9,6 +9,7 @@
 
 #include "vmm/base/log.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
+#include "vmm/owner/owner.hpp"
 
 namespace gpuvm {
 Machine::Machine(Options options) : options_(std::move(options)) {}
@@ -107,10 +108,26 @@ Status Machine::load_and_start(const IsUnwanted& is_unwanted) {
     return fail(ErrorKind::kCancelled, "The guest's start was broken off");
   }
   TRY(wait_for_memory(is_unwanted));
+  TRY(hand_over());
   devices_are_used_ = true;
   TRY(pci_->start());
   TRY(enter(LifecycleState::kRunning));
   return threads_->start(vm_->vcpus());
+}
+
+/// Once, before guest code runs: from then on this process is not believed.
+Status Machine::hand_over() {
+  if (options_.owner == nullptr || std::exchange(is_handed_over_, true)) {
+    return {};
+  }
+  Owner& owner = *options_.owner;
+  TRY(devices_->hand_over(owner));
+  if (variable_file_ != nullptr) {
+    const auto file = TRY(owner.declare_file(*options_.config.boot.vars, FileUse::kReplace));
+    variable_file_->replace_by(
+        [&owner, file](auto contents) { return owner.replace_file(file, contents); });
+  }
+  return owner.guest_runs();
 }
 
 Status Machine::power_on(const IsUnwanted& is_unwanted) {

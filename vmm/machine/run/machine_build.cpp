@@ -111,6 +111,7 @@ Status Machine::open_files() {
     case BootMode::kEfiHandover:
       TRY(check_kernel_files(config.boot));
       efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or("")));
+      variable_file_ = config.boot.vars ? efi_variables_.get() : nullptr;
       return {};
     case BootMode::kUefi:
       uefi_ = TRY(UefiBoot::open(config));

@@ -132,7 +132,7 @@ struct Run {
   Status open_api(const RunOptions& options);
   ConsoleObserver console_observer(const ConsoleObserver& wanted) const;
   void resume_typing();
-  Machine::Options machine_options(DeviceClaims* claims);
+  Machine::Options machine_options(const RunOptions& options);
   Status open_virtio_console();
   std::size_t write_virtio(std::span<const std::byte> bytes);
   void begin_guest();
@@ -183,7 +183,7 @@ Status Run::open(const RunOptions& options) {
   }
   words = TRY(GuestWords::open(config, events));
   words->announce(config);
-  machine = std::make_unique<Machine>(machine_options(options.claims));
+  machine = std::make_unique<Machine>(machine_options(options));
   return {};
 }
 
@@ -254,7 +254,7 @@ std::size_t Run::write_virtio(std::span<const std::byte> bytes) {
   return taken;
 }
 
-Machine::Options Run::machine_options(DeviceClaims* claims) {
+Machine::Options Run::machine_options(const RunOptions& options) {
   return {.config = config,
           .console = *serial_output,
           .requests = loop.requests(),
@@ -269,8 +269,9 @@ Machine::Options Run::machine_options(DeviceClaims* claims) {
           },
           .arm_clock = [this](auto delay) { clock.arm(delay); },
           .virtio_console = virtio_channel.get(),
-          .claims = claims,
-          .words = words.get()};
+          .claims = options.claims,
+          .words = words.get(),
+          .owner = options.owner};
 }
 
 /// The machine is built.

@@ -127,6 +127,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.sub_vendor_id",
                                                      "pci.vendor_id",
                                                      "pci.vf_token",
+                                                     "sandbox.owner",
                                                      "share.path",
                                                      "share.readonly",
                                                      "share.tag",
