@@ -2,6 +2,7 @@
 #include "vmm/owner/monitor_process.hpp"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 namespace gpuvm {
@@ -51,6 +53,27 @@ MonitorEnd MonitorProcess::reap() const {
     return {.exit_status = exit_status(ErrorKind::kInternal), .how = "a way that nobody knows"};
   }
   return monitor_end_of(status);
+}
+
+void adopt_orphans() {
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+bool await_orphans(std::chrono::milliseconds limit) {
+  constexpr std::chrono::milliseconds kPause{10};
+  const auto end = std::chrono::steady_clock::now() + limit;
+  for (;;) {
+    const pid_t ended = ::waitpid(-1, nullptr, WNOHANG);
+    if (ended < 0 && errno != EINTR) {
+      return true;
+    }
+    if (ended <= 0) {
+      if (std::chrono::steady_clock::now() >= end) {
+        return false;
+      }
+      std::this_thread::sleep_for(kPause);
+    }
+  }
 }
 
 Result<OwnerSignals> OwnerSignals::take() {

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include <termios.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -42,6 +43,12 @@ class MonitorProcess {
   pid_t pid_;
   UniqueFd process_;  ///< pidfd_open(2)
 };
+
+/// From now on children of this process's children that outlive them are its own (prctl(2),
+/// PR_SET_CHILD_SUBREAPER): a monitor that is killed may leave one that writes to sysfs for it.
+void adopt_orphans();
+/// Waits until there is no child any more, at most this long. False: one is left.
+bool await_orphans(std::chrono::milliseconds limit);
 
 /// The signals that an owner passes on, and that wait for it from its making on.
 class OwnerSignals {

@@ -34,6 +34,9 @@ constexpr std::string_view kMoreTime = "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1
 /// A killed process of a guest with much memory takes its time; what takes longer hangs in the
 /// kernel.
 constexpr milliseconds kSlowEnd{20000};
+/// What a killed monitor's children may take that write to sysfs, as long as no driver sleeps
+/// there.
+constexpr milliseconds kOrphanTime{10000};
 
 /// The owner, from the fork to the monitor's end.
 class OwnerLoop {
@@ -190,6 +193,7 @@ void enter_monitor(const std::optional<NotifyRelay>& relay) {
 Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSignals& signals,
                               UniqueFd socket, std::optional<NotifyRelay> relay) {
   const TerminalMemory terminal;
+  adopt_orphans();
   if (!side.is_dumpable) {
     ::prctl(PR_SET_DUMPABLE, 0);
   }
@@ -199,6 +203,10 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
   const MonitorEnd end = loop.run();
   if (!end.how.empty()) {
     terminal.restore();
+    if (!await_orphans(kOrphanTime)) {
+      log::warn(
+          "A process that the monitor made does not end; devices are given back all the same");
+    }
   }
   SplitProcess split;
   split.exit_status = TRY(loop.end(end));

@@ -43,13 +43,18 @@ Status reset_and_give_back(std::unique_ptr<HostDevices> devices) {
   return reset.recover(ResetReason::kRepair, reset.run(ResetReason::kRepair));
 }
 
-/// Dirty functions of a process that is gone.
+/// Dirty functions of a process that is gone. Of the others its records go.
 std::vector<Bdf> left_dirty_by(const HostSystem& host, long process) {
   std::vector<Bdf> dirty;
   for (const Bdf& bdf : recorded_devices(host)) {
     const auto record = read_device_record(host, bdf);
-    if (record && record->pid == process && !record->dirty.empty()) {
+    if (!record || record->pid != process) {
+      continue;
+    }
+    if (!record->dirty.empty()) {
       dirty.push_back(bdf);
+    } else if (const auto claim = DeviceClaim::take(host, bdf, record->owner); !claim) {
+      log::debug("{}", claim.error().to_string());
     }
   }
   return dirty;

@@ -228,6 +228,15 @@ TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItStarts) {
   EXPECT_FALSE(has_record(".binding"));
 }
 
+TEST_F(HostOwnerTest, AClaimOfAStartThatWasKilledGoes) {
+  const std::string file = "/run/gpuvm/" + slot_.kGpu + ".state";
+  fakes_.host.file(file, DeviceRecord{.owner = "the guest main", .pid = 77}.to_text());
+  EXPECT_TRUE(owner_->give_back(78));
+  EXPECT_TRUE(fakes_.host.exists(file)) << "another process's";
+  EXPECT_TRUE(owner_->give_back(77));
+  EXPECT_FALSE(fakes_.host.exists(file));
+}
+
 // One that ended by itself has given back what it could; the rest is for gpuvm reset.
 TEST_F(HostOwnerTest, AStartThatFailedIsTheMonitorsToEnd) {
   start_monitor();
