@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
 #include <utility>
 
 #include "vmm/base/log.hpp"
@@ -43,12 +44,14 @@ Status reset_and_give_back(std::unique_ptr<HostDevices> devices) {
   return reset.recover(ResetReason::kRepair, reset.run(ResetReason::kRepair));
 }
 
-/// Dirty functions of a process that is gone. Of the others its records go.
-std::vector<Bdf> left_dirty_by(const HostSystem& host, long process) {
+/// Dirty functions of a process that is gone, but those that are `ours` already. Of the others its
+/// records go.
+std::vector<Bdf> left_dirty_by(const HostSystem& host, long process, std::span<const Bdf> ours) {
   std::vector<Bdf> dirty;
   for (const Bdf& bdf : recorded_devices(host)) {
     const auto record = read_device_record(host, bdf);
-    if (!record || record->pid != process) {
+    const bool is_ours = std::find(ours.begin(), ours.end(), bdf) != ours.end();
+    if (!record || record->pid != process || is_ours) {
       continue;
     }
     if (!record->dirty.empty()) {
@@ -169,37 +172,50 @@ Status HostOwner::give_back_functions() {
       host_, std::exchange(functions_, {}), std::move(claims_), openers_, std::move(binding))));
 }
 
-/// A start that was killed. What other processes left goes back, too, as at every start.
-Status HostOwner::give_back_orphans(long killed) {
-  WorstError errors;
-  for (const Bdf& bdf : left_dirty_by(host_, killed)) {
+/// Of a start that was killed, all or a part of it: with what was handed over, because functions of
+/// one group can only be opened together.
+Status HostOwner::take_orphans(long killed) {
+  const auto left = left_dirty_by(host_, killed, addresses_of(pointers_to(functions_)));
+  claims_.add(TRY(DeviceClaims::take(host_, left, owner_)));
+  auto binding = TRY(DriverBinding::create(host_, left));
+  if (binding_) {
+    binding_->add(std::move(binding));
+  } else {
+    binding_.emplace(std::move(binding));
+  }
+  for (const Bdf& bdf : left) {
     HostFunction function;
     function.host = bdf;
+    function.managed = false;
     function.reset.link_width = link_width_of(host_, bdf);
     functions_.push_back(std::move(function));
   }
-  if (!functions_.empty()) {
-    wait_until_closed();
-    auto claims = TRY(DeviceClaims::take(host_, addresses_of(pointers_to(functions_)), owner_));
-    errors.add(reset_and_give_back(TRY(
-        HostDevices::create(host_, std::exchange(functions_, {}), std::move(claims), openers_))));
-  }
-  for (auto& [bdf, outcome] : restore_bindings(host_)) {
+  return {};
+}
+
+/// What has records and is not dirty; that of other processes that are gone, too, as at every
+/// start.
+void HostOwner::restore_others() const {
+  for (const auto& [bdf, outcome] : restore_bindings(host_)) {
     if (outcome) {
       log::info("{} went back to its host driver", bdf.to_string());
     } else {
       log::warn("{}", outcome.error().to_string());
     }
   }
-  return errors.take();
 }
 
 Status HostOwner::give_back(long killed) {
   WorstError errors;
+  const bool was_starting = killed != 0 && !has_guest_;
+  if (was_starting) {
+    errors.add(take_orphans(killed));
+  }
   if (!functions_.empty()) {
     errors.add(give_back_functions());
-  } else if (killed != 0 && !has_guest_) {
-    errors.add(give_back_orphans(killed));
+  }
+  if (was_starting) {
+    restore_others();
   }
   for (StateFile& state : states_) {
     state.remove();

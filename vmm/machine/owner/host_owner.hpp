@@ -45,7 +45,8 @@ class HostOwner final : public Owner {
 
  private:
   Status give_back_functions();
-  Status give_back_orphans(long killed);
+  Status take_orphans(long killed);
+  void restore_others() const;
   void wait_until_closed() const;
   Result<UpstreamPort> port_of(const Bdf& function) const;
   Status before_guest() const;

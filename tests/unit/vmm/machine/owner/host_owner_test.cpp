@@ -199,7 +199,6 @@ TEST_F(HostOwnerTest, StateFilesGoAtTheEnd) {
 TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItStarts) {
   start_monitor();
   // Its files stay as they are and its locks go, as with its process.
-  auto claims = DeviceClaims::take(fakes_.host, {}, "");
   for (const std::string& bdf : {slot_.kGpu, slot_.kAudio}) {
     devices_->claims().hand_over(bdf_of(bdf)).reset();
   }
@@ -226,6 +225,37 @@ TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItStarts) {
   EXPECT_EQ(fakes_.host.driver_of(slot_.kAudio), "snd_hda_intel");
   EXPECT_FALSE(has_record(".state"));
   EXPECT_FALSE(has_record(".binding"));
+}
+
+// Killed in the middle of the hand-over: one function of a slot is the owner's, the other nobody's.
+TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItHandsOver) {
+  start_monitor();
+  struct Half final : Owner {
+    explicit Half(Owner& real) : owner(real) {}
+    Status hold_function(const HeldFunction& function, UniqueFd claim, UniqueFd binding) override {
+      return count++ == 0 ? owner.hold_function(function, std::move(claim), std::move(binding))
+                          : Status(fail(ErrorKind::kHost, "Killed"));
+    }
+    Status hold_state(const std::string&, UniqueFd) override { return {}; }
+    Result<std::uint32_t> declare_file(const std::string&, FileUse) override { return 0U; }
+    Status guest_runs() override { return {}; }
+    Status mark_failed(const Bdf&, std::string_view) override { return {}; }
+    Status check_link(const Bdf&) override { return {}; }
+    Status retrain_link(const Bdf&) override { return {}; }
+    Status replace_file(std::uint32_t, std::span<const std::byte>) override { return {}; }
+    Result<UniqueFd> open_file(std::uint32_t) override { return UniqueFd(); }
+    Owner& owner;
+    int count = 0;
+  } half(*owner_);
+  ASSERT_FALSE(devices_->hand_over(half));
+  end_monitor();
+  fakes_.history.clear();
+  const auto back = owner_->give_back(::getpid());
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_EQ(std::count(fakes_.history.begin(), fakes_.history.end(), "open vfio"), 1);
+  EXPECT_EQ(fakes_.host.driver_of(slot_.kGpu), "nouveau");
+  EXPECT_EQ(fakes_.host.driver_of(slot_.kAudio), "snd_hda_intel");
+  EXPECT_THAT(recorded_devices(fakes_.host), IsEmpty());
 }
 
 TEST_F(HostOwnerTest, AClaimOfAStartThatWasKilledGoes) {
