@@ -54,6 +54,7 @@ class SplitProcessTest : public testing::Test {
       const int status = monitor(*split->monitor);
       ::_exit(status);
     }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);  // for the next one
     if (!split) {
       return split.error();
     }
