@@ -42,8 +42,9 @@ struct SplitProcess {
 /// where that is worse than how the monitor ended.
 Result<SplitProcess> split_process(const OwnerSide& side);
 
-/// In the monitor: the kernel kills it when the owner ends. A change of user or capabilities undoes
-/// that (prctl(2), PR_SET_PDEATHSIG): call it again then.
+/// In the monitor: the kernel kills it when the owner ends. One thread that has called this is
+/// enough; a change of that thread's user or capabilities undoes it (prctl(2), PR_SET_PDEATHSIG):
+/// call it again then.
 void follow_owner();
 
 }  // namespace gpuvm

@@ -3,6 +3,7 @@
 #include "vmm/machine/run/machine.hpp"
 
 #include "tests/unit/vmm/machine/run/machine_fixture.hpp"
+#include "tests/unit/vmm/owner/noting_owner.hpp"
 
 namespace gpuvm::machine_test {
 namespace {
@@ -25,6 +26,32 @@ TEST_F(MachineLife, EveryStateOfAGoodLife) {
                                    "running", "stopping", "stopped"));
   EXPECT_EQ(vm_->rebuilds, 1U);
   EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(MachineLife, WhatOutlivesItIsHandedOverOnceAndBeforeTheGuestRuns) {
+  test::NotingOwner owner;
+  owner_ = &owner;
+  Machine& machine = make();
+  ASSERT_TRUE(machine.build(wanted));
+  EXPECT_TRUE(owner.notes.empty()) << "a start that fails is its own to end";
+  ASSERT_TRUE(machine.power_on(wanted));
+  console_.wait_for_more();
+  ASSERT_TRUE(machine.reboot(wanted));
+  EXPECT_THAT(owner.notes, ElementsAre("guest runs"));
+  EXPECT_TRUE(machine.stop());
+}
+
+TEST_F(MachineLife, NoGuestRunsWithoutItsOwner) {
+  test::NotingOwner owner;
+  owner.refused.emplace("guest runs", Error(ErrorKind::kHost, "The owner is gone"));
+  owner_ = &owner;
+  Machine& machine = make();
+  ASSERT_TRUE(machine.build(wanted));
+  const auto on = machine.power_on(wanted);
+  ASSERT_FALSE(on);
+  EXPECT_EQ(on.error().message(), "The owner is gone");
+  EXPECT_EQ(console_.bytes(), 0U);
+  EXPECT_TRUE(machine.stop());
 }
 
 // MC146818 data sheet, register B: the update-ended interrupt comes at the next second. What has
