@@ -71,7 +71,7 @@ Result<std::string> name_of(int fd) {
   if (asked != 0 || size <= kPath + 1 || name.sun_path[0] != '\0') {
     return fail_errno(ErrorKind::kHost, "Cannot name a socket for notifications");
   }
-  return "@" + std::string(name.sun_path + 1, size - kPath - 1);
+  return fmt::format("@{}", std::string_view(name.sun_path + 1, size - kPath - 1));
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ std::string allowed_notification(std::string_view notification) {
     const std::string_view line = notification.substr(0, end);
     notification.remove_prefix(std::min(end + 1, notification.size()));
     if (is_allowed(line)) {
-      allowed += (allowed.empty() ? "" : "\n") + std::string(line);
+      allowed += fmt::format("{}{}", allowed.empty() ? "" : "\n", line);
     }
   }
   return allowed;

@@ -144,8 +144,8 @@ HoldFunction read_body(Reader& in, std::type_identity<HoldFunction>, std::string
   hold.function.bdf.segment = in.number<std::uint16_t>();
   hold.function.bdf.bus = in.number<std::uint8_t>();
   const auto devfn = in.number<std::uint8_t>();
-  hold.function.bdf.device = devfn >> 3;
-  hold.function.bdf.function = devfn & 7;
+  hold.function.bdf.device = static_cast<std::uint8_t>(devfn >> 3);
+  hold.function.bdf.function = static_cast<std::uint8_t>(devfn & 7);
   const auto bits = in.number<std::uint8_t>();
   const auto method = in.number<std::uint8_t>();
   hold.function.link_width = in.number<std::uint8_t>();

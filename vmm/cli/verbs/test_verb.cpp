@@ -11,7 +11,6 @@
 #include "vmm/base/log.hpp"
 #include "vmm/base/text.hpp"
 #include "vmm/cards/take_cards.hpp"
-#include "vmm/cli/guest_verbs.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/first_boot/command.hpp"
@@ -26,6 +25,7 @@
 #include "vmm/test_report/github.hpp"
 #include "vmm/test_report/junit.hpp"
 #include "vmm/verdict/job_limits.hpp"
+#include "vmm/verdict/verdict_fold.hpp"
 
 namespace gpuvm::cli {
 namespace {
@@ -268,7 +268,7 @@ Result<SplitProcess> split_job(const Config& config) {
     log::warn("sandbox.owner is \"inside\" for a job that may be tried again (test.retries)");
     return SplitProcess{};
   }
-  return split_run(config, kJobFault);
+  return split_run(config, kStatusHostFault);
 }
 
 Result<int> test_or_error(const TestArguments& arguments) {
