@@ -175,10 +175,11 @@ Status Loader::check_room(const EfiKernel& kernel, std::uint64_t initrd) const {
 }
 
 Status Loader::load_kernel() {
-  const auto kernel = TRY_CONTEXT(EfiKernel::load(what_.config.boot.kernel), "boot.kernel");
+  const auto kernel =
+      TRY_CONTEXT(EfiKernel::load(what_.config.boot.kernel, what_.open_file), "boot.kernel");
   std::uint64_t initrd = 0;
   if (what_.config.boot.initrd) {
-    initrd = TRY(InitrdFile::open(*what_.config.boot.initrd)).size();
+    initrd = TRY(InitrdFile::open(*what_.config.boot.initrd, what_.open_file)).size();
   }
   TRY(check_room(kernel, initrd));
   const auto range = place(kernel.memory_size(), kernel.alignment());
@@ -205,7 +206,7 @@ Status Loader::load_initrd() {
   if (!what_.config.boot.initrd) {
     return {};
   }
-  const auto file = TRY(InitrdFile::open(*what_.config.boot.initrd));
+  const auto file = TRY(InitrdFile::open(*what_.config.boot.initrd, what_.open_file));
   const auto range = place(file.size());
   const auto target = range ? memory_.slice(range->base(), range->size()) : std::nullopt;
   if (!target) {

@@ -16,6 +16,7 @@
 #include "firmware/fdt/machine_tree.hpp"
 #include "firmware/linux/cpu_entry_state.hpp"
 #include "firmware/linux/e820.hpp"
+#include "vmm/base/file.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/mutex.hpp"
@@ -39,6 +40,7 @@ class HandoverBoot : public IoHandler, public Inspectable {
     std::optional<AcpiNuma> numa = {};
     TreePci pci;  ///< its functions are those below
     std::vector<FirmwareFunction> functions;
+    FileOpener open_file = {};  ///< of kernel and initrd
   };
 
   /// `config` and `memory` must outlive this. `on_failure`: from a vCPU thread, the kernel does not

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "firmware/linux/linux_image.hpp"
+#include "vmm/base/file.hpp"
 #include "vmm/base/mutex.hpp"
 #include "vmm/bus/io_bus.hpp"
 #include "vmm/channels/guest_words.hpp"
@@ -115,10 +116,12 @@ class Machine : public GuestMachine {
   Status wait_for_memory(const IsUnwanted& is_unwanted);
   Status load_and_start(const IsUnwanted& is_unwanted);
   Status hand_over();
+  Status declare_boot_files(Owner& owner);
 
   Options options_;
   bool is_stopped_ = false;          ///< whatever came of it
   bool is_handed_over_ = false;      ///< to the owner
+  FileOpener open_boot_file_ = {};   ///< the owner's, once that is
   bool devices_are_used_ = false;    ///< by a guest, since they were last reset
   log::RateLimit guest_resets_{20};  ///< of events: more a second than hardware can do
   std::atomic<std::uint64_t> reboots_{0};

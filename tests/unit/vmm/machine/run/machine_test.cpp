@@ -36,8 +36,12 @@ TEST_F(MachineLife, WhatOutlivesItIsHandedOverOnceAndBeforeTheGuestRuns) {
   EXPECT_TRUE(owner.notes.empty()) << "a start that fails is its own to end";
   ASSERT_TRUE(machine.power_on(wanted));
   console_.wait_for_more();
-  ASSERT_TRUE(machine.reboot(wanted));
-  EXPECT_THAT(owner.notes, ElementsAre("guest runs"));
+  const std::string declared = fmt::format("declare {}/kernel to read", directory_);
+  EXPECT_THAT(owner.notes, ElementsAre(declared, "guest runs"));
+  const auto rebooted = machine.reboot(wanted);
+  ASSERT_TRUE(rebooted) << rebooted.error().to_string();
+  EXPECT_THAT(owner.notes, ElementsAre(declared, "guest runs", "open 100"))
+      << "the guest gets what the file is then";
   EXPECT_TRUE(machine.stop());
 }
 
