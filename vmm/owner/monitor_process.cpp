@@ -97,9 +97,9 @@ Result<OwnerSignals> OwnerSignals::take() {
 }
 
 void OwnerSignals::pass_on(const MonitorProcess& monitor) const {
-  constexpr int kMostAtOnce = 16;
+  constexpr int kMostSignals = 16;
   signalfd_siginfo info{};
-  for (int turn = 0; turn < kMostAtOnce; ++turn) {
+  for (int turn = 0; turn < kMostSignals; ++turn) {
     if (::read(fd_.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) {
       return;
     }
