@@ -8,11 +8,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "vmm/owner/notify_relay.hpp"
 #include "vmm/owner/owner_messages.hpp"

@@ -3,7 +3,9 @@
 
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "vmm/base/log.hpp"
