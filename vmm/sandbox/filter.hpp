@@ -29,8 +29,6 @@ class Filter {
   /// of x32 end the process. `refusal` is what becomes of all others. Errors: kInternal: libseccomp
   /// refuses a row, which is named.
   static Result<Filter> create(std::span<const Row> rows, Refusal refusal);
-  /// The same with rows of several tables.
-  static Result<Filter> create(std::span<const Row* const> rows, Refusal refusal);
   /// As it is: log mode has its own.
   explicit Filter(std::vector<sock_filter> instructions) : code_(std::move(instructions)) {}
   Filter() = default;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -14,12 +15,13 @@ struct Condition {
   std::uint8_t argument = 0;  ///< 0 to 5
   std::uint64_t mask = ~std::uint64_t{0};
   std::uint64_t value = 0;
+  bool is_own_process = false;  ///< the value is the process's number, which all_rows() puts there
 };
 
 /// What becomes of a call that the row is about.
 enum class RowAction : std::uint8_t {
   kAllow,
-  /// It fails with EACCES and nobody is told: for libraries that try and go on without.
+  /// It fails with the row's errno and nobody is told: for libraries that try and go on without.
   kRefuseQuietly,
 };
 
@@ -33,12 +35,14 @@ enum class Use : std::uint8_t {
 
 /// For any role, of one call: the rows that say so together are what is allowed of it.
 struct Row {
-  long number = -1;  ///< SYS_…, of x86-64
-  const char* name = "";
+  static constexpr std::size_t kMostConditions = 2;
+  long number = -1;       ///< SYS_…, of x86-64
+  const char* name = "";  ///< of the call, and in what case where there are conditions
   const char* reason = "";
-  std::array<Condition, 2> conditions = {};
+  std::array<Condition, kMostConditions> conditions = {};
   std::uint8_t condition_count = 0;
   RowAction action = RowAction::kAllow;
+  int refusal = 0;  ///< errno of kRefuseQuietly
   Use use = Use::kAlways;
 
   std::span<const Condition> only() const { return std::span(conditions).first(condition_count); }

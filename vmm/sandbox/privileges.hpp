@@ -37,7 +37,8 @@ struct Identity {
 /// Reads the host's user database: not in a child, and not when files are out of reach.
 Result<Identity> find_identity(const std::string& user, const std::string& group);
 /// Real, effective, saved and file system ids of the calling thread, with raw calls: in a process
-/// with one thread, those of the process. Needs CAP_SETUID and CAP_SETGID, and ends with none. 0 or
+/// with one thread, those of the process. Needs CAP_SETUID and CAP_SETGID, and ends with none. It
+/// clears PR_SET_PDEATHSIG and the dumpable flag (prctl(2)): set these afterwards. 0 or
 /// errno. Async-signal-safe.
 int become(const Identity& identity) noexcept;
 

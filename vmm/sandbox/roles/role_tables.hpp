@@ -6,16 +6,15 @@
 #include <vector>
 
 #include "vmm/sandbox/filter_row.hpp"
-#include "vmm/sandbox/thread_role.hpp"
+#include "vmm/sandbox/roles/thread_role.hpp"
 
 namespace gpuvm::sandbox {
 
 /// Every role's: memory, locks, time, the log, the end of a thread.
 std::span<const Row> common_rows();
-/// A role's own.
-std::span<const Row> rows_of(ThreadRole role);
-/// Both, and rows for the owner's work left out where there is an owner.
-std::vector<const Row*> all_rows(ThreadRole role, bool has_owner);
+/// Both, those of the role first; rows for the owner's work are left out where there is an owner.
+/// Conditions on this process have its number.
+std::vector<Row> all_rows(ThreadRole role, bool has_owner);
 
 /// Whether a thread of the role still opens files until the owner has that.
 bool opens_files(ThreadRole role, bool has_owner);

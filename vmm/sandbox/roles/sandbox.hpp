@@ -11,7 +11,7 @@
 
 #include "vmm/base/result.hpp"
 #include "vmm/sandbox/confine.hpp"
-#include "vmm/sandbox/thread_role.hpp"
+#include "vmm/sandbox/roles/thread_role.hpp"
 
 namespace gpuvm::sandbox {
 
