@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only file with <seccomp.h>, but for call_name.cpp.
+// The only file with <seccomp.h>, but for roles/call_names.cpp.
 #include "vmm/sandbox/filter.hpp"
 
 #include <linux/seccomp.h>
