@@ -34,6 +34,7 @@ std::string Layers::text() const {
       list += fmt::format(" ({})", layer.detail);
     }
   }
+  in_force = in_force.empty() ? "none" : in_force;
   return missing.empty() ? in_force : fmt::format("{}; not: {}", in_force, missing);
 }
 

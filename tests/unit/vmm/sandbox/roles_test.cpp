@@ -305,7 +305,7 @@ TEST(Roles, LayersAreTold) {
   });
   EXPECT_THAT(end.said, HasSubstr("seccomp (12 roles), no_new_privs, capabilities"));
   EXPECT_THAT(end.said, HasSubstr("root (this process gives devices and files back itself)"));
-  EXPECT_EQ(confine_all().text(), "; not: seccomp (sandbox.mode is \"off\")");
+  EXPECT_EQ(confine_all().text(), "none; not: seccomp (sandbox.mode is \"off\")");
 }
 
 std::string log_of(ThreadRole role, const std::function<void()>& work) {
