@@ -24,7 +24,7 @@
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/guest_entrance.hpp"
 #include "vmm/machine/run/machine.hpp"
-#include "vmm/machine/run/sandbox_guard.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/service/event_journal.hpp"
 #include "vmm/service/guest_service.hpp"
 
