@@ -121,7 +121,7 @@ TEST_P(EveryRole, CanDoWhatThreadsDo) {
       blocks.clear();
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       Mutex mutex;
-      gpuvm::Condition condition;
+      Condition condition;
       MutexLock lock(mutex);
       condition.wait_until(lock, std::chrono::steady_clock::now() + std::chrono::milliseconds(1));
       try {
