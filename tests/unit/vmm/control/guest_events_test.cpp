@@ -71,7 +71,8 @@ TEST(GuestEvents, TheSandboxAsJson) {
                            .what = SandboxNews{.state = "entered", .text = "seccomp (12 roles)"}};
   EXPECT_EQ(event_node(entered).to_json(),
             R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"sandbox",)"
-            R"("state":"entered","text":"seccomp (12 roles)"})");
+            R"("state":"entered","text":"seccomp (12 roles)"
+})");
 }
 
 TEST(GuestEvents, ALostDiskAsJson) {
