@@ -110,16 +110,15 @@ Status Machine::load_and_start(const IsUnwanted& is_unwanted) {
     return fail(ErrorKind::kCancelled, "The guest's start was broken off");
   }
   TRY(wait_for_memory(is_unwanted));
-  TRY(hand_over());
   devices_are_used_ = true;
   TRY(pci_->start());
   TRY(enter(LifecycleState::kRunning));
   return threads_->start(vm_->vcpus());
 }
 
-/// Once, before guest code runs: from then on this process is not believed.
+/// Once, when all is built and no guest code has run: from then on this process is not believed.
 Status Machine::hand_over() {
-  if (options_.owner == nullptr || std::exchange(is_handed_over_, true)) {
+  if (options_.owner == nullptr) {
     return {};
   }
   Owner& owner = *options_.owner;

@@ -121,7 +121,6 @@ class Machine : public GuestMachine {
 
   Options options_;
   bool is_stopped_ = false;          ///< whatever came of it
-  bool is_handed_over_ = false;      ///< to the owner
   FileOpener open_boot_file_ = {};   ///< the owner's, once that is
   bool devices_are_used_ = false;    ///< by a guest, since they were last reset
   log::RateLimit guest_resets_{20};  ///< of events: more a second than hardware can do

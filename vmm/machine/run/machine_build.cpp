@@ -84,7 +84,10 @@ Status Machine::build(const IsUnwanted& is_unwanted) {
       return fail(ErrorKind::kCancelled, "The start was broken off");
     }
   }
-  return options_.on_devices ? options_.on_devices(devices_->devices()) : Status();
+  if (options_.on_devices) {
+    TRY(options_.on_devices(devices_->devices()));
+  }
+  return hand_over();
 }
 
 /// inspect() may look at it from now on.
