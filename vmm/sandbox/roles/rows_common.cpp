@@ -53,6 +53,7 @@ constexpr std::array kCommon{
     call(SYS_clock_gettime, "clock_gettime", "a clock of the host that the vDSO cannot read",
          Use::kRare),
     call(SYS_gettimeofday, "gettimeofday", "the same", Use::kRare),
+    call(SYS_sigaltstack, "sigaltstack", "a thread ends in a build with a sanitizer", Use::kRare),
     call(SYS_getpid, "getpid", "pthread_kill(3) and abort(3)", Use::kRare),
     call(SYS_getrandom, "getrandom", "malloc's secret; entropy for a guest", Use::kRare),
     call(SYS_fstat, "fstat", "what a descriptor is", Use::kRare),
