@@ -68,6 +68,9 @@ class EveryRole : public testing::TestWithParam<ThreadRole> {};
 
 /// Without the sandbox they work: else the next test would prove nothing.
 TEST(Hostile, WorksWithoutASandbox) {
+  if (kHasThreadSanitizer) {
+    GTEST_SKIP() << "raw processes are not for it";
+  }
   const auto end = turn_hostile(ThreadRole::kVcpu, policy_of(Mode::kOff));
   EXPECT_TRUE(end.ended_well());
   EXPECT_EQ(std::count(end.said.begin(), end.said.end(), '\n'),
