@@ -17,6 +17,7 @@
 #include "vmm/base/worst_error.hpp"
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/console/console.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/machine/devices/device_events.hpp"
 #include "vmm/machine/run/clock_timer.hpp"
 #include "vmm/machine/run/console_tap.hpp"
@@ -24,7 +25,6 @@
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/guest_entrance.hpp"
 #include "vmm/machine/run/machine.hpp"
-#include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/service/event_journal.hpp"
 #include "vmm/service/guest_service.hpp"
 
