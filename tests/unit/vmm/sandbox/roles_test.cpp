@@ -352,7 +352,6 @@ TEST(RoleTables, NoRoleHasTheseCalls) {
                                    SYS_chroot,
                                    SYS_setuid,
                                    SYS_capset,
-                                   SYS_memfd_create,
                                    SYS_shmat,
                                    SYS_pkey_mprotect}) {
         EXPECT_NE(row.number, forbidden) << to_string(role) << " " << row.name;
