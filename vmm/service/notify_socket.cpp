@@ -60,8 +60,8 @@ Result<NotifySocket> NotifySocket::open(std::string_view address) {
   }
   // Once: threads with a role (vmm/sandbox) may send to nobody else. Where nobody listens, send()
   // says so each time.
-  static_cast<void>(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name),
-                              static_cast<socklen_t>(size)));
+  static_cast<void>(
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), static_cast<socklen_t>(size)));
   return NotifySocket(std::move(fd));
 }
 

@@ -10,6 +10,15 @@
 #include "vmm/sandbox/roles/role_tables.hpp"
 #include "vmm/sandbox/row_maker.hpp"
 
+// What the code that sanitizers add does on any thread.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define GPUVM_HAS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define GPUVM_HAS_SANITIZER
+#endif
+#endif
+
 namespace gpuvm::sandbox {
 namespace {
 
@@ -19,6 +28,10 @@ constexpr std::uint8_t kStatFlags = 3;   ///< of newfstatat(2)
 constexpr std::uint8_t kSendAddress = 4;
 
 constexpr std::array kCommon{
+#ifdef GPUVM_HAS_SANITIZER
+    call(SYS_sigaltstack, "sigaltstack", "the end of a thread", Use::kRare),
+    call(SYS_pipe2, "pipe2", "whether memory can be read", Use::kRare),
+#endif
     call(SYS_futex, "futex", "locks, condition variables, the end of threads"),
     call(SYS_read, "read", "eventfds, pipes, terminals, taps"),
     call(SYS_write, "write", "eventfds, the log, events, consoles"),

@@ -157,6 +157,10 @@ constexpr std::array kInspector{
 };
 
 constexpr std::array kVariables{
+    call(SYS_memfd_create, "memfd_create", "the variables, for an owner that keeps the file",
+         Use::kRare),
+    call(SYS_sendmsg, "sendmsg", "the same", Use::kRare),
+    call(SYS_recvmsg, "recvmsg", "the owner's answer", Use::kRare),
     call(SYS_openat, "openat", "a new file of variables", kUntilOwner),
     call(SYS_fcntl, "fcntl", "its lock, for as long as the guest runs", kUntilOwner),
     call(SYS_ftruncate, "ftruncate", "the same", kUntilOwner),

@@ -10,6 +10,15 @@
 
 namespace gpuvm::sandbox {
 
+/// It has a thread of its own in each process, and calls handlers of signals when it wants to.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kHasThreadSanitizer = true;
+#elif defined(__has_feature)
+inline constexpr bool kHasThreadSanitizer = __has_feature(thread_sanitizer);
+#else
+inline constexpr bool kHasThreadSanitizer = false;
+#endif
+
 /// How a child has ended, and what it had to say.
 struct ChildEnd {
   int status = 0;  ///< of waitpid(2)
