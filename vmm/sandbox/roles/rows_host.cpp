@@ -173,11 +173,8 @@ constexpr std::array kVariables{
     call(SYS_unlinkat, "unlinkat", "the same", kUntilOwner),
     call(SYS_fchmod, "fchmod", "who may read it", kUntilOwner),
     call(SYS_newfstatat, "newfstatat", "what is there", kUntilOwner),
-    call(SYS_memfd_create, "memfd_create", "contents for the owner's process", Use::kRare),
     where(call(SYS_fcntl, "fcntl F_ADD_SEALS", "the same: nobody changes them", Use::kRare), 1,
           F_ADD_SEALS),
-    call(SYS_sendmsg, "sendmsg", "they are handed to the owner", Use::kRare),
-    call(SYS_recvmsg, "recvmsg", "its answer", Use::kRare),
 };
 
 }  // namespace
