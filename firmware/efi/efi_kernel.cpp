@@ -80,9 +80,9 @@ Error malformed(const std::string& path, std::string_view what) {
 
 }  // namespace
 
-Result<EfiKernel> EfiKernel::load(const std::string& path) {
-  return parse(TRY_CONTEXT(read_file(path, kFileMax, ErrorKind::kConfig), "Loading the kernel"),
-               path);
+Result<EfiKernel> EfiKernel::load(const std::string& path, const FileOpener& open) {
+  return parse(
+      TRY_CONTEXT(read_file(path, kFileMax, ErrorKind::kConfig, open), "Loading the kernel"), path);
 }
 
 Result<EfiKernel> EfiKernel::parse(std::vector<std::byte> bytes, std::string path) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/base/file.hpp"
 #include "vmm/base/result.hpp"
 
 namespace gpuvm {
@@ -26,7 +27,7 @@ class EfiKernel {
  public:
   /// Reads and examines. Errors: kConfig naming the file, what is wrong and the cure. No file can
   /// make it abort or read out of bounds.
-  static Result<EfiKernel> load(const std::string& path);
+  static Result<EfiKernel> load(const std::string& path, const FileOpener& open = {});
   static Result<EfiKernel> parse(std::vector<std::byte> bytes, std::string path);
 
   const std::string& path() const { return path_; }

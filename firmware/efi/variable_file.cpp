@@ -214,9 +214,19 @@ VariableFile::Clock::time_point VariableFile::next_write() const {
 
 Status VariableFile::write_block() {
   pace_time_ = std::max(pace_time_, Clock::now()) + pace_.between;
-  TRY(replace(block_, NewFile::Place::kReplace));
+  if (replace_by_) {
+    TRY(replace_by_(block_));
+    ++writes_;
+  } else {
+    TRY(replace(block_, NewFile::Place::kReplace));
+  }
   is_late_ = false;
   return {};
+}
+
+void VariableFile::replace_by(Replace replace) {
+  const MutexLock lock(mutex_);
+  replace_by_ = std::move(replace);
 }
 
 /// A new file in the old one's place, so that there is a whole one at any time. It is locked before

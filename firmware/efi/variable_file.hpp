@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -49,9 +50,13 @@ class VariableFile {
   /// Takes what the guest has now: checked, less volatile variables, written to a temporary file
   /// that then takes the file's place; at once, or, after many, within Pace::between. Errors:
   /// kInternal (a malformed block), kHost (writing this one, or an earlier one later).
-  Status save(std::span<const std::byte> block);
+  Status save(std::span<const std::byte> block) GPUVM_EXCLUDES(mutex_);
   /// How often the file was written.
   std::uint64_t writes() const;
+  /// From now on `replace` puts a whole new file in the old one's place: this process has no right
+  /// to, any more. Called with a lock held, under which save() waits.
+  using Replace = std::function<Status(std::span<const std::byte>)>;
+  void replace_by(Replace replace) GPUVM_EXCLUDES(mutex_);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -80,6 +85,7 @@ class VariableFile {
   /// When writes that are `between` apart would have come to where we are: the more it is ahead of
   /// now, the less is left of the burst.
   Clock::time_point pace_time_ GPUVM_GUARDED_BY(mutex_){};
+  Replace replace_by_ GPUVM_GUARDED_BY(mutex_);  ///< empty: this process does it
   std::thread writer_;  ///< last: it uses all of the above
 };
 

@@ -9,9 +9,10 @@
 
 namespace gpuvm {
 
-Result<InitrdFile> InitrdFile::open(const std::string& path) {
+Result<InitrdFile> InitrdFile::open(const std::string& path, const FileOpener& opener) {
   // O_NONBLOCK: opening a FIFO must not wait for its writer.
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd fd = opener ? TRY(opener(path))
+                       : UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     return fail_errno(ErrorKind::kConfig, "Cannot open the initrd " + path);
   }

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "vmm/base/file.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
 
@@ -17,7 +18,7 @@ namespace gpuvm {
 class InitrdFile {
  public:
   /// Opens a regular file that is not empty. Errors: kConfig naming it.
-  static Result<InitrdFile> open(const std::string& path);
+  static Result<InitrdFile> open(const std::string& path, const FileOpener& opener = {});
 
   const std::string& path() const { return path_; }
   /// Bytes, as of open().

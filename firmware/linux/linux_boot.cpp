@@ -163,7 +163,7 @@ Status Loader::load_initrd() {
   if (options_.initrd_path.empty()) {
     return {};
   }
-  const auto file = TRY(InitrdFile::open(options_.initrd_path));
+  const auto file = TRY(InitrdFile::open(options_.initrd_path, options_.open_file));
   const auto range = place(file.size());
   const auto target = range ? memory_.slice(range->base(), range->size()) : std::nullopt;
   if (!target) {

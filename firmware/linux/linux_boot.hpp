@@ -22,7 +22,8 @@ namespace gpuvm {
 struct LinuxBootOptions {
   /// Not owned, never null.
   const LinuxImage* kernel = nullptr;
-  std::string initrd_path;  ///< "": none
+  std::string initrd_path;    ///< "": none
+  FileOpener open_file = {};  ///< that one's
   std::string command_line;
   std::optional<GuestAddress> rsdp;  ///< written by the machine, in reserved memory
   /// ECAM, ACPI tables and the like: go to the e820 map, and nothing is loaded there.

@@ -24,9 +24,9 @@ GuestRange init_range(const ::setup_header& header) {
 
 }  // namespace
 
-Result<LinuxImage> LinuxImage::load(const std::string& path) {
-  return parse(TRY_CONTEXT(read_file(path, kFileMax, ErrorKind::kConfig), "Loading the kernel"),
-               path);
+Result<LinuxImage> LinuxImage::load(const std::string& path, const FileOpener& open) {
+  return parse(
+      TRY_CONTEXT(read_file(path, kFileMax, ErrorKind::kConfig, open), "Loading the kernel"), path);
 }
 
 Result<LinuxImage> LinuxImage::parse(std::vector<std::byte> bytes, std::string path) {

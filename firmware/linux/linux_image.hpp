@@ -20,6 +20,7 @@
 #include "firmware/linux/kernel_elf.hpp"
 #include "firmware/linux/kernel_payload.hpp"
 #include "vmm/base/address.hpp"
+#include "vmm/base/file.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/result.hpp"
 
@@ -29,7 +30,7 @@ class LinuxImage final : public Inspectable {
  public:
   /// Reads and examines a kernel file. Errors: kConfig naming the file, what is wrong and the cure;
   /// kHost without memory. No file can make it abort or read out of bounds.
-  static Result<LinuxImage> load(const std::string& path);
+  static Result<LinuxImage> load(const std::string& path, const FileOpener& open = {});
   /// The same for bytes already read; `path` is only for messages.
   static Result<LinuxImage> parse(std::vector<std::byte> bytes, std::string path);
 

@@ -8,8 +8,6 @@
 #include <array>
 #include <cerrno>
 
-#include "vmm/base/unique_fd.hpp"
-
 namespace gpuvm {
 namespace {
 
@@ -38,9 +36,10 @@ Status read_exactly(int fd, std::vector<std::byte>& bytes, const std::string& pa
 }  // namespace
 
 Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t max_bytes,
-                                         ErrorKind kind) {
+                                         ErrorKind kind, const FileOpener& open) {
   // O_NONBLOCK: opening a FIFO must not wait for its writer.
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const UniqueFd fd =
+      open ? TRY(open(path)) : UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) {
     return fail_errno(kind, "Cannot open " + path);
   }

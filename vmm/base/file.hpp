@@ -4,18 +4,24 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm {
+
+/// How a file is opened for reading; an empty one does it by the path. For a process that reaches
+/// no path any more another one opens it.
+using FileOpener = std::function<Result<UniqueFd>(const std::string& path)>;
 
 /// The whole of a regular file; refuses directories, FIFOs, devices and files over max_bytes.
 /// Errors carry `kind` and name the path.
 Result<std::vector<std::byte>> read_file(const std::string& path, std::uint64_t max_bytes,
-                                         ErrorKind kind);
+                                         ErrorKind kind, const FileOpener& open = {});
 
 /// As read_file(), of one that is open; `path` is its name in messages.
 Result<std::vector<std::byte>> read_open_file(int fd, const std::string& path,

@@ -85,6 +85,12 @@ void add_fields(InspectNode& node, const RebootDelayed& delayed) {
   node.field("short_lives", delayed.short_lives);
 }
 
+void add_fields(InspectNode& node, const SandboxNews& news) {
+  node.field("event", "sandbox");
+  node.field("state", news.state);
+  node.field("text", news.text);
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

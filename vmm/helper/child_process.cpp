@@ -12,6 +12,7 @@
 
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -49,6 +50,9 @@ void ChildProcess::run() {
     begun = fail(ErrorKind::kInternal, "{}", *thrown);
   }
   const bool is_running = begun.has_value();
+  if (is_running) {
+    sandbox::enter(sandbox::ThreadRole::kWatcher);
+  }
   {
     const MutexLock lock(mutex_);
     begun_ = std::move(begun);

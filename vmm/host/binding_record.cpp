@@ -70,6 +70,17 @@ Result<BindingFile> BindingFile::claim(const HostSystem& host, const Bdf& bdf) {
   return file;
 }
 
+Result<BindingFile> BindingFile::adopt(const HostSystem& host, const Bdf& bdf, UniqueFd fd) {
+  const auto name = fmt::format("{}{}", bdf.to_string(), kBindingSuffix);
+  BindingFile file(TRY(StateFile::adopt(host, name, std::move(fd))));
+  file.record_ = BindingRecord::parse(TRY(file.file_.read()));
+  if (!file.record_) {
+    return fail(ErrorKind::kHost, "{} was handed over without what its driver was",
+                bdf.to_string());
+  }
+  return file;
+}
+
 Status BindingFile::save(const BindingRecord& record) {
   TRY(file_.write(record.to_text()));
   record_ = record;

@@ -34,12 +34,17 @@ class BindingFile {
  public:
   /// Creates (or finds) and locks it. Errors: kHost, also where another gpuvm holds it.
   static Result<BindingFile> claim(const HostSystem& host, const Bdf& bdf);
+  /// One that another process of gpuvm has claimed, by hand_over(). Errors: kHost; also where it
+  /// holds no record.
+  static Result<BindingFile> adopt(const HostSystem& host, const Bdf& bdf, UniqueFd file);
 
   /// What an earlier run left; nothing in a new file.
   const std::optional<BindingRecord>& record() const { return record_; }
   /// Writes and syncs the record. Errors: kHost.
   Status save(const BindingRecord& record);
   void remove() { file_.remove(); }
+  /// For adopt() elsewhere; nothing is to be called here afterwards.
+  UniqueFd hand_over() { return file_.hand_over(); }
 
  private:
   explicit BindingFile(StateFile file) : file_(std::move(file)) {}

@@ -128,6 +128,25 @@ Result<DeviceClaim> DeviceClaim::take(const HostSystem& host, const Bdf& bdf,
   return claim;
 }
 
+Result<DeviceClaim> DeviceClaim::adopt(const HostSystem& host, const Bdf& bdf, UniqueFd file) {
+  if (!file) {
+    return DeviceClaim(bdf, std::nullopt);
+  }
+  DeviceClaim claim(bdf,
+                    TRY(StateFile::adopt(host, fmt::format("{}{}", bdf.to_string(), kClaimSuffix),
+                                         std::move(file))));
+  claim.left_behind_ = DeviceRecord::parse(TRY(claim.file_->read()));
+  claim.record_ = claim.left_behind_;
+  claim.record_.pid = ::getpid();
+  TRY(claim.save());
+  return claim;
+}
+
+UniqueFd DeviceClaim::hand_over() {
+  auto file = std::exchange(file_, std::nullopt);
+  return file ? file->hand_over() : UniqueFd();
+}
+
 DeviceClaim::DeviceClaim(DeviceClaim&& other) noexcept
     : bdf_(other.bdf_),
       file_(std::exchange(other.file_, std::nullopt)),

@@ -52,6 +52,9 @@ class DeviceClaim {
  public:
   /// Errors: kHost; where another process has the function, with its name and number.
   static Result<DeviceClaim> take(const HostSystem& host, const Bdf& bdf, std::string_view owner);
+  /// A claim of another process of gpuvm, by hand_over(): from now on it is this one's, with what
+  /// it says. Without a descriptor it is one that has no file. Errors: kHost.
+  static Result<DeviceClaim> adopt(const HostSystem& host, const Bdf& bdf, UniqueFd file);
   DeviceClaim(DeviceClaim&& other) noexcept;
   DeviceClaim& operator=(DeviceClaim&&) = delete;
   ~DeviceClaim();
@@ -64,6 +67,9 @@ class DeviceClaim {
   Status mark_dirty(std::string_view reason, std::string_view looks,
                     DirtCause cause = DirtCause::kUse);
   Status mark_clean();
+  /// Its file, for adopt() in another process: what is marked here afterwards is written nowhere.
+  /// Empty where it has none.
+  UniqueFd hand_over();
 
  private:
   DeviceClaim(const Bdf& bdf, std::optional<StateFile> file) : bdf_(bdf), file_(std::move(file)) {}

@@ -37,6 +37,16 @@ class DriverBinding {
                                       std::span<const BindRequest> functions);
   static Result<DriverBinding> create(const HostSystem& host, std::span<const Bdf> functions);
 
+  /// A function that is handed over to another process of gpuvm.
+  struct Handed {
+    Bdf bdf;
+    UniqueFd file = {};  ///< its record
+    bool is_resized = false;
+  };
+  /// What hand_over() gave, in its order: from now on they are this one's to give back. Errors:
+  /// kHost, and then those that were adopted stay as they are, with their records.
+  static Result<DriverBinding> adopt(const HostSystem& host, std::vector<Handed> functions);
+
   DriverBinding(DriverBinding&& other) noexcept = default;
   DriverBinding& operator=(DriverBinding&&) = delete;
   ~DriverBinding();
@@ -51,6 +61,11 @@ class DriverBinding {
   /// stays with vfio-pci and keeps its record, and the log says so. Called by the destructor, which
   /// logs the error.
   Status release();
+  /// The functions that would go back at the end, for adopt() in another process; this has none
+  /// afterwards.
+  std::vector<Handed> hand_over();
+  /// Has the functions of `more`, too.
+  void add(DriverBinding more);
 
  private:
   struct Managed {

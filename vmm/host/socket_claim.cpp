@@ -67,6 +67,10 @@ Result<SocketClaim> SocketClaim::take(const HostSystem& host, const std::string&
 SocketClaim::SocketClaim(SocketClaim&& other) noexcept
     : file_(std::exchange(other.file_, std::nullopt)) {}
 
+std::optional<StateFile> SocketClaim::hand_over() {
+  return std::exchange(file_, std::nullopt);
+}
+
 SocketClaim::~SocketClaim() {
   if (file_) {
     file_->remove();

@@ -25,6 +25,8 @@ class SocketClaim {
   static Result<SocketClaim> take(const HostSystem& host, const std::string& socket,
                                   std::string_view owner);
   SocketClaim(SocketClaim&& other) noexcept;
+  /// Its file, for StateFile::adopt() in another process; nothing where it has none.
+  std::optional<StateFile> hand_over();
   SocketClaim& operator=(SocketClaim&&) = delete;
   ~SocketClaim();
 

@@ -99,6 +99,21 @@ Result<StateFile> StateFile::claim(const HostSystem& host, std::string_view name
   return fail(ErrorKind::kHost, "{} keeps being replaced by another process", path);
 }
 
+Result<StateFile> StateFile::adopt(const HostSystem& host, std::string_view name, UniqueFd fd) {
+  const std::string path = host.path(fmt::format("{}/{}", kStateDirectory, name));
+  struct stat info {};
+  const bool is_file = fd && ::fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode) &&
+                       (::fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDWR;
+  if (name.empty() || name.find('/') != std::string_view::npos || !is_file ||
+      !is_still_at(fd.get(), path)) {
+    return fail(ErrorKind::kHost, "What was handed over is not {}", path);
+  }
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(ErrorKind::kHost, "{} was handed over, but another process has its lock", path);
+  }
+  return StateFile(std::move(fd), path);
+}
+
 Result<std::string> StateFile::read() const {
   std::string text(kLongestState, '\0');
   const ssize_t got = ::pread(fd_.get(), text.data(), text.size(), 0);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
@@ -43,6 +44,15 @@ class StateFile {
   static Result<StateFile> claim(const HostSystem& host, std::string_view name,
                                  const std::function<Error(const std::string& path)>& busy);
 
+  /// "/run/gpuvm/NAME" by the descriptor with which another process of gpuvm has claimed it, and
+  /// with it the lock, which is the open file's. Errors: kHost: the descriptor is of another file,
+  /// cannot be written to, or the lock is somebody else's.
+  static Result<StateFile> adopt(const HostSystem& host, std::string_view name, UniqueFd fd);
+
+  /// NAME.
+  std::string name() const { return path_.substr(path_.find_last_of('/') + 1); }
+  /// For adopt() elsewhere; nothing is to be called here afterwards.
+  UniqueFd hand_over() { return std::move(fd_); }
   /// At most 32 KiB. Errors: kHost.
   Result<std::string> read() const;
   /// Replaces the text; a reader that comes between sees the new text, with the end of an older,

@@ -72,6 +72,11 @@ Entry entry_for(const RebootDelayed& /*delayed*/) {
   return std::nullopt;  // the log has a line of it
 }
 
+/// A forbidden call is the error that the run ends with, which the log has.
+Entry entry_for(const SandboxNews& /*news*/) {
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<EventEntry> entry_of(const GuestEvent& event) {

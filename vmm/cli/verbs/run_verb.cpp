@@ -4,6 +4,8 @@
 
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
+#include "vmm/machine/owner/owned_run.hpp"
 #include "vmm/machine/preview/preview.hpp"
 #include "vmm/machine/run/run.hpp"
 
@@ -35,6 +37,11 @@ Result<int> show_run(const Config& config) {
 }
 
 Result<int> run(const RunArguments& arguments, const Config& config) {
+  const auto split = TRY(split_run(config));  // before there are threads
+  if (split.exit_status) {
+    return *split.exit_status;
+  }
+  TRY(prepare_sandbox(config));  // while there is one thread
   const HostSystem host;
   auto cards = TRY(take_cards_and_tell(host, config, arguments.wait));
   if (cards.signal) {
@@ -43,7 +50,8 @@ Result<int> run(const RunArguments& arguments, const Config& config) {
   auto result = run_machine(cards.config, RunOptions{.inspect_file = arguments.inspect_file,
                                                      .event_file = arguments.event_file,
                                                      .claims = &cards.claims,
-                                                     .config_file = arguments.config_file});
+                                                     .config_file = arguments.config_file,
+                                                     .owner = split.monitor.get()});
   return result.error ? Result<int>(*std::move(result.error)) : Result<int>(result.exit_status);
 }
 

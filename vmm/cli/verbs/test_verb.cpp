@@ -13,18 +13,21 @@
 #include "vmm/cards/take_cards.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/first_boot/command.hpp"
 #include "vmm/job/job.hpp"
 #include "vmm/job/job_record.hpp"
 #include "vmm/job/report_files.hpp"
 #include "vmm/job/result_json.hpp"
 #include "vmm/login/ssh_command.hpp"
+#include "vmm/machine/owner/owned_run.hpp"
 #include "vmm/machine/preview/preview.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/test_report/clean_text.hpp"
 #include "vmm/test_report/github.hpp"
 #include "vmm/test_report/junit.hpp"
 #include "vmm/verdict/job_limits.hpp"
+#include "vmm/verdict/verdict_fold.hpp"
 
 namespace gpuvm::cli {
 namespace {
@@ -147,7 +150,7 @@ void add_wait(JobReport& report, std::chrono::milliseconds waited) {
 }
 
 JobReport run_it(const TestArguments& arguments, const Config& config,
-                 const ArtifactFolder* artifacts) {
+                 const ArtifactFolder* artifacts, Owner* owner) {
   const bool has_line = ::isatty(STDERR_FILENO) == 1 && !shows_console(config);
   JobOptions options;
   options.config_file = arguments.config_file;
@@ -162,6 +165,7 @@ JobReport run_it(const TestArguments& arguments, const Config& config,
   options.run = [&](const Config& job, const RunOptions& run) {
     RunOptions with_file = run;
     with_file.config_file = arguments.config_file;
+    with_file.owner = owner;
     with_file.shares_name = true;  // jobs of one file may run at the same time
     return run_with_cards(job, with_file, arguments.wait, waited);
   };
@@ -240,13 +244,14 @@ void tell(const JobReport& report, bool has_seen_console, const Shown& shown) {
 
 /// The job, its console on standard output between what a runner needs around it.
 Result<JobReport> run_shown(const TestArguments& arguments, const Config& config,
-                            const ArtifactFolder* artifacts) {
+                            const ArtifactFolder* artifacts, Owner* owner) {
+  TRY(prepare_sandbox(config));  // while there is one thread
   const auto shown = TRY(Shown::make());
   const bool has_console = shows_console(config);
   if (has_console) {
     TRY(print(shown.begin("Console of " + config.name)));
   }
-  JobReport report = run_it(arguments, config, artifacts);
+  JobReport report = run_it(arguments, config, artifacts, owner);
   if (has_console) {
     TRY(print(shown.end()));
   }
@@ -268,6 +273,16 @@ void warn_of_shares(const TestArguments& arguments, const Config& config) {
   }
 }
 
+/// A second attempt would be made by a process that has had a guest, which its owner does not
+/// believe any more.
+Result<SplitProcess> split_job(const Config& config) {
+  if (config.test.retries > 0 && config.sandbox.owner != OwnerPlace::kInside) {
+    log::warn("sandbox.owner is \"inside\" for a job that may be tried again (test.retries)");
+    return SplitProcess{};
+  }
+  return split_run(config, kStatusHostFault);
+}
+
 Result<int> test_or_error(const TestArguments& arguments) {
   std::optional<ArtifactFolder> artifacts;
   if (!arguments.artifacts.empty()) {
@@ -285,8 +300,13 @@ Result<int> test_or_error(const TestArguments& arguments) {
   if (config) {
     warn_of_shares(arguments, *config);
   }
+  const SplitProcess split = config ? TRY(split_job(*config)) : SplitProcess{};
+  if (split.exit_status) {
+    return *split.exit_status;
+  }
   const JobReport report =
-      config ? TRY(run_shown(arguments, *config, artifacts ? &*artifacts : nullptr))
+      config ? TRY(run_shown(arguments, *config, artifacts ? &*artifacts : nullptr,
+                             split.monitor.get()))
              : failed_job(arguments.config_file, config.error());
   if (!config && artifacts) {
     TRY(artifacts->write("result.json", result_json(report)));

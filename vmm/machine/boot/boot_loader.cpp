@@ -123,7 +123,8 @@ HandoverBoot::Load efi_load(const Config& config, const GuestTables& tables, con
           .reserved = reserved_ranges(acpi, tables),
           .numa = tables.numa,
           .pci = tables.pci,
-          .functions = tables.functions};
+          .functions = tables.functions,
+          .open_file = tables.open_file};
 }
 
 Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& memory,
@@ -132,6 +133,7 @@ Result<CpuEntryState> load_linux_guest(const Config& config, const GuestMemory& 
   LinuxBootOptions options;
   options.kernel = &kernel;
   options.initrd_path = config.boot.initrd.value_or("");
+  options.open_file = tables.open_file;
   options.command_line = config.boot.cmdline;
   options.rsdp = acpi.rsdp;
   options.reserved = reserved_ranges(acpi, tables);
@@ -151,8 +153,8 @@ Status check_command_line(const BootConfig& boot, std::uint64_t limit) {
               boot.cmdline.size(), boot.kernel, limit);
 }
 
-Result<LinuxImage> read_kernel(const BootConfig& boot) {
-  auto kernel = TRY_CONTEXT(LinuxImage::load(boot.kernel), "boot.kernel");
+Result<LinuxImage> read_kernel(const BootConfig& boot, const FileOpener& open) {
+  auto kernel = TRY_CONTEXT(LinuxImage::load(boot.kernel, open), "boot.kernel");
   log::debug("Kernel {}: {}", kernel.path(), kernel.release());
   if (boot.decompress == Unpacker::kHost && kernel.is_bzimage() && kernel.payload() == nullptr) {
     return fail(

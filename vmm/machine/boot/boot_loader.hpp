@@ -14,6 +14,7 @@
 #include "firmware/linux/linux_image.hpp"
 #include "firmware/smbios/smbios.hpp"
 #include "vmm/base/cpu_topology.hpp"
+#include "vmm/base/file.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/machine/boot/handover_boot.hpp"
 #include "vmm/machine/memory/layout.hpp"
@@ -34,6 +35,7 @@ struct GuestTables {
   TreePci pci;                                       ///< for EFI firmware, without its functions
   std::vector<FirmwareFunction> functions;           ///< passed through
   std::vector<std::string> oem_strings = {};         ///< of SMBIOS; they may be secrets
+  FileOpener open_file = {};                         ///< of kernel and initrd
 };
 
 /// The ACPI tables, for a firmware that places them.
@@ -48,7 +50,7 @@ Status check_command_line(const BootConfig& boot, std::uint64_t limit);
 
 /// Reads and examines boot.kernel for mode "linux", and its command line. Needs nothing of the
 /// machine. Errors: kConfig.
-Result<LinuxImage> read_kernel(const BootConfig& boot);
+Result<LinuxImage> read_kernel(const BootConfig& boot, const FileOpener& open = {});
 
 /// Writes tables and kernel into guest memory: `kernel` in mode "linux", what `efi` reads itself
 /// otherwise; the other one is null. No vCPU runs. Errors: kConfig for files.

@@ -175,10 +175,11 @@ Status Loader::check_room(const EfiKernel& kernel, std::uint64_t initrd) const {
 }
 
 Status Loader::load_kernel() {
-  const auto kernel = TRY_CONTEXT(EfiKernel::load(what_.config.boot.kernel), "boot.kernel");
+  const auto kernel =
+      TRY_CONTEXT(EfiKernel::load(what_.config.boot.kernel, what_.open_file), "boot.kernel");
   std::uint64_t initrd = 0;
   if (what_.config.boot.initrd) {
-    initrd = TRY(InitrdFile::open(*what_.config.boot.initrd)).size();
+    initrd = TRY(InitrdFile::open(*what_.config.boot.initrd, what_.open_file)).size();
   }
   TRY(check_room(kernel, initrd));
   const auto range = place(kernel.memory_size(), kernel.alignment());
@@ -205,7 +206,7 @@ Status Loader::load_initrd() {
   if (!what_.config.boot.initrd) {
     return {};
   }
-  const auto file = TRY(InitrdFile::open(*what_.config.boot.initrd));
+  const auto file = TRY(InitrdFile::open(*what_.config.boot.initrd, what_.open_file));
   const auto range = place(file.size());
   const auto target = range ? memory_.slice(range->base(), range->size()) : std::nullopt;
   if (!target) {
@@ -288,11 +289,13 @@ Result<std::vector<std::byte>> load_parts(Loader& loader, std::span<const std::b
 
 HandoverBoot::HandoverBoot(const Config& config, const GuestMemory& memory,
                            std::function<void(Error)> on_failure,
-                           std::unique_ptr<VariableFile> variables)
+                           std::unique_ptr<VariableFile> variables,
+                           std::unique_ptr<sandbox::RoleThread> saver)
     : config_(config),
       memory_(memory),
       on_failure_(std::move(on_failure)),
-      variables_(std::move(variables)) {}
+      variables_(std::move(variables)),
+      saver_(std::move(saver)) {}
 
 Result<CpuEntryState> HandoverBoot::load(const Load& what) {
   Loader loader(memory_, what);
@@ -361,7 +364,10 @@ bool HandoverBoot::take_report_byte(std::byte value) {
 bool HandoverBoot::save_variables() {
   const auto block = memory_.slice(GuestAddress(efi::embedded_image_header().variables),
                                    efi::VariableStore::kBlockSize);
-  const auto saved = block ? variables_->save(*block) : Status();
+  Status saved;
+  if (block) {
+    sandbox::run_on(saver_.get(), [&] { saved = variables_->save(*block); });
+  }
   if (!saved) {
     if (limit_.allow()) {
       log::warn("{}", saved.error().to_string());

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "vmm/base/log.hpp"
+#include "vmm/owner/owner.hpp"
 
 namespace gpuvm {
 
@@ -49,12 +50,17 @@ std::optional<FunctionState> DeviceClaims::known(std::string_view name) const {
 Status DeviceClaims::mark_dirty(std::string_view name, std::string_view reason,
                                 std::string_view looks, DirtCause cause) {
   DeviceClaim* const claim = find(name);
-  return claim == nullptr ? Status() : claim->mark_dirty(reason, looks, cause);
+  if (keeper_ == nullptr || claim == nullptr) {
+    return claim == nullptr ? Status() : claim->mark_dirty(reason, looks, cause);
+  }
+  // That it is in use the mark says already.
+  return cause == DirtCause::kFailedReset ? keeper_->mark_failed(claim->bdf(), reason) : Status();
 }
 
 Status DeviceClaims::mark_clean(std::string_view name) {
   DeviceClaim* const claim = find(name);
-  return claim == nullptr ? Status() : claim->mark_clean();
+  const bool is_ours = keeper_ == nullptr && claim != nullptr;
+  return is_ours ? claim->mark_clean() : Status();
 }
 
 std::vector<Bdf> DeviceClaims::dirty() const {
@@ -73,6 +79,28 @@ std::vector<Bdf> DeviceClaims::functions() const {
     functions.push_back(claim.bdf());
   }
   return functions;
+}
+
+UniqueFd DeviceClaims::hand_over(const Bdf& bdf) {
+  DeviceClaim* const claim = find(bdf.to_string());
+  return claim == nullptr ? UniqueFd() : claim->hand_over();
+}
+
+std::vector<StateFile> DeviceClaims::hand_over_sockets() {
+  std::vector<StateFile> files;
+  for (SocketClaim& claim : sockets_) {
+    if (auto file = claim.hand_over()) {
+      files.push_back(*std::move(file));
+    }
+  }
+  return files;
+}
+
+DeviceClaims DeviceClaims::adopt(std::string owner, std::vector<DeviceClaim> adopted) {
+  DeviceClaims claims;
+  claims.owner_ = std::move(owner);
+  claims.claims_ = std::move(adopted);
+  return claims;
 }
 
 void DeviceClaims::add(DeviceClaims more) {

@@ -14,6 +14,8 @@
 
 namespace gpuvm {
 
+class Owner;
+
 /// How a guest is named to others who want its functions.
 inline std::string claim_owner(const std::string& guest) {
   return "the guest " + guest;
@@ -51,12 +53,23 @@ class DeviceClaims {
   /// Has the functions of `more`, too.
   void add(DeviceClaims more);
 
+  /// For another process, which is `owner` and has the marks from then on: here a failed reset is
+  /// told to it, and nothing else has an effect. `owner` must outlive this.
+  void mark_at(Owner& owner) { keeper_ = &owner; }
+  /// The file of one function's claim (DeviceClaim::hand_over()).
+  UniqueFd hand_over(const Bdf& bdf);
+  /// Of the servers' claims, those that have a file.
+  std::vector<StateFile> hand_over_sockets();
+  /// What was handed over, in that process.
+  static DeviceClaims adopt(std::string owner, std::vector<DeviceClaim> claims);
+
  private:
   DeviceClaim* find(std::string_view name);
 
   std::string owner_;
   std::vector<DeviceClaim> claims_;
   std::vector<SocketClaim> sockets_;
+  Owner* keeper_ = nullptr;
 };
 
 }  // namespace gpuvm

@@ -8,6 +8,7 @@
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/host/bar_claims.hpp"
+#include "vmm/owner/owner.hpp"
 
 namespace gpuvm {
 namespace {
@@ -17,6 +18,30 @@ FunctionPointers local_functions(const FunctionPointers& functions) {
   std::copy_if(functions.begin(), functions.end(), std::back_inserter(local),
                [](const HostFunction* function) { return !function->is_remote(); });
   return local;
+}
+
+HeldFunction held_function_of(const HostFunction& function) {
+  HeldFunction held;
+  held.bdf = function.host;
+  if (function.reset.method) {
+    held.reset_method = static_cast<std::uint8_t>(*function.reset.method);
+  }
+  held.settle = function.reset.settle;
+  held.link_width = function.reset.link_width;
+  held.vf_token = function.vf_token;
+  return held;
+}
+
+/// Out of `handed`; an empty one for a function that gpuvm has not bound.
+DriverBinding::Handed take_record(std::vector<DriverBinding::Handed>& handed, const Bdf& bdf) {
+  const auto found = std::find_if(handed.begin(), handed.end(),
+                                  [&bdf](const auto& each) { return each.bdf == bdf; });
+  if (found == handed.end()) {
+    return {.bdf = bdf};
+  }
+  DriverBinding::Handed taken = std::move(*found);
+  handed.erase(found);
+  return taken;
 }
 
 }  // namespace
@@ -59,6 +84,17 @@ Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
   std::unique_ptr<HostDevices> devices(
       new HostDevices(host, std::move(functions), std::move(claims), std::move(openers)));
   TRY(devices->bind());
+  TRY(devices->open());
+  return devices;
+}
+
+Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
+                                                         std::vector<HostFunction> functions,
+                                                         DeviceClaims claims, HostOpeners openers,
+                                                         DriverBinding binding) {
+  std::unique_ptr<HostDevices> devices(
+      new HostDevices(host, std::move(functions), std::move(claims), std::move(openers)));
+  devices->binding_.emplace(std::move(binding));
   TRY(devices->open());
   return devices;
 }
@@ -209,6 +245,29 @@ Status HostDevices::map_memory(const GuestMemory& memory,
                     {.bytes = region.host, .fd = memory.fd(), .file_offset = region.file_offset},
                     is_unwanted),
                 "Mapping guest memory for the devices");
+  }
+  return {};
+}
+
+/// docs/containment-owner.md
+Status HostDevices::hand_over(Owner& owner) {
+  auto records = binding_ ? binding_->hand_over() : std::vector<DriverBinding::Handed>();
+  claims_.mark_at(owner);
+  hosts_.retrain_by(owner);
+  for (const HostFunction* const function : host_functions()) {
+    if (function->is_remote()) {
+      continue;
+    }
+    HeldFunction held = held_function_of(*function);
+    DriverBinding::Handed record = take_record(records, function->host);
+    held.is_resized = record.is_resized;
+    TRY_CONTEXT(
+        owner.hold_function(held, claims_.hand_over(function->host), std::move(record.file)),
+        "Handing over " + function->name());
+  }
+  for (StateFile& file : claims_.hand_over_sockets()) {
+    const std::string name = file.name();
+    TRY(owner.hold_state(name, file.hand_over()));
   }
   return {};
 }

@@ -54,6 +54,11 @@ class HostDevices : public Inspectable {
   static Result<std::unique_ptr<HostDevices>> create(const HostSystem& host,
                                                      std::vector<HostFunction> functions,
                                                      DeviceClaims claims, HostOpeners openers);
+  /// As above, of functions that are bound already.
+  static Result<std::unique_ptr<HostDevices>> create(const HostSystem& host,
+                                                     std::vector<HostFunction> functions,
+                                                     DeviceClaims claims, HostOpeners openers,
+                                                     DriverBinding binding);
 
   /// In the order of create(); none is null.
   std::span<const std::unique_ptr<OwnedFunction>> functions() const { return functions_; }
@@ -86,6 +91,11 @@ class HostDevices : public Inspectable {
   /// as reopen() and SlotCycle::run(); then all are closed.
   Status cycle(std::span<SlotCycle> slots, SlotMethod method);
   std::vector<int> group_fds() const { return vfio_ ? vfio_->group_fds : std::vector<int>{}; }
+
+  /// What outlives this process goes to `owner`, which must outlive this: claims, marks and
+  /// bindings. The functions stay open here, are reset here, and are given back there. Once, and
+  /// then neither reopen() nor cycle(). Errors: kHost; what has gone is the owner's all the same.
+  Status hand_over(Owner& owner);
 
   /// Lets the devices reach guest memory, at its guest addresses; pins it. Once, kept across
   /// reboots. `is_unwanted` is asked between steps of at most 1 GiB. Errors: kHost; kCancelled

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "vmm/owner/owner.hpp"
+
 namespace gpuvm {
 
 void PhysicalHosts::add(PhysicalHost& host, const std::vector<PhysicalDevice*>& devices) {
@@ -13,6 +15,17 @@ void PhysicalHosts::add(PhysicalHost& host, const std::vector<PhysicalDevice*>& 
 void PhysicalHosts::clear() {
   const MutexLock lock(mutex_);
   entries_.clear();
+}
+
+void PhysicalHosts::retrain_by(Owner& owner) {
+  const MutexLock lock(mutex_);
+  trainer_ = &owner;
+}
+
+std::pair<Owner*, Bdf> PhysicalHosts::trainer_of(const PhysicalDevice& device) const {
+  const MutexLock lock(mutex_);
+  const auto bdf = Bdf::parse(device.name());
+  return bdf ? std::pair(trainer_, *bdf) : std::pair<Owner*, Bdf>(nullptr, {});
 }
 
 std::vector<PhysicalDevice*> PhysicalHosts::devices() const {
@@ -86,11 +99,15 @@ Status PhysicalHosts::hot_reset(PhysicalDevice& device) {
 }
 
 Status PhysicalHosts::check_link_retrain(PhysicalDevice& device) {
-  return TRY(host_of(device))->check_link_retrain(device);
+  const auto [trainer, bdf] = trainer_of(device);
+  return trainer != nullptr ? trainer->check_link(bdf)
+                            : TRY(host_of(device))->check_link_retrain(device);
 }
 
 Status PhysicalHosts::retrain_link(PhysicalDevice& device) {
-  return TRY(host_of(device))->retrain_link(device);
+  const auto [trainer, bdf] = trainer_of(device);
+  return trainer != nullptr ? trainer->retrain_link(bdf)
+                            : TRY(host_of(device))->retrain_link(device);
 }
 
 }  // namespace gpuvm

@@ -4,12 +4,15 @@
 #pragma once
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
 #include "vmm/base/mutex.hpp"
 
 namespace gpuvm {
+
+class Owner;
 
 /// Any thread; no lock is held while a host works, which may take minutes.
 class PhysicalHosts final : public PhysicalHost {
@@ -18,6 +21,8 @@ class PhysicalHosts final : public PhysicalHost {
   void add(PhysicalHost& host, const std::vector<PhysicalDevice*>& devices);
   /// Before hosts go; no other call may be under way.
   void clear();
+  /// Links are trained by `owner`, which must outlive this: this process has no right to, any more.
+  void retrain_by(Owner& owner);
 
   /// Of all hosts, in the order of add().
   std::vector<PhysicalDevice*> devices() const;
@@ -39,9 +44,12 @@ class PhysicalHosts final : public PhysicalHost {
   };
   Result<PhysicalHost*> host_of(const PhysicalDevice& device) const;
   std::vector<PhysicalHost*> hosts() const;
+  /// Who trains the link above it, if that is not its host.
+  std::pair<Owner*, Bdf> trainer_of(const PhysicalDevice& device) const;
 
   mutable Mutex mutex_;
   std::vector<Entry> entries_ GPUVM_GUARDED_BY(mutex_);
+  Owner* trainer_ GPUVM_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace gpuvm

@@ -4,11 +4,13 @@
 
 #include <malloc.h>
 
+#include <map>
 #include <string_view>
 #include <utility>
 
 #include "vmm/base/log.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
+#include "vmm/owner/owner.hpp"
 
 namespace gpuvm {
 Machine::Machine(Options options) : options_(std::move(options)) {}
@@ -71,8 +73,9 @@ GuestTables Machine::tables() const {
 Status Machine::load_guest_memory() {
   auto contents = tables();
   contents.functions = pci_->firmware_functions();
+  contents.open_file = open_boot_file_;
   if (!kernel_ && options_.config.boot.mode == BootMode::kLinux) {
-    kernel_ = TRY(read_kernel(options_.config.boot));
+    kernel_ = TRY(read_kernel(options_.config.boot, open_boot_file_));
   }
   const auto entry = TRY(
       load_guest(options_.config, *memory_, contents, kernel_ ? &*kernel_ : nullptr, efi_.get()));
@@ -111,6 +114,45 @@ Status Machine::load_and_start(const IsUnwanted& is_unwanted) {
   TRY(pci_->start());
   TRY(enter(LifecycleState::kRunning));
   return threads_->start(vm_->vcpus());
+}
+
+/// Once, when all is built and no guest code has run: from then on this process is not believed.
+Status Machine::hand_over() {
+  if (options_.owner == nullptr) {
+    return {};
+  }
+  Owner& owner = *options_.owner;
+  TRY(devices_->hand_over(owner));
+  if (variable_file_ != nullptr) {
+    const auto file = TRY(owner.declare_file(*options_.config.boot.vars, FileUse::kReplace));
+    variable_file_->replace_by(
+        [&owner, file](auto contents) { return owner.replace_file(file, contents); });
+  }
+  TRY(declare_boot_files(owner));
+  return owner.guest_runs();
+}
+
+/// What each start of the guest reads anew; the firmware of a UEFI image asks for files that are
+/// open.
+Status Machine::declare_boot_files(Owner& owner) {
+  const auto& boot = options_.config.boot;
+  std::map<std::string, std::uint32_t> files;
+  if (boot.mode != BootMode::kUefi) {
+    for (const std::string& path : {boot.kernel, boot.initrd.value_or("")}) {
+      if (!path.empty()) {
+        files.emplace(path, TRY(owner.declare_file(path, FileUse::kRead)));
+      }
+    }
+  }
+  open_boot_file_ = [&owner,
+                     files = std::move(files)](const std::string& path) -> Result<UniqueFd> {
+    const auto file = files.find(path);
+    if (file == files.end()) {
+      return fail(ErrorKind::kInternal, "{} was not declared to the owner", path);
+    }
+    return owner.open_file(file->second);
+  };
+  return {};
 }
 
 Status Machine::power_on(const IsUnwanted& is_unwanted) {
@@ -238,6 +280,9 @@ void Machine::inspect(InspectNode& node) const {
   node.field("name", options_.config.name);
   node.field("state", to_string(state()));
   node.field("reboots", reboots_.load());
+  if (options_.sandbox != nullptr) {
+    options_.sandbox->inspect(node.child("sandbox"));
+  }
   ports_.inspect(node.child("ports"));
   mmio_.inspect(node.child("mmio"));
   const MutexLock lock(structure_);

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "firmware/linux/linux_image.hpp"
+#include "vmm/base/file.hpp"
 #include "vmm/base/mutex.hpp"
 #include "vmm/bus/io_bus.hpp"
 #include "vmm/channels/guest_words.hpp"
@@ -33,6 +34,8 @@
 #include "vmm/machine/services/service_devices.hpp"
 
 namespace gpuvm {
+
+class Owner;
 
 /// Calls come from one thread at a time, the worker's, but for those that GuestMachine and comments
 /// here give to any thread.
@@ -57,6 +60,8 @@ class Machine : public GuestMachine {
     ConsoleChannel* virtio_console = nullptr;  ///< null: the guest has none
     DeviceClaims* claims = nullptr;            ///< as RunOptions::claims
     GuestWords* words = nullptr;               ///< null: nobody hears the guest's status port
+    const Inspectable* sandbox = nullptr;      ///< shown with the machine; may be null
+    Owner* owner = nullptr;                    ///< as RunOptions::owner
   };
   explicit Machine(Options options);
   ~Machine() override;
@@ -111,9 +116,12 @@ class Machine : public GuestMachine {
   Status load_guest_memory();
   Status wait_for_memory(const IsUnwanted& is_unwanted);
   Status load_and_start(const IsUnwanted& is_unwanted);
+  Status hand_over();
+  Status declare_boot_files(Owner& owner);
 
   Options options_;
   bool is_stopped_ = false;          ///< whatever came of it
+  FileOpener open_boot_file_ = {};   ///< the owner's, once that is
   bool devices_are_used_ = false;    ///< by a guest, since they were last reset
   log::RateLimit guest_resets_{20};  ///< of events: more a second than hardware can do
   std::atomic<std::uint64_t> reboots_{0};
@@ -144,6 +152,7 @@ class Machine : public GuestMachine {
   MmioBus mmio_{"MMIO"};
   std::unique_ptr<Platform> platform_;
   std::unique_ptr<VariableFile> efi_variables_;  ///< until efi_ has it
+  VariableFile* variable_file_ = nullptr;        ///< the same, if it is a file
   std::unique_ptr<HandoverBoot> efi_;            ///< null unless the boot mode is EFI handover
   std::unique_ptr<UefiBoot> uefi_;               ///< null unless the boot mode is UEFI
   std::unique_ptr<PciComplex> pci_;

@@ -15,6 +15,7 @@
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/run/machine.hpp"
 #include "vmm/machine/services/vsock.hpp"
+#include "vmm/sandbox/roles/role_thread.hpp"
 
 namespace gpuvm {
 namespace {
@@ -108,7 +109,10 @@ Status Machine::build(const IsUnwanted& is_unwanted) {
       return fail(ErrorKind::kCancelled, "The start was broken off");
     }
   }
-  return options_.on_devices ? options_.on_devices(devices_->devices()) : Status();
+  if (options_.on_devices) {
+    TRY(options_.on_devices(devices_->devices()));
+  }
+  return hand_over();
 }
 
 /// inspect() may look at it from now on.
@@ -137,6 +141,7 @@ Status Machine::open_files() {
     case BootMode::kEfiHandover:
       TRY(check_kernel_files(config.boot));
       efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or("")));
+      variable_file_ = config.boot.vars ? efi_variables_.get() : nullptr;
       return {};
     case BootMode::kUefi:
       uefi_ = TRY(UefiBoot::open(config));
@@ -273,8 +278,9 @@ Status Machine::add_devices() {
                                    ports_));
   show(Part::kPlatform, platform_.get());
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
+    auto saver = TRY(sandbox::RoleThread::create("efi-vars", sandbox::ThreadRole::kVariables));
     efi_ = std::make_unique<HandoverBoot>(options_.config, *memory_, options_.on_failure,
-                                          std::move(efi_variables_));
+                                          std::move(efi_variables_), std::move(saver));
     TRY(ports_.add(
         {*PortRange::create(HandoverBoot::kPort, HandoverBoot::kPortCount), efi_.get()}));
     show(Part::kEfi, efi_.get());
@@ -284,7 +290,7 @@ Status Machine::add_devices() {
   TRY(add_uefi());
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event,
                                            options_.config.machine.pin);
-  return {};
+  return threads_->make(numa_->cpus().cpus());
 }
 
 PciComplex::Options Machine::pci_options() {

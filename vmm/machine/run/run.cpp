@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/run.hpp"
 
+#include <pthread.h>
+
 #include <memory>
 #include <optional>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "firmware/smbios/uuid.hpp"
@@ -13,6 +17,7 @@
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/console/console.hpp"
 #include "vmm/host/descriptor_budget.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/machine/devices/device_events.hpp"
 #include "vmm/machine/run/clock_timer.hpp"
 #include "vmm/machine/run/console_tap.hpp"
@@ -116,7 +121,7 @@ struct Run {
   Status open_api(const RunOptions& options);
   ConsoleObserver console_observer(const ConsoleObserver& wanted) const;
   void resume_typing();
-  Machine::Options machine_options(DeviceClaims* claims);
+  Machine::Options machine_options(const RunOptions& options);
   Status open_virtio_console();
   std::size_t write_virtio(std::span<const std::byte> bytes);
   void begin_guest();
@@ -132,8 +137,10 @@ struct Run {
   ControlLoop loop{{.on_reboot = config.machine.on_reboot,
                     .reboot_backoff = config.machine.reboot_backoff,
                     .on_built = [this] { begin_guest(); },
+                    .before_guest = [this] { guard->enter_worker(); },
                     .holds_ending_signals = holds_ending_signals},
                    events};
+  std::unique_ptr<SandboxGuard> guard;
   std::unique_ptr<ApiServer> api;         ///< null: nobody is to ask
   std::unique_ptr<GuestService> service;  ///< null: no service manager has started us
   std::unique_ptr<Console> console;
@@ -164,6 +171,8 @@ Status Run::open(const RunOptions& options) {
                 opened.error().to_string());
     }
   }
+  guard = TRY(SandboxGuard::create(loop.context(), events,
+                                   [this](Error error) { loop.fail(std::move(error)); }));
   TRY(open_api(options));
   console = TRY(Console::create(loop.context(), console_options(config),
                                 {.input =
@@ -178,7 +187,7 @@ Status Run::open(const RunOptions& options) {
   }
   words = TRY(GuestWords::open(config, events));
   words->announce(config);
-  machine = std::make_unique<Machine>(machine_options(options.claims));
+  machine = std::make_unique<Machine>(machine_options(options));
   return {};
 }
 
@@ -249,7 +258,7 @@ std::size_t Run::write_virtio(std::span<const std::byte> bytes) {
   return taken;
 }
 
-Machine::Options Run::machine_options(DeviceClaims* claims) {
+Machine::Options Run::machine_options(const RunOptions& options) {
   return {.config = config,
           .console = *serial_output,
           .requests = loop.requests(),
@@ -264,8 +273,10 @@ Machine::Options Run::machine_options(DeviceClaims* claims) {
           },
           .arm_clock = [this](auto delay) { clock.arm(delay); },
           .virtio_console = virtio_channel.get(),
-          .claims = claims,
-          .words = words.get()};
+          .claims = options.claims,
+          .words = words.get(),
+          .sandbox = guard.get(),
+          .owner = options.owner};
 }
 
 /// The machine is built.
@@ -274,6 +285,7 @@ void Run::begin_guest() {
   connect_console();
   hear_guest();
   announced = announce_guest(config, machine->ssh_key(), machine->vsock_cid());
+  SandboxGuard::enter_control();
 }
 
 void Run::watch_devices() {
@@ -302,6 +314,23 @@ void Run::resume_typing() {
   }
 }
 
+/// On a thread of its own, which can give up what the calling one needs afterwards: to give files
+/// and devices back.
+Result<RunResult> run_control_thread(Run& run) {
+  std::optional<RunResult> result;
+  try {
+    std::thread([&run, &result] {
+      pthread_setname_np(pthread_self(), "control");
+      result = run.loop.run(*run.machine);
+    }).join();
+  } catch (const std::system_error& error) {
+    return fail(ErrorKind::kHost,
+                "Cannot start the control thread: {} (`ulimit -u`, or pids.max of the cgroup)",
+                error.what());
+  }
+  return *std::move(result);
+}
+
 }  // namespace
 
 RunResult run_machine(const Config& config, const RunOptions& options) {
@@ -312,10 +341,14 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
   if (options.on_control) {
     options.on_control(run.loop);
   }
-  auto result = run.loop.run(*run.machine);
+  auto ended = run_control_thread(run);
   if (options.on_control && options.on_control_over) {
     options.on_control_over();
   }
+  if (!ended) {
+    return with_error({}, ended.error());
+  }
+  RunResult result = std::move(ended).value();
   if (run.api) {
     run.api->finish();
   }
@@ -330,6 +363,7 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
   if (run.virtio_console) {
     run.virtio_console->flush(kFlushLimit);
   }
+  SandboxGuard::finish();
   return result;
 }
 

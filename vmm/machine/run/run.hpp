@@ -16,6 +16,8 @@
 
 namespace gpuvm {
 
+class Owner;
+
 /// Exit status when the guest asked for a reset and on_reboot = "exit".
 constexpr int kExitGuestReset = 32;
 /// Exit status when the guest's kernel panicked and said so (crosvm has the same).
@@ -54,6 +56,9 @@ struct RunOptions {
   std::string config_file = {};  ///< for who asks by the control socket; empty: not known
   /// Several guests of this name may run, of which one has the control socket of the name.
   bool shares_name = false;
+  /// Who keeps, and at the end gives back, what outlives this process (vmm/owner/owner.hpp); null:
+  /// this process does. Must outlive the call.
+  Owner* owner = nullptr;
 };
 
 /// Builds the machine, runs the guest and gives everything back. Blocks; owns SIGINT, SIGTERM,

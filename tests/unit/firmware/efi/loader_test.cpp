@@ -184,6 +184,26 @@ TEST_F(VariableFileTest, KeepsVariablesFromRunToRun) {
   EXPECT_EQ((*again)->block(), empty);
 }
 
+// A monitor that reaches no path any more.
+TEST_F(VariableFileTest, AnotherProcessCanReplaceTheFile) {
+  auto file = VariableFile::open(path_);
+  ASSERT_TRUE(file);
+  const auto size = std::filesystem::file_size(path_);
+  std::vector<std::vector<std::byte>> replaced;
+  bool is_refused = false;
+  (*file)->replace_by([&](std::span<const std::byte> block) -> Status {
+    replaced.emplace_back(block.begin(), block.end());
+    return is_refused ? Status(fail(ErrorKind::kHost, "No space")) : Status();
+  });
+  ASSERT_TRUE((*file)->save(block_with(7)));
+  ASSERT_EQ(replaced.size(), 1U);
+  EXPECT_EQ(replaced.front(), (*file)->block());
+  EXPECT_EQ(std::filesystem::file_size(path_), size) << "nothing is written here";
+  is_refused = true;
+  EXPECT_FALSE((*file)->save(block_with(6)));
+  EXPECT_EQ(replaced.front(), (*file)->block()) << "what was kept last";
+}
+
 TEST_F(VariableFileTest, WithoutAFileTheyLastInMemory) {
   auto file = VariableFile::open("");
   ASSERT_TRUE(file);

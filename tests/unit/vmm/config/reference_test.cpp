@@ -131,6 +131,11 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.vendor_id",
                                                      "pci.vf_token",
                                                      "pci.writable",
+                                                     "sandbox.group",
+                                                     "sandbox.log",
+                                                     "sandbox.mode",
+                                                     "sandbox.owner",
+                                                     "sandbox.user",
                                                      "share.path",
                                                      "share.readonly",
                                                      "share.tag",
@@ -192,7 +197,8 @@ std::string uncommented(const std::string& name) {
 }
 
 TEST(Reference, CommentedKeysAreValidToo) {
-  const std::vector<std::string> overrides = {"boot.mode=uefi"};  // which some keys need
+  // Which some keys need.
+  const std::vector<std::string> overrides = {"boot.mode=uefi", "sandbox.mode=log"};
   auto config = parse(uncommented("reference.toml"), overrides);
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
@@ -291,6 +297,7 @@ console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "qcow2", throwaway = true, cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } }, { path = "e", format = "vhdx" }, { path = "f", serial = "s" } ]
 console.virtio = ["stdio", "pty"]
 systemd = { ready = "guest", machined = "off" }
+sandbox = { mode = "log", user = "nobody", group = "nogroup", log = "/var/log/calls" }
 vsock.cid = 4294967294
 share = [ { path = "a b", tag = "A-1_b.c" }, { path = "/", tag = "root", readonly = true } ]
 test = { exit_port = true, pvpanic = true, command = 'make "a b"', timeout = "1h 30min", first_console_timeout = "2d", console_timeout = "off", success_pattern = '^ok "\d+"$', failure_pattern = ["BUG", "Oops"], retries = 3, reboots = 2, status_port = true, vsock_status = true, notify = true, result_file = 'A-1_b.c:a/b c:d', artifact_share = "A-1_b.c" }
@@ -411,6 +418,7 @@ TEST(ToToml, NamesEveryKey) {
   config.control.group = "gpuvm";
   config.test.result_file = ResultFileConfig{.tag = "t", .path = "p"};
   config.test.artifact_share = "t";
+  config.sandbox = {.mode = SandboxMode::kLog, .user = "u", .group = "g", .log = "/l"};
   const auto text = to_toml(config);
   const auto keys = config_keys();
   EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;

@@ -143,6 +143,30 @@ TEST_F(DeviceClaimTest, OwnerIsSeenWithoutATouchOfItsLock) {
   EXPECT_FALSE(current_owner(host_, bdf_of(kGpu))) << "nobody has the number 0";
 }
 
+// To another process, by its descriptor (unix(7), SCM_RIGHTS): the lock is the open file's.
+TEST_F(DeviceClaimTest, ChangesHandsWithItsLock) {
+  UniqueFd file;
+  {
+    DeviceClaim claim = take("guest main");
+    ASSERT_TRUE(claim.mark_dirty("the guest has it", "10de 128b"));
+    file = claim.hand_over();
+    ASSERT_TRUE(file);
+    EXPECT_TRUE(claim.mark_clean()) << "it is not this one's any more";
+  }
+  EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->dirty, "the guest has it");
+  EXPECT_FALSE(DeviceClaim::take(host_, bdf_of(kGpu), "guest other")) << "locked all the time";
+  {
+    auto adopted = DeviceClaim::adopt(host_, bdf_of(kGpu), std::move(file));
+    ASSERT_TRUE(adopted) << adopted.error().to_string();
+    EXPECT_EQ(adopted->left_behind().looks, "10de 128b");
+    EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->owner, "guest main");
+    EXPECT_FALSE(DeviceClaim::take(host_, bdf_of(kGpu), "guest other"));
+    ASSERT_TRUE(adopted->mark_clean());
+  }
+  EXPECT_FALSE(host_.exists(kFile));
+  EXPECT_TRUE(DeviceClaim::adopt(host_, bdf_of(kGpu), UniqueFd())) << "one without a file";
+}
+
 TEST_F(DeviceClaimTest, DirtyFunctionIsNotGivenBackToItsDriver) {
   {
     auto binding = DriverBinding::create(host_, std::vector{bdf_of(kGpu)});

@@ -146,7 +146,8 @@ class MachineTest : public testing::Test {
                 armed_.set_value(*delay);
               }
             },
-        .words = words_.get()});
+        .words = words_.get(),
+        .owner = owner_});
     return *machine_;
   }
   /// A machine whose guest runs.
@@ -187,6 +188,7 @@ class MachineTest : public testing::Test {
   Status vm_status_;
   FakeGuestVm* vm_ = nullptr;
   std::unique_ptr<GuestWords> words_;  ///< where a test sets it
+  Owner* owner_ = nullptr;             ///< likewise
   std::unique_ptr<Machine> machine_;
 };
 

@@ -3,6 +3,7 @@
 #include "vmm/machine/run/machine.hpp"
 
 #include "tests/unit/vmm/machine/run/machine_fixture.hpp"
+#include "tests/unit/vmm/owner/noting_owner.hpp"
 
 namespace gpuvm::machine_test {
 namespace {
@@ -25,6 +26,34 @@ TEST_F(MachineLife, EveryStateOfAGoodLife) {
                                    "running", "stopping", "stopped"));
   EXPECT_EQ(vm_->rebuilds, 1U);
   EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(MachineLife, WhatOutlivesItIsHandedOverOnceAndBeforeTheGuestRuns) {
+  test::NotingOwner owner;
+  owner_ = &owner;
+  Machine& machine = make();
+  ASSERT_TRUE(machine.build(wanted));
+  EXPECT_EQ(owner.notes.size(), 2U);
+  ASSERT_TRUE(machine.power_on(wanted));
+  console_.wait_for_more();
+  const std::string declared = fmt::format("declare {}/kernel to read", directory_);
+  EXPECT_THAT(owner.notes, ElementsAre(declared, "guest runs"));
+  const auto rebooted = machine.reboot(wanted);
+  ASSERT_TRUE(rebooted) << rebooted.error().to_string();
+  EXPECT_THAT(owner.notes, ElementsAre(declared, "guest runs", "open 100"))
+      << "the guest gets what the file is then";
+  EXPECT_TRUE(machine.stop());
+}
+
+TEST_F(MachineLife, NoGuestRunsWithoutItsOwner) {
+  test::NotingOwner owner;
+  owner.refused.emplace("guest runs", Error(ErrorKind::kHost, "The owner is gone"));
+  owner_ = &owner;
+  Machine& machine = make();
+  const auto built = machine.build(wanted);
+  ASSERT_FALSE(built);
+  EXPECT_EQ(built.error().message(), "The owner is gone");
+  EXPECT_TRUE(machine.stop());
 }
 
 // MC146818 data sheet, register B: the update-ended interrupt comes at the next second. What has

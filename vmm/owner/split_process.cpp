@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/owner/split_process.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <string>
+#include <utility>
+
+#include "vmm/base/async.hpp"
+#include "vmm/base/log.hpp"
+#include "vmm/owner/monitor_process.hpp"
+#include "vmm/owner/notify_relay.hpp"
+#include "vmm/owner/owner_client.hpp"
+#include "vmm/owner/owner_server.hpp"
+#include "vmm/owner/owner_socket.hpp"
+
+namespace gpuvm {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// How often the service manager is asked for more time while devices are given back, and for how
+/// much each time.
+constexpr std::chrono::seconds kAskEvery{15};
+constexpr std::string_view kMoreTime = "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1";
+/// A killed process of a guest with much memory takes its time; what takes longer hangs in the
+/// kernel.
+constexpr milliseconds kSlowEnd{20000};
+/// What a killed monitor's children may take that write to sysfs, as long as no driver sleeps
+/// there.
+constexpr milliseconds kOrphanTime{10000};
+
+/// The owner, from the fork to the monitor's end.
+class OwnerLoop {
+ public:
+  OwnerLoop(const OwnerSide& side, const MonitorProcess& monitor, const OwnerSignals& signals,
+            OwnerServer server, std::optional<NotifyRelay> relay)
+      : side_(side),
+        monitor_(monitor),
+        signals_(signals),
+        server_(std::move(server)),
+        relay_(std::move(relay)) {}
+
+  MonitorEnd run();
+  Result<int> end(const MonitorEnd& monitor);
+
+ private:
+  bool turn();
+  void serve();
+  void kill_monitor();
+  milliseconds patience(milliseconds rest) const;
+  Status give_back(pid_t killed);
+
+  const OwnerSide& side_;
+  const MonitorProcess& monitor_;
+  const OwnerSignals& signals_;
+  OwnerServer server_;
+  std::optional<NotifyRelay> relay_;
+  bool is_serving_ = true;
+  bool is_killed_ = false;  ///< by us
+  bool is_slow_told_ = false;
+};
+
+void OwnerLoop::kill_monitor() {
+  is_killed_ = true;
+  monitor_.signal(SIGKILL);
+}
+
+void OwnerLoop::serve() {
+  switch (server_.serve()) {
+    case OwnerServer::Outcome::kServed:
+    case OwnerServer::Outcome::kNothing:
+      break;
+    case OwnerServer::Outcome::kClosed:
+      is_serving_ = false;
+      break;
+    case OwnerServer::Outcome::kViolation:
+      is_serving_ = false;
+      log::error("The monitor has sent its owner {}, which no monitor of ours does: it is killed",
+                 server_.violation());
+      kill_monitor();
+      break;
+  }
+}
+
+/// -1: for ever.
+milliseconds OwnerLoop::patience(milliseconds rest) const {
+  if (is_serving_ && rest.count() > 0) {
+    return rest;
+  }
+  return is_killed_ && !is_slow_told_ ? kSlowEnd : milliseconds(-1);
+}
+
+/// False: the monitor has ended.
+bool OwnerLoop::turn() {
+  const milliseconds rest = is_serving_ ? server_.rest() : milliseconds(0);
+  std::array<pollfd, 4> waits{};
+  waits[0] = {.fd = monitor_.fd(), .events = POLLIN, .revents = 0};
+  waits[1] = {.fd = signals_.fd(), .events = POLLIN, .revents = 0};
+  waits[2] = {.fd = relay_ ? relay_->fd() : -1, .events = POLLIN, .revents = 0};
+  const bool listens = is_serving_ && rest.count() == 0;
+  waits[3] = {.fd = listens ? server_.fd() : -1, .events = POLLIN, .revents = 0};
+  const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(patience(rest).count()));
+  if (ready == 0 && is_killed_ && !is_slow_told_ && !is_serving_) {
+    is_slow_told_ = true;
+    log::warn(
+        "The monitor, process {}, was killed and still sleeps in the kernel: its devices "
+        "are given back when it is gone",
+        monitor_.pid());
+  }
+  if (ready <= 0) {
+    return true;
+  }
+  if (waits[1].revents != 0) {
+    signals_.pass_on(monitor_);
+  }
+  if (waits[2].revents != 0) {
+    relay_->pass_on(monitor_.pid());
+  }
+  if (waits[0].revents != 0) {
+    return false;
+  }
+  if (waits[3].revents != 0) {
+    serve();
+  }
+  return true;
+}
+
+MonitorEnd OwnerLoop::run() {
+  while (turn()) {
+  }
+  if (relay_) {
+    relay_->pass_on(monitor_.pid());  // its last words
+  }
+  return monitor_.reap();
+}
+
+/// Meanwhile the service manager is kept patient.
+Status OwnerLoop::give_back(pid_t killed) {
+  if (!side_.give_back) {
+    return {};
+  }
+  if (relay_) {
+    relay_->say(fmt::format("STOPPING=1\nSTATUS=Giving devices back\n{}", kMoreTime));
+  }
+  auto done = start_async(std::launch::async, [this, killed] { return side_.give_back(killed); });
+  while (done.wait_for(kAskEvery) == std::future_status::timeout) {
+    if (relay_) {
+      relay_->say(kMoreTime);
+    }
+  }
+  return done.get();
+}
+
+Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
+  int status = monitor.exit_status;
+  if (is_killed_) {
+    status = side_.status_of_killed.value_or(exit_status(ErrorKind::kInternal));
+  } else if (!monitor.how.empty()) {
+    status = side_.status_of_killed.value_or(status);
+    log::error("The monitor, process {}, was ended by {}: its owner gives back what it had",
+               monitor_.pid(), monitor.how);
+  }
+  const Status back = give_back(monitor.how.empty() ? 0 : monitor_.pid());
+  const bool decides = !back && (status == 0 || back.error().kind() == ErrorKind::kUnsafeDevice);
+  if (decides) {
+    return back.error();
+  }
+  if (!back) {
+    log::error("{}", back.error().to_string());
+  }
+  return status;
+}
+
+/// What a process of its own must know of its place.
+void enter_monitor(const std::optional<NotifyRelay>& relay) {
+  if (relay) {
+    ::setenv("NOTIFY_SOCKET", relay->address().c_str(), 1);
+  }
+  if (std::getenv("WATCHDOG_PID") != nullptr) {
+    ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
+  }
+}
+
+Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSignals& signals,
+                              UniqueFd socket, std::optional<NotifyRelay> relay) {
+  const TerminalMemory terminal;
+  adopt_orphans();
+  if (!side.is_dumpable) {
+    ::prctl(PR_SET_DUMPABLE, 0);
+  }
+  const auto monitor = TRY(MonitorProcess::watch(child));
+  OwnerLoop loop(side, monitor, signals, OwnerServer(side.duties, std::move(socket)),
+                 std::move(relay));
+  const MonitorEnd end = loop.run();
+  if (!end.how.empty()) {
+    terminal.restore();
+    if (!await_orphans(kOrphanTime)) {
+      log::warn(
+          "A process that the monitor made does not end; devices are given back all the same");
+    }
+  }
+  SplitProcess split;
+  split.exit_status = TRY(loop.end(end));
+  return split;
+}
+
+}  // namespace
+
+void follow_owner() {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+Result<SplitProcess> split_process(const OwnerSide& side) {
+  std::optional<NotifyRelay> relay;
+  if (side.notify) {
+    relay = TRY(NotifyRelay::create(side.notify));
+  }
+  auto sockets = TRY(owner::SocketPair::create());
+  const auto signals = TRY(OwnerSignals::take());
+  ::signal(SIGCHLD, SIG_DFL);  // or nobody hears how the monitor ended
+  std::fflush(nullptr);        // what is buffered would be written twice
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) {
+    auto error = fail_errno(ErrorKind::kHost, "Cannot make a process for the monitor");
+    signals.give_up();
+    return error;
+  }
+  if (child > 0) {
+    sockets.monitor.reset();
+    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relay));
+  }
+  sockets.owner.reset();
+  follow_owner();
+  if (::getppid() != parent) {
+    ::_exit(exit_status(ErrorKind::kInternal));
+  }
+  enter_monitor(relay);
+  signals.give_up();
+  SplitProcess split;
+  split.monitor = std::make_unique<OwnerClient>(std::move(sockets.monitor));
+  return split;
+}
+
+}  // namespace gpuvm

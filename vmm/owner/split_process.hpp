@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// split_process(): one process becomes two, the owner and its monitor (docs/containment-owner.md).
+// The owner serves the monitor's requests, passes its own signals and the monitor's notifications
+// on, waits for the monitor's end, however that comes, and then gives back what the monitor had.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "vmm/base/result.hpp"
+#include "vmm/owner/owner.hpp"
+
+namespace gpuvm {
+
+/// What the owner's process does.
+struct OwnerSide {
+  Owner& duties;
+  /// After the monitor's end, on a thread of its own; may take minutes. `killed`: its number, where
+  /// it did not end by itself, else 0. May be empty.
+  std::function<Status(pid_t killed)> give_back = {};
+  /// Tells the service manager, and never waits; empty: there is none. Called from one thread.
+  std::function<bool(std::string_view)> notify = {};
+  /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
+  std::optional<int> status_of_killed = {};
+  /// False: no core file, and no ptrace(2) by others of the same user.
+  bool is_dumpable = false;
+};
+
+/// After split_process() exactly one of both is there.
+struct SplitProcess {
+  std::unique_ptr<Owner> monitor = {};  ///< this is the monitor, and that is its way to the owner
+  std::optional<int> exit_status = {};  ///< this is the owner, and all is over
+};
+
+/// Must be called while there is one thread. Returns in both processes: in the monitor at once, in
+/// the owner when the monitor has ended and give_back() is done; signals that the owner would pass
+/// on stay blocked there. Errors: kHost: there is still one process; in the owner: as give_back(),
+/// where that is worse than how the monitor ended.
+Result<SplitProcess> split_process(const OwnerSide& side);
+
+/// In the monitor: the kernel kills it when the owner ends. One thread that has called this is
+/// enough; a change of that thread's user or capabilities undoes it (prctl(2), PR_SET_PDEATHSIG):
+/// call it again then.
+void follow_owner();
+
+}  // namespace gpuvm
