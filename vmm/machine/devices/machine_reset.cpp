@@ -17,7 +17,8 @@ struct ClosedRung {
   SlotMethod method;
   std::string_view reason;
 };
-constexpr std::array kClosedRungs{
+using ClosedRungs = std::array<ClosedRung, 2>;
+constexpr ClosedRungs kClosedRungs{
     ClosedRung{SlotMethod::kPower,
                "a locked or hung chip that no reset reaches loses its state without power"},
     ClosedRung{SlotMethod::kRescan,
@@ -27,6 +28,17 @@ constexpr std::array kClosedRungs{
 
 ResetMethod method_of(SlotMethod slot) {
   return slot == SlotMethod::kPower ? ResetMethod::kSlotPower : ResetMethod::kRescan;
+}
+
+/// Where BAR registers are gone the rescan is the cure, and power was perhaps the cause.
+ClosedRungs closed_rungs(std::span<const ResetCertificate> certificates) {
+  ClosedRungs rungs = kClosedRungs;
+  if (std::any_of(
+          certificates.begin(), certificates.end(),
+          [](const ResetCertificate& certificate) { return certificate.has_lost_registers; })) {
+    std::swap(rungs.front(), rungs.back());
+  }
+  return rungs;
 }
 
 Status check_all(std::span<const SlotCycle> slots, SlotMethod method) {
@@ -248,7 +260,7 @@ Status MachineReset::recover(ResetReason reason, Status failure) {
     return failure;
   }
   std::string history = failure.error().to_string();
-  for (const ClosedRung& rung : kClosedRungs) {
+  for (const ClosedRung& rung : closed_rungs(certificates())) {
     const auto name = to_string(method_of(rung.method));
     if (const Status possible = check_all(*slots, rung.method); !possible) {
       history += fmt::format(". No {}: {}", name, possible.error().to_string());

@@ -42,10 +42,11 @@ class MachineReset : public Inspectable {
   /// devices that it names are marked as dirty.
   Status run(ResetReason reason);
   /// After a run that failed with `failure`, and only while no guest has the devices: the methods
-  /// for which the failed functions must be closed, in the order of kClosedRungs, each followed by
-  /// a whole run. Who holds their groups (KVM) must let go before; every PhysicalDevice is another
-  /// one afterwards. What is no failure of a reset, or a reset that the user chose, is returned as
-  /// it is. Errors: as run(), with what was tried.
+  /// for which the failed functions must be closed, in the order of kClosedRungs, or the rescan
+  /// first where BAR registers of the hardware are gone; each followed by a whole run. Who holds
+  /// their groups (KVM) must let go before; every PhysicalDevice is another one afterwards. What is
+  /// no failure of a reset, or a reset that the user chose, is returned as it is. Errors: as run(),
+  /// with what was tried.
   Status recover(ResetReason reason, Status failure);
   /// One of these methods for all functions, then a whole run. Errors: kHost: not possible here,
   /// and nothing has happened; as run().

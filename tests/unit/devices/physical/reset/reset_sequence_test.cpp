@@ -30,7 +30,10 @@ TEST_F(ResetSequenceTest, QuiescesEveryFunctionThenResetsTheSlotOnce) {
                           kGpu + " config 0x92 = 0x3", kGpu + " config 0x52 = 0x80",
                           kGpu + " config 0x44 = 0x0", kGpu + " config 0x4 = 0x100",
                           kAudio + " disable MSI-X", kAudio + " disable MSI",
-                          kAudio + " disable INTx", "hot reset at " + kGpu));
+                          kAudio + " disable INTx", "hot reset at " + kGpu,
+                          // whether the BARs answer
+                          kGpu + " config 0x4 = 0x102", kGpu + " config 0x4 = 0x100",
+                          kAudio + " config 0x4 = 0x2", kAudio + " config 0x4 = 0x0"));
   ASSERT_EQ(result->size(), 1u);
   const ResetCertificate& certificate = result->front();
   EXPECT_EQ(certificate.method, ResetMethod::kHotReset);
