@@ -346,6 +346,9 @@ void ResetCertificate::inspect(InspectNode& node) const {
   if (is_safe()) {
     node.field("bars", bars.to_text());
   }
+  if (!scrub.empty()) {
+    node.field("scrub", scrub);
+  }
   node.field("text", text);
 }
 

@@ -43,6 +43,10 @@ struct ResetCertificate {
   BarLook bars = {};
   /// BAR registers of the hardware are gone, which no reset mends: see BarFindings.
   bool has_lost_registers = false;
+  /// What of their memory was overwritten after the reset, and what was not; empty: nothing was
+  /// owed. Who resets adds it (vmm/machine/devices/machine_reset.hpp).
+  std::string scrub = {};
+  bool is_scrub_at_fault = false;  ///< of a failure: the reset itself was well
 
   bool is_safe() const { return verdict != ResetVerdict::kFailed; }
   void inspect(InspectNode& node) const;

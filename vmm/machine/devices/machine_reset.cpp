@@ -196,6 +196,13 @@ Status MachineReset::mark_clean(const ResetCertificate& certificate) {
 }
 
 Status MachineReset::release() {
+  const auto last_reason = [this] {
+    const MutexLock lock(mutex_);
+    return last_reason_;
+  }();
+  if (last_reason == ResetReason::kReboot && is_scrub_owed()) {
+    return run(ResetReason::kStop);
+  }
   for (const auto& certificate : certificates()) {
     if (certificate.is_safe()) {
       TRY(mark_clean(certificate));
@@ -214,10 +221,15 @@ Status MachineReset::run(ResetReason reason) {
   const ResetPlan plan = *known_plan();
   WorstError errors;  // a mark that cannot be written keeps no device from its reset
   errors.add(mark_in_use());
-  const auto certificates = devices_.reset_book().reset(plan, ResetClock::real(), wish_of(reason));
+  auto certificates = devices_.reset_book().reset(plan, ResetClock::real(), wish_of(reason));
+  errors.add(scrub(reason, certificates));
+  if (!ends_use(reason) && check_all_safe(certificates)) {
+    errors.add(owe_scrubs());
+  }
   {
     const MutexLock lock(mutex_);
     last_ = certificates;
+    last_reason_ = reason;
     ++runs_;
   }
   for (const auto& certificate : certificates) {
@@ -238,7 +250,7 @@ std::vector<std::string> MachineReset::failed_functions() const {
   std::vector<std::string> names;
   for (const ResetCertificate& certificate : certificates()) {
     for (const ResetSet& set : plan ? plan->sets() : std::span<const ResetSet>()) {
-      const bool is_wanted = !set.chosen && !set.rungs.empty();
+      const bool is_wanted = !set.chosen && !set.rungs.empty() && !certificate.is_scrub_at_fault;
       if (!certificate.is_safe() && is_wanted && set.names() == certificate.functions) {
         names.insert(names.end(), certificate.names.begin(), certificate.names.end());
       }

@@ -49,7 +49,9 @@ DevicesReset reset_event(std::string_view reason, const ResetCertificate& certif
           .method = std::string(to_string(certificate.method)),
           .verdict = std::string(to_string(certificate.verdict)),
           .duration_ms = static_cast<std::uint64_t>(certificate.duration.count()),
-          .text = certificate.text};
+          .text = certificate.text,
+          .bars = certificate.is_safe() ? certificate.bars.to_text() : "",
+          .scrub = certificate.scrub};
 }
 
 /// The exit port ends a guest where it stands: what its next instructions would do, a panic, say,
@@ -173,8 +175,14 @@ Status Machine::take_devices() {
   TRY(require_host(options_.host, needs_of(config, functions)));
   devices_ = TRY(HostDevices::create(options_.host, std::move(functions), std::move(claims)));
   reset_ = std::make_unique<MachineReset>(
-      *devices_, [this](ResetReason reason, const ResetCertificate& certificate) {
+      *devices_,
+      [this](ResetReason reason, const ResetCertificate& certificate) {
         options_.events.reset(reset_event(to_string(reason), certificate));
+      },
+      [this](const ScrubProgress& progress) {
+        options_.events.scrub({.function = progress.function,
+                               .done_bytes = progress.done,
+                               .all_bytes = progress.all});
       });
   show(Part::kHostDevices, devices_.get());
   log::debug("{} functions are open", devices_->functions().size());

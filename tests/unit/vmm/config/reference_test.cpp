@@ -122,6 +122,9 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.resize_bar",
                                                      "pci.rom",
                                                      "pci.rom_check",
+                                                     "pci.scrub",
+                                                     "pci.scrub_bars",
+                                                     "pci.scrub_limit",
                                                      "pci.socket",
                                                      "pci.sub_device_id",
                                                      "pci.sub_vendor_id",
@@ -317,6 +320,9 @@ quirks = ["nvidia-mirror", "ati-window"]
 msix_relocation = "auto"
 resize_bar = { bar = 1, size = "32GiB" }
 vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d"
+scrub = "vram"
+scrub_bars = [3, 1]
+scrub_limit = "1min 30s"
 [[pci]]
 match = ["10DE:2204", "class:0302", "1002:*"]
 functions = [0]
