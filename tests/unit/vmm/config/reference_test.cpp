@@ -191,7 +191,8 @@ std::string uncommented(const std::string& name) {
 }
 
 TEST(Reference, CommentedKeysAreValidToo) {
-  const std::vector<std::string> overrides = {"boot.mode=uefi"};  // which some keys need
+  // Which some keys need.
+  const std::vector<std::string> overrides = {"boot.mode=uefi", "pci.0.scrub=vram"};
   auto config = parse(uncommented("reference.toml"), overrides);
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
@@ -206,6 +207,9 @@ TEST(Reference, CommentedKeysAreValidToo) {
   config->pci[0].gpudirect_clique.reset();
   EXPECT_EQ(config->pci[0].vf_token.size(), 36U);
   config->pci[0].vf_token.clear();
+  EXPECT_EQ(config->pci[0].scrub_bars, std::vector<std::uint8_t>{1});
+  config->pci[0].scrub_bars.clear();
+  config->pci[0].scrub = PciScrub::kOff;
   EXPECT_EQ(config->pci[0].coherent_memory->bar, 2U);
   config->pci[0].coherent_memory.reset();
   EXPECT_EQ(config->nodes, (std::vector<NodeConfig>{{{0}, 1_GiB, 0}}));
