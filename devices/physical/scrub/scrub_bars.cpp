@@ -60,7 +60,7 @@ Result<std::vector<unsigned>> bars_to_scrub(PhysicalDevice& device, const ScrubC
   const unsigned msix = TRY(msix_bars(device));
   for (const unsigned index : choice.bars) {
     if (const auto obstacle = obstacle_of(index, bars, msix); !obstacle.empty()) {
-      return fail(ErrorKind::kUnsafeDevice,
+      return fail(ErrorKind::kConfig,
                   "BAR {} of {} {}: correct scrub_bars, or leave it away for the largest one",
                   index, device.name(), obstacle);
     }
@@ -76,7 +76,7 @@ Result<std::vector<unsigned>> bars_to_scrub(PhysicalDevice& device, const ScrubC
     }
   }
   if (largest == nullptr) {
-    return fail(ErrorKind::kUnsafeDevice,
+    return fail(ErrorKind::kConfig,
                 "{} has no prefetchable memory BAR of 1 MiB or more, so nothing of its memory can "
                 "be overwritten: remove scrub = \"vram\"",
                 device.name());

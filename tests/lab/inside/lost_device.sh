@@ -87,6 +87,8 @@ ends_as 120 gpuvm device_unsafe
 wait "$remover"
 expect "taken: the log names the card" logged "The host wants $CARD back"
 expect "taken: the reason is the reset that could not be" grep -q "Hot reset of $CARD failed: the host's kernel keeps it locked" "$WORK/taken.json"
+expect "taken: what it needs is said, and that is no reboot" grep -q "The host is taking it away" "$WORK/taken.json"
+expect_not "taken: nobody is sent to reboot the host" grep -q "Reboot the host\|witch the host off" "$WORK/taken.json"
 expect "taken: it is gone" test ! -e "/sys/bus/pci/devices/$CARD"
 is_left_dirty
 echo 1 >/sys/bus/pci/rescan

@@ -137,6 +137,7 @@ Status MachineReset::enter_devices() {
 Status MachineReset::plan() {
   TRY(wait_for_devices());
   TRY(enter_devices());
+  TRY(check_scrubs());
   auto plan = TRY(devices_.reset_book().plan(devices_.devices()));
   for (const ResetSet& set : plan.sets()) {
     if (!set.warning.empty()) {

@@ -36,7 +36,8 @@ class MachineReset : public Inspectable {
       : devices_(devices), on_reset_(std::move(on_reset)), on_scrub_(std::move(on_scrub)) {}
 
   /// Enters the devices into the reset book and makes the plan, while they are well; run() does it
-  /// where nobody has. Errors: kUnsafeDevice, kConfig.
+  /// where nobody has. Errors: kUnsafeDevice; kConfig, also where the memory that is to be
+  /// overwritten later is none.
   Status plan();
   /// After plan(): marks every device as dirty, which run() does too. Errors: kHost.
   Status mark_in_use();
@@ -72,6 +73,7 @@ class MachineReset : public Inspectable {
   Status mark_clean(const ResetCertificate& certificate);
   std::vector<ScrubJob> scrub_jobs(ResetReason reason,
                                    std::span<const ResetCertificate> certificates) const;
+  Status check_scrubs() const;
   Status scrub(ResetReason reason, std::vector<ResetCertificate>& certificates);
   Status owe_scrubs();
   bool is_scrub_owed() const;

@@ -33,6 +33,16 @@ void add_scrub(ResetCertificate& certificate, const ScrubReport& report) {
 
 }  // namespace
 
+/// Before the guest has them: at the stop it would be too late to say that a BAR is no memory.
+Status MachineReset::check_scrubs() const {
+  for (const auto& function : devices_.functions()) {
+    if (function->host().scrub && function->is_open()) {
+      TRY(bars_to_scrub(function->device(), *function->host().scrub));
+    }
+  }
+  return {};
+}
+
 /// Of the functions that these resets have made well.
 std::vector<ScrubJob> MachineReset::scrub_jobs(
     ResetReason reason, std::span<const ResetCertificate> certificates) const {

@@ -142,6 +142,19 @@ TEST_F(MachineScrubTest, ACardWhoseMemoryTakesNoWritesGoesToNobody) {
   EXPECT_THAT(fakes_.history, Not(Contains("close vfio")));
 }
 
+TEST_F(MachineScrubTest, ABarThatIsNoMemoryIsToldBeforeTheGuestRuns) {
+  for (const unsigned bar : {0U, 5U}) {
+    const auto devices = open(ScrubChoice{.bars = {bar}});
+    MachineReset reset(*devices, note());
+    const Status refused = reset.run(ResetReason::kStart);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kConfig);
+    EXPECT_THAT(refused.error().to_string(), HasSubstr("correct scrub_bars"));
+    EXPECT_THAT(certificates_, IsEmpty());
+    EXPECT_THAT(devices->claims().dirty(), IsEmpty());
+  }
+}
+
 TEST_F(MachineScrubTest, AGuestThatEndsInItsRebootHasItsMemoryOverwritten) {
   const auto devices = open(ScrubChoice{.bars = {kMemory}});
   MachineReset reset(*devices, note());
