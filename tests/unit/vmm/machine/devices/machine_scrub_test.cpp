@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/vmm/machine/devices/fake_devices.hpp"
 #include "vmm/base/units.hpp"
@@ -21,7 +23,7 @@ using testing::Not;
 const std::string kCard = "0000:01:00.0";
 const std::string kRecord = "/run/gpuvm/0000:01:00.0.state";
 constexpr unsigned kMemory = 1;  // prefetchable in gt710_config()
-constexpr std::byte kSecret{0x6b};
+constexpr int kSecret = 0x6b;
 
 class MachineScrubTest : public testing::Test {
  protected:
@@ -44,11 +46,11 @@ class MachineScrubTest : public testing::Test {
   }
   void leave_secret() {
     const auto window = card_->map(bar_region(kMemory), {.offset = 0, .size = 2_MiB}, 0).value();
-    std::fill(window.bytes().begin(), window.bytes().end(), kSecret);
+    std::memset(window.data(), kSecret, 2_MiB);
   }
   bool has_secret() {
     const auto bytes = card_->bar_bytes(kMemory, 0, 2_MiB);
-    return std::find(bytes.begin(), bytes.end(), kSecret) != bytes.end();
+    return std::memchr(bytes.data(), kSecret, bytes.size()) != nullptr;
   }
   std::unique_ptr<HostDevices> open(std::optional<ScrubChoice> choice) {
     fakes_.functions.front().scrub = std::move(choice);
