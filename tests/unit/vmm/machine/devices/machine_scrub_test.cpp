@@ -112,7 +112,6 @@ TEST_F(MachineScrubTest, WhatAKilledGpuvmOwesComesBeforeTheNextGuest) {
                             .looks = "",
                             .scrub = "vram 5 1"};
     fakes_.host.file(kRecord, left.to_text());
-    fakes_.host.attach(kCard, "vfio-pci");
     const auto devices = open(std::nullopt);
     MachineReset reset(*devices, note());
     const Status done = reset.run(reason);
