@@ -74,6 +74,13 @@ struct DriverAnswer {
   std::vector<std::uint16_t> capabilities = {};  ///< ids, in its order
 };
 
+/// Where a BAR is.
+struct BarPlace {
+  unsigned bar = 0;
+  std::uint64_t host = 0;      ///< by the host's account: there its mappings and windows lead
+  std::uint64_t hardware = 0;  ///< by the function's own register: there it answers
+};
+
 /// The link of the card that a virtual function belongs to.
 struct CardLink {
   PcieLink now;   ///< as trained
@@ -129,6 +136,15 @@ class PhysicalDevice {
   virtual std::optional<CardLink> card_link() const { return std::nullopt; }
   /// Any thread.
   virtual DriverAnswer driver_answer() const { return {}; }
+  /// The BARs that have an address, where read() shows made-up registers and somebody else knows
+  /// the hardware's; nothing: there is nobody to ask, as for a server's or a virtual function. Any
+  /// thread. Errors: kHost.
+  virtual Result<std::optional<std::vector<BarPlace>>> bar_places() {
+    return std::optional<std::vector<BarPlace>>();
+  }
+  /// The host takes the function away and waits until it is let go of: the last reset was refused
+  /// for that, and so will be the next. Any thread.
+  virtual bool is_withheld() const { return false; }
   /// True if function_reset() can work on this function (FLR or PM).
   virtual bool has_function_reset() const = 0;
   /// FLR, or what the host's driver offers in its place. May take up to a minute. vCPUs must not

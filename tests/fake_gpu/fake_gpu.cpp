@@ -171,8 +171,10 @@ bool FakeGpu::read(std::uint32_t region, std::uint64_t offset, std::span<std::by
   if (out.size() > size || offset > size - out.size()) {
     return false;
   }
-  const bool answers = !is_silent() && (region == kConfigRegion || region == kRomRegion ||
-                                        (command_register() & kMemoryDecode) != 0);
+  const bool answers =
+      !is_silent() &&
+      (region == kConfigRegion || region == kRomRegion ||
+       ((command_register() & kMemoryDecode) != 0 && !is_within(&Faults::no_bars_ms)));
   if (!answers) {
     std::fill(out.begin(), out.end(), std::byte{0xff});
     return true;

@@ -55,6 +55,7 @@ constexpr TimeRow kTimeRows[] = {
     {"firmware-boots=", &Faults::firmware_boots_ms, "GFW_BOOT says that it is not done"},
     {"msix-comes-and-goes=", &Faults::msix_comes_and_goes_ms,
      "MSI-X is in every other reading of the capabilities"},
+    {"no-bars=", &Faults::no_bars_ms, "all BARs read as all ones"},
 };
 
 template <class T>

@@ -35,6 +35,7 @@ struct Faults {
   unsigned bar_firewall_ms = 0;
   unsigned firmware_boots_ms = 0;
   unsigned msix_comes_and_goes_ms = 0;
+  unsigned no_bars_ms = 0;
 };
 
 struct CardModel;

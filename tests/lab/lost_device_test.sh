@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# gpuvm test with a device that is lost in mid-run: its server is killed, the host takes it away. Status, channel and artifacts of each;
-# and what the next job finds. Environment: LOST_CUT (yes: also one that does not answer any more, which takes eight minutes).
+# gpuvm test with a device that is lost in mid-run: its server is killed, the host takes it away, it is reset unseen and has lost its BARs.
+# Status, channel and artifacts of each; and what the next job finds. Environment: LOST_CUT (yes: also one that does not answer any more, which takes eight minutes).
 set -euo pipefail
 . "$(dirname "$0")/lib/outside.sh"
 . "$(dirname "$0")/lib/jobs.sh"

@@ -56,9 +56,15 @@ Result<MappedRegion> MappedRegion::create(const MapRequest& request) {
     }
     return error;
   }
+  MappedRegion region(static_cast<std::byte*>(raw), request.size);
   // A child that hangs in the kernel (vmm/host/patient_write.hpp) must not keep a guest's memory.
   static_cast<void>(::madvise(raw, request.size, MADV_DONTFORK));
-  return MappedRegion(static_cast<std::byte*>(raw), request.size);
+  // Shared memory without a name in a file system is in core dumps by default (core(5), bit 1).
+  if (::madvise(raw, request.size, MADV_DONTDUMP) != 0) {
+    return fail_errno(ErrorKind::kHost,
+                      fmt::format("Cannot keep {} bytes out of core dumps", request.size));
+  }
+  return region;
 }
 
 MappedRegion::MappedRegion(MappedRegion&& other) noexcept

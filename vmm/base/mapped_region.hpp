@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MappedRegion: sole owner of an mmap.
+// MappedRegion: sole owner of an mmap. What lies in one belongs to a guest or its devices: it is in
+// no core dump, and no child has it.
 #pragma once
 
 #include <cstddef>

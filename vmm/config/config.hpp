@@ -116,6 +116,12 @@ enum class ResetChoice {
   kNone,      ///< never: made quiet and checked only
 };
 
+/// What of a card is overwritten before the next user gets it (docs/reset.md).
+enum class PciScrub {
+  kOff,   ///< nothing
+  kVram,  ///< its memory, as far as its BARs show it
+};
+
 enum class PciRomMode {
   kAuto,  ///< the device's own, or what the host has of it
   kOff,   ///< no ROM BAR
@@ -211,7 +217,10 @@ struct PciConfig {
   PciWritable writable = {};
   PciMsixRelocation msix_relocation = PciMsixRelocation::kOff;
   std::optional<PciBarSize> resize_bar = {};  ///< only with managed; nothing: as the host has it
-  std::string vf_token = {};  ///< UUID in small letters, of the function that host names
+  std::string vf_token = {};        ///< UUID in small letters, of the function that host names
+  PciScrub scrub = PciScrub::kOff;  ///< of the function that host names or socket leads to
+  std::vector<std::uint8_t> scrub_bars = {};  ///< 0 to 5, ascending; empty: the largest one
+  std::chrono::seconds scrub_limit{600};      ///< 1 s to 15 min
   ConfigPlace place = {};
   /// The section names a slot of the host, and which is known.
   bool has_host() const { return socket.empty() && match.empty(); }

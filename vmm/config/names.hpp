@@ -105,6 +105,16 @@ constexpr std::string_view word_of(ResetChoice value) {
   return {};
 }
 
+constexpr std::string_view word_of(PciScrub value) {
+  switch (value) {
+    case PciScrub::kOff:
+      return "off";
+    case PciScrub::kVram:
+      return "vram";
+  }
+  return {};
+}
+
 constexpr std::string_view word_of(PciAcpiRomMode value) {
   switch (value) {
     case PciAcpiRomMode::kAuto:

@@ -237,6 +237,7 @@ Result<PciConfig> read_function(TableReader entry) {
   pci.msix_relocation = TRY(entry.choice("msix_relocation", pci.msix_relocation));
   pci.resize_bar = TRY(read_bar_size(entry));
   pci.vf_token = TRY(read_vf_token(entry));
+  TRY(read_scrub(entry, pci));
   TRY(entry.finish());
   TRY(check_source(entry));
   TRY(check_opening(entry, pci));

@@ -160,6 +160,17 @@ std::string opening_text(const PciConfig& pci) {
          (pci.vf_token.empty() ? "" : fmt::format("vf_token = {}\n", in_quotes(pci.vf_token)));
 }
 
+std::string scrub_text(const PciConfig& pci) {
+  std::string out = fmt::format("scrub = \"{}\"\n", config::word_of(pci.scrub));
+  if (pci.scrub == PciScrub::kOff) {
+    return out;
+  }
+  if (!pci.scrub_bars.empty()) {
+    out += fmt::format("scrub_bars = [{}]\n", fmt::join(pci.scrub_bars, ", "));
+  }
+  return out + fmt::format("scrub_limit = \"{}s\"\n", pci.scrub_limit.count());
+}
+
 std::string pci_text(const PciConfig& pci) {
   std::string out =
       "\n[[pci]]\n" +
@@ -171,6 +182,7 @@ std::string pci_text(const PciConfig& pci) {
   if (pci.reset_wait) {
     out += fmt::format("reset_wait = {}\n", *pci.reset_wait);
   }
+  out += scrub_text(pci);
   out += rom_text(pci.rom) + fmt::format("acpi_rom = \"{}\"\n", config::word_of(pci.acpi_rom));
   out += id_text("vendor_id", pci.identity.vendor_id, 4);
   out += id_text("device_id", pci.identity.device_id, 4);

@@ -32,6 +32,8 @@ Result<std::vector<CardPattern>> read_match(TableReader& entry);
 /// Of an entry of [[pci]], in pci_opening.cpp.
 Result<std::optional<PciBarSize>> read_bar_size(TableReader& entry);
 Result<std::string> read_vf_token(TableReader& entry);
+/// Of an entry of [[pci]], in pci_scrub.cpp: scrub and what belongs to it.
+Status read_scrub(TableReader& entry, PciConfig& pci);
 /// Errors where other keys of the entry exclude them.
 Status check_opening(const TableReader& entry, const PciConfig& pci);
 /// Of an entry of [[pci]], in pci_opening.cpp.
@@ -58,6 +60,9 @@ Result<std::optional<SshKeyConfig>> read_ssh_key(TableReader& root);
 Result<ConsoleConfig> read_console(TableReader table);
 Result<ControlConfig> read_control(TableReader table);
 Result<TestConfig> read_test(TableReader table);
+/// A time as "1h 30min", from a second to a week, or "off", which is 0.
+Result<std::chrono::seconds> read_limit(TableReader& table, std::string_view key,
+                                        std::chrono::seconds otherwise);
 /// Errors where its channels need another section, or that has what they make.
 Status check_channels(const TableReader& table, const Config& config);
 Result<SystemdConfig> read_systemd(TableReader table);

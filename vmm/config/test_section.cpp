@@ -65,6 +65,8 @@ std::optional<std::chrono::seconds> parse_limit(std::string_view text) {
   return sum >= std::chrono::seconds(1) && sum <= kLongestLimit ? std::optional(sum) : std::nullopt;
 }
 
+}  // namespace
+
 Result<std::chrono::seconds> read_limit(TableReader& table, std::string_view key,
                                         std::chrono::seconds otherwise) {
   const auto text = TRY(table.optional_string(key, kLimitRule));
@@ -77,6 +79,8 @@ Result<std::chrono::seconds> read_limit(TableReader& table, std::string_view key
   }
   return *limit;
 }
+
+namespace {
 
 /// A list, or one that stands alone.
 Result<std::vector<std::string>> read_patterns(TableReader& table, std::string_view key) {

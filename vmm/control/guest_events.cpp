@@ -34,6 +34,19 @@ void add_fields(InspectNode& node, const DevicesReset& reset) {
   node.field("verdict", reset.verdict);
   node.field("duration_ms", reset.duration_ms);
   node.field("text", reset.text);
+  if (!reset.bars.empty()) {
+    node.field("bars", reset.bars);
+  }
+  if (!reset.scrub.empty()) {
+    node.field("scrub", reset.scrub);
+  }
+}
+
+void add_fields(InspectNode& node, const ScrubUnderWay& progress) {
+  node.field("event", "scrub");
+  node.field("function", progress.function);
+  node.field("done_bytes", progress.done_bytes);
+  node.field("all_bytes", progress.all_bytes);
 }
 
 void add_fields(InspectNode& node, const NetworkLost& lost) {

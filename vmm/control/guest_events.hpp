@@ -39,6 +39,15 @@ struct DevicesReset {
   std::string verdict = {};
   std::uint64_t duration_ms = 0;
   std::string text = {};
+  std::string bars = {};   ///< of a success: what of the BARs was compared and read
+  std::string scrub = {};  ///< what of their memory was overwritten and what was not; or empty
+};
+
+/// Memory of a device is overwritten before the next user gets it, which takes its time.
+struct ScrubUnderWay {
+  std::string function = {};
+  std::uint64_t done_bytes = 0;
+  std::uint64_t all_bytes = 0;  ///< of the BARs that show it
 };
 
 /// A network card's link is gone: the guest sees it down until the next run.
@@ -97,7 +106,7 @@ struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
   std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost, GuestWord,
-               EndAsked, RebootDelayed, SandboxNews>
+               EndAsked, RebootDelayed, SandboxNews, ScrubUnderWay>
       what;
 };
 
@@ -107,7 +116,9 @@ std::string time_text(std::chrono::system_clock::time_point time);
 /// {"time":"2026-01-01T00:00:00.000Z","guest":"main","event":"state","from":"running",
 /// "to":"stopping","memory_slots":6,"heap_bytes":271840}
 /// {"time":…,"guest":…,"event":"reset","reason":"start","functions":"…","method":"hot reset",
-/// "verdict":"verified","duration_ms":131,"text":"…"}
+/// "verdict":"verified","duration_ms":131,"text":"…","bars":"…","scrub":"…"}
+/// {"time":…,"guest":…,"event":"scrub","function":"0000:01:00.0","done_bytes":16777216,
+/// "all_bytes":17179869184}
 /// {"time":…,"guest":…,"event":"word","channel":"exit_port","word":"exit","status":3}
 /// {"time":…,"guest":…,"event":"word","channel":"result_file","word":"exit","status":3,
 /// "written":"2026-01-01T00:00:00.000Z"}
@@ -140,6 +151,7 @@ class GuestEvents {
   void vsock(VsockReady ready) { publish({.what = ready}); }
   void share(ShareLost lost) { publish({.what = std::move(lost)}); }
   void word(GuestWord word) { publish({.what = std::move(word)}); }
+  void scrub(ScrubUnderWay progress) { publish({.what = std::move(progress)}); }
   void end_asked(EndAsked asked) { publish({.what = asked}); }
   void reboot_delayed(RebootDelayed delayed) { publish({.what = delayed}); }
   void sandbox(SandboxNews news) { publish({.what = std::move(news)}); }

@@ -77,7 +77,12 @@ void give_up_privileges() {
     ::syscall(SYS_capset, &header, sets.data());
   }
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  const rlimit no_core{.rlim_cur = 0, .rlim_max = 0};
+}
+
+/// Servers of a guest's disks and folders have its memory mapped. With 0 the kernel still pipes a
+/// dump into a program (core(5), core_pattern); with 1 it makes none at all.
+void forbid_core_dumps() {
+  const rlimit no_core{.rlim_cur = 1, .rlim_max = 1};
   ::setrlimit(RLIMIT_CORE, &no_core);
 }
 
@@ -143,6 +148,7 @@ bool place_files(Start& start) {
     if (!start.keeps_privileges) {
       give_up_privileges();
     }
+    forbid_core_dumps();
     for (int number = 1; number < NSIG; ++number) {
       if (number != SIGCHLD) {  // who ignores it ignores it for its children, too
         ::signal(number, SIG_DFL);

@@ -44,10 +44,10 @@ Error busy_error(const HostSystem& host, const Bdf& bdf) {
 }  // namespace
 
 std::string DeviceRecord::to_text() const {
-  return fmt::format("owner={}\npid={}\ndirty={}\nlooks={}\n{}{}\n", one_line(owner), pid,
+  return fmt::format("owner={}\npid={}\ndirty={}\nlooks={}\n{}{}{}\n", one_line(owner), pid,
                      one_line(dirty), one_line(looks),
                      cause == DirtCause::kFailedReset ? fmt::format("{}\n", kFailedReset) : "",
-                     kStateEnd);
+                     scrub.empty() ? "" : fmt::format("scrub={}\n", one_line(scrub)), kStateEnd);
 }
 
 DeviceRecord DeviceRecord::parse(std::string_view text) {
@@ -71,6 +71,8 @@ DeviceRecord DeviceRecord::parse(std::string_view text) {
       record.dirty = value;
     } else if (key == "looks") {
       record.looks = value;
+    } else if (key == "scrub") {
+      record.scrub = value;
     } else if (line == kFailedReset) {
       record.cause = DirtCause::kFailedReset;
     }
@@ -174,6 +176,12 @@ Status DeviceClaim::mark_clean() {
   record_.dirty.clear();
   record_.looks.clear();
   record_.cause = DirtCause::kUse;
+  record_.scrub.clear();
+  return save();
+}
+
+Status DeviceClaim::owe_scrub(std::string_view choice) {
+  record_.scrub = one_line(choice);
   return save();
 }
 

@@ -33,6 +33,9 @@ struct DeviceRecord {
   std::string
       looks;  ///< how it looked while it was well, in the words of who wrote it; may be empty
   DirtCause cause = DirtCause::kUse;  ///< of what is dirty
+  /// What of it must be overwritten before the next user gets it, in the words of who wrote it;
+  /// empty: nothing.
+  std::string scrub = {};
 
   std::string to_text() const;
   /// Of any text: what is cut short is dirty, for an unknown reason; an empty one is clean.
@@ -66,10 +69,15 @@ class DeviceClaim {
   /// On disk when this returns. Errors: kHost.
   Status mark_dirty(std::string_view reason, std::string_view looks,
                     DirtCause cause = DirtCause::kUse);
+  /// Nothing of it is owed any more.
   Status mark_clean();
   /// Its file, for adopt() in another process: what is marked here afterwards is written nowhere.
   /// Empty where it has none.
   UniqueFd hand_over();
+  /// What must be overwritten before the next user gets it; empty: nothing, or it is done.
+  const std::string& owed_scrub() const { return record_.scrub; }
+  /// On disk when this returns. Errors: kHost.
+  Status owe_scrub(std::string_view choice);
 
  private:
   DeviceClaim(const Bdf& bdf, std::optional<StateFile> file) : bdf_(bdf), file_(std::move(file)) {}

@@ -201,6 +201,20 @@ GuestMemory::GuestMemory(GuestMemoryOptions options, UniqueFd fd, MappedRegion m
   }
 }
 
+/// A vfio-user server is a process of its own, with the file and mappings of it, and may outlive
+/// the guest by days. All other memory is freed with this process, and Linux hands no page out
+/// again that it has not zeroed.
+GuestMemory::~GuestMemory() {
+  if (fd_ && options_.is_shared &&
+      ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                  static_cast<off_t>(options_.size)) != 0) {
+    log::warn("{}", fail_errno(ErrorKind::kHost,
+                               "The guest's memory stays with whoever else has it: it cannot be "
+                               "cleared")
+                        .to_string());
+  }
+}
+
 Status GuestMemory::place_on_node(GuestRange range, unsigned host_node, NodePolicy policy) {
   constexpr unsigned kBitsPerWord = 8 * sizeof(unsigned long);
   const auto bytes = slice(range.base(), range.size());

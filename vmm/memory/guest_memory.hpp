@@ -70,7 +70,10 @@ class GuestMemory {
   static Result<GuestMemory> create(const GuestMemoryOptions& options);
 
   GuestMemory(GuestMemory&&) = default;
-  GuestMemory& operator=(GuestMemory&&) = default;
+  GuestMemory& operator=(GuestMemory&&) = delete;
+  /// Memory that other processes were given, which may keep it, loses its contents: who serves a
+  /// disk from it must have ended.
+  ~GuestMemory();
 
   /// Takes [at, at + size), whole pages inside one region, from a NUMA node of the host. Before
   /// prefault(). Errors: kHost.

@@ -64,6 +64,10 @@ Entry entry_for(const VsockReady& /*ready*/) {
   return std::nullopt;
 }
 
+Entry entry_for(const ScrubUnderWay& /*progress*/) {
+  return std::nullopt;
+}
+
 Entry entry_for(const EndAsked& /*asked*/) {
   return std::nullopt;
 }

@@ -85,6 +85,10 @@ std::string ServiceReport::after(const GuestEvent& event) {
       reset != nullptr && reset->verdict == "failed") {
     return status_line(fmt::format("{} did not come back from a reset", reset->functions));
   }
+  if (const auto* scrub = std::get_if<ScrubUnderWay>(&event.what)) {
+    return status_line(fmt::format("Overwriting the memory of {}: {} of {} MiB", scrub->function,
+                                   scrub->done_bytes >> 20, scrub->all_bytes >> 20));
+  }
   if (std::holds_alternative<EndAsked>(event.what)) {
     return "STATUS=Waiting for the guest to power off";
   }

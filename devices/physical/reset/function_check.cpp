@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "devices/pci/pci_spec.hpp"
 #include "devices/physical/config_reader.hpp"
@@ -220,6 +221,16 @@ void check_registers(PhysicalDevice& device, const ResetPolicy& policy, const Re
   note_failure(faults, write_config(device, pci::kCommand, *command));
 }
 
+/// Of a function that looks well by all that VFIO makes up.
+void look_at_bars(PhysicalDevice& device, const FunctionState& known, const ResetPolicy& policy,
+                  const ResetClock& clock, bool may_read, CheckFindings& found) {
+  BarFindings bars = check_bars(device, known, policy, clock, may_read);
+  found.has_lost_registers = bars.has_lost_registers;
+  found.bars = bars.look;
+  std::move(bars.faults.begin(), bars.faults.end(), std::back_inserter(found.faults));
+  std::move(bars.oddities.begin(), bars.oddities.end(), std::back_inserter(found.oddities));
+}
+
 /// The table's registers are those of a GPU's physical function. A virtual one has the same ids and
 /// a register file of its own: NVIDIA's has no GFW_BOOT.
 bool has_checks(const PhysicalDevice& device, const FunctionState& state,
@@ -281,6 +292,9 @@ CheckFindings check_function(PhysicalDevice& device, const FunctionState& known,
     check_registers(device, policy, clock, found.faults);
   }
   check_power_state(device, known, found.faults);
+  if (found.faults.empty()) {
+    look_at_bars(device, known, policy, clock, scope.memory, found);
+  }
   if (scope.quiet) {
     check_quiet(device, known, found.faults);
   }

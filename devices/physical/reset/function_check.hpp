@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/physical/reset/bar_check.hpp"
 #include "devices/physical/reset/function_state.hpp"
 #include "devices/physical/reset/reset_policy.hpp"
 
@@ -21,6 +22,7 @@ struct CheckScope {
   bool link_speed = false;
   bool registers = true;  ///< the policy's
   bool quiet = true;      ///< decode, bus mastering, MSI and MSI-X are off
+  bool memory = true;     ///< memory BARs answer; where their registers are is looked at always
 };
 
 /// Each a sentence that begins with the function's name.
@@ -28,11 +30,13 @@ struct CheckFindings {
   std::vector<std::string> faults;    ///< empty: the function is well
   std::vector<std::string> oddities;  ///< worth telling, no fault
   bool is_link_narrow = false;        ///< among the faults
+  bool has_lost_registers = false;    ///< the same: of BARs, see BarFindings
+  BarLook bars = {};
 };
 
-/// Compares with the state from before and runs the policy's register checks. Memory decode is as
-/// before afterwards. Takes up to the policy's boot_time twice and, with link_speed, a second,
-/// where something is not as it should be.
+/// Compares with the state from before, runs the policy's register checks and looks whether the
+/// BARs lead to the function. Memory decode is as before afterwards. Takes up to the policy's
+/// boot_time three times and, with link_speed, a second, where something is not as it should be.
 CheckFindings check_function(PhysicalDevice& device, const FunctionState& known,
                              const ResetPolicy& policy, const ResetClock& clock,
                              const CheckScope& scope = {});

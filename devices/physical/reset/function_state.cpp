@@ -154,6 +154,13 @@ Result<bool> shows_audio_function(PhysicalDevice& device, const FunctionState& s
   return value != pci::kAllOnes && (value & nvidia::kShowAudio) != 0;
 }
 
+Error no_answer_error(const PhysicalDevice& device, const std::string& sign) {
+  return fail(ErrorKind::kUnsafeDevice,
+              "{} does not answer ({}): see that its slot or enclosure has power, and let the host "
+              "find it anew (`gpuvm reset --first rescan`); else switch the host off and on again",
+              device.name(), sign);
+}
+
 }  // namespace
 
 Result<FunctionState> read_function_state(PhysicalDevice& device) {
@@ -162,15 +169,11 @@ Result<FunctionState> read_function_state(PhysicalDevice& device) {
   state.vendor = static_cast<std::uint16_t>(ids);
   state.device = static_cast<std::uint16_t>(ids >> 16);
   if (state.vendor == pci::kNoVendor || state.vendor == pci::kVendorNotReady || state.vendor == 0) {
-    return fail(ErrorKind::kUnsafeDevice,
-                "{} does not answer (its vendor id reads {:04x}): switch the host off and on again",
-                device.name(), state.vendor);
+    return no_answer_error(device, fmt::format("its vendor id reads {:04x}", state.vendor));
   }
   const auto class_dword = TRY(read_config<std::uint32_t>(device, pci::kClassDword));
   if (class_dword == pci::kAllOnes) {
-    return fail(ErrorKind::kUnsafeDevice,
-                "{} does not answer (its class reads {:08x}): switch the host off and on again",
-                device.name(), class_dword);
+    return no_answer_error(device, fmt::format("its class reads {:08x}", class_dword));
   }
   state.class_code = class_dword >> 8;
   state.header_type = TRY(read_config<std::uint8_t>(device, pci::kHeaderType));

@@ -50,6 +50,8 @@ struct FunctionState {
   bool has_flr = false;        ///< offers a function level reset (Express or Advanced Features)
   bool no_soft_reset = false;  ///< keeps its state from D3hot to D0: no power management reset
   bool shows_audio = false;    ///< NVIDIA's bit that shows the audio function behind it is set
+  /// Bit n: memory BAR n answered while it was well; see find_answering_bars().
+  std::uint8_t answering_bars = 0;
 
   bool is_display() const { return class_code >> 16 == pci::kBaseClassDisplay; }
   /// A display controller or a processing accelerator.
@@ -62,7 +64,8 @@ std::string to_text(const FunctionState& state);
 /// Nothing if it is not such a line.
 std::optional<FunctionState> parse_function_state(std::string_view text);
 
-/// Reads a function. Errors: kUnsafeDevice if it does not answer.
+/// Reads a function's configuration space; answering_bars stays 0. Errors: kUnsafeDevice if it does
+/// not answer.
 Result<FunctionState> read_function_state(PhysicalDevice& device);
 
 /// Interrupts off (MSI-X, MSI, then INTx), power state D0, decode and bus mastering off. Goes on

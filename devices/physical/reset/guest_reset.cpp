@@ -17,8 +17,9 @@ Faults look(const ResetPlan& plan, const ResetSet& set, const PlannedFunction& f
     return {ready.error().to_string()};
   }
   if (method == ResetMethod::kPowerReset) {
-    return check_function(device, function.before, *function.policy, clock,
-                          {.link_width = false, .registers = false, .quiet = false})
+    return check_function(
+               device, function.before, *function.policy, clock,
+               {.link_width = false, .registers = false, .quiet = false, .memory = false})
         .faults;
   }
   if (const auto shown = show_audio_again(device, function.before); !shown) {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "devices/physical/reset/bar_check.hpp"
+
 namespace gpuvm {
 
 Status ResetBook::add(PhysicalDevice& device, const FunctionResetOptions& options) {
@@ -15,6 +17,7 @@ Status ResetBook::add(PhysicalDevice& device, const FunctionResetOptions& option
   Entry entry{.options = options, .did_not_help = {}, .guest_says = {}};
   if (!entry.options.known) {
     entry.options.known = TRY(read_function_state(device));
+    entry.options.known->answering_bars = find_answering_bars(device);
   }
   const MutexLock lock(mutex_);
   entries_.emplace(device.name(), std::move(entry));

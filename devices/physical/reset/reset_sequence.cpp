@@ -23,10 +23,12 @@ struct Attempt {
   std::vector<std::string> faults;    ///< empty: success
   std::vector<std::string> oddities;  ///< worth telling, no fault
   bool is_partial = false;
-  bool has_lost_function = false;  ///< one does not answer any more
-  bool has_begun = true;           ///< the host did not refuse the reset as a whole
-  bool is_link_at_fault = false;   ///< it is narrow, or a function behind it does not answer
-  milliseconds patience{0};        ///< how long the functions may take to answer
+  bool has_lost_function = false;   ///< one does not answer any more
+  bool has_begun = true;            ///< the host did not refuse the reset as a whole
+  bool is_link_at_fault = false;    ///< it is narrow, or a function behind it does not answer
+  milliseconds patience{0};         ///< how long the functions may take to answer
+  bool has_lost_registers = false;  ///< of BARs
+  BarLook bars = {};
 };
 
 std::vector<std::string> names_of(const ResetSet& set) {
@@ -35,6 +37,15 @@ std::vector<std::string> names_of(const ResetSet& set) {
     names.push_back(function.device->name());
   }
   return names;
+}
+
+/// As arguments of a command.
+std::string space_separated(const ResetSet& set) {
+  std::string text;
+  for (const PlannedFunction& function : set.functions) {
+    text += (text.empty() ? "" : " ") + function.device->name();
+  }
+  return text;
 }
 
 bool is_of_link(ResetMethod method) {
@@ -62,6 +73,7 @@ class SetReset {
   void show_audio_functions(const Attempt& attempt, milliseconds since);
   ResetCertificate certify(ResetMethod method, milliseconds start, const Attempt& attempt) const;
   ResetCertificate refuse(milliseconds start, std::string text) const;
+  std::string cure() const;
   std::string failure() const;
   bool may_tell() const { return limit_ == nullptr || limit_->allow(); }
 
@@ -72,6 +84,7 @@ class SetReset {
   log::RateLimit* const limit_;
   std::string history_;  ///< of failed attempts
   bool has_lost_function_ = false;
+  bool has_lost_registers_ = false;
   bool is_link_at_fault_ = true;  ///< as far as the attempts before say
   bool is_slot_tried_ = false;    ///< a hot reset was tried
   bool is_slot_reset_ = false;    ///< and one went through
@@ -174,6 +187,8 @@ void SetReset::check_all(Attempt& attempt, ResetMethod method) {
     CheckFindings found = check_function(*function.device, function.before, *function.policy,
                                          clock_, {.link_speed = is_of_link(method)});
     attempt.is_link_at_fault = attempt.is_link_at_fault || found.is_link_narrow;
+    attempt.has_lost_registers = attempt.has_lost_registers || found.has_lost_registers;
+    attempt.bars.add(found.bars);
     std::move(found.faults.begin(), found.faults.end(), std::back_inserter(attempt.faults));
     std::move(found.oddities.begin(), found.oddities.end(), std::back_inserter(attempt.oddities));
   }
@@ -207,6 +222,7 @@ ResetCertificate SetReset::certify(ResetMethod method, milliseconds start,
   certificate.method = method;
   certificate.duration = clock_.now() - start;
   certificate.did_not_help = did_not_help_;
+  certificate.bars = attempt.bars;
   certificate.verdict = attempt.is_partial             ? ResetVerdict::kPartial
                         : method == ResetMethod::kNone ? ResetVerdict::kUnreset
                                                        : ResetVerdict::kVerified;
@@ -229,20 +245,46 @@ ResetCertificate SetReset::refuse(milliseconds start, std::string text) const {
   certificate.duration = clock_.now() - start;
   certificate.verdict = ResetVerdict::kFailed;
   certificate.did_not_help = did_not_help_;
+  certificate.has_lost_registers = has_lost_registers_;
   certificate.text = std::move(text);
   return certificate;
 }
 
+/// What the user can do, by what is known of the cause: a host needs no reboot because it has taken
+/// its own card away.
+std::string SetReset::cure() const {
+  const auto any = [this](bool (PhysicalDevice::*is_so)() const) {
+    return std::any_of(
+        set_.functions.begin(), set_.functions.end(),
+        [is_so](const PlannedFunction& function) { return (function.device->*is_so)(); });
+  };
+  if (any(&PhysicalDevice::is_gone)) {
+    return "Start again what served it";
+  }
+  if (any(&PhysicalDevice::is_withheld)) {
+    return fmt::format(
+        "The host is taking it away (removed, unplugged or asked for by its driver), so nothing "
+        "says that it is broken: once this gpuvm has ended and the card is back (a removed one by "
+        "`echo 1 >/sys/bus/pci/rescan`), `gpuvm reset {}` or the next guest resets and checks it",
+        space_separated(set_));
+  }
+  if (has_lost_registers_) {
+    return fmt::format(
+        "The host must find it anew: `gpuvm reset --first rescan {}`, which the next start with it "
+        "does by itself. If it happens again, look for what takes its power or resets it",
+        space_separated(set_));
+  }
+  return has_lost_function_
+             ? fmt::format(
+                   "Switch the host off and on again; a warm reboot may not be enough. Where its "
+                   "slot or enclosure was without power, give it power, and `gpuvm reset --first "
+                   "rescan {}`",
+                   space_separated(set_))
+             : "Reboot the host; if it happens again, switch the host off and on again";
+}
+
 std::string SetReset::failure() const {
-  const bool has_gone =
-      std::any_of(set_.functions.begin(), set_.functions.end(),
-                  [](const PlannedFunction& function) { return function.device->is_gone(); });
-  const std::string_view cure =
-      has_gone ? "Start again what served it"
-      : has_lost_function_
-          ? "Switch the host off and on again; a warm reboot may not be enough"
-          : "Reboot the host; if it happens again, switch the host off and on again";
-  return fmt::format("{} did not come back from its reset: {}. {}", set_.names(), history_, cure);
+  return fmt::format("{} did not come back from its reset: {}. {}", set_.names(), history_, cure());
 }
 
 ResetCertificate SetReset::run() {
@@ -263,6 +305,7 @@ ResetCertificate SetReset::run() {
       return certify(method, start, result);
     }
     has_lost_function_ = result.has_lost_function;
+    has_lost_registers_ = result.has_lost_registers;
     is_link_at_fault_ = result.is_link_at_fault || !result.has_begun;
     if (result.has_begun) {
       did_not_help_.push_back(method);
@@ -300,6 +343,12 @@ void ResetCertificate::inspect(InspectNode& node) const {
   node.field("method", to_string(method));
   node.field("verdict", to_string(verdict));
   node.field("duration_ms", static_cast<std::uint64_t>(duration.count()));
+  if (is_safe()) {
+    node.field("bars", bars.to_text());
+  }
+  if (!scrub.empty()) {
+    node.field("scrub", scrub);
+  }
   node.field("text", text);
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/physical/reset/bar_check.hpp"
 #include "devices/physical/reset/reset_plan.hpp"
 #include "vmm/base/log.hpp"
 
@@ -37,6 +38,15 @@ struct ResetCertificate {
   /// Methods that were tried and did not help: before `method`, or of a failure all. One that the
   /// host refused to begin, for instance because a device was busy, does not count.
   std::vector<ResetMethod> did_not_help = {};
+
+  /// What was found of the functions' BARs; of a success.
+  BarLook bars = {};
+  /// BAR registers of the hardware are gone, which no reset mends: see BarFindings.
+  bool has_lost_registers = false;
+  /// What of their memory was overwritten after the reset, and what was not; empty: nothing was
+  /// owed. Who resets adds it (vmm/machine/devices/machine_reset.hpp).
+  std::string scrub = {};
+  bool is_scrub_at_fault = false;  ///< of a failure: the reset itself was well
 
   bool is_safe() const { return verdict != ResetVerdict::kFailed; }
   void inspect(InspectNode& node) const;

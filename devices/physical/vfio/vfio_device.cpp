@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "devices/pci/pci_spec.hpp"
+#include "devices/physical/vfio/bar_places.hpp"
 #include "devices/physical/vfio/card_link.hpp"
 #include "devices/physical/vfio/vfio_errors.hpp"
 #include "devices/physical/vfio/vfio_io.hpp"
@@ -113,6 +114,16 @@ bool VfioDevice::is_virtual_function() const {
 
 std::optional<CardLink> VfioDevice::card_link() const {
   return vfio::card_link_of(host_, bdf_);
+}
+
+Result<std::optional<std::vector<BarPlace>>> VfioDevice::bar_places() {
+  return vfio::bar_places_of(host_, bdf_);
+}
+
+/// The kernel waits with the device locked until it is let go of, and tries the lock only for a
+/// reset (Linux, drivers/pci/pci.c, pci_try_reset_function() and pci_bus_trylock()).
+void VfioDevice::note_reset(int error) {
+  is_withheld_ = error == EAGAIN;
 }
 
 Result<std::uint64_t> VfioDevice::ask_region_size(RegionIndex index) {
@@ -288,6 +299,7 @@ Status VfioDevice::function_reset() {
   const auto pause = [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); };
   const int error = vfio::retry_while_busy(
       [this] { return -vfio::call_ioctl(fd_.get(), VFIO_DEVICE_RESET, 0); }, pause);
+  note_reset(error);
   if (error != 0) {
     return vfio::reset_error(ErrorKind::kHost, "Function reset", name_, error);
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -50,6 +51,11 @@ class VfioDevice final : public PhysicalDevice {
   bool is_virtual_function() const override;
   std::optional<CardLink> card_link() const override;
   DriverAnswer driver_answer() const override { return answer_; }
+  Result<std::optional<std::vector<BarPlace>>> bar_places() override;
+  bool is_withheld() const override { return is_withheld_; }
+  /// What the kernel answered to a reset that this function was part of: 0, or an errno value. Any
+  /// thread.
+  void note_reset(int error);
   bool has_function_reset() const override { return has_function_reset_; }
   Status function_reset() override;
 
@@ -79,6 +85,7 @@ class VfioDevice final : public PhysicalDevice {
   std::uint32_t atomic_completers_ = 0;
   DriverAnswer answer_;
   bool has_function_reset_ = false;
+  std::atomic<bool> is_withheld_{false};
 };
 
 }  // namespace gpuvm

@@ -253,7 +253,7 @@ Result<std::vector<HotResetMember>> VfioHost::hot_reset_set(PhysicalDevice& devi
 }
 
 Status VfioHost::hot_reset(PhysicalDevice& device) {
-  const VfioDevice* const ours = TRY(find(device));
+  VfioDevice* const ours = TRY(find(device));
   std::set<std::uint32_t> numbers;
   for (const HotResetMember& member : TRY(hot_reset_set(device))) {
     if (!groups_.contains(member.group)) {
@@ -273,6 +273,7 @@ Status VfioHost::hot_reset(PhysicalDevice& device) {
   const int error = vfio::retry_while_busy(
       [&] { return -vfio::call_ioctl(ours->fd(), VFIO_DEVICE_PCI_HOT_RESET, argument.data()); },
       [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); });
+  ours->note_reset(error);
   if (error == EINVAL) {
     return fail(ErrorKind::kHost,
                 "Hot reset of {} was refused: every function of its slot must be bound to "

@@ -63,6 +63,20 @@ Status DeviceClaims::mark_clean(std::string_view name) {
   return is_ours ? claim->mark_clean() : Status();
 }
 
+std::optional<ScrubChoice> DeviceClaims::owed_scrub(std::string_view name) const {
+  for (const DeviceClaim& claim : claims_) {
+    if (claim.bdf().to_string() == name) {
+      return parse_scrub_choice(claim.owed_scrub());
+    }
+  }
+  return std::nullopt;
+}
+
+Status DeviceClaims::owe_scrub(std::string_view name, const std::optional<ScrubChoice>& choice) {
+  DeviceClaim* const claim = find(name);
+  return claim == nullptr ? Status() : claim->owe_scrub(to_text(choice));
+}
+
 std::vector<Bdf> DeviceClaims::dirty() const {
   std::vector<Bdf> functions;
   for (const DeviceClaim& claim : claims_) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "devices/physical/reset/reset_plan.hpp"
+#include "devices/physical/scrub/memory_scrub.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/host/socket_claim.hpp"
 
@@ -47,6 +48,9 @@ class DeviceClaims {
   Status mark_dirty(std::string_view name, std::string_view reason, std::string_view looks,
                     DirtCause cause = DirtCause::kUse);
   Status mark_clean(std::string_view name);
+  /// As DeviceClaim; nothing is owed of a function that is not claimed. Errors: kHost.
+  std::optional<ScrubChoice> owed_scrub(std::string_view name) const;
+  Status owe_scrub(std::string_view name, const std::optional<ScrubChoice>& choice);
   std::vector<Bdf> dirty() const;
   /// Every function that is claimed.
   std::vector<Bdf> functions() const;

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <iterator>
 
+#include "devices/passthrough/passthrough_function.hpp"
 #include "devices/physical/vfio/vfio_host.hpp"
 #include "devices/physical/vfio_user/vfio_user_host.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/host/bar_claims.hpp"
+#include "vmm/machine/devices/guest_function_reset.hpp"
 #include "vmm/owner/owner.hpp"
 
 namespace gpuvm {
@@ -45,6 +47,21 @@ DriverBinding::Handed take_record(std::vector<DriverBinding::Handed>& handed, co
 }
 
 }  // namespace
+
+OwnedFunction::OwnedFunction(HostFunction host) : host_(std::move(host)) {}
+
+OwnedFunction::~OwnedFunction() = default;
+
+void OwnedFunction::show(std::unique_ptr<GuestFunctionReset> reset,
+                         std::unique_ptr<PassthroughFunction> guest) {
+  reset_ = std::move(reset);
+  guest_ = std::move(guest);
+}
+
+void OwnedFunction::hide() {
+  guest_.reset();
+  reset_.reset();
+}
 
 HostOpeners HostOpeners::real(const HostSystem& host) {
   return {.vfio = [&host](const FunctionPointers& functions) -> Result<OpenedHost> {

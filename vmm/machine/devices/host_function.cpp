@@ -112,6 +112,15 @@ FunctionResetOptions reset_choice(const PciConfig& entry, std::uint8_t link_widt
   return options;
 }
 
+std::optional<ScrubChoice> scrub_choice(const PciConfig& entry) {
+  if (entry.scrub == PciScrub::kOff) {
+    return std::nullopt;
+  }
+  ScrubChoice choice{.bars = {}, .limit = entry.scrub_limit};
+  choice.bars.assign(entry.scrub_bars.begin(), entry.scrub_bars.end());
+  return choice;
+}
+
 }  // namespace
 
 std::uint8_t link_width_of(const HostSystem& host, const Bdf& bdf) {
@@ -208,7 +217,8 @@ Result<HostFunction> remote_function(const PciConfig& entry, const SlotPlace& pl
                       .managed = false,
                       .reset = reset_choice(entry),
                       .view = TRY(view_of_remote(entry)),
-                      .socket = entry.socket};
+                      .socket = entry.socket,
+                      .scrub = scrub_choice(entry)};
 }
 
 Result<HostFunction> own_function(const HostSystem& host, const PciConfig& entry, const Bdf& bdf,
@@ -222,6 +232,7 @@ Result<HostFunction> own_function(const HostSystem& host, const PciConfig& entry
   TRY(check_vf_token(host, bdf, function.vf_token));
   function.view = TRY(view_of(host, entry, bdf));
   function.bar_size = TRY(bar_size_of(host, entry, bdf));
+  function.scrub = bdf == entry.host ? scrub_choice(entry) : std::nullopt;
   return function;
 }
 

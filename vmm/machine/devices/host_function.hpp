@@ -10,6 +10,7 @@
 
 #include "devices/passthrough/function_view.hpp"
 #include "devices/physical/reset/reset_plan.hpp"
+#include "devices/physical/scrub/memory_scrub.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/config/config.hpp"
 #include "vmm/host/bar_resize.hpp"
@@ -29,6 +30,8 @@ struct HostFunction {
   /// What a BAR is to become before it is opened; nothing: as the host has it. Of the host's only.
   std::optional<BarSizeChoice> bar_size = {};
   std::string vf_token = {};  ///< as VfioFunction
+  /// Of its memory, before the next user gets it; nothing: it is left as the guest leaves it.
+  std::optional<ScrubChoice> scrub = {};
 
   bool is_remote() const { return !socket.empty(); }
   /// As PhysicalDevice::name().

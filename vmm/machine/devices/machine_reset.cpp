@@ -17,7 +17,8 @@ struct ClosedRung {
   SlotMethod method;
   std::string_view reason;
 };
-constexpr std::array kClosedRungs{
+using ClosedRungs = std::array<ClosedRung, 2>;
+constexpr ClosedRungs kClosedRungs{
     ClosedRung{SlotMethod::kPower,
                "a locked or hung chip that no reset reaches loses its state without power"},
     ClosedRung{SlotMethod::kRescan,
@@ -27,6 +28,17 @@ constexpr std::array kClosedRungs{
 
 ResetMethod method_of(SlotMethod slot) {
   return slot == SlotMethod::kPower ? ResetMethod::kSlotPower : ResetMethod::kRescan;
+}
+
+/// Where BAR registers are gone the rescan is the cure, and power was perhaps the cause.
+ClosedRungs closed_rungs(std::span<const ResetCertificate> certificates) {
+  ClosedRungs rungs = kClosedRungs;
+  if (std::any_of(
+          certificates.begin(), certificates.end(),
+          [](const ResetCertificate& certificate) { return certificate.has_lost_registers; })) {
+    std::swap(rungs.front(), rungs.back());
+  }
+  return rungs;
 }
 
 Status check_all(std::span<const SlotCycle> slots, SlotMethod method) {
@@ -125,6 +137,7 @@ Status MachineReset::enter_devices() {
 Status MachineReset::plan() {
   TRY(wait_for_devices());
   TRY(enter_devices());
+  TRY(check_scrubs());
   auto plan = TRY(devices_.reset_book().plan(devices_.devices()));
   for (const ResetSet& set : plan.sets()) {
     if (!set.warning.empty()) {
@@ -184,6 +197,13 @@ Status MachineReset::mark_clean(const ResetCertificate& certificate) {
 }
 
 Status MachineReset::release() {
+  const auto last_reason = [this] {
+    const MutexLock lock(mutex_);
+    return last_reason_;
+  }();
+  if (last_reason == ResetReason::kReboot && is_scrub_owed()) {
+    return run(ResetReason::kStop);
+  }
   for (const auto& certificate : certificates()) {
     if (certificate.is_safe()) {
       TRY(mark_clean(certificate));
@@ -202,10 +222,15 @@ Status MachineReset::run(ResetReason reason) {
   const ResetPlan plan = *known_plan();
   WorstError errors;  // a mark that cannot be written keeps no device from its reset
   errors.add(mark_in_use());
-  const auto certificates = devices_.reset_book().reset(plan, ResetClock::real(), wish_of(reason));
+  auto certificates = devices_.reset_book().reset(plan, ResetClock::real(), wish_of(reason));
+  errors.add(scrub(reason, certificates));
+  if (!ends_use(reason) && check_all_safe(certificates)) {
+    errors.add(owe_scrubs());
+  }
   {
     const MutexLock lock(mutex_);
     last_ = certificates;
+    last_reason_ = reason;
     ++runs_;
   }
   for (const auto& certificate : certificates) {
@@ -226,7 +251,7 @@ std::vector<std::string> MachineReset::failed_functions() const {
   std::vector<std::string> names;
   for (const ResetCertificate& certificate : certificates()) {
     for (const ResetSet& set : plan ? plan->sets() : std::span<const ResetSet>()) {
-      const bool is_wanted = !set.chosen && !set.rungs.empty();
+      const bool is_wanted = !set.chosen && !set.rungs.empty() && !certificate.is_scrub_at_fault;
       if (!certificate.is_safe() && is_wanted && set.names() == certificate.functions) {
         names.insert(names.end(), certificate.names.begin(), certificate.names.end());
       }
@@ -248,7 +273,7 @@ Status MachineReset::recover(ResetReason reason, Status failure) {
     return failure;
   }
   std::string history = failure.error().to_string();
-  for (const ClosedRung& rung : kClosedRungs) {
+  for (const ClosedRung& rung : closed_rungs(certificates())) {
     const auto name = to_string(method_of(rung.method));
     if (const Status possible = check_all(*slots, rung.method); !possible) {
       history += fmt::format(". No {}: {}", name, possible.error().to_string());

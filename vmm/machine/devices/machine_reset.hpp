@@ -29,29 +29,36 @@ std::string_view to_string(ResetReason reason);
 class MachineReset : public Inspectable {
  public:
   using OnReset = std::function<void(ResetReason, const ResetCertificate&)>;
-  /// `devices` must outlive this; `on_reset` is told of every set's reset, those that failed too.
-  explicit MachineReset(HostDevices& devices, OnReset on_reset = {})
-      : devices_(devices), on_reset_(std::move(on_reset)) {}
+  using OnScrub = std::function<void(const ScrubProgress&)>;
+  /// `devices` must outlive this; `on_reset` is told of every set's reset, those that failed too,
+  /// `on_scrub` how far the overwriting of memory is, from threads of its own.
+  explicit MachineReset(HostDevices& devices, OnReset on_reset = {}, OnScrub on_scrub = {})
+      : devices_(devices), on_reset_(std::move(on_reset)), on_scrub_(std::move(on_scrub)) {}
 
   /// Enters the devices into the reset book and makes the plan, while they are well; run() does it
-  /// where nobody has. Errors: kUnsafeDevice, kConfig.
+  /// where nobody has. Errors: kUnsafeDevice; kConfig, also where the memory that is to be
+  /// overwritten later is none.
   Status plan();
   /// After plan(): marks every device as dirty, which run() does too. Errors: kHost.
   Status mark_in_use();
-  /// Resets and verifies every device; does nothing without devices. Errors: kUnsafeDevice; the
-  /// devices that it names are marked as dirty.
+  /// Resets and verifies every device; does nothing without devices. Then overwrites the memory
+  /// that is to be before the next user gets it: at the stop as the configuration says, at a start
+  /// and a repair what a gpuvm that was killed has left undone; not at a reboot. Errors:
+  /// kUnsafeDevice; the devices that it names are marked as dirty.
   Status run(ResetReason reason);
   /// After a run that failed with `failure`, and only while no guest has the devices: the methods
-  /// for which the failed functions must be closed, in the order of kClosedRungs, each followed by
-  /// a whole run. Who holds their groups (KVM) must let go before; every PhysicalDevice is another
-  /// one afterwards. What is no failure of a reset, or a reset that the user chose, is returned as
-  /// it is. Errors: as run(), with what was tried.
+  /// for which the failed functions must be closed, in the order of kClosedRungs, or the rescan
+  /// first where BAR registers of the hardware are gone; each followed by a whole run. Who holds
+  /// their groups (KVM) must let go before; every PhysicalDevice is another one afterwards. What is
+  /// no failure of a reset, or a reset that the user chose, is returned as it is. Errors: as run(),
+  /// with what was tried.
   Status recover(ResetReason reason, Status failure);
   /// One of these methods for all functions, then a whole run. Errors: kHost: not possible here,
   /// and nothing has happened; as run().
   Status run_closed(SlotMethod method, ResetReason reason);
   /// In place of a last run where no guest had the devices since the one before: those that it
-  /// verified are no longer dirty, the others stay so. Errors: kHost.
+  /// verified are no longer dirty, the others stay so. Where memory is to be overwritten and a
+  /// guest had them before that one, a last run all the same. Errors: kHost; as run().
   Status release();
   /// Of the last run. Any thread.
   std::vector<ResetCertificate> certificates() const;
@@ -64,15 +71,23 @@ class MachineReset : public Inspectable {
   std::optional<ResetPlan> known_plan() const;
   Status note(ResetReason reason, const ResetPlan& plan, const ResetCertificate& certificate);
   Status mark_clean(const ResetCertificate& certificate);
+  std::vector<ScrubJob> scrub_jobs(ResetReason reason,
+                                   std::span<const ResetCertificate> certificates) const;
+  Status check_scrubs() const;
+  Status scrub(ResetReason reason, std::vector<ResetCertificate>& certificates);
+  Status owe_scrubs();
+  bool is_scrub_owed() const;
   std::vector<std::string> failed_functions() const;
   Status cycle_and_run(SlotMethod method, std::span<SlotCycle> slots, ResetReason reason);
 
   HostDevices& devices_;
   OnReset on_reset_;
+  OnScrub on_scrub_;
   mutable Mutex mutex_;  ///< not held while devices are reset
   std::optional<ResetPlan> plan_ GPUVM_GUARDED_BY(mutex_);
   std::vector<ResetCertificate> last_ GPUVM_GUARDED_BY(mutex_);
   std::uint64_t runs_ GPUVM_GUARDED_BY(mutex_) = 0;
+  ResetReason last_reason_ GPUVM_GUARDED_BY(mutex_) = ResetReason::kStart;
 };
 
 }  // namespace gpuvm

@@ -3,7 +3,8 @@
 // who can do it: claimed (DeviceClaims), bound and opened (HostDevices), reset and verified
 // (MachineReset), planned, placed and announced to the guest (PciComplex); and back in the reverse
 // order. A start takes all functions through each step, one that comes or goes while the guest runs
-// would be taken through them alone. Missing: the latter.
+// would be taken through them alone. Missing: the latter. Defined in host_devices.cpp, which alone
+// changes it.
 #pragma once
 
 #include <memory>

@@ -136,12 +136,14 @@ class Machine : public GuestMachine {
   std::array<const Inspectable*, static_cast<std::size_t>(Part::kCount)> shown_
       GPUVM_GUARDED_BY(structure_) = {};
 
+  /// Last to go: shared memory is cleared then, and nobody may be in the midst of writing it to a
+  /// disk.
+  std::unique_ptr<GuestMemory> memory_;
   GuestDisks disks_;
   FirstBoot first_boot_;
   std::unique_ptr<DiskFile> first_boot_disk_;  ///< null without cloud-init's files
   Networks networks_;
   ServiceHosts services_;
-  std::unique_ptr<GuestMemory> memory_;
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;
   std::unique_ptr<MachineReset> reset_;

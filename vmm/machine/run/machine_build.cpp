@@ -52,7 +52,9 @@ DevicesReset reset_event(std::string_view reason, const ResetCertificate& certif
           .method = std::string(to_string(certificate.method)),
           .verdict = std::string(to_string(certificate.verdict)),
           .duration_ms = static_cast<std::uint64_t>(certificate.duration.count()),
-          .text = certificate.text};
+          .text = certificate.text,
+          .bars = certificate.is_safe() ? certificate.bars.to_text() : "",
+          .scrub = certificate.scrub};
 }
 
 /// The exit port ends a guest where it stands: what its next instructions would do, a panic, say,
@@ -205,8 +207,14 @@ Status Machine::take_devices() {
   devices_ = TRY(HostDevices::create(options_.host, std::move(functions), std::move(claims)));
   TRY(check_descriptors(descriptor_needs(config, devices_->devices()), descriptor_limit()));
   reset_ = std::make_unique<MachineReset>(
-      *devices_, [this](ResetReason reason, const ResetCertificate& certificate) {
+      *devices_,
+      [this](ResetReason reason, const ResetCertificate& certificate) {
         options_.events.reset(reset_event(to_string(reason), certificate));
+      },
+      [this](const ScrubProgress& progress) {
+        options_.events.scrub({.function = progress.function,
+                               .done_bytes = progress.done,
+                               .all_bytes = progress.all});
       });
   show(Part::kHostDevices, devices_.get());
   log::debug("{} functions are open", devices_->functions().size());

@@ -77,6 +77,8 @@ class FakePhysicalDevice : public PhysicalDevice {
   bool refuses_disable = false;  ///< says so of disable_irqs(), which works all the same
   std::optional<std::uint64_t> ignored_write;  ///< the hardware drops writes at this offset
 
+  std::optional<std::vector<BarPlace>> places = {};  ///< bar_places()
+  Result<std::optional<std::vector<BarPlace>>> bar_places() override { return places; }
   std::optional<CardLink> card_link() const override { return card; }
   const std::string& name() const override { return name_; }
   const RegionInfo& region(RegionIndex index) const override {

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <vector>
 
+#include "tests/fixtures/vm_flags.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/base/units.hpp"
 
@@ -32,6 +34,20 @@ TEST(MappedRegion, AnonymousIsZeroAndWritable) {
   EXPECT_EQ(region->bytes()[8191], std::byte{0});
   region->bytes()[8191] = std::byte{1};
   EXPECT_EQ(region->data()[8191], std::byte{1});
+}
+
+TEST(MappedRegion, IsInNoCoreDump) {
+  const UniqueFd fd(::memfd_create("test", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(fd.get(), 8192), 0);
+  const auto shared = MappedRegion::create({.fd = fd.get(), .size = 8192, .alignment = 2_MiB});
+  const auto anonymous = MappedRegion::create({.size = 8192, .shared = false});
+  ASSERT_TRUE(shared);
+  ASSERT_TRUE(anonymous);
+  EXPECT_TRUE(test::has_vm_flag(shared->data(), "dd"));
+  EXPECT_TRUE(test::has_vm_flag(anonymous->data(), "dd"));
+  EXPECT_TRUE(test::has_vm_flag(shared->data() + kPageSize, "dd"));
+  const std::vector<std::byte> heap(4_MiB);
+  EXPECT_FALSE(test::has_vm_flag(heap.data() + 2_MiB, "dd")) << "the test sees no difference";
 }
 
 TEST(MappedRegion, AlignsAsAsked) {

@@ -71,6 +71,34 @@ TEST(PciSection, ResizeBar) {
                         "pci.0.resize_bar goes with host or match only");
 }
 
+TEST(PciSection, Scrub) {
+  const auto entry = [](const std::string& keys) {
+    return parse_bootable("[[pci]]\nhost = '01:00.0'\n" + keys)->pci[0];
+  };
+  EXPECT_EQ(entry("").scrub, PciScrub::kOff);
+  EXPECT_EQ(entry("scrub = 'off'").scrub, PciScrub::kOff);
+  EXPECT_EQ(entry("scrub = 'vram'").scrub, PciScrub::kVram);
+  EXPECT_EQ(entry("scrub = 'vram'").scrub_limit, std::chrono::minutes(10));
+  const auto chosen = entry("scrub = 'vram'\nscrub_bars = [3, 0]\nscrub_limit = '15min'");
+  EXPECT_EQ(chosen.scrub_bars, (std::vector<std::uint8_t>{0, 3}));
+  EXPECT_EQ(chosen.scrub_limit, std::chrono::minutes(15));
+  EXPECT_EQ(parse_bootable("[[pci]]\nsocket = 's'\nscrub = 'vram'")->pci[0].scrub, PciScrub::kVram);
+  EXPECT_NE(pci_error("scrub = 'all'").find("pci.0.scrub must be"), std::string::npos);
+  EXPECT_NE(pci_error("scrub_bars = [1]").find("scrub_bars goes with scrub = \"vram\" only"),
+            std::string::npos);
+  EXPECT_NE(pci_error("scrub_limit = '1s'").find("scrub_limit goes with scrub"), std::string::npos);
+  EXPECT_NE(pci_error("scrub = 'vram'\nreset = 'none'").find("scrub needs a reset"),
+            std::string::npos);
+  for (const char* wrong : {"scrub_bars = []", "scrub_bars = [6]", "scrub_bars = [-1]",
+                            "scrub_bars = [1, 1]", "scrub_bars = 1", "scrub_bars = ['1']",
+                            "scrub_limit = 'off'", "scrub_limit = '16min'", "scrub_limit = 5"}) {
+    const std::string key(wrong, std::string(wrong).find(' '));
+    EXPECT_NE(pci_error("scrub = 'vram'\n" + std::string(wrong)).find("pci.0." + key),
+              std::string::npos)
+        << wrong;
+  }
+}
+
 TEST(PciSection, VfToken) {
   const auto token = [](const std::string& value) {
     return parse_bootable("[[pci]]\nhost = '01:00.0'\nvf_token = '" + value + "'")->pci[0].vf_token;

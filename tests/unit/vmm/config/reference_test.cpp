@@ -125,6 +125,9 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.resize_bar",
                                                      "pci.rom",
                                                      "pci.rom_check",
+                                                     "pci.scrub",
+                                                     "pci.scrub_bars",
+                                                     "pci.scrub_limit",
                                                      "pci.socket",
                                                      "pci.sub_device_id",
                                                      "pci.sub_vendor_id",
@@ -198,7 +201,8 @@ std::string uncommented(const std::string& name) {
 
 TEST(Reference, CommentedKeysAreValidToo) {
   // Which some keys need.
-  const std::vector<std::string> overrides = {"boot.mode=uefi", "sandbox.mode=log"};
+  const std::vector<std::string> overrides = {"boot.mode=uefi", "sandbox.mode=log",
+                                              "pci.0.scrub=vram"};
   auto config = parse(uncommented("reference.toml"), overrides);
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
@@ -213,6 +217,9 @@ TEST(Reference, CommentedKeysAreValidToo) {
   config->pci[0].gpudirect_clique.reset();
   EXPECT_EQ(config->pci[0].vf_token.size(), 36U);
   config->pci[0].vf_token.clear();
+  EXPECT_EQ(config->pci[0].scrub_bars, std::vector<std::uint8_t>{1});
+  config->pci[0].scrub_bars.clear();
+  config->pci[0].scrub = PciScrub::kOff;
   EXPECT_EQ(config->pci[0].coherent_memory->bar, 2U);
   config->pci[0].coherent_memory.reset();
   EXPECT_EQ(config->nodes, (std::vector<NodeConfig>{{{0}, 1_GiB, 0}}));
@@ -329,6 +336,9 @@ writable = ["doe", "vpd"]
 msix_relocation = "auto"
 resize_bar = { bar = 1, size = "32GiB" }
 vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d"
+scrub = "vram"
+scrub_bars = [3, 1]
+scrub_limit = "1min 30s"
 [[pci]]
 match = ["10DE:2204", "class:0302", "1002:*"]
 functions = [0]

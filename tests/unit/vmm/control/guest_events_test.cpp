@@ -55,6 +55,25 @@ TEST(GuestEvents, AResetAsJson) {
             R"("duration_ms":131,"text":"two\u000alines and a \"quote\""})");
 }
 
+TEST(GuestEvents, WhatACertificateSaysOfMemoryAsJson) {
+  const GuestEvent event{.time = {},
+                         .guest = "main",
+                         .what = DevicesReset{.reason = "stop",
+                                              .functions = "0000:01:00.0",
+                                              .bars = "2 of 2 memory BARs answer",
+                                              .scrub = "7 of 8 bytes"}};
+  EXPECT_THAT(event_node(event).to_json(),
+              testing::HasSubstr(
+                  R"("text":"","bars":"2 of 2 memory BARs answer","scrub":"7 of 8 bytes"})"));
+  const GuestEvent progress{
+      .time = {},
+      .guest = "main",
+      .what = ScrubUnderWay{.function = "0000:01:00.0", .done_bytes = 7, .all_bytes = 8}};
+  EXPECT_EQ(event_node(progress).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"scrub",)"
+            R"("function":"0000:01:00.0","done_bytes":7,"all_bytes":8})");
+}
+
 TEST(GuestEvents, ALostNetworkAsJson) {
   const GuestEvent event{.time = {},
                          .guest = "main",

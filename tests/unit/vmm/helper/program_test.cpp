@@ -41,6 +41,19 @@ TEST(ProgramTest, NothingOfOursIsInherited) {
   EXPECT_THAT(folder.read("status"), ::testing::ContainsRegex("CapEff:\t000000000000000[06]"));
 }
 
+// Whether it keeps privileges (virtiofsd) or not: it may have a guest's memory mapped.
+TEST(ProgramTest, NoneMakesACoreDumpNotEvenIntoAPipe) {
+  for (const bool keeps_privileges : {false, true}) {
+    const test::ScriptFolder folder;
+    const auto script =
+        folder.script("grep 'Max core file size' /proc/self/limits >" + folder.path() + "/limit\n");
+    const auto end = run_program(
+        {.path = script, .arguments = {"it"}, .keeps_privileges = keeps_privileges}, kLong);
+    ASSERT_TRUE(end) << end.error().to_string();
+    EXPECT_THAT(folder.read("limit"), ::testing::ContainsRegex("size +1 +1 +bytes"));
+  }
+}
+
 TEST(ProgramTest, AFolderItCannotWriteTo) {
   if (::geteuid() != 0) {
     GTEST_SKIP() << "only root can have a mount namespace";

@@ -127,6 +127,25 @@ TEST_F(DeviceClaimTest, FailedResetIsNotedUntilTheFunctionIsClean) {
   EXPECT_EQ(DeviceRecord::parse("owner=a\nreset=odd\nend\n").cause, DirtCause::kUse);
 }
 
+TEST_F(DeviceClaimTest, WhatIsToBeOverwrittenIsOwedUntilTheFunctionIsClean) {
+  {
+    DeviceClaim claim = take();
+    EXPECT_EQ(claim.owed_scrub(), "");
+    ASSERT_TRUE(claim.mark_dirty("the guest has it", "as it was"));
+    ASSERT_TRUE(claim.owe_scrub("vram\n600"));
+    ASSERT_TRUE(claim.mark_dirty("did not come back", "as it was", DirtCause::kFailedReset));
+    EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->scrub, "vram 600");
+    EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->cause, DirtCause::kFailedReset);
+  }
+  DeviceClaim claim = take();
+  EXPECT_EQ(claim.owed_scrub(), "vram 600");
+  ASSERT_TRUE(claim.owe_scrub(""));
+  EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->scrub, "");
+  ASSERT_TRUE(claim.owe_scrub("vram 600"));
+  ASSERT_TRUE(claim.mark_clean());
+  EXPECT_EQ(read_device_record(host_, bdf_of(kGpu))->scrub, "");
+}
+
 TEST_F(DeviceClaimTest, OwnerIsSeenWithoutATouchOfItsLock) {
   EXPECT_FALSE(current_owner(host_, bdf_of(kGpu)));
   const std::string descriptors = fmt::format("/proc/{}/fd", getpid());

@@ -11,6 +11,9 @@
 #include <atomic>
 #include <limits>
 
+#include "tests/fixtures/vm_flags.hpp"
+#include "vmm/base/mapped_region.hpp"
+#include "vmm/base/unique_fd.hpp"
 #include "vmm/base/units.hpp"
 
 namespace gpuvm::guest_memory_test {
@@ -28,6 +31,38 @@ TEST(GuestMemory, SmallIsOneRegion) {
   ASSERT_EQ(memory->regions().size(), 1U);
   EXPECT_EQ(memory->regions()[0].range, *GuestRange::create(GuestAddress(0), 128_MiB));
   EXPECT_EQ(memory->regions()[0].file_offset, 0U);
+}
+
+TEST(GuestMemory, IsInNoCoreDump) {
+  for (const bool is_shared : {false, true}) {
+    const auto memory =
+        GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB, .is_shared = is_shared});
+    ASSERT_TRUE(memory) << memory.error().to_string();
+    for (const auto& region : memory->regions()) {
+      EXPECT_TRUE(test::has_vm_flag(region.host.data(), "dd"));
+      EXPECT_TRUE(test::has_vm_flag(&region.host.back(), "dd"));
+    }
+  }
+}
+
+// As a vfio-user server has it, which runs on when the guest has ended.
+TEST(GuestMemory, WhoElseHasItFindsNothingOfTheGuestAfterwards) {
+  UniqueFd other;
+  MappedRegion view;
+  {
+    const auto memory = GuestMemory::create({.size = 6_MiB, .low_limit = 4_MiB, .is_shared = true});
+    ASSERT_TRUE(memory) << memory.error().to_string();
+    other.reset(::dup(memory->fd()));
+    auto mapped = MappedRegion::create({.fd = other.get(), .size = 6_MiB});
+    ASSERT_TRUE(mapped);
+    view = std::move(*mapped);
+    ASSERT_TRUE(memory->write(GuestAddress(4_MiB - 4), four(7)));
+    ASSERT_TRUE(memory->write(GuestAddress(4_GiB), four(8)));
+    ASSERT_EQ(view.bytes()[4_MiB - 1], std::byte{7});
+  }
+  for (const std::size_t at : {4_MiB - 1, 4_MiB}) {
+    EXPECT_EQ(view.bytes()[at], std::byte{0}) << at;
+  }
 }
 
 TEST(GuestMemory, LargeLeavesTheHoleBelow4GiB) {

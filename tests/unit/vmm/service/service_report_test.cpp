@@ -59,6 +59,8 @@ TEST(ServiceReport, TroubleIsInTheStatus) {
   ServiceReport report(ReadyWhen::kVcpus);
   EXPECT_EQ(report.after(word("panic")), "STATUS=The guest's kernel panicked");
   EXPECT_EQ(report.after({.what = DevicesReset{.verdict = "verified"}}), "");
+  EXPECT_EQ(report.after({.what = ScrubUnderWay{"0000:01:00.0", 3 << 20, 8 << 20}}),
+            "STATUS=Overwriting the memory of 0000:01:00.0: 3 of 8 MiB");
   EXPECT_EQ(report.after({.what = DevicesReset{.functions = "0000:01:00.0\nREADY=1\x1b[2J",
                                                .verdict = "failed"}}),
             "STATUS=0000:01:00.0 READY=1?[2J did not come back from a reset");

@@ -85,6 +85,10 @@ class FakeResetDevice : public PhysicalDevice {
     if ((get16(0x04) & 2) == 0) {
       return fail(ErrorKind::kHost, "decode is off");
     }
+    if (is_silent) {
+      std::fill(out.begin(), out.end(), std::byte{0xff});
+      return {};
+    }
     store_le(out, registers[offset]);
     return {};
   }
@@ -99,6 +103,11 @@ class FakeResetDevice : public PhysicalDevice {
     }
     if (!is_gone) {
       std::copy(in.begin(), in.end(), config.begin() + static_cast<std::ptrdiff_t>(offset));
+    }
+    if (has_backup && offset == 0x04 && !in.empty() && (in[0] & std::byte{2}) != std::byte{0}) {
+      for (BarPlace& place : places.value()) {
+        place.hardware = place.host;
+      }
     }
     if (on_config_write) {
       on_config_write();
@@ -120,6 +129,8 @@ class FakeResetDevice : public PhysicalDevice {
   Status set_intx_unmask_fd(int) override { return {}; }
   Status set_intx_masked(bool) override { return {}; }
   bool is_virtual_function() const override { return is_virtual; }
+  Result<std::optional<std::vector<BarPlace>>> bar_places() override { return places; }
+  bool is_withheld() const override { return is_taken; }
   bool has_function_reset() const override { return can_function_reset; }
   Status function_reset() override {
     history_.push_back(name_ + " function reset");
@@ -132,6 +143,10 @@ class FakeResetDevice : public PhysicalDevice {
   bool can_function_reset = true;
   bool is_gone = false;
   bool is_virtual = false;  ///< is_virtual_function()
+  bool is_silent = false;   ///< its BARs read all ones
+  bool is_taken = false;    ///< is_withheld()
+  bool has_backup = false;  ///< as VFIO that was opened in time: memory decode mends BAR registers
+  std::optional<std::vector<BarPlace>> places;  ///< bar_places()
   bool is_power_stuck = false;
   bool keeps_ids = false;  ///< as vfio-pci, which makes vendor and device id up
   int not_ready_reads = 0;

@@ -176,11 +176,13 @@ TEST(FunctionStateText, HostileLinesAreNoState) {
   const std::string good = "1 0 0 0 0 0 0 0 0 0 0 1" + rest;
   EXPECT_FALSE(parse_function_state(good).value().shows_audio);
   EXPECT_TRUE(parse_function_state(good + " 1").value().shows_audio);
-  EXPECT_EQ(to_text(parse_function_state(good).value()), good + " 0");
+  EXPECT_EQ(parse_function_state(good + " 1 5").value().answering_bars, 5);
+  EXPECT_EQ(to_text(parse_function_state(good).value()), good + " 0 0");
   EXPECT_TRUE(parse_function_state("1 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 0 ffffffffffffffff"));
   for (const std::string& text :
-       {std::string(), std::string("1"), std::string("x"), "-" + good, "1000" + good, good + " 0 0",
-        good + " 2", good.substr(0, good.size() - 2), "1 0 0 0 0 0 0 0 0 0 0 2" + rest}) {
+       {std::string(), std::string("1"), std::string("x"), "-" + good, "1000" + good,
+        good + " 0 0 0", good + " 0 100", good + " 2", good.substr(0, good.size() - 2),
+        "1 0 0 0 0 0 0 0 0 0 0 2" + rest}) {
     EXPECT_FALSE(parse_function_state(text)) << text;
   }
 }

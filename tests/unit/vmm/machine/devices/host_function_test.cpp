@@ -160,6 +160,25 @@ TEST_F(HostFunctionTest, BarIsResizedOfTheFunctionThatIsNamed) {
   EXPECT_THAT(host_.writes, testing::IsEmpty());
 }
 
+TEST_F(HostFunctionTest, MemoryIsOverwrittenOfTheFunctionThatIsNamed) {
+  add("0000:01:00.0", "0x030000");
+  add("0000:01:00.1", "0x040300");
+  auto& entry = pass("0000:01:00.0");
+  EXPECT_EQ(resolve_functions(host_, entries_)->front().scrub, std::nullopt);
+  entry.scrub = PciScrub::kVram;
+  entry.scrub_bars = {1, 3};
+  entry.scrub_limit = std::chrono::seconds(7);
+  entries_.emplace_back().socket = "/s";
+  entries_.back().scrub = PciScrub::kVram;
+  const auto functions = resolve_functions(host_, entries_);
+  ASSERT_TRUE(functions) << functions.error().to_string();
+  ASSERT_EQ(functions->size(), 3U);
+  EXPECT_EQ(functions->at(0).scrub,
+            (ScrubChoice{.bars = {1, 3}, .limit = std::chrono::seconds(7)}));
+  EXPECT_EQ(functions->at(1).scrub, std::nullopt);
+  EXPECT_EQ(functions->at(2).scrub, ScrubChoice());
+}
+
 TEST_F(HostFunctionTest, ParentWithVirtualFunctionsMustBeAskedForByNumber) {
   add("0000:05:00.0", "0x020000");
   add("0000:05:00.1", "0x020000");

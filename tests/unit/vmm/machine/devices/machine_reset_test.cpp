@@ -21,6 +21,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
+constexpr std::uint64_t kPlace = 0xe8000000;
+
 enum class Cure { kNone, kPower, kRescan };
 
 class MachineResetTest : public testing::Test {
@@ -28,15 +30,17 @@ class MachineResetTest : public testing::Test {
   MachineResetTest() {
     for (const std::string& bdf : {slot_.kGpu, slot_.kAudio}) {
       slot_.find(bdf);
-      auto& function = fakes_.add(bdf, test::gt710_config(), 0, bdf == slot_.kGpu ? 0 : 1,
-                                  [this](test::FakePhysicalDevice& device) {
-                                    device.set_config(0x00, 0x56781234);  // in no row of the table
-                                    device.set_config(0x0c, is_broken_ ? 0x00020010 : 0x00800010);
-                                    device.on_function_reset = [this, &device] {
-                                      device.set_config(0x0c, is_broken_ ? 0x00020010 : 0x00800010);
-                                      return Status();
-                                    };
-                                  });
+      auto& function =
+          fakes_.add(bdf, test::gt710_config(), 0, bdf == slot_.kGpu ? 0 : 1,
+                     [this](test::FakePhysicalDevice& device) {
+                       device.set_config(0x00, 0x56781234);  // in no row of the table
+                       device.set_config(0x0c, is_broken_ ? 0x00020010 : 0x00800010);
+                       device.places = {{{.bar = 1, .host = kPlace, .hardware = hardware_}}};
+                       device.on_function_reset = [this, &device] {
+                         device.set_config(0x0c, is_broken_ ? 0x00020010 : 0x00800010);
+                         return Status();
+                       };
+                     });
       function.reset.settle = std::chrono::milliseconds(0);
     }
     fakes_.host.on_write = [this](const std::string& path) {
@@ -69,6 +73,7 @@ class MachineResetTest : public testing::Test {
   test::FakeDevices fakes_;
   FakeSlot slot_{fakes_.host};
   bool is_broken_ = false;
+  std::uint64_t hardware_ = kPlace;  ///< what BAR 1's register holds
   Cure cure_ = Cure::kNone;
   std::vector<std::string> events_;
 };
@@ -112,6 +117,25 @@ TEST_F(MachineResetTest, BarThatHasItsOldSizeAgainAfterACrashIsNoFault) {
   const Status done = reset.run(ResetReason::kRepair);
   EXPECT_TRUE(done) << done.error().to_string();
   EXPECT_THAT((*devices)->claims().dirty(), IsEmpty());
+}
+
+// As a slot leaves a card that was without power: VFIO shows it as it was, each reset goes through,
+// and what a guest writes goes nowhere.
+TEST_F(MachineResetTest, CardWithoutBarRegistersIsFoundAnewFirst) {
+  hardware_ = 0;
+  slot_.on_rescan = [this] { hardware_ = kPlace; };
+  const auto devices = open();
+  MachineReset reset(*devices, note());
+  fakes_.history.clear();
+  const Status failed = reset.run(ResetReason::kStart);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().to_string(),
+              AllOf(HasSubstr("BAR 1 is at 0x0 and not at 0xe8000000"),
+                    HasSubstr("`gpuvm reset --first rescan"), Not(HasSubstr("Reboot the host"))));
+  const Status done = reset.recover(ResetReason::kStart, failed);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_THAT(fakes_.history, ElementsAre("close vfio", "remove", "remove", "open vfio"));
+  EXPECT_EQ(events_.back(), "removal and rescan: verified");
 }
 
 TEST_F(MachineResetTest, RescanFollowsAPowerCycleThatDidNotHelp) {

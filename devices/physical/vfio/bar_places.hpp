@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a function's BARs are by the host's kernel, which has noted their addresses once and uses
+// them for every mapping (sysfs "resource"), and by the hardware's own registers (sysfs "config",
+// whose reads go to the hardware). VFIO shows neither: it makes BAR registers up of what a guest
+// wrote and of the sizes (Linux, drivers/vfio/pci/vfio_pci_config.c, vfio_bar_fixup()). Missing:
+// host bridges that translate addresses, which no x86-64 host is known to have; the ROM's register.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "devices/physical/physical_device.hpp"
+#include "vmm/base/bdf.hpp"
+#include "vmm/host/host_system.hpp"
+#include "vmm/host/pci_device.hpp"
+
+namespace gpuvm::vfio {
+
+/// As PhysicalDevice::bar_places(), of a function of the host. Nothing for a virtual function,
+/// whose BAR registers read zero (Single Root I/O Virtualization 1.1, 3.4.1.11), and for one whose
+/// addresses are in its Enhanced Allocation capability (PCI Express Base 6.0, 7.8.5). Any thread.
+/// Errors: kHost.
+Result<std::optional<std::vector<BarPlace>>> bar_places_of(const HostSystem& host,
+                                                           const Bdf& function);
+
+/// What a header of 64 bytes or more says of the places of the host's BARs. `class_code`: of 24
+/// bits. Left out: the ROM, BARs to which the host gave no address, and the ports of an IDE
+/// controller, which may be fixed without a register (PCI IDE Controller 1.0).
+std::vector<BarPlace> places_of(std::span<const std::byte> config, const std::vector<PciBar>& bars,
+                                std::uint32_t class_code);
+
+}  // namespace gpuvm::vfio
