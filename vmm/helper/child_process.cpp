@@ -58,7 +58,9 @@ void ChildProcess::run() {
 
 Status ChildProcess::begin() {
   auto pipe = TRY(make_output_pipe());
-  pid_ = TRY(start_program(options_.program, pipe.theirs.get()));
+  auto started = TRY(start_program(options_.program, pipe.theirs.get()));
+  pid_ = started.pid;
+  layers_ = std::move(started.layers);
   said_ = std::move(pipe.ours);
   process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   if (!process_) {

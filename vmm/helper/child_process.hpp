@@ -48,6 +48,8 @@ class ChildProcess {
   /// watcher's.
   std::optional<Error> wait_for_end(std::chrono::milliseconds limit);
   pid_t pid() const { return pid_; }
+  /// Of its confinement, as they are in force.
+  const sandbox::Layers& layers() const { return layers_; }
 
  private:
   ChildProcess(Options options, EventFd stop)
@@ -65,6 +67,7 @@ class ChildProcess {
   UniqueFd said_;
   std::string printed_;  ///< the end of it; the thread's
   pid_t pid_ = 0;
+  sandbox::Layers layers_;
 
   Mutex mutex_;
   Condition changed_;

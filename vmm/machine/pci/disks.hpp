@@ -12,6 +12,7 @@
 #include "vmm/config/config.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
 #include "vmm/machine/pci/root_bus_slots.hpp"
+#include "vmm/sandbox/confine.hpp"
 
 namespace gpuvm {
 
@@ -21,6 +22,8 @@ class GuestDisk {
   virtual ~GuestDisk() = default;
   /// Its device on bus 0, which this must outlive. Once. Errors: kHost.
   virtual Result<RootBusDevice::Parts> make(const RootBusEnvironment& environment, Gsi pin) = 0;
+  /// What confines the program that serves it; null: gpuvm does.
+  virtual const sandbox::Layers* helper_layers() const { return nullptr; }
 };
 /// Told once for each disk that is gone, with the guest's end to follow, from any thread: it must
 /// not wait.

@@ -26,6 +26,7 @@ class ServedDisk : public GuestDisk {
   ServedDisk& operator=(const ServedDisk&) = delete;
 
   Result<RootBusDevice::Parts> make(const RootBusEnvironment& environment, Gsi pin) override;
+  const sandbox::Layers* helper_layers() const override { return &daemon_->layers(); }
 
  private:
   ServedDisk(std::size_t index, unsigned queues, bool discard, OnDiskLost on_lost)

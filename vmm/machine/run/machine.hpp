@@ -17,6 +17,7 @@
 #include "vmm/config/config.hpp"
 #include "vmm/control/guest_events.hpp"
 #include "vmm/first_boot/first_boot.hpp"
+#include "vmm/helper/helper_list.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/machine/boot/handover_boot.hpp"
@@ -86,12 +87,24 @@ class Machine : public GuestMachine {
 
  private:
   /// What inspect() shows, in this order.
-  enum class Part { kVm, kPlatform, kEfi, kUefi, kHostDevices, kReset, kPci, kWords, kCount };
+  enum class Part {
+    kVm,
+    kPlatform,
+    kEfi,
+    kUefi,
+    kHostDevices,
+    kReset,
+    kPci,
+    kWords,
+    kHelpers,
+    kCount
+  };
   static const HostSystem& real_host();
 
   Status open_files();
   Status take_devices();
   Status open_services();
+  void list_helpers();
   void open_words();
   Status add_memory(const IsUnwanted& is_unwanted);
   Status reset_devices_and_add_vm();
@@ -128,6 +141,7 @@ class Machine : public GuestMachine {
   std::array<const Inspectable*, static_cast<std::size_t>(Part::kCount)> shown_
       GPUVM_GUARDED_BY(structure_) = {};
 
+  HelperList helpers_;
   GuestDisks disks_;
   FirstBoot first_boot_;
   std::unique_ptr<DiskFile> first_boot_disk_;  ///< null without cloud-init's files

@@ -138,6 +138,24 @@ Status Machine::open_services() {
   return {};
 }
 
+/// The programs that run for the guest, once they all do.
+void Machine::list_helpers() {
+  for (std::size_t i = 0; i < disks_.size(); ++i) {
+    if (const auto* const layers = disks_[i]->helper_layers()) {
+      helpers_.add(fmt::format("disk-{} (qemu-storage-daemon)", i), *layers);
+    }
+  }
+  for (const Network& network : networks_) {
+    if (network.passt != nullptr) {
+      helpers_.add(network.name + " (passt)", network.passt->layers());
+    }
+  }
+  for (const auto& share : services_.shares) {
+    helpers_.add(fmt::format("share {} (virtiofsd)", share->tag()), share->layers());
+  }
+  show(Part::kHelpers, &helpers_);
+}
+
 /// The channels that are open, and the status port's device, where it is wanted.
 void Machine::open_words() {
   GuestWords* const words = options_.words;
@@ -161,6 +179,7 @@ Status Machine::take_devices() {
   TRY(check_kvm(options_.host));
   networks_ = TRY(open_networks(options_.host, config.nets, config.name));
   TRY(open_services());
+  list_helpers();
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   DeviceClaims held;

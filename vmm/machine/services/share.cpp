@@ -54,7 +54,11 @@ Program program_of(std::string path, const ShareConfig& config, int listener) {
                        "-o",
                        "source=" + config.path};
   program.files = {listener};
-  program.keeps_privileges = true;  // it gives up what it does not need once it is in its sandbox
+  program.confinement =
+      HelperConfinement{.profile = &virtiofsd_profile(),
+                        .paths = {{.path = config.path,
+                                   .access = config.read_only ? sandbox::PathAccess::kRead
+                                                              : sandbox::PathAccess::kManage}}};
   program.read_only_folder = config.read_only ? config.path : std::string();
   return program;
 }

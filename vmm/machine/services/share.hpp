@@ -35,6 +35,8 @@ class Share {
 
   const std::string& tag() const { return config_.tag; }
   vhost_user::Client& client() { return *client_; }
+  /// Of virtiofsd's confinement by gpuvm; its own sandbox comes on top.
+  const sandbox::Layers& layers() const { return child_->layers(); }
 
  private:
   Share(ShareConfig config, OnLost on_lost)

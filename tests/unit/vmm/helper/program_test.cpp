@@ -51,7 +51,6 @@ TEST(ProgramTest, AFolderItCannotWriteTo) {
       folder.script("echo a >" + folder.path() + "/said\ntouch " + fixed.path() + "/new\n");
   const auto end = run_program({.path = script,
                                 .arguments = {"it"},
-                                .keeps_privileges = true,
                                 .read_only_folder = fixed.path()},
                                kLong);
   ASSERT_TRUE(end) << end.error().to_string();
