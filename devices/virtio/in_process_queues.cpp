@@ -58,19 +58,15 @@ Status InProcessQueues::start(const Start& start) {
   }
   rings_ = std::move(rings);
   listener_ = &start.listener;
-  auto started = start_workers();
-  if (!started) {
-    stop_workers();
-    rings_.clear();
-  }
-  return started;
+  start_workers();
+  return {};
 }
 
 InProcessQueues::Worker& InProcessQueues::worker_of(std::size_t queue) const {
   return *workers_[queue % workers_.size()];
 }
 
-Status InProcessQueues::start_workers() {
+void InProcessQueues::start_workers() {
   for (const auto& ring : rings_) {
     worker_of(ring->index).rings.push_back(ring.get());
   }
@@ -80,10 +76,9 @@ Status InProcessQueues::start_workers() {
       kicks.push_back(ring->kick);
     }
     if (!kicks.empty()) {
-      TRY(worker->thread->start(std::move(kicks)));
+      worker->thread->start(std::move(kicks));
     }
   }
-  return {};
 }
 
 /// All are asked first: each may have to end what it is at.

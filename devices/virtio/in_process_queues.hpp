@@ -56,7 +56,7 @@ class InProcessQueues : public QueueBackend, private RequestSink {
 
   explicit InProcessQueues(RequestDevice& device) : device_(device) {}
   Result<std::unique_ptr<Worker>> make_worker(std::size_t index);
-  Status start_workers();
+  void start_workers();
   void stop_workers();
   Worker& worker_of(std::size_t queue) const;
   int patience_of(const Worker& worker) const;

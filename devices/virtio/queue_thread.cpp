@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "vmm/base/background_thread.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -23,39 +24,85 @@ void drain(int event_fd) {
 Result<std::unique_ptr<QueueThread>> QueueThread::create(Options options) {
   options.name.resize(std::min<std::size_t>(options.name.size(), 15));
   auto stop = TRY(EventFd::create());
-  return std::unique_ptr<QueueThread>(new QueueThread(std::move(options), std::move(stop)));
+  std::unique_ptr<QueueThread> queue(new QueueThread(std::move(options), std::move(stop)));
+  TRY(queue->make_thread());
+  return queue;
 }
 
-Status QueueThread::start(std::vector<int> events) {
+Status QueueThread::make_thread() {
   try {
-    thread_ = std::thread([this, events = std::move(events)] {
-      enter_background_thread(options_.name);
-      run(events);
-      if (options_.at_end) {
-        options_.at_end();
-      }
-    });
+    thread_ = std::thread([this] { live(); });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost, "Cannot start the thread {}: {}", options_.name, error.what());
   }
   return {};
 }
 
-void QueueThread::ask_to_stop() {
+QueueThread::~QueueThread() {
+  stop();
+  {
+    const MutexLock lock(mutex_);
+    is_ending_ = true;
+  }
+  changed_.notify_all();
   if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+void QueueThread::start(std::vector<int> events) {
+  is_started_ = true;
+  {
+    const MutexLock lock(mutex_);
+    work_ = std::move(events);
+  }
+  changed_.notify_all();
+}
+
+void QueueThread::ask_to_stop() {
+  if (is_started_) {
     stopping_.store(true, std::memory_order_relaxed);
     stop_.signal();
   }
 }
 
 void QueueThread::stop() {
-  if (!thread_.joinable()) {
+  if (!is_started_) {
     return;
   }
   ask_to_stop();
-  thread_.join();
+  {
+    MutexLock lock(mutex_);
+    while (work_) {
+      changed_.wait(lock);
+    }
+  }
+  is_started_ = false;
   stop_.drain();
   stopping_.store(false, std::memory_order_relaxed);
+}
+
+void QueueThread::live() {
+  enter_background_thread(options_.name);
+  sandbox::enter(sandbox::ThreadRole::kQueue);
+  MutexLock lock(mutex_);
+  for (;;) {
+    while (!work_ && !is_ending_) {
+      changed_.wait(lock);
+    }
+    if (is_ending_) {
+      return;
+    }
+    const std::vector<int> events = *work_;
+    lock.unlock();
+    run(events);
+    if (options_.at_end) {
+      options_.at_end();
+    }
+    lock.lock();
+    work_.reset();
+    changed_.notify_all();
+  }
 }
 
 void QueueThread::run(const std::vector<int>& events) {

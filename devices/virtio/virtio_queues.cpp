@@ -120,11 +120,8 @@ Status VirtioQueues::start_backend(const Wanted& wanted) {
   for (const auto& call : calls_) {
     calls.push_back(call.fd());
   }
-  auto status = relay_->start(std::move(calls));
-  if (!status) {
-    stop_backend();
-  }
-  return status;
+  relay_->start(std::move(calls));
+  return {};
 }
 
 void VirtioQueues::stop_backend() {

@@ -5,8 +5,16 @@
 #include <utility>
 
 #include "vmm/base/background_thread.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
+
+Inspector::Inspector() {
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {  // post() does without
+  }
+}
 
 Inspector::~Inspector() {
   {
@@ -22,12 +30,8 @@ Inspector::~Inspector() {
 
 void Inspector::post(std::function<void()> work) {
   if (!thread_.joinable()) {
-    try {
-      thread_ = std::thread([this] { run(); });
-    } catch (const std::system_error&) {
-      work();
-      return;
-    }
+    work();
+    return;
   }
   const MutexLock lock(mutex_);
   waiting_.push_back(std::move(work));
@@ -36,6 +40,7 @@ void Inspector::post(std::function<void()> work) {
 
 void Inspector::run() {
   enter_background_thread("inspector");
+  sandbox::enter(sandbox::ThreadRole::kInspector);
   for (;;) {
     std::function<void()> work;
     {

@@ -13,14 +13,15 @@ namespace gpuvm {
 
 class Inspector {
  public:
-  Inspector() = default;
+  /// Makes the thread at once: the control thread will have no right to.
+  Inspector();
   /// Waits for the work that has begun; what has not is not done any more.
   ~Inspector();
   Inspector(const Inspector&) = delete;
   Inspector& operator=(const Inspector&) = delete;
 
-  /// `work` must not throw. The first call starts the thread; where this process may have no more
-  /// of them, the work is done here. Control thread.
+  /// `work` must not throw. Where this process could have no more threads, the work is done here.
+  /// Control thread.
   void post(std::function<void()> work) GPUVM_EXCLUDES(mutex_);
 
  private:

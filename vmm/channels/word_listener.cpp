@@ -13,6 +13,7 @@
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/channels/line_reader.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -47,6 +48,7 @@ Status WordListener::start_thread() {
   try {
     thread_ = std::thread([this] {
       enter_background_thread("guest words");
+      sandbox::enter(sandbox::ThreadRole::kWords);
       run();
     });
   } catch (const std::system_error& error) {

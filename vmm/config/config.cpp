@@ -121,6 +121,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   const auto control = root.table("control");
   const auto test = root.table("test");
   const auto systemd = root.table("systemd");
+  const auto sandbox = root.table("sandbox");
   TRY(root.finish());
   result.name = TRY(name);
   result.machine = TRY(config::read_machine(TRY(machine)));
@@ -149,6 +150,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   TRY(config::check_channels(TRY(test), result));
   result.systemd = TRY(config::read_systemd(TRY(systemd)));
   TRY(config::check_ready(TRY(systemd), result));
+  result.sandbox = TRY(config::read_sandbox(TRY(sandbox)));
   return result;
 }
 
@@ -189,7 +191,7 @@ std::vector<std::string> config_keys() {
   }
   for (const auto section :
        {"machine", "cpu", "boot", "pci", "node", "disk", "net", "vsock", "share", "fw_cfg",
-        "credentials", "cloud_init", "console", "control", "test", "systemd"}) {
+        "credentials", "cloud_init", "console", "control", "test", "systemd", "sandbox"}) {
     context.keys.erase(section);
   }
   return {context.keys.begin(), context.keys.end()};

@@ -18,6 +18,7 @@
 #include "vmm/base/units.hpp"
 #include "vmm/config/card_pattern.hpp"
 #include "vmm/config/control_config.hpp"
+#include "vmm/config/sandbox_config.hpp"
 #include "vmm/config/serial_target.hpp"
 #include "vmm/config/systemd_config.hpp"
 #include "vmm/config/test_config.hpp"
@@ -357,6 +358,7 @@ struct Config {
   ControlConfig control;
   TestConfig test;
   SystemdConfig systemd;
+  SandboxConfig sandbox = {};
   bool operator==(const Config&) const = default;
 };
 

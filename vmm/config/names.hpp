@@ -177,6 +177,18 @@ constexpr std::string_view word_of(ReadyWhen value) {
   return {};
 }
 
+constexpr std::string_view word_of(SandboxMode value) {
+  switch (value) {
+    case SandboxMode::kOn:
+      return "on";
+    case SandboxMode::kLog:
+      return "log";
+    case SandboxMode::kOff:
+      return "off";
+  }
+  return {};
+}
+
 constexpr std::string_view word_of(MachinedUse value) {
   switch (value) {
     case MachinedUse::kAuto:

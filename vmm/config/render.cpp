@@ -307,6 +307,16 @@ std::string systemd_text(const SystemdConfig& systemd) {
                      config::word_of(systemd.ready), config::word_of(systemd.machined));
 }
 
+std::string sandbox_text(const SandboxConfig& sandbox) {
+  auto out =
+      fmt::format("\n[sandbox]\nmode = \"{}\"\nuser = {}\ngroup = {}\n",
+                  config::word_of(sandbox.mode), in_quotes(sandbox.user), in_quotes(sandbox.group));
+  if (!sandbox.log.empty()) {
+    out += fmt::format("log = {}\n", in_quotes(sandbox.log));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string_view to_string(BootMode mode) {
@@ -351,7 +361,7 @@ std::string to_toml(const Config& config) {
     out += cloud_init_text(*config.cloud_init);
   }
   return out + console_text(config.console) + control_text(config.control) +
-         test_text(config.test) + systemd_text(config.systemd);
+         test_text(config.test) + systemd_text(config.systemd) + sandbox_text(config.sandbox);
 }
 
 }  // namespace gpuvm

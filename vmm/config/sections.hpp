@@ -55,5 +55,6 @@ Status check_channels(const TableReader& table, const Config& config);
 Result<SystemdConfig> read_systemd(TableReader table);
 /// Errors when the guest has no way to say that it is ready, and is waited for. `table`: [systemd].
 Status check_ready(const TableReader& table, const Config& config);
+Result<SandboxConfig> read_sandbox(TableReader table);
 
 }  // namespace gpuvm::config

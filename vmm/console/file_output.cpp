@@ -16,6 +16,7 @@
 #include "vmm/base/log.hpp"
 #include "vmm/base/mutex.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 
@@ -53,6 +54,7 @@ class FileOutput::Writer {
 
 void FileOutput::Writer::run() {
   enter_background_thread("console-file");
+  sandbox::enter(sandbox::ThreadRole::kWriter);
   std::array<pollfd, 2> waits{pollfd{.fd = pipe_.get(), .events = POLLIN, .revents = 0},
                               pollfd{.fd = stop_.fd(), .events = POLLIN, .revents = 0}};
   while (waits[1].revents == 0) {

@@ -79,6 +79,12 @@ void add_fields(InspectNode& node, const EndAsked& asked) {
   node.field("signal", static_cast<std::uint64_t>(asked.signal));
 }
 
+void add_fields(InspectNode& node, const SandboxNews& news) {
+  node.field("event", "sandbox");
+  node.field("state", news.state);
+  node.field("text", news.text);
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

@@ -81,11 +81,17 @@ struct EndAsked {
   int signal = 0;  ///< 0: the escape key, or the host, which wants a device back
 };
 
+/// What contains a guest that has taken over a thread of its monitor (docs/containment.md).
+struct SandboxNews {
+  std::string state = {};  ///< "entered", before the guest's first instruction; "violated"
+  std::string text = {};   ///< layers in force and those that could not be had; the forbidden call
+};
+
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
   std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost, GuestWord,
-               EndAsked>
+               EndAsked, SandboxNews>
       what;
 };
 
@@ -104,6 +110,7 @@ std::string time_text(std::chrono::system_clock::time_point time);
 /// {"time":…,"guest":…,"event":"disk","disk":"disk-0","state":"lost","text":"…"}
 /// {"time":…,"guest":…,"event":"vsock","cid":81985529}
 /// {"time":…,"guest":…,"event":"share","tag":"home","state":"lost","text":"…"}
+/// {"time":…,"guest":…,"event":"sandbox","state":"entered","text":"seccomp (12 roles), …"}
 InspectNode event_node(const GuestEvent& event);
 
 /// Who is told of events. Must return soon and not call back into where the event comes from.
@@ -127,6 +134,7 @@ class GuestEvents {
   void share(ShareLost lost) { publish({.what = std::move(lost)}); }
   void word(GuestWord word) { publish({.what = std::move(word)}); }
   void end_asked(EndAsked asked) { publish({.what = asked}); }
+  void sandbox(SandboxNews news) { publish({.what = std::move(news)}); }
 
  private:
   struct Entry {

@@ -12,6 +12,7 @@
 
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -46,6 +47,9 @@ void ChildProcess::run() {
   enter_background_thread(options_.program.name());
   auto begun = begin();
   const bool is_running = begun.has_value();
+  if (is_running) {
+    sandbox::enter(sandbox::ThreadRole::kWatcher);
+  }
   {
     const MutexLock lock(mutex_);
     begun_ = std::move(begun);

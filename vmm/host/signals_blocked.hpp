@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SignalsBlocked: what is done meanwhile on this thread cannot be interrupted and not be ended by a
-// signal, but for SIGKILL. Signals wait until it goes.
+// signal, but for SIGKILL, and SIGSYS for a forbidden call (vmm/sandbox). Signals wait until it goes.
 #pragma once
 
 #include <signal.h>
@@ -12,6 +12,7 @@ class SignalsBlocked {
   SignalsBlocked() {
     sigset_t all;
     ::sigfillset(&all);
+    ::sigdelset(&all, SIGSYS);
     ::pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

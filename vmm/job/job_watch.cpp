@@ -7,6 +7,7 @@
 
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -45,6 +46,7 @@ Result<std::unique_ptr<JobWatch>> JobWatch::start(Options options) {
   try {
     watch->thread_ = std::thread([raw = watch.get()] {
       enter_background_thread("job");
+      sandbox::enter(sandbox::ThreadRole::kJob);
       raw->run();
     });
   } catch (const std::system_error& error) {

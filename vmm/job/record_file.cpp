@@ -10,6 +10,7 @@
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/mutex.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -80,6 +81,7 @@ void RecordFile::Writer::add(std::string_view line) {
 
 void RecordFile::Writer::run() {
   enter_background_thread("job-record");
+  sandbox::enter(sandbox::ThreadRole::kWriter);
   std::string taken;
   bool goes_on = true;
   while (goes_on) {

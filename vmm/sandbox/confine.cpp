@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <linux/capability.h>
-#include <sys/stat.h>
 
 #include <system_error>
 #include <utility>
@@ -13,104 +12,15 @@
 namespace gpuvm::sandbox {
 namespace {
 
-constexpr std::string_view kOwnerIsHere = "this process gives devices and files back itself";
-
-std::string text_of_error(int error) {
-  return std::generic_category().message(error);
-}
-
 bool may(unsigned number) {
   return (own_capabilities() & capability(number)) != 0;
 }
 
-/// Every thread is a folder there.
-bool is_alone() {
-  struct stat tasks {};
-  constexpr nlink_t kOfAnEmptyFolder = 2;
-  return ::stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink <= kOfAnEmptyFolder + 1;
+Layer layer_of(const char* name, int error, const char* detail) {
+  return {.name = name,
+          .in_force = error == 0,
+          .detail = error == 0 ? detail : std::generic_category().message(error)};
 }
-
-class Confinement {
- public:
-  explicit Confinement(const Plan& plan) : plan_(plan) {}
-
-  Result<Layers> run() {
-    note("dumpable", forbid_dumps(), "no ptrace by the same user, no core file");
-    note("limits", set_limits(false), "no core file, no real-time priority");
-    TRY(leave_tree());
-    TRY(change_user());
-    TRY(drop_capabilities());
-    note("no_new_privs", set_no_new_privileges(), "");
-    TRY(restrict_paths());
-    return std::move(layers_);
-  }
-
- private:
-  void add(std::string name, bool in_force, std::string detail) {
-    layers_.all.push_back({std::move(name), in_force, std::move(detail)});
-  }
-  void note(const char* name, int error, const char* detail) {
-    add(name, error == 0, error == 0 ? detail : text_of_error(error));
-  }
-
-  /// A kernel or a container that forbids it to root is no reason not to start.
-  Status leave_tree() {
-    if (!plan_.has_owner || !may(CAP_SYS_ADMIN)) {
-      add("root", false, plan_.has_owner ? "not root" : std::string(kOwnerIsHere));
-      return {};
-    }
-    note("root", enter_empty_root(), "an empty folder");
-    return {};
-  }
-
-  Status change_user() {
-    if (!plan_.identity || !may(CAP_SETUID) || !may(CAP_SETGID)) {
-      add("user", false,
-          !plan_.has_owner  ? std::string(kOwnerIsHere)
-          : !plan_.identity ? "sandbox.user is \"\""
-                            : "not root: the user stays");
-      return {};
-    }
-    const Identity& who = *plan_.identity;
-    if (const int error = become(who); error != 0) {
-      return fail_errno(ErrorKind::kHost,
-                        fmt::format("Cannot become user {} (sandbox.user)", who.user), error);
-    }
-    add("user", true, fmt::format("{}, group {}", who.user, who.group));
-    return {};
-  }
-
-  Status drop_capabilities() {
-    const Capabilities kept = plan_.has_owner ? 0 : plan_.kept;
-    if (const int error = keep_capabilities(kept); error != 0) {
-      return fail_errno(ErrorKind::kHost, "Cannot give capabilities up", error);
-    }
-    if ((own_capabilities() & ~kept) != 0) {
-      return fail(ErrorKind::kHost,
-                  "The kernel leaves capabilities to a process that gave them up");
-    }
-    add("capabilities", true, kept == 0 ? "none" : "none but the worker's");
-    return {};
-  }
-
-  Status restrict_paths() {
-    const LandlockSupport support = landlock_support();
-    if (support.abi == 0) {
-      add("landlock", false, support.why_not);
-      return {};
-    }
-    const std::vector<PathRule> none;
-    const auto rules = TRY(LandlockRules::create(plan_.has_owner ? none : plan_.paths));
-    if (const int error = rules.restrict_self(); error != 0) {
-      return fail_errno(ErrorKind::kHost, "Landlock cannot be entered", error);
-    }
-    add("landlock", true, fmt::format("ABI {}", support.abi));
-    return {};
-  }
-
-  const Plan& plan_;
-  Layers layers_;
-};
 
 }  // namespace
 
@@ -124,6 +34,7 @@ std::string Layers::text() const {
       list += fmt::format(" ({})", layer.detail);
     }
   }
+  in_force = in_force.empty() ? "none" : in_force;
   return missing.empty() ? in_force : fmt::format("{}; not: {}", in_force, missing);
 }
 
@@ -137,11 +48,82 @@ void Layers::inspect(InspectNode& node) const {
   }
 }
 
-Result<Layers> confine(const Plan& plan) {
-  if (plan.has_owner && !is_alone()) {
-    return fail(ErrorKind::kInternal, "A monitor is confined while it has other threads");
+Result<Confinement> Confinement::create(Plan plan) {
+  Confinement made;
+  made.plan_ = std::move(plan);
+  made.add("no_new_privs", true, "");
+  made.plan_root();
+  made.plan_user();
+  made.plan_capabilities();
+  TRY(made.plan_landlock());
+  return made;
+}
+
+void Confinement::add(const char* name, bool in_force, std::string detail) {
+  layers_.all.push_back({.name = name, .in_force = in_force, .detail = std::move(detail)});
+}
+
+void Confinement::plan_root() {
+  if (!plan_.empty_root) {
+    return;
   }
-  return Confinement(plan).run();
+  plan_.empty_root = may(CAP_SYS_ADMIN);
+  add("root", plan_.empty_root, plan_.empty_root ? "an empty folder" : "not root");
+}
+
+void Confinement::plan_user() {
+  if (!plan_.identity) {
+    return;
+  }
+  if (!may(CAP_SETUID) || !may(CAP_SETGID)) {
+    plan_.identity.reset();
+    add("user", false, "not root: the user stays");
+    return;
+  }
+  add("user", true, fmt::format("{}, group {}", plan_.identity->user, plan_.identity->group));
+}
+
+void Confinement::plan_capabilities() {
+  add("capabilities", true, (own_capabilities() & plan_.kept) == 0 ? "none" : "some are kept");
+}
+
+Status Confinement::plan_landlock() {
+  if (!plan_.paths) {
+    return {};
+  }
+  const LandlockSupport support = landlock_support();
+  if (support.abi == 0) {
+    add("landlock", false, support.why_not);
+    return {};
+  }
+  rules_ = TRY(LandlockRules::create(*plan_.paths));
+  add("landlock", true, fmt::format("ABI {}", support.abi));
+  return {};
+}
+
+int Confinement::enter() const noexcept {
+  int error = 0;
+  if (plan_.empty_root) {
+    error = enter_empty_root();
+  }
+  if (error == 0 && plan_.identity) {
+    error = become(*plan_.identity);
+  }
+  if (error == 0) {
+    error = keep_capabilities(plan_.kept);
+  }
+  if (error == 0) {
+    error = set_no_new_privileges();
+  }
+  if (error == 0 && rules_) {
+    error = rules_->restrict_self();
+  }
+  return error;
+}
+
+std::vector<Layer> confine_process() {
+  return {layer_of("dumpable", forbid_dumps(), "no ptrace by the same user, no core file"),
+          layer_of("limits", set_limits(false), "no core file, no real-time priority")};
 }
 
 }  // namespace gpuvm::sandbox

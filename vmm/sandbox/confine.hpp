@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// confine(): what a process gives up once all is opened and before a guest's processor runs. What
-// the kernel or the rights at hand do not allow is left out and told: `Layers`.
+// Confinement: what a thread, or a child between fork(2) and execve(2), gives up besides system
+// calls: made ahead, taken on with system calls alone. What the kernel or the rights at hand do not
+// allow is left out and told: `Layers`.
 #pragma once
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "vmm/base/inspect.hpp"
@@ -15,39 +15,58 @@
 
 namespace gpuvm::sandbox {
 
-/// What is to be given up.
+/// What is to be given up. Of each part only what the calling process has the right to.
 struct Plan {
-  /// The monitor of an owner: nothing has to be opened, made or given back by this process. Then
-  /// the root becomes empty, no path stays, and no capability.
-  bool has_owner = false;
-  /// Whom to become; needs has_owner.
-  std::optional<Identity> identity = {};
-  /// What stays within reach of the calling thread; of no use with has_owner.
-  std::vector<PathRule> paths = {};
-  /// The calling thread's; none with has_owner.
+  bool empty_root = false;                ///< the file system's names; needs CAP_SYS_ADMIN
+  std::optional<Identity> identity = {};  ///< whom to become; needs CAP_SETUID and CAP_SETGID
   Capabilities kept = 0;
+  /// What stays within reach, by Landlock; without a value Landlock is left alone.
+  std::optional<std::vector<PathRule>> paths = std::vector<PathRule>();
 };
 
 /// A layer that is in force, or why it is not.
 struct Layer {
-  std::string name;  ///< "seccomp", "no_new_privs", "user", "capabilities", "landlock", "root",
+  std::string name;  ///< "seccomp", "no_new_privs", "capabilities", "landlock", "user", "root",
                      ///< "dumpable", "limits"
   bool in_force = false;
-  std::string detail;  ///< "ABI 6", "not root", "Linux has no Landlock", …; one line, may be empty
+  std::string detail = {};  ///< "ABI 6", "not root", …; one line, may be empty
 };
 struct Layers {
-  std::vector<Layer> all;
+  std::vector<Layer> all = {};
   /// "seccomp, no_new_privs, landlock (ABI 4); not: user (not root)".
   std::string text() const;
   void inspect(InspectNode& node) const;
 };
 
-/// In this order: dumps forbidden, limits, empty root, user and groups, capabilities, no_new_privs,
-/// Landlock. What concerns credentials, names and Landlock is the calling thread's and that of
-/// threads it makes later: with has_owner it is called while there is one thread, and fails where
-/// there are more. Filters are not its work: sandbox.hpp. Errors: kHost: what `plan` asks for and
-/// the process has the right to could not be done all the same (a user that cannot be taken on by
-/// root, capabilities that stay), or there are other threads.
-Result<Layers> confine(const Plan& plan);
+class Confinement {
+ public:
+  /// Looks at the rights of the calling thread, which those that take it on must have, too. Errors:
+  /// kHost: rules of Landlock that cannot be made.
+  static Result<Confinement> create(Plan plan);
+  Confinement() = default;
+
+  /// In this order: empty root, user and groups, capabilities, no_new_privs, Landlock; all of the
+  /// calling thread and of what it makes from then on. A layer that is not in force is left out. 0
+  /// or errno, of what cannot be done though the rights are there. Async-signal-safe. A change of
+  /// user or capabilities clears PR_SET_PDEATHSIG (prctl(2)).
+  int enter() const noexcept;
+  /// What enter() does and does not.
+  const Layers& layers() const { return layers_; }
+
+ private:
+  void plan_root();
+  void plan_user();
+  void plan_capabilities();
+  Status plan_landlock();
+  void add(const char* name, bool in_force, std::string detail);
+
+  Plan plan_ = {};
+  std::optional<LandlockRules> rules_ = {};
+  Layers layers_ = {};
+};
+
+/// Of the whole process, and for good: no ptrace(2) by the same user, no core file, the limits of
+/// set_limits(). Two layers.
+std::vector<Layer> confine_process();
 
 }  // namespace gpuvm::sandbox

@@ -68,6 +68,11 @@ Entry entry_for(const EndAsked& /*asked*/) {
   return std::nullopt;
 }
 
+/// A forbidden call is the error that the run ends with, which the log has.
+Entry entry_for(const SandboxNews& /*news*/) {
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<EventEntry> entry_of(const GuestEvent& event) {

@@ -8,6 +8,7 @@
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm::vfio_user {
 namespace {
@@ -58,6 +59,7 @@ Status Connection::negotiate() {
 
 void Connection::read_messages() {
   enter_background_thread("vfio-user");
+  sandbox::enter(sandbox::ThreadRole::kReader);
   for (;;) {
     auto message = socket_.receive();
     if (!message) {

@@ -176,7 +176,7 @@ Status VhostNetQueues::set_up(const Start& start) {
   return use_pairs(std::min(used, pairs));
 }
 
-Status VhostNetQueues::start_thread() {
+void VhostNetQueues::start_thread() {
   std::vector<int> events;
   events_.clear();
   for (const Served& served : served_) {
@@ -191,7 +191,7 @@ Status VhostNetQueues::start_thread() {
       VhostRings::look(served.queue);
     }
   }
-  return thread_->start(std::move(events));
+  thread_->start(std::move(events));
 }
 
 Status VhostNetQueues::start(const Start& start) {
@@ -199,9 +199,8 @@ Status VhostNetQueues::start(const Start& start) {
   listener_ = &start.listener;
   auto started = set_up(start);
   if (started) {
-    started = start_thread();
-  }
-  if (!started) {
+    start_thread();
+  } else {
     stop();
   }
   return started;

@@ -62,7 +62,7 @@ class VhostNetQueues : public QueueBackend {
   Status make_control();
   Status make_thread();
   Status set_up(const Start& start);
-  Status start_thread();
+  void start_thread();
   Status use_pairs(std::size_t pairs);
   Status attach(std::size_t pair, bool attached);
   Status set_tap(const Served& served, int tap) const;

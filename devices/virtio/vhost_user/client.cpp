@@ -12,6 +12,7 @@
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm::vhost_user {
 namespace {
@@ -127,6 +128,7 @@ Status Client::start_watching() {
 /// What comes on the main channel are answers, which belong to who asked.
 void Client::watch() {
   enter_background_thread("vhost-user");
+  sandbox::enter(sandbox::ThreadRole::kReader);
   std::array<pollfd, 3> waits{pollfd{.fd = stop_.fd(), .events = POLLIN, .revents = 0},
                               pollfd{.fd = channel_.fd(), .events = 0, .revents = 0},
                               pollfd{.fd = backend_channel_.fd(), .events = POLLIN, .revents = 0}};

@@ -288,11 +288,13 @@ Result<std::vector<std::byte>> load_parts(Loader& loader, std::span<const std::b
 
 HandoverBoot::HandoverBoot(const Config& config, const GuestMemory& memory,
                            std::function<void(Error)> on_failure,
-                           std::unique_ptr<VariableFile> variables)
+                           std::unique_ptr<VariableFile> variables,
+                           std::unique_ptr<sandbox::RoleThread> saver)
     : config_(config),
       memory_(memory),
       on_failure_(std::move(on_failure)),
-      variables_(std::move(variables)) {}
+      variables_(std::move(variables)),
+      saver_(std::move(saver)) {}
 
 Result<CpuEntryState> HandoverBoot::load(const Load& what) {
   Loader loader(memory_, what);
@@ -361,7 +363,10 @@ bool HandoverBoot::take_report_byte(std::byte value) {
 bool HandoverBoot::save_variables() {
   const auto block = memory_.slice(GuestAddress(efi::embedded_image_header().variables),
                                    efi::VariableStore::kBlockSize);
-  const auto saved = block ? variables_->save(*block) : Status();
+  Status saved;
+  if (block) {
+    sandbox::run_on(saver_.get(), [&] { saved = variables_->save(*block); });
+  }
   if (!saved) {
     if (limit_.allow()) {
       log::warn("{}", saved.error().to_string());

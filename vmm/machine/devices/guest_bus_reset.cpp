@@ -9,7 +9,10 @@ void GuestBusReset::secondary_bus_reset() {
   for (auto* function : options_.functions) {
     function->bus_reset_begin();
   }
-  const auto certificates = options_.book.reset(options_.plan, options_.clock, ResetWish::kGuest);
+  std::vector<ResetCertificate> certificates;
+  sandbox::run_on(options_.thread, [&] {
+    certificates = options_.book.reset(options_.plan, options_.clock, ResetWish::kGuest);
+  });
   const Status outcome = check_all_safe(certificates);
   for (auto* function : options_.functions) {
     function->bus_reset_end(outcome.has_value());

@@ -15,6 +15,7 @@
 #include "devices/physical/reset/reset_book.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/sandbox/roles/role_thread.hpp"
 
 namespace gpuvm {
 
@@ -30,6 +31,8 @@ class GuestBusReset : public SecondaryBusListener, public Inspectable {
     ResetClock clock = ResetClock::real();
     /// Told "guest bus reset" and the certificate; any thread; may be empty.
     std::function<void(std::string_view reason, const ResetCertificate&)> on_reset;
+    /// Where the devices are reset, for which a vCPU's thread has no right; null: on the caller's.
+    sandbox::RoleThread* thread = nullptr;
   };
   /// All that the options refer to must outlive this.
   explicit GuestBusReset(Options options) : options_(std::move(options)) {}

@@ -5,13 +5,15 @@ namespace gpuvm {
 
 Result<std::unique_ptr<GuestFunctionReset>> GuestFunctionReset::create(HostDevices& devices,
                                                                        const OwnedFunction& owned,
-                                                                       OnReset on_reset) {
+                                                                       OnReset on_reset,
+                                                                       sandbox::RoleThread* thread) {
   PhysicalDevice* const device = &owned.device();
   ResetBook& book = devices.reset_book();
   return std::make_unique<GuestFunctionReset>(Options{.name = device->name(),
                                                       .book = book,
                                                       .plan = TRY(book.plan({&device, 1})),
-                                                      .on_reset = std::move(on_reset)});
+                                                      .on_reset = std::move(on_reset),
+                                                      .thread = thread});
 }
 
 bool GuestFunctionReset::is_hidden() const {
@@ -23,10 +25,13 @@ bool GuestFunctionReset::after(const GuestReset& reset, std::chrono::millisecond
   if (is_power_up && function().before.no_soft_reset) {
     return true;
   }
-  const auto certificate =
-      check_guest_reset(options_.plan, set(), function(),
-                        is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset,
-                        so_far, options_.clock, reset.refusal);
+  ResetCertificate certificate;
+  sandbox::run_on(options_.thread, [&] {
+    certificate =
+        check_guest_reset(options_.plan, set(), function(),
+                          is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset,
+                          so_far, options_.clock, reset.refusal);
+  });
   if (!certificate.is_safe()) {
     // A success says less than one of our resets, which looks at the link too: it teaches nothing.
     options_.book.learn(certificate, ResetWish::kGuest);

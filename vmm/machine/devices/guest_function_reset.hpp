@@ -16,6 +16,7 @@
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/sandbox/roles/role_thread.hpp"
 
 namespace gpuvm {
 
@@ -30,13 +31,16 @@ class GuestFunctionReset : public Inspectable {
     ResetClock clock = ResetClock::real();
     /// Told "guest function reset" or "guest power up"; any thread; may be empty.
     OnReset on_reset;
+    /// Where a function is looked at, for which a vCPU's thread has no right; null: on the caller's.
+    sandbox::RoleThread* thread = nullptr;
   };
   /// All that the options refer to must outlive this. The plan has one set of one function.
   explicit GuestFunctionReset(Options options) : options_(std::move(options)) {}
   /// For one of a guest's functions that is in the book. Errors: as ResetBook::plan().
   static Result<std::unique_ptr<GuestFunctionReset>> create(HostDevices& devices,
                                                             const OwnedFunction& owned,
-                                                            OnReset on_reset);
+                                                            OnReset on_reset,
+                                                            sandbox::RoleThread* thread = nullptr);
 
   /// FLR must not be offered to the guest: the policy knows that it loses the device, or the
   /// configuration forbids every reset.

@@ -5,6 +5,7 @@
 
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 
@@ -30,6 +31,7 @@ Status MemoryPreparation::start() {
 
 void MemoryPreparation::run() {
   enter_background_thread("memory");
+  sandbox::enter(sandbox::ThreadRole::kMemory);
   threads_.begin();
   auto status = prepare();
   threads_.end();

@@ -154,7 +154,9 @@ Status PciComplex::add_functions(Port& port) {
 
 Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& facts,
                                  const RootPortConfig& port, bool multi_function) {
-  auto reset = TRY(GuestFunctionReset::create(options_.devices, function, options_.on_guest_reset));
+  auto* const thread = TRY(add_reset_thread());
+  auto reset = TRY(GuestFunctionReset::create(options_.devices, function, options_.on_guest_reset,
+                                              thread));
   auto guest = TRY(PassthroughFunction::create(
       {.device = function.device(),
        .name = function.name(),
@@ -175,6 +177,13 @@ Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& f
   return {};
 }
 
+/// Resets look into the host's sysfs, and may ask for threads and children.
+Result<sandbox::RoleThread*> PciComplex::add_reset_thread() {
+  reset_threads_.push_back(
+      TRY(sandbox::RoleThread::create("guest-reset", sandbox::ThreadRole::kWorker)));
+  return reset_threads_.back().get();
+}
+
 /// A guest's reset of the bus behind the port becomes one of the devices.
 Status PciComplex::add_reset(Port& port) {
   std::vector<PhysicalDevice*> devices;
@@ -187,13 +196,15 @@ Status PciComplex::add_reset(Port& port) {
     return {};
   }
   ResetBook& book = options_.devices.reset_book();
+  auto* const thread = TRY(add_reset_thread());
   port.reset = std::make_unique<GuestBusReset>(
       GuestBusReset::Options{.name = std::string(port.bridge->name()),
                              .book = book,
                              .plan = TRY(book.plan(devices)),
                              .functions = std::move(functions),
                              .clock = ResetClock::real(),
-                             .on_reset = options_.on_guest_reset});
+                             .on_reset = options_.on_guest_reset,
+                             .thread = thread});
   return port.bridge->set_listener(port.reset.get());
 }
 

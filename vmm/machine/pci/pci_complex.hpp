@@ -132,6 +132,7 @@ class PciComplex : public Inspectable {
   /// `facts`: of the port's functions, in their order.
   RootPortConfig port_config(const PlannedPort& plan, std::span<const FunctionFacts> facts) const;
   Status add_reset(Port& port);
+  Result<sandbox::RoleThread*> add_reset_thread();
   Status place_memory();
   Status place();
   Status place_port(Port& port, const PortPlacement& placement);
@@ -154,6 +155,8 @@ class PciComplex : public Inspectable {
   std::unique_ptr<HostBridge> host_bridge_;
   std::unique_ptr<RootBusDevices> root_bus_;
   std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
+  /// One for each function and each port: a reset that hangs holds up no other.
+  std::vector<std::unique_ptr<sandbox::RoleThread>> reset_threads_;
   std::vector<Port> ports_;
   AcpiRoms acpi_roms_;  ///< refers to ports_
   PciTopology topology_;

@@ -7,10 +7,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <system_error>
 
 #include "vmm/base/log.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -27,14 +29,16 @@ void install_kick_handler() {
   sigaction(kick_signal(), &action, nullptr);
 }
 
-/// Signals for the process (SIGTERM …) are the control thread's business. SIGBUS is not one of
-/// them: KVM sends it to a vCPU that touches a page of the host with a memory error, and would try
-/// again for ever if it were blocked. It ends the process; the next start repairs the devices.
+/// Signals for the process (SIGTERM …) are the control thread's business. SIGSYS is this thread's
+/// own (vmm/sandbox/roles/trap_handler.hpp). SIGBUS is not one of them: KVM sends it to a vCPU that
+/// touches a page of the host with a memory error, and would try again for ever if it were blocked.
+/// It ends the process; the next start repairs the devices.
 void block_other_signals() {
   sigset_t signals;
   sigfillset(&signals);
   sigdelset(&signals, kick_signal());
   sigdelset(&signals, SIGBUS);
+  sigdelset(&signals, SIGSYS);
   pthread_sigmask(SIG_SETMASK, &signals, nullptr);
 }
 
@@ -62,56 +66,87 @@ VcpuThreads::VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event, std::v
   install_kick_handler();
 }
 
-Status VcpuThreads::start(std::span<VirtualCpu* const> vcpus) {
+VcpuThreads::~VcpuThreads() {
   stop();
-  auto started = start_all(vcpus);
-  if (!started) {
-    stop();
+  std::vector<std::thread> threads;
+  {
+    const MutexLock lock(mutex_);
+    is_ending_ = true;
+    threads.swap(threads_);
   }
-  return started;
+  changed_.notify_all();
+  for (auto& thread : threads) {
+    thread.join();
+  }
 }
 
-/// Under the lock: the first vCPU may hold() all of them before the last one has its thread.
-Status VcpuThreads::start_all(std::span<VirtualCpu* const> vcpus) {
+Status VcpuThreads::make(std::size_t count) {
   const MutexLock lock(mutex_);
-  wish_ = Wish::kRun;
-  at_work_ = vcpus.size();
-  for (VirtualCpu* const vcpu : vcpus) {
-    vcpus_.push_back(vcpu);
+  while (threads_.size() < count) {
+    const std::size_t place = threads_.size();
+    vcpus_.push_back(nullptr);
     try {
-      threads_.emplace_back([this, vcpu] { run(*vcpu); });
+      threads_.emplace_back([this, place] { live(place); });
     } catch (const std::system_error& error) {
       vcpus_.pop_back();
       return fail(ErrorKind::kHost,
                   "Cannot start the thread of vCPU {}: {} (`ulimit -u`, or pids.max of the cgroup)",
-                  vcpu->index(), error.what());
+                  place, error.what());
     }
   }
   return {};
 }
 
-void VcpuThreads::run(VirtualCpu& vcpu) {
+Status VcpuThreads::start(std::span<VirtualCpu* const> vcpus) {
+  stop();
+  TRY(make(vcpus.size()));
+  const MutexLock lock(mutex_);
+  wish_ = Wish::kRun;
+  at_work_ = vcpus.size();
+  std::copy(vcpus.begin(), vcpus.end(), vcpus_.begin());
+  changed_.notify_all();
+  return {};
+}
+
+void VcpuThreads::live(std::size_t place) {
   block_other_signals();
-  if (vcpu.index() < pin_.size()) {
-    pin_to(pin_[vcpu.index()], vcpu.index());
+  if (place < pin_.size()) {
+    pin_to(pin_[place], static_cast<unsigned>(place));
   }
-  pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", vcpu.index()).c_str());
+  pthread_setname_np(pthread_self(), fmt::format("vcpu-{}", place).c_str());
+  sandbox::enter(sandbox::ThreadRole::kVcpu);
+  MutexLock lock(mutex_);
+  for (;;) {
+    while (vcpus_[place] == nullptr && !is_ending_) {
+      changed_.wait(lock);
+    }
+    if (is_ending_) {
+      return;
+    }
+    VirtualCpu& vcpu = *vcpus_[place];
+    lock.unlock();
+    run(vcpu);
+    lock.lock();
+    vcpus_[place] = nullptr;
+    --at_work_;
+    changed_.notify_all();
+  }
+}
+
+void VcpuThreads::run(VirtualCpu& vcpu) {
   for (;;) {
     if (const VcpuEvent event = vcpu.run(ports_, mmio_); event != VcpuEvent::kInterrupted) {
       on_event_(event, vcpu.failure());
-      break;
+      return;
     }
     if (!rest(vcpu)) {
-      break;
+      return;
     }
     if (const auto told = vcpu.tell_of_pause(); !told) {
       on_event_(VcpuEvent::kFailed, told.error().to_string());
-      break;
+      return;
     }
   }
-  const MutexLock lock(mutex_);
-  --at_work_;
-  changed_.notify_all();
 }
 
 /// While the guest is paused. False: it is to stop.
@@ -135,8 +170,10 @@ void VcpuThreads::wish(Wish wish) {
   wish_ = wish;
   changed_.notify_all();
   for (std::size_t i = 0; wish != Wish::kRun && i < threads_.size(); ++i) {
-    vcpus_[i]->kick();
-    pthread_kill(threads_[i].native_handle(), kick_signal());
+    if (vcpus_[i] != nullptr) {
+      vcpus_[i]->kick();
+      pthread_kill(threads_[i].native_handle(), kick_signal());
+    }
   }
 }
 
@@ -161,15 +198,17 @@ void VcpuThreads::hold() {
 }
 
 void VcpuThreads::stop() {
-  {
-    const MutexLock lock(mutex_);
-    wish(Wish::kStop);
+  MutexLock lock(mutex_);
+  wish(Wish::kStop);
+  while (!is_idle()) {
+    changed_.wait(lock);
   }
-  for (auto& thread : threads_) {
-    thread.join();
-  }
-  threads_.clear();
-  vcpus_.clear();
+}
+
+/// No thread has a vCPU.
+bool VcpuThreads::is_idle() const {
+  return std::all_of(vcpus_.begin(), vcpus_.end(),
+                     [](const auto* vcpu) { return vcpu == nullptr; });
 }
 
 }  // namespace gpuvm

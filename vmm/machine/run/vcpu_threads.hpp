@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// VcpuThreads: one host thread per vCPU. Threads wait while the guest is paused, end when it stops
-// or resets, and are made anew after a reset.
+// VcpuThreads: one host thread per vCPU. Threads are made while the machine is built, with the
+// rights of a vCPU's thread (vmm/sandbox); they wait while the guest is paused, stopped or reset.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <span>
 #include <string>
@@ -22,14 +23,17 @@ class VcpuThreads {
 
   /// pin: the host's CPU of vCPU n; empty: any.
   VcpuThreads(PortBus& ports, MmioBus& mmio, OnEvent on_event, std::vector<unsigned> pin = {});
-  ~VcpuThreads() { stop(); }
+  ~VcpuThreads();
   VcpuThreads(const VcpuThreads&) = delete;
   VcpuThreads& operator=(const VcpuThreads&) = delete;
 
   // One thread, the machine's worker, calls these, but for hold().
 
-  /// Starts all vCPUs, or none; they must outlive the threads. Errors: kHost: this process may have
-  /// no more threads.
+  /// So many threads, which wait for their vCPUs: whoever calls start() later need have no right to
+  /// make one. Errors: kHost: this process may have no more threads.
+  Status make(std::size_t count) GPUVM_EXCLUDES(mutex_);
+  /// Starts all vCPUs, or none; they must outlive stop(). Errors: as make(), for threads that there
+  /// are too few of.
   Status start(std::span<VirtualCpu* const> vcpus) GPUVM_EXCLUDES(mutex_);
   /// When this returns, no guest code runs and no access of the guest is half done, until resume().
   /// Waits for a vCPU that is in a device's register, as long as that takes.
@@ -45,10 +49,11 @@ class VcpuThreads {
  private:
   enum class Wish { kRun, kPause, kStop };
 
-  Status start_all(std::span<VirtualCpu* const> vcpus) GPUVM_EXCLUDES(mutex_);
+  void live(std::size_t place) GPUVM_EXCLUDES(mutex_);
   void run(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
   bool rest(VirtualCpu& vcpu) GPUVM_EXCLUDES(mutex_);
   void wish(Wish wish) GPUVM_REQUIRES(mutex_);
+  bool is_idle() const GPUVM_REQUIRES(mutex_);
 
   PortBus& ports_;
   MmioBus& mmio_;
@@ -58,10 +63,10 @@ class VcpuThreads {
   Condition changed_;
   Wish wish_ GPUVM_GUARDED_BY(mutex_) = Wish::kRun;
   std::size_t at_work_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< threads that neither rest nor have ended
-  // Changed by the worker's thread only: under the lock while there are threads, which hold()
-  // reads.
-  std::vector<VirtualCpu*> vcpus_;
-  std::vector<std::thread> threads_;
+  /// What each thread has to run; null: nothing.
+  std::vector<VirtualCpu*> vcpus_ GPUVM_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_ GPUVM_GUARDED_BY(mutex_);
+  bool is_ending_ GPUVM_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gpuvm

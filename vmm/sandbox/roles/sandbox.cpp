@@ -13,7 +13,6 @@
 #include "vmm/base/text.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/sandbox/filter.hpp"
-#include "vmm/sandbox/landlock.hpp"
 #include "vmm/sandbox/roles/call_log.hpp"
 #include "vmm/sandbox/roles/hostile.hpp"
 #include "vmm/sandbox/roles/role_tables.hpp"
@@ -26,7 +25,7 @@ struct State {
   Policy policy = {};
   TrapSetup trap = {};
   std::array<Filter, kAllRoles.size()> filters = {};
-  std::optional<LandlockRules> nothing = {};  ///< for roles that open nothing
+  std::array<Confinement, kAllRoles.size()> confinements = {};
   UniqueFd event = {};
   UniqueFd call_log = {};
   std::uint32_t taken = 0;  ///< violations that were told
@@ -83,13 +82,33 @@ Capabilities kept_by(ThreadRole role, bool has_owner) {
   if (role == ThreadRole::kMemory) {
     return capability(kLockMemory);
   }
-  if (has_owner) {
-    return 0;
-  }
   if (role == ThreadRole::kWatcher) {
     return capability(kKill);
   }
   return opens_files(role, has_owner) ? ~Capabilities{0} : 0;
+}
+
+Plan plan_of(ThreadRole role, const Policy& policy) {
+  Plan plan;
+  plan.empty_root = policy.has_owner;
+  plan.identity = policy.has_owner ? policy.identity : std::nullopt;
+  plan.kept = kept_by(role, policy.has_owner);
+  if (opens_files(role, policy.has_owner)) {
+    plan.paths = role == ThreadRole::kVariables ? policy.variable_paths : policy.worker_paths;
+  }
+  return plan;
+}
+
+/// Log mode changes nothing but who carries calls out.
+Status make_confinements(State& made) {
+  for (const ThreadRole role : kAllRoles) {
+    auto& confinement = made.confinements.at(index_of(role));
+    confinement = Confinement();
+    if (made.policy.mode == Mode::kOn) {
+      confinement = TRY(Confinement::create(plan_of(role, made.policy)));
+    }
+  }
+  return {};
 }
 
 void unblock_trap() {
@@ -99,17 +118,37 @@ void unblock_trap() {
   ::pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
 }
 
-/// 0 or errno. A role that opens files keeps its own paths and rights: confine() has them.
+/// 0 or errno.
 int take_on(const State& now, ThreadRole role) {
-  const bool has_owner = now.policy.has_owner;
-  int error = 0;
   if (now.policy.mode == Mode::kOn) {
-    error = keep_capabilities(kept_by(role, has_owner));
-    if (error == 0 && now.nothing && !opens_files(role, has_owner)) {
-      error = now.nothing->restrict_self();
+    if (const int error = now.confinements[index_of(role)].enter(); error != 0) {
+      return error;
     }
   }
-  return error != 0 ? error : now.filters[index_of(role)].install();
+  return now.filters[index_of(role)].install();
+}
+
+/// Why layers that only a monitor of an owner has are not there.
+void add_missing(Layers& layers, const Policy& policy) {
+  constexpr const char* kOwnerIsHere = "this process gives devices and files back itself";
+  if (!policy.has_owner) {
+    layers.all.push_back({.name = "root", .in_force = false, .detail = kOwnerIsHere});
+  }
+  if (!policy.has_owner || !policy.identity) {
+    layers.all.push_back({.name = "user",
+                          .in_force = false,
+                          .detail = policy.has_owner ? "sandbox.user is \"\"" : kOwnerIsHere});
+  }
+}
+
+Layer filter_layer(Mode mode) {
+  Layer layer;
+  layer.name = "seccomp";
+  layer.in_force = mode == Mode::kOn;
+  layer.detail = mode == Mode::kOn    ? fmt::format("{} roles", kAllRoles.size())
+                 : mode == Mode::kLog ? "sandbox.mode is \"log\": calls are noted, none refused"
+                                      : "sandbox.mode is \"off\"";
+  return layer;
 }
 
 }  // namespace
@@ -125,10 +164,7 @@ Status prepare(const Policy& policy) {
   made.taken = 0;
   TRY(open_call_log(made, policy.call_log));
   TRY(make_filters(made));
-  made.nothing.reset();
-  if (landlock_support().abi > 0) {
-    made.nothing = TRY(LandlockRules::create({}));
-  }
+  TRY(make_confinements(made));
   made.event.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   made.trap.notes = make_trap_notes();
   if (!made.event || made.trap.notes == nullptr) {
@@ -166,11 +202,6 @@ void enter(ThreadRole role) {
     tell_violation(now.trap, role, -1, 0, error);
   }
   act_hostile(role);
-}
-
-const char* role_of_this_thread() {
-  const auto role = thread_role();
-  return role ? to_string(*role).data() : "none";
 }
 
 int violation_event() {
@@ -215,14 +246,20 @@ std::vector<Violation> take_violations() {
   return all;
 }
 
-Layer filter_layer() {
-  Layer layer;
-  layer.name = "seccomp";
-  layer.in_force = mode() == Mode::kOn;
-  layer.detail = mode() == Mode::kOn    ? fmt::format("{} roles", kAllRoles.size())
-                 : mode() == Mode::kLog ? "sandbox.mode is \"log\": calls are noted, none refused"
-                                        : "sandbox.mode is \"off\"";
-  return layer;
+Layers confine_all() {
+  Layers layers;
+  layers.all.push_back(filter_layer(mode()));
+  if (mode() != Mode::kOn) {
+    return layers;
+  }
+  const State& now = state();
+  const Layers& of_roles = now.confinements.at(index_of(ThreadRole::kVcpu)).layers();
+  layers.all.insert(layers.all.end(), of_roles.all.begin(), of_roles.all.end());
+  add_missing(layers, now.policy);
+  for (Layer& layer : confine_process()) {
+    layers.all.push_back(std::move(layer));
+  }
+  return layers;
 }
 
 Status finish() {

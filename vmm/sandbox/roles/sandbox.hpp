@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,12 @@ enum class Mode : std::uint8_t {
 
 struct Policy {
   Mode mode = Mode::kOff;
-  /// Rows for what an owner would do are left out.
+  /// The owner is a process of its own: rows for its work are left out, and no thread has files.
   bool has_owner = false;
+  std::optional<Identity> identity = {};  ///< whom threads become; with an owner only
+  /// Without an owner: what threads of the worker's role, and that of the variables', still open.
+  std::vector<PathRule> worker_paths = {};
+  std::vector<PathRule> variable_paths = {};
   /// In log mode: where the notes go when the sandbox ends, appended; "": to the log.
   std::string call_log = {};
   /// The handler writes one line to stderr by itself, in case that nobody else can.
@@ -45,10 +50,6 @@ Mode mode();
 /// call. Any thread.
 void enter(ThreadRole role);
 
-/// Of the calling thread when it has entered none: what it may do without a role is what it could
-/// before. For messages.
-const char* role_of_this_thread();
-
 /// Readable (poll(2)) from the first forbidden call on; -1 without prepare() or in another mode.
 int violation_event();
 /// A forbidden call, as told by the thread that made it: the values are of a thread that may be
@@ -66,8 +67,11 @@ struct Violation {
 /// Those since the last call, oldest first, at most 16. Any thread.
 std::vector<Violation> take_violations();
 
-/// What seccomp has of the layers, to be shown with those of confine().
-Layer filter_layer();
+/// The whole process gives up what confine_process() says: once, when all is opened and before
+/// the guest's first instruction. All layers, those of roles too, as far as this kernel and these
+/// rights go.
+Layers confine_all();
+
 /// Ends log mode's notes: writes them. Any thread; does nothing in other modes.
 Status finish();
 

@@ -65,6 +65,15 @@ TEST(GuestEvents, ALostNetworkAsJson) {
             R"("state":"lost","text":"signal 9"})");
 }
 
+TEST(GuestEvents, TheSandboxAsJson) {
+  const GuestEvent entered{.time = {},
+                           .guest = "main",
+                           .what = SandboxNews{.state = "entered", .text = "seccomp (12 roles)"}};
+  EXPECT_EQ(event_node(entered).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"sandbox",)"
+            R"("state":"entered","text":"seccomp (12 roles)"})");
+}
+
 TEST(GuestEvents, ALostDiskAsJson) {
   const GuestEvent event{.time = {},
                          .guest = "main",

@@ -31,70 +31,72 @@ int error_of_open(const char* path, int flags) {
   return error;
 }
 
-TEST(Confine, AMonitorOfAnOwnerHasNoFiles) {
-  const auto end = in_child([](int fd) {
-    Plan plan;
-    plan.has_owner = true;
-    const auto layers = confine(plan);
-    if (!layers) {
-      say(fd, layers.error().to_string());
-      return;
-    }
-    say(fd, layers->text() + fmt::format("|{}", error_of_open("/etc/passwd", O_RDONLY)));
-  });
-  EXPECT_THAT(end.said, HasSubstr("no_new_privs"));
-  EXPECT_THAT(end.said, HasSubstr("dumpable"));
+/// Layers, and what opening a file says afterwards.
+std::string enter_and_open(const Plan& plan) {
+  return in_child([&plan](int fd) {
+           const auto made = Confinement::create(plan);
+           if (!made) {
+             say(fd, made.error().to_string());
+             return;
+           }
+           const int error = made->enter();
+           say(fd, fmt::format("{} {}|{} {}", error, made->layers().text(),
+                               error_of_open("/etc/passwd", O_RDONLY), ::getuid()));
+         })
+      .said;
+}
+
+TEST(Confinement, LeavesTheTreeBehind) {
+  Plan plan;
+  plan.empty_root = true;
+  const auto said = enter_and_open(plan);
+  EXPECT_THAT(said, HasSubstr("0 no_new_privs"));
+  EXPECT_THAT(said, HasSubstr(is_root() ? "root (an empty folder)" : "not: root (not root)"));
   const bool has_layer = is_root() || landlock_support().abi > 0;
-  EXPECT_EQ(end.said.ends_with("|0"), !has_layer) << end.said;
+  EXPECT_EQ(said.find("|0 ") != said.npos, !has_layer) << said;
 }
 
-TEST(Confine, OfAnotherUser) {
-  if (!is_root()) {
-    GTEST_SKIP() << "needs root";
+TEST(Confinement, BecomesAnotherUser) {
+  Plan plan;
+  plan.identity.emplace();
+  plan.identity->user = 65534;
+  plan.identity->group = 65534;
+  const auto said = enter_and_open(plan);
+  if (is_root()) {
+    EXPECT_THAT(said, HasSubstr("user (65534, group 65534)"));
+    EXPECT_TRUE(said.ends_with(" 65534")) << said;
+  } else {
+    EXPECT_THAT(said, HasSubstr("user (not root: the user stays)"));
   }
-  const auto end = in_child([](int fd) {
-    Plan plan;
-    plan.has_owner = true;
-    plan.identity.emplace();
-    plan.identity->user = 65534;
-    plan.identity->group = 65534;
-    const auto layers = confine(plan);
-    say(fd, layers ? layers->text() + fmt::format("|{}", ::getuid()) : layers.error().to_string());
-  });
-  EXPECT_THAT(end.said, HasSubstr("user (65534, group 65534)"));
-  EXPECT_THAT(end.said, HasSubstr("capabilities (none)"));
-  EXPECT_TRUE(end.said.ends_with("|65534")) << end.said;
 }
 
-TEST(Confine, WithoutAnOwnerSaysWhatItKeeps) {
-  const auto end = in_child([](int fd) {
-    Plan plan;
-    plan.kept = ~Capabilities{0};
-    plan.paths = {{.path = "/etc", .access = PathAccess::kRead}};
-    const auto layers = confine(plan);
-    say(fd, layers ? layers->text() + fmt::format("|{}", error_of_open("/etc/passwd", O_RDONLY))
-                   : layers.error().to_string());
-  });
-  EXPECT_THAT(end.said, HasSubstr("not: root (this process gives devices and files back itself)"));
-  EXPECT_TRUE(end.said.ends_with("|0")) << end.said;
+TEST(Confinement, KeepsThePathsOfItsPlan) {
+  Plan plan;
+  plan.kept = ~Capabilities{0};
+  plan.paths = {{.path = "/etc", .access = PathAccess::kRead}};
+  EXPECT_THAT(enter_and_open(plan), HasSubstr("|0 "));
 }
 
-TEST(Confine, AMonitorWithOtherThreadsIsRefused) {
+/// Threads that are there already keep what they had.
+TEST(Confinement, IsTheCallingThreadsAlone) {
   const auto end = in_child([](int fd) {
-    std::atomic<bool> over{false};
-    std::thread other([&over] {
-      while (!over) {
-        ::usleep(1000);
-      }
-    });
     Plan plan;
-    plan.has_owner = true;
-    const auto layers = confine(plan);
-    over = true;
-    other.join();
-    say(fd, layers ? "confined" : layers.error().to_string());
+    plan.empty_root = true;
+    const auto made = Confinement::create(plan);
+    std::thread([&made] { static_cast<void>(made->enter()); }).join();
+    say(fd, std::to_string(error_of_open("/etc/passwd", O_RDONLY)));
   });
-  EXPECT_THAT(end.said, HasSubstr("other threads"));
+  EXPECT_EQ(end.said, "0");
+}
+
+TEST(Confinement, OfTheWholeProcess) {
+  const auto end = in_child([](int fd) {
+    Layers layers;
+    layers.all = confine_process();
+    say(fd, layers.text());
+  });
+  EXPECT_THAT(end.said, HasSubstr("dumpable (no ptrace"));
+  EXPECT_THAT(end.said, testing::Not(HasSubstr("not:")));
 }
 
 TEST(EmptyRoot, HasNothing) {

@@ -297,6 +297,17 @@ TEST(Roles, AWorkerWithoutAnOwnerMakesChildren) {
   EXPECT_EQ(end.said, "child 3 0");
 }
 
+TEST(Roles, LayersAreTold) {
+  const auto end = in_child([](int fd) {
+    if (prepare(policy_of(Mode::kOn, false))) {
+      say(fd, confine_all().text());
+    }
+  });
+  EXPECT_THAT(end.said, HasSubstr("seccomp (12 roles), no_new_privs, capabilities"));
+  EXPECT_THAT(end.said, HasSubstr("root (this process gives devices and files back itself)"));
+  EXPECT_EQ(confine_all().text(), "none; not: seccomp (sandbox.mode is \"off\")");
+}
+
 std::string log_of(ThreadRole role, const std::function<void()>& work) {
   std::string path = testing::TempDir() + "gpuvm-calls-XXXXXX";
   ::close(::mkstemp(path.data()));

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// [sandbox]: what contains a guest that has taken over its monitor (docs/containment.md).
+#pragma once
+
+#include <string>
+
+namespace gpuvm {
+
+/// What becomes of a system call that the list of its thread's role lacks.
+enum class SandboxMode {
+  kOn,   ///< it fails, and the guest ends
+  kLog,  ///< it is carried out and noted
+  kOff,  ///< there are no lists, and nothing is given up
+};
+
+struct SandboxConfig {
+  SandboxMode mode = SandboxMode::kOn;
+  std::string user = {};   ///< whom the monitor of an owner becomes; "": nobody else
+  std::string group = {};  ///< "": the user's own
+  std::string log = {};    ///< of log mode: the file that its notes go to; "": the log
+  bool operator==(const SandboxConfig&) const = default;
+};
+
+}  // namespace gpuvm
