@@ -34,6 +34,12 @@ struct HelperConfinement {
   std::string user = {};
 };
 
+/// What the configuration says of all programs that run for its guest.
+struct HelperRules {
+  bool is_confined = true;  ///< false: they have gpuvm's rights, as far as they do not give them up
+  std::string user = {};    ///< whom ordinary ones become; empty: helper_user()
+};
+
 /// The user "gpuvm-helper", where the host has one; else "nobody". Errors: kHost: it has neither.
 Result<sandbox::Identity> helper_user();
 

@@ -38,6 +38,8 @@ struct Program {
   /// What it is confined to; nothing: it is a program of the user's, which has what gpuvm has, but
   /// of root's capabilities those for files alone, and an environment like gpuvm's.
   std::optional<HelperConfinement> confinement = {};
+  /// Without confinement: root's capabilities stay, for programs that give them up by themselves.
+  bool keeps_privileges = false;
   /// It sees this folder, and what is mounted below, without being able to write there: a mount
   /// namespace of its own, for which gpuvm must be root. Empty: none.
   std::string read_only_folder = {};

@@ -40,6 +40,7 @@ struct Start {
   std::optional<FileLimit> file_limit = {};
   const PreparedConfinement* confinement = nullptr;  ///< null: none
   bool has_new_processes = false;                    ///< a process namespace
+  bool keeps_privileges = false;
   bool dies_with_thread = false;
 };
 
@@ -121,7 +122,9 @@ bool has_given_up(const Start& start, Outcome& outcome) {
   if (start.confinement != nullptr) {
     return start.confinement->give_up(outcome);
   }
-  give_up_privileges();
+  if (!start.keeps_privileges) {
+    give_up_privileges();
+  }
   return true;
 }
 
@@ -261,6 +264,7 @@ Result<StartedProgram> start_program(const Program& program, int error_output) {
                   program.read_only_folder.empty() ? nullptr : program.read_only_folder.c_str(),
               .file_limit = program.file_limit,
               .confinement = confinement ? &*confinement : nullptr,
+              .keeps_privileges = program.keeps_privileges,
               .dies_with_thread = program.dies_with_thread};
   std::copy(program.files.begin(), program.files.end(), start.files.begin());
   for (auto& argument : arguments) {

@@ -147,7 +147,8 @@ Result<std::unique_ptr<Passt>> Passt::start(const Options& options) {
   auto end = TRY(run_program({.path = find_program(options.program),
                               .arguments = arguments_of(options),
                               .files = {sockets[1].get()},
-                              .confinement = confinement_of(options)},
+                              .confinement = confinement_of(options),
+                              .keeps_privileges = true},
                              kStartPatience));
   sockets[1].reset();
   if (!end.is_good()) {

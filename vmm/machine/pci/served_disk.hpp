@@ -21,7 +21,8 @@ class ServedDisk : public GuestDisk {
   static Status check(const DiskConfig& config);
   /// `index`: among all [[disk]]. Errors: those of check(), and what the daemon says.
   static Result<std::unique_ptr<ServedDisk>> start(const DiskConfig& config, std::size_t index,
-                                                   unsigned queues, OnDiskLost on_lost);
+                                                   unsigned queues, const HelperRules& rules,
+                                                   OnDiskLost on_lost);
   ServedDisk(const ServedDisk&) = delete;
   ServedDisk& operator=(const ServedDisk&) = delete;
 

@@ -64,6 +64,11 @@ MachineRequests holding_at_exit(MachineRequests requests, std::function<void()> 
   return requests;
 }
 
+/// The configuration has no words for it yet.
+HelperRules helper_rules(const Config& /*config*/) {
+  return {};
+}
+
 }  // namespace
 
 const HostSystem& Machine::real_host() {
@@ -97,9 +102,10 @@ void Machine::show(Part part, const Inspectable* what) {
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
-  disks_ = TRY(
-      open_disks(config.disks, config.machine.cpus, DiskFile::Use::kGuest,
-                 [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
+  disks_ = TRY(open_disks(
+      config.disks, config.machine.cpus, DiskFile::Use::kGuest,
+      [this](const std::string& disk, const Error& error) { lose_disk(disk, error); },
+      helper_rules(config)));
   first_boot_ = TRY(open_first_boot(config, SshKeyUse::kMake));
   first_boot_disk_ = TRY(open_first_boot_disk(first_boot_.volume));
   TRY(check_networks(options_.host, config.nets));
@@ -129,8 +135,8 @@ Status Machine::open_services() {
     log::info("The guest's vsock has the CID {}", services_.vsock->cid());
     options_.events.vsock({.cid = services_.vsock->cid()});
   }
-  services_.shares =
-      TRY(open_shares(config.shares, [this](const std::string& tag, const Error& error) {
+  services_.shares = TRY(open_shares(
+      config.shares, helper_rules(config), [this](const std::string& tag, const Error& error) {
         options_.events.share({.tag = tag, .text = error.to_string()});
         options_.on_failure(
             fail(error.kind(), "The shared folder {} is gone: {}", tag, error.to_string()));
@@ -177,7 +183,7 @@ void Machine::open_words() {
 Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
-  networks_ = TRY(open_networks(options_.host, config.nets, config.name));
+  networks_ = TRY(open_networks(options_.host, config.nets, config.name, helper_rules(config)));
   TRY(open_services());
   list_helpers();
   auto functions = TRY(resolve_functions(options_.host, config.pci));

@@ -28,7 +28,8 @@ class Share {
   /// What the user should know of a folder that check() takes; empty: nothing.
   static std::string warning_of(const ShareConfig& config);
   /// Errors: those of check(), and what virtiofsd says.
-  static Result<std::unique_ptr<Share>> open(const ShareConfig& config, OnLost on_lost);
+  static Result<std::unique_ptr<Share>> open(const ShareConfig& config, const HelperRules& rules,
+                                             OnLost on_lost);
   ~Share();
   Share(const Share&) = delete;
   Share& operator=(const Share&) = delete;
@@ -41,7 +42,7 @@ class Share {
  private:
   Share(ShareConfig config, OnLost on_lost)
       : config_(std::move(config)), on_lost_(std::move(on_lost)) {}
-  Status start();
+  Status start(const HelperRules& rules);
 
   const ShareConfig config_;
   const OnLost on_lost_;
@@ -53,6 +54,7 @@ using Shares = std::vector<std::unique_ptr<Share>>;
 
 /// For all, with the entry's place in errors.
 Status check_shares(const std::vector<ShareConfig>& configs);
-Result<Shares> open_shares(const std::vector<ShareConfig>& configs, const Share::OnLost& on_lost);
+Result<Shares> open_shares(const std::vector<ShareConfig>& configs, const HelperRules& rules,
+                           const Share::OnLost& on_lost);
 
 }  // namespace gpuvm
