@@ -52,7 +52,7 @@ class StorageDaemon {
   /// How it has ended; nothing: it has not.
   std::optional<Error> end() { return child_->wait_for_end({}); }
   /// Ends one that does not do what it should. Any thread.
-  void kill() const { child_->kill(); }
+  void kill() { child_->kill(); }
   pid_t pid() const { return child_->pid(); }
   /// Of its confinement.
   const sandbox::Layers& layers() const { return child_->layers(); }

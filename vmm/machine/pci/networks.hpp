@@ -11,6 +11,7 @@
 
 #include "devices/virtio/net/network_link.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/helper/confinement.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
 #include "vmm/machine/pci/root_bus_slots.hpp"
