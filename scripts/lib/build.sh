@@ -6,7 +6,7 @@ GPUVM_REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 GPUVM_LOG=$GPUVM_REPO/build/log
 GPUVM_BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config linux-libc-dev libboost-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev
-  libfdt-dev libyaml-dev liburing-dev libre2-dev nlohmann-json3-dev libpugixml-dev libseccomp-dev libsystemd-dev
+  libfdt-dev libyaml-dev liburing-dev libre2-dev nlohmann-json3-dev libpugixml-dev libsystemd-dev libseccomp-dev
 )
 GPUVM_TEST_PACKAGES=(
   libgtest-dev libgmock-dev acpica-tools pciutils dmidecode device-tree-compiler shellcheck clang-format clang-tidy clang

@@ -64,6 +64,7 @@ run_static_checks() {
   check rooms check_rooms
   check rooms_test tests/scripts/rooms_test.sh
   check keys check_keys
+  check sandbox_calls_test tests/scripts/sandbox_calls_test.sh
   check keys_test tests/scripts/keys_test.sh
   check spdx check_spdx
   check plan check_table tests/lab/plan.tsv

@@ -8,9 +8,9 @@
 
 namespace gpuvm {
 
-/// Blocks all signals in the calling thread, since they are for the control thread, but SIGSYS, which
-/// is for the thread that made a forbidden call (vmm/sandbox), and gives it a name for ps and gdb, of
-/// which the kernel keeps 15 characters.
+/// Blocks all signals in the calling thread, since they are for the control thread, but SIGSYS,
+/// which is for the thread that made a forbidden call (vmm/sandbox), and gives it a name for ps and
+/// gdb, of which the kernel keeps 15 characters.
 void enter_background_thread(const std::string& name);
 
 }  // namespace gpuvm

@@ -68,15 +68,17 @@ std::optional<JournalSocket> JournalSocket::open(const std::string& path) {
   if (!fd || path.size() >= sizeof(sockaddr_un::sun_path)) {
     return std::nullopt;
   }
-  return JournalSocket(std::move(fd), path);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return std::nullopt;
+  }
+  return JournalSocket(std::move(fd));
 }
 
 bool JournalSocket::send(std::string_view entry) const {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path_.data(), path_.size());
-  const auto sent = ::sendto(fd_.get(), entry.data(), entry.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-                             reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  const auto sent = ::send(fd_.get(), entry.data(), entry.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent == static_cast<ssize_t>(entry.size());
 }
 

@@ -33,16 +33,17 @@ std::string journal_entry(std::span<const JournalField> fields);
 
 class JournalSocket {
  public:
-  /// Nothing: no socket can be had. The journal itself is looked for at each entry.
+  /// Nothing: no socket can be had, or nobody listens there. systemd keeps the socket open while the
+  /// journal is started anew. Connected once, since threads with a role (vmm/sandbox) may send to
+  /// nobody else.
   static std::optional<JournalSocket> open(const std::string& path = "/run/systemd/journal/socket");
   /// False: the journal does not take it now. Never waits. Any thread.
   bool send(std::string_view entry) const;
 
  private:
-  JournalSocket(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  explicit JournalSocket(UniqueFd fd) : fd_(std::move(fd)) {}
 
   UniqueFd fd_;
-  std::string path_;
 };
 
 }  // namespace gpuvm

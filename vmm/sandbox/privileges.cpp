@@ -152,8 +152,17 @@ int forbid_dumps() noexcept {
   return ::prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) == 0 ? 0 : errno;
 }
 
+void allow_usual_priority() noexcept {
+  constexpr rlim_t kNiceOfZero = 20;  // as getrlimit(2) counts
+  rlimit now{};
+  if (::getrlimit(RLIMIT_NICE, &now) == 0 && now.rlim_max < kNiceOfZero) {
+    const rlimit wanted{.rlim_cur = kNiceOfZero, .rlim_max = kNiceOfZero};
+    static_cast<void>(::setrlimit(RLIMIT_NICE, &wanted));
+  }
+}
+
 int set_limits(bool forbids_processes) noexcept {
-  for (const auto resource : {RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_RTPRIO, RLIMIT_NICE}) {
+  for (const auto resource : {RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}) {
     if (const int error = set_limit(resource, 0); error != 0) {
       return error;
     }

@@ -48,7 +48,11 @@ int set_no_new_privileges() noexcept;
 /// undoes it. 0 or errno. Async-signal-safe.
 int forbid_dumps() noexcept;
 
-/// No core files, no POSIX message queues, no real-time priority, no locks by lease; with
+/// Threads that are SCHED_IDLE may come back to the usual priority when they have no capabilities
+/// any more (sched(7), RLIMIT_NICE). Of the whole process; without CAP_SYS_RESOURCE it may do
+/// nothing.
+void allow_usual_priority() noexcept;
+/// No core files, no POSIX message queues, no real-time priority; with
 /// `forbids_processes` no further thread or process of a user other than root (RLIMIT_NPROC 0).
 /// Hard limits of the whole process. 0 or errno. Async-signal-safe.
 int set_limits(bool forbids_processes) noexcept;

@@ -39,7 +39,13 @@ GuestService::GuestService(boost::asio::io_context& context, GuestControl& contr
       notifier_(context, control, std::move(socket), notifier_options(options_)),
       control_(control),
       subscription_(
-          control.subscribe([this](const GuestEvent& event) { register_machine(event); })) {}
+          control.subscribe([this](const GuestEvent& event) { register_machine(event); })) {
+  if (options_.config.machined != MachinedUse::kOff) {  // its thread now: later none can be made
+    registration_ = std::make_unique<MachineRegistration>(
+        MachineRegistration::Machine{.name = options_.name, .id = options_.id},
+        MachineRegistration::Begin::kLater);
+  }
+}
 
 GuestService::~GuestService() {
   control_.unsubscribe(subscription_);
@@ -47,12 +53,9 @@ GuestService::~GuestService() {
 
 void GuestService::register_machine(const GuestEvent& event) {
   const auto* change = std::get_if<StateChange>(&event.what);
-  if (change == nullptr || change->to != LifecycleState::kRunning || registration_ ||
-      options_.config.machined == MachinedUse::kOff) {
-    return;
+  if (change != nullptr && change->to == LifecycleState::kRunning && registration_) {
+    registration_->begin();
   }
-  registration_ = std::make_unique<MachineRegistration>(
-      MachineRegistration::Machine{.name = options_.name, .id = options_.id});
 }
 
 }  // namespace gpuvm

@@ -142,7 +142,8 @@ void tell(std::string_view done, const Result<MachinedAnswer>& answer) {
 
 }  // namespace
 
-MachineRegistration::MachineRegistration(Machine machine) : machine_(std::move(machine)) {
+MachineRegistration::MachineRegistration(Machine machine, Begin begin)
+    : machine_(std::move(machine)), has_begun_(begin == Begin::kAtOnce) {
   try {
     thread_ = std::thread([this] {
       enter_background_thread("machined");
@@ -164,6 +165,23 @@ MachineRegistration::~MachineRegistration() {
   }
 }
 
+void MachineRegistration::begin() {
+  {
+    const MutexLock lock(mutex_);
+    has_begun_ = true;
+  }
+  changed_.notify_one();
+}
+
+/// False: it is over before it has begun.
+bool MachineRegistration::wait_for_begin() {
+  MutexLock lock(mutex_);
+  while (!has_begun_ && !is_ending_) {
+    changed_.wait(lock);
+  }
+  return has_begun_;
+}
+
 void MachineRegistration::wait_for_end() {
   MutexLock lock(mutex_);
   while (!is_ending_) {
@@ -172,6 +190,9 @@ void MachineRegistration::wait_for_end() {
 }
 
 void MachineRegistration::run() {
+  if (!wait_for_begin()) {
+    return;
+  }
   {
     const auto bus = open_bus();
     const Result<MachinedAnswer> answer =

@@ -58,13 +58,16 @@ Result<NotifySocket> NotifySocket::open(std::string_view address) {
   if (!fd) {
     return fail_errno(ErrorKind::kHost, "Cannot make a socket to tell the service manager");
   }
-  return NotifySocket(std::move(fd), name, static_cast<socklen_t>(size));
+  // Once: threads with a role (vmm/sandbox) may send to nobody else. Where nobody listens, send()
+  // says so each time.
+  static_cast<void>(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name),
+                              static_cast<socklen_t>(size)));
+  return NotifySocket(std::move(fd));
 }
 
 bool NotifySocket::send(std::string_view notification) const {
   const auto sent =
-      ::sendto(fd_.get(), notification.data(), notification.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-               reinterpret_cast<const sockaddr*>(&address_), size_);
+      ::send(fd_.get(), notification.data(), notification.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent == static_cast<ssize_t>(notification.size());
 }
 

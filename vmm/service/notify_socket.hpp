@@ -24,12 +24,9 @@ class NotifySocket {
   bool send(std::string_view notification) const;
 
  private:
-  NotifySocket(UniqueFd fd, const sockaddr_un& address, socklen_t size)
-      : fd_(std::move(fd)), address_(address), size_(size) {}
+  explicit NotifySocket(UniqueFd fd) : fd_(std::move(fd)) {}
 
   UniqueFd fd_;
-  sockaddr_un address_;
-  socklen_t size_;  ///< of the address
 };
 
 }  // namespace gpuvm

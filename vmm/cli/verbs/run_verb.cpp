@@ -4,6 +4,7 @@
 
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/machine/preview/preview.hpp"
 #include "vmm/machine/run/run.hpp"
 
@@ -35,6 +36,7 @@ Result<int> show_run(const Config& config) {
 }
 
 Result<int> run(const RunArguments& arguments, const Config& config) {
+  TRY(prepare_sandbox(config));  // while there is one thread
   const HostSystem host;
   auto cards = TRY(take_cards_and_tell(host, config, arguments.wait));
   if (cards.signal) {

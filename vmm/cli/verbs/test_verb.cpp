@@ -13,6 +13,7 @@
 #include "vmm/cards/take_cards.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/first_boot/command.hpp"
 #include "vmm/job/job.hpp"
 #include "vmm/job/job_record.hpp"
@@ -231,6 +232,7 @@ void tell(const JobReport& report, bool has_seen_console, const Shown& shown) {
 /// The job, its console on standard output between what a runner needs around it.
 Result<JobReport> run_shown(const TestArguments& arguments, const Config& config,
                             const ArtifactFolder* artifacts) {
+  TRY(prepare_sandbox(config));  // while there is one thread
   const auto shown = TRY(Shown::make());
   const bool has_console = shows_console(config);
   if (has_console) {

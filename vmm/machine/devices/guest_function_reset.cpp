@@ -3,10 +3,9 @@
 
 namespace gpuvm {
 
-Result<std::unique_ptr<GuestFunctionReset>> GuestFunctionReset::create(HostDevices& devices,
-                                                                       const OwnedFunction& owned,
-                                                                       OnReset on_reset,
-                                                                       sandbox::RoleThread* thread) {
+Result<std::unique_ptr<GuestFunctionReset>> GuestFunctionReset::create(
+    HostDevices& devices, const OwnedFunction& owned, OnReset on_reset,
+    sandbox::RoleThread* thread) {
   PhysicalDevice* const device = &owned.device();
   ResetBook& book = devices.reset_book();
   return std::make_unique<GuestFunctionReset>(Options{.name = device->name(),

@@ -31,7 +31,8 @@ class GuestFunctionReset : public Inspectable {
     ResetClock clock = ResetClock::real();
     /// Told "guest function reset" or "guest power up"; any thread; may be empty.
     OnReset on_reset;
-    /// Where a function is looked at, for which a vCPU's thread has no right; null: on the caller's.
+    /// Where a function is looked at, for which a vCPU's thread has no right; null: on the
+    /// caller's.
     sandbox::RoleThread* thread = nullptr;
   };
   /// All that the options refer to must outlive this. The plan has one set of one function.

@@ -155,8 +155,8 @@ Status PciComplex::add_functions(Port& port) {
 Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& facts,
                                  const RootPortConfig& port, bool multi_function) {
   auto* const thread = TRY(add_reset_thread());
-  auto reset = TRY(GuestFunctionReset::create(options_.devices, function, options_.on_guest_reset,
-                                              thread));
+  auto reset =
+      TRY(GuestFunctionReset::create(options_.devices, function, options_.on_guest_reset, thread));
   auto guest = TRY(PassthroughFunction::create(
       {.device = function.device(),
        .name = function.name(),

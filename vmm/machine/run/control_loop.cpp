@@ -118,8 +118,12 @@ void ControlLoop::Impl::end_build(const Status& status) {
   if (options.on_built) {
     options.on_built();
   }
-  begin(Work::kPowerOn,
-        [this] { return machine->power_on([this] { return is_unwanted.load(); }); });
+  begin(Work::kPowerOn, [this] {
+    if (options.before_guest) {
+      options.before_guest();
+    }
+    return machine->power_on([this] { return is_unwanted.load(); });
+  });
 }
 
 void ControlLoop::Impl::end_power_on(const Status& status) {

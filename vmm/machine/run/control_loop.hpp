@@ -40,6 +40,9 @@ class ControlLoop : public GuestControl {
     /// Called on the control thread when the machine is built and before its guest runs; may be
     /// empty.
     std::function<void()> on_built = {};
+    /// Called after that on the worker's thread, before the guest's first instruction; may be
+    /// empty.
+    std::function<void()> before_guest = {};
     /// The destructor blocks SIGINT, SIGTERM and SIGHUP in its thread, so that none is lost, or
     /// ends the process, between this and who takes them next.
     bool holds_ending_signals = false;

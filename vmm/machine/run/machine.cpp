@@ -238,6 +238,9 @@ void Machine::inspect(InspectNode& node) const {
   node.field("name", options_.config.name);
   node.field("state", to_string(state()));
   node.field("reboots", reboots_.load());
+  if (options_.sandbox != nullptr) {
+    options_.sandbox->inspect(node.child("sandbox"));
+  }
   ports_.inspect(node.child("ports"));
   mmio_.inspect(node.child("mmio"));
   const MutexLock lock(structure_);

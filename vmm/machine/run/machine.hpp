@@ -58,6 +58,7 @@ class Machine : public GuestMachine {
     ConsoleChannel* virtio_console = nullptr;  ///< null: the guest has none
     DeviceClaims* claims = nullptr;            ///< as RunOptions::claims
     GuestWords* words = nullptr;               ///< null: nobody hears the guest's status port
+    const Inspectable* sandbox = nullptr;      ///< shown with the machine; may be null
   };
   explicit Machine(Options options);
   ~Machine() override;

@@ -13,6 +13,7 @@
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/run/machine.hpp"
 #include "vmm/machine/services/vsock.hpp"
+#include "vmm/sandbox/roles/role_thread.hpp"
 
 namespace gpuvm {
 namespace {
@@ -271,8 +272,9 @@ Status Machine::add_devices() {
                                    ports_));
   show(Part::kPlatform, platform_.get());
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
+    auto saver = TRY(sandbox::RoleThread::create("efi-vars", sandbox::ThreadRole::kVariables));
     efi_ = std::make_unique<HandoverBoot>(options_.config, *memory_, options_.on_failure,
-                                          std::move(efi_variables_));
+                                          std::move(efi_variables_), std::move(saver));
     TRY(ports_.add(
         {*PortRange::create(HandoverBoot::kPort, HandoverBoot::kPortCount), efi_.get()}));
     show(Part::kEfi, efi_.get());
@@ -282,7 +284,7 @@ Status Machine::add_devices() {
   TRY(add_uefi());
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event,
                                            options_.config.machine.pin);
-  return {};
+  return threads_->make(numa_->cpus().cpus());
 }
 
 PciComplex::Options Machine::pci_options() {

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/run.hpp"
 
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include <fstream>
 #include <memory>
+#include <optional>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "firmware/smbios/uuid.hpp"
@@ -20,6 +24,7 @@
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/guest_entrance.hpp"
 #include "vmm/machine/run/machine.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/service/event_journal.hpp"
 #include "vmm/service/guest_service.hpp"
 
@@ -146,8 +151,10 @@ struct Run {
   GuestEvents events;
   ControlLoop loop{{.on_reboot = config.machine.on_reboot,
                     .on_built = [this] { begin_guest(); },
+                    .before_guest = [this] { guard->enter_worker(); },
                     .holds_ending_signals = holds_ending_signals},
                    events};
+  std::unique_ptr<SandboxGuard> guard;
   std::unique_ptr<ApiServer> api;         ///< null: nobody is to ask
   std::unique_ptr<GuestService> service;  ///< null: no service manager has started us
   std::unique_ptr<Console> console;
@@ -169,6 +176,8 @@ Status Run::open(const RunOptions& options) {
   log::set_guest(config.name);
   service = GuestService::begin(loop.context(), loop, service_options(config, loop));
   TRY(add_observers(options, event_file, events));
+  guard = TRY(SandboxGuard::create(loop.context(), events,
+                                   [this](Error error) { loop.fail(std::move(error)); }));
   TRY(open_api(options));
   console = TRY(Console::create(loop.context(), console_options(config),
                                 {.input =
@@ -270,7 +279,8 @@ Machine::Options Run::machine_options(DeviceClaims* claims) {
           .arm_clock = [this](auto delay) { clock.arm(delay); },
           .virtio_console = virtio_channel.get(),
           .claims = claims,
-          .words = words.get()};
+          .words = words.get(),
+          .sandbox = guard.get()};
 }
 
 /// The machine is built.
@@ -279,6 +289,7 @@ void Run::begin_guest() {
   connect_console();
   hear_guest();
   announced = announce_guest(config, machine->ssh_key(), machine->vsock_cid());
+  SandboxGuard::enter_control();
 }
 
 void Run::watch_devices() {
@@ -307,6 +318,23 @@ void Run::resume_typing() {
   }
 }
 
+/// On a thread of its own, which can give up what the calling one needs afterwards: to give files
+/// and devices back.
+Result<RunResult> run_control_thread(Run& run) {
+  std::optional<RunResult> result;
+  try {
+    std::thread([&run, &result] {
+      pthread_setname_np(pthread_self(), "control");
+      result = run.loop.run(*run.machine);
+    }).join();
+  } catch (const std::system_error& error) {
+    return fail(ErrorKind::kHost,
+                "Cannot start the control thread: {} (`ulimit -u`, or pids.max of the cgroup)",
+                error.what());
+  }
+  return *std::move(result);
+}
+
 }  // namespace
 
 RunResult run_machine(const Config& config, const RunOptions& options) {
@@ -317,10 +345,14 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
   if (options.on_control) {
     options.on_control(run.loop);
   }
-  auto result = run.loop.run(*run.machine);
+  auto ended = run_control_thread(run);
   if (options.on_control && options.on_control_over) {
     options.on_control_over();
   }
+  if (!ended) {
+    return with_error({}, ended.error());
+  }
+  RunResult result = std::move(ended).value();
   if (run.api) {
     run.api->finish();
   }
@@ -335,6 +367,7 @@ RunResult run_machine(const Config& config, const RunOptions& options) {
   if (run.virtio_console) {
     run.virtio_console->flush(kFlushLimit);
   }
+  SandboxGuard::finish();
   return result;
 }
 

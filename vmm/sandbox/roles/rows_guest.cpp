@@ -51,6 +51,8 @@ constexpr std::array kDevices{
     where(call(SYS_fcntl, "fcntl F_DUPFD_CLOEXEC", "an event for a server's interrupt", Use::kRare),
           1, F_DUPFD_CLOEXEC),
     call(SYS_timerfd_settime, "timerfd_settime", "a queue with a rate is stopped", Use::kRare),
+    call(SYS_sched_setscheduler, "sched_setscheduler",
+         "threads that prepare memory hurry, since somebody waits for them", Use::kRare),
     call(SYS_fdatasync, "fdatasync", "UEFI variables to the disk", Use::kRare),
     call(SYS_fsync, "fsync", "the same", Use::kRare),
     call(SYS_writev, "writev", "a console that is a file of the C library", Use::kRare),

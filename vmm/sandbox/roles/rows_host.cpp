@@ -84,6 +84,8 @@ constexpr std::array kWorker{
     control_call(request::kKvmGetMsrs, "ioctl KVM_GET_MSRS", "the same", Use::kRare),
     control_call(request::kKvmSetMsrs, "ioctl KVM_SET_MSRS", "the same"),
     control_call(request::kKvmSetRegs, "ioctl KVM_SET_REGS", "where the guest begins"),
+    control_call(request::kKvmGetRegs, "ioctl KVM_GET_REGS", "the same", Use::kRare),
+    control_call(request::kKvmGetSregs, "ioctl KVM_GET_SREGS", "where the guest begins"),
     control_call(request::kKvmSetSregs, "ioctl KVM_SET_SREGS", "the same"),
     control_call(request::kKvmStatsFd, "ioctl KVM_GET_STATS_FD", "counters of a vCPU"),
     control_call(request::kKvmCreateDevice, "ioctl KVM_CREATE_DEVICE",

@@ -174,6 +174,7 @@ Status prepare(const Policy& policy) {
   made.trap.writes_line = policy.writes_line;
   made.trap.event = made.event.get();
   warm_up();
+  allow_usual_priority();  // of threads that prepare memory, which others make hurry
   TRY(install_trap_handler(made.trap));
   current_mode() = policy.mode;
   return {};

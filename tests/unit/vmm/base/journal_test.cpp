@@ -63,15 +63,15 @@ TEST(JournalStream, IsTheFileThatTheEnvironmentNames) {
 
 TEST(JournalSocket, SendsAndNeverWaits) {
   const std::string path = testing::TempDir() + "journal-" + std::to_string(::getpid());
-  const auto socket = JournalSocket::open(path);
-  ASSERT_TRUE(socket);
-  EXPECT_FALSE(socket->send("MESSAGE=nobody hears\n"));
+  ::unlink(path.c_str());
+  EXPECT_FALSE(JournalSocket::open(path));  // nobody hears
   const UniqueFd journal(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, path.data(), path.size());
-  ::unlink(path.c_str());
   ASSERT_EQ(::bind(journal.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name)), 0);
+  const auto socket = JournalSocket::open(path);
+  ASSERT_TRUE(socket);
   EXPECT_TRUE(socket->send("MESSAGE=a\n"));
   std::array<char, 100> bytes{};
   EXPECT_EQ(::recv(journal.get(), bytes.data(), bytes.size(), 0), 10);

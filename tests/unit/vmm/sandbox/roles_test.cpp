@@ -15,9 +15,9 @@
 #include <sstream>
 #include <thread>
 
+#include "tests/hostile/payloads.hpp"
 #include "tests/unit/vmm/sandbox/in_child.hpp"
 #include "vmm/base/mutex.hpp"
-#include "vmm/sandbox/roles/hostile.hpp"
 #include "vmm/sandbox/roles/role_tables.hpp"
 #include "vmm/sandbox/roles/sandbox.hpp"
 

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 #include <liburing.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,6 +72,15 @@ class UringQueueTest : public ::testing::TestWithParam<DiskFile::Cache> {
   std::unique_ptr<DiskFile> disk_;
   std::unique_ptr<DiskQueue> queue_;
 };
+
+/// A guest that has taken the queue's thread over gets no more of the ring than requests of disks.
+TEST_P(UringQueueTest, TheRingTakesNothingElse) {
+  const UniqueFd event(::eventfd(0, EFD_CLOEXEC));
+  int fd = event.get();
+  constexpr unsigned kRegisterEventfd = 4;
+  EXPECT_EQ(::syscall(SYS_io_uring_register, queue_->event(), kRegisterEventfd, &fd, 1U), -1);
+  EXPECT_EQ(errno, EACCES);
+}
 
 TEST_P(UringQueueTest, WritesReadsAndFlushesAlsoWhatIsNotAligned) {
   std::vector<std::byte> memory(16384);

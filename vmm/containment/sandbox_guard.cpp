@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/machine/run/sandbox_guard.hpp"
+#include "vmm/containment/sandbox_guard.hpp"
 
 #include <fcntl.h>
 
