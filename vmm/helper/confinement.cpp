@@ -144,7 +144,13 @@ Result<sandbox::Identity> helper_user() {
 Result<std::optional<sandbox::Identity>> identity_for_helper(const std::string& user) {
   std::optional<sandbox::Identity> identity;
   if (::geteuid() == 0 && may_change_user()) {
-    identity = user.empty() ? TRY(helper_user()) : TRY(sandbox::find_identity(user, ""));
+    auto found = user.empty() ? helper_user() : sandbox::find_identity(user, "");
+    if (!found && !user.empty()) {
+      return fail(ErrorKind::kConfig,
+                  "sandbox.helper_user names {}, and this host has no such user (getent passwd)",
+                  user);
+    }
+    identity = TRY(std::move(found));
     identity->groups.clear();
   }
   return identity;

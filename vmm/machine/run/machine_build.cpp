@@ -65,9 +65,9 @@ MachineRequests holding_at_exit(MachineRequests requests, std::function<void()> 
   return requests;
 }
 
-/// The configuration has no words for it yet.
-HelperRules helper_rules(const Config& /*config*/) {
-  return {};
+HelperRules helper_rules(const Config& config) {
+  return {.is_confined = config.sandbox.mode != SandboxMode::kOff,
+          .user = config.sandbox.helper_user};
 }
 
 }  // namespace

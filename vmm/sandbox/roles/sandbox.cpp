@@ -78,12 +78,13 @@ void warm_up() {
 /// A capability that a role has a use for.
 Capabilities kept_by(ThreadRole role, bool has_owner) {
   constexpr unsigned kKill = 5;         // CAP_KILL: programs that run as another user
+  constexpr unsigned kResource = 24;    // CAP_SYS_RESOURCE: the limits of such
   constexpr unsigned kLockMemory = 14;  // CAP_IPC_LOCK: memory that is mapped for devices
   if (role == ThreadRole::kMemory) {
     return capability(kLockMemory);
   }
   if (role == ThreadRole::kWatcher) {
-    return capability(kKill);
+    return capability(kKill) | capability(kResource);
   }
   return opens_files(role, has_owner) ? ~Capabilities{0} : 0;
 }
