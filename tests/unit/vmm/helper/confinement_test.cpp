@@ -6,7 +6,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -179,6 +182,18 @@ TEST_F(HelperConfinementTest, AFolderThatMayOnlyBeRead) {
   EXPECT_THAT(end.text, HasSubstr("a new file of its own: refused"));
 }
 
+// Without Landlock it is the mount that cannot be written to, for root neither.
+TEST_F(HelperConfinementTest, AFolderThatRootMayOnlyRead) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "only root can be confined to a tree of files";
+  }
+  auto only_read = confinement(virtiofsd_profile());
+  only_read.paths.front().access = sandbox::PathAccess::kRead;
+  const auto end = run(only_read);
+  EXPECT_THAT(end.text, HasSubstr("its own file: done"));
+  EXPECT_THAT(end.text, HasSubstr("a new file of its own: refused"));
+}
+
 /// As the kernel has it, of one that waits.
 struct Seen {
   std::string status;
@@ -248,6 +263,45 @@ TEST_F(SeenFromOutside, RootKeepsWhatItsProfileSays) {
   EXPECT_THAT(seen.status, HasSubstr("CapEff:\t" + kept));
   EXPECT_THAT(seen.status, HasSubstr("CapBnd:\t" + kept));
   EXPECT_THAT(seen.status, ContainsRegex("Groups:\t *\n"));
+}
+
+// The change of user takes the bond away, so it has to be made anew.
+TEST_F(SeenFromOutside, ItGoesWithAKilledParent) {
+  write(scripts_.path() + "/program", "#!/usr/bin/perl\nsleep 1000;\n", 0755);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    const auto child =
+        ChildProcess::start({.program = program(confinement(storage_daemon_profile()))});
+    const pid_t pid = child ? (*child)->pid() : -1;
+    [[maybe_unused]] const auto told = ::write(ends[1], &pid, sizeof pid);
+    ::pause();
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  pid_t child = -1;
+  ASSERT_EQ(::read(ends[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+  ::close(ends[0]);
+  ASSERT_GT(child, 0);
+  const UniqueFd watched(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  ASSERT_TRUE(watched);
+  ::kill(parent, SIGKILL);
+  ::waitpid(parent, nullptr, 0);
+  pollfd gone{.fd = watched.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&gone, 1, 30000), 1);
+}
+
+// It is the first process of its namespace, which no signal of its own can end, and another user's.
+TEST_F(SeenFromOutside, ItCanBeKilled) {
+  write(scripts_.path() + "/program", "#!/usr/bin/perl\n$SIG{TERM} = 'IGNORE';\nsleep 1000;\n",
+        0755);
+  auto child = ChildProcess::start({.program = program(confinement(storage_daemon_profile()))});
+  ASSERT_TRUE(child) << child.error().to_string();
+  (*child)->kill();
+  const auto end = (*child)->wait_for_end(kLong);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->to_string(), "it has ended (signal 9)");
 }
 
 TEST_F(SeenFromOutside, AnotherUser) {
