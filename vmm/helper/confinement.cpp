@@ -113,10 +113,10 @@ Result<std::vector<sandbox::Filter>> filters_of(const HelperProfile& profile, co
   return filters;
 }
 
-bool may_change_user() {
-  constexpr Capabilities kNeeded =
-      sandbox::capability(CAP_SETUID) | sandbox::capability(CAP_SETGID);
-  return (sandbox::own_capabilities() & kNeeded) == kNeeded;
+bool may_change_user(bool is_limited_later) {
+  const Capabilities needed = sandbox::capability(CAP_SETUID) | sandbox::capability(CAP_SETGID) |
+                              (is_limited_later ? sandbox::capability(CAP_SYS_RESOURCE) : 0);
+  return (sandbox::own_capabilities() & needed) == needed;
 }
 
 std::string user_text(const sandbox::Identity& identity) {
@@ -141,9 +141,10 @@ Result<sandbox::Identity> helper_user() {
               "guests: make one (useradd --system gpuvm-helper)");
 }
 
-Result<std::optional<sandbox::Identity>> identity_for_helper(const std::string& user) {
+Result<std::optional<sandbox::Identity>> identity_for_helper(const std::string& user,
+                                                             bool is_limited_later) {
   std::optional<sandbox::Identity> identity;
-  if (::geteuid() == 0 && may_change_user()) {
+  if (::geteuid() == 0 && may_change_user(is_limited_later)) {
     auto found = user.empty() ? helper_user() : sandbox::find_identity(user, "");
     if (!found && !user.empty()) {
       return fail(ErrorKind::kConfig,
@@ -177,7 +178,7 @@ Result<PreparedConfinement> PreparedConfinement::create(const HelperConfinement&
     prepared.capabilities_ &= confinement.capabilities & sandbox::own_capabilities();
   }
   if (profile.is_ordinary_user.value) {
-    prepared.identity_ = TRY(identity_for_helper(confinement.user));
+    prepared.identity_ = TRY(identity_for_helper(confinement.user, confinement.is_limited_later));
   }
   auto paths = program_paths(program);
   for (const auto& rule : confinement.paths) {
@@ -261,9 +262,10 @@ void PreparedConfinement::set_limits(Outcome& outcome) const noexcept {
 
 bool PreparedConfinement::change_user(Outcome& outcome) const noexcept {
   if (!identity_) {
-    if (profile_->is_ordinary_user.value) {
-      outcome[Layer::kUser] = outcome_of(is_root_ ? EPERM : 0);
+    if (is_root_) {
+      ::syscall(SYS_setgroups, 0UL, nullptr);
     }
+    outcome[Layer::kUser] = outcome_of(is_root_ ? EPERM : 0);
     return true;
   }
   if (::prctl(PR_SET_KEEPCAPS, 1UL, 0UL, 0UL, 0UL) != 0) {

@@ -32,6 +32,9 @@ struct HelperConfinement {
   sandbox::Capabilities capabilities = 0;
   /// Whom an ordinary user is; empty: helper_user().
   std::string user = {};
+  /// limit_files() is to change its limits, for which a program of another user takes
+  /// CAP_SYS_RESOURCE. Root without it (in a container) has it stay root, without capabilities.
+  bool is_limited_later = false;
 };
 
 /// What the configuration says of all programs that run for its guest.
@@ -44,9 +47,10 @@ struct HelperRules {
 Result<sandbox::Identity> helper_user();
 
 /// Whom an ordinary helper becomes: `user` by name or number, or helper_user() where that is empty.
-/// Nothing where gpuvm may not change users, and it stays who gpuvm is. Errors: kHost, kConfig:
-/// there is no such user.
-Result<std::optional<sandbox::Identity>> identity_for_helper(const std::string& user);
+/// Nothing where gpuvm lacks the right to that, and it stays who gpuvm is; `is_limited_later` as in
+/// HelperConfinement. Errors: kHost, kConfig: there is no such user.
+Result<std::optional<sandbox::Identity>> identity_for_helper(const std::string& user,
+                                                             bool is_limited_later);
 
 /// Whether this user can open the file behind the descriptor again, by its owner and mode alone.
 bool can_reopen(int fd, const sandbox::Identity& user, bool is_writable);

@@ -154,8 +154,9 @@ Result<std::shared_ptr<OverlayWatch>> watch_overlay(const StorageDaemon::Options
 /// to give away; of the others it may be that only root can.
 Result<HelperConfinement> confinement_of(const StorageDaemon::Options& options,
                                          const std::vector<ImageLayer>& layers) {
-  HelperConfinement confinement{.profile = options.profile, .user = options.user};
-  const auto user = TRY(identity_for_helper(options.user));
+  HelperConfinement confinement{
+      .profile = options.profile, .user = options.user, .is_limited_later = options.throwaway};
+  const auto user = TRY(identity_for_helper(options.user, options.throwaway));
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const int fd = layers[i].fd.get();
     const bool is_writable = i == 0 && !options.read_only;
