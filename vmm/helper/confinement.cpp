@@ -312,6 +312,19 @@ void PreparedConfinement::execute(const char* path, char* const* arguments) cons
   ::syscall(SYS_execve, path, arguments, kEnvironment.data(), key_.first, key_.second);
 }
 
+std::string PreparedConfinement::missing_text(Layer layer, int error) const {
+  if (layer == Layer::kLandlock && !no_landlock_.empty()) {
+    return no_landlock_;
+  }
+  if (layer == Layer::kFiles && !no_tree_.empty()) {
+    return no_tree_;
+  }
+  if (layer == Layer::kUser) {
+    return "gpuvm lacks a capability for that";
+  }
+  return !is_root_ && error == EPERM ? "gpuvm is not root" : std::generic_category().message(error);
+}
+
 sandbox::Layers PreparedConfinement::layers_of(const Outcome& outcome) const {
   sandbox::Layers told;
   for (std::size_t i = 0; i < outcome.layers.size(); ++i) {
@@ -322,10 +335,7 @@ sandbox::Layers PreparedConfinement::layers_of(const Outcome& outcome) const {
     }
     std::string detail;
     if (error != 0) {
-      detail = layer == Layer::kLandlock && !no_landlock_.empty() ? no_landlock_
-               : layer == Layer::kFiles && !no_tree_.empty()      ? no_tree_
-               : !is_root_ && error == EPERM                      ? "gpuvm is not root"
-                                             : std::generic_category().message(error);
+      detail = missing_text(layer, error);
     } else if (layer == Layer::kUser) {
       detail = identity_ ? user_text(*identity_) : "gpuvm's own, not root";
     } else if (layer == Layer::kCapabilities) {

@@ -103,6 +103,7 @@ class PreparedConfinement {
   PreparedConfinement() = default;
   bool enter_files(const char* read_only, Outcome& outcome) const noexcept;
   void set_limits(Outcome& outcome) const noexcept;
+  std::string missing_text(Layer layer, int error) const;
   bool change_user(Outcome& outcome) const noexcept;
 
   const HelperProfile* profile_ = nullptr;

@@ -163,7 +163,7 @@ Result<HelperConfinement> confinement_of(const StorageDaemon::Options& options,
     if (user && options.throwaway && i == 0 && ::fchown(fd, user->user, user->group) != 0) {
       log::debug("The file of a throwaway disk stays root's");
     }
-    if (user && !can_reopen(fd, *user, is_writable)) {
+    if (::geteuid() == 0 && !can_reopen(fd, user.value_or(sandbox::Identity()), is_writable)) {
       confinement.capabilities = sandbox::capability(CAP_DAC_OVERRIDE);
     }
     confinement.paths.push_back(
