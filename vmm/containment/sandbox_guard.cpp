@@ -51,8 +51,9 @@ std::vector<PathRule> worker_paths(const BootConfig& boot) {
 
 }  // namespace
 
-Status prepare_sandbox(const Config& config) {
+Status prepare_sandbox(const Config& config, bool has_owner) {
   sandbox::Policy policy;
+  policy.has_owner = has_owner;
   policy.mode = mode_of(config.sandbox.mode);
   policy.worker_paths = worker_paths(config.boot);
   if (config.boot.vars) {

@@ -54,7 +54,7 @@ bool is_covered(const Row& row, std::span<const Row> rows) {
 Status add_row(void* context, const Row& row) {
   std::array<scmp_arg_cmp, Row::kMostConditions> conditions{};
   unsigned count = 0;
-  for (const Condition& condition : row.only()) {
+  for (const ArgumentRule& condition : row.only()) {
     conditions.at(count) = {.arg = condition.argument,
                             .op = SCMP_CMP_MASKED_EQ,
                             .datum_a = condition.mask,

@@ -7,7 +7,7 @@ bool Row::matches(long call, std::span<const std::uint64_t, 6> arguments) const 
   if (call != number) {
     return false;
   }
-  for (const Condition& condition : only()) {
+  for (const ArgumentRule& condition : only()) {
     if ((arguments[condition.argument] & condition.mask) != condition.value) {
       return false;
     }

@@ -11,7 +11,7 @@ namespace gpuvm::sandbox {
 
 /// Of one argument of a system call: (argument & mask) == value. Filters see the values of
 /// registers, never what a pointer leads to (seccomp(2)).
-struct Condition {
+struct ArgumentRule {
   std::uint8_t argument = 0;  ///< 0 to 5
   std::uint64_t mask = ~std::uint64_t{0};
   std::uint64_t value = 0;
@@ -39,13 +39,15 @@ struct Row {
   long number = -1;       ///< SYS_…, of x86-64
   const char* name = "";  ///< of the call, and in what case where there are conditions
   const char* reason = "";
-  std::array<Condition, kMostConditions> conditions = {};
+  std::array<ArgumentRule, kMostConditions> conditions = {};
   std::uint8_t condition_count = 0;
   RowAction action = RowAction::kAllow;
   int refusal = 0;  ///< errno of kRefuseQuietly
   Use use = Use::kAlways;
 
-  std::span<const Condition> only() const { return std::span(conditions).first(condition_count); }
+  std::span<const ArgumentRule> only() const {
+    return std::span(conditions).first(condition_count);
+  }
   /// Whether the row is about a call with these six arguments. Async-signal-safe.
   bool matches(long call, std::span<const std::uint64_t, 6> arguments) const;
 };

@@ -38,10 +38,10 @@ void limit_workers(io_uring* ring) {
   io_uring_register_iowq_max_workers(ring, most.data());
 }
 
-/// What a ring does passes by no seccomp filter: one that takes more operations would open files and
-/// sockets for a guest that has taken its thread over. Without flags of entries, which no request
-/// has, and without a further registration (io_uring_register(2), IORING_REGISTER_RESTRICTIONS,
-/// Linux 5.10). False: this kernel cannot.
+/// What a ring does passes by no seccomp filter: one that takes more operations would open files
+/// and sockets for a guest that has taken its thread over. Without flags of entries, which no
+/// request has, and without a further registration (io_uring_register(2),
+/// IORING_REGISTER_RESTRICTIONS, Linux 5.10). False: this kernel cannot.
 bool restrict_ring(io_uring* ring) {
   std::array<io_uring_restriction, kWantedOperations.size()> allowed{};
   for (std::size_t i = 0; i < allowed.size(); ++i) {
@@ -70,8 +70,7 @@ Result<std::unique_ptr<UringQueue>> UringQueue::create(UringDisk& disk, unsigned
                                                        Submit submit) {
   std::unique_ptr<UringQueue> queue(new UringQueue(disk, entries, std::move(submit)));
   // The completion queue has twice the entries and never overflows.
-  if (const int error =
-          io_uring_queue_init(entries, queue->ring_.get(), IORING_SETUP_R_DISABLED);
+  if (const int error = io_uring_queue_init(entries, queue->ring_.get(), IORING_SETUP_R_DISABLED);
       error < 0) {
     return fail_errno(ErrorKind::kHost, "io_uring cannot be had", -error);
   }

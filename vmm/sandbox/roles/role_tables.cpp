@@ -50,7 +50,7 @@ std::vector<Row> all_rows(ThreadRole role, bool has_owner) {
         continue;
       }
       rows.push_back(row);
-      for (Condition& condition : rows.back().conditions) {
+      for (ArgumentRule& condition : rows.back().conditions) {
         if (condition.is_own_process) {
           condition.value = static_cast<std::uint32_t>(::getpid());
         }

@@ -2,6 +2,7 @@
 #include "vmm/sandbox/roles/sandbox.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 
@@ -77,14 +78,12 @@ void warm_up() {
 
 /// A capability that a role has a use for.
 Capabilities kept_by(ThreadRole role, bool has_owner) {
-  constexpr unsigned kKill = 5;         // CAP_KILL: programs that run as another user
-  constexpr unsigned kResource = 24;    // CAP_SYS_RESOURCE: the limits of such
-  constexpr unsigned kLockMemory = 14;  // CAP_IPC_LOCK: memory that is mapped for devices
-  if (role == ThreadRole::kMemory) {
-    return capability(kLockMemory);
+  if (role == ThreadRole::kMemory) {  // memory for devices is locked; its threads are idle ones
+    return capability(CAP_IPC_LOCK) | capability(CAP_SYS_NICE);
   }
   if (role == ThreadRole::kWatcher) {
-    return capability(kKill) | capability(kResource);
+    // Programs may run as another user, and have the limits of their files raised.
+    return capability(CAP_KILL) | capability(CAP_SYS_RESOURCE);
   }
   return opens_files(role, has_owner) ? ~Capabilities{0} : 0;
 }
