@@ -176,8 +176,6 @@ Result<PreparedConfinement> PreparedConfinement::create(const HelperConfinement&
   prepared.capabilities_ = profile.capabilities.value;
   if (profile.is_ordinary_user.value) {
     prepared.capabilities_ &= confinement.capabilities & sandbox::own_capabilities();
-  }
-  if (profile.is_ordinary_user.value) {
     prepared.identity_ = TRY(identity_for_helper(confinement.user, confinement.is_limited_later));
   }
   auto paths = program_paths(program);

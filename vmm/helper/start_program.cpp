@@ -242,6 +242,22 @@ Result<Ends> open_ends() {
   return ends;
 }
 
+Start start_of(const Program& program, const Ends& ends) {
+  Start start;
+  start.path = program.path.c_str();
+  start.file_count = program.files.size();
+  std::copy(program.files.begin(), program.files.end(), start.files.begin());
+  start.null = ends.null.get();
+  start.report = ends.report.theirs.get();
+  start.parent = ends.parent.get();
+  start.read_only_folder =
+      program.read_only_folder.empty() ? nullptr : program.read_only_folder.c_str();
+  start.file_limit = program.file_limit;
+  start.keeps_privileges = program.keeps_privileges;
+  start.dies_with_thread = program.dies_with_thread;
+  return start;
+}
+
 }  // namespace
 
 Result<StartedProgram> start_program(const Program& program, int error_output) {
@@ -254,19 +270,9 @@ Result<StartedProgram> start_program(const Program& program, int error_output) {
   if (program.confinement) {
     confinement = TRY(PreparedConfinement::create(*program.confinement, program.path));
   }
-  Start start{.path = program.path.c_str(),
-              .file_count = program.files.size(),
-              .null = ends.null.get(),
-              .error_output = error_output,
-              .report = ends.report.theirs.get(),
-              .parent = ends.parent.get(),
-              .read_only_folder =
-                  program.read_only_folder.empty() ? nullptr : program.read_only_folder.c_str(),
-              .file_limit = program.file_limit,
-              .confinement = confinement ? &*confinement : nullptr,
-              .keeps_privileges = program.keeps_privileges,
-              .dies_with_thread = program.dies_with_thread};
-  std::copy(program.files.begin(), program.files.end(), start.files.begin());
+  Start start = start_of(program, ends);
+  start.error_output = error_output;
+  start.confinement = confinement ? &*confinement : nullptr;
   for (auto& argument : arguments) {
     start.arguments.push_back(argument.data());
   }

@@ -60,6 +60,13 @@ constexpr std::array kForbidden = {"another file",
 /// Forbidden by an allow list alone.
 constexpr std::array kNotListed = {"a socket", "a signal", "a namespace", "a process"};
 
+/// Whether namespaces and other users are to be had: not without root, nor in most containers.
+bool is_mighty() {
+  constexpr auto kNeeded = sandbox::capability(CAP_SYS_ADMIN) | sandbox::capability(CAP_SETUID) |
+                           sandbox::capability(CAP_SETGID) | sandbox::capability(CAP_SETPCAP);
+  return ::geteuid() == 0 && (sandbox::own_capabilities() & kNeeded) == kNeeded;
+}
+
 /// Folders that others than root may enter: one with the script, one that is its own, one that is
 /// not.
 class HelperConfinementTest : public ::testing::Test {
@@ -163,7 +170,7 @@ TEST_F(HelperConfinementTest, AnOrdinaryUserConfinesToo) {
 
 // virtiofsd's, as root: no allow list, so that it can make its own sandbox.
 TEST_F(HelperConfinementTest, OneThatStaysRoot) {
-  if (::geteuid() != 0) {
+  if (!is_mighty()) {
     GTEST_SKIP() << "only root can be confined to a tree of files";
   }
   const auto end = run(confinement(virtiofsd_profile()));
@@ -184,7 +191,7 @@ TEST_F(HelperConfinementTest, AFolderThatMayOnlyBeRead) {
 
 // Without Landlock it is the mount that cannot be written to, for root neither.
 TEST_F(HelperConfinementTest, AFolderThatRootMayOnlyRead) {
-  if (::geteuid() != 0) {
+  if (!is_mighty()) {
     GTEST_SKIP() << "only root can be confined to a tree of files";
   }
   auto only_read = confinement(virtiofsd_profile());
@@ -229,7 +236,7 @@ TEST_F(SeenFromOutside, NothingOfRootIsLeft) {
   EXPECT_THAT(seen.status, HasSubstr("Seccomp:\t2"));
   EXPECT_THAT(seen.limits, ContainsRegex("Max core file size +0 +0 "));
   EXPECT_THAT(seen.limits, ContainsRegex("Max open files +1024 +1024 "));
-  if (::geteuid() == 0) {
+  if (is_mighty()) {
     const auto user = helper_user().value();
     EXPECT_THAT(seen.status, HasSubstr(fmt::format("Uid:\t{0}\t{0}\t{0}\t{0}\n", user.user)));
     EXPECT_THAT(seen.status, HasSubstr(fmt::format("Gid:\t{0}\t{0}\t{0}\t{0}\n", user.group)));
@@ -242,7 +249,7 @@ TEST_F(SeenFromOutside, NothingOfRootIsLeft) {
 
 // An image that only root can open: its user gets what opens it, and no more.
 TEST_F(SeenFromOutside, ACapabilityIsHandedOn) {
-  if (::geteuid() != 0) {
+  if (!is_mighty()) {
     GTEST_SKIP() << "only root has capabilities to hand on";
   }
   auto wanted = confinement(storage_daemon_profile());
@@ -255,7 +262,7 @@ TEST_F(SeenFromOutside, ACapabilityIsHandedOn) {
 }
 
 TEST_F(SeenFromOutside, RootKeepsWhatItsProfileSays) {
-  if (::geteuid() != 0) {
+  if (!is_mighty()) {
     GTEST_SKIP() << "only root stays root";
   }
   const Seen seen = look(confinement(virtiofsd_profile()));
@@ -308,7 +315,7 @@ TEST_F(SeenFromOutside, AnotherUser) {
   auto wanted = confinement(storage_daemon_profile());
   wanted.user = "gpuvm-has-no-such-user";
   const auto end = run_program(program(wanted), kLong);
-  if (::geteuid() == 0) {
+  if (is_mighty()) {
     ASSERT_FALSE(end);
     EXPECT_THAT(end.error().to_string(), HasSubstr("gpuvm-has-no-such-user"));
     wanted.user = "4711";
