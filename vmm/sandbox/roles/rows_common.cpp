@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "vmm/sandbox/roles/ioctl_numbers.hpp"
 #include "vmm/sandbox/roles/role_tables.hpp"
 #include "vmm/sandbox/row_maker.hpp"
 
@@ -55,6 +56,8 @@ constexpr std::array kCommon{
     call(SYS_getpid, "getpid", "pthread_kill(3) and abort(3)", Use::kRare),
     call(SYS_getrandom, "getrandom", "malloc's secret; entropy for a guest", Use::kRare),
     call(SYS_fstat, "fstat", "what a descriptor is", Use::kRare),
+    control_call(request::kTerminalGet, "ioctl TCGETS",
+                 "the first line to a stream of the C library: is it a terminal?", Use::kRare),
     // The same in the C library of Debian 12. The path behind the pointer cannot be checked: so
     // whether a file is there, and its size and owner, can be asked.
     where(call(SYS_newfstatat, "newfstatat with AT_EMPTY_PATH", "fstat(3)", Use::kRare), kStatFlags,

@@ -54,7 +54,6 @@ constexpr std::array kControl{
           F_DUPFD_CLOEXEC),
     control_call(request::kNonBlocking, "ioctl FIONBIO", "the same, by Asio", Use::kRare),
     control_call(request::kWindowSize, "ioctl TIOCGWINSZ", "the size of the terminal"),
-    control_call(request::kTerminalGet, "ioctl TCGETS", "the mode of the terminal", Use::kRare),
     control_call(request::kTerminalSet, "ioctl TCSETS", "the same, after SIGCONT", Use::kRare),
     control_call(request::kTerminalSetDrained, "ioctl TCSETSW", "the same", Use::kRare),
     control_call(request::kTerminalSetFlushed, "ioctl TCSETSF", "the same", Use::kRare),

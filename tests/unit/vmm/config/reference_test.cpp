@@ -193,7 +193,8 @@ std::string uncommented(const std::string& name) {
 }
 
 TEST(Reference, CommentedKeysAreValidToo) {
-  const std::vector<std::string> overrides = {"boot.mode=uefi"};  // which some keys need
+  // Which some keys need.
+  const std::vector<std::string> overrides = {"boot.mode=uefi", "sandbox.mode=log"};
   auto config = parse(uncommented("reference.toml"), overrides);
   ASSERT_TRUE(config) << config.error().to_string();
   EXPECT_EQ(config->name, "reference");
@@ -409,6 +410,7 @@ TEST(ToToml, NamesEveryKey) {
   config.control.group = "gpuvm";
   config.test.result_file = ResultFileConfig{.tag = "t", .path = "p"};
   config.test.artifact_share = "t";
+  config.sandbox = {.mode = SandboxMode::kLog, .user = "u", .group = "g", .log = "/l"};
   const auto text = to_toml(config);
   const auto keys = config_keys();
   EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;

@@ -68,10 +68,10 @@ TEST(GuestEvents, ALostNetworkAsJson) {
 TEST(GuestEvents, TheSandboxAsJson) {
   const GuestEvent entered{.time = {},
                            .guest = "main",
-                           .what = SandboxNews{.state = "entered", .text = "seccomp (12 roles)"}};
+                           .what = SandboxNews{.state = "entered", .text = "seccomp; not: user"}};
   EXPECT_EQ(event_node(entered).to_json(),
             R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"sandbox",)"
-            R"("state":"entered","text":"seccomp (12 roles)"})");
+            R"("state":"entered","text":"seccomp; not: user"})");
 }
 
 TEST(GuestEvents, ALostDiskAsJson) {
