@@ -337,9 +337,10 @@ std::string systemd_text(const SystemdConfig& systemd) {
 }
 
 std::string sandbox_text(const SandboxConfig& sandbox) {
-  auto out = fmt::format("\n[sandbox]\nmode = \"{}\"\nowner = \"{}\"\nuser = {}\ngroup = {}\n",
-                         config::word_of(sandbox.mode), config::word_of(sandbox.owner),
-                         in_quotes(sandbox.user), in_quotes(sandbox.group));
+  auto out = fmt::format(
+      "\n[sandbox]\nmode = \"{}\"\nowner = \"{}\"\nuser = {}\ngroup = {}\nhelper_user = {}\n",
+      config::word_of(sandbox.mode), config::word_of(sandbox.owner), in_quotes(sandbox.user),
+      in_quotes(sandbox.group), in_quotes(sandbox.helper_user));
   if (!sandbox.log.empty()) {
     out += fmt::format("log = {}\n", in_quotes(sandbox.log));
   }

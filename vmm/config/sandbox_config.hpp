@@ -10,7 +10,7 @@ namespace gpuvm {
 enum class SandboxMode {
   kOn,   ///< it fails, and the guest ends
   kLog,  ///< it is carried out and noted
-  kOff,  ///< there are no lists, and nothing is given up
+  kOff,  ///< there are no lists, and nothing is given up, nor by programs that run for the guest
 };
 
 /// Who has the guest's devices when the monitor is gone (docs/containment-owner.md).
@@ -25,6 +25,9 @@ struct SandboxConfig {
   std::string user = {};   ///< whom the monitor of an owner becomes; "": nobody else
   std::string group = {};  ///< "": the user's own
   std::string log = {};    ///< of log mode: the file that its notes go to; "": the log
+  /// Whom programs that run for the guest become, where root starts gpuvm; "": gpuvm-helper where
+  /// there is one, else nobody.
+  std::string helper_user = {};
   bool operator==(const SandboxConfig&) const = default;
 };
 

@@ -11,6 +11,7 @@ Result<SandboxConfig> read_sandbox(TableReader table) {
   sandbox.user = TRY(table.optional_string("user")).value_or("");
   sandbox.group = TRY(table.optional_string("group")).value_or("");
   sandbox.log = TRY(table.optional_path("log")).value_or("");
+  sandbox.helper_user = TRY(table.optional_string("helper_user")).value_or("");
   TRY(table.finish());
   if (!sandbox.group.empty() && sandbox.user.empty()) {
     return table.wrong("group", "is set without sandbox.user, whose group it would be");

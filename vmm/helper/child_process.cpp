@@ -70,7 +70,9 @@ void ChildProcess::run() {
 
 Status ChildProcess::begin() {
   auto pipe = TRY(make_output_pipe());
-  pid_ = TRY(start_program(options_.program, pipe.theirs.get()));
+  auto started = TRY(start_program(options_.program, pipe.theirs.get()));
+  pid_ = started.pid;
+  layers_ = std::move(started.layers);
   said_ = std::move(pipe.ours);
   process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   if (!process_) {
@@ -105,7 +107,7 @@ void ChildProcess::watch() {
       }
     }
     if (waits[2].revents != 0) {
-      ::syscall(SYS_pidfd_send_signal, process_.get(), SIGTERM, nullptr, 0U);
+      send(is_to_be_killed_ ? SIGKILL : SIGTERM);
       break;
     }
   }
@@ -120,12 +122,15 @@ void ChildProcess::await_end() {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(
         end_of_patience - std::chrono::steady_clock::now());
     hear();  // or it may wait for room in the pipe
+    if (is_to_be_killed_) {
+      send(SIGKILL);
+    }
     ready = ::poll(&gone, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 100)));
   } while (ready <= 0 && std::chrono::steady_clock::now() < end_of_patience);
   if (ready <= 0) {
     log::warn("{} does not end by SIGTERM within {} ms: it is killed", options_.program.name(),
               options_.patience.count());
-    kill();
+    send(SIGKILL);
   }
   int status = 0;
   pid_t waited = 0;
@@ -180,8 +185,13 @@ void ChildProcess::stop() {
   }
 }
 
-void ChildProcess::kill() const {
-  ::syscall(SYS_pidfd_send_signal, process_.get(), SIGKILL, nullptr, 0U);
+void ChildProcess::kill() {
+  is_to_be_killed_ = true;
+  stop_.signal();
+}
+
+void ChildProcess::send(int signal) const {
+  ::syscall(SYS_pidfd_send_signal, process_.get(), signal, nullptr, 0U);
 }
 
 std::optional<Error> ChildProcess::wait_for_end(std::chrono::milliseconds limit) {

@@ -5,6 +5,7 @@
 // thread's and not the process's).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -41,13 +42,16 @@ class ChildProcess {
 
   /// Ends it and waits until it is gone. Not from on_end.
   void stop();
-  /// Kills it: for one that does not do what it should. on_end is told. Any thread.
-  void kill() const;
+  /// Has it killed, soon, by the thread that watches it, which alone may have the right to (it runs
+  /// as another user): for one that does not do what it should. on_end is told. Any thread.
+  void kill();
   /// For who has noticed by other ways that it does not serve any more: waits until it has ended,
   /// at most this long, and says how and what it printed; nothing if it has not. Any thread but the
   /// watcher's.
   std::optional<Error> wait_for_end(std::chrono::milliseconds limit);
   pid_t pid() const { return pid_; }
+  /// Of its confinement, as they are in force.
+  const sandbox::Layers& layers() const { return layers_; }
 
  private:
   ChildProcess(Options options, EventFd stop)
@@ -59,12 +63,16 @@ class ChildProcess {
   void hear();
   void end(int status, bool is_known) GPUVM_EXCLUDES(mutex_);
 
+  void send(int signal) const;
+
   const Options options_;
   const EventFd stop_;
+  std::atomic<bool> is_to_be_killed_{false};
   UniqueFd process_;  ///< pidfd
   UniqueFd said_;
   std::string printed_;  ///< the end of it; the thread's
   pid_t pid_ = 0;
+  sandbox::Layers layers_;
 
   Mutex mutex_;
   Condition changed_;

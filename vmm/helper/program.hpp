@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Program: another program that gpuvm runs for a guest: how it is found, and started with nothing
 // of ours but the descriptors that it is given. Here those that do one thing and end;
-// child_process.hpp has those that stay. Missing: namespaces and system call filters of its own.
+// child_process.hpp has those that stay; confinement.hpp has what they are confined to.
 #pragma once
 
 #include <sys/types.h>
@@ -14,6 +14,7 @@
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/helper/confinement.hpp"
 
 namespace gpuvm {
 
@@ -34,8 +35,10 @@ struct Program {
   std::vector<std::string> arguments;  ///< from [0] on, which is what it is called in messages
   /// Become its descriptors 3, 4 and so on. Besides it has /dev/null as 0 and 1.
   std::vector<int> files = {};
-  /// What root may do: false leaves it the access to files, and nothing that it runs can have more.
-  /// It is for programs that give up privileges by themselves.
+  /// What it is confined to; nothing: it is a program of the user's, which has what gpuvm has, but
+  /// of root's capabilities those for files alone, and an environment like gpuvm's.
+  std::optional<HelperConfinement> confinement = {};
+  /// Without confinement: root's capabilities stay, for programs that give them up by themselves.
   bool keeps_privileges = false;
   /// It sees this folder, and what is mounted below, without being able to write there: a mount
   /// namespace of its own, for which gpuvm must be root. Empty: none.
@@ -63,9 +66,13 @@ struct OutputPipe {
 /// Errors: kHost.
 Result<OutputPipe> make_output_pipe();
 
-/// Starts it, with `error_output` as its descriptor 2 and our environment. Who calls this waits for
-/// its end. Errors: kHost.
-Result<pid_t> start_program(const Program& program, int error_output);
+struct StartedProgram {
+  pid_t pid = 0;
+  sandbox::Layers layers = {};  ///< of its confinement
+};
+/// Starts it, with `error_output` as its descriptor 2. Who calls this waits for its end. Errors:
+/// kHost.
+Result<StartedProgram> start_program(const Program& program, int error_output);
 
 /// Another limit for a program that runs, and that was started with one. Errors: kHost.
 Status limit_files(pid_t program, const FileLimit& limit);
@@ -74,6 +81,7 @@ Status limit_files(pid_t program, const FileLimit& limit);
 struct ProgramEnd {
   int status = 0;  ///< as waitpid(2) has it
   std::string text;
+  sandbox::Layers layers = {};  ///< of its confinement
   bool is_good() const { return status == 0; }
 };
 

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -103,6 +104,22 @@ std::vector<std::string> arguments_of(const Passt::Options& options) {
   return arguments;
 }
 
+/// With a port that only root may have, the right to it. (Hosts may have another first one:
+/// net.ipv4.ip_unprivileged_port_start.)
+std::optional<HelperConfinement> confinement_of(const Passt::Options& options) {
+  if (options.profile == nullptr) {
+    return std::nullopt;
+  }
+  constexpr std::uint16_t kFirstOrdinaryPort = 1024;
+  HelperConfinement confinement{.profile = options.profile, .user = options.user};
+  for (const auto& forward : options.forward) {
+    if (forward.host < kFirstOrdinaryPort) {
+      confinement.capabilities = sandbox::capability(CAP_NET_BIND_SERVICE);
+    }
+  }
+  return confinement;
+}
+
 /// Both ends close-on-exec.
 Result<std::array<UniqueFd, 2>> make_sockets() {
   std::array<int, 2> fds{-1, -1};
@@ -127,17 +144,18 @@ Status Passt::check(const Options& options) {
 Result<std::unique_ptr<Passt>> Passt::start(const Options& options) {
   TRY(check(options));
   auto sockets = TRY(make_sockets());
-  const auto end = TRY(run_program({.path = find_program(options.program),
-                                    .arguments = arguments_of(options),
-                                    .files = {sockets[1].get()},
-                                    .keeps_privileges = true},  // it gives them up by itself
-                                   kStartPatience));
+  auto end = TRY(run_program({.path = find_program(options.program),
+                              .arguments = arguments_of(options),
+                              .files = {sockets[1].get()},
+                              .confinement = confinement_of(options),
+                              .keeps_privileges = true},
+                             kStartPatience));
   sockets[1].reset();
   if (!end.is_good()) {
     return fail(ErrorKind::kHost, "passt does not start ({}): {}", text_of_end(end.status),
                 end.text);
   }
-  return std::unique_ptr<Passt>(new Passt(std::move(sockets[0])));
+  return std::unique_ptr<Passt>(new Passt(std::move(sockets[0]), std::move(end.layers)));
 }
 
 Passt::~Passt() {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Passt: the program passt(1), which carries the frames of one guest as the host's own connections,
-// without privileges. It puts itself into the background when it is ready, gives up root for
-// "nobody", and goes when its socket is closed, so that it survives no gpuvm, also a killed one.
-// Missing: its vhost-user mode, IPv6 addresses of its own choice.
+// without privileges. It puts itself into the background when it is ready, into a sandbox of its
+// own, and goes when its socket is closed, so that it survives no gpuvm, also a killed one. It is
+// no root even before (vmm/helper/helper_profile.hpp). Missing: its vhost-user mode, IPv6 addresses
+// of its own choice.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,8 @@
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/helper/helper_profile.hpp"
+#include "vmm/sandbox/confine.hpp"
 
 namespace gpuvm {
 
@@ -31,6 +34,9 @@ class Passt {
     std::vector<std::string> name_servers = {};  ///< empty: those of /etc/resolv.conf
     /// A path, or a name that is looked for: in PATH, but not as root, then in the usual folders.
     std::string program = "passt";
+    /// What it is confined to; null: nothing, for scripts in its place.
+    const HelperProfile* profile = &passt_profile();
+    std::string user = {};  ///< whom it becomes, where gpuvm is root; empty: helper_user()
   };
 
   /// Looks, and starts nothing. Errors: kHost: passt is not installed, a port is in use.
@@ -46,10 +52,14 @@ class Passt {
   /// Another descriptor of its socket: SOCK_STREAM, with frames behind their lengths. It is at its
   /// end when passt is gone. Errors: kHost.
   Result<UniqueFd> socket() const;
+  /// Of its confinement by gpuvm; what it does to itself comes on top.
+  const sandbox::Layers& layers() const { return layers_; }
 
  private:
-  explicit Passt(UniqueFd socket) : socket_(std::move(socket)) {}
+  Passt(UniqueFd socket, sandbox::Layers layers)
+      : socket_(std::move(socket)), layers_(std::move(layers)) {}
   UniqueFd socket_;
+  const sandbox::Layers layers_;
 };
 
 }  // namespace gpuvm

@@ -2,6 +2,8 @@
 #include "vmm/storage/storage_daemon.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -151,6 +153,29 @@ Result<std::shared_ptr<OverlayWatch>> watch_overlay(const StorageDaemon::Options
   return std::make_shared<OverlayWatch>(std::move(file), overlay.size, options);
 }
 
+/// It reopens the files of its descriptors, which its user must be able to. The overlay's is ours
+/// to give away; of the others it may be that only root can.
+Result<HelperConfinement> confinement_of(const StorageDaemon::Options& options,
+                                         const std::vector<ImageLayer>& layers) {
+  HelperConfinement confinement{
+      .profile = options.profile, .user = options.user, .is_limited_later = options.throwaway};
+  const auto user = TRY(identity_for_helper(options.user, options.throwaway));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const int fd = layers[i].fd.get();
+    const bool is_writable = i == 0 && !options.read_only;
+    if (user && options.throwaway && i == 0 && ::fchown(fd, user->user, user->group) != 0) {
+      log::debug("The file of a throwaway disk stays root's");
+    }
+    if (::geteuid() == 0 && !can_reopen(fd, user.value_or(sandbox::Identity()), is_writable)) {
+      confinement.capabilities = sandbox::capability(CAP_DAC_OVERRIDE);
+    }
+    confinement.paths.push_back(
+        {.path = fmt::format("/proc/self/fd/{}", fd),
+         .access = is_writable ? sandbox::PathAccess::kWrite : sandbox::PathAccess::kRead});
+  }
+  return confinement;
+}
+
 }  // namespace
 
 std::vector<std::string> storage_daemon_arguments(const StorageDaemon::Options& options,
@@ -191,6 +216,9 @@ Result<std::unique_ptr<StorageDaemon>> StorageDaemon::start(const Options& optio
                   .files = {pair.listener.get()}};
   for (const auto& layer : layers) {
     program.files.push_back(layer.fd.get());
+  }
+  if (options.profile != nullptr) {
+    program.confinement = TRY(confinement_of(options, layers));
   }
   ChildProcess::Options child{.program = std::move(program),
                               .on_end = options.on_end,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // StorageDaemon: qemu-storage-daemon(1), which serves one disk of a guest as a vhost-user-blk
 // back-end: images of other formats than raw, and disks whose writes are thrown away. It gets the
-// image's files as descriptors, a socket, and the access to guest memory; it names no path.
-// Missing: serial numbers, which its version 7.2 does not take.
+// image's files as descriptors, a socket, and the access to guest memory; it names no path, and it
+// is confined to these (vmm/helper/helper_profile.hpp). Missing: serial numbers, which its
+// version 7.2 does not take.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,9 @@ class StorageDaemon {
     /// How far the file of a throwaway disk may grow now; tests do not depend on the host's room.
     std::function<Result<OverlayLimit>(int file, std::uint64_t most)> limit =
         static_cast<Result<OverlayLimit> (*)(int, std::uint64_t)>(overlay_limit);
+    /// What it is confined to; null: nothing, for scripts in its place.
+    const HelperProfile* profile = &storage_daemon_profile();
+    std::string user = {};  ///< whom it becomes, where gpuvm is root; empty: helper_user()
   };
 
   /// Whether it could be started; starts nothing. Errors: kHost: the program is missing; kConfig:
@@ -53,8 +57,10 @@ class StorageDaemon {
   /// How it has ended; nothing: it has not.
   std::optional<Error> end() { return child_->wait_for_end({}); }
   /// Ends one that does not do what it should. Any thread.
-  void kill() const { child_->kill(); }
+  void kill() { child_->kill(); }
   pid_t pid() const { return child_->pid(); }
+  /// Of its confinement.
+  const sandbox::Layers& layers() const { return child_->layers(); }
 
  private:
   explicit StorageDaemon(UniqueFd socket) : socket_(std::move(socket)) {}

@@ -77,7 +77,7 @@ class RawDisk : public GuestDisk {
 
 /// Who serves which disk: another kind of server is another line here.
 Result<std::unique_ptr<GuestDisk>> open_disk(const DiskConfig& config, const DiskPlace& place,
-                                             const OnDiskLost& on_lost) {
+                                             const OnDiskLost& on_lost, const HelperRules& rules) {
   if (!is_served(config)) {
     return RawDisk::open(config, place);
   }
@@ -86,7 +86,7 @@ Result<std::unique_ptr<GuestDisk>> open_disk(const DiskConfig& config, const Dis
     return std::unique_ptr<GuestDisk>();
   }
   return std::unique_ptr<GuestDisk>(
-      TRY(ServedDisk::start(config, place.index, queues_of(config, place.cpus), on_lost)));
+      TRY(ServedDisk::start(config, place.index, queues_of(config, place.cpus), rules, on_lost)));
 }
 
 }  // namespace
@@ -101,12 +101,13 @@ unsigned queues_of(const DiskConfig& config, unsigned cpus) {
 }
 
 Result<GuestDisks> open_disks(const std::vector<DiskConfig>& configs, unsigned cpus,
-                              DiskFile::Use use, const OnDiskLost& on_lost) {
+                              DiskFile::Use use, const OnDiskLost& on_lost,
+                              const HelperRules& rules) {
   GuestDisks disks;
   for (const auto& config : configs) {
-    disks.push_back(
-        TRY_CONTEXT(open_disk(config, {.index = disks.size(), .cpus = cpus, .use = use}, on_lost),
-                    config.place.or_else(fmt::format("disk.{}", disks.size()))));
+    disks.push_back(TRY_CONTEXT(
+        open_disk(config, {.index = disks.size(), .cpus = cpus, .use = use}, on_lost, rules),
+        config.place.or_else(fmt::format("disk.{}", disks.size()))));
   }
   return disks;
 }

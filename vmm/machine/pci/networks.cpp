@@ -71,7 +71,8 @@ Status open_vhosts(const HostSystem& host, const NetConfig& config, Network& net
   return {};
 }
 
-Status open_link(const HostSystem& host, const NetConfig& config, Network& network) {
+Status open_link(const HostSystem& host, const NetConfig& config, const HelperRules& rules,
+                 Network& network) {
   if (config.mode == NetMode::kTap) {
     auto tap = TRY(open_tap(host, tap_of(config)));
     network.link = std::make_unique<TapLink>(TapLink::Options{
@@ -84,6 +85,8 @@ Status open_link(const HostSystem& host, const NetConfig& config, Network& netwo
     return open_vhosts(host, config, network);
   }
   Passt::Options options = passt_of(config);
+  options.profile = rules.is_confined ? &passt_profile() : nullptr;
+  options.user = rules.user;
   if (!config.host_loopback) {
     const NameServers servers = name_servers_for_guest(host);
     options.name_servers = servers.instead;
@@ -166,7 +169,7 @@ Status check_networks(const HostSystem& host, const std::vector<NetConfig>& conf
 }
 
 Result<Networks> open_networks(const HostSystem& host, const std::vector<NetConfig>& configs,
-                               std::string_view guest) {
+                               std::string_view guest, const HelperRules& rules) {
   Networks networks;
   for (std::size_t i = 0; i < configs.size(); ++i) {
     Network network{
@@ -176,7 +179,7 @@ Result<Networks> open_networks(const HostSystem& host, const std::vector<NetConf
         .limits = {.requests = configs[i].throttle.packets, .bytes = configs[i].throttle.bandwidth},
         .passt = {},
         .link = {}};
-    TRY_CONTEXT(open_link(host, configs[i], network),
+    TRY_CONTEXT(open_link(host, configs[i], rules, network),
                 configs[i].place.or_else(fmt::format("net.{}", i)));
     networks.push_back(std::move(network));
   }

@@ -12,6 +12,7 @@
 #include "devices/virtio/net/network_link.hpp"
 #include "devices/virtio/throttle.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/helper/confinement.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/pci/root_bus_devices.hpp"
 #include "vmm/machine/pci/root_bus_slots.hpp"
@@ -37,9 +38,9 @@ using Networks = std::vector<Network>;
 /// Passt::check(), with the entry's number.
 Status check_networks(const HostSystem& host, const std::vector<NetConfig>& configs);
 
-/// Makes and opens all; what was made goes with them. `guest`: its name.
+/// Makes and opens all; what was made goes with them. `guest`: its name. `rules`: for passt.
 Result<Networks> open_networks(const HostSystem& host, const std::vector<NetConfig>& configs,
-                               std::string_view guest);
+                               std::string_view guest, const HelperRules& rules);
 
 /// "user, mac 02:…", for people.
 std::string network_text(const NetConfig& config, std::string_view guest, std::size_t index);

@@ -57,11 +57,14 @@ Status ServedDisk::check(const DiskConfig& config) {
 }
 
 Result<std::unique_ptr<ServedDisk>> ServedDisk::start(const DiskConfig& config, std::size_t index,
-                                                      unsigned queues, OnDiskLost on_lost) {
+                                                      unsigned queues, const HelperRules& rules,
+                                                      OnDiskLost on_lost) {
   TRY(check(config));
   std::unique_ptr<ServedDisk> disk(
       new ServedDisk(index, queues, config.discard, std::move(on_lost)));
   auto options = options_of(config, queues);
+  options.profile = rules.is_confined ? &storage_daemon_profile() : nullptr;
+  options.user = rules.user;
   options.on_end = [raw = disk.get()](const Error& error) { raw->server_ended(error); };
   disk->daemon_ = TRY(StorageDaemon::start(options));
   auto client = vhost_user::Client::create(

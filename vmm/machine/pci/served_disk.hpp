@@ -21,11 +21,13 @@ class ServedDisk : public GuestDisk {
   static Status check(const DiskConfig& config);
   /// `index`: among all [[disk]]. Errors: those of check(), and what the daemon says.
   static Result<std::unique_ptr<ServedDisk>> start(const DiskConfig& config, std::size_t index,
-                                                   unsigned queues, OnDiskLost on_lost);
+                                                   unsigned queues, const HelperRules& rules,
+                                                   OnDiskLost on_lost);
   ServedDisk(const ServedDisk&) = delete;
   ServedDisk& operator=(const ServedDisk&) = delete;
 
   Result<RootBusDevice::Parts> make(const RootBusEnvironment& environment, Gsi pin) override;
+  const sandbox::Layers* helper_layers() const override { return &daemon_->layers(); }
 
  private:
   ServedDisk(std::size_t index, unsigned queues, bool discard, OnDiskLost on_lost)

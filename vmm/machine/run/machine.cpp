@@ -276,7 +276,7 @@ LifecycleState Machine::state() const {
 
 void Machine::inspect(InspectNode& node) const {
   constexpr std::array<std::string_view, static_cast<std::size_t>(Part::kCount)> kNames = {
-      "kvm", "platform", "efi", "uefi", "host_devices", "reset", "pci", "words"};
+      "kvm", "platform", "efi", "uefi", "host_devices", "reset", "pci", "words", "helpers"};
   node.field("name", options_.config.name);
   node.field("state", to_string(state()));
   node.field("reboots", reboots_.load());

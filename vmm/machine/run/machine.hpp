@@ -18,6 +18,7 @@
 #include "vmm/config/config.hpp"
 #include "vmm/control/guest_events.hpp"
 #include "vmm/first_boot/first_boot.hpp"
+#include "vmm/helper/helper_list.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/machine/boot/handover_boot.hpp"
@@ -91,12 +92,24 @@ class Machine : public GuestMachine {
 
  private:
   /// What inspect() shows, in this order.
-  enum class Part { kVm, kPlatform, kEfi, kUefi, kHostDevices, kReset, kPci, kWords, kCount };
+  enum class Part {
+    kVm,
+    kPlatform,
+    kEfi,
+    kUefi,
+    kHostDevices,
+    kReset,
+    kPci,
+    kWords,
+    kHelpers,
+    kCount
+  };
   static const HostSystem& real_host();
 
   Status open_files();
   Status take_devices();
   Status open_services();
+  void list_helpers();
   void open_words();
   Status add_memory(const IsUnwanted& is_unwanted);
   Status reset_devices_and_add_vm();
@@ -136,6 +149,7 @@ class Machine : public GuestMachine {
   std::array<const Inspectable*, static_cast<std::size_t>(Part::kCount)> shown_
       GPUVM_GUARDED_BY(structure_) = {};
 
+  HelperList helpers_;
   /// Last to go: shared memory is cleared then, and nobody may be in the midst of writing it to a
   /// disk.
   std::unique_ptr<GuestMemory> memory_;

@@ -92,6 +92,11 @@ DescriptorNeeds descriptor_needs(const Config& config,
   return needs;
 }
 
+HelperRules helper_rules(const Config& config) {
+  return {.is_confined = config.sandbox.mode != SandboxMode::kOff,
+          .user = config.sandbox.helper_user};
+}
+
 }  // namespace
 
 const HostSystem& Machine::real_host() {
@@ -128,9 +133,10 @@ void Machine::show(Part part, const Inspectable* what) {
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
-  disks_ = TRY(
-      open_disks(config.disks, config.machine.cpus, DiskFile::Use::kGuest,
-                 [this](const std::string& disk, const Error& error) { lose_disk(disk, error); }));
+  disks_ = TRY(open_disks(
+      config.disks, config.machine.cpus, DiskFile::Use::kGuest,
+      [this](const std::string& disk, const Error& error) { lose_disk(disk, error); },
+      helper_rules(config)));
   first_boot_ = TRY(open_first_boot(config, SshKeyUse::kMake));
   first_boot_disk_ = TRY(open_first_boot_disk(first_boot_.volume));
   TRY(check_networks(options_.host, config.nets));
@@ -162,13 +168,31 @@ Status Machine::open_services() {
     log::info("The guest's vsock has the CID {}", services_.vsock->cid());
     options_.events.vsock({.cid = services_.vsock->cid()});
   }
-  services_.shares =
-      TRY(open_shares(config.shares, [this](const std::string& tag, const Error& error) {
+  services_.shares = TRY(open_shares(
+      config.shares, helper_rules(config), [this](const std::string& tag, const Error& error) {
         options_.events.share({.tag = tag, .text = error.to_string()});
         options_.on_failure(
             fail(error.kind(), "The shared folder {} is gone: {}", tag, error.to_string()));
       }));
   return {};
+}
+
+/// The programs that run for the guest, once they all do.
+void Machine::list_helpers() {
+  for (std::size_t i = 0; i < disks_.size(); ++i) {
+    if (const auto* const layers = disks_[i]->helper_layers()) {
+      helpers_.add(fmt::format("disk-{} (qemu-storage-daemon)", i), *layers);
+    }
+  }
+  for (const Network& network : networks_) {
+    if (network.passt != nullptr) {
+      helpers_.add(network.name + " (passt)", network.passt->layers());
+    }
+  }
+  for (const auto& share : services_.shares) {
+    helpers_.add(fmt::format("share {} (virtiofsd)", share->tag()), share->layers());
+  }
+  show(Part::kHelpers, &helpers_);
 }
 
 /// The channels that are open, and the status port's device, where it is wanted.
@@ -192,8 +216,9 @@ void Machine::open_words() {
 Status Machine::take_devices() {
   const auto& config = options_.config;
   TRY(check_kvm(options_.host));
-  networks_ = TRY(open_networks(options_.host, config.nets, config.name));
+  networks_ = TRY(open_networks(options_.host, config.nets, config.name, helper_rules(config)));
   TRY(open_services());
+  list_helpers();
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   DeviceClaims held;

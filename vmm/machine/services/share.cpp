@@ -40,7 +40,8 @@ Result<std::string> virtiofsd() {
 }
 
 /// In the spelling that QEMU's (in C) and the later one (in Rust) both take.
-Program program_of(std::string path, const ShareConfig& config, int listener) {
+Program program_of(std::string path, const ShareConfig& config, const HelperRules& rules,
+                   int listener) {
   Program program{.path = std::move(path), .arguments = {}};
   program.arguments = {"virtiofsd",
                        fmt::format("--fd={}", kFirstFileOfProgram),
@@ -54,8 +55,16 @@ Program program_of(std::string path, const ShareConfig& config, int listener) {
                        "-o",
                        "source=" + config.path};
   program.files = {listener};
-  program.keeps_privileges = true;  // it gives up what it does not need once it is in its sandbox
   program.read_only_folder = config.read_only ? config.path : std::string();
+  if (!rules.is_confined) {
+    program.keeps_privileges = true;  // it gives them up by itself once it is in its sandbox
+    return program;
+  }
+  HelperConfinement confinement{.profile = &virtiofsd_profile()};
+  confinement.paths.push_back(
+      {.path = config.path,
+       .access = config.read_only ? sandbox::PathAccess::kRead : sandbox::PathAccess::kManage});
+  program.confinement = std::move(confinement);
   return program;
 }
 
@@ -112,13 +121,14 @@ Status Share::check(const ShareConfig& config) {
   return {};
 }
 
-Result<std::unique_ptr<Share>> Share::open(const ShareConfig& config, OnLost on_lost) {
+Result<std::unique_ptr<Share>> Share::open(const ShareConfig& config, const HelperRules& rules,
+                                           OnLost on_lost) {
   TRY(check(config));
   if (const auto warning = warning_of(config); !warning.empty()) {
     log::warn("{}", warning);
   }
   std::unique_ptr<Share> share(new Share(config, std::move(on_lost)));
-  TRY(share->start());
+  TRY(share->start(rules));
   return share;
 }
 
@@ -127,15 +137,15 @@ Share::~Share() {
 }
 
 /// Of a server that misbehaves, the end is told like any other: once it has been killed.
-Status Share::start() {
+Status Share::start(const HelperRules& rules) {
   auto pair = TRY(ListeningPair::create());
-  child_ = TRY(
-      ChildProcess::start({.program = program_of(TRY(virtiofsd()), config_, pair.listener.get()),
-                           .on_end = [this](const Error& error) {
-                             if (!is_ending_.load() && on_lost_) {
-                               on_lost_(config_.tag, error);
-                             }
-                           }}));
+  child_ = TRY(ChildProcess::start(
+      {.program = program_of(TRY(virtiofsd()), config_, rules, pair.listener.get()),
+       .on_end = [this](const Error& error) {
+         if (!is_ending_.load() && on_lost_) {
+           on_lost_(config_.tag, error);
+         }
+       }}));
   pair.listener.reset();
   auto client = vhost_user::Client::create(
       std::move(pair.connected), {.name = "virtiofsd", .on_lost = [this](const Error& error) {
@@ -158,10 +168,11 @@ Status check_shares(const std::vector<ShareConfig>& configs) {
   return {};
 }
 
-Result<Shares> open_shares(const std::vector<ShareConfig>& configs, const Share::OnLost& on_lost) {
+Result<Shares> open_shares(const std::vector<ShareConfig>& configs, const HelperRules& rules,
+                           const Share::OnLost& on_lost) {
   Shares shares;
   for (std::size_t i = 0; i < configs.size(); ++i) {
-    shares.push_back(TRY_CONTEXT(Share::open(configs[i], on_lost),
+    shares.push_back(TRY_CONTEXT(Share::open(configs[i], rules, on_lost),
                                  configs[i].place.or_else(fmt::format("share.{}", i))));
   }
   return shares;

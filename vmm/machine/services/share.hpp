@@ -28,18 +28,21 @@ class Share {
   /// What the user should know of a folder that check() takes; empty: nothing.
   static std::string warning_of(const ShareConfig& config);
   /// Errors: those of check(), and what virtiofsd says.
-  static Result<std::unique_ptr<Share>> open(const ShareConfig& config, OnLost on_lost);
+  static Result<std::unique_ptr<Share>> open(const ShareConfig& config, const HelperRules& rules,
+                                             OnLost on_lost);
   ~Share();
   Share(const Share&) = delete;
   Share& operator=(const Share&) = delete;
 
   const std::string& tag() const { return config_.tag; }
   vhost_user::Client& client() { return *client_; }
+  /// Of virtiofsd's confinement by gpuvm; its own sandbox comes on top.
+  const sandbox::Layers& layers() const { return child_->layers(); }
 
  private:
   Share(ShareConfig config, OnLost on_lost)
       : config_(std::move(config)), on_lost_(std::move(on_lost)) {}
-  Status start();
+  Status start(const HelperRules& rules);
 
   const ShareConfig config_;
   const OnLost on_lost_;
@@ -51,6 +54,7 @@ using Shares = std::vector<std::unique_ptr<Share>>;
 
 /// For all, with the entry's place in errors.
 Status check_shares(const std::vector<ShareConfig>& configs);
-Result<Shares> open_shares(const std::vector<ShareConfig>& configs, const Share::OnLost& on_lost);
+Result<Shares> open_shares(const std::vector<ShareConfig>& configs, const HelperRules& rules,
+                           const Share::OnLost& on_lost);
 
 }  // namespace gpuvm

@@ -135,6 +135,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "pci.vf_token",
                                                      "pci.writable",
                                                      "sandbox.group",
+                                                     "sandbox.helper_user",
                                                      "sandbox.log",
                                                      "sandbox.mode",
                                                      "sandbox.owner",
@@ -304,7 +305,7 @@ console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "qcow2", throwaway = true, cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } }, { path = "e", format = "vhdx" }, { path = "f", serial = "s" } ]
 console.virtio = ["stdio", "pty"]
 systemd = { ready = "guest", machined = "off" }
-sandbox = { mode = "log", user = "nobody", group = "nogroup", log = "/var/log/calls" }
+sandbox = { mode = "log", user = "nobody", group = "nogroup", helper_user = "daemon", log = "/var/log/calls" }
 vsock.cid = 4294967294
 share = [ { path = "a b", tag = "A-1_b.c" }, { path = "/", tag = "root", readonly = true } ]
 test = { exit_port = true, pvpanic = true, command = 'make "a b"', timeout = "1h 30min", first_console_timeout = "2d", console_timeout = "off", success_pattern = '^ok "\d+"$', failure_pattern = ["BUG", "Oops"], retries = 3, reboots = 2, status_port = true, vsock_status = true, notify = true, result_file = 'A-1_b.c:a/b c:d', artifact_share = "A-1_b.c" }

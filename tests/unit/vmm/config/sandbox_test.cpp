@@ -29,6 +29,7 @@ TEST(SandboxSection, WhoItBecomes) {
   EXPECT_EQ(config->sandbox.user, "gpuvm");
   EXPECT_EQ(config->sandbox.group, "kvm");
   expect_error_contains(parse_bootable("sandbox.group = 'kvm'"), "without sandbox.user");
+  EXPECT_EQ(parse_bootable("sandbox.helper_user = '4711'")->sandbox.helper_user, "4711");
 }
 
 TEST(SandboxSection, ALogOnlyInLogMode) {

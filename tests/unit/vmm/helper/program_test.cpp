@@ -62,11 +62,8 @@ TEST(ProgramTest, AFolderItCannotWriteTo) {
   const test::ScriptFolder fixed;
   const auto script =
       folder.script("echo a >" + folder.path() + "/said\ntouch " + fixed.path() + "/new\n");
-  const auto end = run_program({.path = script,
-                                .arguments = {"it"},
-                                .keeps_privileges = true,
-                                .read_only_folder = fixed.path()},
-                               kLong);
+  const auto end =
+      run_program({.path = script, .arguments = {"it"}, .read_only_folder = fixed.path()}, kLong);
   ASSERT_TRUE(end) << end.error().to_string();
   EXPECT_FALSE(end->is_good());
   EXPECT_THAT(end->text, HasSubstr("Read-only file system"));

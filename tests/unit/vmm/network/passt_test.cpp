@@ -115,7 +115,8 @@ TEST_F(PasstTest, ItRunsInTheBackground) {
   auto passt = Passt::start({.forward = {{.udp = false, .address = "", .host = 0, .guest = 22},
                                          {.udp = true, .address = "::1", .host = 0, .guest = 9}},
                              .mtu = 1400,
-                             .program = program});
+                             .program = program,
+                             .profile = nullptr});
   ASSERT_TRUE(passt) << passt.error().to_string();
   EXPECT_EQ(read("arguments"),
             "--quiet --fd 3 --no-map-gw --mtu 1400 --tcp-ports 0:22 --udp-ports ::1/0:9\n");
@@ -135,7 +136,8 @@ TEST_F(PasstTest, ItRunsInTheBackground) {
 TEST_F(PasstTest, WhatItSaysWhenItDoesNotStart) {
   const auto passt = Passt::start(
       {.program = script("echo 'Failed to send 31 bytes to syslog' >&2\necho No interface >&2\n"
-                         "printf 'with a \\033 route\\n' >&2\nexit 1\n")});
+                         "printf 'with a \\033 route\\n' >&2\nexit 1\n"),
+       .profile = nullptr});
   ASSERT_FALSE(passt);
   EXPECT_EQ(passt.error().kind(), ErrorKind::kHost);
   EXPECT_EQ(passt.error().to_string(),
@@ -146,14 +148,40 @@ TEST_F(PasstTest, WhatItSaysWhenItDoesNotStart) {
 TEST_F(PasstTest, OneWhoseEndNobodyKeepsIsNoSuccess) {
   const auto program = script("exit 1");
   auto* const before = ::signal(SIGCHLD, SIG_IGN);
-  const auto passt = Passt::start({.program = program});
+  const auto passt = Passt::start({.program = program, .profile = nullptr});
   ::signal(SIGCHLD, before);
   ASSERT_FALSE(passt);
   EXPECT_THAT(passt.error().to_string(), HasSubstr("ignores SIGCHLD"));
 }
 
+// Confined, it is no root, may not look into others, and has the right to a low port where it is to
+// have one.
+TEST_F(PasstTest, ItIsConfinedFromItsStart) {
+  const auto program = script(
+      "grep -E '^(Uid|CapEff|NoNewPrivs|Seccomp):' /proc/self/status >&2\n"
+      "exit 1\n");
+  std::filesystem::permissions(folder_, std::filesystem::perms{0755});
+  std::filesystem::permissions(program, std::filesystem::perms{0755});
+  for (const std::uint16_t port : {std::uint16_t{1023}, std::uint16_t{0xffff}}) {
+    const auto passt = Passt::start(
+        {.forward = {{.udp = false, .address = "127.0.0.1", .host = port, .guest = 22}},
+         .program = program});
+    ASSERT_FALSE(passt);
+    const auto text = passt.error().to_string();
+    if (text.find("forward: ") != std::string::npos) {
+      GTEST_SKIP() << text;  // not root, or somebody has the port
+    }
+    EXPECT_THAT(text, HasSubstr("NoNewPrivs:?1; Seccomp:?2"));
+    if (::geteuid() == 0) {
+      EXPECT_THAT(text, ::testing::Not(HasSubstr("Uid:?0")));
+      EXPECT_THAT(text,
+                  HasSubstr(port < 1024 ? "CapEff:?0000000000000400" : "CapEff:?0000000000000000"));
+    }
+  }
+}
+
 TEST_F(PasstTest, OneThatIsKilledAtItsStart) {
-  const auto passt = Passt::start({.program = script("kill -9 $$")});
+  const auto passt = Passt::start({.program = script("kill -9 $$"), .profile = nullptr});
   ASSERT_FALSE(passt);
   EXPECT_THAT(passt.error().to_string(), HasSubstr("passt does not start (signal 9)"));
 }

@@ -28,9 +28,11 @@ class StorageDaemonTest : public ::testing::Test {
             .format = ImageFormat::kRaw,
             .throwaway = true,
             .program = folder_.script(script),
-            .limit = [this](int /*file*/, std::uint64_t most) {
-              return Result<OverlayLimit>({.bytes = most, .is_full = is_host_full_});
-            }};
+            .limit =
+                [this](int /*file*/, std::uint64_t most) {
+                  return Result<OverlayLimit>({.bytes = most, .is_full = is_host_full_});
+                },
+            .profile = nullptr};
   }
   test::ScriptFolder folder_;
   std::string image_ = folder_.path() + "/image";
@@ -98,6 +100,34 @@ TEST_F(StorageDaemonTest, ItsConnectionWaitsForIt) {
   EXPECT_THAT(files, HasSubstr("(deleted)"));  // 4, the overlay
   EXPECT_THAT(files, HasSubstr("5 -> " + image_));
   EXPECT_THAT(files, Not(HasSubstr(" 6 -> ")));
+}
+
+// With its confinement: images as far as they are its, also one that is root's alone.
+TEST_F(StorageDaemonTest, ItReachesItsImagesAlone) {
+  std::ofstream(image_) << "old\n";
+  std::filesystem::resize_file(image_, 1 << 20);
+  ::chmod(image_.c_str(), 0600);
+  auto wanted = options(
+      "read -r word </proc/self/fd/5; echo \"image: $word\" >&2\n"
+      "{ echo new >>/proc/self/fd/4; } 2>/dev/null && echo 'overlay: written' >&2\n"
+      "{ echo new >>/proc/self/fd/5; } 2>/dev/null || echo 'image: not written' >&2\n"
+      "{ read -r word <" +
+      folder_.path() + "/other; } 2>/dev/null || echo 'other: not read' >&2\n");
+  std::ofstream(folder_.path() + "/other") << "other\n";
+  ::chmod(folder_.path().c_str(), 0755);
+  ::chmod(wanted.program.c_str(), 0755);
+  std::filesystem::create_directory(folder_.path() + "/bin");
+  std::filesystem::rename(wanted.program, folder_.path() + "/bin/program");
+  wanted.program = folder_.path() + "/bin/program";
+  wanted.profile = &storage_daemon_profile();
+  const auto daemon = StorageDaemon::start(wanted);
+  ASSERT_TRUE(daemon) << daemon.error().to_string();
+  const auto said = (*daemon)->explain(fail(ErrorKind::kHost, "It goes on")).to_string();
+  EXPECT_THAT(said, HasSubstr("image: old; overlay: written; image: not written"));
+  if (::geteuid() == 0 || sandbox::landlock_support().abi > 0) {
+    EXPECT_THAT(said, HasSubstr("other: not read"));
+  }
+  EXPECT_THAT((*daemon)->layers().text(), HasSubstr("seccomp (an allow list)"));
 }
 
 TEST_F(StorageDaemonTest, WhatItSaysWhenItDoesNotStart) {
