@@ -193,7 +193,7 @@ int OwnTree::enter_with(std::span<int> trees, bool& is_stuck) const noexcept {
     error = swap_roots(is_stuck);
   }
   if (error != 0 && !is_stuck) {
-    ::chdir("/");
+    [[maybe_unused]] const int left = ::chdir("/");
     ::umount2(kPlaceOfTree, MNT_DETACH);
   }
   return error;

@@ -108,11 +108,13 @@ LandlockSupport landlock_support() {
   if (abi > 0) {
     return {.abi = static_cast<int>(abi), .why_not = {}};
   }
-  LandlockSupport none;
-  none.why_not = errno == EOPNOTSUPP
-                     ? "Landlock is not among the LSMs of this boot (`lsm=` of the kernel)"
-                     : "this kernel has no Landlock (Linux 5.13, CONFIG_SECURITY_LANDLOCK)";
-  return none;
+  const bool is_off = errno == EOPNOTSUPP;
+  return {.abi = 0,
+          .why_not = is_off
+                         ? std::string("Landlock is not among the LSMs of this boot (`lsm=` of the "
+                                       "kernel)")
+                         : std::string("this kernel has no Landlock (Linux 5.13, "
+                                       "CONFIG_SECURITY_LANDLOCK)")};
 }
 
 Result<LandlockRules> LandlockRules::create(std::span<const PathRule> rules) {
