@@ -109,7 +109,7 @@ Result<Scrub::Takes> Scrub::try_marks(unsigned bar, const RegionArea& area) {
   }
   std::size_t taken = 0;
   for (const std::uint64_t place : places) {
-    taken += TRY(read(bar, place)) == mark_at(place) ? 1 : 0;
+    taken += TRY(read(bar, place)) == mark_at(place) ? 1U : 0U;
   }
   return taken == places.size() ? Takes::kAll : taken == 0 ? Takes::kNone : Takes::kSome;
 }
