@@ -45,13 +45,13 @@ Result<KernelRelocations> read_kernel_relocations(std::span<const std::byte> byt
   }
   std::array<std::vector<std::uint32_t>, kListsMax> lists;
   std::size_t count = 0;
-  bool is_good = bytes.size() % kPlaceSize == 0 && load_le(bytes.first(kPlaceSize)) == 0;
+  bool is_good = bytes.size() % kPlaceSize == 0;
   for (; is_good && !bytes.empty(); bytes = bytes.subspan(kPlaceSize)) {
     const auto place = static_cast<std::uint32_t>(load_le(bytes.first(kPlaceSize)));
-    if (place != 0) {
-      lists[count - 1].push_back(place);
-    } else if (count < kListsMax) {
+    if (place == 0 && count < kListsMax) {
       ++count;
+    } else if (place != 0 && count > 0) {
+      lists[count - 1].push_back(place);
     } else {
       is_good = false;
     }

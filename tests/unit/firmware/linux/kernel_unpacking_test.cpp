@@ -160,6 +160,15 @@ TEST_F(KernelUnpackingTest, WhatIsWrongIsAnError) {
   take(four);
   EXPECT_NE(error().find("not two or three lists"), std::string::npos);
 
+  Bytes none = make_elf({{kLinkedAt, Bytes(0x1000), 0}}, kLinkedAt);
+  none = with_relocations(none, {});
+  none.resize(none.size() - 8);
+  append_bytes(none, place(0x10));  // a place in no list
+  append_bytes(none, std::uint32_t{0});
+  append_bytes(none, std::uint32_t{0});
+  take(none);
+  EXPECT_NE(error().find("not two or three lists"), std::string::npos);
+
   Bytes cut = kernel_file(relocations());
   auto header = elf_header(cut);
   header.e_shoff = cut.size();
