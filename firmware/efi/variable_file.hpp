@@ -86,7 +86,7 @@ class VariableFile {
   /// now, the less is left of the burst.
   Clock::time_point pace_time_ GPUVM_GUARDED_BY(mutex_){};
   Replace replace_by_ GPUVM_GUARDED_BY(mutex_);  ///< empty: this process does it
-  std::thread writer_;  ///< last: it uses all of the above
+  std::thread writer_;                           ///< last: it uses all of the above
 };
 
 }  // namespace gpuvm

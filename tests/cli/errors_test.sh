@@ -222,19 +222,24 @@ expect_error 78 'takes the whole slot: remove one entry' validate --set pci.0.ho
 
 expect_error 78 'Only boot.mode = "efi-handover" has a device tree' dump fdt "$good"
 
-# A signal that comes before anybody can carry it out waits: SIGUSR1 is bit 9 of the mask, SIGUSR2 bit 11. The log file is a FIFO
-# that nobody reads yet, whose opening waits.
-mkfifo "$folder/log.fifo"
-"$gpuvm" run --log-file "$folder/log.fifo" "$good" >/dev/null 2>&1 &
+# A signal that comes before anybody can carry it out waits: SIGUSR1 is bit 9 of the mask, SIGUSR2 bit 11. Standard error is a full
+# pipe, on which the program waits with its first word; no process sleeps before that.
+mkfifo "$folder/full"
+exec 7<>"$folder/full"
+dd if=/dev/zero bs=4096 oflag=nonblock of="$folder/full" 2>"$folder/dd" && complain 'the pipe is not full'
+"$gpuvm" run "$folder/missing.toml" >/dev/null 2>"$folder/full" &
 waiting=$!
-arguments='run with a log that waits'
+arguments='run that waits'
 while kill -0 "$waiting" 2>/dev/null; do
   [ "$(readlink "/proc/$waiting/exe")" = "$(readlink -f "$gpuvm")" ] && grep -q '^State:.*S' "/proc/$waiting/status" && break
 done
 mask=$(sed -n 's/^SigBlk:[[:space:]]*//p' "/proc/$waiting/status")
-[ $((0x$mask & 0xa00)) -eq $((0xa00)) ] || complain "SIGUSR1 and SIGUSR2 are not held: $mask"
-cat "$folder/log.fifo" >/dev/null &
+[ $((0x${mask:-0} & 0xa00)) -eq $((0xa00)) ] || complain "SIGUSR1 and SIGUSR2 are not held: $mask"
+cat <&7 >/dev/null &
+reader=$!
 wait "$waiting"
+kill "$reader"
+exec 7>&-
 
 # What works.
 expect_output "$good is valid" validate "$good"

@@ -18,7 +18,8 @@ enum class AppendedLines {
 };
 
 /// As open_output(), for writing at the end, without waiting; and a regular file that is there must
-/// be empty or begin with such a line, but below /dev and /proc. `option` asked for it, in messages. Errors: kUsage.
+/// be empty or begin with such a line, but below /dev and /proc. `option` asked for it, in
+/// messages. Errors: kUsage.
 Result<UniqueFd> open_to_append(const std::string& path, AppendedLines lines,
                                 std::string_view option);
 

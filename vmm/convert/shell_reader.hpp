@@ -81,7 +81,7 @@ class ShellReader {
   std::size_t line_;
   std::size_t line_start_ = 0;
   ShellVariables& variables_;
-  unsigned depth_ = 0;        ///< of defaults in each other
+  unsigned depth_ = 0;  ///< of defaults in each other
   ShellCommand command_ = {};
   Word word_ = {};
   bool in_word_ = false;

@@ -5,8 +5,8 @@
 // counted, and the first of it named.
 //
 // Copies are new files of gpuvm's user, for whose group and others they have what the originals
-// have of rights to read, and folders to search: a file of mode 0600 stays its owner's alone. Rights
-// to write and to run, set-user-ID and the like are not kept.
+// have of rights to read, and folders to search: a file of mode 0600 stays its owner's alone.
+// Rights to write and to run, set-user-ID and the like are not kept.
 //
 // Missing: owners, times and extended attributes. Of a sparse file the holes become zeroes.
 #pragma once

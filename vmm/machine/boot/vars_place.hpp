@@ -8,8 +8,8 @@
 
 namespace gpuvm {
 
-/// Errors: kConfig, where boot.vars lies on a file system that is read-only for this process, with a
-/// place that is not. What else may be wrong with it, opening it tells.
+/// Errors: kConfig, where boot.vars lies on a file system that is read-only for this process, with
+/// a place that is not. What else may be wrong with it, opening it tells.
 Status check_vars_place(const BootConfig& boot);
 
 }  // namespace gpuvm
