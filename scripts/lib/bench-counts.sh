@@ -4,7 +4,7 @@
 # memory. Counts repeat where times do not. Sourced in the lab host, after bench-monitors.sh; the caller sets shim, the library of
 # tests/bench/calls.c.
 
-TRACING=/sys/kernel/tracing
+TRACING=${LAB_BENCH_TRACING:-/sys/kernel/tracing}
 
 # ioctl_counts FILE: what the library wrote, as lines METRIC=VALUE. The file has pairs of 64-bit numbers: the moment of the first
 # KVM_RUN and the library's own (ns), then code and count (Linux, include/uapi/linux/kvm.h and vfio.h). A code of VFIO's may stand for

@@ -111,6 +111,37 @@ test_boot() {
     'lkvm gpuvm lkvm '
 }
 
+test_counts() {
+  local place=$WORK/tracing/events/kvm/kvm_exit
+  export LAB_BENCH_TRACING=$WORK/tracing
+  mkdir -p "$place"
+  printf '# Available triggers:\n' >"$place/trigger"
+  printf '{ exit_reason:        124 } hitcount:         12\n' >"$place/hist"
+  cc -shared -fPIC -O2 -Wall -Wextra -Werror -o "$WORK/calls.so" "$REPO/tests/bench/calls.c"
+  LAB_BENCH_PEERS=qemu expect "counts" run_part boot 1 1G "$BIN/gpuvm" "$WORK/kernel" "$WORK/guest.cpio.gz" - "$WORK/calls.so"
+  expect "counts: of each" test -s "$LAB_OUT/gpuvm-counts.1" -a -s "$LAB_OUT/qemu-counts.1"
+  expect "counts: requests of ioctl" grep -qE '^ioctls=[0-9]+$' "$LAB_OUT/gpuvm-counts.1"
+  expect "counts: exits by reason" same "$(value gpuvm-counts.1 reason_msr)" 12
+  expect "counts: the histogram was asked for" grep -q '^hist:keys=exit_reason' "$place/trigger"
+  expect "counts: private memory" grep -qE '^private_kib=[1-9]' "$LAB_OUT/gpuvm-counts.1"
+  ! command -v strace >/dev/null || expect "counts: system calls" grep -qE '^syscalls=[1-9]' "$LAB_OUT/gpuvm-counts.1"
+  expect "counts: nothing of them in what is timed" not grep -q '^ioctls=' "$LAB_OUT/gpuvm.1"
+}
+
+# gpuvm to its first KVM_RUN: a program that makes one such request, of a file that has none.
+test_first() {
+  printf '%s\n' '#include <sys/ioctl.h>' '#include <unistd.h>' 'int main(void) { ioctl(-1, 0xae80, 0); write(1, "KERNEL-ENTERED\n", 15); pause(); }' \
+    >"$WORK/runner.c"
+  cc -o "$WORK/runner" "$WORK/runner.c"
+  cc -o "$WORK/read_files" "$REPO/tests/bench/read_files.c"
+  expect "first" run_part first first "$LAB_OUT" 2 "$WORK/runner" "$WORK/probe" "$WORK/guest.cpio.gz" "$WORK/calls.so" "$WORK/read_files"
+  expect "first: what is left" same "$(left)" 'first.1 first.2 '
+  expect "first: less the files" awk -F = '{ v[$1] = $2 } END { exit !(v["own_ms"] > 0 && v["own_ms"] < v["first_run"] * 1000) }' "$LAB_OUT/first.2"
+  expect "first: one that runs no guest is no result" not run_part first first "$LAB_OUT" 1 /bin/true "$WORK/probe" "$WORK/guest.cpio.gz" \
+    "$WORK/calls.so" "$WORK/read_files"
+  expect "first: and leaves none" same "$(left)" ''
+}
+
 test_failure() {
   export FAKE_SILENT=1
   rm -f "$LAB_OUT"/*
@@ -207,6 +238,8 @@ test_uefi() {
 }
 
 test_boot
+test_counts
+test_first
 test_failure
 test_reboot
 test_bar
