@@ -4,7 +4,7 @@
 # The part of scripts/bench boot that runs in the lab host: RUNS times each monitor of LAB_BENCH_PEERS and gpuvm, in turn, each with the
 # same kernel, initrd, memory, command line and functions, to the guest's init; and, with PROBE, to the kernel's entry
 # (scripts/lib/probe-kernel.sh). Leaves $LAB_OUT/MONITOR.N and MONITOR-entry.N with lines NAME=VALUE. With SHIM (tests/bench/calls.c)
-# each monitor is started once more, after all that is timed, to count: MONITOR-counts.1.
+# each monitor is started once more, after all that is timed, to count: MONITOR-counts.1; and gpuvm for its events: gpuvm-phases.1.
 # Usage: bench-boot.sh RUNS MEMORY GPUVM KERNEL INITRD PROBE|- SHIM|- [BDF…]
 # (SC2034, SC2317: measure and bench-monitors.sh use these variables and functions.)
 set -euo pipefail
@@ -38,6 +38,7 @@ for ((run = 0; run <= runs; run++)); do
   guest_kernel=$kernel
 done
 if [[ $shim != - ]]; then
+  measure gpuvm-phases 1 measure_phases GUEST-INIT-REACHED "$work"
   for monitor in "${wanted[@]}"; do
     measure "$monitor-counts" 1 count_start "$monitor" GUEST-INIT-REACHED "$work"
   done

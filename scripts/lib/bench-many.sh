@@ -113,23 +113,11 @@ together() {
   sort -k 2 "$work/moments" | awk -v a="$began" '{ printf "guest_%d=%.3f\n", $1, $2 - a }'
 }
 
-# all_in_one: one guest with all devices; with gpuvm's own account of the time, from its events.
+# all_in_one: one guest with all devices; with gpuvm's own account of the time.
 all_in_one() {
   read -r -a guest_functions <<<"${SLOTS[*]}"
   guest_name=bench-all
-  rm -f "$work/events"
-  guest_options=(--events "$work/events")
-  measure_start gpuvm GUEST-INIT-REACHED "$work/all" || { guest_options=(); return 1; }
-  guest_options=()
-  event_times "$work/events" "$started"
-}
-
-# event_times FILE STARTED: reset_ms (how long the first reset of all took), ready (from STARTED to the guest's first instruction).
-event_times() {
-  local moment
-  sed -nE '/"event":"reset"/s/.*"duration_ms":([0-9]+).*/reset_ms=\1/p' "$1" | head -n 1
-  moment=$(sed -nE '/"to":"running"/s/.*"time":"([^"]*)".*/\1/p' "$1" | head -n 1)
-  [[ -z $moment ]] || print_seconds "$2" "$(date -u -d "$moment" +%s.%N)" ready
+  measure_phases GUEST-INIT-REACHED "$work/all"
 }
 
 # one MONITOR RUN

@@ -262,3 +262,23 @@ measure_start() {
   stop_monitor
   leave_place
 }
+
+# measure_phases TEXT FOLDER: as measure_start gpuvm, and what its events tell of the time (gpuvm(1), --events).
+measure_phases() {
+  local status=0
+  mkdir -p "$2"
+  rm -f "$2/events"
+  guest_options=(--events "$2/events")
+  measure_start gpuvm "$1" "$2" || status=1
+  guest_options=()
+  ((status)) || event_times "$2/events" "$started"
+  return $status
+}
+
+# event_times FILE STARTED: reset_ms (how long the first reset took), ready (from STARTED to the guest's first instruction).
+event_times() {
+  local moment
+  sed -nE '/"event":"reset"/s/.*"duration_ms":([0-9]+).*/reset_ms=\1/p' "$1" | head -n 1
+  moment=$(sed -nE '/"to":"running"/s/.*"time":"([^"]*)".*/\1/p' "$1" | head -n 1)
+  [[ -z $moment ]] || print_seconds "$2" "$(date -u -d "$moment" +%s.%N)" ready
+}

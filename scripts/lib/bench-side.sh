@@ -85,6 +85,8 @@ print_table_boot() {
   side_row '  of these: halt' halt_exits
   side_row 'VM exits for host interrupts' irq_exits
   side_row "VM exits to the kernel's entry" net_exits -entry
+  [[ -z $(values gpuvm-phases ready) ]] || printf 'gpuvm, one run: %s s to the first instruction, of which the reset %s ms; %s s to init\n' \
+    "$(amount gpuvm-phases ready)" "$(amount gpuvm-phases reset_ms)" "$(amount gpuvm-phases seconds)"
   print_counts
   printf '\n'
 }
@@ -118,6 +120,22 @@ print_verdicts_boot() {
   exits=$(median gpuvm net_exits)
   verdict "$(at_most "$exits" $EXITS_TARGET)" "VM exits to init: $exits, target at most $EXITS_TARGET"
   pair_verdict $TIME_TARGET 'time to init' seconds
+}
+
+# Each monitor's way to init as a picture: before the kernel, and the kernel; gpuvm's once more with its reset.
+draw_boot() {
+  local monitor entry rows=()
+  choose_shown -entry
+  for monitor in "${shown[@]}"; do
+    entry=$(median "$monitor-entry" seconds)
+    rows+=("$(short_title "$monitor")$(printf '\t')$(awk -v entry="$entry" -v init="$(median "$monitor" seconds)" \
+      'BEGIN { printf "before-the-kernel=%.3f kernel-to-init=%.3f", entry, (init > entry ? init - entry : 0) }')")
+  done
+  [[ -z $(values gpuvm-phases ready) ]] || rows+=("gpuvm, its events$(printf '\t')$(awk -v reset="$(median gpuvm-phases reset_ms)" \
+    -v ready="$(median gpuvm-phases ready)" -v init="$(median gpuvm-phases seconds)" \
+    'BEGIN { printf "reset=%.3f all-else-before=%.3f guest=%.3f", reset / 1000, ready - reset / 1000, init - ready }')")
+  choose_shown ''
+  time_line "$picture" "${rows[@]}"
 }
 
 print_table_reboot() {

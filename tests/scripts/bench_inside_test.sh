@@ -119,6 +119,7 @@ test_counts() {
   printf '{ exit_reason:        124 } hitcount:         12\n' >"$place/hist"
   cc -shared -fPIC -O2 -Wall -Wextra -Werror -o "$WORK/calls.so" "$REPO/tests/bench/calls.c"
   LAB_BENCH_PEERS=qemu expect "counts" run_part boot 1 1G "$BIN/gpuvm" "$WORK/kernel" "$WORK/guest.cpio.gz" - "$WORK/calls.so"
+  expect "counts: gpuvm's events" same "$(value gpuvm-phases.1 reset_ms)" 131
   expect "counts: of each" test -s "$LAB_OUT/gpuvm-counts.1" -a -s "$LAB_OUT/qemu-counts.1"
   expect "counts: requests of ioctl" grep -qE '^ioctls=[0-9]+$' "$LAB_OUT/gpuvm-counts.1"
   expect "counts: exits by reason" same "$(value gpuvm-counts.1 reason_msr)" 12

@@ -76,7 +76,16 @@ test_tables() {
     "$(grep '^seconds to init' "$WORK/table" | wc -L)"
   expect "the verdict is about the newest" grep -qx "holds: time to init: 0.3 of newest QEMU's, target at most 0.5" "$WORK/table"
   expect "exits" grep -qx 'holds: VM exits to init: 3402, target at most 6500' "$WORK/table"
-  rm "$OUT"/{newest*,gpuvm-counts*}
+  record gpuvm-phases ready 0.5
+  record gpuvm-phases reset_ms 200
+  record gpuvm-phases seconds 5
+  expect "gpuvm's own account" grep -qx 'gpuvm, one run: 0.5 s to the first instruction, of which the reset 200 ms; 5 s to init' <(print_table_boot)
+  picture=$WORK/boot.svg
+  draw_boot
+  expect "a picture: before the kernel, and after it" grep -q '<title>kernel-to-init: 4.40 s</title>' "$picture"
+  expect "a picture: of the peer" grep -q '<title>kernel-to-init: 12.00 s</title>' "$picture"
+  expect "a picture: gpuvm's reset" grep -q '<title>reset: 0.20 s</title>' "$picture"
+  rm "$OUT"/{newest*,gpuvm-counts*,gpuvm-phases*}
   choose_shown ''
   expect "without the newest it is the other" grep -q "0.45.* of QEMU q35's" <(print_verdicts_boot)
   expect "without counts there is no table of them" not grep -q 'counted to init' <(print_table_boot)
@@ -234,6 +243,27 @@ test_build() {
   expect "by room" same "$(dearest_rooms "$WORK/ninja_log" 9 | tr '\n' ' ')" '11.0 2 a 5.0 1 b '
 }
 
+test_hardware() {
+  local hardware=$REPO/scripts/lib/bench-hardware.sh zero='' name text
+  # Everything else costs nothing.
+  while IFS=$'\t' read -r name _; do
+    [[ $name == '#'* || $name == threads ]] || zero+=" $name=0"
+  done <"$REPO/scripts/lib/bench-hardware.tsv"
+  # shellcheck disable=SC2086
+  text=$("$hardware" $zero gpus=3 gib=64 driver=2 cuinit=0.5 page_thread=0.25 page_floor=0.01 pin=0.001 reset_wait=0.4 open_wait=0.1)
+  expect "the driver, one GPU after the other" grep -qx '| driver and cuInit | 6.50 | 6.50 |' <<<"$text"
+  expect "opened one after the other, or at once" grep -qx '| devices opened | 0.30 | 0.10 |' <<<"$text"
+  expect "memory: 64 GiB by 16 threads and their pins; then what outlasts the reset" grep -qx '| memory given and pinned | 1.06 | 0.24 |' <<<"$text"
+  expect "the sum" grep -qF '| **8.3** | **7.2** |' <<<"$text"
+  expect "a figure that is none" not "$hardware" driver=long
+  expect "a figure that nobody knows" not "$hardware" drivers=2
+  expect "each figure says whether a report replaces it" same "$(grep -v '^#' "$REPO/scripts/lib/bench-hardware.tsv" \
+    | awk -F '\t' 'NF != 5 || $4 !~ /^(yes|no|part|counted)$/' | wc -l)" 0
+  cp "$REPO/docs/hardware-estimate.md" "$WORK/page.md"
+  "$hardware" --page "$WORK/page.md"
+  expect "the page is what scripts/bench hardware --write makes of it" cmp "$WORK/page.md" "$REPO/docs/hardware-estimate.md"
+}
+
 test_options() {
   local bench=$REPO/scripts/bench
   refused() {
@@ -248,7 +278,7 @@ test_options() {
   expect "half of two modes" grep -q '^Usage' <(refused 'boot efi')
   expect "no number" grep -q -- '--runs is a number' <(refused boot --runs x)
   expect "no size" grep -q -- '--sizes are sizes' <(refused bar --sizes 4M)
-  expect "a picture of what has none" grep -q -- '--picture is for' <(refused boot --picture x.svg)
+  expect "a picture of what has none" grep -q -- '--picture is for' <(refused disk --picture x.svg)
   expect "a value is missing" grep -q -- '--peers needs a value' <(refused boot --peers)
   expect "an unknown option" grep -q '^Usage' <(refused boot --speed 3)
 }
@@ -261,5 +291,6 @@ test_targets
 test_targets_table
 test_counts
 test_build
+test_hardware
 test_options
 finish
