@@ -46,12 +46,12 @@ while (($#)); do
 done
 add() { local value; read -r value <"$FAKE_STATS/$1"; echo $((value + $2)) >"$FAKE_STATS/$1.$$" && mv "$FAKE_STATS/$1.$$" "$FAKE_STATS/$1"; }
 say() { add exits $((cost + 10)); add irq_exits 10; printf '%s\r\n' "$1"; }
-case $kernel in *probe) say KERNEL-ENTERED; exec sleep 100 ;; esac
+case $kernel in *probe) say KERNEL-ENTERED; exec sleep 60 ;; esac
 script=$(cat "${initrd%/*}/root/run.sh" 2>/dev/null)
-[[ -z $FAKE_SILENT ]] || exec sleep 100
+[[ -z $FAKE_SILENT ]] || exec sleep 60
 say GUEST-INIT-REACHED
 case $script in
-  *BENCH-REBOOT*) while :; do say BENCH-REBOOT; say GUEST-INIT-REACHED; done ;;
+  *BENCH-REBOOT*) while :; do say BENCH-REBOOT; sleep 0.1; say GUEST-INIT-REACHED; sleep 0.1; done ;;
   *BENCH-IDLE*) say BENCH-IDLE ;;
   *vda*)
     for phase in 'read 1' 'write 1' 'read 32' 'write 32'; do
@@ -77,7 +77,7 @@ case $script in
     done
     ;;
 esac
-exec sleep 100
+exec sleep 60
 END_OF_PROGRAM
 chmod +x "$BIN/gpuvm"
 for program in qemu-system-x86_64 lkvm; do ln -s gpuvm "$BIN/$program"; done
@@ -88,7 +88,7 @@ run_part() {
   local name=$1
   shift
   rm -f "$LAB_OUT"/* "$FAKE_STARTS" "$FAKE_STARTS.toml"
-  timeout -k 5 120 "$REPO/scripts/lib/bench-$name.sh" "$@" >"$WORK/said" 2>&1
+  timeout -k 5 600 "$REPO/scripts/lib/bench-$name.sh" "$@" >"$WORK/said" 2>&1
 }
 value() { sed -n "s/^$2=//p" "$LAB_OUT/$1"; }
 left() { find "$LAB_OUT" -type f -printf '%f\n' | sort | tr '\n' ' '; }
