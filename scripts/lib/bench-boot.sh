@@ -22,6 +22,7 @@ trap 'stop_monitor; rm -rf "$work"' EXIT
 
 touch_memory
 initrd=$(local_copy "$initrd")
+[[ $probe == - ]] || probe=$(local_copy "$probe")
 use_guest "$kernel" "$initrd" "$(mebibytes "$memory")" "$@"
 choose_monitors
 for ((run = 0; run <= runs; run++)); do

@@ -39,6 +39,11 @@ first() {
   awk -F = '{ v[$1] = $2 } END { printf "own_ms=%.2f\n", (v["first_run"] - v["reads"]) * 1000 }' "$work/times"
 }
 
+# What lies in a lab's $LAB_OUT is slow to read.
+cp "$probe" "$work/kernel"
+cp "$initrd" "$work/initrd"
+cp "$shim" "$work/calls.so"
+probe=$work/kernel initrd=$work/initrd shim=$work/calls.so
 use_guest "$probe" "$initrd" 1024
 for ((run = 0; run <= runs; run++)); do
   if first >"$work/result" 2>"$work/why"; then

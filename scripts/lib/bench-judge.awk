@@ -2,7 +2,7 @@
 # scripts/bench table: judges results by targets. Reads results, lines "FILE BENCHMARK DATE COMMIT NAME METRIC MEDIAN RUNS VALUES" (tabs;
 # RUNS and VALUES with commas), the oldest file first, and then the file of targets (bench-targets.tsv). Prints for each target, with
 # tabs: measure, target, unit, reached, its ends, older, runs, verdict (holds, MISSED, not measured), date, commit. Of several results the
-# newest counts that has what the target is about.
+# newest counts that has what the target is about; what is told of the older peer may be from a still newer one.
 BEGIN { FS = OFS = "\t" }
 
 FILENAME ~ /\.tsv$/ && /^#/ { next }
@@ -45,12 +45,13 @@ function short(x) { return x == int(x) ? sprintf("%d", x) : x < 10 ? sprintf("%.
   reached = ""; ends = ""; beside = ""; pairs = 0; when = ""; what = ""
   for (f = files; f >= 1; f--) {
     a = file[f] SUBSEP ours; b = file[f] SUBSEP theirs; c = file[f] SUBSEP older
-    if (benchmark[file[f]] != $2 || !(a in median) || (theirs != "-" && !(b in median))) continue
-    if (older != "-" && (c in median)) beside = theirs == "-" ? short(median[c]) : ratio(a, c) != "" ? short(ratio(a, c)) : ""
+    if (benchmark[file[f]] != $2 || !(a in median)) continue
+    if (beside == "" && older != "-" && (c in median)) beside = theirs == "-" ? short(median[c]) : ratio(a, c) != "" ? short(ratio(a, c)) : ""
+    pairs = 0
     if (theirs == "-") {
       reached = median[a]; pairs = split(values[a], list, ",")
       middle(pairs); low = list[1]; high = list[pairs]
-    } else if ((reached = ratio(a, b)) == "") continue
+    } else if (!(b in median) || (reached = ratio(a, b)) == "") continue
     ends = pairs > 1 ? short(low) " to " short(high) : ""
     when = date[file[f]]; what = commit[file[f]]
     break

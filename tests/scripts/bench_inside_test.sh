@@ -27,6 +27,7 @@ done
 cat >"$BIN/gpuvm" <<'END_OF_PROGRAM'
 #!/bin/bash
 name=${0##*/}
+[[ ${1:-} != --version ]] || { echo "$name 1.0" && exit; }
 printf '%s %s\n' "$name" "$*" >>"$FAKE_STARTS"
 cost=400
 if [[ $name == gpuvm ]]; then
@@ -238,6 +239,38 @@ test_uefi() {
 ' gpuvm-later.1 newest-first.1 newest-init.1 newest-later.1 qemu-first.1 qemu-init.1 qemu-later.1 '
 }
 
+# scripts/bench from its options to its result, with a lab that runs its command here. A repository of its own: results are kept.
+test_whole() {
+  local repo=$WORK/repo
+  mkdir -p "$repo/tests" "$WORK/kernels"
+  cp -r "$REPO/scripts" "$repo/"
+  touch "$WORK/kernels/vmlinuz"
+  echo 6.12.0 >"$WORK/kernels/release"
+  cat >"$repo/scripts/lab" <<END_OF_LAB
+#!/bin/bash
+case \$1 in
+  --print-kernel) echo $WORK/kernels/vmlinuz && exit ;;
+  --print-qemu) exit 3 ;;
+esac
+printf '%s\\n' "\$*" >>$WORK/lab-calls
+while [[ \$1 != -- ]]; do [[ \$1 != --out ]] || export LAB_OUT=\$2; shift; done
+shift
+exec "\$@"
+END_OF_LAB
+  printf '#!/bin/bash\nwhile (($#)); do [[ $1 != --out ]] || echo initrd | gzip >"$2"; shift; done\n' >"$repo/scripts/guest-image"
+  rm -f "$FAKE_STARTS"
+  "$repo/scripts/bench" bar --runs 1 --sizes 4G,16G --gpuvm "$BIN/gpuvm" --peers qemu,newest --json "$WORK/bar.json" --keep >"$WORK/said" 2>&1 \
+    && status=0 || status=$?
+  expect "whole: status" same "$status" 0
+  expect "whole: a lab host for each size" same "$(grep -oE 'bar=[0-9]+G' "$WORK/lab-calls" | tr '\n' ' ')" 'bar=4G bar=16G '
+  expect "whole: the newest QEMU is not to be had" grep -q "Debian's mirror does not have it" "$WORK/said"
+  expect "whole: the table" grep -qE '^16G +0\.' "$WORK/said"
+  expect "whole: a verdict each" same "$(grep -cE '^(holds|MISSED): time to init with a BAR' "$WORK/said")" 2
+  expect "whole: the result" jq -e '.benchmark == "bar" and .["gpuvm-16G"].seconds.runs == [1] and .programs.guest == "6.12.0"' "$WORK/bar.json"
+  expect "whole: is kept" same "$(find "$repo/docs/benchmarks" -name '*-bar.json' | wc -l)" 1
+  expect "whole: the table of targets has it" grep -qE '^start to init with a BAR of 16 GiB .* 1 \(few\)' <("$repo/scripts/bench" table || true)
+}
+
 test_boot
 test_counts
 test_first
@@ -250,4 +283,5 @@ test_many
 test_footprint
 test_disk_and_net
 test_uefi
+test_whole
 finish
