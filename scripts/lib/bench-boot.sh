@@ -39,6 +39,8 @@ for ((run = 0; run <= runs; run++)); do
   guest_kernel=$kernel
 done
 if [[ $shim != - ]]; then
+  cp "$shim" "$work/calls.so"
+  shim=$work/calls.so
   measure gpuvm-phases 1 measure_phases GUEST-INIT-REACHED "$work"
   for monitor in "${wanted[@]}"; do
     measure "$monitor-counts" 1 count_start "$monitor" GUEST-INIT-REACHED "$work"

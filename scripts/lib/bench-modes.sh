@@ -31,7 +31,7 @@ measure_boot() {
   probe_kernel
   build_counters
   stage "measuring in the lab: $runs times gpuvm and $LAB_BENCH_PEERS, devices $devices, $memory"
-  lab_part $((900 + $(starts) * 90)) --devices "$devices" -- \
+  lab_part $((1200 + $(starts) * 120)) --devices "$devices" -- \
     boot "$runs" "$memory" "$gpuvm" "$kernel" "$OUT/guest.cpio.gz" "$OUT/probe" "$OUT/calls.so" "${functions[@]}"
 }
 
