@@ -10,6 +10,7 @@
 namespace gpuvm {
 
 MemoryPreparation::~MemoryPreparation() {
+  break_off();
   wait_for_end();
 }
 
@@ -50,9 +51,24 @@ Status MemoryPreparation::prepare() {
   TRY(options_.memory.prefault({.on_begin = [this] { threads_.begin(); },
                                 .on_end = [this] { threads_.end(); },
                                 .is_unwanted = is_unwanted}));
+  TRY(wait_until_allowed());
   TRY(options_.map(is_unwanted));
   log::debug("Guest memory is mapped for the devices");
   return {};
+}
+
+Status MemoryPreparation::wait_until_allowed() {
+  MutexLock lock(mutex_);
+  while (!may_map_ && !is_done_) {
+    changed_.wait(lock);
+  }
+  return may_map_ ? Status() : fail(ErrorKind::kCancelled, "The guest's start was broken off");
+}
+
+void MemoryPreparation::allow_mapping() {
+  const MutexLock lock(mutex_);
+  may_map_ = true;
+  changed_.notify_all();
 }
 
 void MemoryPreparation::finish(bool is_mapped) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // MemoryPreparation: gives guest memory its pages and maps it for the devices' DMA (which pins it)
-// on a thread of its own, while the guest's kernel already boots. A device cannot reach memory
+// on a thread of its own. Pages come while the devices are still reset; the map waits until they
+// have been, since a former owner's DMA might still be under way; and meanwhile the guest's kernel
+// already boots. A device cannot reach memory
 // before the guest enables it as a bus master: that one register write waits here. It does so with
 // the guest's interrupts off and PCI lock held, so that a guest of much memory is better not
 // started before all is done (is_prepared_before_start()).
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <thread>
 
@@ -43,14 +46,16 @@ class MemoryPreparation {
     std::function<void(Error)> on_failure;
   };
   explicit MemoryPreparation(Options options) : options_(std::move(options)) {}
-  /// Waits for the thread's end.
+  /// Breaks the work off, where it has not ended, and waits for the thread's end.
   ~MemoryPreparation();
   MemoryPreparation(const MemoryPreparation&) = delete;
   MemoryPreparation& operator=(const MemoryPreparation&) = delete;
 
-  /// Starts the work; once, after the devices were reset (no stray DMA of a former owner). Errors:
-  /// kHost; wait() is false then.
+  /// Starts to give the memory its pages; once. Errors: kHost; wait() is false then.
   Status start() GPUVM_EXCLUDES(mutex_);
+  /// The devices were reset (no stray DMA of a former owner): once the pages are there, they are
+  /// mapped. Any thread; returns at once.
+  void allow_mapping() GPUVM_EXCLUDES(mutex_);
   /// Blocks until the work is done or broken off; false unless all memory is mapped: the devices
   /// must not reach it then. Any thread.
   bool wait() GPUVM_EXCLUDES(mutex_);
@@ -62,7 +67,8 @@ class MemoryPreparation {
 
  private:
   void run() GPUVM_EXCLUDES(mutex_);
-  Status prepare();
+  Status prepare() GPUVM_EXCLUDES(mutex_);
+  Status wait_until_allowed() GPUVM_EXCLUDES(mutex_);
   void finish(bool is_mapped) GPUVM_EXCLUDES(mutex_);
 
   const Options options_;
@@ -71,6 +77,7 @@ class MemoryPreparation {
   Mutex mutex_;
   Condition changed_;
   bool is_done_ GPUVM_GUARDED_BY(mutex_) = false;  ///< or broken off
+  bool may_map_ GPUVM_GUARDED_BY(mutex_) = false;
   bool is_mapped_ GPUVM_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

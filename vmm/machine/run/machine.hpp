@@ -111,8 +111,10 @@ class Machine : public GuestMachine {
   Status open_services();
   void list_helpers();
   void open_words();
-  Status add_memory(const IsUnwanted& is_unwanted);
-  Status reset_devices_and_add_vm();
+  Status add_memory();
+  Status start_memory_preparation() GPUVM_EXCLUDES(state_mutex_);
+  Status take_reserved_pages(const IsUnwanted& is_unwanted);
+  Status reset_devices_and_add_vm(const IsUnwanted& is_unwanted);
   Status add_devices();
   Status add_pci();
   Status add_uefi();

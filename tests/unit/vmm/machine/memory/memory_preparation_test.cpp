@@ -3,8 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <future>
+#include <thread>
 
 #include "vmm/base/units.hpp"
 
@@ -17,6 +19,11 @@ using testing::ElementsAre;
 class Preparation : public testing::Test {
  protected:
   void start() {
+    begin();
+    preparation_->allow_mapping();
+  }
+  /// The devices are still being reset.
+  void begin() {
     preparation_.emplace(MemoryPreparation::Options{
         .memory = memory_,
         .map = [this](const std::function<bool()>& is_unwanted) { return map(is_unwanted); },
@@ -36,6 +43,11 @@ class Preparation : public testing::Test {
       TRY(outcome_);
     }
     return {};
+  }
+  bool has_pages() const {
+    struct stat info {};
+    return ::fstat(memory_.fd(), &info) == 0 &&
+           static_cast<std::uint64_t>(info.st_blocks) * 512 == memory_.size();
   }
   static GuestMemory make_memory() {
     GuestMemoryOptions options;
@@ -78,6 +90,38 @@ TEST_F(Preparation, BreakingOffLetsGoWhoWaitsAtOnceAndEndsWithTheCallInProgress)
   ended.wait();
   EXPECT_EQ(calls_, 1);
   EXPECT_FALSE(preparation_->wait());
+  EXPECT_TRUE(failures_.empty());
+}
+
+// A former owner's DMA may be under way until the devices were reset: pages yes, no map.
+TEST_F(Preparation, PagesComeBeforeTheMapIsAllowed) {
+  begin();
+  while (!has_pages()) {  // the test's limit of time is the limit
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  auto waiting = std::async(std::launch::async, [this] { return preparation_->wait(); });
+  EXPECT_EQ(waiting.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  EXPECT_EQ(calls_, 0);
+  go_on_.set_value();
+  preparation_->allow_mapping();
+  EXPECT_TRUE(waiting.get());
+  EXPECT_EQ(calls_, 3);
+}
+
+// Where the reset failed nobody ever allows it.
+TEST_F(Preparation, BreakingOffEndsTheWaitForTheReset) {
+  begin();
+  preparation_->break_off();
+  EXPECT_FALSE(preparation_->wait());
+  preparation_->wait_for_end();
+  EXPECT_EQ(calls_, 0);
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(Preparation, ItsEndBreaksItOff) {
+  begin();
+  preparation_.reset();
+  EXPECT_EQ(calls_, 0);
   EXPECT_TRUE(failures_.empty());
 }
 

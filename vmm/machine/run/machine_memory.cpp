@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Machine: the steps of its build that take long: guest memory, the reset of the devices and the
+// VM. A reset is waiting more than work, so the others run beside it.
+#include <algorithm>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "vmm/base/async.hpp"
+#include "vmm/machine/memory/device_memory.hpp"
+#include "vmm/machine/memory/layout.hpp"
+#include "vmm/machine/run/machine.hpp"
+
+namespace gpuvm {
+
+Status Machine::add_memory() {
+  GuestMemoryOptions memory;
+  memory.size = options_.config.machine.memory;
+  memory.low_limit = layout::kLowRamLimit;
+  memory.huge_pages = options_.config.machine.huge_pages;
+  memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+  const auto functions = devices_->host_functions();
+  memory.is_shared = has_served_disks(options_.config.disks) ||
+                     std::any_of(functions.begin(), functions.end(),
+                                 [](const auto* function) { return function->is_remote(); });
+  memory.is_shared = memory.is_shared || !services_.shares.empty();
+  memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
+  // Before the devices are reset; whether the CPUs address it is known later.
+  TRY(place_device_memory(*memory_, TRY(device_memory_of(options_.host, functions)), 64));
+  numa_ = TRY(NumaPlan::create(options_.host, options_.config, functions, *memory_));
+  return numa_->bind(*memory_);
+}
+
+/// Gives guest memory its pages; maps nothing for the devices yet.
+Status Machine::start_memory_preparation() {
+  if (devices_->empty()) {
+    return {};
+  }
+  preparation_ = std::make_unique<MemoryPreparation>(
+      MemoryPreparation::Options{.memory = *memory_,
+                                 .map =
+                                     [this](const IsUnwanted& is_unwanted) {
+                                       return devices_->map_memory(*memory_, is_unwanted);
+                                     },
+                                 .on_failure = options_.on_failure});
+  TRY(preparation_->start());
+  const MutexLock lock(state_mutex_);
+  to_break_off_ = preparation_.get();
+  return {};
+}
+
+/// Reserved pages may be fewer than promised: that is found out before the guest runs, and told by
+/// the build.
+Status Machine::take_reserved_pages(const IsUnwanted& is_unwanted) {
+  if (options_.config.machine.huge_pages == HugePages::kOff) {
+    return {};
+  }
+  return memory_->prefault({.on_begin = {}, .on_end = {}, .is_unwanted = is_unwanted});
+}
+
+Status Machine::reset_devices_and_add_vm(const IsUnwanted& is_unwanted) {
+  const bool has_reserved_pages = options_.config.machine.huge_pages != HugePages::kOff;
+  if (!has_reserved_pages) {
+    TRY(start_memory_preparation());
+  }
+  const GuestVmOptions vm_options{
+      .config = options_.config, .memory = *memory_, .numa = *numa_, .devices = *devices_};
+  auto reset = start_async(std::launch::async, [this] { return run_reset(ResetReason::kStart); });
+  auto pages = start_async(has_reserved_pages ? std::launch::async : std::launch::deferred,
+                           [&] { return take_reserved_pages(is_unwanted); });
+  auto vm = options_.make_vm(vm_options);
+  // Both have ended before this returns, whatever came of either.
+  Status has_pages = pages.get();
+  if (Status outcome = reset.get(); !outcome) {
+    vm = Error(outcome.error());  // the functions can be closed once no VM holds their groups
+    TRY(recover_devices(std::move(outcome)));
+    vm = options_.make_vm(vm_options);
+  }
+  TRY(std::move(has_pages));
+  vm_ = TRY(std::move(vm));
+  show(Part::kVm, vm_.get());
+  if (has_reserved_pages) {
+    TRY(start_memory_preparation());
+  }
+  if (preparation_) {
+    preparation_->allow_mapping();
+  }
+  return {};
+}
+
+}  // namespace gpuvm
