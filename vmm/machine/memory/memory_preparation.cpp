@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/memory/memory_preparation.hpp"
 
+#include <sched.h>
+
 #include <system_error>
 
 #include "vmm/base/background_thread.hpp"
@@ -8,6 +10,16 @@
 #include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
+
+unsigned usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  // Fails where the host has more processors than the set has bits.
+  const int count = ::sched_getaffinity(0, sizeof set, &set) == 0
+                        ? CPU_COUNT(&set)
+                        : static_cast<int>(std::thread::hardware_concurrency());
+  return static_cast<unsigned>(std::max(count, 1));
+}
 
 MemoryPreparation::~MemoryPreparation() {
   break_off();

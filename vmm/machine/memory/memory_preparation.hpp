@@ -8,6 +8,7 @@
 // started before all is done (is_prepared_before_start()).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -32,6 +33,20 @@ inline constexpr std::uint64_t kMostMemoryBehindTheGuest = std::uint64_t{16} << 
 constexpr bool is_prepared_before_start(std::uint64_t memory, PinMemory choice) {
   return choice == PinMemory::kBeforeStart ||
          (choice == PinMemory::kAuto && memory > kMostMemoryBehindTheGuest);
+}
+
+/// Processors that this process may run on; at least 1.
+unsigned usable_cpus();
+
+/// Threads that give so many bytes of memory their pages on so many processors. One for each 128
+/// MiB, so that a thread has more to do than its start costs; at most 128, as many as published
+/// measurements say still help (docs/hardware-estimate.md, page_floor).
+constexpr unsigned prefault_threads(std::uint64_t memory, unsigned cpus) {
+  constexpr std::uint64_t kLeastForAThread = std::uint64_t{128} << 20;
+  constexpr std::uint64_t kMost = 128;
+  const std::uint64_t by_size = memory / kLeastForAThread;
+  return static_cast<unsigned>(
+      std::clamp<std::uint64_t>(std::min<std::uint64_t>(by_size, cpus), 1, kMost));
 }
 
 class MemoryPreparation {

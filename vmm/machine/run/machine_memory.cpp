@@ -3,7 +3,6 @@
 // VM. A reset is waiting more than work, so the others run beside it.
 #include <algorithm>
 #include <future>
-#include <thread>
 #include <utility>
 
 #include "vmm/base/async.hpp"
@@ -18,7 +17,7 @@ Status Machine::add_memory() {
   memory.size = options_.config.machine.memory;
   memory.low_limit = layout::kLowRamLimit;
   memory.huge_pages = options_.config.machine.huge_pages;
-  memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
+  memory.prefault_threads = prefault_threads(memory.size, usable_cpus());
   const auto functions = devices_->host_functions();
   memory.is_shared = has_served_disks(options_.config.disks) ||
                      std::any_of(functions.begin(), functions.end(),

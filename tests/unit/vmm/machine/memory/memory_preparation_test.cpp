@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #include <future>
@@ -123,6 +124,30 @@ TEST_F(Preparation, ItsEndBreaksItOff) {
   preparation_.reset();
   EXPECT_EQ(calls_, 0);
   EXPECT_TRUE(failures_.empty());
+}
+
+TEST(PrefaultThreads, FollowSizeAndProcessors) {
+  EXPECT_EQ(prefault_threads(2_MiB, 8), 1U);
+  EXPECT_EQ(prefault_threads(512_MiB, 8), 4U);
+  EXPECT_EQ(prefault_threads(128_GiB, 8), 8U);
+  EXPECT_EQ(prefault_threads(1024_GiB, 48), 48U);
+  EXPECT_EQ(prefault_threads(1024_GiB, 256), 128U);
+  EXPECT_EQ(prefault_threads(1024_GiB, 0), 1U);
+}
+
+TEST(UsableCpus, AreThoseThatTheThreadMayRunOn) {
+  const unsigned all = usable_cpus();
+  unsigned of_one = 0;
+  std::thread([&of_one] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &set);
+    if (::sched_setaffinity(0, sizeof set, &set) == 0) {
+      of_one = usable_cpus();
+    }
+  }).join();
+  EXPECT_EQ(of_one, 1U);
+  EXPECT_GE(all, 1U);
 }
 
 TEST(PreparedBeforeStart, IsBySizeOrByChoice) {
