@@ -14,11 +14,13 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <thread>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/units.hpp"
 
 // Newer than Debian 12's headers or guarded there; values of include/uapi.
@@ -149,6 +151,39 @@ void work_in_parallel(unsigned threads, const PrefaultHooks& hooks,
   }
 }
 
+/// Chunks of a prefault, handed out in the order of the file. Any thread.
+class ChunkList {
+ public:
+  explicit ChunkList(std::uint64_t size) : size_(size) {}
+
+  /// Where the next one begins; nothing: all are handed out.
+  std::optional<std::uint64_t> take() GPUVM_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    if (next_ >= size_) {
+      return std::nullopt;
+    }
+    const std::uint64_t offset = next_;
+    next_ += size_of(offset);
+    under_way_.insert(offset);
+    return offset;
+  }
+  std::uint64_t size_of(std::uint64_t offset) const {
+    return std::min(kPrefaultChunk, size_ - offset);
+  }
+  /// How many bytes from the start are done, with this one.
+  std::uint64_t finish(std::uint64_t offset) GPUVM_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    under_way_.erase(offset);
+    return under_way_.empty() ? next_ : *under_way_.begin();
+  }
+
+ private:
+  const std::uint64_t size_;
+  Mutex mutex_;
+  std::uint64_t next_ GPUVM_GUARDED_BY(mutex_) = 0;
+  std::set<std::uint64_t> under_way_ GPUVM_GUARDED_BY(mutex_);  ///< at most one for each thread
+};
+
 }  // namespace
 
 std::vector<GuestRange> place_ram(std::uint64_t size, std::uint64_t low_limit) {
@@ -236,25 +271,31 @@ Status GuestMemory::place_on_node(GuestRange range, unsigned host_node, NodePoli
 
 Status GuestMemory::prefault(const PrefaultHooks& hooks) {
   const bool collapse = options_.huge_pages == HugePages::kOff && !prefers_huge_pages_;
-  std::atomic<std::uint64_t> next{0};
+  ChunkList chunks(options_.size);
   std::atomic<int> error{0};
   work_in_parallel(options_.prefault_threads, hooks, [&] {
     while (error == 0) {
-      const std::uint64_t offset = next.fetch_add(kPrefaultChunk);
-      if (offset >= options_.size) {
+      const auto offset = chunks.take();
+      if (!offset) {
         return;
       }
-      const std::uint64_t size = std::min(kPrefaultChunk, options_.size - offset);
       const bool is_unwanted = hooks.is_unwanted && hooks.is_unwanted();
-      if (const int failed =
-              is_unwanted ? ECANCELED : prefault_chunk(mapping_.data() + offset, size, collapse)) {
+      if (const int failed = is_unwanted ? ECANCELED
+                                         : prefault_chunk(mapping_.data() + *offset,
+                                                          chunks.size_of(*offset), collapse)) {
         error = failed;
+        return;  // what it did not finish stays under way: nobody is told that it is there
+      }
+      const std::uint64_t done = chunks.finish(*offset);
+      if (hooks.on_progress) {
+        hooks.on_progress(done);
       }
     }
   });
-  if (error == 0) {
-    return {};
-  }
+  return error == 0 ? Status() : prefault_error(error);
+}
+
+Error GuestMemory::prefault_error(int error) const {
   if (error == ECANCELED) {
     return fail(ErrorKind::kCancelled, "The guest's memory is not wanted any more");
   }

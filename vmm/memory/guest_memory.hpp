@@ -34,6 +34,9 @@ struct PrefaultHooks {
   std::function<void()> on_begin;     ///< on each helper thread, as it begins
   std::function<void()> on_end;       ///< and before it ends
   std::function<bool()> is_unwanted;  ///< true: break off
+  /// So many bytes from the start of the memory's file have their pages. Calls may overtake each
+  /// other; the last says all.
+  std::function<void(std::uint64_t)> on_progress = {};
 };
 
 /// Where AMD's processors have HyperTransport's own address space (interrupts, configuration) and
@@ -96,6 +99,7 @@ class GuestMemory {
 
  private:
   GuestMemory(GuestMemoryOptions options, UniqueFd fd, MappedRegion mapping);
+  Error prefault_error(int error) const;
 
   GuestMemoryOptions options_;
   UniqueFd fd_;

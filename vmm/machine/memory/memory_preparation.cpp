@@ -58,15 +58,77 @@ void MemoryPreparation::run() {
   finish(done);
 }
 
+/// Without one more thread all pages come first.
 Status MemoryPreparation::prepare() {
-  const auto is_unwanted = [this] { return is_unwanted_.load(); };
-  TRY(options_.memory.prefault({.on_begin = [this] { threads_.begin(); },
-                                .on_end = [this] { threads_.end(); },
-                                .is_unwanted = is_unwanted}));
-  TRY(wait_until_allowed());
-  TRY(options_.map(is_unwanted));
-  log::debug("Guest memory is mapped for the devices");
-  return {};
+  std::thread pages;
+  try {
+    pages = std::thread([this] {
+      threads_.begin();
+      give_pages();
+      threads_.end();
+    });
+  } catch (const std::system_error&) {
+    give_pages();
+  }
+  Status mapped = wait_until_allowed();
+  if (mapped) {
+    mapped = map_pages();
+  }
+  has_failed_ = !mapped;
+  if (pages.joinable()) {
+    pages.join();
+  }
+  const MutexLock lock(mutex_);
+  if (!pages_outcome_ && pages_outcome_.error().kind() != ErrorKind::kCancelled) {
+    return std::move(pages_outcome_);
+  }
+  if (mapped) {
+    log::debug("Guest memory is mapped for the devices");
+  }
+  return mapped;
+}
+
+/// Throws nothing: the thread of the pages is still to be waited for.
+Status MemoryPreparation::map_pages() {
+  Status outcome;
+  const auto thrown = thrown_by(
+      [&] { outcome = options_.map([this](std::uint64_t end) { return !wait_for_pages(end); }); });
+  if (thrown) {
+    return fail(ErrorKind::kInternal, "Guest memory cannot be mapped: {}", *thrown);
+  }
+  return outcome;
+}
+
+void MemoryPreparation::give_pages() {
+  Status outcome;
+  const auto thrown = thrown_by([&] {
+    outcome =
+        options_.memory.prefault({.on_begin = [this] { threads_.begin(); },
+                                  .on_end = [this] { threads_.end(); },
+                                  .is_unwanted = [this] { return is_unwanted_ || has_failed_; },
+                                  .on_progress =
+                                      [this](std::uint64_t bytes) {
+                                        const MutexLock lock(mutex_);
+                                        pages_ = std::max(pages_, bytes);
+                                        more_pages_.notify_all();
+                                      }});
+  });
+  if (thrown) {
+    outcome = fail(ErrorKind::kInternal, "Guest memory cannot be prepared: {}", *thrown);
+  }
+  const MutexLock lock(mutex_);
+  pages_outcome_ = std::move(outcome);
+  pages_are_done_ = true;
+  more_pages_.notify_all();
+}
+
+/// False: they will not come, or are not wanted.
+bool MemoryPreparation::wait_for_pages(std::uint64_t end) {
+  MutexLock lock(mutex_);
+  while (pages_ < end && !pages_are_done_ && !is_unwanted_) {
+    more_pages_.wait(lock);
+  }
+  return pages_ >= end && !is_unwanted_;
 }
 
 Status MemoryPreparation::wait_until_allowed() {
@@ -104,6 +166,7 @@ void MemoryPreparation::break_off() {
   const MutexLock lock(mutex_);
   is_done_ = true;
   changed_.notify_all();
+  more_pages_.notify_all();
 }
 
 }  // namespace gpuvm

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // MemoryPreparation: gives guest memory its pages and maps it for the devices' DMA (which pins it)
-// on a thread of its own. Pages come while the devices are still reset; the map waits until they
-// have been, since a former owner's DMA might still be under way; and meanwhile the guest's kernel
-// already boots. A device cannot reach memory
-// before the guest enables it as a bus master: that one register write waits here. It does so with
-// the guest's interrupts off and PCI lock held, so that a guest of much memory is better not
-// started before all is done (is_prepared_before_start()).
+// on threads of its own; the map follows the pages in pieces. Pages come while the devices are
+// still reset; the map waits until they have been, since a former owner's DMA might still be under
+// way; and meanwhile the guest's kernel already boots. A device cannot reach memory before the
+// guest enables it as a bus master: that one register write waits here. It does so with the guest's
+// interrupts off and PCI lock held, so that a guest of much memory is better not started before all
+// is done (is_prepared_before_start()).
 #pragma once
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/machine/devices/physical_hosts.hpp"
 #include "vmm/machine/memory/yielding_threads.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -54,9 +55,10 @@ class MemoryPreparation {
   /// All that is referred to must outlive this.
   struct Options {
     GuestMemory& memory;
-    /// Maps it for the devices, in calls between which it asks whether that is still wanted.
-    /// Called once, from the thread. Errors: kCancelled where it was broken off.
-    std::function<Status(const std::function<bool()>& is_unwanted)> map;
+    /// Maps it for the devices, in calls before which it asks whether that is still wanted, and so
+    /// waits for what they map. Called once, from the thread. Errors: kCancelled where it was
+    /// broken off.
+    std::function<Status(const MapIsUnwanted& is_unwanted)> map;
     /// Called once, from the thread, when memory cannot be had or mapped.
     std::function<void(Error)> on_failure;
   };
@@ -83,14 +85,22 @@ class MemoryPreparation {
  private:
   void run() GPUVM_EXCLUDES(mutex_);
   Status prepare() GPUVM_EXCLUDES(mutex_);
+  Status map_pages() GPUVM_EXCLUDES(mutex_);
+  void give_pages() GPUVM_EXCLUDES(mutex_);
   Status wait_until_allowed() GPUVM_EXCLUDES(mutex_);
+  bool wait_for_pages(std::uint64_t end) GPUVM_EXCLUDES(mutex_);
   void finish(bool is_mapped) GPUVM_EXCLUDES(mutex_);
 
   const Options options_;
   YieldingThreads threads_;
   std::atomic<bool> is_unwanted_{false};
+  std::atomic<bool> has_failed_{false};  ///< to map: no more pages are needed
   Mutex mutex_;
   Condition changed_;
+  Condition more_pages_;
+  std::uint64_t pages_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< bytes from the start that are there
+  bool pages_are_done_ GPUVM_GUARDED_BY(mutex_) = false;
+  Status pages_outcome_ GPUVM_GUARDED_BY(mutex_);
   bool is_done_ GPUVM_GUARDED_BY(mutex_) = false;  ///< or broken off
   bool may_map_ GPUVM_GUARDED_BY(mutex_) = false;
   bool is_mapped_ GPUVM_GUARDED_BY(mutex_) = false;

@@ -38,7 +38,7 @@ Status Machine::start_memory_preparation() {
   preparation_ = std::make_unique<MemoryPreparation>(
       MemoryPreparation::Options{.memory = *memory_,
                                  .map =
-                                     [this](const IsUnwanted& is_unwanted) {
+                                     [this](const MapIsUnwanted& is_unwanted) {
                                        return devices_->map_memory(*memory_, is_unwanted);
                                      },
                                  .on_failure = options_.on_failure});

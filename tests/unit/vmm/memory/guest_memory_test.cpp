@@ -187,6 +187,27 @@ TEST(GuestMemory, PrefaultGivesEveryPageItsMemory) {
   EXPECT_EQ(out, four(9)) << "what was written before must stay";
 }
 
+// Who maps what is told to be there must find pages in it.
+TEST(GuestMemory, PrefaultTellsHowFarItIs) {
+  auto memory = GuestMemory::create({.size = 258_MiB, .low_limit = 4_MiB, .prefault_threads = 3});
+  ASSERT_TRUE(memory);
+  std::atomic<std::uint64_t> most{0};
+  std::atomic<int> wrong{0};
+  const int fd = memory->fd();
+  const auto status = memory->prefault(
+      {.on_begin = {}, .on_end = {}, .is_unwanted = {}, .on_progress = [&](std::uint64_t bytes) {
+         // The first place without a page, from the start.
+         const auto hole = ::lseek(fd, 0, SEEK_HOLE);
+         wrong += hole < 0 || static_cast<std::uint64_t>(hole) < bytes ? 1 : 0;
+         std::uint64_t before = most;
+         while (before < bytes && !most.compare_exchange_weak(before, bytes)) {
+         }
+       }});
+  ASSERT_TRUE(status) << status.error().to_string();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(most, 258_MiB);
+}
+
 TEST(GuestMemory, PrefaultTellsOfItsHelpersAndCanBeBrokenOff) {
   auto memory = GuestMemory::create({.size = 258_MiB, .low_limit = 4_MiB, .prefault_threads = 3});
   ASSERT_TRUE(memory);

@@ -27,13 +27,13 @@ class Preparation : public testing::Test {
   void begin() {
     preparation_.emplace(MemoryPreparation::Options{
         .memory = memory_,
-        .map = [this](const std::function<bool()>& is_unwanted) { return map(is_unwanted); },
+        .map = [this](const MapIsUnwanted& is_unwanted) { return map(is_unwanted); },
         .on_failure = [this](const Error& error) { failures_.push_back(error.to_string()); }});
     ASSERT_TRUE(preparation_->start());
   }
-  Status map(const std::function<bool()>& is_unwanted) {
+  Status map(const MapIsUnwanted& is_unwanted) {
     for (int i = 0; i < 3; ++i) {
-      if (is_unwanted()) {
+      if (is_unwanted(memory_.size() / 4 * static_cast<std::uint64_t>(i + 1))) {
         return fail(ErrorKind::kCancelled, "Not wanted");
       }
       ++calls_;
@@ -124,6 +124,23 @@ TEST_F(Preparation, ItsEndBreaksItOff) {
   preparation_.reset();
   EXPECT_EQ(calls_, 0);
   EXPECT_TRUE(failures_.empty());
+}
+
+// It would wait for ever for pages that nobody has.
+TEST_F(Preparation, AMapBeyondTheMemoryIsNotWaitedFor) {
+  preparation_.emplace(MemoryPreparation::Options{
+      .memory = memory_,
+      .map = [this](const MapIsUnwanted& is_unwanted) -> Status {
+        const bool is_there = !is_unwanted(memory_.size());
+        return is_there && !is_unwanted(memory_.size() + 1) ? Status()
+                                                            : fail(ErrorKind::kHost, "No");
+      },
+      .on_failure = [this](const Error& error) { failures_.push_back(error.to_string()); }});
+  ASSERT_TRUE(preparation_->start());
+  preparation_->allow_mapping();
+  EXPECT_FALSE(preparation_->wait());
+  preparation_->wait_for_end();
+  EXPECT_THAT(failures_, ElementsAre("No"));
 }
 
 TEST(PrefaultThreads, FollowSizeAndProcessors) {
