@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/owner/owner.hpp"
@@ -70,6 +71,18 @@ GuestTables Machine::tables() const {
   return tables;
 }
 
+/// Runs beside a reset, which waits, on a thread of its own: nobody else has the kernel meanwhile.
+Status Machine::prepare_kernel() {
+  const auto& boot = options_.config.boot;
+  if (boot.mode != BootMode::kLinux) {
+    return {};
+  }
+  if (!kernel_) {  // after a reboot the guest gets what the file is then
+    kernel_ = TRY(read_kernel(boot, open_boot_file_));
+  }
+  return boot.decompress == Unpacker::kHost ? kernel_->unpack_ahead() : Status();
+}
+
 Status Machine::load_guest_memory() {
   auto contents = tables();
   contents.functions = pci_->firmware_functions();
@@ -79,7 +92,7 @@ Status Machine::load_guest_memory() {
   }
   const auto entry = TRY(
       load_guest(options_.config, *memory_, contents, kernel_ ? &*kernel_ : nullptr, efi_.get()));
-  kernel_.reset();  // after a reboot the guest gets what the file is then
+  kernel_.reset();
   return vm_->vcpus().front()->set_entry_state(entry);
 }
 
@@ -204,12 +217,16 @@ Status Machine::reboot(const IsUnwanted& is_unwanted) {
     return fail_with(fail(ErrorKind::kHost, "Guest memory is not mapped for the devices"));
   }
   pci_->quiesce();
-  TRY(fail_with(run_reset(ResetReason::kReboot)));
+  auto prepared = start_async(std::launch::async, [this] { return prepare_kernel(); });
+  auto reset = run_reset(ResetReason::kReboot);
+  Status has_kernel = prepared.get();
+  TRY(fail_with(std::move(reset)));
   devices_are_used_ = false;
   if (is_unwanted()) {
     return {};
   }
   TRY(fail_with(reset_emulation()));
+  TRY(fail_with(std::move(has_kernel)));
   auto started = load_and_start(is_unwanted);
   if (!started && started.error().kind() == ErrorKind::kCancelled) {
     return {};

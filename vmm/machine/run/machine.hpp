@@ -128,6 +128,7 @@ class Machine : public GuestMachine {
   Status run_reset(ResetReason reason);
   Status recover_devices(Status failure);
   Status reset_emulation() GPUVM_EXCLUDES(structure_);
+  Status prepare_kernel();
   Status load_guest_memory();
   Status wait_for_memory(const IsUnwanted& is_unwanted);
   Status load_and_start(const IsUnwanted& is_unwanted);
@@ -163,7 +164,7 @@ class Machine : public GuestMachine {
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;
   std::unique_ptr<MachineReset> reset_;
-  std::optional<LinuxImage> kernel_;                ///< read, not yet in guest memory
+  std::optional<LinuxImage> kernel_;  ///< read, not yet in guest memory; see prepare_kernel()
   std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices
   std::unique_ptr<GuestVm> vm_;
   PortBus ports_{"I/O ports"};

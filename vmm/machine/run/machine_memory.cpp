@@ -67,8 +67,13 @@ Status Machine::reset_devices_and_add_vm(const IsUnwanted& is_unwanted) {
   auto reset = start_async(std::launch::async, [this] { return run_reset(ResetReason::kStart); });
   auto pages = start_async(has_reserved_pages ? std::launch::async : std::launch::deferred,
                            [&] { return take_reserved_pages(is_unwanted); });
+  auto kernel =
+      start_async(options_.config.boot.decompress == Unpacker::kHost ? std::launch::async
+                                                                     : std::launch::deferred,
+                  [this] { return prepare_kernel(); });
   auto vm = options_.make_vm(vm_options);
-  // Both have ended before this returns, whatever came of either.
+  // All have ended before this returns, whatever came of any.
+  Status has_kernel = kernel.get();
   Status has_pages = pages.get();
   if (Status outcome = reset.get(); !outcome) {
     vm = Error(outcome.error());  // the functions can be closed once no VM holds their groups
@@ -76,6 +81,7 @@ Status Machine::reset_devices_and_add_vm(const IsUnwanted& is_unwanted) {
     vm = options_.make_vm(vm_options);
   }
   TRY(std::move(has_pages));
+  TRY(std::move(has_kernel));
   vm_ = TRY(std::move(vm));
   show(Part::kVm, vm_.get());
   if (has_reserved_pages) {

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "firmware/linux/linux_boot.hpp"
 #include "firmware/linux/linux_layout.hpp"
 #include "tests/unit/firmware/linux/packed_kernel.hpp"
@@ -44,20 +47,20 @@ class KernelUnpackingTest : public testing::Test {
     image_ = LinuxImage::parse(make_bzimage(pack(format, file)), "/boot/k").value();
     options_.kernel = &*image_;
   }
-  Result<CpuEntryState> load() { return load_linux(memory_, options_); }
+  Result<CpuEntryState> load() { return load_linux(*memory_, options_); }
   std::string error() {
     const auto state = load();
     return state ? "" : state.error().to_string();
   }
   std::uint64_t value(std::uint64_t address, std::uint64_t size) const {
-    return load_le(*memory_.slice(GuestAddress(address), size));
+    return load_le(*memory_->slice(GuestAddress(address), size));
   }
   unsigned loadflags() const {
     return static_cast<unsigned>(value(linux_layout::kZeroPage.value() + 0x211, 1));
   }
 
   std::optional<LinuxImage> image_;
-  GuestMemory memory_ = GuestMemory::create({.size = 64_MiB}).value();
+  std::optional<GuestMemory> memory_ = GuestMemory::create({.size = 64_MiB}).value();
   std::uint64_t next_ = 0;
   LinuxBootOptions options_{
       .initrd_path = {},
@@ -73,7 +76,7 @@ TEST_F(KernelUnpackingTest, SegmentsGoToTheirPlacesAndValuesMove) {
   take(kernel_file(relocations()));
   next_ = 3;  // 16 MiB + 3 * 2 MiB; and virtual addresses up by 3 * 2 MiB
   const auto base = kLinkedAt + 6_MiB;
-  std::ranges::fill(*memory_.slice(GuestAddress(base), 1_MiB), std::byte{0xcc});
+  std::ranges::fill(*memory_->slice(GuestAddress(base), 1_MiB), std::byte{0xcc});
   const auto state = load();
   ASSERT_TRUE(state) << state.error().to_string();
   EXPECT_EQ(state->rip, base + 0x40);
@@ -96,6 +99,42 @@ TEST_F(KernelUnpackingTest, TheSameFromEachCompressor) {
     ASSERT_EQ(error(), "") << to_string(format);
     EXPECT_EQ(value(kLinkedAt + 0x2000, 1), 0x22U);
   }
+}
+
+// Where it lies and by how much it moves is decided as late as ever.
+TEST_F(KernelUnpackingTest, WhatWasUnpackedAheadIsTheSame) {
+  take(kernel_file(relocations()));
+  next_ = 3;
+  ASSERT_EQ(error(), "");
+  const auto range = *GuestRange::create(GuestAddress(kLinkedAt + 6_MiB), 1_MiB);
+  const auto here = *memory_->slice(range.base(), range.size());
+  const Bytes in_place(here.begin(), here.end());
+  std::ranges::fill(here, std::byte{0xcc});
+  ASSERT_TRUE(image_->unpack_ahead());
+  ASSERT_EQ(image_->unpacked().size(), image_->payload()->unpacked_size());
+  LinuxImage moved = *std::move(image_);
+  options_.kernel = &moved;
+  ASSERT_EQ(error(), "");
+  EXPECT_TRUE(std::ranges::equal(here.first(0x5000), std::span(in_place).first(0x5000)));
+  next_ = 1;
+  const auto state = load();  // again: a copy is not spent
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->rip, kLinkedAt + 2_MiB + 0x40);
+  EXPECT_EQ(value(kLinkedAt + 2_MiB + 0x10, 8), kKernelMap + kLinkedAt + 0x3000 + 2_MiB);
+}
+
+TEST_F(KernelUnpackingTest, UnpackingAheadTellsOfDamageAndLeavesWhatIsTooLarge) {
+  auto packed = pack(KernelPayload::Format::kGzip, kernel_file(relocations()));  // has a checksum
+  packed.at(packed.size() / 2) ^= std::byte{0xff};
+  image_ = LinuxImage::parse(make_bzimage(packed), "/boot/k").value();
+  const auto damaged = image_->unpack_ahead();
+  ASSERT_FALSE(damaged);
+  EXPECT_NE(damaged.error().to_string().find("/boot/k cannot be unpacked"), std::string::npos);
+  EXPECT_TRUE(image_->unpacked().empty());
+  take(make_elf({{kLinkedAt, Bytes(0x110000), 0}}, kLinkedAt));
+  EXPECT_TRUE(image_->unpack_ahead());
+  EXPECT_TRUE(image_->unpacked().empty());
+  EXPECT_NE(error().find("more than its init_size"), std::string::npos);
 }
 
 TEST_F(KernelUnpackingTest, NewerKernelsHaveTwoLists) {
@@ -127,7 +166,7 @@ TEST_F(KernelUnpackingTest, AKernelWithoutRelocationsIsNotCalledRandom) {
 
 // SDM volume 3, 4.5: the first page tables map where it starts.
 TEST_F(KernelUnpackingTest, AKernelAbove4GiBIsMapped) {
-  memory_ = GuestMemory::create({.size = 128_MiB, .low_limit = 32_MiB}).value();
+  memory_.emplace(GuestMemory::create({.size = 128_MiB, .low_limit = 32_MiB}).value());
   take(kernel_file(relocations()));
   options_.command_line = "";
   next_ = 40;  // of 8 places below and 48 above
