@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/mempolicy.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -14,13 +15,11 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
-#include <set>
 #include <string>
 #include <system_error>
 #include <thread>
 
 #include "vmm/base/log.hpp"
-#include "vmm/base/mutex.hpp"
 #include "vmm/base/units.hpp"
 
 // Newer than Debian 12's headers or guarded there; values of include/uapi.
@@ -126,14 +125,16 @@ int prefault_chunk(std::byte* data, std::size_t size, bool collapse) {
   return populate(data, size);
 }
 
-/// Calls `work` on this thread and on as many more as there may be.
+/// Calls `work` on this thread, with 0, and on as many more as there may be, with their numbers.
 void work_in_parallel(unsigned threads, const PrefaultHooks& hooks,
-                      const std::function<void()>& work) {
-  const auto help = [&] {
+                      const std::function<void(std::size_t)>& begin,
+                      const std::function<void(std::size_t)>& work) {
+  const auto help = [&](std::size_t number) {
+    begin(number);
     if (hooks.on_begin) {
       hooks.on_begin();
     }
-    work();
+    work(number);
     if (hooks.on_end) {
       hooks.on_end();
     }
@@ -141,48 +142,25 @@ void work_in_parallel(unsigned threads, const PrefaultHooks& hooks,
   std::vector<std::thread> helpers;
   try {
     for (unsigned i = 1; i < threads; ++i) {
-      helpers.emplace_back(help);
+      helpers.emplace_back(help, i);
     }
   } catch (const std::system_error&) {  // no more threads for this process: fewer do it, too
   }
-  work();
+  work(0);
   for (auto& helper : helpers) {
     helper.join();
   }
 }
 
-/// Chunks of a prefault, handed out in the order of the file. Any thread.
-class ChunkList {
- public:
-  explicit ChunkList(std::uint64_t size) : size_(size) {}
-
-  /// Where the next one begins; nothing: all are handed out.
-  std::optional<std::uint64_t> take() GPUVM_EXCLUDES(mutex_) {
-    const MutexLock lock(mutex_);
-    if (next_ >= size_) {
-      return std::nullopt;
-    }
-    const std::uint64_t offset = next_;
-    next_ += size_of(offset);
-    under_way_.insert(offset);
-    return offset;
+/// The calling thread runs on these from now on. Without it, it is slower only.
+void run_on(const std::vector<unsigned>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const unsigned cpu : cpus) {
+    CPU_SET(cpu, &set);
   }
-  std::uint64_t size_of(std::uint64_t offset) const {
-    return std::min(kPrefaultChunk, size_ - offset);
-  }
-  /// How many bytes from the start are done, with this one.
-  std::uint64_t finish(std::uint64_t offset) GPUVM_EXCLUDES(mutex_) {
-    const MutexLock lock(mutex_);
-    under_way_.erase(offset);
-    return under_way_.empty() ? next_ : *under_way_.begin();
-  }
-
- private:
-  const std::uint64_t size_;
-  Mutex mutex_;
-  std::uint64_t next_ GPUVM_GUARDED_BY(mutex_) = 0;
-  std::set<std::uint64_t> under_way_ GPUVM_GUARDED_BY(mutex_);  ///< at most one for each thread
-};
+  ::sched_setaffinity(0, sizeof set, &set);
+}
 
 }  // namespace
 
@@ -266,32 +244,58 @@ Status GuestMemory::place_on_node(GuestRange range, unsigned host_node, NodePoli
     return fail_errno(ErrorKind::kHost,
                       fmt::format("Cannot take guest memory from the host's node {}", host_node));
   }
+  placed_.push_back({.begin = static_cast<std::uint64_t>(bytes->data() - mapping_.data()),
+                     .size = bytes->size(),
+                     .host_node = host_node});
   return {};
+}
+
+void GuestMemory::set_node_cpus(unsigned host_node, std::span<const unsigned> cpus) {
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  if (::sched_getaffinity(0, sizeof usable, &usable) != 0) {
+    return;
+  }
+  auto& kept = node_cpus_[host_node];
+  kept.clear();
+  for (const unsigned cpu : cpus) {
+    if (cpu < CPU_SETSIZE && CPU_ISSET(cpu, &usable)) {
+      kept.push_back(cpu);
+    }
+  }
 }
 
 Status GuestMemory::prefault(const PrefaultHooks& hooks) {
   const bool collapse = options_.huge_pages == HugePages::kOff && !prefers_huge_pages_;
-  ChunkList chunks(options_.size);
+  PrefaultChunks chunks(cut_into_parts(options_.size, placed_), kPrefaultChunk);
+  const auto go_near = [&](std::size_t thread) {
+    const auto node = chunks.preferred(thread).host_node;
+    const auto cpus = node ? node_cpus_.find(*node) : node_cpus_.end();
+    if (cpus != node_cpus_.end() && !cpus->second.empty()) {
+      run_on(cpus->second);
+    }
+  };
   std::atomic<int> error{0};
-  work_in_parallel(options_.prefault_threads, hooks, [&] {
+  const auto work = [&](std::size_t thread) {
     while (error == 0) {
-      const auto offset = chunks.take();
-      if (!offset) {
+      const auto chunk = chunks.take(thread);
+      if (!chunk) {
         return;
       }
       const bool is_unwanted = hooks.is_unwanted && hooks.is_unwanted();
-      if (const int failed = is_unwanted ? ECANCELED
-                                         : prefault_chunk(mapping_.data() + *offset,
-                                                          chunks.size_of(*offset), collapse)) {
+      std::byte* const data = mapping_.data() + chunk->offset;
+      if (const int failed =
+              is_unwanted ? ECANCELED : prefault_chunk(data, chunk->size, collapse)) {
         error = failed;
         return;  // what it did not finish stays under way: nobody is told that it is there
       }
-      const std::uint64_t done = chunks.finish(*offset);
+      const std::uint64_t done = chunks.finish(*chunk);
       if (hooks.on_progress) {
         hooks.on_progress(done);
       }
     }
-  });
+  };
+  work_in_parallel(options_.prefault_threads, hooks, go_near, work);
   return error == 0 ? Status() : prefault_error(error);
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "vmm/base/mapped_region.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/memory/prefault_chunks.hpp"
 
 namespace gpuvm {
 
@@ -82,6 +84,10 @@ class GuestMemory {
   /// prefault(). Errors: kHost.
   Status place_on_node(GuestRange range, unsigned host_node, NodePolicy policy);
 
+  /// prefault()'s helpers run on these processors for memory of this node, as far as the calling
+  /// thread may run on them. Before prefault().
+  void set_node_cpus(unsigned host_node, std::span<const unsigned> cpus);
+
   /// Gives every page its memory now, in parallel, so that pinning and running need not fault.
   /// Errors: kHost; kCancelled if it was broken off.
   Status prefault(const PrefaultHooks& hooks = {});
@@ -106,6 +112,8 @@ class GuestMemory {
   bool prefers_huge_pages_ = false;  ///< the file gets them by itself
   MappedRegion mapping_;
   std::vector<Region> regions_;
+  std::vector<PrefaultPart> placed_;                     ///< by place_on_node()
+  std::map<unsigned, std::vector<unsigned>> node_cpus_;  ///< of a node, its processors
 };
 
 }  // namespace gpuvm

@@ -128,6 +128,9 @@ constexpr std::array kMemory{
     call(SYS_sched_setscheduler, "sched_setscheduler", "the guest's processors go first"),
     call(SYS_sched_getscheduler, "sched_getscheduler", "the same", Use::kRare),
     call(SYS_sched_getparam, "sched_getparam", "the same", Use::kRare),
+    where(call(SYS_sched_setaffinity, "sched_setaffinity", "this thread near to the memory's node",
+               Use::kRare),
+          0, 0),
 };
 
 }  // namespace
