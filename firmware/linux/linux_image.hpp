@@ -64,7 +64,9 @@ class LinuxImage final : public Inspectable {
   /// the loader refuses. Errors: as KernelPayload::unpack().
   Status unpack_ahead();
   /// The unpacked payload; empty: unpack_ahead() was not called, or did nothing.
-  std::span<const std::byte> unpacked() const { return {unpacked_.get(), unpacked_size_}; }
+  std::span<const std::byte> unpacked() const {
+    return {unpacked_.get(), unpacked_ ? unpacked_size_ : 0};
+  }
   /// The longest command line in bytes, without its NUL.
   std::uint64_t command_line_max() const { return header_.cmdline_size; }
 
