@@ -84,7 +84,7 @@ int read_other_memory() {
     .iov_base = &here, .iov_len = sizeof here
   };
   const struct iovec from = to;
-  return outcome_of(::syscall(SYS_process_vm_readv, ::getpid(), &to, 1, &from, 1, 0));
+  return outcome_of(::syscall(SYS_process_vm_readv, ::getpid(), &to, 1UL, &from, 1UL, 0UL));
 }
 int make_namespace() {
   return outcome_of(::syscall(SYS_unshare, CLONE_NEWUTS));

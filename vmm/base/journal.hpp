@@ -37,6 +37,8 @@ class JournalSocket {
   /// the journal is started anew. Connected once, since threads with a role (vmm/sandbox) may send
   /// to nobody else.
   static std::optional<JournalSocket> open(const std::string& path = "/run/systemd/journal/socket");
+  /// One that takes nothing.
+  static JournalSocket unreachable() { return JournalSocket(UniqueFd()); }
   /// False: the journal does not take it now. Never waits. Any thread.
   bool send(std::string_view entry) const;
 

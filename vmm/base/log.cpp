@@ -152,10 +152,10 @@ void use_journal() {
   if (has_journal() || !is_journal_stream(std::getenv("JOURNAL_STREAM"), STDERR_FILENO)) {
     return;
   }
-  if (auto socket = JournalSocket::open()) {
-    journal().socket = std::move(socket);
-    logger().sinks().erase(logger().sinks().begin());  // that of stderr; a file's stays
-  }
+  // One that cannot be reached takes no entry: then they go to stderr in their own form.
+  auto socket = JournalSocket::open();
+  journal().socket = socket ? std::move(socket) : JournalSocket::unreachable();
+  logger().sinks().erase(logger().sinks().begin());  // that of stderr; a file's stays
 }
 
 void use_json() {

@@ -51,6 +51,11 @@ void give_up_privileges() {
       sandbox::capability(CAP_DAC_OVERRIDE) | sandbox::capability(CAP_DAC_READ_SEARCH);
   sandbox::keep_capabilities(kFiles);
   sandbox::set_no_new_privileges();
+}
+
+/// A program may have a guest's memory mapped. A core dump into a pipe heeds no limit but this one
+/// (Linux, fs/coredump.c, do_coredump()), which is too small for any file.
+void forbid_core_dumps() {
   const rlimit no_core{.rlim_cur = 1, .rlim_max = 1};
   ::setrlimit(RLIMIT_CORE, &no_core);
 }
@@ -119,6 +124,7 @@ bool is_separated(const Start& start, Outcome& outcome) {
 }
 
 bool has_given_up(const Start& start, Outcome& outcome) {
+  forbid_core_dumps();
   if (start.confinement != nullptr) {
     return start.confinement->give_up(outcome);
   }

@@ -171,9 +171,8 @@ PciLink HostPciDevice::link() const {
   return link;
 }
 
-/// One line a resource: start, end (inclusive) and flags; zeros for none.
-Result<std::vector<PciBar>> HostPciDevice::bars() const {
-  std::istringstream lines(TRY(host_->read(pci_sysfs_path(bdf_, "resource"))));
+Result<std::vector<PciBar>> parse_resources(const std::string& text, const std::string& path) {
+  std::istringstream lines(text);
   std::vector<PciBar> bars;
   for (std::uint8_t index = 0; index < kResources; ++index) {
     std::uint64_t start = 0;
@@ -181,8 +180,7 @@ Result<std::vector<PciBar>> HostPciDevice::bars() const {
     std::uint64_t flags = 0;
     lines >> std::hex >> start >> end >> flags;
     if (!lines) {
-      return fail(ErrorKind::kHost, "Cannot make sense of {}",
-                  host_->path(pci_sysfs_path(bdf_, "resource")));
+      return fail(ErrorKind::kHost, "Cannot make sense of {}", path);
     }
     if ((flags & (kResourceIo | kResourceMemory)) != 0 && end > start) {
       bars.push_back({.index = index,
@@ -194,6 +192,11 @@ Result<std::vector<PciBar>> HostPciDevice::bars() const {
     }
   }
   return bars;
+}
+
+Result<std::vector<PciBar>> HostPciDevice::bars() const {
+  const std::string name = pci_sysfs_path(bdf_, "resource");
+  return parse_resources(TRY(host_->read(name)), host_->path(name));
 }
 
 std::string HostPciDevice::power_state() const {

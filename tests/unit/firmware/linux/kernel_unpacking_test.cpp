@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "firmware/linux/linux_boot.hpp"
 #include "firmware/linux/linux_layout.hpp"
 #include "tests/unit/firmware/linux/packed_kernel.hpp"
@@ -57,7 +59,8 @@ class KernelUnpackingTest : public testing::Test {
   }
 
   std::optional<LinuxImage> image_;
-  GuestMemory memory_ = GuestMemory::create({.size = 64_MiB}).value();
+  std::optional<GuestMemory> held_ = GuestMemory::create({.size = 64_MiB}).value();
+  GuestMemory& memory_ = *held_;  ///< tests may put another one into its place
   std::uint64_t next_ = 0;
   LinuxBootOptions options_{
       .initrd_path = {},
@@ -127,7 +130,7 @@ TEST_F(KernelUnpackingTest, AKernelWithoutRelocationsIsNotCalledRandom) {
 
 // SDM volume 3, 4.5: the first page tables map where it starts.
 TEST_F(KernelUnpackingTest, AKernelAbove4GiBIsMapped) {
-  memory_ = GuestMemory::create({.size = 128_MiB, .low_limit = 32_MiB}).value();
+  held_.emplace(GuestMemory::create({.size = 128_MiB, .low_limit = 32_MiB}).value());
   take(kernel_file(relocations()));
   options_.command_line = "";
   next_ = 40;  // of 8 places below and 48 above

@@ -429,7 +429,8 @@ TEST(ToToml, NamesEveryKey) {
   config.control.group = "gpuvm";
   config.test.result_file = ResultFileConfig{.tag = "t", .path = "p"};
   config.test.artifact_share = "t";
-  config.sandbox = {.mode = SandboxMode::kLog, .user = "u", .group = "g", .log = "/l"};
+  config.sandbox = {
+      .mode = SandboxMode::kLog, .user = "u", .group = "g", .log = "/l", .helper_user = "h"};
   const auto text = to_toml(config);
   const auto keys = config_keys();
   EXPECT_EQ(keys_in(text), std::set<std::string>(keys.begin(), keys.end())) << text;
