@@ -406,6 +406,8 @@ TEST(ToToml, NamesEveryKey) {
   config.disks[0].throttle.iops = 5;
   config.pci[0].gpudirect_clique = 3;
   config.pci[0].writable.dvsec = true;
+  config.pci[0].scrub = PciScrub::kVram;
+  config.pci[0].scrub_bars = {1, 3};
   config.pci[0].vf_token = "14d63f20-8445-11ea-8900-1f9ce7d5650d";
   config.pci[0].coherent_memory = PciCoherentMemory{.bar = 1, .at_host_address = true};
   config.nodes = {{{0}, 1_GiB, 3}};
