@@ -30,6 +30,15 @@ expect "gpuvm's own notifications, and nobody else's" test "$(value_of Type) $(v
 expect "locked memory has no limit" test "$(value_of LimitMEMLOCK)" = infinity
 expect "no device but those named" test "$(value_of DevicePolicy)" = closed
 
+# Rights that vmm/helper looks for before it lets a program that runs for a guest be another user, and what ends such a one.
+capabilities=$(value_of CapabilityBoundingSet | tr '\n' ' ')
+for capability in CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_SYS_RESOURCE CAP_KILL; do
+  expect "helpers need not be root: $capability is left" has_word "$capabilities" "$capability"
+done
+for capability in $capabilities; do
+  expect "docs/systemd.md has what $capability is for" grep -q "^|.*\`$capability\`" "$REPO/docs/systemd.md"
+done
+
 # message_ids: name and id, as the code has them.
 message_ids() { sed -n 's/.*string_view \(k[A-Za-z]*Id\) = "\(.*\)";/\1 \2/p' "$REPO/vmm/service/event_journal.hpp"; }
 expect "five events have ids" test "$(message_ids | wc -l)" = 5
@@ -46,6 +55,7 @@ if ((EUID == 0)); then
   expect "the group is made" systemd-sysusers --root="$WORK/root"
   group=$(sed -n 's/^gpuvm:[^:]*:\([0-9]*\):.*/\1/p' "$WORK/root/etc/group")
   expect "and has a number" test -n "$group"
+  expect "and so is the user of helpers" grep -q '^gpuvm-helper:' "$WORK/root/etc/passwd"
   expect "the folders are made" systemd-tmpfiles --root="$WORK/root" --create
   expect "the run folder is root's, and the group may search it" \
     test "$(stat -c '%a %u %g' "$WORK/root/run/gpuvm")" = "750 0 $group"

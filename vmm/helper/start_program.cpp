@@ -53,13 +53,6 @@ void give_up_privileges() {
   sandbox::set_no_new_privileges();
 }
 
-/// A program may have a guest's memory mapped. A core dump into a pipe heeds no limit but this one
-/// (Linux, fs/coredump.c, do_coredump()), which is too small for any file.
-void forbid_core_dumps() {
-  const rlimit no_core{.rlim_cur = 1, .rlim_max = 1};
-  ::setrlimit(RLIMIT_CORE, &no_core);
-}
-
 /// Not above what gpuvm itself may.
 rlimit limit_of(const FileLimit& limit, rlim_t above) {
   const auto most = std::min<rlim_t>(limit.most, above);
@@ -124,10 +117,10 @@ bool is_separated(const Start& start, Outcome& outcome) {
 }
 
 bool has_given_up(const Start& start, Outcome& outcome) {
-  forbid_core_dumps();
   if (start.confinement != nullptr) {
     return start.confinement->give_up(outcome);
   }
+  sandbox::forbid_core_files();  // of a server that has the guest's memory mapped
   if (!start.keeps_privileges) {
     give_up_privileges();
   }

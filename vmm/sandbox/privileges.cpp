@@ -161,8 +161,17 @@ void allow_usual_priority() noexcept {
   }
 }
 
+int forbid_core_files() noexcept {
+  constexpr rlim_t kNone = 1;
+  const rlimit wanted{.rlim_cur = kNone, .rlim_max = kNone};
+  return ::setrlimit(RLIMIT_CORE, &wanted) == 0 ? 0 : set_limit(RLIMIT_CORE, kNone);
+}
+
 int set_limits(bool forbids_processes) noexcept {
-  for (const auto resource : {RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}) {
+  if (const int error = forbid_core_files(); error != 0) {
+    return error;
+  }
+  for (const auto resource : {RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}) {
     if (const int error = set_limit(resource, 0); error != 0) {
       return error;
     }

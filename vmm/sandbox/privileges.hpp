@@ -52,7 +52,11 @@ int forbid_dumps() noexcept;
 /// any more (sched(7), RLIMIT_NICE). Of the whole process; without CAP_SYS_RESOURCE it may do
 /// nothing.
 void allow_usual_priority() noexcept;
-/// No core files, no POSIX message queues, no real-time priority; with
+/// No core file, and none piped into a program either: with a limit of 0 the kernel still does that
+/// (core(5), core_pattern), with 1 it makes none at all. Of the whole process, over execve(2). 0 or
+/// errno. Async-signal-safe.
+int forbid_core_files() noexcept;
+/// forbid_core_files(), no POSIX message queues, no real-time priority; with
 /// `forbids_processes` no further thread or process of a user other than root (RLIMIT_NPROC 0).
 /// Hard limits of the whole process. 0 or errno. Async-signal-safe.
 int set_limits(bool forbids_processes) noexcept;

@@ -62,6 +62,7 @@ expect 'a run without KVM is refused in one line' says 78 '^gpuvm: error: ' gpuv
 # ---- What else is in it.
 
 expect 'the group is there' getent group gpuvm
+expect 'and the user of helpers' getent passwd gpuvm-helper
 expect 'it can go' apt-get remove -y gpuvm
 expect 'and come back' apt-get install -y /given/gpuvm_*.deb
 

@@ -315,6 +315,13 @@ TEST_F(VariableFileTest, WhatWasLeftForLaterIsWrittenWithoutAnotherSave) {
   EXPECT_EQ((*file)->writes(), made + 2);
 }
 
+TEST_F(VariableFileTest, TheThreadThatWritesLaterBeginsAsToldTo) {
+  std::thread::id began;
+  ASSERT_TRUE(VariableFile::open(path_, {}, [&began] { began = std::this_thread::get_id(); }));
+  EXPECT_NE(began, std::thread::id());  // the file's end has waited for it
+  EXPECT_NE(began, std::this_thread::get_id());
+}
+
 TEST_F(VariableFileTest, OneThatCannotBeWrittenIsToldAtTheStart) {
   const auto file = VariableFile::open(directory_ + "/no/vars");
   ASSERT_FALSE(file);
