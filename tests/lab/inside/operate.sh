@@ -182,6 +182,7 @@ refuses "console --virtio of a guest that has none" 'has no virtio console (cons
 # One member with as many connections as it gets keeps neither root nor the guest from anything.
 become_member perl -MIO::Socket::UNIX -e '
   $| = 1;
+  $SIG{PIPE} = "IGNORE";
   my @held;
   for (1 .. 40) {
     my $socket = IO::Socket::UNIX->new(Peer => $ARGV[0]) or next;

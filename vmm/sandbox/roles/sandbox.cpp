@@ -198,6 +198,7 @@ void enter(ThreadRole role) {
   }
   set_thread_identity(role);
   unblock_trap();
+  unblock_trap_in_handlers();
   now.trap.notes->entered.at(index_of(role)).fetch_add(1);
   if (const int error = take_on(now, role); error != 0) {
     tell_violation(now.trap, role, -1, 0, error);
