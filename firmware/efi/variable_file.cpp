@@ -98,11 +98,12 @@ Result<std::optional<std::vector<std::byte>>> read_store(int fd, const OutputPla
 
 }  // namespace
 
-Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path, Pace pace) {
+Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path, Pace pace,
+                                                         OnThread on_thread) {
   std::unique_ptr<VariableFile> file(new VariableFile(std::move(path), pace, empty_block()));
   if (!file->path_.empty()) {
     TRY(file->load());
-    TRY(file->start_writer());
+    TRY(file->start_writer(std::move(on_thread)));
   }
   return file;
 }
@@ -121,10 +122,13 @@ Status VariableFile::load() {
 }
 
 /// Now, and not when there is something to do: the vCPU that saves may have no right to make one.
-Status VariableFile::start_writer() {
+Status VariableFile::start_writer(OnThread on_thread) {
   try {
-    writer_ = std::thread([this] {
+    writer_ = std::thread([this, on_thread = std::move(on_thread)] {
       enter_background_thread("efi-variables");
+      if (on_thread) {
+        on_thread();
+      }
       if (const auto thrown = thrown_by([this] { write_late(); })) {
         log::error("The EFI variables are not written to {} any more: {}", path_, *thrown);
       }

@@ -16,6 +16,7 @@
 #include "vmm/machine/run/machine.hpp"
 #include "vmm/machine/services/vsock.hpp"
 #include "vmm/sandbox/roles/role_thread.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -148,7 +149,8 @@ Status Machine::open_files() {
       return check_initrd(config.boot);
     case BootMode::kEfiHandover:
       TRY(check_kernel_files(config.boot));
-      efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or("")));
+      efi_variables_ = TRY(VariableFile::open(
+          config.boot.vars.value_or(""), [] { sandbox::enter(sandbox::ThreadRole::kVariables); }));
       variable_file_ = config.boot.vars ? efi_variables_.get() : nullptr;
       return {};
     case BootMode::kUefi:

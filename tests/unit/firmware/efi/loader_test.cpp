@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "firmware/efi/efi_kernel.hpp"
@@ -313,6 +314,16 @@ TEST_F(VariableFileTest, WhatWasLeftForLaterIsWrittenWithoutAnotherSave) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_EQ((*file)->writes(), made + 2);
+}
+
+/// It has rights of its own to take on (vmm/sandbox), before it does anything.
+TEST_F(VariableFileTest, ItsThreadBeginsWithWhatItIsGiven) {
+  std::promise<std::thread::id> began;
+  auto thread = began.get_future();
+  const auto file = VariableFile::open(path_, [&] { began.set_value(std::this_thread::get_id()); });
+  ASSERT_TRUE(file);
+  ASSERT_EQ(thread.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  EXPECT_NE(thread.get(), std::this_thread::get_id());
 }
 
 TEST_F(VariableFileTest, OneThatCannotBeWrittenIsToldAtTheStart) {
