@@ -67,30 +67,6 @@ std::string pci_sysfs_path(const Bdf& bdf, std::string_view attribute) {
   return path;
 }
 
-/// One line a resource: start, end (inclusive) and flags; zeros for none.
-Result<std::vector<PciBar>> parse_resources(const std::string& text, const std::string& path) {
-  std::istringstream lines(text);
-  std::vector<PciBar> bars;
-  for (std::uint8_t index = 0; index < kResources; ++index) {
-    std::uint64_t start = 0;
-    std::uint64_t end = 0;
-    std::uint64_t flags = 0;
-    lines >> std::hex >> start >> end >> flags;
-    if (!lines) {
-      return fail(ErrorKind::kHost, "Cannot make sense of {}", path);
-    }
-    if ((flags & (kResourceIo | kResourceMemory)) != 0 && end > start) {
-      bars.push_back({.index = index,
-                      .io = (flags & kResourceIo) != 0,
-                      .wide = (flags & kResourceMemory64) != 0,
-                      .prefetchable = (flags & kResourcePrefetch) != 0,
-                      .size = end - start + 1,
-                      .address = start});
-    }
-  }
-  return bars;
-}
-
 Result<HostPciDevice> HostPciDevice::open(const HostSystem& host, const Bdf& bdf) {
   if (!host.exists(pci_sysfs_path(bdf))) {
     return absent_error(host, bdf);
@@ -195,9 +171,29 @@ PciLink HostPciDevice::link() const {
   return link;
 }
 
+/// One line a resource: start, end (inclusive) and flags; zeros for none.
 Result<std::vector<PciBar>> HostPciDevice::bars() const {
-  const std::string path = pci_sysfs_path(bdf_, "resource");
-  return parse_resources(TRY(host_->read(path)), host_->path(path));
+  std::istringstream lines(TRY(host_->read(pci_sysfs_path(bdf_, "resource"))));
+  std::vector<PciBar> bars;
+  for (std::uint8_t index = 0; index < kResources; ++index) {
+    std::uint64_t start = 0;
+    std::uint64_t end = 0;
+    std::uint64_t flags = 0;
+    lines >> std::hex >> start >> end >> flags;
+    if (!lines) {
+      return fail(ErrorKind::kHost, "Cannot make sense of {}",
+                  host_->path(pci_sysfs_path(bdf_, "resource")));
+    }
+    if ((flags & (kResourceIo | kResourceMemory)) != 0 && end > start) {
+      bars.push_back({.index = index,
+                      .io = (flags & kResourceIo) != 0,
+                      .wide = (flags & kResourceMemory64) != 0,
+                      .prefetchable = (flags & kResourcePrefetch) != 0,
+                      .size = end - start + 1,
+                      .address = start});
+    }
+  }
+  return bars;
 }
 
 std::string HostPciDevice::power_state() const {

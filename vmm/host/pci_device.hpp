@@ -36,10 +36,6 @@ struct PciBar {
   std::uint64_t address = 0;  ///< the host's
 };
 
-/// The attribute "resource": those to which the kernel has given an address. `path`: of it, for
-/// messages. Errors: kHost.
-Result<std::vector<PciBar>> parse_resources(const std::string& text, const std::string& path);
-
 struct PciLink {
   std::string speed;  ///< as sysfs says it: "8.0 GT/s PCIe"; empty: no link
   std::uint32_t width = 0;

@@ -49,25 +49,19 @@ std::vector<BarPlace> places_of(std::span<const std::byte> config, const std::ve
   return places;
 }
 
-Result<BarPlaceFiles> BarPlaceFiles::open(const HostSystem& host, const Bdf& function) {
+Result<std::optional<std::vector<BarPlace>>> bar_places_of(const HostSystem& host,
+                                                           const Bdf& function) {
   const auto device = TRY(HostPciDevice::open(host, function));
-  auto config = TRY(HeldAttribute::open(host, pci_sysfs_path(function, "config")));
-  auto resource = TRY(HeldAttribute::open(host, pci_sysfs_path(function, "resource")));
-  return BarPlaceFiles(device, std::move(config), std::move(resource));
-}
-
-Result<std::optional<std::vector<BarPlace>>> BarPlaceFiles::read() const {
-  const auto config = TRY(config_.read_bytes(pci::kLegacyConfigSize));
+  const auto config =
+      TRY(host.read_bytes(pci_sysfs_path(function, "config"), pci::kLegacyConfigSize));
   if (config.size() < pci::kHeaderSize) {
-    return fail(ErrorKind::kHost,
-                "{} shows {} bytes only: where the BARs of this function are is not known",
-                config_.path(), config.size());
+    return fail(ErrorKind::kHost, "{} shows {} bytes only: where the BARs of {} are is not known",
+                host.path(pci_sysfs_path(function, "config")), config.size(), function.to_string());
   }
-  if (is_virtual_function_ || has_enhanced_allocation(config)) {
+  if (device.physical_function() || has_enhanced_allocation(config)) {
     return std::optional<std::vector<BarPlace>>();
   }
-  const auto bars = TRY(parse_resources(TRY(resource_.read()), resource_.path()));
-  return std::optional(places_of(config, bars, class_code_));
+  return std::optional(places_of(config, TRY(device.bars()), device.ids().class_code));
 }
 
 }  // namespace gpuvm::vfio

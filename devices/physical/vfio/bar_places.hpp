@@ -9,41 +9,21 @@
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
-#include "devices/physical/vfio/held_attribute.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/host/pci_device.hpp"
 
 namespace gpuvm::vfio {
 
-/// PhysicalDevice::bar_places(), of a function of the host: from files that are opened once, for
-/// threads that may open none.
-class BarPlaceFiles {
- public:
-  /// Errors: kHost.
-  static Result<BarPlaceFiles> open(const HostSystem& host, const Bdf& function);
-  /// Nothing for a virtual function, whose BAR registers read zero (Single Root I/O Virtualization
-  /// 1.1, 3.4.1.11), and for one whose addresses are in its Enhanced Allocation capability (PCI
-  /// Express Base 6.0, 7.8.5). Any thread. Errors: kHost.
-  Result<std::optional<std::vector<BarPlace>>> read() const;
-  bool is_virtual_function() const { return is_virtual_function_; }
-
- private:
-  BarPlaceFiles(const HostPciDevice& device, HeldAttribute config, HeldAttribute resource)
-      : class_code_(device.ids().class_code),
-        is_virtual_function_(device.physical_function().has_value()),
-        config_(std::move(config)),
-        resource_(std::move(resource)) {}
-
-  std::uint32_t class_code_;
-  bool is_virtual_function_;
-  HeldAttribute config_;
-  HeldAttribute resource_;
-};
+/// As PhysicalDevice::bar_places(), of a function of the host. Nothing for a virtual function,
+/// whose BAR registers read zero (Single Root I/O Virtualization 1.1, 3.4.1.11), and for one whose
+/// addresses are in its Enhanced Allocation capability (PCI Express Base 6.0, 7.8.5). Any thread.
+/// Errors: kHost.
+Result<std::optional<std::vector<BarPlace>>> bar_places_of(const HostSystem& host,
+                                                           const Bdf& function);
 
 /// What a header of 64 bytes or more says of the places of the host's BARs. `class_code`: of 24
 /// bits. Left out: the ROM, BARs to which the host gave no address, and the ports of an IDE

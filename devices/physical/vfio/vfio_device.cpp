@@ -10,12 +10,15 @@
 #include <thread>
 
 #include "devices/pci/pci_spec.hpp"
+#include "devices/physical/vfio/bar_places.hpp"
+#include "devices/physical/vfio/card_link.hpp"
 #include "devices/physical/vfio/vfio_errors.hpp"
 #include "devices/physical/vfio/vfio_io.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bytes.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/host/pci_device.hpp"
 
 namespace gpuvm {
 
@@ -51,9 +54,6 @@ Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const HostSystem& host, c
                                                        std::uint32_t group, UniqueFd fd) {
   std::unique_ptr<VfioDevice> device(new VfioDevice(host, bdf, group, std::move(fd)));
   TRY_CONTEXT(device->load_info(), "Opening " + device->name());
-  // Now: who asks later is a thread that may open no file.
-  device->bar_places_ = TRY(vfio::BarPlaceFiles::open(host, bdf));
-  device->card_link_ = vfio::CardLinkFiles::open(host, bdf);
   return device;
 }
 
@@ -108,15 +108,16 @@ Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t i
 }
 
 bool VfioDevice::is_virtual_function() const {
-  return bar_places_->is_virtual_function();
+  const auto device = HostPciDevice::open(host_, bdf_);
+  return device && device->physical_function().has_value();
 }
 
 std::optional<CardLink> VfioDevice::card_link() const {
-  return card_link_ ? card_link_->read() : std::nullopt;
+  return vfio::card_link_of(host_, bdf_);
 }
 
 Result<std::optional<std::vector<BarPlace>>> VfioDevice::bar_places() {
-  return bar_places_->read();
+  return vfio::bar_places_of(host_, bdf_);
 }
 
 /// The kernel waits with the device locked until it is let go of, and tries the lock only for a

@@ -6,14 +6,11 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
 #include "devices/physical/region_table.hpp"
-#include "devices/physical/vfio/bar_places.hpp"
-#include "devices/physical/vfio/card_link.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/unique_fd.hpp"
@@ -25,8 +22,8 @@ class VfioDevice final : public PhysicalDevice {
  public:
   static constexpr std::size_t kIrqTypeCount = 5;
 
-  /// Asks an opened device file for its regions and interrupts. `host`, for messages, must
-  /// outlive the object. Errors: kHost.
+  /// Asks an opened device file for its regions and interrupts. `host`, for messages and
+  /// card_link(), must outlive the object. Errors: kHost.
   static Result<std::unique_ptr<VfioDevice>> create(const HostSystem& host, const Bdf& bdf,
                                                     std::uint32_t group, UniqueFd fd);
 
@@ -78,7 +75,7 @@ class VfioDevice final : public PhysicalDevice {
   void tell_missing_vectors(IrqType type, std::size_t wanted, std::size_t enabled);
   Error access_error(const char* verb, RegionIndex index, std::uint64_t offset, int error) const;
 
-  const HostSystem& host_;  ///< for messages
+  const HostSystem& host_;  ///< for messages and what sysfs tells
   Bdf bdf_;
   std::uint32_t group_;
   UniqueFd fd_;
@@ -87,8 +84,6 @@ class VfioDevice final : public PhysicalDevice {
   std::array<Irq, kIrqTypeCount> irqs_;
   std::uint32_t atomic_completers_ = 0;
   DriverAnswer answer_;
-  std::optional<vfio::BarPlaceFiles> bar_places_;  ///< set by create()
-  std::optional<vfio::CardLinkFiles> card_link_;   ///< of a virtual function
   bool has_function_reset_ = false;
   std::atomic<bool> is_withheld_{false};
 };

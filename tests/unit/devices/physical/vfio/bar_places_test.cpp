@@ -5,8 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/base/bytes.hpp"
 
@@ -38,14 +36,8 @@ class BarPlacesTest : public testing::Test {
     host_.file(kBase + "/config", std::string(reinterpret_cast<const char*>(config_.data()),
                                               config_.size()));  // SAFETY: bytes as characters
   }
-  vfio::BarPlaceFiles open() {
-    auto files = vfio::BarPlaceFiles::open(host_, *Bdf::parse(kCard));
-    EXPECT_TRUE(files) << files.error().to_string();
-    return std::move(files).value();
-  }
   std::optional<std::vector<BarPlace>> places() {
-    const auto files = open();
-    auto found = files.read();
+    auto found = vfio::bar_places_of(host_, *Bdf::parse(kCard));
     EXPECT_TRUE(found) << found.error().to_string();
     return *std::move(found);
   }
@@ -80,26 +72,9 @@ TEST_F(BarPlacesTest, HalfAnAddressIsAnotherOne) {
   EXPECT_EQ(places()->at(0).hardware, 0xfe000000U);
 }
 
-// Threads with a role (vmm/sandbox) open no file, but a reset that a guest asks for looks here.
-TEST_F(BarPlacesTest, WhatIsOpenIsReadAgainWithoutItsPath) {
-  const auto files = open();
-  set(0x18, 0x1);
-  std::filesystem::remove_all(host_.path(kBase));
-  const auto found = files.read();
-  ASSERT_TRUE(found) << found.error().to_string();
-  EXPECT_EQ((*found)->at(0).hardware, 0x38fe000000U);
-  EXPECT_EQ((*found)->at(1).hardware, 0U);
-  EXPECT_EQ((*found)->at(1).host, 0xc000U);
-}
-
-TEST_F(BarPlacesTest, NoFunctionNoFiles) {
-  EXPECT_FALSE(vfio::BarPlaceFiles::open(host_, *Bdf::parse("0000:05:00.0")));
-}
-
 TEST_F(BarPlacesTest, VirtualFunctionsHaveNoSuchRegisters) {
   host_.link(kBase + "/physfn", "../0000:03:00.0");
   EXPECT_FALSE(places());
-  EXPECT_TRUE(open().is_virtual_function());
 }
 
 TEST_F(BarPlacesTest, NorHaveThoseWithEnhancedAllocation) {
@@ -118,7 +93,7 @@ TEST_F(BarPlacesTest, PortsOfAnIdeControllerMayBeFixed) {
 
 TEST_F(BarPlacesTest, AHeaderThatIsCutShortIsNoAnswer) {
   host_.file(kBase + "/config", "short");
-  const auto found = open().read();
+  const auto found = vfio::bar_places_of(host_, *Bdf::parse(kCard));
   ASSERT_FALSE(found);
   EXPECT_THAT(found.error().to_string(), testing::HasSubstr("shows 5 bytes only"));
   EXPECT_EQ(vfio::places_of({}, {{.index = 0, .size = 16, .address = 16}}, 0).at(0).hardware,
