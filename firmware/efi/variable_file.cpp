@@ -99,11 +99,11 @@ Result<std::optional<std::vector<std::byte>>> read_store(int fd, const OutputPla
 }  // namespace
 
 Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path, Pace pace,
-                                                         std::function<void()> begin) {
+                                                         OnThread on_thread) {
   std::unique_ptr<VariableFile> file(new VariableFile(std::move(path), pace, empty_block()));
   if (!file->path_.empty()) {
     TRY(file->load());
-    TRY(file->start_writer(std::move(begin)));
+    TRY(file->start_writer(std::move(on_thread)));
   }
   return file;
 }
@@ -122,12 +122,12 @@ Status VariableFile::load() {
 }
 
 /// Now, and not when there is something to do: the vCPU that saves may have no right to make one.
-Status VariableFile::start_writer(std::function<void()> begin) {
+Status VariableFile::start_writer(OnThread on_thread) {
   try {
-    writer_ = std::thread([this, begin = std::move(begin)] {
+    writer_ = std::thread([this, on_thread = std::move(on_thread)] {
       enter_background_thread("efi-variables");
-      if (begin) {
-        begin();
+      if (on_thread) {
+        on_thread();
       }
       if (const auto thrown = thrown_by([this] { write_late(); })) {
         log::error("The EFI variables are not written to {} any more: {}", path_, *thrown);

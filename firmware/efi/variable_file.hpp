@@ -32,15 +32,16 @@ class VariableFile {
     unsigned burst = 64;                     ///< so many at once; installers write some dozens
     std::chrono::milliseconds between{250};  ///< from then on
   };
+  /// Called first on the thread that this makes: it takes on what rights that thread is to have.
+  using OnThread = std::function<void()>;
   /// `path` empty: variables last until the monitor ends. An absent file is made, as an empty
   /// store. A damaged one is renamed to PATH.damaged (or .damaged-2 …) with a warning. Errors:
   /// kConfig (it cannot be read or written, another guest has it, it is a link, or the damaged one
-  /// cannot be renamed), kHost (no thread can be made). `begin` is called once, by the thread that
-  /// writes what was left for later, before all else that it does; empty: nothing.
+  /// cannot be renamed), kHost (no thread can be made).
   static Result<std::unique_ptr<VariableFile>> open(std::string path, Pace pace,
-                                                    std::function<void()> begin = {});
-  static Result<std::unique_ptr<VariableFile>> open(std::string path) {
-    return open(std::move(path), {});
+                                                    OnThread on_thread = {});
+  static Result<std::unique_ptr<VariableFile>> open(std::string path, OnThread on_thread = {}) {
+    return open(std::move(path), Pace(), std::move(on_thread));
   }
   /// What is not on the disk yet reaches it.
   ~VariableFile();
@@ -67,7 +68,7 @@ class VariableFile {
       : path_(std::move(path)), pace_(pace), block_(std::move(block)) {}
   /// Reads the file, or makes it.
   Status load();
-  Status start_writer(std::function<void()> begin);
+  Status start_writer(OnThread on_thread);
   void write_late() GPUVM_EXCLUDES(mutex_);
   Status write_block() GPUVM_REQUIRES(mutex_);
   Status replace(std::span<const std::byte> block, NewFile::Place how) GPUVM_REQUIRES(mutex_);

@@ -63,7 +63,7 @@ struct MachineConfig {
   RebootAction on_reboot = RebootAction::kReset;
   ConfigPortsMode config_ports = ConfigPortsMode::kAuto;
   PinMemory pin_memory = PinMemory::kAuto;
-  /// The longest wait before a guest that reboots again and again starts; 0: none. At most an hour.
+  /// The longest wait before a guest that reboots again and again starts; 0: none. At most 15 min.
   std::chrono::seconds reboot_backoff{60};
   bool battery = false;       ///< ACPI shows a battery and an AC adapter
   bool rng = true;            ///< a virtio device for random numbers

@@ -61,8 +61,9 @@ Result<std::vector<unsigned>> read_pin(TableReader& table, unsigned cpus) {
 /// 0 for "off".
 Result<std::chrono::seconds> read_backoff(TableReader& table, std::chrono::seconds otherwise) {
   constexpr std::string_view kRule =
-      "a duration of 1 s to 1 h such as \"30s\" or \"2min\", or \"off\"";
-  constexpr std::chrono::seconds kLongest{3600};
+      "a duration of 1 s to 15 min such as \"30s\" or \"2min\", or \"off\"";
+  // Below the 20 minutes after which systemd takes a gpuvm at one work for hung (docs/systemd.md).
+  constexpr std::chrono::seconds kLongest{900};
   const auto text = TRY(table.optional_string("reboot_backoff", kRule));
   if (!text) {
     return otherwise;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "vmm/base/log.hpp"
@@ -34,6 +35,14 @@ PathRule below_folder_of(const std::string& file, PathAccess access) {
   return {.path = folder.empty() ? "." : folder, .access = access};
 }
 
+/// Of the file itself: Landlock asks about that, and not about links on the way. The folder of a
+/// link such as /vmlinuz would be the whole host.
+PathRule below_folder_of_target(const std::string& file) {
+  std::error_code error;
+  const auto target = std::filesystem::canonical(file, error);
+  return below_folder_of(error ? file : target.string(), PathAccess::kRead);
+}
+
 /// Until the owner has it: resets look into sysfs and write there, marks are in /run/gpuvm, and a
 /// reboot reads the kernel's file again.
 std::vector<PathRule> worker_paths(const BootConfig& boot) {
@@ -41,10 +50,10 @@ std::vector<PathRule> worker_paths(const BootConfig& boot) {
                                  {.path = "/proc", .access = PathAccess::kRead},
                                  {.path = "/run/gpuvm", .access = PathAccess::kManage}};
   if (!boot.kernel.empty()) {
-    rules.push_back(below_folder_of(boot.kernel, PathAccess::kRead));
+    rules.push_back(below_folder_of_target(boot.kernel));
   }
   if (boot.initrd) {
-    rules.push_back(below_folder_of(*boot.initrd, PathAccess::kRead));
+    rules.push_back(below_folder_of_target(*boot.initrd));
   }
   return rules;
 }

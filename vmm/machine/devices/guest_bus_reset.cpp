@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/devices/guest_bus_reset.hpp"
 
+#include "vmm/base/background_thread.hpp"
+
 namespace gpuvm {
 
 // Two vCPUs that reset at once take turns: all wait in bus_reset_begin() of the first function, in
@@ -10,10 +12,13 @@ void GuestBusReset::secondary_bus_reset() {
     function->bus_reset_begin();
   }
   std::vector<ResetCertificate> certificates;
-  sandbox::run_on(options_.thread, [&] {
-    certificates = options_.book.reset(options_.plan, options_.clock, ResetWish::kGuest);
+  const auto thrown = thrown_by([&] {
+    sandbox::run_on(options_.thread, [&] {
+      certificates = options_.book.reset(options_.plan, options_.clock, ResetWish::kGuest);
+    });
   });
-  const Status outcome = check_all_safe(certificates);
+  const Status outcome =
+      thrown ? Status(fail(ErrorKind::kInternal, "{}", *thrown)) : check_all_safe(certificates);
   for (auto* function : options_.functions) {
     function->bus_reset_end(outcome.has_value());
   }

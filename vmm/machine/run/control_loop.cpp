@@ -5,6 +5,7 @@
 #include <csignal>
 #include <exception>
 
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/machine/run/control_state.hpp"
@@ -69,10 +70,10 @@ ControlLoop::Impl::~Impl() {
 }
 
 void ControlLoop::Impl::begin(Work next, std::function<Status()> job) {
-  work = next;
   worker.post([this, job = std::move(job)] {
     asio::post(context, [this, status = do_job(job)] { end_work(status); });
   });
+  work = next;  // now, or who could not be given it would be waited for
 }
 
 void ControlLoop::Impl::end_work(const Status& status) {
@@ -291,7 +292,11 @@ RunResult ControlLoop::Impl::run(GuestMachine& what) {
   }
   auto guard = asio::make_work_guard(context);
   begin(Work::kBuild, [this] { return machine->build([this] { return is_unwanted.load(); }); });
-  context.run();
+  // An exception (no memory) must not leave this thread: devices would be left as they are.
+  while (const auto thrown = thrown_by([this] { context.run(); })) {
+    log::error("The control thread cannot go on: {}", *thrown);
+    finish(gpuvm::fail(ErrorKind::kInternal, "The control thread cannot go on: {}", *thrown));
+  }
   {
     const MutexLock lock(mailbox_mutex);
     is_closed = true;

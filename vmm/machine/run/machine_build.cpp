@@ -149,9 +149,8 @@ Status Machine::open_files() {
       return check_initrd(config.boot);
     case BootMode::kEfiHandover:
       TRY(check_kernel_files(config.boot));
-      efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or(""), {}, [] {
-        sandbox::enter(sandbox::ThreadRole::kVariables);
-      }));
+      efi_variables_ = TRY(VariableFile::open(
+          config.boot.vars.value_or(""), [] { sandbox::enter(sandbox::ThreadRole::kVariables); }));
       variable_file_ = config.boot.vars ? efi_variables_.get() : nullptr;
       return {};
     case BootMode::kUefi:

@@ -45,6 +45,9 @@ void RoleThread::run(const std::function<void()>& work) {
   }
   work_ = nullptr;
   changed_.notify_all();
+  if (const auto thrown = std::exchange(thrown_, nullptr)) {
+    std::rethrow_exception(thrown);
+  }
 }
 
 void RoleThread::live() {
@@ -60,8 +63,14 @@ void RoleThread::live() {
     }
     const std::function<void()>& work = *work_;
     lock.unlock();
-    work();
+    std::exception_ptr thrown;
+    try {
+      work();
+    } catch (...) {  // it would end the process where it stands: it is for who handed the work over
+      thrown = std::current_exception();
+    }
     lock.lock();
+    thrown_ = thrown;
     is_done_ = true;
     changed_.notify_all();
   }

@@ -3,6 +3,7 @@
 // guest's processor leads to and its own thread has no right to, such as the reset of a device.
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,7 +24,7 @@ class RoleThread {
   RoleThread(const RoleThread&) = delete;
   RoleThread& operator=(const RoleThread&) = delete;
 
-  /// Returns when `work`, which must not throw, is done. Any thread but its own; several take
+  /// Returns when `work` is done, and throws what it threw. Any thread but its own; several take
   /// turns.
   void run(const std::function<void()>& work) GPUVM_EXCLUDES(mutex_);
 
@@ -37,6 +38,7 @@ class RoleThread {
   Condition changed_;
   const std::function<void()>* work_ GPUVM_GUARDED_BY(mutex_) = nullptr;
   bool is_done_ GPUVM_GUARDED_BY(mutex_) = false;  ///< the work, whose owner has not seen it yet
+  std::exception_ptr thrown_ GPUVM_GUARDED_BY(mutex_) = nullptr;  ///< by the work that is done
   bool is_ending_ GPUVM_GUARDED_BY(mutex_) = false;
   std::thread thread_;  ///< last: it uses what is above
 };

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -40,6 +41,15 @@ TEST(RoleThread, DoesWhatItIsHandedOneAfterTheOther) {
   }
   EXPECT_EQ(done, 1600);
   EXPECT_EQ(most, 1);
+}
+
+TEST(RoleThread, WhatTheWorkThrowsIsItsCallers) {
+  const auto thread = RoleThread::create("test", ThreadRole::kWorker);
+  ASSERT_TRUE(thread);
+  EXPECT_THROW((*thread)->run([] { throw std::bad_alloc(); }), std::bad_alloc);
+  int done = 0;
+  (*thread)->run([&done] { ++done; });
+  EXPECT_EQ(done, 1);
 }
 
 TEST(RoleThread, WithoutOneTheCallerDoesItself) {
