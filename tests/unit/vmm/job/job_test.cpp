@@ -257,6 +257,20 @@ TEST_F(Job, WhatWouldBeTheSameAgainIsNotTriedAgain) {
   EXPECT_EQ(runs, 1) << "a test that failed";
 }
 
+TEST_F(Job, NoAttemptFollowsAForbiddenCall) {
+  config_.test.retries = 3;
+  int runs = 0;
+  const auto report = run([&runs](FakeGuest& guest) {
+    ++runs;
+    guest.event(SandboxNews{.state = "entered"});
+    guest.start();
+    guest.event(SandboxNews{.state = "violated", .text = "the call"});
+    return broken(ErrorKind::kInternal);
+  });
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(report.attempts, 1U);
+}
+
 TEST_F(Job, NoAttemptFollowsASignal) {
   config_.test.retries = 10;
   int runs = 0;
