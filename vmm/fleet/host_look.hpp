@@ -27,7 +27,7 @@ struct HostCard {
   Bdf function = {};
   CardState state = CardState::kFree;
   std::string owner = {};  ///< who has it: "the guest main"; else who had it when it became dirty
-  long pid = 0;            ///< of who has it; 0: nobody
+  long pid = 0;            ///< of who has it; 0: nobody, or not known
   std::string text = {};   ///< why it is dirty, or failed
   ResetHistory resets = {};
 };
@@ -41,7 +41,8 @@ struct HostLook {
   std::vector<HostCard> cards = {};  ///< by address; at most 8192
 };
 
-/// The cards now. What belongs to processes of other users is seen as kDirty without root.
+/// The cards now. Of owners in containers pid is 0 where this process cannot see them; what belongs
+/// to processes of hosts without /proc/locks and other users is seen as kDirty without root.
 std::vector<HostCard> look_at_cards(const HostSystem& host);
 /// The boot's id, of Linux; "" where there is none.
 std::string boot_id_of(const HostSystem& host);

@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "tests/unit/vmm/fleet/look_fixture.hpp"
@@ -72,6 +74,29 @@ TEST_F(HostLookTest, CardOfALivingOwnerIsUsed) {
   EXPECT_EQ(cards[0].owner, "the guest main");
   EXPECT_EQ(cards[0].pid, ::getpid());
   EXPECT_EQ(cards[0].text, "");
+}
+
+// The process number in its record is one of the container's.
+TEST_F(HostLookTest, CardOfAContainerIsUsedByWhoHasItsLock) {
+  record(kGpu, {.owner = "the guest pod", .pid = 1, .dirty = "it had it", .looks = ""});
+  struct stat info {};
+  ASSERT_EQ(::stat(host_.path("/run/gpuvm/" + kGpu + ".state").c_str(), &info), 0);
+  const auto lock = [&](const std::string& kind, std::uint64_t inode) {
+    return fmt::format("1: {} ADVISORY  WRITE 4008 {:02x}:{:02x}:{} 0 EOF\n", kind,
+                       ::major(info.st_dev), ::minor(info.st_dev), inode);
+  };
+  const std::uint64_t inode = info.st_ino;
+  for (const std::string& other :
+       {std::string("-> FLOCK"), std::string("POSIX "), std::string("OFDLCK")}) {
+    host_.file("/proc/locks", "\nnonsense\n" + lock(other, inode) + lock("FLOCK ", inode + 1));
+    EXPECT_EQ(look_at_cards(host_).at(0).state, CardState::kDirty) << other;
+  }
+  host_.file("/proc/locks", lock("POSIX ", 1) + lock("FLOCK ", inode));
+  const auto cards = look_at_cards(host_);
+  ASSERT_THAT(cards, SizeIs(1));
+  EXPECT_EQ(cards[0].state, CardState::kUsed);
+  EXPECT_EQ(cards[0].owner, "the guest pod");
+  EXPECT_EQ(cards[0].pid, 4008);
 }
 
 TEST_F(HostLookTest, DamagedFilesAreSaidToBe) {
