@@ -88,7 +88,8 @@ TEST_F(HostLookTest, CardOfAContainerIsUsedByWhoHasItsLock) {
   const std::uint64_t inode = info.st_ino;
   for (const std::string& other :
        {std::string("-> FLOCK"), std::string("POSIX "), std::string("OFDLCK")}) {
-    host_.file("/proc/locks", "\nnonsense\n" + lock(other, inode) + lock("FLOCK ", inode + 1));
+    host_.file("/proc/locks",
+               fmt::format("\nnonsense\n{}{}", lock(other, inode), lock("FLOCK ", inode + 1)));
     EXPECT_EQ(look_at_cards(host_).at(0).state, CardState::kDirty) << other;
   }
   host_.file("/proc/locks", lock("POSIX ", 1) + lock("FLOCK ", inode));

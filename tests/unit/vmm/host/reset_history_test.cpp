@@ -93,7 +93,7 @@ TEST_F(ResetHistoryTest, CardWithoutAUsualMethodNeedsNoHarderOne) {
 TEST_F(ResetHistoryTest, FileStaysSmall) {
   auto file = open();
   for (int i = 0; i < 100; ++i) {
-    ResetNote long_one = note("method " + std::to_string(i));
+    ResetNote long_one = note(fmt::format("method {}", i));
     long_one.text = std::string(5000, 'x');
     long_one.functions = std::string(5000, 'y');
     long_one.did_not_help = std::string(5000, 'z');
