@@ -23,7 +23,13 @@ constexpr const char* kPsFooter = R"(Examples:
 
 constexpr const char* kEventsFooter = R"(Examples:
   gpuvm events render-1             what has happened lately, a JSON object a line
-  gpuvm events --follow render-1    and what happens from now on, until the guest has ended)";
+  gpuvm events --follow render-1    and what happens from now on, until the guest has ended
+  gpuvm events --host               the guests and cards of this host, and what came of their resets
+  gpuvm events --host --follow      and each change of these from now on)";
+
+constexpr const char* kMetricsFooter = R"(Examples:
+  gpuvm metrics render-1
+  gpuvm metrics --host >/var/lib/node_exporter/gpuvm.prom)";
 
 CLI::App& add_guest_verb(CLI::App& app, const char* name, const char* help,
                          ClientArguments& arguments) {
@@ -34,6 +40,43 @@ CLI::App& add_guest_verb(CLI::App& app, const char* name, const char* help,
   return *verb;
 }
 
+void add_events(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  auto* events = app.add_subcommand("events", "Print what happens to a running guest, or a host");
+  auto* guest = events
+                    ->add_option("GUEST", arguments.guest,
+                                 "The guest's name, or the path of its control socket")
+                    ->type_name("");
+  events->add_flag("--follow", arguments.follow, "Go on with what happens from now on");
+  events
+      ->add_flag("--host", arguments.host,
+                 "Of this host: its guests, its cards, and the certificates of their resets")
+      ->excludes(guest);
+  events->footer(kEventsFooter);
+  events->callback([&arguments, &verb] {
+    if (!arguments.host && arguments.guest.empty()) {
+      throw CLI::RequiredError("GUEST");
+    }
+    verb = [&arguments] {
+      return arguments.host ? host_events_verb(arguments) : events_verb(arguments);
+    };
+  });
+}
+
+void add_metrics(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  auto* metrics = app.add_subcommand("metrics", "Print numbers of running guests for Prometheus");
+  auto* guest =
+      metrics
+          ->add_option("GUEST", arguments.guest,
+                       "The guest's name, or the path of its control socket; none: all that run")
+          ->type_name("");
+  metrics->add_flag("--host", arguments.host, "Of this host's cards, and how many guests there are")
+      ->excludes(guest);
+  metrics->footer(kMetricsFooter);
+  metrics->callback([&arguments, &verb] {
+    verb = [&arguments] { return arguments.host ? host_metrics_verb() : metrics_verb(arguments); };
+  });
+}
+
 void add_watching(CLI::App& app, ClientArguments& arguments, Verb& verb) {
   auto* ps = app.add_subcommand("ps", "List the guests that run");
   ps->add_flag("--json", arguments.json, "Print JSON instead of a table");
@@ -42,16 +85,8 @@ void add_watching(CLI::App& app, ClientArguments& arguments, Verb& verb) {
   auto& status = add_guest_verb(app, "status", "Say what a running guest is and does", arguments);
   status.add_flag("--json", arguments.json, "Print JSON instead of text");
   status.callback([&] { verb = [&] { return status_verb(arguments); }; });
-  auto& events = add_guest_verb(app, "events", "Print what happens to a running guest", arguments);
-  events.add_flag("--follow", arguments.follow, "Go on with what happens from now on");
-  events.footer(kEventsFooter);
-  events.callback([&] { verb = [&] { return events_verb(arguments); }; });
-  auto* metrics = app.add_subcommand("metrics", "Print numbers of running guests for Prometheus");
-  metrics
-      ->add_option("GUEST", arguments.guest,
-                   "The guest's name, or the path of its control socket; none: all that run")
-      ->type_name("");
-  metrics->callback([&] { verb = [&] { return metrics_verb(arguments); }; });
+  add_events(app, arguments, verb);
+  add_metrics(app, arguments, verb);
 }
 
 void add_steering(CLI::App& app, ClientArguments& arguments, Verb& verb) {

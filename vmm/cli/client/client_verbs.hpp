@@ -14,7 +14,8 @@
 namespace gpuvm::cli {
 
 struct ClientArguments {
-  std::string guest;  ///< a name, or a socket's path; empty: all (metrics)
+  std::string guest;  ///< a name, or a socket's path; empty: all (metrics), or the host
+  bool host = false;  ///< events, metrics: of this host's guests and cards
   bool json = false;
   bool follow = false;               ///< events: those to come, too
   bool force = false;                ///< stop: without the power button
@@ -36,6 +37,9 @@ Result<int> stop_verb(const ClientArguments& arguments);
 Result<int> steer_verb(const ClientArguments& arguments, const std::string& request);
 Result<int> events_verb(const ClientArguments& arguments);
 Result<int> metrics_verb(const ClientArguments& arguments);
+/// events --host and metrics --host (vmm/fleet). Errors: kHost, where nobody takes the output.
+Result<int> host_events_verb(const ClientArguments& arguments);
+Result<int> host_metrics_verb();
 /// Of a guest that runs: the state of its machine now.
 Result<int> inspect_guest_verb(const ClientArguments& arguments);
 /// Whether `name`, given to inspect, is a guest that runs and no file, or the path of a socket.

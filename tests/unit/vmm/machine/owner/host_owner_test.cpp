@@ -72,6 +72,9 @@ class HostOwnerTest : public testing::Test {
   bool has_record(const std::string& suffix) const {
     return fakes_.host.exists("/run/gpuvm/" + slot_.kGpu + suffix);
   }
+  ResetHistory resets() const {
+    return read_reset_history(fakes_.host, bdf_of(slot_.kGpu)).value_or(ResetHistory{});
+  }
   std::string dirty() const {
     const auto record = read_device_record(fakes_.host, bdf_of(slot_.kGpu));
     return record ? record->dirty : "";
@@ -101,6 +104,9 @@ TEST_F(HostOwnerTest, BringsBackWhatAMonitorLeft) {
   EXPECT_EQ(fakes_.host.driver_of(slot_.kAudio), "nouveau");
   EXPECT_FALSE(has_record(".state"));
   EXPECT_FALSE(has_record(".binding"));
+  EXPECT_EQ(resets().count, 2U);
+  EXPECT_EQ(resets().notes.back().reason, "repair");
+  EXPECT_EQ(resets().notes.back().owner, "the guest main");
 }
 
 // A monitor that was taken over says that all is well.
@@ -108,6 +114,7 @@ TEST_F(HostOwnerTest, DoesNotBelieveTheMonitor) {
   start_monitor();
   hand_over();
   ASSERT_TRUE(reset_->run(ResetReason::kStop)) << "verified, in the monitor's words";
+  EXPECT_EQ(resets().count, 1U) << "which are not in the card's history";
   EXPECT_EQ(dirty(), "the guest main had it when gpuvm ended") << "its mark stays all the same";
   ASSERT_TRUE(reset_->release());
   EXPECT_NE(dirty(), "");
