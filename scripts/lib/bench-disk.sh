@@ -11,8 +11,8 @@ here=$(dirname "$0")
 . "$here/bench-measure.sh"
 . "$here/read-line.sh"
 . "$here/is-running.sh"
+. "$here/bench-monitors.sh"
 runs=$1 seconds=$2 gpuvm=$3 kernel=$4 initrd=$5 program=$6
-stats=/sys/kernel/debug/kvm
 work=$(mktemp -d)
 cmdline='console=ttyS0 quiet panic=-1 nowatchdog'
 
@@ -54,13 +54,21 @@ END
 # shellcheck disable=SC2317 # one() calls it
 # An I/O thread of its own and io_uring, the best that QEMU has.
 start_qemu() {
-  qemu-system-x86_64 -M q35 -accel kvm -cpu host,-xsave -smp 1 -m 512M -nodefaults -no-user-config -display none -no-reboot \
+  set_qemu_program "${1:-qemu}"
+  "${command[@]}" -M q35 -accel kvm -cpu host,-xsave -smp 1 -m 512M -nodefaults -no-user-config -display none -no-reboot \
     -serial stdio -kernel "$kernel" -initrd "$work/initrd" -append "$cmdline" -object iothread,id=io \
     -drive "if=none,id=disk,file=$work/disk.img,format=raw,cache=writeback,aio=io_uring" \
     -device virtio-blk-pci,drive=disk,iothread=io <"$work/in" >"$work/out" 2>"$work/log" &
 }
 
-count_exits() { exits=$(($(<$stats/exits) - $(<$stats/irq_exits))); }
+# shellcheck disable=SC2317 # one() calls it
+start_newest() { start_qemu newest; }
+
+# Those of gpuvm's peers that this measures; LAB_BENCH_PEERS asks for the newest QEMU.
+peers=(qemu)
+[[ " ${LAB_BENCH_PEERS:-} " != *" newest "* || ! -x ${LAB_BENCH_QEMU:-} ]] || peers+=(newest)
+
+count_exits() { exits=$(($(<"$KVM_STATS/exits") - $(<"$KVM_STATS/irq_exits"))); }
 
 # one MONITOR RUN: run 0 pays for cold caches and is not kept.
 one() {
@@ -97,8 +105,8 @@ mkfifo "$work"/{in,out}
 # shellcheck disable=SC2034 # read_line and the monitors use them
 exec {lines}<>"$work/out" {input}<>"$work/in"
 for ((run = 0; run <= runs; run++)); do
-  order=(gpuvm qemu)
-  ((run % 2)) || order=(qemu gpuvm)
+  order=(gpuvm "${peers[@]}")
+  ((run % 2)) || order=("${peers[@]}" gpuvm)
   for monitor in "${order[@]}"; do
     wait_until_idle
     one "$monitor" "$run"

@@ -8,6 +8,7 @@ failed=0
 # gigabytes of pinned memory behind, and freeing them must not fall into the next one's time.
 wait_until_idle() {
   local tries before after
+  [[ -z ${LAB_BENCH_NO_WAIT:-} ]] || return 0
   sleep 1
   for ((tries = 0; tries < 15; tries++)); do
     read -r _ _ _ _ before _ </proc/stat
@@ -28,6 +29,7 @@ measure() {
     mv "$result.tmp" "$result"
     printf '  run %d  %-12s %s\n' "$run" "$name" "$(grep -E '^(seconds|net_exits|irq_exits)=' "$result" | tr '\n' ' ')"
   else
+    rm -f "$result.tmp"
     printf '  run %d  %-12s failed\n' "$run" "$name"
     # shellcheck disable=SC2034 # the caller's exit status
     failed=1
@@ -49,4 +51,17 @@ touch_memory() {
 local_copy() {
   cp "$1" "/tmp/bench-${1##*/}"
   printf '%s\n' "/tmp/bench-${1##*/}"
+}
+
+# add_script INITRD FOLDER SCRIPT [FILE…]: an initrd in FOLDER that runs SCRIPT (text) as /run.sh, with the files beside it; prints its
+# path. The kernel unpacks archives one after the other.
+add_script() {
+  local initrd=$1 folder=$2 script=$3 root=$2/root
+  shift 3
+  rm -rf "$root"
+  mkdir -p "$root"
+  (($# == 0)) || cp "$@" "$root/"
+  printf '%s\n' "$script" >"$root/run.sh"
+  { cat "$initrd"; (cd "$root" && find . -type f | cpio -o -H newc --quiet | gzip -1); } >"$folder/initrd"
+  printf '%s\n' "$folder/initrd"
 }

@@ -11,8 +11,8 @@ here=$(dirname "$0")
 . "$here/bench-measure.sh"
 . "$here/read-line.sh"
 . "$here/is-running.sh"
+. "$here/bench-monitors.sh"
 runs=$1 seconds=$2 gpuvm=$3 kernel=$4 initrd=$5 program=$6
-stats=/sys/kernel/debug/kvm
 work=$(mktemp -d)
 cmdline='console=ttyS0 quiet panic=-1 nowatchdog'
 
@@ -57,31 +57,42 @@ END
 
 # shellcheck disable=SC2317 # one() calls it
 start_qemu() {
-  qemu-system-x86_64 -M q35 -accel kvm -cpu host,-xsave -smp 1 -m 512M -nodefaults -no-user-config -display none -no-reboot \
+  set_qemu_program "${1:-qemu}"
+  "${command[@]}" -M q35 -accel kvm -cpu host,-xsave -smp 1 -m 512M -nodefaults -no-user-config -display none -no-reboot \
     -serial stdio -kernel "$kernel" -initrd "$work/initrd" -append "$cmdline" \
     -netdev tap,id=net,ifname=bench0,script=no,downscript=no,vhost=on -device virtio-net-pci,netdev=net,romfile= \
     <"$work/in" >"$work/out" 2>"$work/log" &
 }
 
-count_exits() { exits=$(($(<$stats/exits) - $(<$stats/irq_exits))); }
+# shellcheck disable=SC2317 # one() calls it
+start_newest() { start_qemu newest; }
+
+# Those of gpuvm's peers that this measures; LAB_BENCH_PEERS asks for the newest QEMU.
+peers=(qemu)
+[[ " ${LAB_BENCH_PEERS:-} " != *" newest "* || ! -x ${LAB_BENCH_QEMU:-} ]] || peers+=(newest)
+
+count_exits() { exits=$(($(<"$KVM_STATS/exits") - $(<"$KVM_STATS/irq_exits"))); }
 
 # one MONITOR RUN: run 0 pays for cold caches and is not kept.
 one() {
-  local monitor=$1 run=$2 line phase='' before=0 exits=0 phases=0 end=$((SECONDS + 300))
+  local monitor=$1 run=$2 line phase='' before=0 exits=0 phases=0 mmio=0 mmio_before=0 cpu=0 cpu_before=0 end=$((SECONDS + 300))
   "start_$monitor"
   guest=$!
   while ((phases < 2 && SECONDS < end)); do
     read_line "$lines" 5 || { is_running "$guest" || break; continue; }
     line=${line%$'\r'}
     count_exits
+    read -r mmio <"$KVM_STATS/mmio_exits"
+    cpu=$(host_cpu "$guest")
     case $line in
-      PHASE*) phase=${line#PHASE } before=$exits ;;
+      PHASE*) phase=${line#PHASE } before=$exits mmio_before=$mmio cpu_before=$cpu ;;
       BYTES*)
         phases=$((phases + 1))
-        awk -v line="$line" -v exits=$((exits - before)) 'BEGIN {
+        awk -v line="$line" -v exits=$((exits - before)) -v mmio=$((mmio - mmio_before)) -v cpu=$((cpu - cpu_before)) 'BEGIN {
           split(line, word, " ")
           mib = word[2] / 1048576
-          printf "seconds=%s\nmib=%.1f\nmib_a_second=%.1f\nexits=%.2f\n", word[4], mib, mib / word[4], exits / mib }' >"$work/result"
+          printf "seconds=%s\nmib=%.1f\nmib_a_second=%.1f\nexits=%.2f\n", word[4], mib, mib / word[4], exits / mib
+          printf "mmio_exits=%d\ncpu_ms=%.3f\n", mmio, cpu / mib }' >"$work/result"
         printf '  run %d  %-6s %-8s %s\n' "$run" "$monitor" "$phase" "$(grep -E '^(mib_a_second|exits)=' "$work/result" | tr '\n' ' ')"
         ((run == 0)) || cp "$work/result" "$LAB_OUT/$monitor-$phase.$run"
         ;;
@@ -104,8 +115,8 @@ mkfifo "$work"/{in,out}
 # shellcheck disable=SC2034 # read_line and the monitors use them
 exec {lines}<>"$work/out" {input}<>"$work/in"
 for ((run = 0; run <= runs; run++)); do
-  order=(gpuvm qemu)
-  ((run % 2)) || order=(qemu gpuvm)
+  order=(gpuvm "${peers[@]}")
+  ((run % 2)) || order=("${peers[@]}" gpuvm)
   for monitor in "${order[@]}"; do
     wait_until_idle
     one "$monitor" "$run"

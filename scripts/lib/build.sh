@@ -13,7 +13,7 @@ GPUVM_TEST_PACKAGES=(
   libgtest-dev libgmock-dev acpica-tools pciutils dmidecode device-tree-compiler shellcheck clang-format clang-tidy clang
   libclang-rt-dev scdoc netpbm perl libfdt1 efibootmgr efivar lld fdisk dosfstools mtools xorriso systemd-boot-efi passt
   qemu-system-common qemu-utils dbus dbus-daemon systemd systemd-container udev mmdebstrap openssh-client fio dmsetup libxml2-utils jq
-  python3-jsonschema slurmctld slurmd munge valgrind libbenchmark-dev
+  python3-jsonschema slurmctld slurmd munge valgrind libbenchmark-dev strace
 )
 
 # Colour for terminals only, and not where NO_COLOR (no-color.org) is set.

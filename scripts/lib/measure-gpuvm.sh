@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/is-running.sh"
 . "$(dirname "$0")/read-line.sh"
 
-KVM_STATS=/sys/kernel/debug/kvm
+KVM_STATS=${LAB_BENCH_KVM_STATS:-/sys/kernel/debug/kvm}
 COUNTERS=(exits irq_exits io_exits mmio_exits halt_exits insn_emulation)
 
 usage() {

@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/is-running.sh"
 . "$(dirname "$0")/read-line.sh"
 
-KVM_STATS=/sys/kernel/debug/kvm
+KVM_STATS=${LAB_BENCH_KVM_STATS:-/sys/kernel/debug/kvm}
 PEER_COUNTERS=(exits irq_exits io_exits mmio_exits halt_exits insn_emulation)
 
 usage() {
@@ -26,6 +26,7 @@ Options:
   --timeout S      time for the guest to reach its init; default 120
   --firmware FILE  in place of SeaBIOS, for instance /usr/share/ovmf/OVMF.fd
   --vars FILE      with that a flash chip for the variables, and --firmware the chip before it (OVMF_CODE_4M.fd)
+  --program FILE   in place of qemu-system-x86_64
   --until TEXT     what the guest prints at the moment that is measured; default GUEST-INIT-REACHED
   --wait           do not stop at init: let the guest run to its power off (600 s at most), and print guest_exit
 END
@@ -37,7 +38,7 @@ die() {
 }
 
 parse_options() {
-  kernel='' initrd='' append='' memory=1G cpus=1 console='' timeout=120 run_to_end=0 firmware='' vars='' until=GUEST-INIT-REACHED functions=()
+  kernel='' initrd='' append='' memory=1G cpus=1 console='' timeout=120 run_to_end=0 firmware='' vars='' until=GUEST-INIT-REACHED program=qemu-system-x86_64 functions=()
   while (($#)); do
     case $1 in
       --help) usage && exit 0 ;;
@@ -55,6 +56,7 @@ parse_options() {
       --timeout) timeout=$2 ;;
       --firmware) firmware=$2 ;;
       --vars) vars=$2 ;;
+      --program) program=$2 ;;
       --until) until=$2 ;;
       *) die "unknown option $1; see --help" ;;
     esac
@@ -91,7 +93,7 @@ start_qemu() {
   [[ -z $vars ]] || bios=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=$firmware" -drive "if=pflash,unit=1,format=raw,file=$vars")
   started=$EPOCHREALTIME
   # No XSAVE: the leaf that TCG's lab host reports is inconsistent.
-  qemu-system-x86_64 -M q35 -accel kvm -cpu host,-xsave -smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none \
+  "$program" -M q35 -accel kvm -cpu host,-xsave -smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none \
     -no-reboot "${bios[@]}" -chardev "pipe,id=console,path=$pipes/console" -serial chardev:console -kernel "$kernel" -initrd "$initrd" \
     -append "console=ttyS0 quiet panic=-1 $append" "${PASSED[@]}" </dev/null >"$console.qemu" 2>&1 &
   qemu=$!

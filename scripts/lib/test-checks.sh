@@ -71,6 +71,8 @@ run_static_checks() {
   check plan_test tests/scripts/plan_test.sh
   check lab_run_test tests/scripts/lab_run_test.sh
   check is_running_test tests/scripts/is_running_test.sh
+  check bench_test tests/scripts/bench_test.sh
+  check bench_inside_test tests/scripts/bench_inside_test.sh
   check make_image_test tests/scripts/make_image_test.sh
   check github_action_test tests/scripts/github_action_test.sh
   check garm_provider_test tests/scripts/garm_provider_test.sh
