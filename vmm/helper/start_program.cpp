@@ -51,6 +51,10 @@ void give_up_privileges() {
       sandbox::capability(CAP_DAC_OVERRIDE) | sandbox::capability(CAP_DAC_READ_SEARCH);
   sandbox::keep_capabilities(kFiles);
   sandbox::set_no_new_privileges();
+}
+
+/// It may have the guest's memory mapped. core(5): with 0 a program would get the dump.
+void forbid_core_dumps() {
   const rlimit no_core{.rlim_cur = 1, .rlim_max = 1};
   ::setrlimit(RLIMIT_CORE, &no_core);
 }
@@ -122,6 +126,7 @@ bool has_given_up(const Start& start, Outcome& outcome) {
   if (start.confinement != nullptr) {
     return start.confinement->give_up(outcome);
   }
+  forbid_core_dumps();
   if (!start.keeps_privileges) {
     give_up_privileges();
   }

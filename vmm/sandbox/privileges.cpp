@@ -83,8 +83,13 @@ Result<Identity> find_user(const std::string& name) {
   return identity;
 }
 
+/// Hard and soft. 0 or errno.
 int set_limit(__rlimit_resource resource, rlim_t most) {
-  rlimit now{};
+  const rlimit exactly{.rlim_cur = most, .rlim_max = most};
+  if (::setrlimit(resource, &exactly) == 0) {
+    return 0;
+  }
+  rlimit now{};  // it is below already, and stays there
   if (::getrlimit(resource, &now) != 0) {
     return errno;
   }
@@ -162,7 +167,13 @@ void allow_usual_priority() noexcept {
 }
 
 int set_limits(bool forbids_processes) noexcept {
-  for (const auto resource : {RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}) {
+  // core(5): a limit of 0 counts for files alone, and a dump goes all the same where the kernel's
+  // core_pattern is a pipe; with 1 the kernel makes neither (Linux, fs/coredump.c).
+  constexpr rlim_t kNoCore = 1;
+  if (const int error = set_limit(RLIMIT_CORE, kNoCore); error != 0) {
+    return error;
+  }
+  for (const auto resource : {RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}) {
     if (const int error = set_limit(resource, 0); error != 0) {
       return error;
     }

@@ -44,7 +44,7 @@ int become(const Identity& identity) noexcept;
 
 /// PR_SET_NO_NEW_PRIVS of the calling thread. 0 or errno. Async-signal-safe. Linux 3.5.
 int set_no_new_privileges() noexcept;
-/// No ptrace(2) by processes of the same user, and no core file. Of the whole process; execve(2)
+/// No ptrace(2) by processes of the same user, and no core dump. Of the whole process; execve(2)
 /// undoes it. 0 or errno. Async-signal-safe.
 int forbid_dumps() noexcept;
 
@@ -52,7 +52,8 @@ int forbid_dumps() noexcept;
 /// any more (sched(7), RLIMIT_NICE). Of the whole process; without CAP_SYS_RESOURCE it may do
 /// nothing.
 void allow_usual_priority() noexcept;
-/// No core files, no POSIX message queues, no real-time priority; with
+/// No core dumps, neither to files nor to a program (without CAP_SYS_RESOURCE and with a hard limit
+/// of 0 before: no files), no POSIX message queues, no real-time priority; with
 /// `forbids_processes` no further thread or process of a user other than root (RLIMIT_NPROC 0).
 /// Hard limits of the whole process. 0 or errno. Async-signal-safe.
 int set_limits(bool forbids_processes) noexcept;
