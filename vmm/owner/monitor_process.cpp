@@ -11,10 +11,22 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <thread>
 #include <utility>
 
 namespace gpuvm {
+namespace {
+
+/// None of their numbers can be another process's by then: nobody but us waits for them.
+void kill_children() {
+  std::ifstream children(fmt::format("/proc/self/task/{}/children", ::gettid()));
+  for (pid_t child = 0; children >> child;) {
+    ::kill(child, SIGKILL);
+  }
+}
+
+}  // namespace
 
 MonitorEnd monitor_end_of(int wait_status) {
   MonitorEnd end;
@@ -74,6 +86,19 @@ bool await_orphans(std::chrono::milliseconds limit) {
       std::this_thread::sleep_for(kPause);
     }
   }
+}
+
+bool kill_orphans() {
+  constexpr std::chrono::milliseconds kDeathLimit{2000};
+  constexpr std::chrono::milliseconds kTurn{20};
+  const auto end = std::chrono::steady_clock::now() + kDeathLimit;
+  do {
+    kill_children();
+    if (await_orphans(kTurn)) {
+      return true;
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
 }
 
 Result<OwnerSignals> OwnerSignals::take() {

@@ -49,6 +49,10 @@ class MonitorProcess {
 void adopt_orphans();
 /// Waits until there is no child any more, at most this long. False: one is left.
 bool await_orphans(std::chrono::milliseconds limit);
+/// Kills all children, and those that become children by that, and waits for their ends, 2 s at
+/// most. False: one sleeps in the kernel, or the kernel lists no children (CONFIG_PROC_CHILDREN).
+/// For a process with one thread.
+bool kill_orphans();
 
 /// The signals that an owner passes on, and that wait for it from its making on.
 class OwnerSignals {

@@ -89,7 +89,7 @@ std::string allowed_notification(std::string_view notification) {
   return allowed;
 }
 
-Result<NotifyRelay> NotifyRelay::create(Send send) {
+Result<NotifyRelay> NotifyRelay::create(Send send, std::function<Clock::time_point()> now) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int on = 1;
   sockaddr_un any{};
@@ -103,10 +103,28 @@ Result<NotifyRelay> NotifyRelay::create(Send send) {
     return fail_errno(ErrorKind::kHost, "Cannot make a socket for notifications");
   }
   std::string address = TRY(name_of(fd.get()));
-  return NotifyRelay(std::move(send), std::move(fd), std::move(address));
+  return NotifyRelay(std::move(send), std::move(now), std::move(fd), std::move(address));
 }
 
-void NotifyRelay::pass_on(pid_t monitor) const {
+/// Takes a token, if there is one.
+bool NotifyRelay::has_room() {
+  const auto now = now_();
+  const auto due = (now - filled_) / kEvery;
+  if (due >= kBurst) {
+    tokens_ = kBurst;
+    filled_ = now;
+  } else if (due > 0) {
+    tokens_ = std::min(kBurst, tokens_ + static_cast<unsigned>(due));
+    filled_ += due * kEvery;
+  }
+  if (tokens_ == 0) {
+    return false;
+  }
+  --tokens_;
+  return true;
+}
+
+void NotifyRelay::pass_on(pid_t monitor) {
   for (int turn = 0; turn < kMostAtOnce; ++turn) {
     std::array<char, kMostNotification> bytes{};
     // No room for descriptors: the kernel closes those that come.
@@ -127,7 +145,7 @@ void NotifyRelay::pass_on(pid_t monitor) const {
     }
     const auto allowed =
         allowed_notification(std::string_view(bytes.data(), static_cast<std::size_t>(got)));
-    if (!allowed.empty()) {
+    if (!allowed.empty() && has_room()) {
       send_(allowed);
     }
   }

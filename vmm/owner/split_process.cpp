@@ -34,8 +34,7 @@ constexpr std::string_view kMoreTime = "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1
 /// A killed process of a guest with much memory takes its time; what takes longer hangs in the
 /// kernel.
 constexpr milliseconds kSlowEnd{20000};
-/// What a killed monitor's children may take that write to sysfs, as long as no driver sleeps
-/// there.
+/// What a monitor's children may take that write to sysfs, as long as no driver sleeps there.
 constexpr milliseconds kOrphanTime{10000};
 
 /// The owner, from the fork to the monitor's end.
@@ -190,6 +189,21 @@ void enter_monitor(const std::optional<NotifyRelay>& relay) {
   }
 }
 
+/// A program that ran for the guest, and that the guest has taken over, outlives the monitor if it
+/// wants to, and may have files of it: so whoever is left is killed, however the monitor ended.
+void end_orphans() {
+  if (await_orphans(kOrphanTime)) {
+    return;
+  }
+  log::warn("A process that the monitor made has outlived it by {} s, and is killed",
+            std::chrono::duration_cast<std::chrono::seconds>(kOrphanTime).count());
+  if (!kill_orphans()) {
+    log::warn(
+        "A process that the monitor made sleeps in the kernel; devices are given back all the "
+        "same");
+  }
+}
+
 Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSignals& signals,
                               UniqueFd socket, std::optional<NotifyRelay> relay) {
   const TerminalMemory terminal;
@@ -203,11 +217,8 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
   const MonitorEnd end = loop.run();
   if (!end.how.empty()) {
     terminal.restore();
-    if (!await_orphans(kOrphanTime)) {
-      log::warn(
-          "A process that the monitor made does not end; devices are given back all the same");
-    }
   }
+  end_orphans();
   SplitProcess split;
   split.exit_status = TRY(loop.end(end));
   return split;

@@ -49,10 +49,10 @@ void tell(const std::string& address, const std::string& text) {
 
 TEST(NotifyRelayTest, OnlyTheMonitorIsHeard) {
   std::vector<std::string> sent;
-  const auto relay = NotifyRelay::create([&sent](std::string_view text) {
-                       sent.emplace_back(text);
-                       return true;
-                     }).value();
+  auto relay = NotifyRelay::create([&sent](std::string_view text) {
+                 sent.emplace_back(text);
+                 return true;
+               }).value();
   ASSERT_EQ(relay.address().front(), '@');
   const pid_t other = ::fork();
   if (other == 0) {
@@ -68,6 +68,33 @@ TEST(NotifyRelayTest, OnlyTheMonitorIsHeard) {
   tell(relay.address(), "WATCHDOG=1");
   relay.pass_on(::getpid());
   EXPECT_THAT(sent, ElementsAre("STATUS=Running", "WATCHDOG=1"));
+}
+
+/// One that a guest has taken over must not keep the host's service manager busy.
+TEST(NotifyRelayTest, AFloodOfTheMonitorsIsHeldBack) {
+  unsigned sent = 0;
+  auto now = NotifyRelay::Clock::time_point();
+  auto relay = NotifyRelay::create(
+                   [&sent](std::string_view) {
+                     ++sent;
+                     return true;
+                   },
+                   [&now] { return now; })
+                   .value();
+  const auto flood = [&relay] {
+    for (unsigned i = 0; i < 1000; ++i) {
+      tell(relay.address(), "STATUS=Running");
+      relay.pass_on(::getpid());
+    }
+  };
+  flood();
+  EXPECT_EQ(sent, NotifyRelay::kBurst);
+  now += 3 * NotifyRelay::kEvery;
+  flood();
+  EXPECT_EQ(sent, NotifyRelay::kBurst + 3);
+  now += std::chrono::hours(1);
+  flood();
+  EXPECT_EQ(sent, 2 * NotifyRelay::kBurst + 3);
 }
 
 }  // namespace

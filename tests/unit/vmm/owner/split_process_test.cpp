@@ -118,6 +118,25 @@ TEST_F(SplitProcessTest, AMonitorThatEndsWell) {
                           "guest runs", "retrain 0000:01:00.0", "replace 100 by 10 bytes"));
 }
 
+/// However it ended: what it leaves may have its files.
+TEST_F(SplitProcessTest, WhatAMonitorLeavesIsAwaited) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::pipe(ends), 0);
+  const UniqueFd out(ends[0]);
+  UniqueFd in(ends[1]);
+  const auto status = run([](Owner&) {
+    if (::fork() == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      ::_exit(0);
+    }
+    return 3;
+  });
+  EXPECT_EQ(status.value(), 3);
+  in.reset();
+  pollfd gone{.fd = out.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&gone, 1, 0), 1) << "the last other holder is gone";
+}
+
 TEST_F(SplitProcessTest, OneThatIsKilledAtAnyStep) {
   for (int last = 0; last <= kSteps; ++last) {
     for (const int number : {SIGKILL, SIGSEGV}) {
@@ -321,6 +340,29 @@ TEST_F(SplitProcessTest, TheStatusOfAKilledOneCanBeAnother) {
   ASSERT_TRUE(split);
   EXPECT_EQ(split->exit_status, 122);
   EXPECT_THAT(duties_.notes, IsEmpty());
+}
+
+/// A program that a guest has taken over undoes what binds it to its parent.
+TEST(OrphansTest, OneThatDoesNotWantToEndIsKilled) {
+  const pid_t owner = ::fork();
+  if (owner == 0) {
+    adopt_orphans();
+    const pid_t monitor = ::fork();
+    if (monitor == 0) {
+      if (::fork() == 0) {
+        ::signal(SIGTERM, SIG_IGN);
+        sleep_for_ever();
+      }
+      ::_exit(0);
+    }
+    ::waitpid(monitor, nullptr, 0);
+    const bool is_left = !await_orphans(std::chrono::milliseconds(20));
+    const bool is_killed = kill_orphans();
+    ::_exit(is_left && is_killed && ::waitpid(-1, nullptr, WNOHANG) < 0 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(owner, &status, 0), owner);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(MonitorEndTest, IsToldInWords) {

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/containment/reachable_paths.hpp"
+
+#include <filesystem>
+
+namespace gpuvm {
+namespace {
+
+using sandbox::PathAccess;
+using sandbox::PathRule;
+
+/// Its folder: a file that takes the place of the one that is there now is another one.
+PathRule below_folder_of(const std::string& file, PathAccess access) {
+  const auto folder = std::filesystem::path(file).parent_path().string();
+  return {.path = folder.empty() ? "." : folder, .access = access};
+}
+
+}  // namespace
+
+std::vector<PathRule> worker_paths(const BootConfig& boot) {
+  // Of sysfs what leads to functions, their drivers and slots. In the rest of it are programs for
+  // the kernel to run (uevent_helper), debugging, tracing, firmware variables and power.
+  std::vector<PathRule> rules = {{.path = "/sys", .access = PathAccess::kRead},
+                                 {.path = "/sys/bus/pci", .access = PathAccess::kWrite},
+                                 {.path = "/sys/devices", .access = PathAccess::kWrite},
+                                 {.path = "/proc", .access = PathAccess::kRead},
+                                 {.path = "/run/gpuvm", .access = PathAccess::kManage}};
+  if (!boot.kernel.empty()) {
+    rules.push_back(below_folder_of(boot.kernel, PathAccess::kRead));
+  }
+  if (boot.initrd) {
+    rules.push_back(below_folder_of(*boot.initrd, PathAccess::kRead));
+  }
+  return rules;
+}
+
+std::vector<PathRule> variable_paths(const std::optional<std::string>& variables) {
+  return variables ? std::vector{below_folder_of(*variables, PathAccess::kManage)}
+                   : std::vector<PathRule>();
+}
+
+}  // namespace gpuvm
