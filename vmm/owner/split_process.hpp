@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// split_process(): one process becomes two, the owner and its monitor (docs/containment-owner.md).
+// split_process(): one process becomes two, the owner and its monitor (docs/security-inside.md).
 // The owner serves the monitor's requests, passes its own signals and the monitor's notifications
 // on, waits for the monitor's end, however that comes, and then gives back what the monitor had.
 #pragma once
