@@ -243,7 +243,7 @@ std::vector<Violation> take_violations() {
     }
     Violation violation;
     violation.role = note.role < kAllRoles.size() ? kAllRoles.at(note.role) : ThreadRole::kControl;
-    violation.thread = terminal_text(
+    violation.thread = escaped_line(
         std::string(note.thread.data(), ::strnlen(note.thread.data(), note.thread.size())));
     violation.number = static_cast<long>(note.number);
     violation.call = now.trap.names.of(violation.number);
