@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -18,12 +19,14 @@
 namespace gpuvm {
 namespace {
 
-/// None of their numbers can be another process's by then: nobody but us waits for them.
-void kill_children() {
-  std::ifstream children(fmt::format("/proc/self/task/{}/children", ::gettid()));
-  for (pid_t child = 0; children >> child;) {
-    ::kill(child, SIGKILL);
+/// Those of the calling thread that were not waited for.
+std::vector<pid_t> own_children() {
+  std::ifstream list(fmt::format("/proc/self/task/{}/children", ::gettid()));
+  std::vector<pid_t> children;
+  for (pid_t child = 0; list >> child;) {
+    children.push_back(child);
   }
+  return children;
 }
 
 }  // namespace
@@ -67,34 +70,41 @@ MonitorEnd MonitorProcess::reap() const {
   return monitor_end_of(status);
 }
 
-void adopt_orphans() {
+Orphans::Orphans() : others_(own_children()) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
-bool await_orphans(std::chrono::milliseconds limit) {
-  constexpr std::chrono::milliseconds kPause{10};
-  const auto end = std::chrono::steady_clock::now() + limit;
-  for (;;) {
-    const pid_t ended = ::waitpid(-1, nullptr, WNOHANG);
-    if (ended < 0 && errno != EINTR) {
-      return true;
-    }
-    if (ended <= 0) {
-      if (std::chrono::steady_clock::now() >= end) {
-        return false;
-      }
-      std::this_thread::sleep_for(kPause);
-    }
-  }
+/// Waits for those that have ended. No number is another process's: nobody else waits for them.
+std::vector<pid_t> Orphans::left() const {
+  auto children = own_children();
+  std::erase_if(children, [this](pid_t child) {
+    return std::find(others_.begin(), others_.end(), child) != others_.end() ||
+           ::waitpid(child, nullptr, WNOHANG) != 0;
+  });
+  return children;
 }
 
-bool kill_orphans() {
+bool Orphans::await(std::chrono::milliseconds limit) const {
+  constexpr std::chrono::milliseconds kPause{10};
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (!left().empty()) {
+    if (std::chrono::steady_clock::now() >= end) {
+      return false;
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+  return true;
+}
+
+bool Orphans::kill() const {
   constexpr std::chrono::milliseconds kDeathLimit{2000};
   constexpr std::chrono::milliseconds kTurn{20};
   const auto end = std::chrono::steady_clock::now() + kDeathLimit;
   do {
-    kill_children();
-    if (await_orphans(kTurn)) {
+    for (const pid_t orphan : left()) {
+      ::kill(orphan, SIGKILL);
+    }
+    if (await(kTurn)) {
       return true;
     }
   } while (std::chrono::steady_clock::now() < end);

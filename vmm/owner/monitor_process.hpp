@@ -10,6 +10,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
@@ -44,15 +45,26 @@ class MonitorProcess {
   UniqueFd process_;  ///< pidfd_open(2)
 };
 
-/// From now on children of this process's children that outlive them are its own (prctl(2),
-/// PR_SET_CHILD_SUBREAPER): a monitor that is killed may leave one that writes to sysfs for it.
-void adopt_orphans();
-/// Waits until there is no child any more, at most this long. False: one is left.
-bool await_orphans(std::chrono::milliseconds limit);
-/// Kills all children, and those that become children by that, and waits for their ends, 2 s at
-/// most. False: one sleeps in the kernel, or the kernel lists no children (CONFIG_PROC_CHILDREN).
-/// For a process with one thread.
-bool kill_orphans();
+/// Processes that the monitor has made and that outlive it. They become children of this process,
+/// which has one thread; those that it has already are somebody else's (a script's that ran gpuvm
+/// by exec) and left alone. Where the kernel lists no children (CONFIG_PROC_CHILDREN) there are
+/// none.
+class Orphans {
+ public:
+  /// From now on (prctl(2), PR_SET_CHILD_SUBREAPER).
+  Orphans();
+
+  /// Waits until there is none any more, at most this long. False: one is left.
+  bool await(std::chrono::milliseconds limit) const;
+  /// Kills them, and those that become orphans by that, and waits for their ends, 2 s at most.
+  /// False: one sleeps in the kernel.
+  bool kill() const;
+
+ private:
+  std::vector<pid_t> left() const;
+
+  const std::vector<pid_t> others_;
+};
 
 /// The signals that an owner passes on, and that wait for it from its making on.
 class OwnerSignals {

@@ -191,13 +191,13 @@ void enter_monitor(const std::optional<NotifyRelay>& relay) {
 
 /// A program that ran for the guest, and that the guest has taken over, outlives the monitor if it
 /// wants to, and may have files of it: so whoever is left is killed, however the monitor ended.
-void end_orphans() {
-  if (await_orphans(kOrphanTime)) {
+void end_orphans(const Orphans& orphans) {
+  if (orphans.await(kOrphanTime)) {
     return;
   }
   log::warn("A process that the monitor made has outlived it by {} s, and is killed",
             std::chrono::duration_cast<std::chrono::seconds>(kOrphanTime).count());
-  if (!kill_orphans()) {
+  if (!orphans.kill()) {
     log::warn(
         "A process that the monitor made sleeps in the kernel; devices are given back all the "
         "same");
@@ -207,7 +207,7 @@ void end_orphans() {
 Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSignals& signals,
                               UniqueFd socket, std::optional<NotifyRelay> relay) {
   const TerminalMemory terminal;
-  adopt_orphans();
+  const Orphans orphans;
   if (!side.is_dumpable) {
     ::prctl(PR_SET_DUMPABLE, 0);
   }
@@ -218,7 +218,7 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
   if (!end.how.empty()) {
     terminal.restore();
   }
-  end_orphans();
+  end_orphans(orphans);
   SplitProcess split;
   split.exit_status = TRY(loop.end(end));
   return split;

@@ -346,7 +346,11 @@ TEST_F(SplitProcessTest, TheStatusOfAKilledOneCanBeAnother) {
 TEST(OrphansTest, OneThatDoesNotWantToEndIsKilled) {
   const pid_t owner = ::fork();
   if (owner == 0) {
-    adopt_orphans();
+    const pid_t other = ::fork();  // as a script's that ran gpuvm by exec
+    if (other == 0) {
+      sleep_for_ever();
+    }
+    const Orphans orphans;
     const pid_t monitor = ::fork();
     if (monitor == 0) {
       if (::fork() == 0) {
@@ -356,9 +360,12 @@ TEST(OrphansTest, OneThatDoesNotWantToEndIsKilled) {
       ::_exit(0);
     }
     ::waitpid(monitor, nullptr, 0);
-    const bool is_left = !await_orphans(std::chrono::milliseconds(20));
-    const bool is_killed = kill_orphans();
-    ::_exit(is_left && is_killed && ::waitpid(-1, nullptr, WNOHANG) < 0 ? 0 : 1);
+    const bool is_left = !orphans.await(std::chrono::milliseconds(20));
+    const bool is_killed = orphans.kill();
+    const bool is_other_there = ::waitpid(-1, nullptr, WNOHANG) == 0;
+    ::kill(other, SIGKILL);
+    const bool is_alone = ::waitpid(-1, nullptr, 0) == other && ::waitpid(-1, nullptr, 0) < 0;
+    ::_exit(is_left && is_killed && is_other_there && is_alone ? 0 : 1);
   }
   int status = -1;
   ASSERT_EQ(::waitpid(owner, &status, 0), owner);
