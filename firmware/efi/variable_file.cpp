@@ -228,13 +228,13 @@ void VariableFile::give_up() {
 }
 
 void VariableFile::write_awaited() {
-  Save& save = *awaited_;
-  std::swap(block_, save.block);
-  save.outcome = write_block();
-  if (!save.outcome) {
-    std::swap(block_, save.block);
+  Save& awaited = *awaited_;
+  std::swap(block_, awaited.block);
+  awaited.outcome = write_block();
+  if (!awaited.outcome) {
+    std::swap(block_, awaited.block);
   }
-  save.is_done = true;
+  awaited.is_done = true;
   awaited_ = nullptr;
   changed_.notify_all();
 }

@@ -27,6 +27,7 @@ constexpr std::uint32_t kForkFlags = CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID |
 // Numbers of fcntl(2) that differ in their last bits only.
 constexpr std::uint32_t kUpToSetLockWait = ~std::uint32_t{7};     ///< 0 to 7
 constexpr std::uint32_t kUpToOfdSetLockWait = ~std::uint32_t{3};  ///< 36 to 39
+constexpr std::uint32_t kFirstOfSeals = 1032;                     ///< F_GETPIPE_SZ
 constexpr std::uint32_t kUpToGetSeals = ~std::uint32_t{3};        ///< 1032 to 1035
 static_assert(F_SETLKW == 7 && F_OFD_GETLK == 36 && F_OFD_SETLKW == 38 && F_ADD_SEALS == 1033);
 
@@ -130,8 +131,8 @@ constexpr std::array kFile{
           1, F_DUPFD, kUpToSetLockWait),
     where(call(SYS_fcntl, "fcntl of locks", "F_OFD_GETLK to F_OFD_SETLKW", kUntilOwner), 1,
           F_OFD_GETLK, kUpToOfdSetLockWait),
-    where(call(SYS_fcntl, "fcntl of seals", "F_ADD_SEALS, F_GET_SEALS", kUntilOwner), 1,
-          F_ADD_SEALS& kUpToGetSeals, kUpToGetSeals),
+    where(call(SYS_fcntl, "fcntl of seals", "F_GETPIPE_SZ to F_GET_SEALS", kUntilOwner), 1,
+          kFirstOfSeals, kUpToGetSeals),
     call(SYS_readv, "readv", "files of the C++ library", kUntilOwner),
 };
 
