@@ -181,6 +181,12 @@ Status VariableFile::save(std::span<const std::byte> block) {
   while (awaited_ != nullptr && !is_gone_) {  // another's
     changed_.wait(lock);
   }
+  const auto gone = [this] {
+    return fail(ErrorKind::kInternal, "The EFI variables are not written to {} any more", path_);
+  };
+  if (is_gone_) {
+    return gone();
+  }
   if (Clock::now() < next_write()) {
     block_ = std::move(copy);
     is_late_ = true;
@@ -194,9 +200,7 @@ Status VariableFile::save(std::span<const std::byte> block) {
   while (!mine.is_done && !is_gone_) {
     changed_.wait(lock);
   }
-  return mine.is_done ? std::move(mine.outcome)
-                      : Status(fail(ErrorKind::kInternal,
-                                    "The EFI variables are not written to {} any more", path_));
+  return mine.is_done ? std::move(mine.outcome) : Status(gone());
 }
 
 /// The thread's.

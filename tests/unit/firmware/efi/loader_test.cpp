@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -233,6 +234,17 @@ TEST_F(VariableFileTest, OneThreadWritesWhateverIsSaved) {
   file->reset();
   EXPECT_EQ(by_others, 0U);
   EXPECT_GE(by_writer, 2U);
+}
+
+TEST_F(VariableFileTest, NobodyWaitsForAThreadThatHasFailed) {
+  auto file = VariableFile::open(path_);
+  ASSERT_TRUE(file);
+  (*file)->replace_by([](std::span<const std::byte>) -> Status { throw std::bad_alloc(); });
+  for (unsigned turn = 0; turn < 2; ++turn) {
+    const auto saved = (*file)->save(block_with(7));
+    ASSERT_FALSE(saved);
+    EXPECT_EQ(saved.error().kind(), ErrorKind::kInternal);
+  }
 }
 
 TEST_F(VariableFileTest, WithoutAFileTheyLastInMemory) {
