@@ -35,16 +35,23 @@ bool may_return_from_idle(int policy, const sched_param& parameters) {
 }  // namespace
 
 YieldingThreads::YieldingThreads() {
-  pthread_getschedparam(pthread_self(), &policy_, &parameters_);
-  may_come_back_ = may_return_from_idle(policy_, parameters_);
+  policy_ = ::sched_getscheduler(0);
+  ::sched_getparam(0, &parameters_);
+  // Of one that is idle itself nobody is lowered, nor hurried: a vCPU's thread has no right to set
+  // policies above (vmm/sandbox/roles/rows_guest.cpp).
+  may_come_back_ =
+      policy_ >= 0 && policy_ <= SCHED_BATCH && may_return_from_idle(policy_, parameters_);
 }
 
 void YieldingThreads::begin() {
   const MutexLock lock(mutex_);
   threads_.push_back(pthread_self());
+  if (!may_come_back_) {
+    return;
+  }
   if (is_hurried_) {
     set_own(policy_, parameters_);  // a child of an idle thread is idle
-  } else if (may_come_back_) {
+  } else {
     set_idle();
   }
 }
@@ -58,7 +65,9 @@ void YieldingThreads::hurry() {
   const MutexLock lock(mutex_);
   is_hurried_ = true;
   for (const pthread_t thread : threads_) {
-    set(thread, policy_, parameters_);
+    if (may_come_back_) {
+      set(thread, policy_, parameters_);
+    }
   }
 }
 

@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint8_t kPolicy = 1;  ///< argument of sched_setscheduler(2)
 /// SCHED_OTHER, FIFO, RR, BATCH: gpuvm's own is one of them, and the kernel asks for rights. Never
 /// SCHED_IDLE, in which others of the same user would starve.
-constexpr std::uint32_t kUpToBatch = ~std::uint32_t{3};
+constexpr std::uint32_t kUpToBatch = ~std::uint32_t{3U | SCHED_RESET_ON_FORK};
 static_assert(SCHED_OTHER == 0 && SCHED_BATCH == 3);
 
 constexpr std::array kVcpu{

@@ -84,6 +84,19 @@ TEST_F(YieldingThreadsTest, WhoHasLeftIsForgotten) {
   EXPECT_EQ(late.policy(), SCHED_OTHER);
 }
 
+/// Nobody asks for a policy then that a vCPU's thread may not set.
+TEST(YieldingThreadsOfAnIdleProcess, StayAsTheyAre) {
+  std::thread([] {
+    const sched_param none{};
+    ASSERT_EQ(::sched_setscheduler(0, SCHED_IDLE, &none), 0);
+    YieldingThreads threads;
+    const Worker worker(threads);
+    EXPECT_EQ(worker.policy(), SCHED_IDLE);
+    threads.hurry();
+    EXPECT_EQ(worker.policy(), SCHED_IDLE);
+  }).join();
+}
+
 TEST_F(YieldingThreadsTest, TheCallerKeepsItsPriority) {
   EXPECT_EQ(::sched_getscheduler(0), SCHED_OTHER);
 }
