@@ -180,9 +180,9 @@ Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
 }
 
 /// What a process of its own must know of its place.
-void enter_monitor(const std::optional<NotifyRelay>& relay) {
+void enter_monitor(std::optional<NotifyRelay>& relay) {
   if (relay) {
-    ::setenv("NOTIFY_SOCKET", relay->address().c_str(), 1);
+    ::setenv("NOTIFY_SOCKET", relay->hand_to_monitor().c_str(), 1);
   }
   if (std::getenv("WATCHDOG_PID") != nullptr) {
     ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
@@ -248,6 +248,9 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
   }
   if (child > 0) {
     sockets.monitor.reset();
+    if (relay) {
+      relay->close_monitor_end();
+    }
     return be_owner(side, child, signals, std::move(sockets.owner), std::move(relay));
   }
   sockets.owner.reset();

@@ -2,6 +2,7 @@
 // Real processes: this one is the owner, its children are monitors, of ours and hostile ones.
 #include "vmm/owner/split_process.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -295,7 +296,9 @@ TEST_F(SplitProcessTest, NotificationsArePassedOnAndTheOwnerHasItsOwn) {
   const auto status = run([](Owner&) {
     const std::string address = std::getenv("NOTIFY_SOCKET");
     const std::string watched = std::getenv("WATCHDOG_PID");
-    return address.starts_with("@") && watched == std::to_string(::getpid()) ? 5 : 1;
+    const bool is_open =
+        address.starts_with("fd:") && ::fcntl(std::stoi(address.substr(3)), F_GETFD) >= 0;
+    return is_open && watched == std::to_string(::getpid()) ? 5 : 1;
   });
   ::unsetenv("WATCHDOG_PID");
   ASSERT_TRUE(status);
