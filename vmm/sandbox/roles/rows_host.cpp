@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -50,7 +51,10 @@ constexpr std::array kControl{
     call(SYS_readv, "readv", "what is typed, by Asio", Use::kRare),
     call(SYS_writev, "writev", "output, by Asio", Use::kRare),
     call(SYS_getsockopt, "getsockopt", "who a client is"),
-    call(SYS_setsockopt, "setsockopt", "a client's socket, by Asio", Use::kRare),
+    // Not what a protocol has: the filters of the host's network are behind IPPROTO_IP.
+    where(
+        call(SYS_setsockopt, "setsockopt of SOL_SOCKET", "a client's socket, by Asio", Use::kRare),
+        1, SOL_SOCKET),
     call(SYS_shutdown, "shutdown", "an answer was the last"),
     call(SYS_geteuid, "geteuid", "is the client the user of this process?", Use::kRare),
     call(SYS_getpeername, "getpeername", "Asio", Use::kRare),

@@ -4,9 +4,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -48,6 +50,11 @@ TEST(RoleTables, CallsThatReachOtherProcessesAreBound) {
   EXPECT_TRUE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
   EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_IDLE}));
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {0, SCHED_IDLE}));
+}
+
+TEST(RoleTables, OfSocketsOnlyWhatAllHaveIsSet) {
+  EXPECT_TRUE(allows(ThreadRole::kControl, SYS_setsockopt, {0, SOL_SOCKET, SO_RCVBUF}));
+  EXPECT_FALSE(allows(ThreadRole::kControl, SYS_setsockopt, {0, IPPROTO_IP, 64}));
 }
 
 /// F_SETOWN and F_SETSIG have the kernel send any signal to any process of the same user.
