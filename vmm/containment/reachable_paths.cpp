@@ -17,14 +17,17 @@ PathRule below_folder_of(const std::string& file, PathAccess access) {
 
 }  // namespace
 
-std::vector<PathRule> worker_paths(const BootConfig& boot) {
+std::vector<PathRule> worker_paths(const BootConfig& boot, bool has_owner) {
+  std::vector<PathRule> rules = {{.path = "/sys", .access = PathAccess::kRead},
+                                 {.path = "/proc", .access = PathAccess::kRead}};
+  if (has_owner) {
+    return rules;
+  }
   // Of sysfs what leads to functions, their drivers and slots. In the rest of it are programs for
   // the kernel to run (uevent_helper), debugging, tracing, firmware variables and power.
-  std::vector<PathRule> rules = {{.path = "/sys", .access = PathAccess::kRead},
-                                 {.path = "/sys/bus/pci", .access = PathAccess::kWrite},
-                                 {.path = "/sys/devices", .access = PathAccess::kWrite},
-                                 {.path = "/proc", .access = PathAccess::kRead},
-                                 {.path = "/run/gpuvm", .access = PathAccess::kManage}};
+  rules.push_back({.path = "/sys/bus/pci", .access = PathAccess::kWrite});
+  rules.push_back({.path = "/sys/devices", .access = PathAccess::kWrite});
+  rules.push_back({.path = "/run/gpuvm", .access = PathAccess::kManage});
   if (!boot.kernel.empty()) {
     rules.push_back(below_folder_of(boot.kernel, PathAccess::kRead));
   }
@@ -34,9 +37,9 @@ std::vector<PathRule> worker_paths(const BootConfig& boot) {
   return rules;
 }
 
-std::vector<PathRule> variable_paths(const std::optional<std::string>& variables) {
-  return variables ? std::vector{below_folder_of(*variables, PathAccess::kManage)}
-                   : std::vector<PathRule>();
+std::vector<PathRule> variable_paths(const std::optional<std::string>& variables, bool has_owner) {
+  return variables && !has_owner ? std::vector{below_folder_of(*variables, PathAccess::kManage)}
+                                 : std::vector<PathRule>();
 }
 
 }  // namespace gpuvm

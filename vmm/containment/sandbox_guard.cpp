@@ -29,10 +29,11 @@ sandbox::Mode mode_of(SandboxMode mode) {
 
 Status prepare_sandbox(const Config& config, bool has_owner) {
   sandbox::Policy policy;
-  policy.has_owner = has_owner;
+  // Not Policy::has_owner: a reset still looks into sysfs, and the thread that waits for the run's
+  // end has no role.
   policy.mode = mode_of(config.sandbox.mode);
-  policy.worker_paths = worker_paths(config.boot);
-  policy.variable_paths = variable_paths(config.boot.vars);
+  policy.worker_paths = worker_paths(config.boot, has_owner);
+  policy.variable_paths = variable_paths(config.boot.vars, has_owner);
   if (!config.sandbox.user.empty()) {
     policy.identity = TRY(sandbox::find_identity(config.sandbox.user, config.sandbox.group));
   }

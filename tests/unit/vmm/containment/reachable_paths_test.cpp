@@ -45,11 +45,22 @@ int error_of_open(const std::vector<sandbox::PathRule>& rules, const char* path,
 }
 
 TEST(WorkerPaths, OfSysfsOnlyFunctionsAreWritten) {
-  const auto rules = worker_paths(boot_of("/boot/vmlinuz"));
+  const auto rules = worker_paths(boot_of("/boot/vmlinuz"), false);
   EXPECT_EQ(access_of(rules, "/sys"), PathAccess::kRead);
   EXPECT_EQ(access_of(rules, "/sys/bus/pci"), PathAccess::kWrite);
   EXPECT_EQ(access_of(rules, "/sys/devices"), PathAccess::kWrite);
   EXPECT_EQ(access_of(rules, "/boot"), PathAccess::kRead);
+}
+
+/// Marks, records of drivers and variables are the owner's, and so is whatever is written to sysfs.
+TEST(WorkerPaths, AMonitorOfAnOwnerWritesNothing) {
+  const auto rules = worker_paths(boot_of("/boot/vmlinuz"), true);
+  for (const auto& rule : rules) {
+    EXPECT_EQ(rule.access, PathAccess::kRead) << rule.path;
+  }
+  EXPECT_EQ(access_of(rules, "/run/gpuvm"), std::nullopt);
+  EXPECT_EQ(access_of(rules, "/boot"), std::nullopt);
+  EXPECT_TRUE(variable_paths("/var/lib/gpuvm/one.vars", true).empty());
 }
 
 /// An attribute that every kernel has, and that tells the kernel what to do.
@@ -60,7 +71,7 @@ TEST(WorkerPaths, TheRestOfSysfsIsRefusedByTheKernel) {
   if (sandbox::landlock_support().abi == 0 || ::access(attribute, W_OK) != 0) {
     GTEST_SKIP() << "needs root and Landlock";
   }
-  const auto rules = worker_paths(boot_of("/boot/vmlinuz"));
+  const auto rules = worker_paths(boot_of("/boot/vmlinuz"), false);
   EXPECT_EQ(error_of_open(rules, attribute, O_WRONLY), EACCES);
   EXPECT_EQ(error_of_open(rules, attribute, O_RDONLY), 0);
   if (::access("/sys/bus/pci/drivers_probe", W_OK) == 0) {
@@ -69,8 +80,8 @@ TEST(WorkerPaths, TheRestOfSysfsIsRefusedByTheKernel) {
 }
 
 TEST(VariablePaths, AreTheFolderAlone) {
-  EXPECT_TRUE(variable_paths(std::nullopt).empty());
-  const auto rules = variable_paths("/var/lib/gpuvm/one.vars");
+  EXPECT_TRUE(variable_paths(std::nullopt, false).empty());
+  const auto rules = variable_paths("/var/lib/gpuvm/one.vars", false);
   ASSERT_EQ(rules.size(), 1U);
   EXPECT_EQ(access_of(rules, "/var/lib/gpuvm"), PathAccess::kManage);
 }
