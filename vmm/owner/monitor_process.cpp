@@ -16,6 +16,8 @@
 #include <thread>
 #include <utility>
 
+#include "vmm/base/log.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -97,6 +99,9 @@ bool Orphans::await(std::chrono::milliseconds limit) const {
 }
 
 bool Orphans::kill() const {
+  if (!others_.empty()) {
+    return false;
+  }
   constexpr std::chrono::milliseconds kDeathLimit{2000};
   constexpr std::chrono::milliseconds kTurn{20};
   const auto end = std::chrono::steady_clock::now() + kDeathLimit;
@@ -109,6 +114,24 @@ bool Orphans::kill() const {
     }
   } while (std::chrono::steady_clock::now() < end);
   return false;
+}
+
+void Orphans::end(std::chrono::milliseconds limit) const {
+  if (await(limit)) {
+    return;
+  }
+  log::warn("A process that was made for the guest has not ended within {} ms, and is killed",
+            limit.count());
+  if (!kill()) {
+    log::warn("A process that was made for the guest is still there: {}",
+              others_.empty() ? "it sleeps in the kernel"
+                              : "it may be one of who started gpuvm by exec, and is left alone");
+  }
+}
+
+OrphanGuard::~OrphanGuard() {
+  constexpr std::chrono::milliseconds kPatience{500};
+  orphans_.end(kPatience);
 }
 
 Result<OwnerSignals> OwnerSignals::take() {

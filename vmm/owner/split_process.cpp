@@ -189,25 +189,10 @@ void enter_monitor(std::optional<NotifyRelay>& relay) {
   }
 }
 
-/// A program that ran for the guest, and that the guest has taken over, outlives the monitor if it
-/// wants to, and may have files of it: so whoever is left is killed, however the monitor ended.
-void end_orphans(const Orphans& orphans) {
-  if (orphans.await(kOrphanTime)) {
-    return;
-  }
-  log::warn("A process that the monitor made has outlived it by {} s, and is killed",
-            std::chrono::duration_cast<std::chrono::seconds>(kOrphanTime).count());
-  if (!orphans.kill()) {
-    log::warn(
-        "A process that the monitor made sleeps in the kernel; devices are given back all the "
-        "same");
-  }
-}
-
 Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSignals& signals,
-                              UniqueFd socket, std::optional<NotifyRelay> relay) {
+                              UniqueFd socket, std::optional<NotifyRelay> relay,
+                              const Orphans& orphans) {
   const TerminalMemory terminal;
-  const Orphans orphans;
   if (!side.is_dumpable) {
     ::prctl(PR_SET_DUMPABLE, 0);
   }
@@ -218,13 +203,19 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
   if (!end.how.empty()) {
     terminal.restore();
   }
-  end_orphans(orphans);
+  orphans.end(kOrphanTime);
   SplitProcess split;
   split.exit_status = TRY(loop.end(end));
   return split;
 }
 
 }  // namespace
+
+SplitProcess SplitProcess::none() {
+  SplitProcess one;
+  one.orphans = std::make_unique<OrphanGuard>();
+  return one;
+}
 
 void follow_owner() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -239,6 +230,7 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
   const auto signals = TRY(OwnerSignals::take());
   ::signal(SIGCHLD, SIG_DFL);  // or nobody hears how the monitor ended
   std::fflush(nullptr);        // what is buffered would be written twice
+  const Orphans orphans;       // before the monitor, which is none
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) {
@@ -251,7 +243,7 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
     if (relay) {
       relay->close_monitor_end();
     }
-    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relay));
+    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relay), orphans);
   }
   sockets.owner.reset();
   follow_owner();

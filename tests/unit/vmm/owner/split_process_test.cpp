@@ -345,43 +345,5 @@ TEST_F(SplitProcessTest, TheStatusOfAKilledOneCanBeAnother) {
   EXPECT_THAT(duties_.notes, IsEmpty());
 }
 
-/// A program that a guest has taken over undoes what binds it to its parent.
-TEST(OrphansTest, OneThatDoesNotWantToEndIsKilled) {
-  const pid_t owner = ::fork();
-  if (owner == 0) {
-    const pid_t other = ::fork();  // as a script's that ran gpuvm by exec
-    if (other == 0) {
-      sleep_for_ever();
-    }
-    const Orphans orphans;
-    const pid_t monitor = ::fork();
-    if (monitor == 0) {
-      if (::fork() == 0) {
-        ::signal(SIGTERM, SIG_IGN);
-        sleep_for_ever();
-      }
-      ::_exit(0);
-    }
-    ::waitpid(monitor, nullptr, 0);
-    const bool is_left = !orphans.await(std::chrono::milliseconds(20));
-    const bool is_killed = orphans.kill();
-    const bool is_other_there = ::waitpid(-1, nullptr, WNOHANG) == 0;
-    ::kill(other, SIGKILL);
-    const bool is_alone = ::waitpid(-1, nullptr, 0) == other && ::waitpid(-1, nullptr, 0) < 0;
-    ::_exit(is_left && is_killed && is_other_there && is_alone ? 0 : 1);
-  }
-  int status = -1;
-  ASSERT_EQ(::waitpid(owner, &status, 0), owner);
-  EXPECT_EQ(status, 0);
-}
-
-TEST(MonitorEndTest, IsToldInWords) {
-  EXPECT_EQ(monitor_end_of(0x2a00).exit_status, 42);
-  EXPECT_EQ(monitor_end_of(0x2a00).how, "");
-  EXPECT_EQ(monitor_end_of(SIGSEGV).exit_status, 139);
-  EXPECT_EQ(monitor_end_of(SIGSEGV).how, "signal 11 (Segmentation fault)");
-  EXPECT_EQ(monitor_end_of(SIGSYS | 0x80).how, "signal 31 (Bad system call)");
-}
-
 }  // namespace
 }  // namespace gpuvm::split_process_test
