@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzz target: what a monitor that its guest has taken over sends its owner
-// (docs/containment-owner.md). The input is packets: 16 bits of length, 8 bits that say how many
+// (docs/security-inside.md). The input is packets: 16 bits of length, 8 bits that say how many
 // descriptors go with it (bits 0 to 2) and of which kind (bit 6: a sealed memory file, else a
 // pipe), then bytes. What must hold: a packet that is taken is one that we could have sent; nothing
 // is handed over once the guest runs, and nothing else before; the owner is asked about nothing but

@@ -3,19 +3,15 @@
 
 #include <fcntl.h>
 
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/containment/reachable_paths.hpp"
 #include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
-
-using sandbox::PathAccess;
-using sandbox::PathRule;
 
 sandbox::Mode mode_of(SandboxMode mode) {
   switch (mode) {
@@ -29,45 +25,15 @@ sandbox::Mode mode_of(SandboxMode mode) {
   return sandbox::Mode::kOff;
 }
 
-/// Its folder: a file that takes the place of the one that is there now is another one.
-PathRule below_folder_of(const std::string& file, PathAccess access) {
-  const auto folder = std::filesystem::path(file).parent_path().string();
-  return {.path = folder.empty() ? "." : folder, .access = access};
-}
-
-/// Of the file itself: Landlock asks about that, and not about links on the way. The folder of a
-/// link such as /vmlinuz would be the whole host.
-PathRule below_folder_of_target(const std::string& file) {
-  std::error_code error;
-  const auto target = std::filesystem::canonical(file, error);
-  return below_folder_of(error ? file : target.string(), PathAccess::kRead);
-}
-
-/// Until the owner has it: resets look into sysfs and write there, marks are in /run/gpuvm, and a
-/// reboot reads the kernel's file again.
-std::vector<PathRule> worker_paths(const BootConfig& boot) {
-  std::vector<PathRule> rules = {{.path = "/sys", .access = PathAccess::kWrite},
-                                 {.path = "/proc", .access = PathAccess::kRead},
-                                 {.path = "/run/gpuvm", .access = PathAccess::kManage}};
-  if (!boot.kernel.empty()) {
-    rules.push_back(below_folder_of_target(boot.kernel));
-  }
-  if (boot.initrd) {
-    rules.push_back(below_folder_of_target(*boot.initrd));
-  }
-  return rules;
-}
-
 }  // namespace
 
 Status prepare_sandbox(const Config& config, bool has_owner) {
   sandbox::Policy policy;
-  policy.has_owner = has_owner;
+  // Not Policy::has_owner: a reset still looks into sysfs, and the thread that waits for the run's
+  // end has no role.
   policy.mode = mode_of(config.sandbox.mode);
-  policy.worker_paths = worker_paths(config.boot);
-  if (config.boot.vars) {
-    policy.variable_paths = {below_folder_of(*config.boot.vars, PathAccess::kManage)};
-  }
+  policy.worker_paths = worker_paths(config.boot, has_owner);
+  policy.variable_paths = variable_paths(config.boot.vars, has_owner);
   if (!config.sandbox.user.empty()) {
     policy.identity = TRY(sandbox::find_identity(config.sandbox.user, config.sandbox.group));
   }

@@ -96,7 +96,7 @@ struct RebootDelayed {
   std::uint64_t short_lives = 0;  ///< since it last ran for long
 };
 
-/// What contains a guest that has taken over a thread of its monitor (docs/containment.md).
+/// What contains a guest that has taken over a thread of its monitor (docs/security.md).
 struct SandboxNews {
   std::string state = {};  ///< "entered", before the guest's first instruction; "violated"
   std::string text = {};   ///< layers in force and those that could not be had; the forbidden call

@@ -2,13 +2,11 @@
 #include "vmm/owner/notify_relay.hpp"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <system_error>
@@ -61,19 +59,6 @@ pid_t sender_of(msghdr& message) {
   return 0;
 }
 
-/// The name that the kernel gave the socket, as NOTIFY_SOCKET has it.
-Result<std::string> name_of(int fd) {
-  sockaddr_un name{};
-  socklen_t size = sizeof name;
-  // SAFETY: sockaddr_un is what AF_UNIX's address is.
-  const int asked = ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
-  constexpr std::size_t kPath = offsetof(sockaddr_un, sun_path);
-  if (asked != 0 || size <= kPath + 1 || name.sun_path[0] != '\0') {
-    return fail_errno(ErrorKind::kHost, "Cannot name a socket for notifications");
-  }
-  return fmt::format("@{}", std::string_view(name.sun_path + 1, size - kPath - 1));
-}
-
 }  // namespace
 
 std::string allowed_notification(std::string_view notification) {
@@ -89,24 +74,43 @@ std::string allowed_notification(std::string_view notification) {
   return allowed;
 }
 
-Result<NotifyRelay> NotifyRelay::create(Send send) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Result<NotifyRelay> NotifyRelay::create(Send send, std::function<Clock::time_point()> now) {
+  std::array<int, 2> ends{-1, -1};
   const int on = 1;
-  sockaddr_un any{};
-  any.sun_family = AF_UNIX;
-  // With the family alone the kernel chooses an abstract name (unix(7), "Autobind feature").
-  // SAFETY: sockaddr_un is what AF_UNIX's address is.
-  const bool is_made =
-      fd && ::setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0 &&
-      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(sa_family_t)) == 0;
-  if (!is_made) {
+  if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot make a socket for notifications");
   }
-  std::string address = TRY(name_of(fd.get()));
-  return NotifyRelay(std::move(send), std::move(fd), std::move(address));
+  UniqueFd ours(ends[0]);
+  UniqueFd monitors(ends[1]);
+  if (::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot ask who sends notifications");
+  }
+  return NotifyRelay(std::move(send), std::move(now), std::move(ours), std::move(monitors));
 }
 
-void NotifyRelay::pass_on(pid_t monitor) const {
+std::string NotifyRelay::hand_to_monitor() {
+  return fmt::format("fd:{}", monitor_end_.release());
+}
+
+/// Takes a token, if there is one.
+bool NotifyRelay::has_room() {
+  const auto now = now_();
+  const auto due = (now - filled_) / kEvery;
+  if (due >= kBurst) {
+    tokens_ = kBurst;
+    filled_ = now;
+  } else if (due > 0) {
+    tokens_ = std::min(kBurst, tokens_ + static_cast<unsigned>(due));
+    filled_ += due * kEvery;
+  }
+  if (tokens_ == 0) {
+    return false;
+  }
+  --tokens_;
+  return true;
+}
+
+void NotifyRelay::pass_on(pid_t monitor) {
   for (int turn = 0; turn < kMostAtOnce; ++turn) {
     std::array<char, kMostNotification> bytes{};
     // No room for descriptors: the kernel closes those that come.
@@ -127,7 +131,7 @@ void NotifyRelay::pass_on(pid_t monitor) const {
     }
     const auto allowed =
         allowed_notification(std::string_view(bytes.data(), static_cast<std::size_t>(got)));
-    if (!allowed.empty()) {
+    if (!allowed.empty() && has_room()) {
       send_(allowed);
     }
   }

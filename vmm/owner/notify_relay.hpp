@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // NotifyRelay: the service manager hears its main process only, which is the owner; the monitor's
 // notifications (sd_notify(3)) come to a socket of the owner's, and those of a list are passed on.
+// It has no name, by which any user of the host could fill it.
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -21,27 +23,47 @@ std::string allowed_notification(std::string_view notification);
 /// One thread.
 class NotifyRelay {
  public:
+  using Clock = std::chrono::steady_clock;
+  /// Notifications at once, and how often another one is due: what is more is dropped, since the
+  /// service manager serves others, too. A monitor of ours sends one in half a second at most.
+  static constexpr unsigned kBurst = 32;
+  static constexpr std::chrono::milliseconds kEvery{100};
+
   /// To the service manager; never waits.
   using Send = std::function<bool(std::string_view)>;
-  /// A socket with an abstract name that the kernel chooses. Errors: kHost.
-  static Result<NotifyRelay> create(Send send);
+  /// `now`: tests have a clock of their own. Errors: kHost.
+  static Result<NotifyRelay> create(
+      Send send, std::function<Clock::time_point()> now = [] { return Clock::now(); });
 
   int fd() const { return fd_.get(); }
-  /// For NOTIFY_SOCKET.
-  const std::string& address() const { return address_; }
+  /// The monitor's end: what is sent there arrives here.
+  int monitor_end() const { return monitor_end_.get(); }
+  /// In the monitor's process, once: it stays open, and is its NOTIFY_SOCKET ("fd:7", as
+  /// NotifySocket in vmm/service has it).
+  std::string hand_to_monitor();
+  /// In the owner's.
+  void close_monitor_end() { monitor_end_.reset(); }
   /// Passes on what `monitor` has sent; what others sent, or comes with descriptors, is dropped. A
   /// few at a time.
-  void pass_on(pid_t monitor) const;
+  void pass_on(pid_t monitor);
   /// The owner's own word.
   void say(std::string_view notification) const { send_(notification); }
 
  private:
-  NotifyRelay(Send send, UniqueFd fd, std::string address)
-      : send_(std::move(send)), fd_(std::move(fd)), address_(std::move(address)) {}
+  NotifyRelay(Send send, std::function<Clock::time_point()> now, UniqueFd fd, UniqueFd monitor_end)
+      : send_(std::move(send)),
+        now_(std::move(now)),
+        fd_(std::move(fd)),
+        monitor_end_(std::move(monitor_end)),
+        filled_(now_()) {}
+  bool has_room();
 
   Send send_;
+  std::function<Clock::time_point()> now_;
   UniqueFd fd_;
-  std::string address_;
+  UniqueFd monitor_end_;
+  unsigned tokens_ = kBurst;
+  Clock::time_point filled_;  ///< up to when tokens were counted
 };
 
 }  // namespace gpuvm

@@ -34,8 +34,7 @@ constexpr std::string_view kMoreTime = "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1
 /// A killed process of a guest with much memory takes its time; what takes longer hangs in the
 /// kernel.
 constexpr milliseconds kSlowEnd{20000};
-/// What a killed monitor's children may take that write to sysfs, as long as no driver sleeps
-/// there.
+/// What a monitor's children may take that write to sysfs, as long as no driver sleeps there.
 constexpr milliseconds kOrphanTime{10000};
 
 /// The owner, from the fork to the monitor's end.
@@ -181,9 +180,9 @@ Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
 }
 
 /// What a process of its own must know of its place.
-void enter_monitor(const std::optional<NotifyRelay>& relay) {
+void enter_monitor(std::optional<NotifyRelay>& relay) {
   if (relay) {
-    ::setenv("NOTIFY_SOCKET", relay->address().c_str(), 1);
+    ::setenv("NOTIFY_SOCKET", relay->hand_to_monitor().c_str(), 1);
   }
   if (std::getenv("WATCHDOG_PID") != nullptr) {
     ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
@@ -191,9 +190,9 @@ void enter_monitor(const std::optional<NotifyRelay>& relay) {
 }
 
 Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSignals& signals,
-                              UniqueFd socket, std::optional<NotifyRelay> relay) {
+                              UniqueFd socket, std::optional<NotifyRelay> relay,
+                              const Orphans& orphans) {
   const TerminalMemory terminal;
-  adopt_orphans();
   if (!side.is_dumpable) {
     ::prctl(PR_SET_DUMPABLE, 0);
   }
@@ -203,17 +202,20 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
   const MonitorEnd end = loop.run();
   if (!end.how.empty()) {
     terminal.restore();
-    if (!await_orphans(kOrphanTime)) {
-      log::warn(
-          "A process that the monitor made does not end; devices are given back all the same");
-    }
   }
+  orphans.end(kOrphanTime);
   SplitProcess split;
   split.exit_status = TRY(loop.end(end));
   return split;
 }
 
 }  // namespace
+
+SplitProcess SplitProcess::none() {
+  SplitProcess one;
+  one.orphans = std::make_unique<OrphanGuard>();
+  return one;
+}
 
 void follow_owner() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -228,6 +230,7 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
   const auto signals = TRY(OwnerSignals::take());
   ::signal(SIGCHLD, SIG_DFL);  // or nobody hears how the monitor ended
   std::fflush(nullptr);        // what is buffered would be written twice
+  const Orphans orphans;       // before the monitor, which is none
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) {
@@ -237,7 +240,10 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
   }
   if (child > 0) {
     sockets.monitor.reset();
-    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relay));
+    if (relay) {
+      relay->close_monitor_end();
+    }
+    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relay), orphans);
   }
   sockets.owner.reset();
   follow_owner();

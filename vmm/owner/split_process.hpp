@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// split_process(): one process becomes two, the owner and its monitor (docs/containment-owner.md).
+// split_process(): one process becomes two, the owner and its monitor (docs/security-inside.md).
 // The owner serves the monitor's requests, passes its own signals and the monitor's notifications
 // on, waits for the monitor's end, however that comes, and then gives back what the monitor had.
 #pragma once
@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "vmm/base/result.hpp"
+#include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/owner.hpp"
 
 namespace gpuvm {
@@ -30,10 +31,15 @@ struct OwnerSide {
   bool is_dumpable = false;
 };
 
-/// After split_process() exactly one of both is there.
+/// After split_process() exactly one of the first two is there.
 struct SplitProcess {
   std::unique_ptr<Owner> monitor = {};  ///< this is the monitor, and that is its way to the owner
   std::optional<int> exit_status = {};  ///< this is the owner, and all is over
+  /// With neither, one process is both: it ends what outlives the guest when this goes.
+  std::unique_ptr<OrphanGuard> orphans = {};
+
+  /// What one process has that is not split: to be held until all is over.
+  static SplitProcess none();
 };
 
 /// Must be called while there is one thread. Returns in both processes: in the monitor at once, in

@@ -108,6 +108,8 @@ int Confinement::enter() const noexcept {
   }
   if (error == 0 && plan_.identity) {
     error = become(*plan_.identity);
+    // The kernel has just put fs.suid_dumpable in its place, which may allow dumps (proc(5)).
+    error = error == 0 ? forbid_dumps() : error;
   }
   if (error == 0) {
     error = keep_capabilities(plan_.kept);
@@ -122,8 +124,8 @@ int Confinement::enter() const noexcept {
 }
 
 std::vector<Layer> confine_process() {
-  return {layer_of("dumpable", forbid_dumps(), "no ptrace by the same user, no core file"),
-          layer_of("limits", set_limits(false), "no core file, no real-time priority")};
+  return {layer_of("dumpable", forbid_dumps(), "no ptrace by the same user, no core dump"),
+          layer_of("limits", set_limits(false), "no core dump, no real-time priority")};
 }
 
 }  // namespace gpuvm::sandbox

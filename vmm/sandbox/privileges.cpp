@@ -83,8 +83,13 @@ Result<Identity> find_user(const std::string& name) {
   return identity;
 }
 
+/// Hard and soft. 0 or errno.
 int set_limit(__rlimit_resource resource, rlim_t most) {
-  rlimit now{};
+  const rlimit exactly{.rlim_cur = most, .rlim_max = most};
+  if (::setrlimit(resource, &exactly) == 0) {
+    return 0;
+  }
+  rlimit now{};  // it is below already, and stays there
   if (::getrlimit(resource, &now) != 0) {
     return errno;
   }

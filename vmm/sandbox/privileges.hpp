@@ -44,7 +44,7 @@ int become(const Identity& identity) noexcept;
 
 /// PR_SET_NO_NEW_PRIVS of the calling thread. 0 or errno. Async-signal-safe. Linux 3.5.
 int set_no_new_privileges() noexcept;
-/// No ptrace(2) by processes of the same user, and no core file. Of the whole process; execve(2)
+/// No ptrace(2) by processes of the same user, and no core dump. Of the whole process; execve(2)
 /// undoes it. 0 or errno. Async-signal-safe.
 int forbid_dumps() noexcept;
 

@@ -278,7 +278,7 @@ void warn_of_shares(const TestArguments& arguments, const Config& config) {
 Result<SplitProcess> split_job(const Config& config) {
   if (config.test.retries > 0 && config.sandbox.owner != OwnerPlace::kInside) {
     log::warn("sandbox.owner is \"inside\" for a job that may be tried again (test.retries)");
-    return SplitProcess{};
+    return SplitProcess::none();
   }
   return split_run(config, kStatusHostFault);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HostOwner: who owns a guest's functions and files on this host (docs/containment-owner.md): keeps
+// HostOwner: who owns a guest's functions and files on this host (docs/security-inside.md): keeps
 // the locks and marks, does the few things that the monitor has no right to, and brings the
 // functions back when the monitor is gone: opened anew, reset, verified, given to their drivers.
 #pragma once

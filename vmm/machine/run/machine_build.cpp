@@ -15,7 +15,6 @@
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/run/machine.hpp"
 #include "vmm/machine/services/vsock.hpp"
-#include "vmm/sandbox/roles/role_thread.hpp"
 #include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
@@ -149,8 +148,9 @@ Status Machine::open_files() {
       return check_initrd(config.boot);
     case BootMode::kEfiHandover:
       TRY(check_kernel_files(config.boot));
-      efi_variables_ = TRY(VariableFile::open(
-          config.boot.vars.value_or(""), [] { sandbox::enter(sandbox::ThreadRole::kVariables); }));
+      efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or(""), {}, [] {
+        sandbox::enter(sandbox::ThreadRole::kVariables);
+      }));
       variable_file_ = config.boot.vars ? efi_variables_.get() : nullptr;
       return {};
     case BootMode::kUefi:
@@ -313,9 +313,8 @@ Status Machine::add_devices() {
                                    ports_));
   show(Part::kPlatform, platform_.get());
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
-    auto saver = TRY(sandbox::RoleThread::create("efi-vars", sandbox::ThreadRole::kVariables));
     efi_ = std::make_unique<HandoverBoot>(options_.config, *memory_, options_.on_failure,
-                                          std::move(efi_variables_), std::move(saver));
+                                          std::move(efi_variables_));
     TRY(ports_.add(
         {*PortRange::create(HandoverBoot::kPort, HandoverBoot::kPortCount), efi_.get()}));
     show(Part::kEfi, efi_.get());

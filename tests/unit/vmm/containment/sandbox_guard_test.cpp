@@ -17,10 +17,10 @@
 namespace gpuvm::sandbox_guard_test {
 namespace {
 
-class WorkerPaths : public testing::Test {
+class BootLinks : public testing::Test {
  protected:
-  WorkerPaths() {
-    std::string name = "/tmp/gpuvm-worker-paths-XXXXXX";
+  BootLinks() {
+    std::string name = "/tmp/gpuvm-boot-links-XXXXXX";
     folder_ = ::mkdtemp(name.data());
     for (const char* const part : {"guest", "images", "other"}) {
       std::filesystem::create_directory(folder_ + "/" + part);
@@ -28,7 +28,7 @@ class WorkerPaths : public testing::Test {
     }
     std::filesystem::create_symlink("../images/file", folder_ + "/guest/link");
   }
-  ~WorkerPaths() override { std::filesystem::remove_all(folder_); }
+  ~BootLinks() override { std::filesystem::remove_all(folder_); }
 
   /// "1" for each path that the worker can open, "0" for others.
   std::string opened(const Config& config, const std::vector<std::string>& paths) {
@@ -52,7 +52,7 @@ class WorkerPaths : public testing::Test {
 };
 
 /// The initrd is opened when the worker has its role, and both files again at each reboot.
-TEST_F(WorkerPaths, ALinkToABootFileLeadsToItsFolderAndNotTheLinks) {
+TEST_F(BootLinks, ALinkToABootFileLeadsToItsFolderAndNotTheLinks) {
   if (sandbox::landlock_support().abi == 0) {
     GTEST_SKIP() << sandbox::landlock_support().why_not;
   }

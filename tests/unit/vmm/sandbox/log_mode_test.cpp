@@ -92,6 +92,25 @@ TEST_F(LogMode, CountsWhatIsListed) {
   EXPECT_THAT(text, Not(HasSubstr("unlisted")));
 }
 
+/// As every file that gpuvm writes.
+TEST(LogModeFile, OneWithASecondNameIsRefused) {
+  std::string path = testing::TempDir() + "gpuvm-calls-XXXXXX";
+  ::close(::mkstemp(path.data()));
+  const std::string other = path + ".other";
+  ASSERT_EQ(::link(path.c_str(), other.c_str()), 0);
+  const auto end = in_child([&path](int fd) {
+    Policy policy;
+    policy.mode = Mode::kLog;
+    policy.call_log = path;
+    const auto prepared = prepare(policy);
+    say(fd, prepared ? "prepared" : prepared.error().to_string());
+  });
+  EXPECT_THAT(end.said, HasSubstr("sandbox.log"));
+  EXPECT_THAT(end.said, HasSubstr("second name (hard link)"));
+  ::unlink(path.c_str());
+  ::unlink(other.c_str());
+}
+
 /// Waits, locks, masks of signals, threads and children go on as without.
 TEST_F(LogMode, ChangesNothing) {
   const auto text = log_of(ThreadRole::kWorker, [] {
