@@ -3,9 +3,9 @@
 // routing (_PRT), what the guest may control (_OSC), and a motherboard resource that reserves the
 // ECAM (PCI Firmware 3.3, 4.1.2 and 4.5; ACPI 6.5, 6.2.13).
 //
-// _OSC grants control of the PCI Express capability structures, of native hot-plug where a root port
-// has a slot for it, and of nothing else. SHPC, PME, AER, LTR and DPC stay with the platform: no
-// root port implements them, and a guest that was granted PME or AER would ask each port for
+// _OSC grants control of the PCI Express capability structures, of native hot-plug where a root
+// port has a slot for it, and of nothing else. SHPC, PME, AER, LTR and DPC stay with the platform:
+// no root port implements them, and a guest that was granted PME or AER would ask each port for
 // interrupts.
 //
 // There is no _DSM. Function 5 = 0 ("preserve the boot configuration") is left out on purpose:

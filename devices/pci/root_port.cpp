@@ -69,6 +69,11 @@ Status RootPort::detach(std::uint8_t devfn) {
   return behind_.drain();
 }
 
+bool RootPort::has(std::uint8_t devfn) const {
+  const auto behind = behind_.read();
+  return devfn < behind->functions.size() && behind->functions[devfn] != nullptr;
+}
+
 Status RootPort::set_listener(SecondaryBusListener* listener) {
   TRY(Versions::check_outside());
   TRY(behind_.change([listener](Behind& next) -> Status {

@@ -120,9 +120,11 @@ class RootPort : public PciFunction, public Resettable, public Inspectable, publ
   /// take as long as an access does, a reset too. No lock held that the function takes. Errors:
   /// kInternal if nothing is there, and inside of an access; nothing is changed then.
   Status detach(std::uint8_t devfn);
-  /// Told of secondary bus resets and of a disabled link, which resets what is behind it just the
-  /// same (7.5.3.7); nullptr: nobody. Called on a vCPU thread without any lock held. When this has
-  /// returned success, the one before is not called any more. Locks and errors: as detach().
+  bool has(std::uint8_t devfn) const;
+  /// Told of secondary bus resets, of a slot without power and of a disabled link, which resets
+  /// what is behind it just the same (7.5.3.7); nullptr: nobody. Called on a vCPU thread without
+  /// any lock held. When this has returned success, the one before is not called any more. Locks
+  /// and errors: as detach().
   Status set_listener(SecondaryBusListener* listener);
   /// Bus numbers and windows at power-on, restored by reset(). Decoding is on from the start where
   /// a bus number is given, off otherwise. While the machine is built: takes effect at once.

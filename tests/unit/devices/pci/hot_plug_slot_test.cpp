@@ -41,10 +41,10 @@ class HotPlugTest : public testing::Test {
         {.name = "port-3",
          .device = 4,
          .slot = 4,
-         .hot_plug = HotPlugConfig{.msi = &msi_,
-                                   .memory32 = 64_MiB,
-                                   .memory64 = 64_GiB,
-                                   .on_power = [this](bool on) { powers_.push_back(on); }}});
+         .hot_plug = HotPlugConfig{
+             .msi = &msi_, .memory32 = 64_MiB, .memory64 = 64_GiB, .on_power = [this](bool on) {
+               powers_.push_back(on);
+             }}});
     EXPECT_TRUE(created);
     port_ = std::move(*created);
     EXPECT_TRUE(port_->set_listener(&listener_));
@@ -124,8 +124,7 @@ TEST_F(HotPlugTest, ACardComesWithAButtonAndOneInterrupt) {
   set_control(control() | kLinuxEnables);
   EXPECT_EQ(sent(), 0U);
   insert();
-  EXPECT_EQ(status(), kPresent | kPresenceChanged |
-                          kButton);
+  EXPECT_EQ(status(), kPresent | kPresenceChanged | kButton);
   EXPECT_EQ(sent(), 1U);
   EXPECT_FALSE(reaches_card()) << "the slot has no power yet";
   EXPECT_EQ(read(RootPort::kExpressOffset + pci::kExpressLinkCapabilities) & 0x3ff, 0x104U);
