@@ -276,7 +276,9 @@ Machine::Options Run::machine_options(const RunOptions& options) {
           .claims = options.claims,
           .words = words.get(),
           .sandbox = guard.get(),
-          .owner = options.owner};
+          .owner = options.owner,
+          .on_slot_power = [this](std::uint8_t port,
+                                  bool is_powered) { loop.slot_switched(port, is_powered); }};
 }
 
 /// The machine is built.
