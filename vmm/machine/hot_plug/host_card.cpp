@@ -14,17 +14,23 @@ bool HostCard::has(std::string_view function) const {
                      [function](const HostFunction& each) { return each.name() == function; });
 }
 
+Status HostCard::check_memory() const {
+  const bool is_remote =
+      std::any_of(functions_.begin(), functions_.end(),
+                  [](const HostFunction& function) { return function.is_remote(); });
+  if (is_remote && !machine_.memory_is_shared) {
+    return fail(ErrorKind::kConfig,
+                "{}: A server cannot have this guest's memory, which no other process was to have "
+                "from the start: name one server in [[pci]], too",
+                name_);
+  }
+  return {};
+}
+
 /// What a start looks at of functions; the guest's memory is there already.
 Status HostCard::check_host() const {
   HostNeeds needs;
   for (const HostFunction& function : functions_) {
-    if (function.is_remote() && !machine_.memory_is_shared) {
-      return fail(
-          ErrorKind::kConfig,
-          "{}: A server cannot have this guest's memory, which no other process was to have "
-          "from the start: name one server in [[pci]], too",
-          name_);
-    }
     if (!function.is_remote()) {
       needs.devices.push_back(function.host);
       if (!function.managed) {
@@ -36,6 +42,7 @@ Status HostCard::check_host() const {
 }
 
 Status HostCard::take() {
+  TRY(check_memory());
   const auto pointers = pointers_to(functions_);
   auto claims = TRY(DeviceClaims::take(machine_.host, addresses_of(pointers), machine_.owner,
                                        sockets_of(pointers)));

@@ -63,6 +63,7 @@ class HostCard final : public HotCard {
   void inspect(InspectNode& node) const override;
 
  private:
+  Status check_memory() const;
   Status check_host() const;
 
   const HotPlugMachine& machine_;
