@@ -30,8 +30,8 @@ class MachineWithFreePort : public test::MachineTest {
                : std::string(slots->children().front()->get("state"));
   }
 
-  fake_gpu::FakeGpuProcess first_{{}};
-  fake_gpu::FakeGpuProcess second_{{}};
+  fake_gpu::FakeGpuProcess first_{std::vector<std::string>()};
+  fake_gpu::FakeGpuProcess second_{std::vector<std::string>()};
   std::vector<std::string> steps_;
 };
 
@@ -73,6 +73,7 @@ TEST_F(MachineWithFreePort, AnAttachThatNobodyWantsAnyMoreLeavesNothing) {
   EXPECT_EQ(status.error().kind(), ErrorKind::kCancelled);
   EXPECT_EQ(state_of_slot(machine), "empty");
   EXPECT_TRUE(machine.attach(second_.socket(), wanted));
+  EXPECT_TRUE(machine.stop());
 }
 
 TEST_F(MachineWithFreePort, TheOneOfTheStartCannotGo) {
@@ -81,6 +82,7 @@ TEST_F(MachineWithFreePort, TheOneOfTheStartCannotGo) {
   ASSERT_FALSE(status);
   EXPECT_THAT(status.error().to_string(), HasSubstr("has not come to this guest by an attach"));
   EXPECT_FALSE(machine.attach(first_.socket(), wanted)) << "and is not free to come";
+  EXPECT_TRUE(machine.stop());
 }
 
 }  // namespace
