@@ -75,7 +75,6 @@ struct RootPortConfig {
   std::optional<std::uint32_t> proximity_domain = {};  ///< ACPI: NUMA node of what is behind
   /// Nothing: what is behind the port stays there.
   std::optional<HotPlugConfig> hot_plug = {};
-  /// No effect: the I/O window's registers always exist, closed where nothing needs I/O.
 };
 
 /// What firmware would have programmed. Windows: I/O in units of 4 KiB below 64 KiB, memory in

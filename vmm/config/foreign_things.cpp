@@ -171,7 +171,7 @@ constexpr ForeignThing kThings[] = {
     {"", "tpmstate0", kNoTpm, "Proxmox tpmstate0:"},
     {"", "smbios1", kNoSmbios, "Proxmox smbios1:"},
     {"", "vmgenid", "there is no generation id: remove this key", "Proxmox vmgenid:"},
-    {"", "hotplug", "nothing is plugged while the guest runs: remove this key", "Proxmox hotplug:"},
+    {"", "hotplug", "cards come by gpuvm attach to ports of machine.free_ports: remove this key", "Proxmox hotplug:"},
     {"", "hookscript", "a unit of systemd has ExecStartPre= and ExecStopPost=: remove this key",
      "Proxmox hookscript:"},
     {"", "localtime", "the guest's clock is UTC: set its time zone in the guest; remove this key",

@@ -13,7 +13,8 @@
 
 namespace gpuvm {
 
-/// The worker's, but for inspect(). Destroyed after leave(), or before anything was taken.
+/// The worker's, but for inspect(). Destroyed after leave(), before anything was taken, or with the
+/// machine, whose VM and guest's side are gone by then.
 class HotCard : public Inspectable {
  public:
   using IsUnwanted = std::function<bool()>;

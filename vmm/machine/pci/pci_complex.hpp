@@ -146,17 +146,16 @@ class PciComplex : public Inspectable {
    private:
     std::vector<OwnedFunction*> functions_;
   };
+  using Threads = std::vector<std::unique_ptr<sandbox::RoleThread>>;
   struct Port {
     PlannedPort plan;
+    Threads threads;                       ///< for resets of a card behind a free port
     Shown functions;                       ///< in slot order
     std::unique_ptr<GuestBusReset> reset;  ///< refers to functions; absent behind an empty port
     std::unique_ptr<RootPort> bridge;      ///< refers to functions and reset
-    /// Of a free port: what is reserved, and the reset threads of the card that is there.
-    PortPlacement reserved;
-    PortCard card;
-    std::vector<std::unique_ptr<sandbox::RoleThread>> threads;
+    PortPlacement reserved;                ///< of a free port, for the cards that come
+    PortCard card;                         ///< what a free port shows of the one that is there
   };
-  using Threads = std::vector<std::unique_ptr<sandbox::RoleThread>>;
   PciComplex(const Options& options, const std::vector<PlannedPort>& ports);
   Status add_root_bus_devices();
   Status add_port(const PlannedPort& plan);

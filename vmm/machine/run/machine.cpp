@@ -269,6 +269,12 @@ void Machine::add_hot_plug() {
           [this](ResetReason reason, const ResetCertificate& certificate) {
             options_.events.reset(reset_event(to_string(reason), certificate));
           },
+      .on_scrub =
+          [this](const ScrubProgress& progress) {
+            options_.events.scrub({.function = progress.function,
+                                   .done_bytes = progress.done,
+                                   .all_bytes = progress.all});
+          },
       .on_step = [this](const HotPlugStep& step) { tell_of_card(step); }});
   show(Part::kHotPlug, hot_plug_.get());
 }
