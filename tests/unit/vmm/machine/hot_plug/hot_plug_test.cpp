@@ -56,7 +56,7 @@ class HotPlugTest : public testing::Test {
     auto none = HostDevices::create(fakes_.host, {}, {}, fakes_.openers());
     ASSERT_TRUE(none);
     devices_ = std::move(none).value();
-    numa_.emplace(NumaPlan::create(fakes_.host, {}, {}, memory_).value());
+    numa_.emplace(NumaPlan::create(fakes_.host, {}, devices_->host_functions(), memory_).value());
     auto made = PciComplex::create(
         {.devices = *devices_,
          .numa = *numa_,
