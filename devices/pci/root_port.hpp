@@ -50,7 +50,7 @@ struct PortCard {
 
 /// A slot into which cards come, and from which they go, while the guest runs.
 struct HotPlugConfig {
-  MsiController* msi = nullptr;  ///< for the guest's interrupt; nullptr: it gets none
+  MsiController* msi = nullptr;  ///< for the guest's interrupt; outlives the port; nullptr: none
   std::uint64_t memory32 = 0;    ///< bytes that firmware should reserve, non-prefetchable
   std::uint64_t memory64 = 0;    ///< prefetchable, above 4 GiB
   /// The guest has switched the slot's power; what was in it has been reset where that is gone. On
@@ -103,8 +103,12 @@ class RootPort : public PciFunction, public Resettable, public Inspectable, publ
     PciFunction* function;
   };
 
-  /// Errors: kInternal, a value out of the range documented in RootPortConfig.
+  /// Errors: kInternal, a value out of the range documented in RootPortConfig; kHost, where a
+  /// hot-plug slot gets no eventfd.
   static Result<std::unique_ptr<RootPort>> create(RootPortConfig config);
+  ~RootPort() override { quiesce(); }
+  RootPort(const RootPort&) = delete;
+  RootPort& operator=(const RootPort&) = delete;
 
   // Any thread, while vCPUs run too.
 
