@@ -179,6 +179,9 @@ expect "a card that the guest has: status 69" test "$status" = 69
 try "$GPUVM" status --json main
 expect "status names them" said "$NVME"
 
+ask dmesg
+check_dmesg
+
 # A guest that refuses: nobody listens to its slots any more.
 expect "the guest's slots have no driver" answers deaf deaf
 begun=$SECONDS
@@ -194,8 +197,6 @@ expect "the disk works all the same" answers 'work nvme' 'works nvme'
 try "$GPUVM" attach main $USB
 expect "attach after that: status 0" test "$status" = 0
 expect "it has its driver" answers "came ${ids[$USB]} xhci_hcd" "bound ${ids[$USB]} xhci_hcd"
-ask dmesg
-check_dmesg
 asked_before=$(step_times asked)
 "$GPUVM" detach main $USB >"$WORK/detached" 2>&1 &
 detached=$!
