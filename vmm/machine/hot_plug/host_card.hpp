@@ -54,6 +54,7 @@ class HostCard final : public HotCard {
   Status join(const IsUnwanted& is_unwanted) override;
   Status show() override;
   Status announce() override { return machine_.pci.announce(port_); }
+  std::vector<PhysicalDevice*> devices() const override { return devices_->devices(); }
   Status reset(ResetReason reason) override { return reset_->run(reason); }
   Result<bool> ask() override;
   Status withdraw() override { return machine_.pci.withdraw(port_); }

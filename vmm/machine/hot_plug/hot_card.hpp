@@ -6,6 +6,8 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/result.hpp"
@@ -38,6 +40,9 @@ class HotCard : public Inspectable {
   virtual Status announce() = 0;
 
   // While it is there.
+
+  /// Those of its functions.
+  virtual std::vector<PhysicalDevice*> devices() const = 0;
 
   /// As the machine's own devices, between two lives of the guest or at its end. Errors:
   /// kUnsafeDevice.

@@ -70,7 +70,12 @@ Status HotPlug::attach(const std::string& device, const HotCard::IsUnwanted& is_
   return (*empty)->attach(std::move(card), is_unwanted);
 }
 
-Result<HotSlot*> HotPlug::slot_of(const std::string& device) {
+Result<HotPlug::Card> HotPlug::card(const std::string& device) const {
+  const HotSlot& slot = *TRY(slot_of(device));
+  return Card{.name = slot.card_name(), .devices = slot.devices()};
+}
+
+Result<HotSlot*> HotPlug::slot_of(const std::string& device) const {
   const auto name = full_name(device);
   const auto found = std::find_if(slots_.begin(), slots_.end(),
                                   [&name](const auto& slot) { return slot->has(name); });

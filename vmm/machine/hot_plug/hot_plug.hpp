@@ -30,6 +30,13 @@ class HotPlug : public Inspectable {
   };
   /// Errors: kWrongState: the card has not come through attach(), or has been asked for.
   Result<Asked> ask_for(const std::string& device);
+  /// What the machine knows of a card that is there.
+  struct Card {
+    std::string name = {};
+    std::vector<PhysicalDevice*> devices = {};  ///< until it is taken out
+  };
+  /// Errors: as ask_for(). The worker's, and of who knows that it has no work.
+  Result<Card> card(const std::string& device) const;
   /// As HotSlot. Errors: also kWrongState, where the card is not there.
   Status take_out(const std::string& device);
   /// All cards that are there; the worst error.
@@ -39,7 +46,7 @@ class HotPlug : public Inspectable {
 
  private:
   Result<std::unique_ptr<HotCard>> make_card(const std::string& device, std::uint8_t port) const;
-  Result<HotSlot*> slot_of(const std::string& device);
+  Result<HotSlot*> slot_of(const std::string& device) const;
 
   const HotPlugMachine machine_;
   std::vector<std::unique_ptr<HotSlot>> slots_;  ///< refer to machine_

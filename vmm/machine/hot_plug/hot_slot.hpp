@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/result.hpp"
@@ -42,6 +43,8 @@ class HotSlot : public Inspectable {
   /// Its card, or one of the card's functions, has this name.
   bool has(std::string_view name) const { return card_ != nullptr && card_->has(name); }
   std::string card_name() const { return card_ == nullptr ? std::string() : card_->name(); }
+  /// Of a card that is in it.
+  std::vector<PhysicalDevice*> devices() const { return card_->devices(); }
 
   /// Takes the card all the way to the guest. Errors: of the step that failed; those before it have
   /// been taken back, and the slot is empty. kWrongState: it is not.

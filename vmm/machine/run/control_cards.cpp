@@ -11,10 +11,23 @@ namespace gpuvm {
 
 namespace asio = boost::asio;
 
+namespace {
+
+/// Of a card that nobody asked for.
+constexpr std::uint8_t kNoPort = 0xff;
+
+}  // namespace
+
 void ControlLoop::Impl::begin_attach(std::string device) {
   begin(Work::kAttach, [this, device = std::move(device)] {
     return machine->attach(device, [this] { return is_unwanted.load(); });
   });
+}
+
+void ControlLoop::Impl::end_attach(const Status& status) {
+  if (status && options.on_card_in) {
+    options.on_card_in();
+  }
 }
 
 void ControlLoop::Impl::begin_ask(std::string device) {
@@ -72,6 +85,9 @@ void ControlLoop::Impl::begin_take_out() {
   leaving.erase(due);
   slots_without_power.erase(card.port);
   answer_to = std::move(card.done);
+  if (options.on_card_out) {
+    options.on_card_out(card.device);
+  }
   begin(Work::kTakeOut,
         [this, device = std::move(card.device)] { return machine->take_out(device); });
 }
@@ -104,6 +120,36 @@ void ControlLoop::Impl::slot_switched(std::uint8_t port, bool is_powered) {
     card.is_due = card.is_due || card.port == port;
   }
   proceed();
+}
+
+/// It may be asked for already: then that is over.
+void ControlLoop::Impl::lose_card(std::string device) {
+  if (result || is_over) {
+    return;  // it goes with all the others
+  }
+  const auto asked = std::find_if(leaving.begin(), leaving.end(),
+                                  [&device](const Leaving& card) { return card.device == device; });
+  if (asked != leaving.end()) {
+    asked->is_due = true;
+  } else {
+    auto done = [device](const Status& status) {
+      if (!status) {
+        log::error("{}: {}", device, status.error().to_string());
+      }
+    };
+    leaving.push_back({.device = std::move(device),
+                       .port = kNoPort,
+                       .number = ++last_leaving,
+                       .done = std::move(done),
+                       .is_due = true});
+  }
+  proceed();
+}
+
+void ControlLoop::lose_card(std::string device) {
+  asio::post(impl_->context, [impl = impl_.get(), device = std::move(device)]() mutable {
+    impl->lose_card(std::move(device));
+  });
 }
 
 void ControlLoop::slot_switched(std::uint8_t port, bool is_powered) {

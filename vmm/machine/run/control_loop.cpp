@@ -99,6 +99,8 @@ void ControlLoop::Impl::end_work(const Status& status) {
       end_ask(status);
       break;
     case Work::kAttach:
+      end_attach(status);
+      break;
     case Work::kTakeOut:
       break;
     case Work::kStop:

@@ -47,6 +47,10 @@ class ControlLoop : public GuestControl {
     /// Called after that on the worker's thread, before the guest's first instruction; may be
     /// empty.
     std::function<void()> before_guest = {};
+    /// Called on the control thread, with the worker idle: a card has come by attach(); it is about
+    /// to be taken out. May be empty.
+    std::function<void()> on_card_in = {};
+    std::function<void(const std::string& device)> on_card_out = {};
     /// The destructor blocks SIGINT, SIGTERM and SIGHUP in its thread, so that none is lost, or
     /// ends the process, between this and who takes them next.
     bool holds_ending_signals = false;
@@ -67,6 +71,8 @@ class ControlLoop : public GuestControl {
   void fail(Error error);
   /// The guest has switched the power of the slot behind this root port.
   void slot_switched(std::uint8_t port, bool is_powered);
+  /// This card, which came by attach(), is to go without asking: it has failed.
+  void lose_card(std::string device);
 
   /// The user wants the guest to end: the first call presses the power button, the second ends it.
   /// Control thread.

@@ -90,6 +90,7 @@ struct ControlLoop::Impl {
 
   // Cards that come and go, in control_cards.cpp.
   void begin_attach(std::string device);
+  void end_attach(const Status& status);
   void begin_ask(std::string device);
   void end_ask(const Status& status);
   void end_grace(std::uint64_t number);
@@ -97,6 +98,7 @@ struct ControlLoop::Impl {
   bool is_card_due() const;
   void hurry_cards();
   void refuse_cards();
+  void lose_card(std::string device);
   void slot_switched(std::uint8_t port, bool is_powered);
 
   // Requests, in control_requests.cpp.

@@ -280,7 +280,18 @@ void Machine::add_hot_plug() {
 }
 
 Status Machine::attach(const std::string& device, const IsUnwanted& is_unwanted) {
-  return hot_plug_->attach(device, is_unwanted);
+  TRY(hot_plug_->attach(device, is_unwanted));
+  const auto card = TRY(hot_plug_->card(device));
+  if (const auto watched = options_.on_card ? options_.on_card(card.name, card.devices) : Status();
+      !watched) {
+    log::warn("{}: Nobody will hear of its errors: {}", card.name, watched.error().to_string());
+  }
+  return {};
+}
+
+std::string Machine::card_name(const std::string& function) const {
+  const auto card = hot_plug_->card(function);
+  return card ? card->name : std::string();
 }
 
 Result<GuestMachine::AskedSlot> Machine::ask_for(const std::string& device) {

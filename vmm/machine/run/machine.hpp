@@ -66,6 +66,9 @@ class Machine : public GuestMachine {
     Owner* owner = nullptr;                    ///< as RunOptions::owner
     /// As PciComplex::Options has it; may be empty.
     std::function<void(std::uint8_t port, bool is_powered)> on_slot_power = {};
+    /// A card has come by attach(), with these devices; may be empty.
+    std::function<Status(const std::string& card, const std::vector<PhysicalDevice*>&)> on_card =
+        {};
   };
   explicit Machine(Options options);
   ~Machine() override;
@@ -85,6 +88,10 @@ class Machine : public GuestMachine {
   void press_power_button() override { platform_->power().press_power_button(); }
   LifecycleState state() const override GPUVM_EXCLUDES(state_mutex_);
   void inspect(InspectNode& node) const override GPUVM_EXCLUDES(structure_);
+
+  /// How events call the card that has this function; empty: none that came by attach(). For who
+  /// knows that the worker has no work.
+  std::string card_name(const std::string& function) const;
 
   // After build() has ended well. Any thread.
   SerialPort& serial() { return platform_->serial(); }

@@ -43,6 +43,7 @@ class FakeCard : public HotCard {
   Status join(const IsUnwanted&) override { return log_.call("join"); }
   Status show() override { return log_.call("show"); }
   Status announce() override { return log_.call("announce"); }
+  std::vector<PhysicalDevice*> devices() const override { return {}; }
   Status reset(ResetReason reason) override {
     return log_.call("reset " + std::string(to_string(reason)), ErrorKind::kUnsafeDevice);
   }

@@ -176,5 +176,39 @@ TEST_F(Cards, AnAskThatFailsIsTheAnswer) {
   power_off();
 }
 
+TEST_F(Cards, ACardThatFailsGoesWithoutAsking) {
+  run_guest();
+  loop_->lose_card("card");
+  machine_->wait_for("take_out card");
+  sync_requests();
+  EXPECT_EQ(machine_->count("ask card"), 0);
+  EXPECT_EQ(loop_->state(), LifecycleState::kRunning);
+  power_off();
+  EXPECT_EQ(machine_->count("take_out card"), 1);
+}
+
+TEST_F(Cards, OneThatFailsWhileItIsAskedForIsNotWaitedFor) {
+  run_guest();
+  auto gone = detach();
+  loop_->lose_card("card");
+  EXPECT_TRUE(gone.get());
+  power_off();
+  EXPECT_EQ(machine_->count("take_out card"), 1) << "once";
+}
+
+TEST_F(Cards, WhoWatchesCardsIsToldOfEach) {
+  std::vector<std::string> told;  // on the control thread, which power_off() waits for
+  make({.detach_grace = std::chrono::seconds(0),
+        .on_card_in = [&told] { told.emplace_back("in"); },
+        .on_card_out = [&told](const std::string& device) { told.push_back("out " + device); }});
+  run_guest();
+  EXPECT_TRUE(move(&ControlLoop::attach).get());
+  EXPECT_TRUE(move(&ControlLoop::detach).get());
+  machine_->set_outcome("attach card", fail(ErrorKind::kHost, "It is in use"));
+  EXPECT_FALSE(move(&ControlLoop::attach).get());
+  power_off();
+  EXPECT_EQ(told, (std::vector<std::string>{"in", "out card"}));
+}
+
 }  // namespace
 }  // namespace gpuvm::control_cards_test
