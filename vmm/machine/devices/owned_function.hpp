@@ -2,8 +2,8 @@
 // OwnedFunction: one function that a guest owns, from the claim to its return. Its steps, each by
 // who can do it: claimed (DeviceClaims), bound and opened (HostDevices), reset and verified
 // (MachineReset), planned, placed and announced to the guest (PciComplex); and back in the reverse
-// order. A start takes all functions through each step, a card that comes or goes while the guest runs
-// is taken through them alone (vmm/machine/hot_plug). Defined in host_devices.cpp, which alone
+// order. A start takes all functions through each step, a card that comes or goes while the guest
+// runs is taken through them alone (vmm/machine/hot_plug). Defined in host_devices.cpp, which alone
 // changes it.
 #pragma once
 

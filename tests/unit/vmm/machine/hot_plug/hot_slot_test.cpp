@@ -45,7 +45,7 @@ class FakeCard : public HotCard {
   Status announce() override { return log_.call("announce"); }
   std::vector<PhysicalDevice*> devices() const override { return {}; }
   Status reset(ResetReason reason) override {
-    return log_.call("reset " + std::string(to_string(reason)), ErrorKind::kUnsafeDevice);
+    return log_.call(fmt::format("reset {}", to_string(reason)), ErrorKind::kUnsafeDevice);
   }
   Result<bool> ask() override {
     TRY(log_.call("ask"));
