@@ -119,7 +119,7 @@ TEST(Router, AQueryWithAValueHasOne) {
     request.query = wrong;
     EXPECT_EQ(match_route(request).error.status, 400) << wrong;
   }
-  request.query = "device=" + std::string(257, 'a');
+  request.query = std::string("device=").append(257, 'a');
   EXPECT_EQ(match_route(request).error.status, 400) << "too long";
 }
 
