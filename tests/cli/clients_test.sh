@@ -94,6 +94,14 @@ expect 69 '' 'gpuvm: error: fake-1: The guest is running, not paused' resume fak
 expect 69 '' 'fake-1: not you' reboot fake-1
 expect 0 '' '' power-button fake-1
 asked 'PUT /v1/vm/power-button'
+expect 0 '' '' attach fake-1 41:00.0
+asked 'PUT /v1/attach?device=0000:41:00.0'
+expect 0 '' '' detach fake-1 0000:41:00.0
+asked 'PUT /v1/detach?device=0000:41:00.0'
+expect 0 '' '' attach fake-1 /run/server.sock
+asked 'PUT /v1/attach?device=/run/server.sock'
+expect 64 '' 'is neither a PCI address' attach fake-1 'a b'
+expect 64 '' 'is neither a PCI address' detach fake-1 '/run/a&b'
 expect 0 '{"event":"state"}' '' events fake-1
 asked 'GET /v1/events?replay=1'
 expect 0 'gpuvm_up{guest="fake-1"} 1' '' metrics fake-1

@@ -54,7 +54,12 @@ enum class PinMemory {
   kAuto,         ///< by its size
   kBeforeStart,  ///< the guest starts when all is
   kBackground,   ///< while it boots; its first bus mastering waits
+  kEarly,        ///< as kBeforeStart; for a guest without devices its pages are taken then, so that
+                 ///< the first attach only pins them
 };
+
+/// More root ports than this cannot be kept free.
+inline constexpr unsigned kMostFreePorts = 8;
 
 struct MachineConfig {
   unsigned cpus = 1;             ///< 1 to 255
@@ -65,8 +70,11 @@ struct MachineConfig {
   PinMemory pin_memory = PinMemory::kAuto;
   /// The longest wait before a guest that reboots again and again starts; 0: none. At most 15 min.
   std::chrono::seconds reboot_backoff{60};
-  bool battery = false;       ///< ACPI shows a battery and an AC adapter
-  bool rng = true;            ///< a virtio device for random numbers
+  bool battery = false;     ///< ACPI shows a battery and an AC adapter
+  bool rng = true;          ///< a virtio device for random numbers
+  unsigned free_ports = 0;  ///< hot-plug slots for cards that come later; at most kMostFreePorts
+  /// 64-bit address space for the card behind each free port, bytes: a power of two.
+  std::uint64_t reserve = 32_GiB;
   std::vector<unsigned> pin;  ///< the host's CPU of each vCPU; empty: wherever the host likes
   bool operator==(const MachineConfig&) const = default;
 };

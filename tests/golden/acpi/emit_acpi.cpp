@@ -244,6 +244,21 @@ Result<AcpiImage> build_machine() {
   return build_acpi(input);
 }
 
+Result<AcpiImage> build_hot_plug() {
+  auto config = pci_config();
+  config.hot_plug = true;
+  const PciAcpi bridge(config);
+  RootPortConfig port_config;
+  port_config.name = "port1";
+  port_config.device = 1;
+  port_config.hot_plug.emplace();
+  const auto port = TRY(RootPort::create(port_config));
+  AcpiInput input;
+  input.apic_ids = {0};
+  input.sources = {&bridge, port.get()};
+  return build_acpi(input);
+}
+
 Result<AcpiImage> build_processors() {
   constexpr std::uint32_t kMost = 255;
   const SleepSource sleep;
@@ -290,6 +305,7 @@ int run(const std::string& variant, const std::string& directory) {
                                       ? build_rom(std::stoul(variant.substr(4)), directory)
                                   : variant == "machine"    ? build_machine()
                                   : variant == "processors" ? build_processors()
+                                  : variant == "hot_plug"   ? build_hot_plug()
                                                             : build_operators();
   if (!image) {
     fmt::print(stderr, "{}\n", image.error().to_string());

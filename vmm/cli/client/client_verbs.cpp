@@ -31,6 +31,17 @@ constexpr const char* kMetricsFooter = R"(Examples:
   gpuvm metrics render-1
   gpuvm metrics --host >/var/lib/node_exporter/gpuvm.prom)";
 
+constexpr const char* kAttachFooter = R"(Examples:
+  gpuvm attach render-1 0000:41:00.0   the card with all its functions; comes back when the guest is told
+  gpuvm detach render-1 0000:41:00.0   and back: asks the guest, resets the card, gives it to its driver
+
+The guest needs a port that was kept free ([machine] free_ports) and sandbox.mode = "off".)";
+
+constexpr const char* kDetachFooter = R"(Examples:
+  gpuvm detach render-1 0000:41:00.0
+
+A guest that does not let go of the card within 30 s loses it all the same.)";
+
 CLI::App& add_guest_verb(CLI::App& app, const char* name, const char* help,
                          ClientArguments& arguments) {
   auto* verb = app.add_subcommand(name, help);
@@ -122,11 +133,29 @@ void add_steering(CLI::App& app, ClientArguments& arguments, Verb& verb) {
   add("power-button", "Press a running guest's power button", "power-button");
 }
 
+void add_cards(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  const auto add = [&](const char* name, const char* help, const char* footer) {
+    auto& moved = add_guest_verb(app, name, help, arguments);
+    moved
+        .add_option("BDF", arguments.device,
+                    "The card's address, such as 0000:01:00.0, or a vfio-user server's socket")
+        ->type_name("")
+        ->required();
+    moved.footer(footer);
+    moved.callback([&arguments, &verb, name] {
+      verb = [&arguments, name] { return card_verb(arguments, name); };
+    });
+  };
+  add("attach", "Give a running guest a card", kAttachFooter);
+  add("detach", "Take a card that was attached from a running guest", kDetachFooter);
+}
+
 }  // namespace
 
 void add_client_verbs(CLI::App& app, ClientArguments& arguments, Verb& verb) {
   add_watching(app, arguments, verb);
   add_steering(app, arguments, verb);
+  add_cards(app, arguments, verb);
 }
 
 }  // namespace gpuvm::cli

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// gpuvm stop, pause, resume, reboot and power-button.
+// gpuvm stop, pause, resume, reboot, power-button, attach and detach.
 #include <cstdio>
 
 #include "vmm/api_client/guest_finder.hpp"
+#include "vmm/base/bdf.hpp"
 #include "vmm/cli/client/client_verbs.hpp"
 #include "vmm/guests/guest_socket.hpp"
 
@@ -16,10 +17,33 @@ constexpr std::chrono::minutes kSteerTime{10};
 constexpr std::chrono::seconds kEndTime{120};
 
 /// Errors: kHost and kWrongState, with what the guest said.
-Status put(const FoundGuest& guest, const std::string& request) {
-  const auto answer = TRY_CONTEXT(
-      ask(guest.connection, "PUT", "/v1/vm/" + request, {.time = kSteerTime}), guest.name);
+Status put_at(const FoundGuest& guest, const std::string& target) {
+  const auto answer =
+      TRY_CONTEXT(ask(guest.connection, "PUT", target, {.time = kSteerTime}), guest.name);
   return answer.status == kNoContent ? Status() : Status(refusal(answer, guest.name));
+}
+
+Status put(const FoundGuest& guest, const std::string& request) {
+  return put_at(guest, "/v1/vm/" + request);
+}
+
+/// As it may stand in a query. Errors: kUsage.
+Result<std::string> device_text(const std::string& device) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-";
+  constexpr std::size_t kLongest = 256;
+  if (const auto bdf = Bdf::parse(device)) {
+    return bdf->to_string();
+  }
+  if (device.starts_with('/') && device.size() <= kLongest &&
+      device.find_first_not_of(kAllowed) == std::string::npos) {
+    return device;
+  }
+  return fail(
+      ErrorKind::kUsage,
+      "{} is neither a PCI address such as 0000:01:00.0 (`gpuvm devices` lists them) nor the "
+      "absolute path of a server's socket",
+      device);
 }
 
 /// A connection is for one request.
@@ -56,6 +80,14 @@ Status await_end(const FoundGuest& guest, Status asked) {
 Result<int> steer_verb(const ClientArguments& arguments, const std::string& request) {
   let_signals_end_us();
   TRY(put(TRY(reach_guest(run_folders(), arguments.guest)), request));
+  return 0;
+}
+
+Result<int> card_verb(const ClientArguments& arguments, const std::string& request) {
+  let_signals_end_us();
+  const auto device = TRY(device_text(arguments.device));
+  TRY(put_at(TRY(reach_guest(run_folders(), arguments.guest)),
+             fmt::format("/v1/{}?device={}", request, device)));
   return 0;
 }
 

@@ -27,7 +27,7 @@ inline constexpr std::uint64_t kMostMemoryBehindTheGuest = std::uint64_t{16} << 
 /// Whether a guest of so many bytes waits with its first instruction until its memory is mapped for
 /// the devices, instead of with its first bus mastering.
 constexpr bool is_prepared_before_start(std::uint64_t memory, PinMemory choice) {
-  return choice == PinMemory::kBeforeStart ||
+  return choice == PinMemory::kBeforeStart || choice == PinMemory::kEarly ||
          (choice == PinMemory::kAuto && memory > kMostMemoryBehindTheGuest);
 }
 

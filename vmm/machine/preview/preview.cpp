@@ -36,6 +36,10 @@ struct Function {
 void describe_machine_itself(const Config& config, InspectNode& node) {
   node.field("cpus", std::uint64_t{config.machine.cpus});
   node.field("memory_mib", config.machine.memory >> 20);
+  if (config.machine.free_ports > 0) {
+    node.field("free_ports", fmt::format("{}, with {} MiB of address space each",
+                                         config.machine.free_ports, config.machine.reserve >> 20));
+  }
   const BootConfig& boot = config.boot;
   node.field("boot", to_string(boot.mode));
   if (boot.mode == BootMode::kUefi) {

@@ -57,8 +57,9 @@ void ControlLoop::Impl::press_for_end(int status) {
             options.power_off_grace.count());
   machine->press_power_button();
   if (is_paused || work == Work::kPause) {
-    waiting.push_front({Wish::kResume, log_outcome("The guest goes on, to power off",
-                                                   "The guest cannot power off")});
+    waiting.push_front(
+        {.wish = Wish::kResume,
+         .done = log_outcome("The guest goes on, to power off", "The guest cannot power off")});
     proceed();
   }
   grace.expires_after(options.power_off_grace);
@@ -80,9 +81,11 @@ void ControlLoop::Impl::wait_for_signal() {
 
 void ControlLoop::Impl::handle_signal(int number) {
   if (number == SIGUSR1) {
-    request(Wish::kPause, log_outcome("The guest is paused", "SIGUSR1 pauses nothing"));
+    request({.wish = Wish::kPause,
+             .done = log_outcome("The guest is paused", "SIGUSR1 pauses nothing")});
   } else if (number == SIGUSR2) {
-    request(Wish::kResume, log_outcome("The guest goes on", "SIGUSR2 resumes nothing"));
+    request({.wish = Wish::kResume,
+             .done = log_outcome("The guest goes on", "SIGUSR2 resumes nothing")});
   } else if (number != SIGHUP || !end_asked) {
     // A shell that its terminal leaves passes SIGHUP on, and the kernel sends one, too.
     const auto now = std::chrono::steady_clock::now();

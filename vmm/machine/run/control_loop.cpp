@@ -96,6 +96,14 @@ void ControlLoop::Impl::end_work(const Status& status) {
     case Work::kResume:
       end_resume(status);
       break;
+    case Work::kAsk:
+      end_ask(status);
+      break;
+    case Work::kAttach:
+      end_attach(status);
+      break;
+    case Work::kTakeOut:
+      break;
     case Work::kStop:
       end_stop(status);
       break;
@@ -141,6 +149,8 @@ void ControlLoop::Impl::proceed() {
     if (result) {
       refuse_all();
       begin_stop();
+    } else if (is_card_due()) {
+      begin_take_out();
     } else if (next_reset != nullptr && is_running && !is_paused) {
       handle_reset(std::exchange(next_reset, nullptr));
     } else if (!waiting.empty()) {
@@ -178,6 +188,11 @@ void ControlLoop::Impl::post_reset(const char* why) {
 }
 
 void ControlLoop::Impl::handle_reset(const char* why) {
+  if (options.on_reboot == RebootAction::kReset && !end_asked && !leaving.empty()) {
+    next_reset = why;  // once the cards are out that it was asked for
+    hurry_cards();
+    return;
+  }
   log::info("The guest resets ({})", why);
   if (options.on_reboot == RebootAction::kExit) {
     finish(RunEnd::kGuestReset, kExitGuestReset);
@@ -233,6 +248,7 @@ void ControlLoop::Impl::begin_reboot(std::chrono::seconds wait) {
 
 void ControlLoop::Impl::end_reboot(const Status& status) {
   ending_life.reset();
+  slots_without_power.clear();
   backoff.begin(RebootBackoff::Clock::now());
   if (!status) {
     finish(Error(status.error()).with_context("Guest reset"));
@@ -260,6 +276,7 @@ void ControlLoop::Impl::end_stop(const Status& status) {
     log::error("{}", status.error().to_string());
   }
   is_over = true;
+  refuse_cards();
   for (const Done& done : std::exchange(stop_answers, {})) {
     done(status);
   }

@@ -31,12 +31,12 @@ constexpr std::size_t kMostWaiting = 64;
 
 }  // namespace
 
-void ControlLoop::Impl::request(Wish wish, Done done) {
+void ControlLoop::Impl::request(Request request) {
   const MutexLock lock(mailbox_mutex);
   if (is_closed) {
     return;
   }
-  mailbox.push_back({wish, std::move(done)});
+  mailbox.push_back(std::move(request));
   asio::post(context, [this] { take_mail(); });
 }
 
@@ -71,9 +71,18 @@ void ControlLoop::Impl::carry_out(Request request) {
     request.done({});
     return;
   }
+  if (request.wish == Wish::kReboot && !leaving.empty()) {
+    waiting.push_front(std::move(request));
+    hurry_cards();
+    return;
+  }
   answer_to = std::move(request.done);
   if (request.wish == Wish::kReboot) {
     begin_reboot();
+  } else if (request.wish == Wish::kAttach) {
+    begin_attach(std::move(request.device));
+  } else if (request.wish == Wish::kDetach) {
+    begin_ask(std::move(request.device));
   } else if (request.wish == Wish::kPause) {
     begin(Work::kPause, [this] { return machine->pause(); });
   } else {
@@ -100,6 +109,7 @@ void ControlLoop::Impl::refuse_all() {
   for (const Request& request : refused) {
     refuse(request);
   }
+  refuse_cards();
 }
 
 void ControlLoop::Impl::answer(const Status& status) {
@@ -135,23 +145,23 @@ void ControlLoop::inspect(InspectNode& node) const {
 }
 
 void ControlLoop::press_power_button(Done done) {
-  impl_->request(Impl::Wish::kPressPowerButton, std::move(done));
+  impl_->request({.wish = Impl::Wish::kPressPowerButton, .done = std::move(done)});
 }
 
 void ControlLoop::reboot(Done done) {
-  impl_->request(Impl::Wish::kReboot, std::move(done));
+  impl_->request({.wish = Impl::Wish::kReboot, .done = std::move(done)});
 }
 
 void ControlLoop::pause(Done done) {
-  impl_->request(Impl::Wish::kPause, std::move(done));
+  impl_->request({.wish = Impl::Wish::kPause, .done = std::move(done)});
 }
 
 void ControlLoop::resume(Done done) {
-  impl_->request(Impl::Wish::kResume, std::move(done));
+  impl_->request({.wish = Impl::Wish::kResume, .done = std::move(done)});
 }
 
 void ControlLoop::stop(Done done) {
-  impl_->request(Impl::Wish::kStop, std::move(done));
+  impl_->request({.wish = Impl::Wish::kStop, .done = std::move(done)});
 }
 
 std::uint64_t ControlLoop::subscribe(GuestObserver observer) {

@@ -26,6 +26,7 @@
 #include "vmm/machine/boot/uefi_boot.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
 #include "vmm/machine/devices/machine_reset.hpp"
+#include "vmm/machine/hot_plug/hot_plug.hpp"
 #include "vmm/machine/memory/memory_preparation.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/pci_complex.hpp"
@@ -63,6 +64,11 @@ class Machine : public GuestMachine {
     GuestWords* words = nullptr;               ///< null: nobody hears the guest's status port
     const Inspectable* sandbox = nullptr;      ///< shown with the machine; may be null
     Owner* owner = nullptr;                    ///< as RunOptions::owner
+    /// As PciComplex::Options has it; may be empty.
+    std::function<void(std::uint8_t port, bool is_powered)> on_slot_power = {};
+    /// A card has come by attach(), with these devices; may be empty.
+    std::function<Status(const std::string& card, const std::vector<PhysicalDevice*>&)> on_card =
+        {};
   };
   explicit Machine(Options options);
   ~Machine() override;
@@ -73,12 +79,19 @@ class Machine : public GuestMachine {
   Status reboot(const IsUnwanted& is_unwanted) override;
   Status pause() override;
   Status resume() override;
+  Status attach(const std::string& device, const IsUnwanted& is_unwanted) override;
+  Result<AskedSlot> ask_for(const std::string& device) override;
+  Status take_out(const std::string& device) override;
   Status stop() override;
 
   void break_off() override GPUVM_EXCLUDES(state_mutex_);
   void press_power_button() override { platform_->power().press_power_button(); }
   LifecycleState state() const override GPUVM_EXCLUDES(state_mutex_);
   void inspect(InspectNode& node) const override GPUVM_EXCLUDES(structure_);
+
+  /// How events call the card that has this function; empty: none that came by attach(). For who
+  /// knows that the worker has no work.
+  std::string card_name(const std::string& function) const;
 
   // After build() has ended well. Any thread.
   SerialPort& serial() { return platform_->serial(); }
@@ -100,6 +113,7 @@ class Machine : public GuestMachine {
     kHostDevices,
     kReset,
     kPci,
+    kHotPlug,
     kWords,
     kHelpers,
     kCount
@@ -116,7 +130,11 @@ class Machine : public GuestMachine {
   Status add_devices();
   Status add_pci();
   Status add_uefi();
+  static DevicesReset reset_event(std::string_view reason, const ResetCertificate& certificate);
   PciComplex::Options pci_options();
+  void add_hot_plug();
+  Status prepare_memory_for_card(const IsUnwanted& is_unwanted);
+  void tell_of_card(const HotPlugStep& step) const;
   void lose_disk(const std::string& disk, const Error& error);
   void show(Part part, const Inspectable* what) GPUVM_EXCLUDES(structure_);
   Holdings holdings() const;
@@ -136,6 +154,8 @@ class Machine : public GuestMachine {
   bool is_stopped_ = false;          ///< whatever came of it
   FileOpener open_boot_file_ = {};   ///< the owner's, once that is
   bool devices_are_used_ = false;    ///< by a guest, since they were last reset
+  bool memory_is_shared_ = false;    ///< with other processes
+  bool memory_is_there_ = false;     ///< all its pages
   log::RateLimit guest_resets_{20};  ///< of events: more a second than hardware can do
   std::atomic<std::uint64_t> reboots_{0};
 
@@ -161,6 +181,8 @@ class Machine : public GuestMachine {
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;
   std::unique_ptr<MachineReset> reset_;
+  /// Its cards outlive pci_, which shows them, and the VM, which knows their groups.
+  std::unique_ptr<HotPlug> hot_plug_;
   std::optional<LinuxImage> kernel_;                ///< read, not yet in guest memory
   std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices
   std::unique_ptr<GuestVm> vm_;

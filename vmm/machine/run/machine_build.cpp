@@ -46,17 +46,6 @@ bool has_config_ports(const Config& config) {
          (config.machine.config_ports == ConfigPortsMode::kAuto && !kernel_knows_ecam);
 }
 
-DevicesReset reset_event(std::string_view reason, const ResetCertificate& certificate) {
-  return {.reason = std::string(reason),
-          .functions = certificate.functions,
-          .method = std::string(to_string(certificate.method)),
-          .verdict = std::string(to_string(certificate.verdict)),
-          .duration_ms = static_cast<std::uint64_t>(certificate.duration.count()),
-          .text = certificate.text,
-          .bars = certificate.is_safe() ? certificate.bars.to_text() : "",
-          .scrub = certificate.scrub};
-}
-
 /// The exit port ends a guest where it stands: what its next instructions would do, a panic, say,
 /// must not become part of what it said.
 MachineRequests holding_at_exit(MachineRequests requests, std::function<void()> hold) {
@@ -259,13 +248,17 @@ Status Machine::add_memory(const IsUnwanted& is_unwanted) {
                      std::any_of(functions.begin(), functions.end(),
                                  [](const auto* function) { return function->is_remote(); });
   memory.is_shared = memory.is_shared || !services_.shares.empty();
+  memory_is_shared_ = memory.is_shared;
   memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
   // Before the devices are reset; whether the CPUs address it is known later.
   TRY(place_device_memory(*memory_, TRY(device_memory_of(options_.host, functions)), 64));
   numa_ = TRY(NumaPlan::create(options_.host, options_.config, functions, *memory_));
   TRY(numa_->bind(*memory_));
-  if (memory.huge_pages != HugePages::kOff) {
+  const bool is_early = options_.config.machine.pin_memory == PinMemory::kEarly &&
+                        options_.config.machine.free_ports > 0 && devices_->empty();
+  if (memory.huge_pages != HugePages::kOff || is_early) {
     // Reserved pages may be fewer than promised: find out before the guest runs.
+    memory_is_there_ = true;
     TRY(memory_->prefault({.on_begin = {}, .on_end = {}, .is_unwanted = is_unwanted}));
   }
   return {};
@@ -321,6 +314,7 @@ Status Machine::add_devices() {
   }
   pci_ = TRY(PciComplex::create(pci_options()));
   show(Part::kPci, pci_.get());
+  add_hot_plug();
   TRY(add_uefi());
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event,
                                            options_.config.machine.pin);
@@ -337,7 +331,7 @@ PciComplex::Options Machine::pci_options() {
           .memory = *memory_,
           .physical_address_bits = vm_->physical_address_bits(),
           .config_ports = has_config_ports(options_.config),
-          .before_bus_master = [this] { return preparation_->wait(); },
+          .before_bus_master = [this] { return !preparation_ || preparation_->wait(); },
           .reset_port = platform_->reset_port(),
           .firmware_flash = uefi_ ? std::optional(uefi_->flash()) : std::nullopt,
           .bus = {.slots = vm_->slots(),
@@ -355,7 +349,10 @@ PciComplex::Options Machine::pci_options() {
           .on_network_lost =
               [this](const std::string& name, const Error& error) {
                 options_.events.network({.network = name, .text = error.to_string()});
-              }};
+              },
+          .free_ports = options_.config.machine.free_ports,
+          .reserve = options_.config.machine.reserve,
+          .on_slot_power = options_.on_slot_power};
 }
 
 /// Any thread.

@@ -19,6 +19,7 @@
 #include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/host/descriptor_budget.hpp"
 #include "vmm/machine/devices/device_events.hpp"
+#include "vmm/machine/hot_plug/card_events.hpp"
 #include "vmm/machine/run/clock_timer.hpp"
 #include "vmm/machine/run/console_tap.hpp"
 #include "vmm/machine/run/control_loop.hpp"
@@ -86,6 +87,23 @@ DeviceEvents::Handlers device_handlers(ControlLoop& loop) {
               }};
 }
 
+CardEvents::Handlers card_handlers(ControlLoop& loop) {
+  return {.on_error =
+              [&loop](const std::string& card, const Error& error) {
+                log::error("{}; the guest loses it", error.to_string());
+                loop.lose_card(card);
+              },
+          .on_request =
+              [&loop](const std::string& card) {
+                log::warn("The host wants {} back: the guest is asked for it", card);
+                loop.detach(card, [card](const Status& status) {
+                  if (!status) {
+                    log::warn("{}: {}", card, status.error().to_string());
+                  }
+                });
+              }};
+}
+
 GuestService::Options service_options(const Config& config, ControlLoop& loop) {
   GuestService::Options options;
   options.config = config.systemd;
@@ -134,12 +152,16 @@ struct Run {
   std::optional<LateOutput> inspect_file;  ///< nothing: nobody wants one
   std::unique_ptr<EventLog> event_file;
   GuestEvents events;
-  ControlLoop loop{{.on_reboot = config.machine.on_reboot,
-                    .reboot_backoff = config.machine.reboot_backoff,
-                    .on_built = [this] { begin_guest(); },
-                    .before_guest = [this] { guard->enter_worker(); },
-                    .holds_ending_signals = holds_ending_signals},
-                   events};
+  ControlLoop loop{
+      {.on_reboot = config.machine.on_reboot,
+       .reboot_backoff = config.machine.reboot_backoff,
+       .on_built = [this] { begin_guest(); },
+       .before_guest = [this] { guard->enter_worker(); },
+       .on_card_in = [this] { card_events.start(); },
+       .on_card_out =
+           [this](const std::string& device) { card_events.forget(machine->card_name(device)); },
+       .holds_ending_signals = holds_ending_signals},
+      events};
   std::unique_ptr<SandboxGuard> guard;
   std::unique_ptr<ApiServer> api;         ///< null: nobody is to ask
   std::unique_ptr<GuestService> service;  ///< null: no service manager has started us
@@ -153,6 +175,7 @@ struct Run {
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
   std::unique_ptr<DeviceEvents> device_events;
+  CardEvents card_events{loop.context(), card_handlers(loop)};
   std::unique_ptr<RunningGuest> announced;  ///< while the guest runs
 };
 
@@ -276,7 +299,11 @@ Machine::Options Run::machine_options(const RunOptions& options) {
           .claims = options.claims,
           .words = words.get(),
           .sandbox = guard.get(),
-          .owner = options.owner};
+          .owner = options.owner,
+          .on_slot_power = [this](std::uint8_t port,
+                                  bool is_powered) { loop.slot_switched(port, is_powered); },
+          .on_card = [this](const auto& card,
+                            const auto& devices) { return card_events.prepare(card, devices); }};
 }
 
 /// The machine is built.

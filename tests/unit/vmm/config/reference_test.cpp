@@ -86,12 +86,14 @@ TEST(ConfigKeys, AreThese) {
                                                      "machine.battery",
                                                      "machine.config_ports",
                                                      "machine.cpus",
+                                                     "machine.free_ports",
                                                      "machine.hugepages",
                                                      "machine.memory",
                                                      "machine.on_reboot",
                                                      "machine.pin",
                                                      "machine.pin_memory",
                                                      "machine.reboot_backoff",
+                                                     "machine.reserve",
                                                      "machine.rng",
                                                      "name",
                                                      "net.bridge",
@@ -300,7 +302,7 @@ TEST(ToToml, ParsesToTheSame) {
   const auto config = parse(R"(
 boot = { kernel = '/k "x" \y', initrd = 'é', cmdline = 'a="b c" \n' }
 cpu = { hide = ["a", "b"], hide_hypervisor = true, hyperv_vendor_id = 'say "hello"', hyperv = ["time"] }
-machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", reboot_backoff = "1min 30s", config_ports = "on", pin_memory = "background", battery = true, rng = false, pin = [7, 0, 2] }
+machine = { cpus = 3, memory = "1026MiB", hugepages = "2MiB", on_reboot = "exit", reboot_backoff = "1min 30s", config_ports = "on", pin_memory = "background", battery = true, rng = false, reserve = "64GiB", pin = [7, 0, 2] }
 console.serial = ["file:a b", "socket:c", "pty"]
 disk = [ { path = '/a "b"' }, { path = "c", readonly = true }, { path = "d", format = "qcow2", throwaway = true, cache = "unsafe", discard = false, queues = 3, throttle = { iops = 7, bandwidth = "3GiB" } }, { path = "e", format = "vhdx" }, { path = "f", serial = "s" } ]
 console.virtio = ["stdio", "pty"]

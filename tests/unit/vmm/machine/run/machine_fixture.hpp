@@ -43,6 +43,8 @@ class FakeGuestVm : public GuestVm {
     }
     return all;
   }
+  Status hold_group(int) override { return {}; }
+  void release_group(int) override {}
   Status rebuild() override {
     ++rebuilds;
     TRY(rebuild_status);
