@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "vmm/base/environment.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/sandbox/roles/sandbox.hpp"
@@ -73,6 +74,9 @@ Status prepare_sandbox(const Config& config, bool has_owner) {
   }
   policy.call_log = config.sandbox.log;
   policy.writes_line = log::is_plain();
+  if (policy.mode != sandbox::Mode::kOff) {
+    forget_environment();
+  }
   return sandbox::prepare(policy);
 }
 
