@@ -71,7 +71,8 @@ ControlLoop::Impl::~Impl() {
 
 void ControlLoop::Impl::begin(Work next, std::function<Status()> job) {
   worker.post([this, job = std::move(job)] {
-    asio::post(context, [this, status = do_job(job)] { end_work(status); });
+    const Status status = do_job(job);
+    insist([this, &status] { asio::post(context, [this, status] { end_work(status); }); });
   });
   work = next;  // now, or who could not be given it would be waited for
 }
@@ -374,8 +375,9 @@ void ControlLoop::ask_once_for_end(int status_if_forced) {
 }
 
 void ControlLoop::ask_worker(std::function<void()> answer) {
-  impl_->worker.post(
-      [impl = impl_.get(), answer = std::move(answer)] { asio::post(impl->context, answer); });
+  impl_->worker.post([impl = impl_.get(), answer = std::move(answer)] {
+    insist([impl, &answer] { asio::post(impl->context, answer); });
+  });
 }
 
 RunResult ControlLoop::run(GuestMachine& machine) {
