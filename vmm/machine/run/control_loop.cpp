@@ -152,6 +152,9 @@ void ControlLoop::Impl::proceed() {
       return;
     }
   }
+  if (is_resting) {
+    answer_at_rest();
+  }
 }
 
 /// The first reason for an end is the one that counts.
@@ -224,6 +227,7 @@ void ControlLoop::Impl::handle_panic(GuestPanic panic) {
 void ControlLoop::Impl::begin_reboot(std::chrono::seconds wait) {
   ending_life = life.load();
   next_reset = nullptr;
+  is_resting = wait.count() > 0;
   begin(Work::kReboot, [this, wait] {
     machine->stop_vcpus();
     rest(wait);
