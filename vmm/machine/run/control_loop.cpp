@@ -296,7 +296,10 @@ RunResult ControlLoop::Impl::run(GuestMachine& what) {
     shown_machine = &what;
   }
   auto guard = asio::make_work_guard(context);
-  begin(Work::kBuild, [this] { return machine->build([this] { return is_unwanted.load(); }); });
+  begin(Work::kBuild, [this]() -> Status {
+    TRY(worker.check());
+    return machine->build([this] { return is_unwanted.load(); });
+  });
   // An exception (no memory) must not leave this thread: devices would be left as they are.
   while (const auto thrown = thrown_by([this] { context.run(); })) {
     log::error("The control thread cannot go on: {}", *thrown);
