@@ -28,6 +28,10 @@ expect "and neither are they successes" test -z "$(value_of SuccessExitStatus | 
 expect "on_reboot = \"exit\" is a start again" has_word "$(value_of RestartForceExitStatus)" 32
 expect "gpuvm's own notifications, and nobody else's" test "$(value_of Type) $(value_of NotifyAccess)" = 'notify main'
 expect "locked memory has no limit" test "$(value_of LimitMEMLOCK)" = infinity
+# 255 vCPUs and 8 disks of 16 queues, with as much again for each of 8 shares' and 8 disks' programs.
+expect "processes and threads have a limit" test -n "$(value_of TasksMax)"
+expect "beyond what any guest needs" test "$(value_of TasksMax)" -ge $((255 + 8 * 16 + 16 * 255))
+expect "files of disks may have any size" test -z "$(value_of LimitFSIZE)"
 expect "no device but those named" test "$(value_of DevicePolicy)" = closed
 
 # Rights that vmm/helper looks for before it lets a program that runs for a guest be another user, and what ends such a one.

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "vmm/base/environment.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/containment/reachable_paths.hpp"
@@ -29,8 +30,7 @@ sandbox::Mode mode_of(SandboxMode mode) {
 
 Status prepare_sandbox(const Config& config, bool has_owner) {
   sandbox::Policy policy;
-  // Not Policy::has_owner: a reset still looks into sysfs, and the thread that waits for the run's
-  // end has no role.
+  policy.has_owner = has_owner;
   policy.mode = mode_of(config.sandbox.mode);
   policy.worker_paths = worker_paths(config.boot, has_owner);
   policy.variable_paths = variable_paths(config.boot.vars, has_owner);
@@ -39,6 +39,9 @@ Status prepare_sandbox(const Config& config, bool has_owner) {
   }
   policy.call_log = config.sandbox.log;
   policy.writes_line = log::is_plain();
+  if (policy.mode != sandbox::Mode::kOff) {
+    forget_environment();
+  }
   return sandbox::prepare(policy);
 }
 

@@ -154,15 +154,19 @@ Result<OwnerSignals> OwnerSignals::take() {
   return OwnerSignals(std::move(fd), before);
 }
 
-void OwnerSignals::pass_on(const MonitorProcess& monitor) const {
+bool OwnerSignals::pass_on(const MonitorProcess& monitor) const {
   constexpr int kMostSignals = 16;
   signalfd_siginfo info{};
+  bool is_end = false;
   for (int turn = 0; turn < kMostSignals; ++turn) {
     if (::read(fd_.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) {
-      return;
+      break;
     }
-    monitor.signal(static_cast<int>(info.ssi_signo));
+    const int number = static_cast<int>(info.ssi_signo);
+    is_end = is_end || number == SIGTERM || number == SIGINT || number == SIGRTMIN + 4;
+    monitor.signal(number);
   }
+  return is_end;
 }
 
 void OwnerSignals::give_up() const {

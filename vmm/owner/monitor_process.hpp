@@ -88,8 +88,9 @@ class OwnerSignals {
   static Result<OwnerSignals> take();
 
   int fd() const { return fd_.get(); }
-  /// Sends on what has come.
-  void pass_on(const MonitorProcess& monitor) const;
+  /// Sends on what has come. True: among it was one that a monitor ends for, whatever its guest
+  /// does: SIGTERM, SIGINT, or machinectl's. (SIGHUP may be ignored.)
+  bool pass_on(const MonitorProcess& monitor) const;
   /// For the monitor's process: as they were before take().
   void give_up() const;
 

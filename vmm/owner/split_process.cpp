@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -55,6 +56,8 @@ class OwnerLoop {
   bool turn();
   void serve();
   void kill_monitor();
+  void begin_end();
+  void end_patience();
   milliseconds patience(milliseconds rest) const;
   Status give_back(pid_t killed);
 
@@ -66,6 +69,7 @@ class OwnerLoop {
   bool is_serving_ = true;
   bool is_killed_ = false;  ///< by us
   bool is_slow_told_ = false;
+  std::optional<std::chrono::steady_clock::time_point> latest_end_;  ///< once it was asked to end
 };
 
 void OwnerLoop::kill_monitor() {
@@ -90,12 +94,42 @@ void OwnerLoop::serve() {
   }
 }
 
+/// The service manager is told, or it would kill the owner, too, and nobody gave devices back.
+void OwnerLoop::begin_end() {
+  if (latest_end_) {
+    return;
+  }
+  latest_end_ = std::chrono::steady_clock::now() + side_.longest_end;
+  if (relay_) {
+    const std::chrono::microseconds told = side_.longest_end + kAskEvery;
+    relay_->say(fmt::format("EXTEND_TIMEOUT_USEC={}", told.count()));
+  }
+}
+
+void OwnerLoop::end_patience() {
+  if (!latest_end_ || is_killed_ || std::chrono::steady_clock::now() < *latest_end_) {
+    return;
+  }
+  is_serving_ = false;
+  log::error("The monitor, process {}, was asked to end {} s ago and has not: it is killed",
+             monitor_.pid(),
+             std::chrono::duration_cast<std::chrono::seconds>(side_.longest_end).count());
+  kill_monitor();
+}
+
 /// -1: for ever.
 milliseconds OwnerLoop::patience(milliseconds rest) const {
   if (is_serving_ && rest.count() > 0) {
     return rest;
   }
-  return is_killed_ && !is_slow_told_ ? kSlowEnd : milliseconds(-1);
+  if (is_killed_) {
+    return is_slow_told_ ? milliseconds(-1) : kSlowEnd;
+  }
+  if (!latest_end_) {
+    return milliseconds(-1);
+  }
+  const auto left = *latest_end_ - std::chrono::steady_clock::now();
+  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(left));
 }
 
 /// False: the monitor has ended.
@@ -115,11 +149,12 @@ bool OwnerLoop::turn() {
         "are given back when it is gone",
         monitor_.pid());
   }
+  end_patience();
   if (ready <= 0) {
     return true;
   }
-  if (waits[1].revents != 0) {
-    signals_.pass_on(monitor_);
+  if (waits[1].revents != 0 && signals_.pass_on(monitor_)) {
+    begin_end();
   }
   if (waits[2].revents != 0) {
     relay_->pass_on(monitor_.pid());

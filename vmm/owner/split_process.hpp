@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -27,6 +28,10 @@ struct OwnerSide {
   std::function<bool(std::string_view)> notify = {};
   /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
   std::optional<int> status_of_killed = {};
+  /// How long a monitor may take to its end from the first signal on that asks for it; one that a
+  /// guest has taken over ignores signals, and is killed then. The longest that is honest: the
+  /// guest's time to power off, resets, the memory of a vfio-user server's card overwritten.
+  std::chrono::milliseconds longest_end = std::chrono::minutes(20);
   /// False: no core file, and no ptrace(2) by others of the same user.
   bool is_dumpable = false;
 };

@@ -65,6 +65,8 @@ class DeviceClaims {
   /// For another process, which is `owner` and has the marks from then on: here a failed reset is
   /// told to it, and nothing else has an effect. `owner` must outlive this.
   void mark_at(Owner& owner) { keeper_ = &owner; }
+  /// Another process has the marks, and does what is owed of the functions.
+  bool has_keeper() const { return keeper_ != nullptr; }
   /// The file of one function's claim (DeviceClaim::hand_over()).
   UniqueFd hand_over(const Bdf& bdf);
   /// Of the servers' claims, those that have a file.

@@ -115,13 +115,14 @@ std::chrono::seconds ControlLoop::Impl::wait_of_reboot() {
   return wait;
 }
 
-/// On the worker: who wants the guest to end is heard meanwhile.
-void ControlLoop::Impl::rest(std::chrono::seconds wait) const {
+/// On the worker: who wants the guest to end, or to go on, is heard meanwhile.
+void ControlLoop::Impl::rest(std::chrono::seconds wait) {
   constexpr std::chrono::milliseconds kLook{20};
   const auto end = RebootBackoff::Clock::now() + wait;
-  while (!is_unwanted && RebootBackoff::Clock::now() < end) {
+  while (is_resting && !is_unwanted && RebootBackoff::Clock::now() < end) {
     std::this_thread::sleep_for(kLook);
   }
+  is_resting = false;
 }
 
 }  // namespace gpuvm

@@ -71,7 +71,8 @@ ControlLoop::Impl::~Impl() {
 
 void ControlLoop::Impl::begin(Work next, std::function<Status()> job) {
   worker.post([this, job = std::move(job)] {
-    asio::post(context, [this, status = do_job(job)] { end_work(status); });
+    const Status status = do_job(job);
+    insist([this, &status] { asio::post(context, [this, status] { end_work(status); }); });
   });
   work = next;  // now, or who could not be given it would be waited for
 }
@@ -161,6 +162,9 @@ void ControlLoop::Impl::proceed() {
       return;
     }
   }
+  if (is_resting) {
+    answer_at_rest();
+  }
 }
 
 /// The first reason for an end is the one that counts.
@@ -238,6 +242,7 @@ void ControlLoop::Impl::handle_panic(GuestPanic panic) {
 void ControlLoop::Impl::begin_reboot(std::chrono::seconds wait) {
   ending_life = life.load();
   next_reset = nullptr;
+  is_resting = wait.count() > 0;
   begin(Work::kReboot, [this, wait] {
     machine->stop_vcpus();
     rest(wait);
@@ -308,7 +313,10 @@ RunResult ControlLoop::Impl::run(GuestMachine& what) {
     shown_machine = &what;
   }
   auto guard = asio::make_work_guard(context);
-  begin(Work::kBuild, [this] { return machine->build([this] { return is_unwanted.load(); }); });
+  begin(Work::kBuild, [this]() -> Status {
+    TRY(worker.check());
+    return machine->build([this] { return is_unwanted.load(); });
+  });
   // An exception (no memory) must not leave this thread: devices would be left as they are.
   while (const auto thrown = thrown_by([this] { context.run(); })) {
     log::error("The control thread cannot go on: {}", *thrown);
@@ -391,8 +399,9 @@ void ControlLoop::ask_once_for_end(int status_if_forced) {
 }
 
 void ControlLoop::ask_worker(std::function<void()> answer) {
-  impl_->worker.post(
-      [impl = impl_.get(), answer = std::move(answer)] { asio::post(impl->context, answer); });
+  impl_->worker.post([impl = impl_.get(), answer = std::move(answer)] {
+    insist([impl, &answer] { asio::post(impl->context, answer); });
+  });
 }
 
 RunResult ControlLoop::run(GuestMachine& machine) {

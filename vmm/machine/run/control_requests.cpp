@@ -90,13 +90,31 @@ void ControlLoop::Impl::carry_out(Request request) {
   }
 }
 
+/// Nobody waits until a guest that reboots in a loop has had its rest: who wants it to reboot has
+/// the reboot that is at work, and who presses its button wants it to run.
+void ControlLoop::Impl::answer_at_rest() {
+  auto asked = std::exchange(waiting, {});
+  for (Request& request : asked) {
+    if (request.wish == Wish::kPause || request.wish == Wish::kResume) {
+      refuse(request);
+    } else if (request.wish == Wish::kReboot && !answer_to) {
+      answer_to = std::move(request.done);
+      is_resting = false;
+    } else {
+      waiting.push_back(std::move(request));
+      is_resting = false;
+    }
+  }
+}
+
 /// For who asks something that does not fit what the guest is doing.
 Error ControlLoop::Impl::wrong_state() const {
   const char* const doing = machine == nullptr || is_over ? "has ended"
                             : result                      ? "is about to end"
                             : !is_running                 ? "does not run yet"
-                            : is_paused                   ? "is paused"
-                                                          : "is running";
+                            : is_resting ? "waits before it starts again (machine.reboot_backoff)"
+                            : is_paused  ? "is paused"
+                                         : "is running";
   return gpuvm::fail(ErrorKind::kWrongState, "The guest {}", doing);
 }
 

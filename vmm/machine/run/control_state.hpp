@@ -79,7 +79,7 @@ struct ControlLoop::Impl {
   void handle_panic(GuestPanic panic);
   void begin_reboot(std::chrono::seconds wait = {});
   std::chrono::seconds wait_of_reboot();
-  void rest(std::chrono::seconds wait) const;
+  void rest(std::chrono::seconds wait);
   void begin_stop();
   void ask_for_end(int status);
   void press_for_end(int status);
@@ -105,6 +105,7 @@ struct ControlLoop::Impl {
   void request(Request request) GPUVM_EXCLUDES(mailbox_mutex);
   void take_mail() GPUVM_EXCLUDES(mailbox_mutex);
   void carry_out(Request request);
+  void answer_at_rest();
   void refuse(const Request& request) const;
   void refuse_all();
   void answer(const Status& status);
@@ -149,6 +150,8 @@ struct ControlLoop::Impl {
 
   std::atomic<bool> is_unwanted{false};  ///< what the worker's work leads to; any thread
   std::atomic<std::uint64_t> life{0};    ///< reboots so far; any thread
+  /// A reboot at work waits for its time, and goes on at once when this is false; any thread.
+  std::atomic<bool> is_resting{false};
   /// As the last event said; any thread.
   std::atomic<LifecycleState> state{LifecycleState::kCreated};
 

@@ -7,6 +7,7 @@
 
 #include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/config/remarks.hpp"
 #include "vmm/host/descriptor_budget.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/machine/boot/vars_place.hpp"
@@ -122,6 +123,9 @@ void Machine::show(Part part, const Inspectable* what) {
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
+  for (const std::string& remark : files_in_shares(config)) {
+    log::warn("{}", remark);
+  }
   disks_ = TRY(open_disks(
       config.disks, config.machine.cpus, DiskFile::Use::kGuest,
       [this](const std::string& disk, const Error& error) { lose_disk(disk, error); },

@@ -64,5 +64,20 @@ TEST_F(BootLinks, ALinkToABootFileLeadsToItsFolderAndNotTheLinks) {
   EXPECT_EQ(opened(config, {"/images/file", "/guest/link", "/guest/file", "/other/file"}), "1110");
 }
 
+// Whoever takes a thread over reads all of the memory.
+TEST(PrepareSandbox, TokensOfACiJobAreForgotten) {
+  ::setenv("CI_JOB_TOKEN", "secret", 1);
+  for (const SandboxMode mode : {SandboxMode::kOn, SandboxMode::kOff}) {
+    Config config;
+    config.sandbox.mode = mode;
+    const auto end = sandbox::in_child([&](int fd) {
+      const bool is_done = prepare_sandbox(config).has_value();
+      sandbox::say(fd, is_done && ::getenv("CI_JOB_TOKEN") == nullptr ? "gone" : "there");
+    });
+    EXPECT_EQ(end.said, mode == SandboxMode::kOn ? "gone" : "there");
+  }
+  ::unsetenv("CI_JOB_TOKEN");
+}
+
 }  // namespace
 }  // namespace gpuvm::sandbox_guard_test

@@ -51,6 +51,7 @@ class SplitProcessTest : public testing::Test {
       return given_back_status_;
     };
     side.notify = notify_;
+    side.longest_end = longest_end_;
     side.is_dumpable = true;  // for sanitizers
     auto split = split_process(side);
     if (split && split->monitor) {
@@ -66,6 +67,7 @@ class SplitProcessTest : public testing::Test {
 
   test::NotingOwner duties_;
   std::function<bool(std::string_view)> notify_ = {};
+  std::chrono::milliseconds longest_end_ = std::chrono::minutes(20);
   Status given_back_status_ = {};
   int given_back_ = 0;
   pid_t killed_ = -1;
@@ -284,6 +286,37 @@ TEST_F(SplitProcessTest, SignalsArePassedOn) {
     ASSERT_TRUE(status);
     EXPECT_EQ(*status, 7) << number;
   }
+}
+
+// One that a guest has taken over. The service manager would end the owner with it.
+TEST_F(SplitProcessTest, OneThatDoesNotEndIsKilled) {
+  const pid_t owner_process = ::getpid();
+  std::vector<std::string> told;
+  notify_ = [&told](std::string_view text) {
+    told.emplace_back(text);
+    return true;
+  };
+  longest_end_ = std::chrono::milliseconds(200);
+  const auto asked_by = [owner_process](int number) {
+    return [owner_process, number](Owner&) {
+      ::signal(number, SIG_IGN);
+      ::kill(owner_process, number);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+      return 9;
+    };
+  };
+  for (const int number : {SIGHUP, SIGUSR1}) {
+    EXPECT_EQ(run(asked_by(number)).value(), 9) << "nobody has to end for this one";
+  }
+  EXPECT_EQ(killed_, 0);
+  for (const int number : {SIGTERM, SIGINT, SIGRTMIN + 4}) {
+    told.clear();
+    EXPECT_EQ(run(asked_by(number)).value(), 70) << number;
+    EXPECT_GT(killed_, 0);
+    ASSERT_FALSE(told.empty());
+    EXPECT_EQ(told.front(), "EXTEND_TIMEOUT_USEC=15200000");
+  }
+  EXPECT_EQ(given_back_, 5);
 }
 
 TEST_F(SplitProcessTest, NotificationsArePassedOnAndTheOwnerHasItsOwn) {
