@@ -29,6 +29,9 @@ Platform::Platform(const Options& options)
   if (options.panic_port) {
     panic_port_.emplace(options.requests);
   }
+  if (options.generation_id) {
+    generation_id_.emplace(*options.generation_id, options.pins);
+  }
 }
 
 std::vector<const AcpiSource*> Platform::acpi_sources() const {
@@ -38,6 +41,9 @@ std::vector<const AcpiSource*> Platform::acpi_sources() const {
   }
   if (panic_port_) {
     sources.push_back(&*panic_port_);
+  }
+  if (generation_id_) {
+    sources.push_back(&*generation_id_);
   }
   return sources;
 }
@@ -79,6 +85,9 @@ void Platform::inspect(InspectNode& node) const {
   }
   if (panic_port_) {
     panic_port_->inspect(node.child("panic_port"));
+  }
+  if (generation_id_) {
+    generation_id_->inspect(node.child("generation_id"));
   }
 }
 

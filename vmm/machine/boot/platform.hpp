@@ -11,6 +11,7 @@
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/debug_ports.hpp"
 #include "devices/platform/exit_port.hpp"
+#include "devices/platform/generation_id.hpp"
 #include "devices/platform/panic_port.hpp"
 #include "devices/platform/reset_port.hpp"
 #include "devices/platform/rtc_cmos.hpp"
@@ -32,6 +33,8 @@ class Platform : public Inspectable {
     bool battery = false;
     bool exit_port = false;
     bool panic_port = false;
+    /// What the guest reads as its generation id first; nothing: it has no such device.
+    std::optional<GenerationId::Id> generation_id = {};
     /// As RtcCmos::Options has it. Empty: the clock raises no interrupts.
     std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
   };
@@ -43,6 +46,8 @@ class Platform : public Inspectable {
   RtcCmos& clock() { return clock_; }
   AcpiPm& power() { return power_; }
   ResetPort& reset_port() { return reset_port_; }
+  /// Null: the guest has none. It answers by MMIO at kGenerationIdBase, where its maker puts it.
+  GenerationId* generation_id() { return generation_id_ ? &*generation_id_ : nullptr; }
   /// In the order in which they appear in the DSDT.
   std::vector<const AcpiSource*> acpi_sources() const;
 
@@ -61,6 +66,7 @@ class Platform : public Inspectable {
   std::optional<AcpiBattery> battery_;
   std::optional<ExitPort> exit_port_;
   std::optional<PanicPort> panic_port_;
+  std::optional<GenerationId> generation_id_;
 };
 
 }  // namespace gpuvm
