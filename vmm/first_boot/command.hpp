@@ -19,6 +19,9 @@ namespace gpuvm {
 /// Of the command's text; credentials have an end (credentials.hpp).
 inline constexpr std::size_t kMostCommandBytes = 12288;
 
+/// Errors: kConfig: it is empty, too long, or holds a zero byte.
+Status check_command(const std::string& command);
+
 /// Adds the command, a shell script, to what the guest is told, and the status port by which its
 /// exit status comes back. Errors: kConfig: it is empty, too long, or holds a zero byte; a
 /// credential of the user's has a name that it needs; no kernel's command line has room for it and
