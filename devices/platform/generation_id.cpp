@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/platform/generation_id.hpp"
 
+#include <sys/random.h>
+
 #include <algorithm>
 
 #include "firmware/acpi/aml_resource.hpp"
@@ -39,6 +41,14 @@ aml::Term event_device() {
 }
 
 }  // namespace
+
+Result<GenerationId::Id> GenerationId::random() {
+  Id id{};
+  if (::getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
+    return fail_errno(ErrorKind::kHost, "Cannot make a generation id for the guest");
+  }
+  return id;
+}
 
 void GenerationId::change(const Id& id) {
   {

@@ -22,6 +22,7 @@
 #include "vmm/base/address.hpp"
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/mutex.hpp"
+#include "vmm/base/result.hpp"
 #include "vmm/bus/interrupts.hpp"
 #include "vmm/bus/io_handler.hpp"
 
@@ -36,6 +37,9 @@ class GenerationId : public IoHandler, public AcpiSource, public Inspectable {
  public:
   using Id = std::array<std::byte, 16>;
   static constexpr std::uint64_t kSize = 16;
+
+  /// That no other guest has had. Errors: kHost.
+  static Result<Id> random();
 
   /// `pins` must outlive this.
   GenerationId(const Id& id, InterruptPins& pins) : pins_(pins), id_(id) {}

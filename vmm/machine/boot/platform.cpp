@@ -29,9 +29,6 @@ Platform::Platform(const Options& options)
   if (options.panic_port) {
     panic_port_.emplace(options.requests);
   }
-  if (options.generation_id) {
-    generation_id_.emplace(*options.generation_id, options.pins);
-  }
 }
 
 std::vector<const AcpiSource*> Platform::acpi_sources() const {
@@ -48,7 +45,8 @@ std::vector<const AcpiSource*> Platform::acpi_sources() const {
   return sources;
 }
 
-Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortBus& ports) {
+Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortBus& ports,
+                                                   MmioBus& mmio) {
   std::unique_ptr<Platform> platform(new Platform(options));
   const auto add = [&ports](IoPort base, std::uint64_t count, IoHandler& handler) {
     return ports.add({*PortRange::create(base, count), &handler});
@@ -63,7 +61,19 @@ Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortB
   if (platform->panic_port_) {
     TRY(add(kPanicPort, 1, *platform->panic_port_));
   }
+  if (options.generation_id) {
+    platform->generation_id_.emplace(TRY(GenerationId::random()), options.pins);
+    TRY(mmio.add(
+        {*GuestRange::create(kGenerationIdBase, GenerationId::kSize), &*platform->generation_id_}));
+  }
   return platform;
+}
+
+Status Platform::renew_generation_id() {
+  if (generation_id_) {
+    generation_id_->change(TRY(GenerationId::random()));
+  }
+  return {};
 }
 
 void Platform::reset() {

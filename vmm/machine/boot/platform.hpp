@@ -33,21 +33,21 @@ class Platform : public Inspectable {
     bool battery = false;
     bool exit_port = false;
     bool panic_port = false;
-    /// What the guest reads as its generation id first; nothing: it has no such device.
-    std::optional<GenerationId::Id> generation_id = {};
+    bool generation_id = false;
     /// As RtcCmos::Options has it. Empty: the clock raises no interrupts.
     std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
   };
-  /// Puts the devices on the bus, which must outlive this. The reset port is not: PCI's
+  /// Puts the devices on the buses, which must outlive this. The reset port is not: PCI's
   /// configuration ports lead to it.
-  static Result<std::unique_ptr<Platform>> create(const Options& options, PortBus& ports);
+  static Result<std::unique_ptr<Platform>> create(const Options& options, PortBus& ports,
+                                                  MmioBus& mmio);
 
   SerialPort& serial() { return serial_; }
   RtcCmos& clock() { return clock_; }
   AcpiPm& power() { return power_; }
   ResetPort& reset_port() { return reset_port_; }
-  /// Null: the guest has none. It answers by MMIO at kGenerationIdBase, where its maker puts it.
-  GenerationId* generation_id() { return generation_id_ ? &*generation_id_ : nullptr; }
+  /// The guest, if it has a generation id, reads another one and is told so. Errors: kHost.
+  Status renew_generation_id();
   /// In the order in which they appear in the DSDT.
   std::vector<const AcpiSource*> acpi_sources() const;
 

@@ -41,6 +41,14 @@ TEST_F(GenerationIdTest, SixteenBytesInAnyWidth) {
   EXPECT_EQ(load_le(four), 0x08070605U);
 }
 
+TEST_F(GenerationIdTest, RandomOnesDiffer) {
+  const auto one = GenerationId::random();
+  const auto other = GenerationId::random();
+  ASSERT_TRUE(one);
+  ASSERT_TRUE(other);
+  EXPECT_NE(*one, *other);
+}
+
 // "The buffer must be eight-byte aligned"
 TEST_F(GenerationIdTest, ItsAddressIsAligned) {
   EXPECT_EQ(kGenerationIdBase.value() % 8, 0U);

@@ -52,9 +52,9 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 class WarmAgent : public testing::Test {
  protected:
   WarmAgent() {
-    std::string name = "/tmp/warm-agent-XXXXXX";
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    root_ = name;
+    std::string folder = "/tmp/warm-agent-XXXXXX";
+    EXPECT_NE(::mkdtemp(folder.data()), nullptr);
+    root_ = folder;
     master_.reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
     EXPECT_EQ(::grantpt(master_.get()), 0);
     EXPECT_EQ(::unlockpt(master_.get()), 0);
