@@ -11,14 +11,15 @@ std::size_t PoolBook::count(State state) const {
                     [state](const auto& entry) { return entry.second.state == state; }));
 }
 
-/// After a failure one at a time, until one succeeds.
+/// After a failure one at a time, until one is ready.
 std::size_t PoolBook::wanted(Time now) const {
   if (wait_until_ && now < *wait_until_) {
     return 0;
   }
   const std::size_t booting = count(State::kBooting);
   const std::size_t there = booting + count(State::kReady);
-  const std::size_t at_once = failures_ > 0 ? 1 : options_.at_once;
+  const bool is_doubtful = failures_ > 0 && count(State::kReady) == 0;
+  const std::size_t at_once = is_doubtful ? 1 : options_.at_once;
   if (there >= options_.size || booting >= at_once) {
     return 0;
   }
@@ -30,10 +31,11 @@ PoolBook::Number PoolBook::started(Time now) {
   return last_;
 }
 
-void PoolBook::ready(Number guest, Time) {
+void PoolBook::ready(Number guest) {
   const auto found = guests_.find(guest);
   if (found != guests_.end() && found->second.state == State::kBooting) {
     found->second.state = State::kReady;
+    found->second.has_waited = true;
   }
 }
 
@@ -47,6 +49,12 @@ std::optional<PoolBook::Number> PoolBook::take() {
     }
   }
   return std::nullopt;
+}
+
+void PoolBook::ending(Number guest) {
+  if (const auto found = guests_.find(guest); found != guests_.end()) {
+    found->second.state = State::kEnding;
+  }
 }
 
 std::vector<PoolBook::Number> PoolBook::overdue(Time now) {
@@ -63,27 +71,31 @@ std::vector<PoolBook::Number> PoolBook::overdue(Time now) {
 void PoolBook::failed(Time now) {
   constexpr std::uint64_t kMostDoublings = 20;
   const auto doublings = std::min(failures_, kMostDoublings);
-  const auto wait = std::min(options_.first_wait * (std::int64_t{1} << doublings),
-                             options_.longest_wait);
+  const auto wait =
+      std::min(options_.first_wait * (std::int64_t{1} << doublings), options_.longest_wait);
   ++failures_;
   wait_until_ = now + wait;
 }
 
-PoolBook::State PoolBook::ended(Number guest, Time now) {
+void PoolBook::ended(Number guest, Time now) {
   const auto found = guests_.find(guest);
   if (found == guests_.end()) {
-    return State::kEnding;
+    return;
   }
   const Guest was = found->second;
   guests_.erase(found);
   if (was.state == State::kTaken) {
-    return was.state;
+    return;
   }
-  if (was.state == State::kReady && now - was.started >= options_.long_life) {
+  if (was.has_waited && now - was.started >= options_.long_life) {
     failures_ = 0;
   }
   failed(now);
-  return was.state;
+}
+
+PoolBook::State PoolBook::state_of(Number guest) const {
+  const auto found = guests_.find(guest);
+  return found == guests_.end() ? State::kEnding : found->second.state;
 }
 
 std::optional<PoolBook::Time> PoolBook::next_look(Time now) const {

@@ -32,7 +32,7 @@ class PoolBook {
     kBooting,
     kReady,   ///< waits for who wants it
     kTaken,   ///< somebody's
-    kEnding,  ///< it took too long to boot, and is to end
+    kEnding,  ///< it took too long to boot, or is out of order
   };
 
   explicit PoolBook(Options options) : options_(options) {}
@@ -41,13 +41,16 @@ class PoolBook {
   std::size_t wanted(Time now) const;
   /// One was, or could not be: then ended() follows.
   Number started(Time now);
-  void ready(Number guest, Time now);
+  void ready(Number guest);
   /// The one that has waited longest; nothing: none waits.
   std::optional<Number> take();
+  /// It is to end, whatever it was: nobody gets it.
+  void ending(Number guest);
   /// Those that are to be ended, each once.
   std::vector<Number> overdue(Time now);
-  /// Its process is gone. What it was.
-  State ended(Number guest, Time now);
+  /// Its process is gone.
+  void ended(Number guest, Time now);
+  State state_of(Number guest) const;
 
   /// When to look again, whatever happens until then; nothing: there is no need.
   std::optional<Time> next_look(Time now) const;
@@ -60,6 +63,7 @@ class PoolBook {
   struct Guest {
     State state = State::kBooting;
     Time started = {};
+    bool has_waited = false;
   };
   void failed(Time now);
 
