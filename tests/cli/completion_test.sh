@@ -19,7 +19,8 @@ done
 
 mkdir -p "$folder/sys/bus/pci/devices/0000:01:00.0" "$folder/sys/bus/pci/devices/0000:01:00.1" "$folder/sys/bus/pci/devices/0000:41:00.0"
 mkdir -p "$folder/run/gpuvm" "$folder/work/sub"
-touch "$folder/run/gpuvm/guest-render.run" "$folder/run/gpuvm/render.sock" "$folder/run/gpuvm/batch.sock" "$folder/run/gpuvm/0000:01:00.0.state" "$folder/run/gpuvm/ci.pool"
+touch "$folder/run/gpuvm/guest-render.run" "$folder/run/gpuvm/render.sock" "$folder/run/gpuvm/batch.sock" "$folder/run/gpuvm/0000:01:00.0.state"
+touch "$folder/run/gpuvm/ci.pool"
 touch "$folder/work/guest.toml" "$folder/work/notes.txt"
 # A name that a shell would run: a file of somebody else's in a folder that root's shell was told of.
 # shellcheck disable=SC2016

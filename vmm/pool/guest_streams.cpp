@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/pool/guest_streams.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -23,6 +24,8 @@ constexpr std::chrono::milliseconds kReachTime{5000};
 constexpr std::chrono::milliseconds kUpgradeTime{30000};
 constexpr unsigned kSwitched = 101;
 constexpr std::size_t kConsolePiece = 16 * 1024;
+/// A guest that is paused prints nothing: what comes is what it has printed, all at once.
+constexpr int kQuietMs = 50;
 
 Result<UniqueFd> reach(const std::string& socket) {
   auto connection = connect_to_guest(socket, kReachTime);
@@ -41,7 +44,9 @@ Result<UniqueFd> connect_to_console(const std::string& socket) {
     return refusal(answer, socket);
   }
   std::array<char, kConsolePiece> old;
-  while (::recv(console.get(), old.data(), old.size(), MSG_DONTWAIT) > 0) {
+  pollfd wait{.fd = console.get(), .events = POLLIN, .revents = 0};
+  while (::poll(&wait, 1, kQuietMs) > 0 &&
+         ::recv(console.get(), old.data(), old.size(), MSG_DONTWAIT) > 0) {
   }
   return console;
 }

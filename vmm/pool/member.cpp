@@ -5,6 +5,7 @@
 
 #include <array>
 #include <system_error>
+#include <utility>
 
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
@@ -42,7 +43,8 @@ GuestControl::Done note(const char* what) {
 }  // namespace
 
 Result<std::unique_ptr<Member>> Member::start(UniqueFd lease) {
-  std::unique_ptr<Member> member(new Member(std::move(lease), TRY(EventFd::create())));
+  auto stop = TRY(EventFd::create());
+  std::unique_ptr<Member> member(new Member(std::move(lease), std::move(stop)));
   try {
     member->thread_ = std::thread([raw = member.get()] {
       enter_background_thread("lease");
@@ -173,9 +175,10 @@ void Member::event(const GuestEvent& event) {
     return;
   }
   const MutexLock lock(mutex_);
-  if (control_ == nullptr || std::exchange(is_waiting_, true)) {
-    return;
+  if (control_ == nullptr || std::exchange(has_waited_, true)) {
+    return;  // what a job says is its own
   }
+  is_waiting_ = true;
   control_->pause([this](const Status& status) {
     if (status) {
       say({.kind = MemberWord::Kind::kReady});

@@ -47,7 +47,8 @@ class Member {
   Mutex mutex_;
   GuestControl* control_ GPUVM_GUARDED_BY(mutex_) = nullptr;  ///< while there is one
   BeginAnew begin_anew_ GPUVM_GUARDED_BY(mutex_);
-  bool is_waiting_ GPUVM_GUARDED_BY(mutex_) = false;   ///< it has said that it is ready
+  bool has_waited_ GPUVM_GUARDED_BY(mutex_) = false;   ///< it has said that it waits
+  bool is_waiting_ GPUVM_GUARDED_BY(mutex_) = false;   ///< and nobody has had it go on
   bool is_unwanted_ GPUVM_GUARDED_BY(mutex_) = false;  ///< nobody has its lease
   std::thread thread_;                                 ///< last: it uses what is above
 };

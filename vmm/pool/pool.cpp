@@ -49,6 +49,7 @@ struct Guest {
   std::string socket = {};
   LineReceiver lines{LineReceiver::Descriptors::kTaken};
   std::optional<Clock::time_point> kill_at = {};
+  bool has_waited = false;
 };
 
 class Pool {
@@ -174,6 +175,7 @@ void Pool::hear_guest(Number number) {
     const auto word = read_member_word(guest.lines.line());
     if (word && word->kind == MemberWord::Kind::kReady) {
       log::debug("The guest {} waits", guest.name);
+      guest.has_waited = true;
       book_.ready(number);
     } else if (word && word->result.error) {
       log::warn("The guest {}: {}", guest.name, word->result.error->to_string());
@@ -197,7 +199,7 @@ void Pool::guest_ended(Number number) {
     log::debug("The guest {} is over ({})", guest.name, how);
   } else if (!is_over_) {
     log::warn("The guest {} ended {} ({}): another one is started{}", guest.name,
-              was == PoolBook::State::kReady ? "while it waited" : "before it was ready", how,
+              guest.has_waited ? "while it waited" : "before it was ready", how,
               book_.failures() > 1 ? " after a while" : "");
   }
   guests_.erase(number);

@@ -127,6 +127,7 @@ class WarmRunner {
   void take_signal(const WarmLease& lease);
   void stop(const WarmLease& lease);
   RunResult result_of(const WarmLease& lease) const;
+  RunResult not_taken(const Error& error) const;
   void show(std::span<const std::byte> bytes) const;
 
   const Config& config_;
@@ -303,14 +304,26 @@ RunResult WarmRunner::result_of(const WarmLease& lease) const {
   return result;
 }
 
+/// There is no guest yet.
+RunResult WarmRunner::not_taken(const Error& error) const {
+  const auto signal = signals_.take();
+  if (!signal) {
+    return failed(error);
+  }
+  RunResult result;
+  result.end = RunEnd::kStartBrokenOff;
+  result.signal = *signal;
+  result.exit_status = kSignalled + *signal;
+  return result;
+}
+
 RunResult WarmRunner::run() {
   if (const auto listens = listen(); !listens) {
     return failed(listens.error());
   }
   auto taken = WarmLease::take(warm_.pool, machine_text(config_), warm_.limit, signals_.fd());
   if (!taken) {
-    const int signal = signals_.take().value_or(0);
-    return failed(taken.error(), signal);
+    return not_taken(taken.error());
   }
   WarmLease& lease = *taken;
   log::info("The warm guest {} is this job's", lease.guest().name);

@@ -6,7 +6,8 @@
 namespace gpuvm {
 
 Result<std::unique_ptr<PortInput>> PortInput::create() {
-  return std::unique_ptr<PortInput>(new PortInput(TRY(EventFd::create())));
+  auto event = TRY(EventFd::create());
+  return std::unique_ptr<PortInput>(new PortInput(std::move(event)));
 }
 
 bool PortInput::add(std::string_view text) {

@@ -7,7 +7,8 @@ Result<std::unique_ptr<WarmGuest>> WarmGuest::create(OnWarm on_warm) {
   if (!on_warm) {
     return std::unique_ptr<WarmGuest>();
   }
-  return std::unique_ptr<WarmGuest>(new WarmGuest(std::move(on_warm), TRY(PortInput::create())));
+  auto input = TRY(PortInput::create());
+  return std::unique_ptr<WarmGuest>(new WarmGuest(std::move(on_warm), std::move(input)));
 }
 
 void WarmGuest::begin(Machine machine) {

@@ -151,6 +151,18 @@ TEST_F(MemberTest, GoesOnOnce) {
   EXPECT_TRUE(control_.wait_for("pause anew resume button "));
 }
 
+// It may have services of its own that say so.
+TEST_F(MemberTest, WhatAJobSaysDoesNotPauseIt) {
+  wait_ready();
+  tell({.kind = LeaseWord::Kind::kGo});
+  EXPECT_TRUE(control_.wait_for("pause anew "));
+  control_.answer();
+  EXPECT_TRUE(control_.wait_for("pause anew resume "));
+  say_ready();
+  tell({.kind = LeaseWord::Kind::kPressPowerButton});
+  EXPECT_TRUE(control_.wait_for("pause anew resume button "));
+}
+
 TEST_F(MemberTest, WithoutANewIdentityItDoesNotGoOn) {
   wait_ready();
   tell({.kind = LeaseWord::Kind::kGo});
