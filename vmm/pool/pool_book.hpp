@@ -22,7 +22,7 @@ class PoolBook {
   struct Options {
     std::size_t size = 1;     ///< guests that are to wait, 1 to 256
     std::size_t at_once = 4;  ///< that boot at the same time
-    std::chrono::milliseconds boot_limit{300000};
+    std::chrono::milliseconds boot_limit{900000};
     std::chrono::milliseconds first_wait{1000};  ///< before a guest in the place of one that failed
     std::chrono::milliseconds longest_wait{60000};
     /// A guest that has lived as long as this before it ended is no sign that the next will fail.

@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034 # make_guest reads it
 GUEST_INITRD=$LAB_POOL_INITRD
 POOL_LOG=$WORK/pool.log
-modprobe -a tun bridge || true
+modprobe -a tun bridge vhost_net || true
 ip link add br0 type bridge
 ip link set br0 up
 

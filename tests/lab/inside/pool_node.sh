@@ -5,7 +5,7 @@
 
 DEVICE=0000:04:00.0
 POOL_LOG=$WORK/pool.log
-modprobe -a tun bridge || true
+modprobe -a tun bridge vhost_net || true
 ip link add br0 type bridge
 ip link set br0 up
 tar -C "$WORK" -xSf "$LAB_NODE/node.tar"
