@@ -3,9 +3,11 @@
 // with none of the pool's own descriptors, so that nothing of a pool outlives it in a guest.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "vmm/base/result.hpp"

@@ -167,7 +167,8 @@ TEST(PoolWords, OfAnEnd) {
   result.exit_status = 42;
   result.reboots = 3;
   result.error = Error(ErrorKind::kUnsafeDevice, "0000:01:00.0 did not come back");
-  const auto read = read_member_word(to_line({.kind = MemberWord::Kind::kEnded, .result = result}));
+  const auto read =
+      read_member_word(to_line(MemberWord{.kind = MemberWord::Kind::kEnded, .result = result}));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->kind, MemberWord::Kind::kEnded);
   EXPECT_EQ(read->result.end, RunEnd::kGuestExit);
