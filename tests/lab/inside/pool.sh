@@ -173,7 +173,7 @@ job=$!
 expect "the last job begins" within 60 grep -aq BEGUN "$WORK/last.console"
 kill -9 "$pool"
 wait "$pool" 2>/dev/null || true
-expect "its guests that wait end" within 30 test "$(paused)" = 0
+expect "its guests that wait end" within 30 waiting 0
 status=0
 wait "$job" || status=$?
 expect "the job in the taken one goes on to its end" test "$status" = 5
