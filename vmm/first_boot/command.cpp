@@ -123,7 +123,7 @@ std::string_view command_unit() {
   return kUnit;
 }
 
-Status add_command(Config& config, const std::string& command) {
+Status add_command_credentials(Config& config, const std::string& command) {
   TRY(check_command(command));
   const auto credentials = std::array<std::pair<std::string_view, std::string_view>, 4>{
       {{"gpuvm.run", command},
@@ -134,8 +134,15 @@ Status add_command(Config& config, const std::string& command) {
   for (const auto& [name, text] : credentials) {
     TRY(add_credential_of_command(changed, name, text));
   }
-  TRY(add_kernel_parameter(changed, command));
   changed.test.status_port = true;
+  config = std::move(changed);
+  return {};
+}
+
+Status add_command(Config& config, const std::string& command) {
+  Config changed = config;
+  TRY(add_command_credentials(changed, command));
+  TRY(add_kernel_parameter(changed, command));
   config = std::move(changed);
   return {};
 }

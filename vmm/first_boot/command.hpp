@@ -28,6 +28,10 @@ Status check_command(const std::string& command);
 /// the guest has no disk whose system could take it otherwise. Nothing is changed then.
 Status add_command(Config& config, const std::string& command);
 
+/// The same by the first two ways alone: an initrd's init hears nothing of it. Errors: as above,
+/// but for the command line.
+Status add_command_credentials(Config& config, const std::string& command);
+
 /// The unit that runs it, as credentials hand it to a stock image; images of scripts/make-image
 /// have the same in scripts/image.
 std::string_view command_unit();

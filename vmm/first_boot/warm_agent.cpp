@@ -98,7 +98,7 @@ std::string_view warm_agent() {
 
 Status add_warm_agent(Config& config) {
   if (!config.disks.empty()) {
-    return add_command(config, std::string(kAgent));
+    return add_command_credentials(config, std::string(kAgent));
   }
   config.boot.cmdline += config.boot.cmdline.empty() ? "" : " ";
   config.boot.cmdline += kWarmWord;

@@ -24,7 +24,7 @@
 
 namespace gpuvm {
 
-/// Adds the agent and the status port that it needs. Errors: as add_command().
+/// Adds the agent and the status port that it needs. Errors: as add_command_credentials().
 Status add_warm_agent(Config& config);
 
 /// The script itself.

@@ -326,6 +326,7 @@ Result<int> Pool::run() {
 
 Result<int> run_pool(const PoolOptions& options) {
   TRY(check_pool_config(options.config));
+  TRY(member_config(options.config, options.name));  // what is wrong with it is told now
   const std::string path = TRY(pool_socket_path(options.name));
   auto kept = open_descriptors();
   auto claim = TRY_CONTEXT(GuestSocketClaim::take(path), "The pool " + options.name);

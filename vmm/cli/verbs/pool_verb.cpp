@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gpuvm pool, and the way of `gpuvm run --warm` and `gpuvm test --warm` to one of its guests.
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "vmm/base/log.hpp"
@@ -65,6 +67,8 @@ RunResult run_warm_with_cards(const WarmChoice& choice, const Config& config,
   pool::WarmRun warm;
   warm.pool = choice.pool;
   warm.command = choice.command;
+  warm.limit = std::max<std::chrono::milliseconds>(
+      warm.limit, choice.wait.value_or(std::chrono::seconds(0)) - waited);
   for (const PciConfig& slot : cards->config.pci) {
     warm.cards.push_back(slot.host);
   }

@@ -259,7 +259,10 @@ TEST_F(WarmAgent, ThePortIsClosedBeforeTheCommand) {
 TEST(WarmGuests, HaveTheAgentAsTheirCommand) {
   Config config;
   config.disks.emplace_back();
+  config.boot.kernel = "/k";
+  config.boot.cmdline = "quiet";
   ASSERT_TRUE(add_warm_agent(config));
+  EXPECT_EQ(config.boot.cmdline, "quiet") << "which has no room for it";
   EXPECT_TRUE(config.test.status_port);
   const auto has_agent = [](const CredentialConfig& each) {
     return each.name == "gpuvm.run" && each.text == std::string(warm_agent());
