@@ -110,9 +110,13 @@ Status send_request_with_body(const UniqueFd& connection, const std::string& bod
 Result<WarmLease> WarmLease::take(const std::string& pool, const std::string& machine,
                                   milliseconds limit, int interrupt) {
   const auto socket = TRY(connect_to_pool(pool));
-  TRY(send_line(socket.get(), to_line(TakeRequest{.machine = machine}), kSayTime));
+  // A pool that turns everybody away may have closed already: what it said counts.
+  auto asked = send_line(socket.get(), to_line(TakeRequest{.machine = machine}), kSayTime);
   LineReceiver lines(LineReceiver::Descriptors::kTaken);
-  TRY(await_answer(lines, socket.get(), limit, interrupt, pool));
+  auto answered = await_answer(lines, socket.get(), limit, interrupt, pool);
+  if (!answered) {
+    return asked ? std::move(answered).error() : std::move(asked).error();
+  }
   auto guest = TRY(read_take_answer(lines.line()));
   auto lease = lines.take_descriptor();
   if (!lease) {

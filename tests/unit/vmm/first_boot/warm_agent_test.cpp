@@ -112,6 +112,8 @@ class WarmAgent : public testing::Test {
           root_.string() + "/bin:" + (path != nullptr ? path : "/usr/bin:/bin");
       ::setenv("PATH", with_ours.c_str(), 1);
       const int out = ::open((root_ / "out").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+      const int nothing = ::open("/dev/null", O_RDONLY);
+      ::dup2(nothing, STDIN_FILENO);
       ::dup2(out, STDOUT_FILENO);
       ::dup2(out, STDERR_FILENO);
       ::execl("/bin/sh", "sh", "-c", script().c_str(), nullptr);

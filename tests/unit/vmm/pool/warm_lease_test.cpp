@@ -119,6 +119,7 @@ TEST_F(WarmLeaseTest, NoSuchPool) {
   EXPECT_THAT(lease.error().message(), HasSubstr("There is no pool"));
 }
 
+// Also where it is said before anything was asked.
 TEST_F(WarmLeaseTest, ARefusalIsThePools) {
   const Server pool(path("x.pool"), [](UniqueFd client) {
     const auto sent =
@@ -141,7 +142,10 @@ TEST_F(WarmLeaseTest, AGuestWithoutALease) {
 }
 
 TEST_F(WarmLeaseTest, APoolThatEnds) {
-  const Server pool(path("x.pool"), [](UniqueFd) {});
+  const Server pool(path("x.pool"), [](UniqueFd client) {
+    LineReceiver lines(LineReceiver::Descriptors::kTaken);
+    EXPECT_TRUE(receive_line(lines, client.get(), kPatience, "client"));
+  });
   const auto lease = take();
   ASSERT_FALSE(lease);
   EXPECT_THAT(lease.error().message(), HasSubstr("has ended"));
