@@ -23,7 +23,7 @@ using Time = std::chrono::system_clock::time_point;
 constexpr std::chrono::milliseconds kReachTime{5000};
 constexpr std::chrono::milliseconds kUpgradeTime{30000};
 constexpr unsigned kSwitched = 101;
-constexpr std::size_t kConsolePiece = 16 * 1024;
+constexpr std::size_t kConsolePiece = std::size_t{16} << 10;
 /// A guest that is paused prints nothing: what comes is what it has printed, all at once.
 constexpr int kQuietMs = 50;
 

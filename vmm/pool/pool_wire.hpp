@@ -19,7 +19,7 @@
 namespace gpuvm::pool {
 
 /// Bytes of a line: a configuration as text, or words for a guest.
-inline constexpr std::size_t kLongestLine = 256 * 1024;
+inline constexpr std::size_t kLongestLine = std::size_t{256} << 10;
 
 /// Sends the line and a line feed, with the descriptor unless that is -1. Waits at most `limit` for
 /// room. Errors: kHost: the other side is gone, or does not read.
