@@ -155,7 +155,12 @@ void Member::begun(Status status) {
     return;
   }
   const MutexLock lock(mutex_);
-  if (control_ != nullptr) {
+  if (control_ == nullptr) {
+    return;
+  }
+  if (control_->state() == LifecycleState::kRunning) {  // by somebody who steers it
+    answer({});
+  } else {
     control_->resume(answer);
   }
 }

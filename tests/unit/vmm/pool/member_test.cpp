@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <vector>
 
 namespace gpuvm::pool::member_test {
@@ -17,7 +18,9 @@ constexpr std::chrono::milliseconds kPatience{20000};
 /// Notes what is asked, and answers at once, on the thread of the call: the real one answers later.
 class FakeControl : public GuestControl {
  public:
-  LifecycleState state() const override { return LifecycleState::kRunning; }
+  LifecycleState state() const override {
+    return is_resumed ? LifecycleState::kRunning : LifecycleState::kPaused;
+  }
   void inspect(InspectNode&) const override {}
   void press_power_button(Done) override { note("button"); }
   void reboot(Done) override {}
@@ -45,6 +48,7 @@ class FakeControl : public GuestControl {
       done(status);
     }
   }
+  std::atomic<bool> is_resumed{false};  ///< by somebody else
   bool wait_for(const std::string& all) {
     MutexLock lock(mutex_);
     const auto end = std::chrono::steady_clock::now() + kPatience;
@@ -149,6 +153,16 @@ TEST_F(MemberTest, GoesOnOnce) {
   tell({.kind = LeaseWord::Kind::kGo, .words = "another"});
   tell({.kind = LeaseWord::Kind::kPressPowerButton});
   EXPECT_TRUE(control_.wait_for("pause anew resume button "));
+}
+
+TEST_F(MemberTest, WhoeverHadItGoOn) {
+  wait_ready();
+  control_.is_resumed = true;
+  tell({.kind = LeaseWord::Kind::kGo});
+  EXPECT_TRUE(control_.wait_for("pause anew "));
+  control_.answer();
+  EXPECT_EQ(heard(), MemberWord::Kind::kRuns);
+  EXPECT_EQ(control_.noted(), "pause anew ");
 }
 
 // It may have services of its own that say so.
