@@ -128,7 +128,7 @@ void Member::obey(const LeaseWord& word) {
     case LeaseWord::Kind::kGo:
       if (is_waiting_ && begin_anew_) {
         is_waiting_ = false;  // once: whoever has gone on is nobody else's
-        begin_anew_(word.words, [this](Status status) { begun(std::move(status)); });
+        begin_anew_(word.words, [this](const Status& status) { begun(status); });
       }
       break;
     case LeaseWord::Kind::kPressPowerButton:
@@ -141,7 +141,7 @@ void Member::obey(const LeaseWord& word) {
 }
 
 /// On the control thread.
-void Member::begun(Status status) {
+void Member::begun(const Status& status) {
   const auto answer = [this](const Status& outcome) {
     MemberWord word;
     word.kind = outcome ? MemberWord::Kind::kRuns : MemberWord::Kind::kRefused;

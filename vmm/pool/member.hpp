@@ -39,7 +39,7 @@ class Member {
   void obey(const LeaseWord& word) GPUVM_EXCLUDES(mutex_);
   void end_guest() GPUVM_EXCLUDES(mutex_);
   void event(const GuestEvent& event) GPUVM_EXCLUDES(mutex_);
-  void begun(Status status) GPUVM_EXCLUDES(mutex_);
+  void begun(const Status& status) GPUVM_EXCLUDES(mutex_);
 
   const UniqueFd lease_;
   const EventFd stop_;
