@@ -20,6 +20,7 @@ done
 mkdir -p "$folder/sys/bus/pci/devices/0000:01:00.0" "$folder/sys/bus/pci/devices/0000:01:00.1" "$folder/sys/bus/pci/devices/0000:41:00.0"
 mkdir -p "$folder/run/gpuvm" "$folder/work/sub"
 touch "$folder/run/gpuvm/guest-render.run" "$folder/run/gpuvm/render.sock" "$folder/run/gpuvm/batch.sock" "$folder/run/gpuvm/0000:01:00.0.state"
+touch "$folder/run/gpuvm/ci.pool"
 touch "$folder/work/guest.toml" "$folder/work/notes.txt"
 # A name that a shell would run: a file of somebody else's in a folder that root's shell was told of.
 # shellcheck disable=SC2016
@@ -89,6 +90,7 @@ has 'gpuvm report 0000:41:00.0 ' notes.txt
 has 'gpuvm rom show ' notes.txt
 offers 'gpuvm ssh ' 'batch render'
 offers 'gpuvm ssh re' render
+offers 'gpuvm test --warm ' ci
 offers 'gpuvm completion ' 'bash fish zsh'
 
 # Words in quotes are one each, and what is offered for them has none: readline adds what it needs.

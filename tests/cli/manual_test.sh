@@ -24,7 +24,7 @@ compare() {
 }
 
 # Options.
-for verb in '' run test validate convert inspect check devices unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh ps status \
+for verb in '' run test pool validate convert inspect check devices unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh ps status \
   console stop pause resume reboot power-button attach detach events metrics gitlab-executor \
   schema completion 'gitlab-executor config' 'gitlab-executor prepare' 'gitlab-executor run' 'gitlab-executor cleanup'; do
   # shellcheck disable=SC2086  # the empty verb is no argument, those with kinds are two
@@ -56,7 +56,7 @@ check_synopsis() {
     esac
   done <"$folder/own"
 }
-for verb in run test validate convert inspect check devices unbind reset test-reset report 'dump fdt' 'rom show' 'rom dump' 'rom trim' ssh ps \
+for verb in run test pool validate convert inspect check devices unbind reset test-reset report 'dump fdt' 'rom show' 'rom dump' 'rom trim' ssh ps \
   status console stop pause resume reboot power-button attach detach events metrics schema completion 'gitlab-executor config' \
   'gitlab-executor prepare' 'gitlab-executor run' 'gitlab-executor cleanup'; do
   # shellcheck disable=SC2086  # those with kinds are two arguments

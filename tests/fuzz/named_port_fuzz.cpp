@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A guest's queues of a virtio port, made of the input. Byte 0: bit 0 indirect descriptors, bit 1
-// event index, bit 2 the driver knows of no ports; byte 1: log2 of the queues' size modulo 4. The
-// rest is the start of guest memory: of queue N at N * 0x200 the descriptor table, 0x80 further the
-// available ring, 0x100 further the used ring. What must hold: no access outside guest memory
-// (sanitizer), the rules of served_queue.hpp, no more passed on than a buffer may say, an end.
+// event index, bit 2 the driver knows of no ports, bit 3 the host says something; byte 1: log2 of
+// the queues' size modulo 4. The rest is the start of guest memory: of queue N at N * 0x200 the
+// descriptor table, 0x80 further the available ring, 0x100 further the used ring. What must hold:
+// no access outside guest memory (sanitizer), the rules of served_queue.hpp, no more passed on than
+// a buffer may say, an end.
 #include <cstring>
+#include <string>
 
 #include "devices/virtio/named_port/named_port_device.hpp"
 #include "tests/fuzz/served_queue.hpp"
@@ -14,8 +16,11 @@ namespace {
 
 constexpr std::uint64_t kApart = 0x200;
 constexpr unsigned kTurns = 4;
+constexpr std::size_t kSaid = 10000;  ///< bytes that the host says
 
-void run(const GuestMemory& memory, const SplitQueueSetup& setup, bool has_ports) {
+void run(const GuestMemory& memory, const SplitQueueSetup& setup, bool has_ports, bool says) {
+  const auto input = PortInput::create().value();
+  fuzz::require(!says || input->add(std::string(kSaid, 'x')), "there is room");
   std::size_t of_buffer = 0;
   NamedPortDevice device(
       {.name = "port",
@@ -34,7 +39,8 @@ void run(const GuestMemory& memory, const SplitQueueSetup& setup, bool has_ports
                     },
                 .cut = [] {},
                 .closed = [] {},
-                .begun = [] {}}});
+                .begun = [] {}},
+       .input = says ? input.get() : nullptr});
   device.start(has_ports ? virtio_named_port::kFeatureMultiport : 0);
   std::vector<std::unique_ptr<fuzz::ServedQueue>> queues;
   for (std::size_t i = 0; i < virtio_named_port::kQueues; ++i) {
@@ -64,6 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const auto& memory = gpuvm::fuzz::memory_with(std::span(data, size).subspan(2));
-  gpuvm::run(memory, gpuvm::fuzz::setup_of(data[0], data[1]), (data[0] & 4) == 0);
+  gpuvm::run(memory, gpuvm::fuzz::setup_of(data[0], data[1]), (data[0] & 4) == 0,
+             (data[0] & 8) != 0);
   return 0;
 }

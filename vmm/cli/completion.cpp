@@ -14,10 +14,11 @@ struct NamedKind {
   std::string_view name;
   std::string_view kind;
 };
-constexpr std::array<NamedKind, 15> kPlaces{{{"CONFIG", "configs"},
+constexpr std::array<NamedKind, 16> kPlaces{{{"CONFIG", "configs"},
                                              {"BDF", "devices"},
                                              {"GUEST", "guests"},
                                              {"NAME", "guests"},
+                                             {"POOL", "pools"},
                                              {"SOURCE", "devices_files"},
                                              {"SCRIPT", "files"},
                                              {"FILE", "files"},

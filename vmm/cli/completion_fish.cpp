@@ -27,6 +27,12 @@ function __gpuvm_guests
     end | sort -u
 end
 
+function __gpuvm_pools
+    for entry in /run/gpuvm/*.pool $XDG_RUNTIME_DIR/gpuvm/*.pool
+        string replace -r '.*/' '' -- $entry | string replace -r '\.pool$' ''
+    end | sort -u
+end
+
 function __gpuvm_configs
     __fish_complete_suffix .toml
 end

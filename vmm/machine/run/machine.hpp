@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "devices/virtio/named_port/port_input.hpp"
 #include "firmware/linux/linux_image.hpp"
 #include "vmm/base/file.hpp"
 #include "vmm/base/mutex.hpp"
@@ -62,6 +63,8 @@ class Machine : public GuestMachine {
     ConsoleChannel* virtio_console = nullptr;  ///< null: the guest has none
     DeviceClaims* claims = nullptr;            ///< as RunOptions::claims
     GuestWords* words = nullptr;               ///< null: nobody hears the guest's status port
+    /// What the guest hears by its status port; it has a generation id, too. Null: neither.
+    PortInput* status_input = nullptr;
     const Inspectable* sandbox = nullptr;      ///< shown with the machine; may be null
     Owner* owner = nullptr;                    ///< as RunOptions::owner
     /// As PciComplex::Options has it; may be empty.
@@ -102,6 +105,8 @@ class Machine : public GuestMachine {
     return services_.vsock ? std::optional(services_.vsock->cid()) : std::nullopt;
   }
   void clock_expired() { platform_->clock().timer_expired(); }
+  /// As Platform; on a thread that may raise interrupts.
+  Status renew_generation_id() { return platform_->renew_generation_id(); }
 
  private:
   /// What inspect() shows, in this order.

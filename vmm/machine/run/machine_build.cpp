@@ -204,7 +204,8 @@ void Machine::open_words() {
         .host = {.received = [words](auto bytes) { words->port_received(bytes); },
                  .cut = [words] { words->port_cut(); },
                  .closed = [words] { words->port_closed(); },
-                 .begun = [words] { words->port_begun(); }}};
+                 .begun = [words] { words->port_begun(); }},
+        .input = options_.status_input};
   }
 }
 
@@ -306,8 +307,9 @@ Status Machine::add_devices() {
                                     .battery = options_.config.machine.battery,
                                     .exit_port = options_.config.test.exit_port,
                                     .panic_port = options_.config.test.pvpanic,
+                                    .generation_id = options_.status_input != nullptr,
                                     .arm_clock = options_.arm_clock},
-                                   ports_));
+                                   ports_, mmio_));
   show(Part::kPlatform, platform_.get());
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
     efi_ = std::make_unique<HandoverBoot>(options_.config, *memory_, options_.on_failure,

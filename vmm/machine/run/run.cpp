@@ -171,6 +171,7 @@ struct Run {
   std::unique_ptr<ConsoleChannel> virtio_channel;  ///< null: the guest has no virtio console
   std::unique_ptr<Console> virtio_console;
   std::unique_ptr<GuestWords> words;
+  std::unique_ptr<WarmGuest> warm;  ///< null: the guest waits for nobody
   ClockTimer clock{loop.context(), [this] { machine->clock_expired(); }};
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
@@ -210,6 +211,7 @@ Status Run::open(const RunOptions& options) {
   }
   words = TRY(GuestWords::open(config, events));
   words->announce(config);
+  warm = TRY(WarmGuest::create(options.on_warm));
   machine = std::make_unique<Machine>(machine_options(options));
   return {};
 }
@@ -298,6 +300,7 @@ Machine::Options Run::machine_options(const RunOptions& options) {
           .virtio_console = virtio_channel.get(),
           .claims = options.claims,
           .words = words.get(),
+          .status_input = warm ? &warm->input() : nullptr,
           .sandbox = guard.get(),
           .owner = options.owner,
           .on_slot_power = [this](std::uint8_t port,
@@ -312,6 +315,10 @@ void Run::begin_guest() {
   connect_console();
   hear_guest();
   announced = announce_guest(config, machine->ssh_key(), machine->vsock_cid());
+  if (warm) {
+    warm->begin({.post = [this](auto work) { boost::asio::post(loop.context(), std::move(work)); },
+                 .renew_generation_id = [this] { return machine->renew_generation_id(); }});
+  }
   SandboxGuard::enter_control();
 }
 
