@@ -69,6 +69,44 @@ TEST(Sandbox, WhoOpensFilesOfRootKeepsNoOtherPower) {
   }
 }
 
+/// The kernel asks who maps memory for devices and who ends programs of other users.
+TEST(Sandbox, RolesOfAnotherUserKeepWhatTheyNeed) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  const auto left_to = [](ThreadRole role) {
+    return in_child([role](int fd) {
+             Policy policy = policy_with(true);
+             policy.identity.emplace();
+             policy.identity->user = 65534;
+             policy.identity->group = 65534;
+             if (!prepare(policy)) {
+               return;
+             }
+             std::promise<pid_t> entered;
+             std::promise<void> seen;
+             std::thread thread([&entered, &seen, role] {
+               const pid_t number = ::gettid();
+               enter(role);
+               entered.set_value(number);
+               seen.get_future().wait();
+             });
+             const auto left = capabilities_of(entered.get_future().get());
+             seen.set_value();
+             thread.join();
+             say(fd, fmt::format("{:#x}", left));
+           })
+        .said;
+  };
+  EXPECT_EQ(left_to(ThreadRole::kVcpu), "0x0");
+  EXPECT_EQ(left_to(ThreadRole::kWorker), "0x0");
+  const auto mine = own_capabilities();
+  EXPECT_EQ(left_to(ThreadRole::kMemory),
+            fmt::format("{:#x}", mine & (capability(CAP_IPC_LOCK) | capability(CAP_SYS_NICE))));
+  EXPECT_EQ(left_to(ThreadRole::kWatcher),
+            fmt::format("{:#x}", mine & (capability(CAP_KILL) | capability(CAP_SYS_RESOURCE))));
+}
+
 /// The guest is ended, and until then the thread goes on.
 TEST(Sandbox, WhoCannotBeConfinedHasItsFilterAllTheSame) {
   if (::geteuid() != 0) {
