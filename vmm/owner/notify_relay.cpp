@@ -77,7 +77,8 @@ std::string allowed_notification(std::string_view notification) {
 Result<NotifyRelay> NotifyRelay::create(Send send, std::function<Clock::time_point()> now) {
   std::array<int, 2> ends{-1, -1};
   const int on = 1;
-  if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {
+  // Not for datagrams: by such a socket the monitor could send to any other of the host (unix(7)).
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot make a socket for notifications");
   }
   UniqueFd ours(ends[0]);
@@ -123,6 +124,10 @@ void NotifyRelay::pass_on(pid_t monitor) {
     message.msg_controllen = control.size();
     const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0) {
+      return;
+    }
+    if (got == 0) {  // it is closed, and would be readable for ever
+      fd_.reset();
       return;
     }
     const bool is_cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;

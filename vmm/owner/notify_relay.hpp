@@ -35,6 +35,7 @@ class NotifyRelay {
   static Result<NotifyRelay> create(
       Send send, std::function<Clock::time_point()> now = [] { return Clock::now(); });
 
+  /// -1: the monitor has closed its end.
   int fd() const { return fd_.get(); }
   /// The monitor's end: what is sent there arrives here.
   int monitor_end() const { return monitor_end_.get(); }
