@@ -34,18 +34,29 @@ TEST(JournalRelayTest, WhatTheLogWritesPasses) {
   EXPECT_TRUE(is_allowed_journal_entry("MESSAGE=\n"));
 }
 
+/// A message of any bytes, behind their number, of which the first byte is `size`, the others
+/// `rest`.
+std::string of_bytes(char size, char rest, const std::string& value) {
+  std::string entry = "MESSAGE\n";
+  entry.push_back(size);
+  entry.append(7, rest);
+  entry += value;
+  return entry;
+}
+
 TEST(JournalRelayTest, OtherFieldsAndHalfEntriesDoNot) {
-  const std::string number(8, '\0');
-  const std::string most(8, '\xff');
-  for (const std::string& entry :
-       {std::string(), std::string("MESSAGE"), std::string("MESSAGE=a"), std::string("=a\n"),
-        std::string("message=a\n"), std::string("_PID=1\n"), std::string("OBJECT_PID=1\n"),
-        std::string("MESSAGE=a\nSYSLOG_FACILITY=3\n"), std::string("MESSAGE=a\n\n"),
-        std::string("MESSAGE\n"), "MESSAGE\n" + number, "MESSAGE\n" + most + "a\n",
-        "MESSAGE\n\1" + number.substr(1) + "ab\n", std::string(60'000, '\n')}) {
+  for (const std::string entry :
+       {"", "MESSAGE", "MESSAGE=a", "=a\n", "message=a\n", "_PID=1\n", "OBJECT_PID=1\n",
+        "MESSAGE=a\nSYSLOG_FACILITY=3\n", "MESSAGE=a\n\n", "MESSAGE\n", "MESSAGE\n1234567"}) {
     EXPECT_FALSE(is_allowed_journal_entry(entry)) << entry;
   }
-  EXPECT_TRUE(is_allowed_journal_entry("MESSAGE\n" + number + "\n"));
+  EXPECT_FALSE(is_allowed_journal_entry(std::string(60'000, '\n')));
+  EXPECT_TRUE(is_allowed_journal_entry(of_bytes(1, 0, "a\n")));
+  EXPECT_FALSE(is_allowed_journal_entry(of_bytes(1, 0, "ab\n")));
+  EXPECT_FALSE(is_allowed_journal_entry(of_bytes(1, 0, "a")));
+  EXPECT_FALSE(is_allowed_journal_entry(of_bytes(0, 0, "")));
+  EXPECT_TRUE(is_allowed_journal_entry(of_bytes(0, 0, "\n")));
+  EXPECT_FALSE(is_allowed_journal_entry(of_bytes('\xff', '\xff', "a\n")));
 }
 
 void tell(const JournalRelay& relay, const std::string& text) {
