@@ -261,7 +261,8 @@ void tell(const JobReport& report, bool has_seen_console, const Shown& shown) {
 Result<JobReport> run_shown(const TestArguments& arguments, const Config& config,
                             const ArtifactFolder* artifacts, Owner* owner) {
   if (arguments.warm.empty()) {
-    TRY(prepare_sandbox(config, owner != nullptr));  // while there is one thread; a warm guest is another process's
+    TRY(prepare_sandbox(
+        config, owner != nullptr));  // while there is one thread; a warm guest is another process's
   }
   const auto shown = TRY(Shown::make());
   const bool has_console = shows_console(config);
