@@ -38,13 +38,6 @@ GuestRange placeholder() {
   return *GuestRange::create(layout::kFourGiB, 1);
 }
 
-/// Resets look into the host's sysfs, and may ask for threads and children.
-Result<sandbox::RoleThread*> add_reset_thread(
-    std::vector<std::unique_ptr<sandbox::RoleThread>>& threads) {
-  threads.push_back(TRY(sandbox::RoleThread::create("guest-reset", sandbox::ThreadRole::kWorker)));
-  return threads.back().get();
-}
-
 }  // namespace
 
 PciComplex::Shown::~Shown() {
@@ -108,7 +101,7 @@ Status PciComplex::add_port(const PlannedPort& plan) {
   Port port;
   port.plan = plan;
   TRY(add_functions(port));
-  TRY(add_reset(port, options_.devices, reset_threads_));
+  TRY(add_reset(port, options_.devices));
   TRY(topology_.add_root_port(*port.bridge));
   ports_.push_back(std::move(port));
   return {};
@@ -151,7 +144,7 @@ Status PciComplex::add_functions(Port& port) {
   }
   for (std::size_t i = 0; i < facts.size(); ++i) {
     auto& owned = *functions[port.plan.functions[i]];
-    TRY_CONTEXT(show_function(owned, facts[i], {options_.devices, reset_threads_, config},
+    TRY_CONTEXT(show_function(owned, facts[i], {options_.devices, config},
                               port.plan.is_multi_function(owned.host())),
                 owned.name());
     port.functions.add(owned);
@@ -169,9 +162,7 @@ Status PciComplex::add_functions(Port& port) {
 
 Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& facts,
                                  const Showing& showing, bool multi_function) {
-  auto* const thread = TRY(add_reset_thread(showing.threads));
-  auto reset =
-      TRY(GuestFunctionReset::create(showing.devices, function, options_.on_guest_reset, thread));
+  auto reset = TRY(GuestFunctionReset::create(showing.devices, function, options_.on_guest_reset));
   auto guest = TRY(PassthroughFunction::create(
       {.device = function.device(),
        .name = function.name(),
@@ -192,8 +183,9 @@ Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& f
   return {};
 }
 
-/// A guest's reset of the bus behind the port becomes one of the devices.
-Status PciComplex::add_reset(Port& port, HostDevices& owners, Threads& threads) {
+/// A guest's reset of the bus behind the port becomes one of the devices. Each function and each
+/// port has a thread for it: a reset that hangs holds up no other.
+Status PciComplex::add_reset(Port& port, HostDevices& owners) {
   std::vector<PhysicalDevice*> devices;
   std::vector<PassthroughFunction*> functions;
   for (auto* function : port.functions) {
@@ -204,15 +196,14 @@ Status PciComplex::add_reset(Port& port, HostDevices& owners, Threads& threads) 
     return {};
   }
   ResetBook& book = owners.reset_book();
-  auto* const thread = TRY(add_reset_thread(threads));
   port.reset = std::make_unique<GuestBusReset>(
       GuestBusReset::Options{.name = std::string(port.bridge->name()),
                              .book = book,
                              .plan = TRY(book.plan(devices)),
                              .functions = std::move(functions),
                              .clock = ResetClock::real(),
-                             .on_reset = options_.on_guest_reset,
-                             .thread = thread});
+                             .on_reset = options_.on_guest_reset});
+  TRY(port.reset->start_thread());
   return port.bridge->set_listener(port.reset.get());
 }
 

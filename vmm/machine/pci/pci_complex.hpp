@@ -146,10 +146,8 @@ class PciComplex : public Inspectable {
    private:
     std::vector<OwnedFunction*> functions_;
   };
-  using Threads = std::vector<std::unique_ptr<sandbox::RoleThread>>;
   struct Port {
     PlannedPort plan;
-    Threads threads;                       ///< for resets of a card behind a free port
     Shown functions;                       ///< in slot order
     std::unique_ptr<GuestBusReset> reset;  ///< refers to functions; absent behind an empty port
     std::unique_ptr<RootPort> bridge;      ///< refers to functions and reset
@@ -163,7 +161,6 @@ class PciComplex : public Inspectable {
   /// What all functions of a port have in common.
   struct Showing {
     HostDevices& devices;
-    Threads& threads;
     const RootPortConfig& port;
   };
   Status show_function(OwnedFunction& function, const FunctionFacts& facts, const Showing& showing,
@@ -172,7 +169,7 @@ class PciComplex : public Inspectable {
   RootPortConfig port_config(const PlannedPort& plan, const HostDevices& devices,
                              std::span<const FunctionFacts> facts) const;
   HotPlugConfig hot_plug_config(std::uint8_t port);
-  Status add_reset(Port& port, HostDevices& devices, Threads& threads);
+  Status add_reset(Port& port, HostDevices& devices);
   Result<Port*> free_port(std::uint8_t number);
   Status place_card(Port& port);
   Status begin_card(Port& port);
@@ -198,8 +195,6 @@ class PciComplex : public Inspectable {
   std::unique_ptr<HostBridge> host_bridge_;
   std::unique_ptr<RootBusDevices> root_bus_;
   std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
-  /// One for each function and each port: a reset that hangs holds up no other.
-  Threads reset_threads_;
   std::vector<Port> ports_;
   AcpiRoms acpi_roms_;  ///< refers to ports_
   PciTopology topology_;
