@@ -282,7 +282,7 @@ TEST_F(CheckTest, AConfigurationsDevicesAndTheirEntries) {
   config.pci.resize(1);
   config.pci[0].host = bdf_of("0000:09:00.0");
   const auto lines = check(&config);
-  const auto* const entry = find_line(lines, "entries", "pci_0");
+  const auto* const entry = find_line(lines, "entries", "pci.0");
   ASSERT_NE(entry, nullptr) << check_text(lines, false);
   EXPECT_EQ(entry->level, CheckLevel::kFail);
   EXPECT_THAT(entry->text, HasSubstr("0000:09:00.0 is not there"));
