@@ -82,6 +82,10 @@ struct HostMap {
   std::string short_address(const Bdf& address) const;
 };
 
+/// Whether it is a GPU that has no option ROM and that a screen was thought of with: those of
+/// servers have no ROM, no I/O BAR, and drivers that ask for neither (slot_outlook.cpp).
+bool lacks_rom(const MapFunction& function);
+
 /// Reads alone; a function that sleeps is woken by it. `names`: of the list of PCI ids. Errors:
 /// kHost where sysfs does not tell of a function; kConfig for a saved host with too many.
 Result<HostMap> gather_host_map(const HostSystem& host, const PciNames& names);

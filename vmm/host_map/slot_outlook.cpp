@@ -141,22 +141,6 @@ Status plan_resets(const HostSystem& host, const std::vector<Bdf>& taken, const 
   return {};
 }
 
-/// GPUs that screens were thought of with: those of servers have no ROM, no I/O BAR, and drivers
-/// that ask for neither.
-bool lacks_rom(const MapFunction& function) {
-  constexpr std::uint32_t kThreeD = 0x0302;
-  constexpr std::uint8_t kRomIndex = 6;
-  if (!function.is_gpu() || !function.bars) {
-    return false;
-  }
-  const auto& bars = *function.bars;
-  const bool has_rom = std::any_of(bars.begin(), bars.end(),
-                                   [](const PciBar& bar) { return bar.index == kRomIndex; });
-  const bool has_io =
-      std::any_of(bars.begin(), bars.end(), [](const PciBar& bar) { return bar.io; });
-  return !has_rom && (has_io || function.ids.class_code >> 8 != kThreeD);
-}
-
 void add_remarks(const HostSystem& host, const HostMap& map, const MapFunction& function,
                  Outlook& outlook) {
   for (const Bdf& bdf : taken_by(outlook.entries)) {
@@ -188,6 +172,20 @@ void add_remarks(const HostSystem& host, const HostMap& map, const MapFunction& 
 }
 
 }  // namespace
+
+bool lacks_rom(const MapFunction& function) {
+  constexpr std::uint32_t kThreeD = 0x0302;
+  constexpr std::uint8_t kRomIndex = 6;
+  if (!function.is_gpu() || !function.bars) {
+    return false;
+  }
+  const auto& bars = *function.bars;
+  const bool has_rom = std::any_of(bars.begin(), bars.end(),
+                                   [](const PciBar& bar) { return bar.index == kRomIndex; });
+  const bool has_io =
+      std::any_of(bars.begin(), bars.end(), [](const PciBar& bar) { return bar.io; });
+  return !has_rom && (has_io || function.ids.class_code >> 8 != kThreeD);
+}
 
 Outlook look_at_function(const HostSystem& host, const HostMap& map, std::size_t index) {
   const MapFunction& function = map.functions.at(index);
