@@ -78,7 +78,8 @@ Status await_end(const FoundGuest& guest, Status asked) {
   if (wait_for_end(guest, asked ? kQuietTime : kRefusedTime)) {
     return {};
   }
-  if (!asked && is_guest_there(guest.path, guest.pid)) {
+  if (!asked && asked.error().kind() != ErrorKind::kWrongState &&
+      is_guest_there(guest.path, guest.pid)) {
     return asked;  // it said no, and runs on
   }
   std::fprintf(stderr, "gpuvm: waiting up to %lld s for the gpuvm of %s to end\n",
