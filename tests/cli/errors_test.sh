@@ -167,7 +167,7 @@ expect_error 64 'as in gpuvm ssh me@render-1' ssh me@
 expect_error 64 'gpuvm has no option --versio; did you mean --version?' --versio
 expect_error 64 'gpuvm has no option -V; did you mean --version?' -V
 expect_error 64 'gpuvm --help tells what it has' help
-expect_error 64 '- is no name of one' devices --save -
+expect_error 64 'is no name of one' devices --save -
 expect_error 64 'gpu' devices --gpu --save "$good.new"
 expect_error 64 'is not of the form NAME or USER@NAME' ssh -- -oProxyCommand=x@guest
 expect_error 69 'No guest named no-such-guest runs here; ' ssh no-such-guest -- ls -l

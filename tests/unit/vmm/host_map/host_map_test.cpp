@@ -85,6 +85,22 @@ TEST(HostMap, OnlyGroupsWithGpusWhereThatIsAsked) {
   EXPECT_THAT(devices_text(gather(without), MapFilter::kGpus), HasSubstr("The host has no GPU."));
 }
 
+TEST(HostMap, WithoutGroupsSlotsWithGpusAreShown) {
+  FakeHost host;
+  for (const char* const each : {"0000:01:00.0", "0000:01:00.1", "0000:02:00.0"}) {
+    const bool is_gpu = std::string_view(each).ends_with("01:00.0");
+    add(host, each, is_gpu ? "0x030000" : "0x0c0330", 7, "");
+    std::filesystem::remove(host.path(fmt::format("/sys/bus/pci/devices/{}/iommu_group", each)));
+  }
+  std::filesystem::remove_all(host.path("/sys/kernel/iommu_groups"));
+  const auto map = gather(host);
+  for (const auto& text : {devices_text(map, MapFilter::kGpus), tree_text(map, MapFilter::kGpus)}) {
+    EXPECT_THAT(text, HasSubstr("01:00.1"));
+    EXPECT_THAT(text, Not(HasSubstr("02:00.0")));
+  }
+  EXPECT_THAT(tree_text(map, MapFilter::kAll), HasSubstr("02:00.0"));
+}
+
 TEST(HostMap, TextsOfAHostDoNothingToATerminal) {
   FakeHost host;
   add(host, "0000:01:00.0", "0x030000", 7, "");
