@@ -2,6 +2,7 @@
 #include "vmm/check/check.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "vmm/cards/take_cards.hpp"
 #include "vmm/machine/devices/host_function.hpp"
@@ -94,8 +95,14 @@ CheckLines check_everything(const CheckSubject& subject) {
     add_finding_lines(subject, config, !subject.is_here, lines);
     devices = taken_by_config(subject.host, config);
   } else {
+    std::set<Bdf> judged;  // GPUs of one group come together
     for (const MapFunction* const gpu : gpus_of(subject.map)) {
-      add_finding_lines(subject, config_for(*gpu), true, lines);
+      if (!judged.contains(gpu->address)) {
+        add_finding_lines(subject, config_for(*gpu), true, lines);
+      }
+      for (const SlotEntry& entry : gpu->outlook.entries) {
+        judged.insert(entry.takes.begin(), entry.takes.end());
+      }
       devices.push_back(gpu->address);
     }
   }

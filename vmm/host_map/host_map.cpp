@@ -125,8 +125,9 @@ Result<HostMap> gather_host_map(const HostSystem& host, const PciNames& names) {
   std::sort(map.functions.begin(), map.functions.end(),
             [](const MapFunction& a, const MapFunction& b) { return a.address < b.address; });
   map.groups = groups_of(map.functions);
+  SetOutlooks known;
   for (std::size_t i = 0; i < map.functions.size(); ++i) {
-    map.functions[i].outlook = look_at_function(host, map, i);
+    map.functions[i].outlook = look_at_function(host, map, i, known);
   }
   return map;
 }
