@@ -85,6 +85,23 @@ TEST(HostMap, OnlyGroupsWithGpusWhereThatIsAsked) {
   EXPECT_THAT(devices_text(gather(without), MapFilter::kGpus), HasSubstr("The host has no GPU."));
 }
 
+/// Whatever function is asked about, a large group's obstacles are the same.
+TEST(HostMap, ALargeGroupIsOneForEachOfItsFunctions) {
+  FakeHost host;
+  constexpr unsigned kSlots = 24;
+  for (unsigned i = 1; i <= kSlots; ++i) {
+    add(host, fmt::format("0000:{:02x}:00.0", i), "0x030000", 7, "");
+  }
+  const auto map = gather(host);
+  ASSERT_EQ(map.functions.size(), kSlots);
+  for (const MapFunction& function : map.functions) {
+    EXPECT_EQ(function.outlook.entries.size(), kSlots);
+    EXPECT_EQ(function.outlook.entries.front().host, function.address);
+    EXPECT_EQ(function.outlook.obstacles, map.functions[0].outlook.obstacles);
+    EXPECT_EQ(function.outlook.reset.empty(), map.functions[0].outlook.reset.empty());
+  }
+}
+
 TEST(HostMap, WithoutGroupsSlotsWithGpusAreShown) {
   FakeHost host;
   for (const char* const each : {"0000:01:00.0", "0000:01:00.1", "0000:02:00.0"}) {
