@@ -208,6 +208,15 @@ void apply_pass(const std::vector<Word>& words, unsigned pass, QemuParts& parts)
 
 }  // namespace
 
+bool is_qemu_option(std::string_view word) {
+  if (!word.starts_with('-')) {
+    return false;
+  }
+  word.remove_prefix(word.starts_with("--") ? 2 : 1);
+  return find_row(kFlags, word) != nullptr || find_row(kHandled, word) != nullptr ||
+         advised_option(word) != nullptr;
+}
+
 void apply_options(const std::vector<Word>& words, ForeignGuest& guest) {
   QemuParts parts{guest};
   for (unsigned pass = 0; pass <= 3; ++pass) {

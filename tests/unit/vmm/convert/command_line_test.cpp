@@ -211,7 +211,8 @@ TEST(CommandLine, WhatHasNoCounterpartIsTold) {
 
 TEST(CommandLine, NeedsAQemu) {
   EXPECT_THAT(refusal("echo hello\n"), HasSubstr("input:1:1: there is no command of QEMU here"));
-  EXPECT_THAT(refusal("<domain/>", ForeignText::kQemu), HasSubstr("there is no command of QEMU"));
+  EXPECT_THAT(refusal("<domain/>", ForeignText::kQemu),
+              HasSubstr("there is no command of QEMU here: this is XML"));
   EXPECT_EQ(config_of("-m 2G -smp 2 -kernel /k").machine.cpus, 2U);  // options alone
 }
 
