@@ -116,6 +116,35 @@ TEST(CommandLine, DisksAndTheirDevicesAreOne) {
   EXPECT_EQ(config.disks[1].format, DiskFormat::kQcow2);  // by its name
 }
 
+TEST(CommandLine, DisksStartBeforeCdDrives) {
+  const auto boots = [](const std::string& options) {
+    std::string path;
+    for (const auto& disk : config_of("qemu-system-x86_64 -m 1G -smp 1 " + options).disks) {
+      path += disk.boot ? disk.path : "";
+    }
+    return path;
+  };
+  const std::string disk = " -drive file=/vm.qcow2,if=virtio,format=qcow2";
+  EXPECT_EQ(boots("-cdrom /inst.iso" + disk), "/vm.qcow2");
+  EXPECT_EQ(boots("-cdrom /inst.iso -boot d" + disk), "/inst.iso");
+  EXPECT_EQ(boots("-cdrom /inst.iso"), "/inst.iso");
+  EXPECT_EQ(boots("-drive file=/i.iso,if=none,id=c,media=cdrom -device ide-cd,drive=c,bootindex=1" +
+                  disk),
+            "/i.iso");
+}
+
+TEST(CommandLine, DrivesAreWhereTheirIndexSays) {
+  const auto config = config_of(
+      "qemu-system-x86_64 -m 1G -smp 1 -drive file=/b,format=raw,index=1 "
+      "-drive file=/a,format=raw,index=0 -hdd /d.qcow2 -hdc /c.qcow2");
+  ASSERT_EQ(config.disks.size(), 4U);
+  EXPECT_EQ(config.disks[0].path, "/a");
+  EXPECT_TRUE(config.disks[0].boot);
+  EXPECT_EQ(config.disks[1].path, "/b");
+  EXPECT_EQ(config.disks[2].path, "/c.qcow2");
+  EXPECT_EQ(config.disks[3].path, "/d.qcow2");
+}
+
 TEST(CommandLine, JsonIsTheSame) {
   const auto config = config_of(
       R"(qemu-system-x86_64 -m 1G -smp 1 -device '{"driver":"vfio-pci","host":"0000:01:00.0"}' )"
