@@ -238,6 +238,14 @@ TEST(CommandLine, WhatHasNoCounterpartIsTold) {
   EXPECT_THAT(text, Not(HasSubstr("# -display")));
 }
 
+TEST(CommandLine, AdviceIsOfTheThing) {
+  const auto text = converted(qemu("-nic user,smb=/srv -D /q.log -runas nobody -trace foo"));
+  EXPECT_THAT(text, HasSubstr("# smb=/srv (line 1): folders of the host are a [[share]]"));
+  EXPECT_THAT(text, HasSubstr("# -D /q.log (line 1): gpuvm writes its messages to standard error"));
+  EXPECT_THAT(text, HasSubstr("# -runas nobody (line 1): gpuvm changes no user"));
+  EXPECT_THAT(text, HasSubstr("# -trace foo (line 1): its trace points are QEMU's own"));
+}
+
 TEST(CommandLine, NeedsAQemu) {
   EXPECT_THAT(refusal("echo hello\n"), HasSubstr("input:1:1: there is no command of QEMU here"));
   EXPECT_THAT(refusal("<domain/>", ForeignText::kQemu),
