@@ -6,6 +6,7 @@
 
 #include "devices/passthrough/function_plan.hpp"
 #include "devices/pci/pci_spec.hpp"
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/bytes.hpp"
 
 namespace gpuvm {
@@ -260,21 +261,23 @@ bool PassthroughFunction::run_slowly(const std::function<Status()>& work,
   presence_ = Presence::kBusy;
   mutex_.unlock();  // the caller's MutexLock has it again when this returns
   const auto start = steady_clock::now();
-  const auto done = work();
   bool is_well = true;
-  if (reset) {
-    const auto time = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
-    const GuestReset what{*reset, done ? std::nullopt : std::optional(done.error())};
-    is_well = (!after_reset_ || after_reset_(what, time)) && done;
-  }
+  const auto thrown = thrown_by([&] {
+    const auto done = work();
+    if (reset) {
+      const auto time = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
+      const GuestReset what{*reset, done ? std::nullopt : std::optional(done.error())};
+      is_well = (!after_reset_ || after_reset_(what, time)) && done;
+    }
+  });
   mutex_.lock();
-  if (is_well) {
+  if (is_well && !thrown) {
     presence_ = Presence::kPresent;
   } else {
     become_lost();
   }
   settled_.notify_all();
-  return is_well;
+  return presence_ == Presence::kPresent;
 }
 
 // PCI Express Base 6.0, 5.3.1.4: in D3hot memory and I/O space do not answer; the host's kernel

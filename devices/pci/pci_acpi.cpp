@@ -18,18 +18,21 @@ constexpr std::uint64_t kOscRevision = 1;
 constexpr std::uint64_t kOscBadUuid = 1 << 2;
 constexpr std::uint64_t kOscBadRevision = 1 << 3;
 constexpr std::uint64_t kOscMasked = 1 << 4;
-constexpr std::uint64_t kOscGranted = 1 << 4;  ///< PCI Express capability structure control
+// Of the Control Field.
+constexpr std::uint64_t kOscNativeHotPlug = 1 << 0;
+constexpr std::uint64_t kOscCapabilityStructures = 1 << 4;  ///< those of PCI Express
 
 aml::Term or_into(const aml::Term& bits, std::string_view target) {
   return aml::or_(aml::path(target), bits, aml::path(target));
 }
 
 /// Operating System Capabilities: answers in the caller's buffer, as it must.
-aml::Term osc_method() {
+aml::Term osc_method(bool hot_plug) {
+  const std::uint64_t granted = kOscCapabilityStructures | (hot_plug ? kOscNativeHotPlug : 0);
   const aml::Term buffer = aml::argument(3);
   const aml::Terms known = {
       aml::create_dword_field(buffer, aml::integer(8), "CDW3"),
-      aml::and_(aml::path("CDW3"), aml::integer(kOscGranted), aml::local(0)),
+      aml::and_(aml::path("CDW3"), aml::integer(granted), aml::local(0)),
       aml::if_(aml::not_equal(aml::local(0), aml::path("CDW3")),
                {or_into(aml::integer(kOscMasked), "CDW1"),
                 aml::store(aml::local(0), aml::path("CDW3"))}),
@@ -102,7 +105,7 @@ aml::Terms PciAcpi::acpi() const {
                        aml::name("_BBN", aml::integer(0)),
                        aml::name("_CRS", resources()),
                        aml::name("_PRT", routing()),
-                       osc_method()};
+                       osc_method(config_.hot_plug)};
   if (config_.proximity_domain) {
     bridge.push_back(aml::name("_PXM", aml::integer(*config_.proximity_domain)));
   }

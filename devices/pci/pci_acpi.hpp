@@ -3,9 +3,10 @@
 // routing (_PRT), what the guest may control (_OSC), and a motherboard resource that reserves the
 // ECAM (PCI Firmware 3.3, 4.1.2 and 4.5; ACPI 6.5, 6.2.13).
 //
-// _OSC grants control of the PCI Express capability structures and of nothing else. Hot-plug, SHPC,
-// PME, AER, LTR and DPC stay with the platform: no root port implements them, and a guest that was
-// granted PME or AER would ask each port for interrupts.
+// _OSC grants control of the PCI Express capability structures, of native hot-plug where a root
+// port has a slot for it, and of nothing else. SHPC, PME, AER, LTR and DPC stay with the platform:
+// no root port implements them, and a guest that was granted PME or AER would ask each port for
+// interrupts.
 //
 // There is no _DSM. Function 5 = 0 ("preserve the boot configuration") is left out on purpose:
 // Linux keeps working assignments on x86 anyway, and with it refuses to resize a BAR
@@ -44,6 +45,7 @@ struct PciAcpiConfig {
   std::vector<PortRange> io_windows;       ///< what _CRS hands out; not 0xcf8 to 0xcff
   std::vector<GuestRange> memory_windows;  ///< below 4 GiB as dword, others as qword descriptors
   std::vector<std::uint8_t> devices;       ///< device numbers in use on bus 0 (root_devices())
+  bool hot_plug = false;                   ///< a root port has a hot-plug slot
   /// _PXM (ACPI 6.5, 6.2.14): the NUMA node of all that is behind PCI0.
   std::optional<std::uint32_t> proximity_domain = {};
 };

@@ -127,6 +127,11 @@ enum class ExtendedCapabilityId : std::uint16_t {
 // MSI capability, 7.7.1.
 constexpr std::uint16_t kMsiControl = 0x02;
 constexpr std::uint16_t kMsiEnable = 1 << 0;
+constexpr std::uint16_t kMsi64Bit = 1 << 7;
+constexpr std::uint16_t kMsiAddress = 0x04;
+constexpr std::uint16_t kMsiAddressHigh = 0x08;
+constexpr std::uint16_t kMsiData64 = 0x0c;    ///< of a 64-bit capability
+constexpr std::uint16_t kMsi64Size = 0x10;    ///< in whole dwords
 constexpr std::uint32_t kMaxMsiVectors = 32;  ///< 7.7.1.2
 
 // MSI-X capability, 7.7.2.
@@ -202,10 +207,30 @@ constexpr std::uint16_t kLinkControlExtendedSynch = 1 << 7;
 // Link Status, 7.5.3.8.
 constexpr std::uint16_t kLinkStatusSlotClock = 1 << 12;
 constexpr std::uint16_t kLinkStatusActive = 1 << 13;
-// Slot Capabilities, 7.5.3.9, and Slot Status, 7.5.3.11.
+// Slot Capabilities, 7.5.3.9.
+constexpr std::uint32_t kSlotAttentionButton = 1 << 0;
+constexpr std::uint32_t kSlotPowerController = 1 << 1;
+constexpr std::uint32_t kSlotAttentionIndicator = 1 << 3;
+constexpr std::uint32_t kSlotPowerIndicator = 1 << 4;
+constexpr std::uint32_t kSlotSurprise = 1 << 5;
+constexpr std::uint32_t kSlotHotPlugCapable = 1 << 6;
+constexpr std::uint32_t kSlotNoCommandCompleted = 1 << 18;
 constexpr unsigned kSlotNumberShift = 19;
 constexpr std::uint16_t kMaxSlotNumber = 0x1fff;
+// Slot Control, 7.5.3.10. An event's enable has the event's own bit of Slot Status, but for the
+// link's.
+constexpr std::uint16_t kSlotControlInterrupt = 1 << 5;
+constexpr unsigned kSlotAttentionIndicatorShift = 6;
+constexpr unsigned kSlotPowerIndicatorShift = 8;
+constexpr std::uint16_t kSlotIndicatorMask = 3;
+constexpr std::uint16_t kSlotControlPowerOff = 1 << 10;
+constexpr std::uint16_t kSlotControlLinkChanged = 1 << 12;
+// Slot Status, 7.5.3.11.
+constexpr std::uint16_t kSlotStatusAttentionButton = 1 << 0;
+constexpr std::uint16_t kSlotStatusPowerFault = 1 << 1;
+constexpr std::uint16_t kSlotStatusPresenceChanged = 1 << 3;
 constexpr std::uint16_t kSlotStatusPresent = 1 << 6;
+constexpr std::uint16_t kSlotStatusLinkChanged = 1 << 8;
 // Root Control, 7.5.3.12.
 constexpr std::uint16_t kRootControlEnables = 0x000f;
 // Device Capabilities 2, 7.5.3.15.

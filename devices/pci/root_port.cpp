@@ -37,8 +37,10 @@ Status RootPort::change_behind(const std::function<Status(Behind&)>& change) {
                           [](const PciFunction* function) { return function != nullptr; });
     return {};
   }));
-  present_ = present;
-  define_presence();
+  if (!slot_) {
+    present_ = present;
+    define_presence();
+  }
   publish();
   return {};
 }
@@ -65,6 +67,11 @@ Status RootPort::detach(std::uint8_t devfn) {
     return {};
   }));
   return behind_.drain();
+}
+
+bool RootPort::has(std::uint8_t devfn) const {
+  const auto behind = behind_.read();
+  return devfn < behind->functions.size() && behind->functions[devfn] != nullptr;
 }
 
 Status RootPort::set_listener(SecondaryBusListener* listener) {
@@ -110,7 +117,7 @@ void RootPort::follow_link() {
   if (trained && link_up()) {
     constexpr std::uint32_t kSpeedAndWidth = 0x3ff;
     space_.set(static_cast<std::uint16_t>(express_ + pci::kExpressLinkControl),
-               trained->at_most(config_.link).bits() << 16, kSpeedAndWidth << 16);
+               trained->at_most(card_.link).bits() << 16, kSpeedAndWidth << 16);
   }
 }
 
@@ -124,9 +131,12 @@ std::uint32_t RootPort::config_read(std::uint16_t offset) {
 
 void RootPort::config_write(std::uint16_t offset, std::uint32_t value, std::uint32_t mask) {
   bool resets_bus = false;
+  auto power = HotPlugSlot::Power::kAsBefore;
   {
     const MutexLock lock(mutex_);
     resets_bus = apply_side_effects(offset, space_.write(offset, value, mask));
+    power = write_slot(offset, value, mask);
+    resets_bus = resets_bus || (present_ && power == HotPlugSlot::Power::kSwitchedOff);
     publish();
   }
   // Slow (a device's reset), so without the lock: meanwhile the link is down, see link_up().
@@ -135,6 +145,9 @@ void RootPort::config_write(std::uint16_t offset, std::uint32_t value, std::uint
     if (behind->listener != nullptr) {
       behind->listener->secondary_bus_reset();
     }
+  }
+  if (power != HotPlugSlot::Power::kAsBefore && config_.hot_plug->on_power) {
+    config_.hot_plug->on_power(power == HotPlugSlot::Power::kSwitchedOn);
   }
 }
 
@@ -159,7 +172,9 @@ bool RootPort::apply_side_effects(std::uint16_t offset, const ConfigSpace::Chang
 bool RootPort::link_up() const {
   const auto link_control =
       space_.read(static_cast<std::uint16_t>(express_ + pci::kExpressLinkControl), 2);
-  return present_ && (space_.read(pci::kBridgeControl, 2) & pci::kBridgeControlBusReset) == 0 &&
+  const bool is_powered = !slot_ || slot_->is_powered();
+  return present_ && is_powered &&
+         (space_.read(pci::kBridgeControl, 2) & pci::kBridgeControlBusReset) == 0 &&
          (link_control & pci::kLinkControlDisable) == 0;
 }
 
@@ -169,6 +184,7 @@ void RootPort::publish() {
   constexpr std::uint32_t kActive = static_cast<std::uint32_t>(pci::kLinkStatusActive) << 16;
   space_.set(static_cast<std::uint16_t>(express_ + pci::kExpressLinkControl), up ? kActive : 0,
              kActive);
+  publish_slot(up);
   routing_.store(space_.read(pci::kSecondaryBus, 1) | space_.read(pci::kSubordinateBus, 1) << 8 |
                      (up ? kRoutingLinkUp : 0),
                  std::memory_order_release);
@@ -177,6 +193,10 @@ void RootPort::publish() {
 void RootPort::reset() {
   const MutexLock lock(mutex_);
   space_.reset();
+  if (slot_) {
+    slot_->reset();
+    wants_interrupt_ = false;
+  }
   publish();
 }
 
@@ -195,6 +215,11 @@ void RootPort::inspect(InspectNode& node) const {
   node.field("prefetchable_window",
              window_text(edge(pci::kPrefetchableBase, space_.read(pci::kPrefetchableBaseHigh)),
                          edge(pci::kPrefetchableLimit, space_.read(pci::kPrefetchableLimitHigh))));
+  if (slot_) {
+    auto& child = node.child("slot");
+    slot_->inspect(child);
+    child.field("interrupts", msi_->sent());
+  }
   for (const auto behind = behind_.read(); const PciFunction* function : behind->functions) {
     if (function != nullptr) {
       node.child(function->name());

@@ -52,6 +52,9 @@ Status RootPort::define() {
     TRY(define_power_management());
     TRY(define_express());
     TRY(define_subsystem());
+    if (config_.hot_plug) {
+      TRY(define_hot_plug());
+    }
   }
   return set_power_on_setup({});
 }
@@ -93,34 +96,39 @@ Status RootPort::define_express() {
                  .size = 2,
                  .reset_value = pci::kExpressVersion | pci::kExpressTypeRootPort |
                                 pci::kExpressSlotImplemented});
+  space_.define({.offset = at(express_, pci::kExpressRootControl),
+                 .size = 2,
+                 .writable = pci::kRootControlEnables});
+  define_card();
+  return {};
+}
+
+/// What is the card's: payloads, AtomicOps and the link. A card that comes finds an empty slot, for
+/// which no guest has set any of that.
+void RootPort::define_card() {
   space_.define({.offset = at(express_, pci::kExpressDeviceCapabilities),
-                 .reset_value = config_.max_payload_code | pci::kDeviceRoleBasedErrors});
+                 .reset_value = card_.max_payload_code | pci::kDeviceRoleBasedErrors});
   constexpr std::uint32_t kThreeBits = 7;
   space_.define(
       {.offset = at(express_, pci::kExpressDeviceControl),
        .size = 2,
        .reset_value =
-           static_cast<std::uint32_t>(config_.max_payload_code) << pci::kDeviceControlPayloadShift |
+           static_cast<std::uint32_t>(card_.max_payload_code) << pci::kDeviceControlPayloadShift |
            2U << pci::kDeviceControlReadRequestShift |  // 512 bytes, the default (7.5.3.4)
            pci::kDeviceControlRelaxedOrdering,
        .writable = pci::kDeviceControlErrorEnables | pci::kDeviceControlRelaxedOrdering |
                    kThreeBits << pci::kDeviceControlPayloadShift |
                    kThreeBits << pci::kDeviceControlReadRequestShift});
-  space_.define({.offset = at(express_, pci::kExpressRootControl),
-                 .size = 2,
-                 .writable = pci::kRootControlEnables});
   space_.define({.offset = at(express_, pci::kExpressDeviceCapabilities2),
-                 .reset_value = config_.atomic_completer &
+                 .reset_value = card_.atomic_completer &
                                 (pci::kDevice2AtomicComplete32 | pci::kDevice2AtomicComplete64 |
                                  pci::kDevice2AtomicComplete128)});
   define_link();
-  return {};
 }
 
 void RootPort::define_link() {
-  const std::uint32_t speed = config_.link.speed;
-  const std::uint32_t width = static_cast<std::uint32_t>(config_.link.width)
-                              << pci::kLinkWidthShift;
+  const std::uint32_t speed = card_.link.speed;
+  const std::uint32_t width = static_cast<std::uint32_t>(card_.link.width) << pci::kLinkWidthShift;
   const std::uint32_t port_number = devfn();
   space_.define({.offset = at(express_, pci::kExpressLinkCapabilities),
                  .reset_value = speed | width | pci::kLinkActiveReporting |
@@ -131,7 +139,8 @@ void RootPort::define_link() {
                  .writable = pci::kLinkControlDisable | pci::kLinkControlCommonClock |
                              pci::kLinkControlExtendedSynch});
   space_.define({.offset = at(express_, pci::kExpressSlotCapabilities),
-                 .reset_value = static_cast<std::uint32_t>(config_.slot) << pci::kSlotNumberShift});
+                 .reset_value = static_cast<std::uint32_t>(config_.slot) << pci::kSlotNumberShift |
+                                (config_.hot_plug ? HotPlugSlot::kCapabilities : 0U)});
   // Supported Link Speeds, bits 7:1: this one and all below (7.5.3.18).
   space_.define({.offset = at(express_, pci::kExpressLinkCapabilities2),
                  .reset_value = ((1U << speed) - 1) << 1});
@@ -148,7 +157,10 @@ void RootPort::define_presence() {
   space_.define({.offset = at(express_, pci::kExpressLinkStatus),
                  .size = 2,
                  .reset_value = pci::kLinkStatusSlotClock |
-                                (present_ ? config_.link.bits() | pci::kLinkStatusActive : 0U)});
+                                (present_ ? card_.link.bits() | pci::kLinkStatusActive : 0U)});
+  if (config_.hot_plug) {
+    return;  // the slot's registers are HotPlugSlot's
+  }
   space_.define({.offset = at(express_, pci::kExpressSlotStatus),
                  .size = 2,
                  .reset_value = present_ ? pci::kSlotStatusPresent : 0U});

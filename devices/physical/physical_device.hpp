@@ -58,6 +58,9 @@ struct RegionInfo {
   std::optional<RegionType> type = {};   ///< of regions behind kVga
   /// Ids of all that the host's driver says of it beside size and rights; for reports.
   std::vector<std::uint16_t> capabilities = {};
+  /// Whoever brings the function can make the file behind mappings shorter: a store to one would
+  /// then end this process.
+  bool may_shrink = false;
 };
 
 enum class IrqType : std::uint32_t { kIntx, kMsi, kMsix, kError, kRequest };

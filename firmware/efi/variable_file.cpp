@@ -98,11 +98,12 @@ Result<std::optional<std::vector<std::byte>>> read_store(int fd, const OutputPla
 
 }  // namespace
 
-Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path, Pace pace) {
+Result<std::unique_ptr<VariableFile>> VariableFile::open(std::string path, Pace pace,
+                                                         std::function<void()> begin_thread) {
   std::unique_ptr<VariableFile> file(new VariableFile(std::move(path), pace, empty_block()));
   if (!file->path_.empty()) {
     TRY(file->load());
-    TRY(file->start_writer());
+    TRY(file->start_writer(std::move(begin_thread)));
   }
   return file;
 }
@@ -121,12 +122,16 @@ Status VariableFile::load() {
 }
 
 /// Now, and not when there is something to do: the vCPU that saves may have no right to make one.
-Status VariableFile::start_writer() {
+Status VariableFile::start_writer(std::function<void()> begin_thread) {
   try {
-    writer_ = std::thread([this] {
+    writer_ = std::thread([this, begin = std::move(begin_thread)] {
       enter_background_thread("efi-variables");
-      if (const auto thrown = thrown_by([this] { write_late(); })) {
+      if (begin) {
+        begin();
+      }
+      if (const auto thrown = thrown_by([this] { write_all(); })) {
         log::error("The EFI variables are not written to {} any more: {}", path_, *thrown);
+        give_up();
       }
     });
   } catch (const std::system_error& error) {
@@ -168,10 +173,19 @@ Status VariableFile::save(std::span<const std::byte> block) {
   VariableStore store(copy.data());
   store.drop_volatile();
   copy.resize(store.used());
-  const MutexLock lock(mutex_);
+  MutexLock lock(mutex_);
   if (path_.empty()) {
     block_ = std::move(copy);
     return {};
+  }
+  while (awaited_ != nullptr && !is_gone_) {  // another's
+    changed_.wait(lock);
+  }
+  const auto gone = [this] {
+    return fail(ErrorKind::kInternal, "The EFI variables are not written to {} any more", path_);
+  };
+  if (is_gone_) {
+    return gone();
   }
   if (Clock::now() < next_write()) {
     block_ = std::move(copy);
@@ -179,25 +193,25 @@ Status VariableFile::save(std::span<const std::byte> block) {
     changed_.notify_all();
     return std::exchange(late_status_, {});
   }
-  std::swap(block_, copy);
-  auto written = write_block();
-  if (!written) {
-    std::swap(block_, copy);
+  Save mine;
+  mine.block = std::move(copy);
+  awaited_ = &mine;
+  changed_.notify_all();
+  while (!mine.is_done && !is_gone_) {
+    changed_.wait(lock);
   }
-  return written;
+  return mine.is_done ? std::move(mine.outcome) : Status(gone());
 }
 
-/// The thread's: what save() has left to it.
-void VariableFile::write_late() {
+/// The thread's.
+void VariableFile::write_all() {
   MutexLock lock(mutex_);
   for (;;) {
     const auto next = next_write();
-    if (is_late_ && (is_ending_ || Clock::now() >= next)) {
-      late_status_ = write_block();
-      if (!late_status_) {
-        log::warn("{}", late_status_.error().to_string());
-        is_late_ = false;  // the guest's next save tries again
-      }
+    if (awaited_ != nullptr) {
+      write_awaited();
+    } else if (is_late_ && (is_ending_ || Clock::now() >= next)) {
+      write_late();
     } else if (is_ending_) {
       return;
     } else if (is_late_) {
@@ -205,6 +219,35 @@ void VariableFile::write_late() {
     } else {
       changed_.wait(lock);
     }
+  }
+}
+
+/// Nobody waits for a thread that is not there.
+void VariableFile::give_up() {
+  {
+    const MutexLock lock(mutex_);
+    is_gone_ = true;
+  }
+  changed_.notify_all();
+}
+
+void VariableFile::write_awaited() {
+  Save& awaited = *awaited_;
+  std::swap(block_, awaited.block);
+  awaited.outcome = write_block();
+  if (!awaited.outcome) {
+    std::swap(block_, awaited.block);
+  }
+  awaited.is_done = true;
+  awaited_ = nullptr;
+  changed_.notify_all();
+}
+
+void VariableFile::write_late() {
+  late_status_ = write_block();
+  if (!late_status_) {
+    log::warn("{}", late_status_.error().to_string());
+    is_late_ = false;  // the guest's next save tries again
   }
 }
 

@@ -23,6 +23,15 @@ perl -ne '
     my ($verb, $rest) = /^gpuvm ([a-z][a-z-]*)(.*)/ or next;
     print "$ARGV: $verb", (map { " $_" } $rest =~ /(?:^| )(--[a-z][a-z-]*)/g), "\n";
   }' "$source_dir"/README.md "$source_dir"/docs/*.md "$source_dir"/examples/*/README.md | sort -u >"$folder/commands"
+# And in the examples' scripts: "$GPUVM" VERB OPTION…
+# shellcheck disable=SC2016
+perl -ne '
+  while (/"\$GPUVM" ([a-z][a-z-]*)([^)|>]*)/g) {
+    my ($verb, $rest) = ($1, $2);
+    print "$ARGV: $verb", (map { " $_" } $rest =~ /(?:^| )(--[a-z][a-z-]*)/g), "\n";
+  }' "$source_dir"/examples/*/gpuvm-* >"$folder/scripts"
+[ -s "$folder/scripts" ] || fail 'no script of the examples starts gpuvm'
+cat "$folder/scripts" >>"$folder/commands"
 [ "$(wc -l <"$folder/commands")" -gt 50 ] || fail 'there are hardly any commands in the documentation'
 
 while read -r file verb options; do

@@ -24,8 +24,8 @@ compare() {
 }
 
 # Options.
-for verb in '' run test validate convert inspect check devices unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh ps status \
-  console stop pause resume reboot power-button events metrics gitlab-executor \
+for verb in '' run test pool validate convert inspect check devices unbind reset test-reset report dump 'dump fdt' rom 'rom show' 'rom dump' 'rom trim' ssh ps status \
+  console stop pause resume reboot power-button attach detach events metrics gitlab-executor \
   schema completion 'gitlab-executor config' 'gitlab-executor prepare' 'gitlab-executor run' 'gitlab-executor cleanup'; do
   # shellcheck disable=SC2086  # the empty verb is no argument, those with kinds are two
   "$gpuvm" $verb --help || exit 1
@@ -56,8 +56,8 @@ check_synopsis() {
     esac
   done <"$folder/own"
 }
-for verb in run test validate convert inspect check devices unbind reset test-reset report 'dump fdt' 'rom show' 'rom dump' 'rom trim' ssh ps \
-  status console stop pause resume reboot power-button events metrics schema completion 'gitlab-executor config' \
+for verb in run test pool validate convert inspect check devices unbind reset test-reset report 'dump fdt' 'rom show' 'rom dump' 'rom trim' ssh ps \
+  status console stop pause resume reboot power-button attach detach events metrics schema completion 'gitlab-executor config' \
   'gitlab-executor prepare' 'gitlab-executor run' 'gitlab-executor cleanup'; do
   # shellcheck disable=SC2086  # those with kinds are two arguments
   check_synopsis $verb

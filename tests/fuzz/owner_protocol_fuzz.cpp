@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzz target: what a monitor that its guest has taken over sends its owner
-// (docs/containment-owner.md). The input is packets: 16 bits of length, 8 bits that say how many
+// (docs/security-inside.md). The input is packets: 16 bits of length, 8 bits that say how many
 // descriptors go with it (bits 0 to 2) and of which kind (bit 6: a sealed memory file, else a
 // pipe), then bytes. What must hold: a packet that is taken is one that we could have sent; nothing
 // is handed over once the guest runs, and nothing else before; the owner is asked about nothing but
@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/notify_relay.hpp"
 #include "vmm/owner/owner_messages.hpp"
 #include "vmm/owner/owner_server.hpp"
@@ -97,6 +98,9 @@ void check_packet(std::span<const std::byte> packet) {
   }
   const std::string_view text(reinterpret_cast<const char*>(packet.data()), packet.size());
   require(allowed_notification(text).find("MAINPID") != 0, "no notification of another process");
+  if (is_allowed_journal_entry(text)) {
+    require(text.back() == '\n' && text.find("OBJECT_") != 0, "an entry is whole and gpuvm's");
+  }
 }
 
 /// The lowest descriptor that is free.

@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -63,6 +65,27 @@ int signal_thread_of_process() {
   const pid_t parent = ::getppid();
   return outcome_of(::syscall(SYS_tgkill, parent, parent, 0));
 }
+/// No process has this number: the kernel looks for it once the call is one of its own.
+constexpr long kNobody = 0x3fffffff;
+int outcome_for_nobody(long result) {
+  const int outcome = outcome_of(result);
+  return outcome == ESRCH ? 0 : outcome;
+}
+int kill_process() {
+  return outcome_for_nobody(::syscall(SYS_kill, kNobody, SIGKILL));
+}
+int limit_process() {
+  struct rlimit now {};
+  return outcome_for_nobody(::syscall(SYS_prlimit64, kNobody, RLIMIT_NOFILE, 0, &now));
+}
+int slow_process_down() {
+  const struct sched_param parameters {};
+  return outcome_for_nobody(::syscall(SYS_sched_setscheduler, kNobody, SCHED_IDLE, &parameters));
+}
+/// To this process, which changes nothing: it could be any other one of the same user.
+int have_descriptor_send_signals() {
+  return outcome_of(::syscall(SYS_fcntl, STDERR_FILENO, F_SETOWN, ::getpid()));
+}
 /// A child that waits to be looked into; whoever may not make one may not trace either.
 int trace_process() {
   const pid_t child = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
@@ -84,7 +107,7 @@ int read_other_memory() {
     .iov_base = &here, .iov_len = sizeof here
   };
   const struct iovec from = to;
-  return outcome_of(::syscall(SYS_process_vm_readv, ::getpid(), &to, 1, &from, 1, 0));
+  return outcome_of(::syscall(SYS_process_vm_readv, ::getpid(), &to, 1UL, &from, 1UL, 0UL));
 }
 int make_namespace() {
   return outcome_of(::syscall(SYS_unshare, CLONE_NEWUTS));
@@ -151,6 +174,10 @@ constexpr std::array kPayloads{
     Payload{"make a netlink socket", make_netlink_socket},
     Payload{"signal another process", signal_process},
     Payload{"signal a thread of another process", signal_thread_of_process},
+    Payload{"kill another process", kill_process},
+    Payload{"limit another process", limit_process},
+    Payload{"slow another process down", slow_process_down},
+    Payload{"have a descriptor send signals", have_descriptor_send_signals},
     Payload{"trace another process", trace_process},
     Payload{"read memory by process_vm_readv", read_other_memory},
     Payload{"make a namespace", make_namespace},

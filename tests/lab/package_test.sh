@@ -14,8 +14,12 @@ deb=$(cut -d ' ' -f 1 "$OUT/package.log")
 # Beside the packages: sums that are theirs, and a bill of materials that names what the package depends on.
 (cd "$OUT/deb" && sha256sum --quiet -c SHA256SUMS)
 (("$(wc -l <"$OUT/deb/SHA256SUMS")" == 3)) || { echo "NOT OK: SHA256SUMS has not three lines" && exit 1; }
+# Some that it depends on are names that another package provides.
 for depended in $(dpkg-deb -f "$deb" Depends | tr ',' '\n' | awk '{print $1}'); do
-  jq -e --arg name "$depended" 'any(.components[]; .name == $name)' "${deb%.deb}.cdx.json" >/dev/null \
+  provider=$(dpkg-query -W -f '${Package} ${Provides}\n' | awk -v name="$depended" '
+    { gsub(/[(][^)]*[)]|,/, ""); for (i = 2; i <= NF; ++i) if ($i == name) found = $1 } END { print found }')
+  jq -e --arg name "$depended" --arg provider "$provider" 'any(.components[]; .name == $name or .name == $provider)' \
+    "${deb%.deb}.cdx.json" >/dev/null \
     || { echo "NOT OK: the bill of materials lacks $depended" && exit 1; }
 done
 

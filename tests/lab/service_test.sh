@@ -5,7 +5,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib/outside.sh"
 
-for program in /usr/lib/qemu/virtiofsd /usr/bin/passt /lib/systemd/systemd /lib/systemd/systemd-machined /usr/bin/dbus-daemon /usr/bin/udevadm; do
+for program in /usr/lib/qemu/virtiofsd /usr/bin/qemu-storage-daemon /usr/bin/passt /lib/systemd/systemd /lib/systemd/systemd-machined /usr/bin/dbus-daemon /usr/bin/udevadm; do
   [[ -x $program ]] \
     || { echo "$program is missing; install as root: apt-get install systemd systemd-container dbus dbus-daemon udev passt qemu-system-common" >&2; exit 1; }
 done

@@ -9,6 +9,8 @@ command -v git >/dev/null && git -C "$REPO" rev-parse --git-dir >/dev/null 2>&1 
 expect 'every seeded fault can be planted' "$REPO/scripts/fuzz" --check-seeded
 expect 'there are ten at least' test "$(compgen -G "$REPO/tests/fuzz/seeded/*.patch" | wc -l)" -ge 10
 expect 'each is listed' grep -q '^seeded  10-' <("$REPO/scripts/fuzz" --list)
+expect 'each source is a target' same "$(cd "$REPO/tests/fuzz" && find . -name '*_fuzz.cpp' -exec basename {} _fuzz.cpp \; | sort)" \
+  "$("$REPO/scripts/fuzz" --list | sed -n 's/^target  //p')"
 expect 'a target that is not there is a wrong call' same \
   "$("$REPO/scripts/fuzz" no_such_target 2>&1)" "fuzz: there is no target 'no_such_target'; see scripts/fuzz --help"
 expect 'and so is a fault' same \

@@ -28,7 +28,20 @@ expect "and neither are they successes" test -z "$(value_of SuccessExitStatus | 
 expect "on_reboot = \"exit\" is a start again" has_word "$(value_of RestartForceExitStatus)" 32
 expect "gpuvm's own notifications, and nobody else's" test "$(value_of Type) $(value_of NotifyAccess)" = 'notify main'
 expect "locked memory has no limit" test "$(value_of LimitMEMLOCK)" = infinity
+# 255 vCPUs and 8 disks of 16 queues, with as much again for each of 8 shares' and 8 disks' programs.
+expect "processes and threads have a limit" test -n "$(value_of TasksMax)"
+expect "beyond what any guest needs" test "$(value_of TasksMax)" -ge $((255 + 8 * 16 + 16 * 255))
+expect "files of disks may have any size" test -z "$(value_of LimitFSIZE)"
 expect "no device but those named" test "$(value_of DevicePolicy)" = closed
+
+# Rights that vmm/helper looks for before it lets a program that runs for a guest be another user, and what ends such a one.
+capabilities=$(value_of CapabilityBoundingSet | tr '\n' ' ')
+for capability in CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_SYS_RESOURCE CAP_KILL; do
+  expect "helpers need not be root: $capability is left" has_word "$capabilities" "$capability"
+done
+for capability in $capabilities; do
+  expect "docs/systemd.md has what $capability is for" grep -q "^|.*\`$capability\`" "$REPO/docs/systemd.md"
+done
 
 # message_ids: name and id, as the code has them.
 message_ids() { sed -n 's/.*string_view \(k[A-Za-z]*Id\) = "\(.*\)";/\1 \2/p' "$REPO/vmm/service/event_journal.hpp"; }
@@ -46,6 +59,7 @@ if ((EUID == 0)); then
   expect "the group is made" systemd-sysusers --root="$WORK/root"
   group=$(sed -n 's/^gpuvm:[^:]*:\([0-9]*\):.*/\1/p' "$WORK/root/etc/group")
   expect "and has a number" test -n "$group"
+  expect "and so is the user of helpers" grep -q '^gpuvm-helper:' "$WORK/root/etc/passwd"
   expect "the folders are made" systemd-tmpfiles --root="$WORK/root" --create
   expect "the run folder is root's, and the group may search it" \
     test "$(stat -c '%a %u %g' "$WORK/root/run/gpuvm")" = "750 0 $group"

@@ -60,6 +60,8 @@ class ApiServer::Impl : public std::enable_shared_from_this<Impl> {
   void answer_by_inspection(const Client& client, std::string_view content_type,
                             std::function<std::string(const InspectNode&)> make);
   void carry_out(const Client& client, Request request);
+  static GuestControl::Done answer_for(const Client& client);
+  void move_card(const Client& client, ApiAction action, std::string_view query);
   void stream_events(const Client& client, bool replays);
   void show_console(const Client& client, const ApiRequest& request);
   void forget(const Client& client);
@@ -154,6 +156,9 @@ void ApiServer::Impl::handle(const Client& client, const ApiRequest& request) {
   if (const Request asked = request_of(action)) {
     return carry_out(client, asked);
   }
+  if (action == ApiAction::kAttach || action == ApiAction::kDetach) {
+    return move_card(client, action, request.query);
+  }
   if (action == ApiAction::kEvents) {
     return stream_events(client, !request.query.empty());
   }
@@ -221,7 +226,26 @@ void ApiServer::Impl::answer_by_inspection(const Client& client, std::string_vie
 }
 
 void ApiServer::Impl::carry_out(const Client& client, Request request) {
-  (guest_.*request)([weak = std::weak_ptr(client)](const Status& status) {
+  (guest_.*request)(answer_for(client));
+}
+
+/// The router has seen that the query is this one.
+void ApiServer::Impl::move_card(const Client& client, ApiAction action, std::string_view query) {
+  constexpr std::string_view kKey = "device=";
+  if (query.empty()) {
+    return client->respond(error_response(
+        400, "?device= names the card: an address such as 0000:41:00.0, or a server's socket"));
+  }
+  std::string device(query.substr(kKey.size()));
+  if (action == ApiAction::kAttach) {
+    guest_.attach(std::move(device), answer_for(client));
+  } else {
+    guest_.detach(std::move(device), answer_for(client));
+  }
+}
+
+GuestControl::Done ApiServer::Impl::answer_for(const Client& client) {
+  return [weak = std::weak_ptr(client)](const Status& status) {
     const auto waiting = weak.lock();
     if (!waiting) {
       return;
@@ -232,7 +256,7 @@ void ApiServer::Impl::carry_out(const Client& client, Request request) {
       const int code = status.error().kind() == ErrorKind::kWrongState ? 409 : 500;
       waiting->respond(error_response(code, status.error().to_string()));
     }
-  });
+  };
 }
 
 void ApiServer::Impl::stream_events(const Client& client, bool replays) {

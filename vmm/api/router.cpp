@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+
 namespace gpuvm {
 namespace {
 
@@ -23,6 +26,14 @@ constexpr std::array kRoutes = {
     ApiRoute{
         "PUT", "/v1/vm/power-button", ApiAction::kPowerButton, "a power button", {204, 409, 500}},
     ApiRoute{"PUT", "/v1/vm/stop", ApiAction::kStop, "the guest's end, at once", {204, 409, 500}},
+    ApiRoute{"PUT",
+             "/v1/attach",
+             ApiAction::kAttach,
+             "a card comes while the guest runs",
+             {204, 409, 500},
+             " device= "},
+    ApiRoute{
+        "PUT", "/v1/detach", ApiAction::kDetach, "it goes again", {204, 409, 500}, " device= "},
     ApiRoute{"GET",
              "/v1/console",
              ApiAction::kConsole,
@@ -41,10 +52,29 @@ std::string allowed_methods(std::string_view path) {
   return methods;
 }
 
+/// What names a device: no escapes, and nothing that begins another query.
+bool is_plain_value(std::string_view value) {
+  constexpr std::size_t kLongest = 256;
+  return !value.empty() && value.size() <= kLongest &&
+         std::all_of(value.begin(), value.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '.' || c == ':' || c == '/' || c == '-' || c == '_';
+         });
+}
+
 bool takes_query(const ApiRoute& route, std::string_view query) {
-  return query.empty() ||
-         (query.find(' ') == std::string_view::npos &&
-          route.queries.find(fmt::format(" {} ", query)) != std::string_view::npos);
+  if (query.empty()) {
+    return true;
+  }
+  if (query.find(' ') != std::string_view::npos) {
+    return false;
+  }
+  if (route.queries.find(fmt::format(" {} ", query)) != std::string_view::npos) {
+    return !query.ends_with('=');
+  }
+  const auto equals = query.find('=');
+  return equals != std::string_view::npos && is_plain_value(query.substr(equals + 1)) &&
+         route.queries.find(fmt::format(" {} ", query.substr(0, equals + 1))) !=
+             std::string_view::npos;
 }
 
 }  // namespace

@@ -24,6 +24,8 @@ enum class ApiAction {
   kReset,
   kPowerButton,
   kStop,
+  kAttach,
+  kDetach,
   kConsole,
 };
 
@@ -31,9 +33,11 @@ struct ApiRoute {
   std::string_view method;
   std::string_view path;
   ApiAction action;
-  std::string_view reason;        ///< what it is for
-  std::array<int, 3> statuses;    ///< of its own answers; 0: none
-  std::string_view queries = {};  ///< those that it takes, each in spaces: " replay=1 "
+  std::string_view reason;      ///< what it is for
+  std::array<int, 3> statuses;  ///< of its own answers; 0: none
+  /// Those that it takes, each in spaces: " replay=1 "; one that ends in "=" has any value behind
+  /// it.
+  std::string_view queries = {};
 };
 
 /// What any route may be answered with, before it is looked at; 404 and 405 are of no route.

@@ -44,6 +44,15 @@ nlohmann::json devices_json(const InspectNode& machine) {
       devices.push_back(device_json(*function));
     }
   }
+  if (const InspectNode* const slots = machine.find("hot_plug")) {
+    for (const InspectNode* const slot : slots->children()) {
+      const InspectNode* const functions = slot->find("functions");
+      for (const InspectNode* const function :
+           functions == nullptr ? std::vector<const InspectNode*>() : functions->children()) {
+        devices.push_back(device_json(*function));
+      }
+    }
+  }
   return devices;
 }
 

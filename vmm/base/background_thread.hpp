@@ -4,9 +4,11 @@
 // Threads that it starts inherit the blocked signals.
 #pragma once
 
+#include <chrono>
 #include <exception>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace gpuvm {
@@ -26,6 +28,16 @@ std::optional<std::string> thrown_by(Work&& work) {
     return std::nullopt;
   } catch (const std::exception& error) {
     return error.what();
+  }
+}
+
+/// Does what somebody waits for, such as handing over the outcome of a work, again and again until
+/// it does not throw, with pauses: memory may come back.
+template <class Work>
+void insist(const Work& work) {
+  constexpr std::chrono::milliseconds kPause{10};
+  while (thrown_by(work)) {
+    std::this_thread::sleep_for(kPause);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -108,18 +109,31 @@ class JsonFormatter : public spdlog::formatter {
   }
 };
 
-/// Lines of one kind, by where their format lies: whoever writes them forgot a RateLimit of its
-/// own, and a guest has found that out. Kinds that share a place share its limit.
+/// Lines of one kind, by how they begin: whoever writes them forgot a RateLimit of its own, and a
+/// guest has found that out. Kinds that share a place share its limit.
 struct Backstop {
   static constexpr std::uint32_t kBurst = 100;
   RateLimit limit{kBurst};
   std::atomic<bool> is_told{false};
 };
 
-Backstop& backstop_of(const char* format) {
+Backstop& backstop_of(std::string_view beginning) {
   constexpr std::size_t kPlaces = 64;
   static std::array<Backstop, kPlaces> places;
-  return places[(reinterpret_cast<std::uintptr_t>(format) >> 4) % kPlaces];
+  return places[std::hash<std::string_view>()(beginning) % kPlaces];
+}
+
+/// Of a format that says nothing itself, "{}", what it makes, without numbers, which differ in
+/// lines of one kind.
+std::string beginning_of(fmt::string_view format, fmt::format_args args) {
+  constexpr std::size_t kLength = 40;
+  const std::string_view text(format.data(), format.size());
+  if (!text.starts_with("{}")) {
+    return std::string(text.substr(0, kLength));
+  }
+  std::string beginning = fmt::vformat(format, args).substr(0, kLength);
+  std::erase_if(beginning, [](char c) { return c >= '0' && c <= '9'; });
+  return beginning;
 }
 
 void write_to_journal(Level level, const JournalEvent& event, const std::string& text) {
@@ -152,10 +166,20 @@ void use_journal() {
   if (has_journal() || !is_journal_stream(std::getenv("JOURNAL_STREAM"), STDERR_FILENO)) {
     return;
   }
-  if (auto socket = JournalSocket::open()) {
-    journal().socket = std::move(socket);
-    logger().sinks().erase(logger().sinks().begin());  // that of stderr; a file's stays
+  // One that cannot be reached takes no entry: then they go to stderr in their own form.
+  auto socket = JournalSocket::open();
+  journal().socket = socket ? std::move(socket) : JournalSocket::unreachable();
+  logger().sinks().erase(logger().sinks().begin());  // that of stderr; a file's stays
+}
+
+void use_journal_by(UniqueFd socket) {
+  if (has_journal()) {
+    journal().socket = JournalSocket::of(std::move(socket));
   }
+}
+
+bool pass_on_journal_entry(std::string_view entry) {
+  return has_journal() && journal().socket->send(entry);
 }
 
 void use_json() {
@@ -204,14 +228,19 @@ void write(Level level, fmt::string_view format, fmt::format_args args) {
   if (!logger().should_log(to_spdlog(level))) {
     return;
   }
-  Backstop& backstop = backstop_of(format.data());
-  if (level >= Level::kInfo && !backstop.limit.allow()) {
-    if (!backstop.is_told.exchange(true)) {
-      put(Level::kWarn, fmt::format("More than {} lines in a second begin as \"{:.40}\": of those "
-                                    "to come some are left out",
-                                    Backstop::kBurst, format));
+  if (level >= Level::kInfo) {
+    const std::string beginning = beginning_of(format, args);
+    Backstop& backstop = backstop_of(beginning);
+    if (!backstop.limit.allow()) {
+      if (!backstop.is_told.exchange(true)) {
+        put(Level::kWarn,
+            without_runner_commands(fmt::format("More than {} lines in a second begin as \"{}\": "
+                                                "of those to come some are left out",
+                                                Backstop::kBurst, beginning)));
+      }
+      return;
     }
-    return;
+    backstop.is_told = false;
   }
   // A message may have a guest's words in it.
   put(level, without_runner_commands(fmt::vformat(format, args)));

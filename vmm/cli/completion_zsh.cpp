@@ -22,6 +22,12 @@ _gpuvm_guests() {
   compadd -- $guests
 }
 
+_gpuvm_pools() {
+  local -a folders=("${_gpuvm_run:-/run}/gpuvm" "${XDG_RUNTIME_DIR:-/nonexistent}/gpuvm")
+  local -aU pools=($^folders/*.pool(N:t:r))
+  compadd -- $pools
+}
+
 )SHELL";
 
 constexpr std::string_view kZshEnd = R"SHELL(
@@ -30,8 +36,10 @@ _gpuvm_offer() {
     files) _files ;;
     folders) _files -/ ;;
     configs) _files -g '*.toml' ;;
+    configs_guests) _gpuvm_guests; _files -g '*.toml' ;;
     devices) _gpuvm_devices ;;
     guests) _gpuvm_guests ;;
+    pools) _gpuvm_pools ;;
     devices_files) _gpuvm_devices; _files ;;
     words\ *) compadd -- ${=1#words } ;;
   esac

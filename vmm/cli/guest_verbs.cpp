@@ -16,11 +16,17 @@ constexpr const char* kRunFooter = R"(Examples:
   gpuvm run guest.toml
   gpuvm run --dry-run --set pci.0.host=0000:41:00.0 guest.toml
   gpuvm run --wait 30m guest.toml
+  gpuvm run --warm ci guest.toml
   gpuvm run --set 'console.serial=["file:serial.log"]' --set boot.cmdline="quiet" guest.toml)";
+
+constexpr const char* kPoolFooter = R"(Examples:
+  gpuvm pool --size 4 ci.toml                     keep four guests of ci.toml booted
+  gpuvm test --warm ci ci.toml -- ./run-tests     run a job in one of them)";
 
 constexpr const char* kTestFooter = R"(Examples:
   gpuvm test ci.toml
   gpuvm test --artifacts out --result-json result.json ci.toml -- ./run-tests --all
+  gpuvm test --warm ci ci.toml -- ./run-tests --all
   gpuvm test --set test.timeout=20min --set 'test.failure_pattern="^BUG:"' ci.toml
 
 Exit status, of which the first that is true counts:
@@ -51,6 +57,16 @@ CLI::Option* add_wait(CLI::App& app, std::optional<std::chrono::seconds>& wait) 
           ""));
 }
 
+/// Which pool, for `gpuvm run` and `gpuvm test`.
+CLI::Option* add_warm(CLI::App& app, std::string& pool) {
+  return app
+      .add_option("--warm", pool,
+                  "Take a guest that has booted from this pool (gpuvm pool), and plug the "
+                  "configuration's cards in")
+      ->type_name("POOL")
+      ->check(not_empty());
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
@@ -61,6 +77,7 @@ void add_run(CLI::App& app, RunArguments& arguments, Verb& verb) {
                     "Print the configuration, the machine that would run and each check of "
                     "a start; touch no device");
   add_wait(*run, arguments.wait)->excludes(dry_run);
+  add_warm(*run, arguments.warm)->excludes(dry_run);
   run->add_option("--inspect-file", arguments.inspect_file,
                   "When the run ends, write the state of the machine to FILE as JSON")
       ->type_name("FILE")
@@ -95,6 +112,7 @@ void add_test(CLI::App& app, TestArguments& arguments, Verb& verb) {
       test->add_flag("--skip-if-unavailable", arguments.skip_if_unavailable,
                      "Where this host cannot run the guest, touch no device and end with 77");
   add_wait(*test, arguments.wait)->excludes(skip);
+  add_warm(*test, arguments.warm)->excludes(skip);
   add_log_options(*test, arguments.log);
   test->footer(std::string(kTestFooter) + kSeeAlso);
   test->callback([&] {
@@ -103,6 +121,26 @@ void add_test(CLI::App& app, TestArguments& arguments, Verb& verb) {
       return status ? status : Result<int>(report_as(kJobFault, status.error().to_string()));
     };
   });
+}
+
+void add_pool(CLI::App& app, PoolArguments& arguments, Verb& verb) {
+  constexpr unsigned kMostGuests = 256;
+  auto* pool = app.add_subcommand("pool", "Keep guests booted, for gpuvm test --warm");
+  add_config_options(*pool, arguments.config_file, arguments.overrides);
+  pool->add_option("--size", arguments.size, "How many guests are to wait, 1 to 256 (default: 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1U, kMostGuests));
+  pool->add_option("--name", arguments.name,
+                   "What --warm calls the pool; the configuration's name where it is left out")
+      ->type_name("POOL")
+      ->check(not_empty());
+  pool->add_flag(
+      "--pin", arguments.pin,
+      "Pin the memory of guests that wait: a card is there sooner, and the host's memory "
+      "is taken");
+  add_log_options(*pool, arguments.log);
+  pool->footer(std::string(kPoolFooter) + kSeeAlso);
+  pool->callback([&] { verb = [&] { return pool_verb(arguments); }; });
 }
 
 }  // namespace gpuvm::cli

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ constexpr const char* kFooter = R"(Examples:
   gpuvm run --set machine.cpus=4 guest.toml    run it with one key changed
   gpuvm run --wait 30m guest.toml              run it as soon as its card is free
   gpuvm test guest.toml -- make check          run it as a job: its exit status is the test's
+  gpuvm pool --size 4 ci.toml                  keep guests booted for gpuvm test --warm
   gpuvm ps                                     which guests run
   gpuvm console render-1                       attach to the console of one, Ctrl-] leaves it
   gpuvm stop render-1                          power it off, and wait for that
@@ -253,6 +255,7 @@ int report(ErrorKind kind, std::string message) {
 int run_command_line(int argc, const char* const* argv) {
   RunArguments run;
   TestArguments test;
+  PoolArguments pool;
   ValidateArguments validate;
   ConvertArguments convert;
   DevicesArguments devices;
@@ -277,6 +280,7 @@ int run_command_line(int argc, const char* const* argv) {
   app.require_subcommand(0, 1);
   add_run(app, run, verb);
   add_test(app, test, verb);
+  add_pool(app, pool, verb);
   add_validate(app, validate, verb);
   add_convert(app, convert, verb);
   add_inspect(app, inspect, verb);
@@ -303,7 +307,9 @@ int run_command_line(int argc, const char* const* argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
-      return app.exit(error);  // --help and --version
+      const int status = app.exit(error);  // --help and --version
+      std::cout.flush();
+      return std::cout ? status : report(ErrorKind::kHost, "Cannot write to standard output");
     }
     const auto verbs = app.get_subcommands();
     const auto text = fmt::format("{} (see gpuvm {} --help)", error.what(),

@@ -154,6 +154,7 @@ Result<Config> read_config(TableReader root, const std::string& default_name) {
   result.systemd = TRY(config::read_systemd(TRY(systemd)));
   TRY(config::check_ready(TRY(systemd), result));
   result.sandbox = TRY(config::read_sandbox(TRY(sandbox)));
+  TRY(config::check_free_ports(TRY(machine), result));
   return result;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // [control]: where the guest's control socket is, and who may use it.
 #include <algorithm>
+#include <filesystem>
 
 #include "vmm/config/sections.hpp"
 
@@ -58,7 +59,8 @@ Status read_socket(TableReader& table, ControlConfig& control) {
   if (const auto advice = socket_advice(*text); !advice.empty()) {
     return table.must_be("socket", kSocketRule, '"' + printable(*text) + '"', advice);
   }
-  control.path = TRY(table.optional_path("socket")).value_or("");
+  control.path =
+      std::filesystem::path(TRY(table.optional_path("socket")).value_or("")).lexically_normal();
   control.socket = ControlConfig::Socket::kPath;
   return check_socket_path(table, "socket", control.path);
 }

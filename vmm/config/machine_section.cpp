@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [machine]: processors, memory, and what a reboot does.
+#include <bit>
 #include <charconv>
 
 #include "vmm/base/duration.hpp"
@@ -61,8 +62,9 @@ Result<std::vector<unsigned>> read_pin(TableReader& table, unsigned cpus) {
 /// 0 for "off".
 Result<std::chrono::seconds> read_backoff(TableReader& table, std::chrono::seconds otherwise) {
   constexpr std::string_view kRule =
-      "a duration of 1 s to 1 h such as \"30s\" or \"2min\", or \"off\"";
-  constexpr std::chrono::seconds kLongest{3600};
+      "a duration of 1 s to 15 min such as \"30s\" or \"2min\", or \"off\"";
+  // Below the 20 minutes after which systemd takes a gpuvm at one work for hung (docs/systemd.md).
+  constexpr std::chrono::seconds kLongest{900};
   const auto text = TRY(table.optional_string("reboot_backoff", kRule));
   if (!text) {
     return otherwise;
@@ -75,6 +77,22 @@ Result<std::chrono::seconds> read_backoff(TableReader& table, std::chrono::secon
     return table.must_be("reboot_backoff", kRule, '"' + printable(*text) + '"');
   }
   return *wait;
+}
+
+/// What a card's largest BARs may take: windows are aligned to it.
+Result<std::uint64_t> read_reserve(TableReader& table, std::uint64_t otherwise) {
+  constexpr std::string_view kRule = "a power of two from \"256MiB\" to \"4TiB\" such as \"64GiB\"";
+  constexpr std::uint64_t kLeast = 256_MiB;
+  constexpr std::uint64_t kMost = 4096_GiB;
+  const auto text = TRY(table.optional_string("reserve", kRule));
+  if (!text) {
+    return otherwise;
+  }
+  const auto size = parse_size(*text);
+  if (!size || *size < kLeast || *size > kMost || !std::has_single_bit(*size)) {
+    return table.must_be("reserve", kRule, '"' + printable(*text) + '"');
+  }
+  return *size;
 }
 
 }  // namespace
@@ -119,6 +137,17 @@ Status check_memory_granularity(const TableReader& table, const MachineConfig& m
   return {};
 }
 
+Status check_free_ports(const TableReader& table, const Config& config) {
+  const bool may_open =
+      config.sandbox.mode == SandboxMode::kOff && config.sandbox.owner == OwnerPlace::kInside;
+  if (config.machine.free_ports == 0 || may_open) {
+    return {};
+  }
+  return table.wrong("free_ports",
+                     "needs sandbox.mode = \"off\" and sandbox.owner = \"inside\": a monitor that "
+                     "has given up its rights cannot bind and open a card while the guest runs");
+}
+
 Result<MachineConfig> read_machine(TableReader table) {
   MachineConfig machine;
   machine.cpus = static_cast<unsigned>(TRY(table.integer("cpus", {1, kMostCpus}, machine.cpus)));
@@ -130,6 +159,9 @@ Result<MachineConfig> read_machine(TableReader table) {
   machine.pin_memory = TRY(table.choice("pin_memory", machine.pin_memory));
   machine.battery = TRY(table.boolean("battery", machine.battery));
   machine.rng = TRY(table.boolean("rng", machine.rng));
+  machine.free_ports = static_cast<unsigned>(
+      TRY(table.integer("free_ports", {0, kMostFreePorts}, machine.free_ports)));
+  machine.reserve = TRY(read_reserve(table, machine.reserve));
   machine.pin = TRY(read_pin(table, machine.cpus));
   TRY(table.finish());
   TRY(check_memory_granularity(table, machine, machine.memory));

@@ -65,6 +65,8 @@ constexpr std::string_view word_of(PinMemory value) {
       return "before-start";
     case PinMemory::kBackground:
       return "background";
+    case PinMemory::kEarly:
+      return "early";
   }
   return {};
 }

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <sstream>
+#include <utility>
 
 namespace gpuvm {
 namespace {
@@ -94,7 +96,54 @@ void add_remark(const PciConfig& one, std::vector<std::string>& remarks) {
   }
 }
 
+bool lies_below(const std::string& file, const std::string& folder) {
+  const auto path = std::filesystem::path(file).lexically_normal();
+  const auto above = std::filesystem::path(folder + "/").lexically_normal().parent_path();
+  return std::mismatch(above.begin(), above.end(), path.begin(), path.end()).first == above.end();
+}
+
+/// Keys and paths of what gpuvm opens for a guest; a path may be empty.
+std::vector<std::pair<std::string, std::string>> files_of(const Config& config) {
+  std::vector<std::pair<std::string, std::string>> files{
+      {"boot.kernel", config.boot.kernel},
+      {"boot.initrd", config.boot.initrd.value_or("")},
+      {"boot.vars", config.boot.vars.value_or("")},
+      {"boot.firmware", config.boot.firmware.value_or("")}};
+  for (const DiskConfig& disk : config.disks) {
+    files.emplace_back(disk.place.or_else("disk"), disk.path);
+  }
+  for (const PciConfig& pci : config.pci) {
+    files.emplace_back("pci.rom", pci.rom.path);
+  }
+  for (const FwCfgConfig& item : config.fw_cfg) {
+    files.emplace_back("fw_cfg", item.file.value_or(""));
+  }
+  for (const CredentialConfig& credential : config.credentials) {
+    files.emplace_back("credentials", credential.file.value_or(""));
+  }
+  const auto cloud_init = config.cloud_init.value_or(CloudInitConfig{});
+  for (const auto& file : {cloud_init.user_data, cloud_init.meta_data, cloud_init.network_config}) {
+    files.emplace_back("cloud_init", file.value_or(""));
+  }
+  return files;
+}
+
 }  // namespace
+
+std::vector<std::string> files_in_shares(const Config& config) {
+  std::vector<std::string> remarks;
+  for (const auto& [key, file] : files_of(config)) {
+    for (const ShareConfig& share : config.shares) {
+      if (!share.read_only && !file.empty() && lies_below(file, share.path)) {
+        remarks.push_back(fmt::format(
+            "{}: {} lies in the shared folder {}, where a link of the guest's leads gpuvm to any "
+            "file of this host: move it out of {}, or write readonly = true there",
+            key, file, share.tag, share.path));
+      }
+    }
+  }
+  return remarks;
+}
 
 std::vector<std::string> remarks_on(const Config& config) {
   std::vector<std::string> remarks;
@@ -106,6 +155,9 @@ std::vector<std::string> remarks_on(const Config& config) {
   }
   add_console_remarks(config, remarks);
   add_login_remarks(config, remarks);
+  for (std::string& remark : files_in_shares(config)) {
+    remarks.push_back(std::move(remark));
+  }
   return remarks;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// [sandbox]: what contains a guest that has taken over its monitor (docs/containment.md).
+// [sandbox]: what contains a guest that has taken over its monitor (docs/security.md).
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ enum class SandboxMode {
   kOff,  ///< there are no lists, and nothing is given up, nor by programs that run for the guest
 };
 
-/// Who has the guest's devices when the monitor is gone (docs/containment-owner.md).
+/// Who has the guest's devices when the monitor is gone (docs/security-inside.md).
 enum class OwnerPlace {
   kInside,   ///< nobody: owner and monitor are one process
   kProcess,  ///< a process of its own, where gpuvm runs as root

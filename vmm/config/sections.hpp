@@ -22,6 +22,8 @@ Status check_memory_granularity(const TableReader& table, const MachineConfig& m
                                 std::uint64_t memory);
 /// Errors when Linux cannot bind or connect a Unix socket there.
 Status check_socket_path(const TableReader& table, std::string_view key, std::string_view path);
+/// Of [machine]: errors where the sandbox would not let a card come later.
+Status check_free_ports(const TableReader& table, const Config& config);
 Result<std::vector<NodeConfig>> read_nodes(const std::vector<TableReader>& entries,
                                            const MachineConfig& machine);
 Result<CpuConfig> read_cpu(TableReader table);

@@ -35,6 +35,7 @@ class FileOutput::Writer {
   bool stop();
 
  private:
+  void pass_on();
   bool take();
   void keep(std::span<const std::byte> bytes);
   bool put(std::span<const std::byte> bytes);
@@ -55,6 +56,23 @@ class FileOutput::Writer {
 void FileOutput::Writer::run() {
   enter_background_thread("console-file");
   sandbox::enter(sandbox::ThreadRole::kWriter);
+  if (const auto thrown = thrown_by([this] { pass_on(); })) {
+    is_keeping_ = false;
+    thrown_by([this, &thrown] {
+      log::warn("The {} cannot be written: {}; what comes from now on is dropped", options_.name,
+                *thrown);
+    });
+    pass_on();  // the guest must not wait; nothing of it throws now
+  }
+  {
+    const MutexLock lock(mutex_);
+    ended_ = true;
+  }
+  changed_.notify_all();
+}
+
+/// Until stop(), and then what is left.
+void FileOutput::Writer::pass_on() {
   std::array<pollfd, 2> waits{pollfd{.fd = pipe_.get(), .events = POLLIN, .revents = 0},
                               pollfd{.fd = stop_.fd(), .events = POLLIN, .revents = 0}};
   while (waits[1].revents == 0) {
@@ -68,11 +86,6 @@ void FileOutput::Writer::run() {
   }
   while (take()) {
   }
-  {
-    const MutexLock lock(mutex_);
-    ended_ = true;
-  }
-  changed_.notify_all();
 }
 
 bool FileOutput::Writer::stop() {

@@ -3,18 +3,16 @@
 
 #include <fcntl.h>
 
-#include <filesystem>
 #include <utility>
 
+#include "vmm/base/environment.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/containment/reachable_paths.hpp"
 #include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
-
-using sandbox::PathAccess;
-using sandbox::PathRule;
 
 sandbox::Mode mode_of(SandboxMode mode) {
   switch (mode) {
@@ -28,42 +26,22 @@ sandbox::Mode mode_of(SandboxMode mode) {
   return sandbox::Mode::kOff;
 }
 
-/// Its folder: a file that takes the place of the one that is there now is another one.
-PathRule below_folder_of(const std::string& file, PathAccess access) {
-  const auto folder = std::filesystem::path(file).parent_path().string();
-  return {.path = folder.empty() ? "." : folder, .access = access};
-}
-
-/// Until the owner has it: resets look into sysfs and write there, marks are in /run/gpuvm, and a
-/// reboot reads the kernel's file again.
-std::vector<PathRule> worker_paths(const BootConfig& boot) {
-  std::vector<PathRule> rules = {{.path = "/sys", .access = PathAccess::kWrite},
-                                 {.path = "/proc", .access = PathAccess::kRead},
-                                 {.path = "/run/gpuvm", .access = PathAccess::kManage}};
-  if (!boot.kernel.empty()) {
-    rules.push_back(below_folder_of(boot.kernel, PathAccess::kRead));
-  }
-  if (boot.initrd) {
-    rules.push_back(below_folder_of(*boot.initrd, PathAccess::kRead));
-  }
-  return rules;
-}
-
 }  // namespace
 
 Status prepare_sandbox(const Config& config, bool has_owner) {
   sandbox::Policy policy;
   policy.has_owner = has_owner;
   policy.mode = mode_of(config.sandbox.mode);
-  policy.worker_paths = worker_paths(config.boot);
-  if (config.boot.vars) {
-    policy.variable_paths = {below_folder_of(*config.boot.vars, PathAccess::kManage)};
-  }
+  policy.worker_paths = worker_paths(config.boot, has_owner);
+  policy.variable_paths = variable_paths(config.boot.vars, has_owner);
   if (!config.sandbox.user.empty()) {
     policy.identity = TRY(sandbox::find_identity(config.sandbox.user, config.sandbox.group));
   }
   policy.call_log = config.sandbox.log;
   policy.writes_line = log::is_plain();
+  if (policy.mode != sandbox::Mode::kOff) {
+    forget_environment();
+  }
   return sandbox::prepare(policy);
 }
 

@@ -17,7 +17,8 @@
 namespace gpuvm {
 
 /// As [sandbox] wants it: the first that a run or a job does, while there is one thread.
-/// `has_owner`: this is the monitor of an owner's process, which gives devices and files back.
+/// `has_owner`: this is the monitor of an owner's process, which gives devices and files back: it
+/// reaches fewer files.
 /// Errors: kConfig (a user that there is not), kHost (no seccomp).
 Status prepare_sandbox(const Config& config, bool has_owner = false);
 

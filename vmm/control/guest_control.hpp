@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/result.hpp"
@@ -45,6 +46,18 @@ class GuestControl {
   /// Ends the guest without its consent, whatever it is doing; one that is being built, too. Done
   /// when its devices are quiet: with their reset's outcome.
   virtual void stop(Done done) = 0;
+
+  // `device`: the address of a function of the host, whose slot comes or goes as a whole, or the
+  // socket of a vfio-user server. Only while the guest runs.
+
+  /// Gives the guest a card that it had not at its start, in a port that was kept free. Done when
+  /// the guest is told, with its memory within the card's reach; what its driver does then is its
+  /// own affair. On errors the card is where it was before.
+  virtual void attach(std::string device, Done done) = 0;
+  /// Asks the guest to let go of a card that came by attach(), takes it from one that does not
+  /// within its time, resets it and gives it back to the host. Done when it is there, with its
+  /// reset's outcome.
+  virtual void detach(std::string device, Done done) = 0;
 
   /// `observer` is called on the control thread with everything that happens from now on, in order,
   /// until unsubscribe() has been called with the returned number there.

@@ -104,6 +104,18 @@ void add_fields(InspectNode& node, const SandboxNews& news) {
   node.field("text", news.text);
 }
 
+void add_fields(InspectNode& node, const CardMoved& moved) {
+  node.field("event", "card");
+  if (!moved.card.empty()) {
+    node.field("card", moved.card);
+  }
+  node.field("port", moved.port);
+  node.field("step", moved.step);
+  if (!moved.text.empty()) {
+    node.field("text", moved.text);
+  }
+}
+
 }  // namespace
 
 InspectNode event_node(const GuestEvent& event) {

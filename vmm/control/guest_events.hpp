@@ -96,17 +96,27 @@ struct RebootDelayed {
   std::uint64_t short_lives = 0;  ///< since it last ran for long
 };
 
-/// What contains a guest that has taken over a thread of its monitor (docs/containment.md).
+/// What contains a guest that has taken over a thread of its monitor (docs/security.md).
 struct SandboxNews {
   std::string state = {};  ///< "entered", before the guest's first instruction; "violated"
   std::string text = {};   ///< layers in force and those that could not be had; the forbidden call
+};
+
+/// A card comes into a hot-plug slot of the running guest, or goes (docs/hotplug.md).
+struct CardMoved {
+  std::string card = {};  ///< as the user named it: its address, or its server's socket
+  std::uint64_t port = 0;
+  /// On its way in "claimed", "verified", "mapped", "shown", "announced"; by the guest "powered"
+  /// and "unpowered"; on its way out "asked", "unanswered", "withdrawn", "gone".
+  std::string step = {};
+  std::string text = {};  ///< what else there is to say; or empty
 };
 
 struct GuestEvent {
   std::chrono::system_clock::time_point time = {};
   std::string guest = {};  ///< its name
   std::variant<StateChange, DevicesReset, NetworkLost, DiskLost, VsockReady, ShareLost, GuestWord,
-               EndAsked, RebootDelayed, SandboxNews, ScrubUnderWay>
+               EndAsked, RebootDelayed, SandboxNews, ScrubUnderWay, CardMoved>
       what;
 };
 
@@ -129,6 +139,7 @@ std::string time_text(std::chrono::system_clock::time_point time);
 /// {"time":…,"guest":…,"event":"vsock","cid":81985529}
 /// {"time":…,"guest":…,"event":"share","tag":"home","state":"lost","text":"…"}
 /// {"time":…,"guest":…,"event":"sandbox","state":"entered","text":"seccomp (12 roles), …"}
+/// {"time":…,"guest":…,"event":"card","card":"0000:01:00.0","port":3,"step":"announced"}
 InspectNode event_node(const GuestEvent& event);
 
 /// Who is told of events. Must return soon and not call back into where the event comes from.
@@ -154,6 +165,7 @@ class GuestEvents {
   void scrub(ScrubUnderWay progress) { publish({.what = std::move(progress)}); }
   void end_asked(EndAsked asked) { publish({.what = asked}); }
   void reboot_delayed(RebootDelayed delayed) { publish({.what = delayed}); }
+  void card(CardMoved moved) { publish({.what = std::move(moved)}); }
   void sandbox(SandboxNews news) { publish({.what = std::move(news)}); }
 
  private:

@@ -101,9 +101,8 @@ inline constexpr std::string_view kOtherNet =
     "mode = "
     "\"user\"";
 inline constexpr std::string_view kHostNet =
-    "VLANs, filters and limits of a card belong to the host's bridge and tap: set them with ip, "
-    "nft and "
-    "tc";
+    "VLANs and filters of a card belong to the host's bridge and tap: set them with ip, nft and "
+    "tc; net.throttle limits a card";
 inline constexpr std::string_view kNetScript =
     "no scripts are run: make the tap and its bridge before, and name them";
 inline constexpr std::string_view kNetAddress =
@@ -118,7 +117,7 @@ inline constexpr std::string_view kShareRoot =
     "of its own";
 inline constexpr std::string_view kMonitor =
     "there is no monitor and no debugger: each guest has a control socket, and gpuvm status, "
-    "events, pause, reset, stop and inspect use it (docs/api.md)";
+    "events, pause, reboot, stop and inspect use it (docs/api.md)";
 inline constexpr std::string_view kForeground =
     "gpuvm stays in the foreground: start it by a systemd unit (ENDING A RUN in gpuvm(1))";
 inline constexpr std::string_view kPort =

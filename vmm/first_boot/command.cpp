@@ -63,23 +63,6 @@ port=$(status_port)
 systemctl --no-block poweroff
 )sh";
 
-Status check_command(const std::string& command) {
-  if (command.find_first_not_of(" \t\r\n") == std::string::npos) {
-    return fail(ErrorKind::kConfig, "The command for the guest is empty: say what it is to run");
-  }
-  if (command.find('\0') != std::string::npos) {
-    return fail(ErrorKind::kConfig,
-                "The command for the guest has a zero byte, which no shell takes");
-  }
-  if (command.size() > kMostCommandBytes) {
-    return fail(ErrorKind::kConfig,
-                "The command for the guest has {} bytes, and at most {} reach it: put it into a "
-                "script on a disk or in a [[share]], and run that",
-                command.size(), kMostCommandBytes);
-  }
-  return {};
-}
-
 Status add_credential_of_command(Config& config, std::string_view name, std::string_view text) {
   const bool is_taken =
       std::any_of(config.credentials.begin(), config.credentials.end(),
@@ -119,11 +102,28 @@ Status add_kernel_parameter(Config& config, const std::string& command) {
 
 }  // namespace
 
+Status check_command(const std::string& command) {
+  if (command.find_first_not_of(" \t\r\n") == std::string::npos) {
+    return fail(ErrorKind::kConfig, "The command for the guest is empty: say what it is to run");
+  }
+  if (command.find('\0') != std::string::npos) {
+    return fail(ErrorKind::kConfig,
+                "The command for the guest has a zero byte, which no shell takes");
+  }
+  if (command.size() > kMostCommandBytes) {
+    return fail(ErrorKind::kConfig,
+                "The command for the guest has {} bytes, and at most {} reach it: put it into a "
+                "script on a disk or in a [[share]], and run that",
+                command.size(), kMostCommandBytes);
+  }
+  return {};
+}
+
 std::string_view command_unit() {
   return kUnit;
 }
 
-Status add_command(Config& config, const std::string& command) {
+Status add_command_credentials(Config& config, const std::string& command) {
   TRY(check_command(command));
   const auto credentials = std::array<std::pair<std::string_view, std::string_view>, 4>{
       {{"gpuvm.run", command},
@@ -134,8 +134,15 @@ Status add_command(Config& config, const std::string& command) {
   for (const auto& [name, text] : credentials) {
     TRY(add_credential_of_command(changed, name, text));
   }
-  TRY(add_kernel_parameter(changed, command));
   changed.test.status_port = true;
+  config = std::move(changed);
+  return {};
+}
+
+Status add_command(Config& config, const std::string& command) {
+  Config changed = config;
+  TRY(add_command_credentials(changed, command));
+  TRY(add_kernel_parameter(changed, command));
   config = std::move(changed);
   return {};
 }

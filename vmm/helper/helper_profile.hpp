@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // HelperProfile: what a program that runs for a guest may: a row for each of the three that gpuvm
-// starts, each item with its reason and where that is known from. docs/security-helpers.md has the
+// starts, each item with its reason and where that is known from. docs/security-inside.md has the
 // table as text.
 #pragma once
 

@@ -51,8 +51,6 @@ void give_up_privileges() {
       sandbox::capability(CAP_DAC_OVERRIDE) | sandbox::capability(CAP_DAC_READ_SEARCH);
   sandbox::keep_capabilities(kFiles);
   sandbox::set_no_new_privileges();
-  const rlimit no_core{.rlim_cur = 1, .rlim_max = 1};
-  ::setrlimit(RLIMIT_CORE, &no_core);
 }
 
 /// Not above what gpuvm itself may.
@@ -122,6 +120,7 @@ bool has_given_up(const Start& start, Outcome& outcome) {
   if (start.confinement != nullptr) {
     return start.confinement->give_up(outcome);
   }
+  sandbox::forbid_core_files();  // of a server that has the guest's memory mapped
   if (!start.keeps_privileges) {
     give_up_privileges();
   }
@@ -144,7 +143,9 @@ void execute(const Start& start, Outcome& outcome) {
     ::execve(start.path, start.arguments.data(), environ);
     return;
   }
-  start.confinement->filter(outcome);
+  if (!start.confinement->filter(outcome)) {
+    return;
+  }
   [[maybe_unused]] const auto told = ::write(start.report, &outcome, sizeof outcome);
   start.confinement->execute(start.path, start.arguments.data());
 }

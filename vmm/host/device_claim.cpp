@@ -126,6 +126,7 @@ Result<DeviceClaim> DeviceClaim::take(const HostSystem& host, const Bdf& bdf,
   claim.record_ = claim.left_behind_;
   claim.record_.owner = owner;
   claim.record_.pid = ::getpid();
+  claim.resets_folder_ = host.path(kResetFolder);
   TRY(claim.save());
   return claim;
 }
@@ -140,11 +141,14 @@ Result<DeviceClaim> DeviceClaim::adopt(const HostSystem& host, const Bdf& bdf, U
   claim.left_behind_ = DeviceRecord::parse(TRY(claim.file_->read()));
   claim.record_ = claim.left_behind_;
   claim.record_.pid = ::getpid();
+  claim.resets_folder_ = host.path(kResetFolder);
   TRY(claim.save());
   return claim;
 }
 
 UniqueFd DeviceClaim::hand_over() {
+  resets_folder_.clear();
+  resets_.reset();
   auto file = std::exchange(file_, std::nullopt);
   return file ? file->hand_over() : UniqueFd();
 }
@@ -153,7 +157,9 @@ DeviceClaim::DeviceClaim(DeviceClaim&& other) noexcept
     : bdf_(other.bdf_),
       file_(std::exchange(other.file_, std::nullopt)),
       left_behind_(std::move(other.left_behind_)),
-      record_(std::move(other.record_)) {}
+      record_(std::move(other.record_)),
+      resets_folder_(std::exchange(other.resets_folder_, {})),
+      resets_(std::exchange(other.resets_, std::nullopt)) {}
 
 DeviceClaim::~DeviceClaim() {
   if (file_ && !is_dirty()) {
@@ -183,6 +189,18 @@ Status DeviceClaim::mark_clean() {
 Status DeviceClaim::owe_scrub(std::string_view choice) {
   record_.scrub = one_line(choice);
   return save();
+}
+
+/// The first reset is before there is a guest: after that nothing may be opened any more.
+Status DeviceClaim::note_reset(ResetNote note) {
+  if (const std::string folder = std::exchange(resets_folder_, {}); !folder.empty()) {
+    resets_ = TRY(ResetHistoryFile::open(folder, bdf_));
+  }
+  if (!resets_) {
+    return {};
+  }
+  note.owner = record_.owner;
+  return resets_->add(std::move(note));
 }
 
 }  // namespace gpuvm

@@ -14,6 +14,7 @@
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/host/host_system.hpp"
+#include "vmm/host/reset_history.hpp"
 #include "vmm/host/state_file.hpp"
 
 namespace gpuvm {
@@ -78,6 +79,10 @@ class DeviceClaim {
   const std::string& owed_scrub() const { return record_.scrub; }
   /// On disk when this returns. Errors: kHost.
   Status owe_scrub(std::string_view choice);
+  /// What came of a reset, into the function's history (reset_history.hpp), which is opened at the
+  /// first one. A claim without a file, or one that was handed over, keeps none. Errors: kHost; a
+  /// history that could not be opened is not tried again.
+  Status note_reset(ResetNote note);
 
  private:
   DeviceClaim(const Bdf& bdf, std::optional<StateFile> file) : bdf_(bdf), file_(std::move(file)) {}
@@ -87,6 +92,8 @@ class DeviceClaim {
   std::optional<StateFile> file_;  ///< absent where the user may not write one, and after a move
   DeviceRecord left_behind_;
   DeviceRecord record_;
+  std::string resets_folder_;  ///< empty: there is no history, or it is open
+  std::optional<ResetHistoryFile> resets_;
 };
 
 }  // namespace gpuvm

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,32 +35,61 @@ void close_files(unsigned first, unsigned last) {
   }
 }
 
+/// The kernel kills the calling process then. 0 or errno. System calls alone: what the C library
+/// has takes memory.
+int die_at(Clock::time_point end) {
+  sigevent event{};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGKILL;
+  int timer = 0;  // as the kernel numbers them
+  if (::syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) {
+    return errno;
+  }
+  const auto since_boot = std::max<Clock::duration>(end.time_since_epoch(), Clock::duration(1));
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_boot);
+  itimerspec when{};  // of steady_clock, which is CLOCK_MONOTONIC
+  when.it_value.tv_sec = seconds.count();
+  when.it_value.tv_nsec = std::chrono::nanoseconds(since_boot - seconds).count();
+  return ::syscall(SYS_timer_settime, timer, TIMER_ABSTIME, &when, nullptr) == 0 ? 0 : errno;
+}
+
+struct Write {
+  const char* path = nullptr;
+  std::string_view text = {};
+  std::optional<std::uint64_t> offset = {};
+};
+
+/// 0 or errno.
+int carry_out(const Write& what) {
+  const int fd = ::open(what.path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return errno;
+  }
+  const char* const data = what.text.data();
+  const std::size_t size = what.text.size();
+  const ssize_t written = what.offset ? ::pwrite(fd, data, size, static_cast<off_t>(*what.offset))
+                                      : ::write(fd, data, size);
+  return written == static_cast<ssize_t>(size) ? 0 : written < 0 ? errno : EIO;
+}
+
 /// In the child of a process with threads: nothing but system calls. Of the parent's files it keeps
-/// the one by which it reports errno, so that nobody waits for what it holds.
-[[noreturn]] void write_and_report(const char* path, std::string_view text,
-                                   std::optional<std::uint64_t> offset, int report) {
+/// the one by which it reports errno, so that nobody waits for what it holds. It ends itself when
+/// its time is over: the parent's thread may be one that a guest has taken over, and the right to
+/// kill(2) is one to kill any process.
+[[noreturn]] void write_and_report(const Write& what, Clock::time_point end, int report) {
   const auto kept = static_cast<unsigned>(report);
   if (kept > 0) {
     close_files(0, kept - 1);
   }
   close_files(kept + 1, ~0U);
-  int error = 0;
-  const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) {
-    error = errno;
-  } else {
-    const ssize_t written =
-        offset ? ::pwrite(fd, text.data(), text.size(), static_cast<off_t>(*offset))
-               : ::write(fd, text.data(), text.size());
-    error = written == static_cast<ssize_t>(text.size()) ? 0 : written < 0 ? errno : EIO;
-  }
+  int error = die_at(end);
+  error = error == 0 ? carry_out(what) : error;
   [[maybe_unused]] const ssize_t reported = ::write(report, &error, sizeof error);
   ::_exit(0);
 }
 
 /// True once the pipe has something, or nobody writes to it any more.
-bool await(int pipe, std::chrono::milliseconds limit) {
-  const auto end = Clock::now() + limit;
+bool await(int pipe, Clock::time_point end) {
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
     struct pollfd event {
@@ -102,22 +132,23 @@ Result<std::optional<int>> try_write_patiently(const std::string& path, const st
   }
   const UniqueFd report(ends[0]);
   UniqueFd child_end(ends[1]);
+  const auto end = Clock::now() + limit;
   pid_t child = -1;
   {
     // In the child they would interrupt what cannot be begun again, and handlers are the parent's.
     const SignalsBlocked blocked;
     child = ::fork();
     if (child == 0) {
-      write_and_report(path.c_str(), bytes, offset, child_end.get());
+      write_and_report({.path = path.c_str(), .text = bytes, .offset = offset}, end,
+                       child_end.get());
     }
   }
   if (child < 0) {
     return fail_errno(ErrorKind::kHost, "Cannot start a process");
   }
   child_end = UniqueFd();
-  if (!await(report.get(), limit)) {
-    ::kill(child, SIGKILL);
-    if (await(report.get(), kDeathLimit)) {
+  if (!await(report.get(), end)) {
+    if (await(report.get(), end + kDeathLimit)) {
       reap(child);
     } else {
       log::debug("Process {} still writes to {}", child, path);

@@ -16,8 +16,8 @@
 namespace gpuvm {
 
 /// Opens the file and writes the text with one write(2). False: that has not come back within
-/// `limit`; the child was killed then, which ends it at once or, if the kernel does not let it,
-/// when the kernel has done what was asked for. Errors: kHost with errno's text. Any thread.
+/// `limit`; the kernel kills the child then, which ends it at once or, if it sleeps for good, when
+/// the kernel has done what was asked for. Errors: kHost with errno's text. Any thread.
 Result<bool> write_patiently(const std::string& path, const std::string& text,
                              std::chrono::milliseconds limit);
 

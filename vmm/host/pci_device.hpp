@@ -43,6 +43,11 @@ struct PciLink {
   std::uint32_t max_width = 0;
 };
 
+/// Of a function's attribute "resource": one line a resource, start, end (inclusive) and flags,
+/// zeros for none. Those to which the kernel has given an address. `path` is its name in messages.
+/// Errors: kHost.
+Result<std::vector<PciBar>> parse_resources(const std::string& text, const std::string& path);
+
 /// Identity is read once in open(); everything that can change is read at each call. Any thread.
 class HostPciDevice : public Inspectable {
  public:

@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "vmm/base/trusted_folder.hpp"
+
 namespace gpuvm {
 namespace {
 
@@ -43,14 +45,12 @@ Result<UniqueFd> open_state_folder(const std::string& folder) {
   if (!fd || ::fstat(fd.get(), &info) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot open the folder " + folder);
   }
-  if (info.st_uid != 0 && info.st_uid != ::geteuid()) {
+  TRY(check_trusted_folder(fd.get(), folder));
+  // The names in it are known: with the sticky bit another user could make one of them first.
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return fail(ErrorKind::kHost,
-                "{} belongs to user {}, who could take records away: chown root {}", folder,
-                info.st_uid, folder);
-  }
-  if ((info.st_mode & S_IWOTH) != 0) {
-    return fail(ErrorKind::kHost, "Everybody may write to {}, and take records away: chmod o-w {}",
-                folder, folder);
+                "Others than its owner may make records of devices in {}: chmod go-w {}", folder,
+                folder);
   }
   return fd;
 }

@@ -20,8 +20,8 @@ constexpr std::string_view kStateDirectory = "/run/gpuvm";
 constexpr std::string_view kStateEnd = "end";
 
 /// The folder's descriptor. It is made where it is not there, for its owner to write to, whatever
-/// the umask. Errors: kHost: it cannot be made; it is another user's, or everybody may write there,
-/// so that anybody could take our records away.
+/// the umask. Errors: kHost: it cannot be made; it is no trusted one (vmm/base/trusted_folder.hpp),
+/// or others may write there, with the sticky bit, too.
 Result<UniqueFd> open_state_folder(const std::string& folder);
 
 /// Whether this process may have files there.

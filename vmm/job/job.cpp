@@ -2,12 +2,14 @@
 #include "vmm/job/job.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include "vmm/base/log.hpp"
 #include "vmm/job/job_record.hpp"
@@ -76,7 +78,12 @@ Result<Attempt> attempt(const Config& config, const JobOptions& options, JobReco
   watched.on_tick = options.on_tick;
   const auto watch = TRY(JobWatch::start(std::move(watched)));
   RunOptions run;
-  run.observers.push_back([&record](const GuestEvent& event) { record.event(event); });
+  std::atomic<bool> is_violated{false};
+  run.observers.push_back([&record, &is_violated](const GuestEvent& event) {
+    record.event(event);
+    const auto* const news = std::get_if<SandboxNews>(&event.what);
+    is_violated = is_violated || (news != nullptr && news->state == "violated");
+  });
   run.inspect_file = record.inspect_path();
   run.holds_ending_signals = true;
   watch->listen(run);
@@ -84,7 +91,9 @@ Result<Attempt> attempt(const Config& config, const JobOptions& options, JobReco
   hold_ending_signals();
   Attempt made;
   made.verdict = watch->verdict(result);
-  made.may_go_better = made.verdict.outcome == Outcome::kHostFault && is_of_the_moment(result);
+  // A guest that has taken a thread over may have the rest of this process, too.
+  made.may_go_better =
+      made.verdict.outcome == Outcome::kHostFault && is_of_the_moment(result) && !is_violated;
   made.phases = watch->phases();
   made.resets = watch->resets();
   return made;

@@ -34,6 +34,7 @@ class RecordFile::Writer {
   const std::string& name() const { return options_.name; }
 
  private:
+  void write_all() GPUVM_EXCLUDES(mutex_);
   bool put(std::string_view text) const;
   std::string remark(std::string text) const;
   std::string remark_of_gap() const GPUVM_REQUIRES(mutex_);
@@ -82,6 +83,22 @@ void RecordFile::Writer::add(std::string_view line) {
 void RecordFile::Writer::run() {
   enter_background_thread("job-record");
   sandbox::enter(sandbox::ThreadRole::kWriter);
+  if (const auto thrown = thrown_by([this] { write_all(); })) {
+    thrown_by([this, &thrown] {
+      log::warn("Cannot write {}: {}: what comes from now on is not recorded there", options_.name,
+                *thrown);
+    });
+  }
+  {
+    const MutexLock lock(mutex_);
+    is_full_ = true;
+    has_ended_ = true;
+  }
+  changed_.notify_all();
+}
+
+/// Until stop(), or until the file takes no more.
+void RecordFile::Writer::write_all() {
   std::string taken;
   bool goes_on = true;
   while (goes_on) {
@@ -106,12 +123,6 @@ void RecordFile::Writer::run() {
       goes_on = false;
     }
   }
-  {
-    const MutexLock lock(mutex_);
-    is_full_ = true;
-    has_ended_ = true;
-  }
-  changed_.notify_all();
 }
 
 /// False: errno says why.

@@ -89,22 +89,48 @@ Status KvmVm::add_vfio_groups() {
   if (options_.vfio_group_fds.empty()) {
     return {};
   }
+  TRY(make_vfio_link());
+  for (const int group : options_.vfio_group_fds) {
+    TRY(tell_of_group(group, true));
+  }
+  return {};
+}
+
+Status KvmVm::make_vfio_link() {
   kvm_create_device request{};
   request.type = KVM_DEV_TYPE_VFIO;
   if (::ioctl(vm_.get(), KVM_CREATE_DEVICE, &request) != 0) {
     return fail_errno(ErrorKind::kHost, "Cannot link KVM with VFIO");
   }
   vfio_link_.reset(static_cast<int>(request.fd));
-  for (const int group : options_.vfio_group_fds) {
-    kvm_device_attr attribute{};
-    attribute.group = KVM_DEV_VFIO_GROUP;
-    attribute.attr = KVM_DEV_VFIO_GROUP_ADD;
-    attribute.addr = reinterpret_cast<std::uintptr_t>(&group);
-    if (::ioctl(vfio_link_.get(), KVM_SET_DEVICE_ATTR, &attribute) != 0) {
-      return fail_errno(ErrorKind::kHost, "Cannot tell KVM of a VFIO group");
-    }
+  return {};
+}
+
+Status KvmVm::tell_of_group(int group, bool is_held) const {
+  kvm_device_attr attribute{};
+  attribute.group = KVM_DEV_VFIO_GROUP;
+  attribute.attr = is_held ? KVM_DEV_VFIO_GROUP_ADD : KVM_DEV_VFIO_GROUP_DEL;
+  attribute.addr = reinterpret_cast<std::uintptr_t>(&group);
+  if (::ioctl(vfio_link_.get(), KVM_SET_DEVICE_ATTR, &attribute) != 0) {
+    return fail_errno(ErrorKind::kHost, "Cannot tell KVM of a VFIO group");
   }
   return {};
+}
+
+Status KvmVm::hold_vfio_group(int group) {
+  if (!vfio_link_) {
+    TRY(make_vfio_link());
+  }
+  TRY(tell_of_group(group, true));
+  options_.vfio_group_fds.push_back(group);
+  return {};
+}
+
+void KvmVm::release_vfio_group(int group) {
+  std::erase(options_.vfio_group_fds, group);
+  if (const auto released = vfio_link_ ? tell_of_group(group, false) : Status(); !released) {
+    log::warn("{}", released.error().to_string());
+  }
 }
 
 void KvmVm::inspect(InspectNode& node) const {

@@ -41,6 +41,12 @@ class KvmVm : public Inspectable {
   /// Only while no vCPU thread runs and no interrupt is connected. On errors there are no vCPUs.
   Status rebuild();
 
+  /// A VFIO group that comes later, told to KVM now and by each rebuild(). It stays the caller's
+  /// and open until release_vfio_group(), after which KVM has no hold of it. Errors: kHost. On the
+  /// thread that rebuilds, while vCPUs run too.
+  Status hold_vfio_group(int group);
+  void release_vfio_group(int group);
+
   /// Any thread, during rebuild() too.
   void inspect(InspectNode& node) const override;
 
@@ -50,6 +56,8 @@ class KvmVm : public Inspectable {
   Result<std::vector<std::unique_ptr<Vcpu>>> create_vcpus();
   void set_vcpus(std::vector<std::unique_ptr<Vcpu>> vcpus);
   Status add_vfio_groups();
+  Status make_vfio_link();
+  Status tell_of_group(int group, bool is_held) const;
 
   const KvmSystem& system_;
   KvmVmOptions options_;

@@ -8,13 +8,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <thread>
 #include <utility>
 
+#include "vmm/base/log.hpp"
+
 namespace gpuvm {
+namespace {
+
+/// Those of the calling thread that were not waited for.
+std::vector<pid_t> own_children() {
+  std::ifstream list(fmt::format("/proc/self/task/{}/children", ::gettid()));
+  std::vector<pid_t> children;
+  for (pid_t child = 0; list >> child;) {
+    children.push_back(child);
+  }
+  return children;
+}
+
+}  // namespace
 
 MonitorEnd monitor_end_of(int wait_status) {
   MonitorEnd end;
@@ -55,25 +72,66 @@ MonitorEnd MonitorProcess::reap() const {
   return monitor_end_of(status);
 }
 
-void adopt_orphans() {
+Orphans::Orphans() : others_(own_children()) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
-bool await_orphans(std::chrono::milliseconds limit) {
+/// Waits for those that have ended. No number is another process's: nobody else waits for them.
+std::vector<pid_t> Orphans::left() const {
+  auto children = own_children();
+  std::erase_if(children, [this](pid_t child) {
+    return std::find(others_.begin(), others_.end(), child) != others_.end() ||
+           ::waitpid(child, nullptr, WNOHANG) != 0;
+  });
+  return children;
+}
+
+bool Orphans::await(std::chrono::milliseconds limit) const {
   constexpr std::chrono::milliseconds kPause{10};
   const auto end = std::chrono::steady_clock::now() + limit;
-  for (;;) {
-    const pid_t ended = ::waitpid(-1, nullptr, WNOHANG);
-    if (ended < 0 && errno != EINTR) {
+  while (!left().empty()) {
+    if (std::chrono::steady_clock::now() >= end) {
+      return false;
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+  return true;
+}
+
+bool Orphans::kill() const {
+  if (!others_.empty()) {
+    return false;
+  }
+  constexpr std::chrono::milliseconds kDeathLimit{2000};
+  constexpr std::chrono::milliseconds kTurn{20};
+  const auto end = std::chrono::steady_clock::now() + kDeathLimit;
+  do {
+    for (const pid_t orphan : left()) {
+      ::kill(orphan, SIGKILL);
+    }
+    if (await(kTurn)) {
       return true;
     }
-    if (ended <= 0) {
-      if (std::chrono::steady_clock::now() >= end) {
-        return false;
-      }
-      std::this_thread::sleep_for(kPause);
-    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
+
+void Orphans::end(std::chrono::milliseconds limit) const {
+  if (await(limit)) {
+    return;
   }
+  log::warn("A process that was made for the guest has not ended within {} ms, and is killed",
+            limit.count());
+  if (!kill()) {
+    log::warn("A process that was made for the guest is still there: {}",
+              others_.empty() ? "it sleeps in the kernel"
+                              : "it may be one of who started gpuvm by exec, and is left alone");
+  }
+}
+
+OrphanGuard::~OrphanGuard() {
+  constexpr std::chrono::milliseconds kPatience{500};
+  orphans_.end(kPatience);
 }
 
 Result<OwnerSignals> OwnerSignals::take() {
@@ -96,15 +154,19 @@ Result<OwnerSignals> OwnerSignals::take() {
   return OwnerSignals(std::move(fd), before);
 }
 
-void OwnerSignals::pass_on(const MonitorProcess& monitor) const {
+bool OwnerSignals::pass_on(const MonitorProcess& monitor) const {
   constexpr int kMostSignals = 16;
   signalfd_siginfo info{};
+  bool is_end = false;
   for (int turn = 0; turn < kMostSignals; ++turn) {
     if (::read(fd_.get(), &info, sizeof info) != static_cast<ssize_t>(sizeof info)) {
-      return;
+      break;
     }
-    monitor.signal(static_cast<int>(info.ssi_signo));
+    const int number = static_cast<int>(info.ssi_signo);
+    is_end = is_end || number == SIGTERM || number == SIGINT || number == SIGRTMIN + 4;
+    monitor.signal(number);
   }
+  return is_end;
 }
 
 void OwnerSignals::give_up() const {

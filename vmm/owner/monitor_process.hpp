@@ -10,6 +10,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
@@ -44,11 +45,41 @@ class MonitorProcess {
   UniqueFd process_;  ///< pidfd_open(2)
 };
 
-/// From now on children of this process's children that outlive them are its own (prctl(2),
-/// PR_SET_CHILD_SUBREAPER): a monitor that is killed may leave one that writes to sysfs for it.
-void adopt_orphans();
-/// Waits until there is no child any more, at most this long. False: one is left.
-bool await_orphans(std::chrono::milliseconds limit);
+/// Processes that outlive who made them: the monitor, or a program that ran for the guest. From the
+/// making of this on they become children of this process (prctl(2), PR_SET_CHILD_SUBREAPER); those
+/// that it has already are somebody else's (a script's that ran gpuvm by exec), and so may be what
+/// these leave. Where the kernel lists no children (CONFIG_PROC_CHILDREN) there are none. For the
+/// thread that makes it, which must be the process's first.
+class Orphans {
+ public:
+  Orphans();
+
+  /// Waits until there is none any more, at most this long. False: one is left.
+  bool await(std::chrono::milliseconds limit) const;
+  /// Kills them, and those that become orphans by that, and waits for their ends, 2 s at most.
+  /// False: one sleeps in the kernel, or they cannot be told from somebody else's.
+  bool kill() const;
+  /// Both, with words: a program that a guest has taken over outlives who made it if it wants to,
+  /// and may have files of it.
+  void end(std::chrono::milliseconds limit) const;
+
+ private:
+  std::vector<pid_t> left() const;
+
+  const std::vector<pid_t> others_;
+};
+
+/// Of a process without an owner: ends its orphans when it goes.
+class OrphanGuard {
+ public:
+  OrphanGuard() = default;
+  ~OrphanGuard();
+  OrphanGuard(const OrphanGuard&) = delete;
+  OrphanGuard& operator=(const OrphanGuard&) = delete;
+
+ private:
+  const Orphans orphans_;
+};
 
 /// The signals that an owner passes on, and that wait for it from its making on.
 class OwnerSignals {
@@ -57,8 +88,9 @@ class OwnerSignals {
   static Result<OwnerSignals> take();
 
   int fd() const { return fd_.get(); }
-  /// Sends on what has come.
-  void pass_on(const MonitorProcess& monitor) const;
+  /// Sends on what has come. True: among it was one that a monitor ends for, whatever its guest
+  /// does: SIGTERM, SIGINT, or machinectl's. (SIGHUP may be ignored.)
+  bool pass_on(const MonitorProcess& monitor) const;
   /// For the monitor's process: as they were before take().
   void give_up() const;
 

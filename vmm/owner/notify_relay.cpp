@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/owner/notify_relay.hpp"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <charconv>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -19,7 +12,6 @@ namespace {
 
 constexpr std::size_t kMostNotification = 4096;
 constexpr std::size_t kMostStatus = 512;
-constexpr int kMostAtOnce = 16;
 constexpr std::uint64_t kLongestExtension = 60'000'000;  // us
 
 bool is_printable(std::string_view text) {
@@ -47,33 +39,6 @@ bool is_allowed(std::string_view line) {
   return error == std::errc() && rest == end && time <= kLongestExtension;
 }
 
-/// The sender as the kernel says; 0: it does not.
-pid_t sender_of(msghdr& message) {
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS &&
-        part->cmsg_len >= CMSG_LEN(sizeof(ucred))) {
-      ucred sender{};
-      std::memcpy(&sender, CMSG_DATA(part), sizeof sender);
-      return sender.pid;
-    }
-  }
-  return 0;
-}
-
-/// The name that the kernel gave the socket, as NOTIFY_SOCKET has it.
-Result<std::string> name_of(int fd) {
-  sockaddr_un name{};
-  socklen_t size = sizeof name;
-  // SAFETY: sockaddr_un is what AF_UNIX's address is.
-  const int asked = ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size);
-  constexpr std::size_t kPath = offsetof(sockaddr_un, sun_path);
-  if (asked != 0 || size <= kPath + 1 || name.sun_path[0] != '\0') {
-    return fail_errno(ErrorKind::kHost, "Cannot name a socket for notifications");
-  }
-  return fmt::format("@{}", std::string_view(name.sun_path + 1, size - kPath - 1));
-}
-
 }  // namespace
 
 std::string allowed_notification(std::string_view notification) {
@@ -89,48 +54,23 @@ std::string allowed_notification(std::string_view notification) {
   return allowed;
 }
 
-Result<NotifyRelay> NotifyRelay::create(Send send) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int on = 1;
-  sockaddr_un any{};
-  any.sun_family = AF_UNIX;
-  // With the family alone the kernel chooses an abstract name (unix(7), "Autobind feature").
-  // SAFETY: sockaddr_un is what AF_UNIX's address is.
-  const bool is_made =
-      fd && ::setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0 &&
-      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof(sa_family_t)) == 0;
-  if (!is_made) {
-    return fail_errno(ErrorKind::kHost, "Cannot make a socket for notifications");
-  }
-  std::string address = TRY(name_of(fd.get()));
-  return NotifyRelay(std::move(send), std::move(fd), std::move(address));
+Result<NotifyRelay> NotifyRelay::create(Send send, std::function<Clock::time_point()> now) {
+  auto socket = TRY(MonitorSocket::create(
+      {.most = kMostNotification, .burst = kBurst, .every = kEvery}, std::move(now)));
+  return NotifyRelay(std::move(send), std::move(socket));
 }
 
-void NotifyRelay::pass_on(pid_t monitor) const {
-  for (int turn = 0; turn < kMostAtOnce; ++turn) {
-    std::array<char, kMostNotification> bytes{};
-    // No room for descriptors: the kernel closes those that come.
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control{};
-    iovec part{.iov_base = bytes.data(), .iov_len = bytes.size()};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0) {
-      return;
-    }
-    const bool is_cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
-    if (is_cut || sender_of(message) != monitor) {
-      continue;
-    }
-    const auto allowed =
-        allowed_notification(std::string_view(bytes.data(), static_cast<std::size_t>(got)));
-    if (!allowed.empty()) {
+std::string NotifyRelay::hand_to_monitor() {
+  return fmt::format("fd:{}", socket_.take_monitor_end().release());
+}
+
+void NotifyRelay::pass_on(pid_t monitor) {
+  socket_.hear(monitor, [this](std::string_view notification) {
+    const auto allowed = allowed_notification(notification);
+    if (!allowed.empty() && socket_.has_room()) {
       send_(allowed);
     }
-  }
+  });
 }
 
 }  // namespace gpuvm

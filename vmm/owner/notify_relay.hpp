@@ -5,12 +5,13 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
 
 #include "vmm/base/result.hpp"
-#include "vmm/base/unique_fd.hpp"
+#include "vmm/owner/monitor_socket.hpp"
 
 namespace gpuvm {
 
@@ -21,27 +22,39 @@ std::string allowed_notification(std::string_view notification);
 /// One thread.
 class NotifyRelay {
  public:
+  using Clock = MonitorSocket::Clock;
+  /// Notifications at once, and how often another one is due: what is more is dropped, since the
+  /// service manager serves others, too. A monitor of ours sends one in half a second at most.
+  static constexpr unsigned kBurst = 32;
+  static constexpr std::chrono::milliseconds kEvery{100};
+
   /// To the service manager; never waits.
   using Send = std::function<bool(std::string_view)>;
-  /// A socket with an abstract name that the kernel chooses. Errors: kHost.
-  static Result<NotifyRelay> create(Send send);
+  /// `now`: tests have a clock of their own. Errors: kHost.
+  static Result<NotifyRelay> create(
+      Send send, std::function<Clock::time_point()> now = [] { return Clock::now(); });
 
-  int fd() const { return fd_.get(); }
-  /// For NOTIFY_SOCKET.
-  const std::string& address() const { return address_; }
+  /// -1: the monitor has closed its end.
+  int fd() const { return socket_.fd(); }
+  /// The monitor's end: what is sent there arrives here.
+  int monitor_end() const { return socket_.monitor_end(); }
+  /// In the monitor's process, once: it stays open, and is its NOTIFY_SOCKET ("fd:7", as
+  /// NotifySocket in vmm/service has it).
+  std::string hand_to_monitor();
+  /// In the owner's.
+  void close_monitor_end() { socket_.take_monitor_end().reset(); }
   /// Passes on what `monitor` has sent; what others sent, or comes with descriptors, is dropped. A
   /// few at a time.
-  void pass_on(pid_t monitor) const;
+  void pass_on(pid_t monitor);
   /// The owner's own word.
   void say(std::string_view notification) const { send_(notification); }
 
  private:
-  NotifyRelay(Send send, UniqueFd fd, std::string address)
-      : send_(std::move(send)), fd_(std::move(fd)), address_(std::move(address)) {}
+  NotifyRelay(Send send, MonitorSocket socket)
+      : send_(std::move(send)), socket_(std::move(socket)) {}
 
   Send send_;
-  UniqueFd fd_;
-  std::string address_;
+  MonitorSocket socket_;
 };
 
 }  // namespace gpuvm

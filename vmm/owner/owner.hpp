@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owner: what the monitor asks of whoever owns its guest's functions and files, and outlives it
-// (docs/containment-owner.md). One implementation does it (vmm/machine/owner), another asks for it
+// (docs/security-inside.md). One implementation does it (vmm/machine/owner), another asks for it
 // over a socket (owner_client.hpp): one process and two have the same logic.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The messages between monitor and owner as bytes (docs/containment-owner.md). Whatever arrives is
+// The messages between monitor and owner as bytes (docs/security-inside.md). Whatever arrives is
 // the work of a monitor that its guest may have taken over: decode() takes a message only as a
 // whole, with nothing left over, and each text within its limit.
 #pragma once

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -16,6 +17,7 @@
 
 #include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/notify_relay.hpp"
 #include "vmm/owner/owner_client.hpp"
@@ -34,20 +36,26 @@ constexpr std::string_view kMoreTime = "EXTEND_TIMEOUT_USEC=60000000\nWATCHDOG=1
 /// A killed process of a guest with much memory takes its time; what takes longer hangs in the
 /// kernel.
 constexpr milliseconds kSlowEnd{20000};
-/// What a killed monitor's children may take that write to sysfs, as long as no driver sleeps
-/// there.
+/// What a monitor's children may take that write to sysfs, as long as no driver sleeps there.
 constexpr milliseconds kOrphanTime{10000};
+
+/// By which the monitor reaches others than its owner, as far as there are such.
+struct Relays {
+  std::optional<NotifyRelay> notify;
+  std::optional<JournalRelay> journal;
+};
 
 /// The owner, from the fork to the monitor's end.
 class OwnerLoop {
  public:
   OwnerLoop(const OwnerSide& side, const MonitorProcess& monitor, const OwnerSignals& signals,
-            OwnerServer server, std::optional<NotifyRelay> relay)
+            OwnerServer server, Relays relays)
       : side_(side),
         monitor_(monitor),
         signals_(signals),
         server_(std::move(server)),
-        relay_(std::move(relay)) {}
+        relay_(std::move(relays.notify)),
+        journal_(std::move(relays.journal)) {}
 
   MonitorEnd run();
   Result<int> end(const MonitorEnd& monitor);
@@ -56,7 +64,10 @@ class OwnerLoop {
   bool turn();
   void serve();
   void kill_monitor();
+  void begin_end();
+  void end_patience();
   milliseconds patience(milliseconds rest) const;
+  void hear_last_words();
   Status give_back(pid_t killed);
 
   const OwnerSide& side_;
@@ -64,9 +75,11 @@ class OwnerLoop {
   const OwnerSignals& signals_;
   OwnerServer server_;
   std::optional<NotifyRelay> relay_;
+  std::optional<JournalRelay> journal_;
   bool is_serving_ = true;
   bool is_killed_ = false;  ///< by us
   bool is_slow_told_ = false;
+  std::optional<std::chrono::steady_clock::time_point> latest_end_;  ///< once it was asked to end
 };
 
 void OwnerLoop::kill_monitor() {
@@ -91,23 +104,54 @@ void OwnerLoop::serve() {
   }
 }
 
+/// The service manager is told, or it would kill the owner, too, and nobody gave devices back.
+void OwnerLoop::begin_end() {
+  if (latest_end_) {
+    return;
+  }
+  latest_end_ = std::chrono::steady_clock::now() + side_.longest_end;
+  if (relay_) {
+    const std::chrono::microseconds told = side_.longest_end + kAskEvery;
+    relay_->say(fmt::format("EXTEND_TIMEOUT_USEC={}", told.count()));
+  }
+}
+
+void OwnerLoop::end_patience() {
+  if (!latest_end_ || is_killed_ || std::chrono::steady_clock::now() < *latest_end_) {
+    return;
+  }
+  is_serving_ = false;
+  log::error("The monitor, process {}, was asked to end {} s ago and has not: it is killed",
+             monitor_.pid(),
+             std::chrono::duration_cast<std::chrono::seconds>(side_.longest_end).count());
+  kill_monitor();
+}
+
 /// -1: for ever.
 milliseconds OwnerLoop::patience(milliseconds rest) const {
   if (is_serving_ && rest.count() > 0) {
     return rest;
   }
-  return is_killed_ && !is_slow_told_ ? kSlowEnd : milliseconds(-1);
+  if (is_killed_) {
+    return is_slow_told_ ? milliseconds(-1) : kSlowEnd;
+  }
+  if (!latest_end_) {
+    return milliseconds(-1);
+  }
+  const auto left = *latest_end_ - std::chrono::steady_clock::now();
+  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(left));
 }
 
 /// False: the monitor has ended.
 bool OwnerLoop::turn() {
   const milliseconds rest = is_serving_ ? server_.rest() : milliseconds(0);
-  std::array<pollfd, 4> waits{};
+  std::array<pollfd, 5> waits{};
   waits[0] = {.fd = monitor_.fd(), .events = POLLIN, .revents = 0};
   waits[1] = {.fd = signals_.fd(), .events = POLLIN, .revents = 0};
   waits[2] = {.fd = relay_ ? relay_->fd() : -1, .events = POLLIN, .revents = 0};
   const bool listens = is_serving_ && rest.count() == 0;
   waits[3] = {.fd = listens ? server_.fd() : -1, .events = POLLIN, .revents = 0};
+  waits[4] = {.fd = journal_ ? journal_->fd() : -1, .events = POLLIN, .revents = 0};
   const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(patience(rest).count()));
   if (ready == 0 && is_killed_ && !is_slow_told_ && !is_serving_) {
     is_slow_told_ = true;
@@ -116,14 +160,18 @@ bool OwnerLoop::turn() {
         "are given back when it is gone",
         monitor_.pid());
   }
+  end_patience();
   if (ready <= 0) {
     return true;
   }
-  if (waits[1].revents != 0) {
-    signals_.pass_on(monitor_);
+  if (waits[1].revents != 0 && signals_.pass_on(monitor_)) {
+    begin_end();
   }
   if (waits[2].revents != 0) {
     relay_->pass_on(monitor_.pid());
+  }
+  if (waits[4].revents != 0) {
+    journal_->pass_on(monitor_.pid());
   }
   if (waits[0].revents != 0) {
     return false;
@@ -134,12 +182,20 @@ bool OwnerLoop::turn() {
   return true;
 }
 
+void OwnerLoop::hear_last_words() {
+  if (relay_) {
+    relay_->pass_on(monitor_.pid());
+  }
+  constexpr int kMostTurns = 64;  // of lines that fit into the socket
+  for (int turn = 0; journal_ && journal_->fd() >= 0 && turn < kMostTurns; ++turn) {
+    journal_->pass_on(monitor_.pid());
+  }
+}
+
 MonitorEnd OwnerLoop::run() {
   while (turn()) {
   }
-  if (relay_) {
-    relay_->pass_on(monitor_.pid());  // its last words
-  }
+  hear_last_words();
   return monitor_.reap();
 }
 
@@ -181,9 +237,12 @@ Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
 }
 
 /// What a process of its own must know of its place.
-void enter_monitor(const std::optional<NotifyRelay>& relay) {
-  if (relay) {
-    ::setenv("NOTIFY_SOCKET", relay->address().c_str(), 1);
+void enter_monitor(Relays& relays) {
+  if (relays.notify) {
+    ::setenv("NOTIFY_SOCKET", relays.notify->hand_to_monitor().c_str(), 1);
+  }
+  if (relays.journal) {
+    log::use_journal_by(relays.journal->take_monitor_end());
   }
   if (std::getenv("WATCHDOG_PID") != nullptr) {
     ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
@@ -191,23 +250,19 @@ void enter_monitor(const std::optional<NotifyRelay>& relay) {
 }
 
 Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSignals& signals,
-                              UniqueFd socket, std::optional<NotifyRelay> relay) {
+                              UniqueFd socket, Relays relays, const Orphans& orphans) {
   const TerminalMemory terminal;
-  adopt_orphans();
   if (!side.is_dumpable) {
     ::prctl(PR_SET_DUMPABLE, 0);
   }
   const auto monitor = TRY(MonitorProcess::watch(child));
   OwnerLoop loop(side, monitor, signals, OwnerServer(side.duties, std::move(socket)),
-                 std::move(relay));
+                 std::move(relays));
   const MonitorEnd end = loop.run();
   if (!end.how.empty()) {
     terminal.restore();
-    if (!await_orphans(kOrphanTime)) {
-      log::warn(
-          "A process that the monitor made does not end; devices are given back all the same");
-    }
   }
+  orphans.end(kOrphanTime);
   SplitProcess split;
   split.exit_status = TRY(loop.end(end));
   return split;
@@ -215,19 +270,29 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
 
 }  // namespace
 
+SplitProcess SplitProcess::none() {
+  SplitProcess one;
+  one.orphans = std::make_unique<OrphanGuard>();
+  return one;
+}
+
 void follow_owner() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 Result<SplitProcess> split_process(const OwnerSide& side) {
-  std::optional<NotifyRelay> relay;
+  Relays relays;
   if (side.notify) {
-    relay = TRY(NotifyRelay::create(side.notify));
+    relays.notify = TRY(NotifyRelay::create(side.notify));
+  }
+  if (side.journal) {
+    relays.journal = TRY(JournalRelay::create(side.journal));
   }
   auto sockets = TRY(owner::SocketPair::create());
   const auto signals = TRY(OwnerSignals::take());
   ::signal(SIGCHLD, SIG_DFL);  // or nobody hears how the monitor ended
   std::fflush(nullptr);        // what is buffered would be written twice
+  const Orphans orphans;       // before the monitor, which is none
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) {
@@ -237,14 +302,20 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
   }
   if (child > 0) {
     sockets.monitor.reset();
-    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relay));
+    if (relays.notify) {
+      relays.notify->close_monitor_end();
+    }
+    if (relays.journal) {
+      relays.journal->take_monitor_end().reset();
+    }
+    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relays), orphans);
   }
   sockets.owner.reset();
   follow_owner();
   if (::getppid() != parent) {
     ::_exit(exit_status(ErrorKind::kInternal));
   }
-  enter_monitor(relay);
+  enter_monitor(relays);
   signals.give_up();
   SplitProcess split;
   split.monitor = std::make_unique<OwnerClient>(std::move(sockets.monitor));

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// split_process(): one process becomes two, the owner and its monitor (docs/containment-owner.md).
+// split_process(): one process becomes two, the owner and its monitor (docs/security-inside.md).
 // The owner serves the monitor's requests, passes its own signals and the monitor's notifications
 // on, waits for the monitor's end, however that comes, and then gives back what the monitor had.
 #pragma once
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
 
 #include "vmm/base/result.hpp"
+#include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/owner.hpp"
 
 namespace gpuvm {
@@ -24,16 +26,28 @@ struct OwnerSide {
   std::function<Status(pid_t killed)> give_back = {};
   /// Tells the service manager, and never waits; empty: there is none. Called from one thread.
   std::function<bool(std::string_view)> notify = {};
+  /// Passes an entry of the monitor's on to the journal, and never waits; empty: there is none.
+  /// Called from one thread.
+  std::function<bool(std::string_view)> journal = {};
   /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
   std::optional<int> status_of_killed = {};
+  /// How long a monitor may take to its end from the first signal on that asks for it; one that a
+  /// guest has taken over ignores signals, and is killed then. The longest that is honest: the
+  /// guest's time to power off, resets, the memory of a vfio-user server's card overwritten.
+  std::chrono::milliseconds longest_end = std::chrono::minutes(20);
   /// False: no core file, and no ptrace(2) by others of the same user.
   bool is_dumpable = false;
 };
 
-/// After split_process() exactly one of both is there.
+/// After split_process() exactly one of the first two is there.
 struct SplitProcess {
   std::unique_ptr<Owner> monitor = {};  ///< this is the monitor, and that is its way to the owner
   std::optional<int> exit_status = {};  ///< this is the owner, and all is over
+  /// With neither, one process is both: it ends what outlives the guest when this goes.
+  std::unique_ptr<OrphanGuard> orphans = {};
+
+  /// What one process has that is not split: to be held until all is over.
+  static SplitProcess none();
 };
 
 /// Must be called while there is one thread. Returns in both processes: in the monitor at once, in

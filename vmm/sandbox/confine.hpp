@@ -48,7 +48,8 @@ class Confinement {
   /// In this order: empty root, user and groups, capabilities, no_new_privs, Landlock; all of the
   /// calling thread and of what it makes from then on. A layer that is not in force is left out. 0
   /// or errno, of what cannot be done though the rights are there. Async-signal-safe. A change of
-  /// user or capabilities clears PR_SET_PDEATHSIG (prctl(2)).
+  /// user or capabilities clears PR_SET_PDEATHSIG (prctl(2)), and one of the user makes the whole
+  /// process one that is not dumped, as forbid_dumps().
   int enter() const noexcept;
   /// What enter() does and does not.
   const Layers& layers() const { return layers_; }
@@ -65,7 +66,7 @@ class Confinement {
   Layers layers_ = {};
 };
 
-/// Of the whole process, and for good: no ptrace(2) by the same user, no core file, the limits of
+/// Of the whole process, and for good: no ptrace(2) by the same user, no core dump, the limits of
 /// set_limits(). Two layers.
 std::vector<Layer> confine_process();
 

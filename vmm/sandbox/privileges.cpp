@@ -83,8 +83,13 @@ Result<Identity> find_user(const std::string& name) {
   return identity;
 }
 
+/// Hard and soft. 0 or errno.
 int set_limit(__rlimit_resource resource, rlim_t most) {
-  rlimit now{};
+  const rlimit exactly{.rlim_cur = most, .rlim_max = most};
+  if (::setrlimit(resource, &exactly) == 0) {
+    return 0;
+  }
+  rlimit now{};  // it is below already, and stays there
   if (::getrlimit(resource, &now) != 0) {
     return errno;
   }
@@ -113,6 +118,19 @@ int keep_capabilities(Capabilities kept) noexcept {
     sets[i].permitted &= part;
     sets[i].effective &= sets[i].permitted;
     sets[i].inheritable = 0;
+  }
+  header = capability_header();
+  return ::syscall(SYS_capset, &header, sets.data()) == 0 ? 0 : errno;
+}
+
+int use_capabilities(Capabilities wanted) noexcept {
+  auto header = capability_header();
+  CapabilityData sets{};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) {
+    return errno;
+  }
+  for (unsigned i = 0; i < sets.size(); ++i) {
+    sets[i].effective |= sets[i].permitted & static_cast<std::uint32_t>(wanted >> (32 * i));
   }
   header = capability_header();
   return ::syscall(SYS_capset, &header, sets.data()) == 0 ? 0 : errno;
@@ -161,8 +179,17 @@ void allow_usual_priority() noexcept {
   }
 }
 
+int forbid_core_files() noexcept {
+  constexpr rlim_t kNone = 1;
+  const rlimit wanted{.rlim_cur = kNone, .rlim_max = kNone};
+  return ::setrlimit(RLIMIT_CORE, &wanted) == 0 ? 0 : set_limit(RLIMIT_CORE, kNone);
+}
+
 int set_limits(bool forbids_processes) noexcept {
-  for (const auto resource : {RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}) {
+  if (const int error = forbid_core_files(); error != 0) {
+    return error;
+  }
+  for (const auto resource : {RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}) {
     if (const int error = set_limit(resource, 0); error != 0) {
       return error;
     }

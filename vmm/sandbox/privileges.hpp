@@ -24,6 +24,10 @@ constexpr Capabilities capability(unsigned number) {
 /// nothing of the others: inheritable, ambient, and the bounding set, where CAP_SETPCAP allows it.
 /// 0 or errno. Async-signal-safe; without capabilities it does nothing and succeeds.
 int keep_capabilities(Capabilities kept) noexcept;
+/// Of those that the calling thread is permitted: in force from now on, besides what is. After a
+/// change of user none are, even where PR_SET_KEEPCAPS (prctl(2)) has kept them permitted. 0 or
+/// errno. Async-signal-safe.
+int use_capabilities(Capabilities wanted) noexcept;
 /// The calling thread's effective set.
 Capabilities own_capabilities() noexcept;
 
@@ -44,7 +48,7 @@ int become(const Identity& identity) noexcept;
 
 /// PR_SET_NO_NEW_PRIVS of the calling thread. 0 or errno. Async-signal-safe. Linux 3.5.
 int set_no_new_privileges() noexcept;
-/// No ptrace(2) by processes of the same user, and no core file. Of the whole process; execve(2)
+/// No ptrace(2) by processes of the same user, and no core dump. Of the whole process; execve(2)
 /// undoes it. 0 or errno. Async-signal-safe.
 int forbid_dumps() noexcept;
 
@@ -52,7 +56,11 @@ int forbid_dumps() noexcept;
 /// any more (sched(7), RLIMIT_NICE). Of the whole process; without CAP_SYS_RESOURCE it may do
 /// nothing.
 void allow_usual_priority() noexcept;
-/// No core files, no POSIX message queues, no real-time priority; with
+/// No core file, and none piped into a program either: with a limit of 0 the kernel still does that
+/// (core(5), core_pattern), with 1 it makes none at all. Of the whole process, over execve(2). 0 or
+/// errno. Async-signal-safe.
+int forbid_core_files() noexcept;
+/// forbid_core_files(), no POSIX message queues, no real-time priority; with
 /// `forbids_processes` no further thread or process of a user other than root (RLIMIT_NPROC 0).
 /// Hard limits of the whole process. 0 or errno. Async-signal-safe.
 int set_limits(bool forbids_processes) noexcept;

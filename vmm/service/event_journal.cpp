@@ -76,6 +76,10 @@ Entry entry_for(const RebootDelayed& /*delayed*/) {
   return std::nullopt;  // the log has a line of it
 }
 
+Entry entry_for(const CardMoved& /*moved*/) {
+  return std::nullopt;  // the log has a line of it
+}
+
 /// A forbidden call is the error that the run ends with, which the log has.
 Entry entry_for(const SandboxNews& /*news*/) {
   return std::nullopt;

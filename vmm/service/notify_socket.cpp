@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/service/notify_socket.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstring>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "vmm/base/text.hpp"
@@ -30,9 +34,31 @@ Error refused_address(std::string_view address, std::string_view why) {
               terminal_text(address.substr(0, sizeof(sockaddr_un::sun_path))), why);
 }
 
+/// Another descriptor of an open socket for packets, whose other end is the owner's
+/// (vmm/owner/notify_relay.hpp).
+Result<UniqueFd> open_inherited(std::string_view address, std::string_view number) {
+  int fd = -1;
+  const char* const end = number.data() + number.size();
+  const auto [stop, error] = std::from_chars(number.data(), end, fd);
+  int type = 0;
+  socklen_t size = sizeof type;
+  const bool is_one = error == std::errc{} && stop == end &&
+                      ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+                      type == SOCK_SEQPACKET;
+  UniqueFd another(is_one ? ::fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1);
+  if (!another) {
+    return refused_address(address, "is no open socket for packets");
+  }
+  return another;
+}
+
 }  // namespace
 
 Result<NotifySocket> NotifySocket::open(std::string_view address) {
+  constexpr std::string_view kInherited = "fd:";
+  if (address.starts_with(kInherited)) {
+    return NotifySocket(TRY(open_inherited(address, address.substr(kInherited.size()))));
+  }
   const bool is_abstract = address.size() > 1 && address.front() == '@';
   if (!is_abstract && (address.size() < 2 || address.front() != '/')) {
     return refused_address(address, "is neither an absolute path nor \"@\" and a name");

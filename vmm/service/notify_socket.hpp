@@ -17,8 +17,9 @@ namespace gpuvm {
 class NotifySocket {
  public:
   /// `address`: the environment's NOTIFY_SOCKET, an absolute path, or "@" before a name of the
-  /// abstract name space. Nobody needs to listen there. Errors: kHost, for one that is neither,
-  /// that leads through "..", or that is too long for a socket.
+  /// abstract name space; or "fd:" and the number of a socket that this process has, from an owner
+  /// (vmm/owner/notify_relay.hpp). Nobody needs to listen there. Errors: kHost, for one that is
+  /// neither, that leads through "..", or that is too long for a socket.
   static Result<NotifySocket> open(std::string_view address);
   /// False: it is not taken now, and lost. Never waits. Any thread.
   bool send(std::string_view notification) const;

@@ -72,8 +72,8 @@ struct ScrubWatch {
 constexpr std::chrono::milliseconds kScrubNewsPause{5000};
 
 /// The BARs that would be written to. Errors: kConfig: none can be memory, or one of the choice is
-/// none: ports, not prefetchable, absent, or the home of the MSI-X table; those of
-/// PhysicalDevice::read().
+/// none: ports, not prefetchable, absent, the home of the MSI-X table, or a file that may become
+/// shorter; those of PhysicalDevice::read().
 Result<std::vector<unsigned>> bars_to_scrub(PhysicalDevice& device, const ScrubChoice& choice);
 
 /// The function has been reset and checked, and no guest has it. Memory decode is on meanwhile

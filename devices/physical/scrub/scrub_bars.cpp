@@ -40,6 +40,18 @@ Result<unsigned> msix_bars(PhysicalDevice& device) {
   return 1U << (table & kMsixBar) | 1U << (pending & kMsixBar);
 }
 
+/// Of a BAR that is a file: a scrub that met its new end would end this process, with all functions
+/// dirty.
+Status check_size_is_kept(const PhysicalDevice& device, unsigned index) {
+  if (!device.region(bar_region(index)).may_shrink) {
+    return {};
+  }
+  return fail(ErrorKind::kConfig,
+              "The server of {} can make the file of BAR {} shorter, so it cannot be overwritten: "
+              "let it send a memfd with MFD_ALLOW_SEALING, or remove scrub = \"vram\"",
+              device.name(), index);
+}
+
 /// Why it is not to be written to; empty: it may.
 std::string obstacle_of(unsigned index, const std::vector<MemoryBar>& bars, unsigned msix) {
   const auto bar = std::find_if(bars.begin(), bars.end(),
@@ -64,6 +76,7 @@ Result<std::vector<unsigned>> bars_to_scrub(PhysicalDevice& device, const ScrubC
                   "BAR {} of {} {}: correct scrub_bars, or leave it away for the largest one",
                   index, device.name(), obstacle);
     }
+    TRY(check_size_is_kept(device, index));
   }
   if (!choice.bars.empty()) {
     return choice.bars;
@@ -81,6 +94,7 @@ Result<std::vector<unsigned>> bars_to_scrub(PhysicalDevice& device, const ScrubC
                 "be overwritten: remove scrub = \"vram\"",
                 device.name());
   }
+  TRY(check_size_is_kept(device, largest->index));
   return std::vector<unsigned>{largest->index};
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "devices/physical/vfio/bar_places.hpp"
 
+#include <utility>
+
 #include "devices/pci/capability_chain.hpp"
 #include "devices/pci/pci_spec.hpp"
 #include "vmm/base/bytes.hpp"
@@ -49,19 +51,32 @@ std::vector<BarPlace> places_of(std::span<const std::byte> config, const std::ve
   return places;
 }
 
-Result<std::optional<std::vector<BarPlace>>> bar_places_of(const HostSystem& host,
-                                                           const Bdf& function) {
-  const auto device = TRY(HostPciDevice::open(host, function));
-  const auto config =
-      TRY(host.read_bytes(pci_sysfs_path(function, "config"), pci::kLegacyConfigSize));
+BarPlaceReader::BarPlaceReader(const HostPciDevice& function, HeldAttribute config,
+                               HeldAttribute resource)
+    : bdf_(function.bdf()),
+      class_code_(function.ids().class_code),
+      is_virtual_(function.physical_function().has_value()),
+      config_(std::move(config)),
+      resource_(std::move(resource)) {}
+
+Result<BarPlaceReader> BarPlaceReader::open(const HostSystem& host, const HostPciDevice& function) {
+  const Bdf& bdf = function.bdf();
+  auto config = TRY(HeldAttribute::open(host, pci_sysfs_path(bdf, "config")));
+  auto resource = TRY(HeldAttribute::open(host, pci_sysfs_path(bdf, "resource")));
+  return BarPlaceReader(function, std::move(config), std::move(resource));
+}
+
+Result<std::optional<std::vector<BarPlace>>> BarPlaceReader::read() const {
+  const auto config = TRY(config_.read_bytes(pci::kLegacyConfigSize));
   if (config.size() < pci::kHeaderSize) {
     return fail(ErrorKind::kHost, "{} shows {} bytes only: where the BARs of {} are is not known",
-                host.path(pci_sysfs_path(function, "config")), config.size(), function.to_string());
+                config_.path(), config.size(), bdf_.to_string());
   }
-  if (device.physical_function() || has_enhanced_allocation(config)) {
+  if (is_virtual_ || has_enhanced_allocation(config)) {
     return std::optional<std::vector<BarPlace>>();
   }
-  return std::optional(places_of(config, TRY(device.bars()), device.ids().class_code));
+  const auto bars = TRY(parse_resources(TRY(resource_.read()), resource_.path()));
+  return std::optional(places_of(config, bars, class_code_));
 }
 
 }  // namespace gpuvm::vfio

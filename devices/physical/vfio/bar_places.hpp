@@ -13,17 +13,33 @@
 
 #include "devices/physical/physical_device.hpp"
 #include "vmm/base/bdf.hpp"
+#include "vmm/host/held_attribute.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/host/pci_device.hpp"
 
 namespace gpuvm::vfio {
 
-/// As PhysicalDevice::bar_places(), of a function of the host. Nothing for a virtual function,
-/// whose BAR registers read zero (Single Root I/O Virtualization 1.1, 3.4.1.11), and for one whose
-/// addresses are in its Enhanced Allocation capability (PCI Express Base 6.0, 7.8.5). Any thread.
-/// Errors: kHost.
-Result<std::optional<std::vector<BarPlace>>> bar_places_of(const HostSystem& host,
-                                                           const Bdf& function);
+/// Of one function of the host, on files that stay open: resets are also made by threads that may
+/// not open any. Any thread.
+class BarPlaceReader {
+ public:
+  /// Errors: kHost, kConfig.
+  static Result<BarPlaceReader> open(const HostSystem& host, const HostPciDevice& function);
+
+  /// As PhysicalDevice::bar_places(). Nothing for a virtual function, whose BAR registers read zero
+  /// (Single Root I/O Virtualization 1.1, 3.4.1.11), and for one whose addresses are in its
+  /// Enhanced Allocation capability (PCI Express Base 6.0, 7.8.5). Errors: kHost.
+  Result<std::optional<std::vector<BarPlace>>> read() const;
+
+ private:
+  BarPlaceReader(const HostPciDevice& function, HeldAttribute config, HeldAttribute resource);
+
+  Bdf bdf_;
+  std::uint32_t class_code_;
+  bool is_virtual_;
+  HeldAttribute config_;
+  HeldAttribute resource_;
+};
 
 /// What a header of 64 bytes or more says of the places of the host's BARs. `class_code`: of 24
 /// bits. Left out: the ROM, BARs to which the host gave no address, and the ports of an IDE

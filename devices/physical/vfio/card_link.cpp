@@ -2,9 +2,10 @@
 #include "devices/physical/vfio/card_link.hpp"
 
 #include <array>
+#include <charconv>
+#include <string>
 #include <string_view>
-
-#include "vmm/host/pci_device.hpp"
+#include <utility>
 
 namespace gpuvm::vfio {
 namespace {
@@ -24,22 +25,60 @@ std::optional<PcieLink> link_of(std::string_view speed, std::uint32_t width) {
   return std::nullopt;
 }
 
+std::uint32_t lanes_of(const std::string& text) {
+  std::uint32_t lanes = 0;
+  std::from_chars(text.data(), text.data() + text.size(), lanes);
+  return lanes;
+}
+
+std::optional<HostPciDevice> card_of(const HostSystem& host, const HostPciDevice& function) {
+  const auto parent = function.physical_function();
+  auto physical = parent ? std::optional(HostPciDevice::open(host, *parent)) : std::nullopt;
+  return physical && *physical ? std::optional(**physical) : std::nullopt;
+}
+
+CardLink card_link(const PcieLink& now, const std::optional<PcieLink>& best) {
+  return {.now = now, .best = best.value_or(now).at_least(now)};
+}
+
 }  // namespace
 
-std::optional<CardLink> card_link_of(const HostSystem& host, const Bdf& function) {
-  const auto device = HostPciDevice::open(host, function);
-  const auto parent = device ? device->physical_function() : std::nullopt;
-  const auto physical = parent ? std::optional(HostPciDevice::open(host, *parent)) : std::nullopt;
-  if (!physical || !*physical) {
+std::optional<CardLink> card_link_of(const HostSystem& host, const HostPciDevice& function) {
+  const auto physical = card_of(host, function);
+  if (!physical) {
     return std::nullopt;
   }
-  const auto shown = (*physical)->link();
+  const auto shown = physical->link();
   const auto now = link_of(shown.speed, shown.width);
-  if (!now) {
+  return now ? std::optional(card_link(*now, link_of(shown.max_speed, shown.max_width)))
+             : std::nullopt;
+}
+
+CardLinkReader::CardLinkReader(HeldAttribute speed, HeldAttribute width,
+                               std::optional<PcieLink> best)
+    : speed_(std::move(speed)), width_(std::move(width)), best_(best) {}
+
+std::optional<CardLinkReader> CardLinkReader::open(const HostSystem& host,
+                                                   const HostPciDevice& function) {
+  const auto physical = card_of(host, function);
+  if (!physical) {
     return std::nullopt;
   }
-  return CardLink{.now = *now,
-                  .best = link_of(shown.max_speed, shown.max_width).value_or(*now).at_least(*now)};
+  auto speed = HeldAttribute::open(host, pci_sysfs_path(physical->bdf(), "current_link_speed"));
+  auto width = HeldAttribute::open(host, pci_sysfs_path(physical->bdf(), "current_link_width"));
+  if (!speed || !width) {
+    return std::nullopt;
+  }
+  const auto shown = physical->link();
+  return CardLinkReader(std::move(*speed), std::move(*width),
+                        link_of(shown.max_speed, shown.max_width));
+}
+
+std::optional<CardLink> CardLinkReader::read() const {
+  const auto speed = speed_.read();
+  const auto width = width_.read();
+  const auto now = speed && width ? link_of(*speed, lanes_of(*width)) : std::nullopt;
+  return now ? std::optional(card_link(*now, best_)) : std::nullopt;
 }
 
 }  // namespace gpuvm::vfio

@@ -54,6 +54,7 @@ Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const HostSystem& host, c
                                                        std::uint32_t group, UniqueFd fd) {
   std::unique_ptr<VfioDevice> device(new VfioDevice(host, bdf, group, std::move(fd)));
   TRY_CONTEXT(device->load_info(), "Opening " + device->name());
+  TRY_CONTEXT(device->load_host_view(host), "Opening " + device->name());
   return device;
 }
 
@@ -107,17 +108,21 @@ Result<std::optional<vfio::ParsedRegion>> VfioDevice::ask_region(std::uint32_t i
   return std::optional(TRY(vfio::parse_region_info(*answer)));
 }
 
-bool VfioDevice::is_virtual_function() const {
-  const auto device = HostPciDevice::open(host_, bdf_);
-  return device && device->physical_function().has_value();
+/// What sysfs is asked for while the guest runs stays open: then no file can be opened any more.
+Status VfioDevice::load_host_view(const HostSystem& host) {
+  const auto function = TRY(HostPciDevice::open(host, bdf_));
+  is_virtual_function_ = function.physical_function().has_value();
+  card_link_ = vfio::CardLinkReader::open(host, function);
+  bar_places_.emplace(TRY(vfio::BarPlaceReader::open(host, function)));
+  return {};
 }
 
 std::optional<CardLink> VfioDevice::card_link() const {
-  return vfio::card_link_of(host_, bdf_);
+  return card_link_ ? card_link_->read() : std::nullopt;
 }
 
 Result<std::optional<std::vector<BarPlace>>> VfioDevice::bar_places() {
-  return vfio::bar_places_of(host_, bdf_);
+  return bar_places_->read();
 }
 
 /// The kernel waits with the device locked until it is let go of, and tries the lock only for a

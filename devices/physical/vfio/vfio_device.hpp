@@ -6,11 +6,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "devices/physical/physical_device.hpp"
 #include "devices/physical/region_table.hpp"
+#include "devices/physical/vfio/bar_places.hpp"
+#include "devices/physical/vfio/card_link.hpp"
 #include "devices/physical/vfio/vfio_parse.hpp"
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/unique_fd.hpp"
@@ -48,7 +51,7 @@ class VfioDevice final : public PhysicalDevice {
   Status set_intx_unmask_fd(int fd) override;
   Status set_intx_masked(bool masked) override;
   std::uint32_t atomic_completers() const override { return atomic_completers_; }
-  bool is_virtual_function() const override;
+  bool is_virtual_function() const override { return is_virtual_function_; }
   std::optional<CardLink> card_link() const override;
   DriverAnswer driver_answer() const override { return answer_; }
   Result<std::optional<std::vector<BarPlace>>> bar_places() override;
@@ -67,6 +70,7 @@ class VfioDevice final : public PhysicalDevice {
   };
   VfioDevice(const HostSystem& host, const Bdf& bdf, std::uint32_t group, UniqueFd fd);
   Status load_info();
+  Status load_host_view(const HostSystem& host);
   Status load_region(std::uint32_t index);
   /// Nothing where the function has no such region.
   Result<std::optional<vfio::ParsedRegion>> ask_region(std::uint32_t index) const;
@@ -85,6 +89,9 @@ class VfioDevice final : public PhysicalDevice {
   std::uint32_t atomic_completers_ = 0;
   DriverAnswer answer_;
   bool has_function_reset_ = false;
+  bool is_virtual_function_ = false;
+  std::optional<vfio::CardLinkReader> card_link_;   ///< of a virtual function
+  std::optional<vfio::BarPlaceReader> bar_places_;  ///< always, once created
   std::atomic<bool> is_withheld_{false};
 };
 

@@ -45,8 +45,8 @@ std::uint64_t mapped_end(const RegionInfo& info) {
 }
 
 /// Nobody makes the file shorter from now on, where it can be sealed: memory of
-/// memfd_create(2) with MFD_ALLOW_SEALING. Else its server is trusted with it, as the log says.
-void keep_size(int fd, const std::string& name) {
+/// memfd_create(2) with MFD_ALLOW_SEALING. False: its server is trusted with it, as the log says.
+bool keep_size(int fd, const std::string& name) {
   const int seals = ::fcntl(fd, F_GET_SEALS);
   const bool is_kept =
       seals >= 0 && ((seals & F_SEAL_SHRINK) != 0 || ::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
@@ -57,6 +57,7 @@ void keep_size(int fd, const std::string& name) {
         "MFD_ALLOW_SEALING could be sealed",
         name);
   }
+  return is_kept;
 }
 
 /// A guest that touches a mapping past the end of its file ends with an error: never map that. Nor
@@ -188,7 +189,7 @@ Status VfioUserDevice::load_region(RegionIndex index, vfio_user::Operation& oper
                   static_cast<std::uint32_t>(index));
     }
     TRY(check_file(reply->fds.front().get(), parsed));
-    keep_size(reply->fds.front().get(), name_);
+    parsed.info.may_shrink = !keep_size(reply->fds.front().get(), name_);
   }
   const bool has_file = parsed.info.mappable && parsed.info.size != 0;
   return regions_.set(index, std::move(parsed.info),

@@ -42,7 +42,7 @@ void NamedPortDevice::finish() {
 Result<Execution> NamedPortDevice::execute(QueueRequest& request) {
   switch (request.queue()) {
     case spec::kReceiveQueue:
-      buffers_.port.push_back(&request);
+      TRY(take_buffer(request));
       return Execution::later();
     case spec::kTransmitQueue:
       take_output(request.chain.readable);
@@ -59,6 +59,45 @@ Result<Execution> NamedPortDevice::execute(QueueRequest& request) {
       take_control(request.chain.readable);
       send_control();
       return Execution::done(0);
+  }
+}
+
+Status NamedPortDevice::take_buffer(QueueRequest& request) {
+  if (options_.input != nullptr && request.chain.writable.size() == 0) {
+    return fail(ErrorKind::kGuest, "A buffer to read into has no room");
+  }
+  buffers_.port.push_back(&request);
+  deliver();
+  return {};
+}
+
+pollfd NamedPortDevice::wanted() {
+  return {.fd = options_.input->event().fd(), .events = POLLIN, .revents = 0};
+}
+
+Status NamedPortDevice::serve(short) {
+  options_.input->event().drain();
+  deliver();
+  return {};
+}
+
+/// Linux throws away what comes for a port that nobody has open.
+void NamedPortDevice::deliver() {
+  if (options_.input == nullptr || !is_open_) {
+    return;
+  }
+  std::array<std::byte, 4096> bytes;
+  while (!buffers_.port.empty()) {
+    QueueRequest* const request = buffers_.port.front();
+    const auto most = std::min<std::uint64_t>(request->chain.writable.size(), bytes.size());
+    const auto count = options_.input->read(std::span(bytes).first(static_cast<std::size_t>(most)));
+    if (count == 0) {
+      return;
+    }
+    buffers_.port.pop_front();
+    request->chain.writable.fill(std::span(bytes).first(count));
+    sent_.fetch_add(count, std::memory_order_relaxed);
+    request->complete(static_cast<std::uint32_t>(count));
   }
 }
 
@@ -115,6 +154,7 @@ void NamedPortDevice::carry_out(std::uint16_t event, std::uint16_t value) {
     if (value == 0) {
       options_.host.closed();
     }
+    deliver();
   } else {
     ignore();
   }
@@ -160,6 +200,9 @@ void NamedPortDevice::inspect(InspectNode& node) const {
   node.field("port", options_.port_name);
   node.field("open", is_open_.load());
   node.field("received", received_.load(std::memory_order_relaxed));
+  if (options_.input != nullptr) {
+    node.field("sent", sent_.load(std::memory_order_relaxed));
+  }
   node.field("cut", cut_.load(std::memory_order_relaxed));
   node.field("ignored", ignored_.load(std::memory_order_relaxed));
 }

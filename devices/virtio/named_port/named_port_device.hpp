@@ -2,8 +2,9 @@
 // NamedPortDevice: a virtio console with the protocol of several ports (VIRTIO 1.2, 5.3,
 // VIRTIO_CONSOLE_F_MULTIPORT) and one port, which has a name and is no console. Linux makes
 // /dev/vportNp0 of it, and udev /dev/virtio-ports/NAME. What the guest writes there goes to the
-// host's end as it comes, and never waits for it.
-// Missing: anything that the host says to the guest; several ports; ports that come and go.
+// host's end as it comes, and never waits for it. What the host says waits until the guest has the
+// port open and reads.
+// Missing: several ports; ports that come and go.
 #pragma once
 
 #include <array>
@@ -15,11 +16,12 @@
 #include <string>
 
 #include "devices/virtio/named_port/named_port_spec.hpp"
+#include "devices/virtio/named_port/port_input.hpp"
 #include "devices/virtio/request_device.hpp"
 
 namespace gpuvm {
 
-class NamedPortDevice : public RequestDevice {
+class NamedPortDevice : public RequestDevice, private EventSource {
  public:
   static constexpr std::uint16_t kQueueSize = 64;
   /// Bytes of one buffer that are passed on; the guest may name the same memory again and again.
@@ -37,12 +39,15 @@ class NamedPortDevice : public RequestDevice {
     std::string name;       ///< of the device, in logs and inspect
     std::string port_name;  ///< what guests find the port by; at most kLongestName, ASCII
     Host host;              ///< all set
+    /// What the guest reads; outlives the device. Null: nothing ever comes.
+    PortInput* input = nullptr;
   };
   explicit NamedPortDevice(Options options);
 
   std::string_view name() const override { return options_.name; }
   const Identity& identity() const override { return identity_; }
   DeviceConfig& config() override { return config_; }
+  EventSource* event_source() override { return options_.input != nullptr ? this : nullptr; }
   void start(std::uint64_t features) override;
   Result<Execution> execute(QueueRequest& request) override;
   void finish() override;
@@ -58,13 +63,17 @@ class NamedPortDevice : public RequestDevice {
   };
   /// What the driver has given us; a reset gives it back.
   struct Buffers {
-    std::deque<QueueRequest*> port;     ///< to read into, for which nothing ever comes
+    std::deque<QueueRequest*> port;     ///< to read into
     std::deque<QueueRequest*> control;  ///< for messages, the oldest first
   };
   void take_output(const GuestBuffer& buffer);
   void take_control(GuestBuffer& buffer);
   void carry_out(std::uint16_t event, std::uint16_t value);
   void send_control();
+  Status take_buffer(QueueRequest& request);
+  void deliver();
+  pollfd wanted() override;
+  Status serve(short events) override;
   std::size_t next_message(std::span<std::byte> out);
   void ignore() { ignored_.fetch_add(1, std::memory_order_relaxed); }
 
@@ -78,6 +87,7 @@ class NamedPortDevice : public RequestDevice {
 
   std::atomic<bool> is_open_{false};
   std::atomic<std::uint64_t> received_{0};
+  std::atomic<std::uint64_t> sent_{0};
   std::atomic<std::uint64_t> cut_{0};
   std::atomic<std::uint64_t> ignored_{0};
 };

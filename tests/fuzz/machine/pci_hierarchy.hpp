@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PciHierarchy: the PCI of a guest without what is in it: host bridge, ISA bridge, ECAM that moves,
-// configuration ports, one root port; and what a guest's bytes do with it.
+// configuration ports, one root port and one with a hot-plug slot; and what a guest's bytes do with
+// it.
 #pragma once
 
 #include <functional>
@@ -54,8 +55,16 @@ class PciHierarchy : private SecondaryBusListener {
     port_ = RootPort::create({.name = "port", .device = kPortDevice}).value();
     must(port_->set_power_on_setup({.secondary = 1, .subordinate = 1}), "a port has a bus");
     must(port_->set_listener(this), "and somebody who hears of its resets");
+    slot_ =
+        RootPort::create(
+            {.name = "slot",
+             .device = 2,
+             .slot = 2,
+             .hot_plug = HotPlugConfig{.msi = &guest.msi, .memory32 = 64_MiB, .memory64 = 1_GiB}})
+            .value();
+    must(slot_->set_power_on_setup({.secondary = 2, .subordinate = 2}), "so has a slot's");
     must(topology_.add(0, *bridge_) && topology_.add(LpcBridge::kDevfn, lpc_) &&
-             topology_.add_root_port(*port_),
+             topology_.add_root_port(*port_) && topology_.add_root_port(*slot_),
          "bus 0 has room");
   }
   PciHierarchy(const PciHierarchy&) = delete;
@@ -71,6 +80,10 @@ class PciHierarchy : private SecondaryBusListener {
   void use(Input& input) {
     const auto way = input.byte();
     const auto devfn = kDevfns[(way >> 2) % std::size(kDevfns)];
+    if (devfn == kCardMoves) {
+      move_card(input.byte());
+      return;
+    }
     const auto bus = (way & 0x40) != 0 ? std::uint8_t{1} : std::uint8_t{0};
     const std::uint16_t offset =
         (way & 0x80) != 0 ? static_cast<std::uint16_t>(input.word() & 0xfff) : input.byte();
@@ -95,6 +108,8 @@ class PciHierarchy : private SecondaryBusListener {
     bridge_->reset();
     lpc_.reset();
     port_->reset();
+    slot_->quiesce();
+    slot_->reset();
     ports_.reset();
   }
   void look() const {
@@ -106,12 +121,33 @@ class PciHierarchy : private SecondaryBusListener {
     space_.inspect(node.child("bars"));
     static_cast<void>(node.to_json());
     must(!port_->acpi().empty(), "a port has a node");
+    must(slot_->slot().is_present() == has_card_, "a guest moves no card");
     must(!topology_.root_devices().empty(), "bus 0 has devices");
   }
 
  private:
-  static constexpr std::uint8_t kDevfns[] = {0, kPortDevfn, 0x80, LpcBridge::kDevfn,
-                                             1, 0x10,       0x88, 0xff};
+  /// No function's: what the machine does with the slot of 0x10.
+  static constexpr std::uint8_t kCardMoves = 0x88;
+  static constexpr std::uint8_t kDevfns[] = {0, kPortDevfn, 0x80,       LpcBridge::kDevfn,
+                                             1, 0x10,       kCardMoves, 0xff};
+
+  void move_card(std::uint8_t what) {
+    switch (what % 4) {
+      case 0:
+        slot_->insert({.link = {.speed = 3, .width = 8}, .max_payload_code = 2});
+        has_card_ = true;
+        break;
+      case 1:
+        slot_->remove();
+        has_card_ = false;
+        break;
+      case 2:
+        slot_->press_attention_button();
+        break;
+      default:
+        must(slot_->slot().is_present() == has_card_, "a guest moves no card");
+    }
+  }
 
   void use_ports(Access& access, Input& input, std::uint32_t address) {
     std::array<std::byte, 4> bytes{};
@@ -152,6 +188,8 @@ class PciHierarchy : private SecondaryBusListener {
   Ecam ecam_{topology_, kBuses};
   ConfigPorts ports_;
   std::unique_ptr<RootPort> port_;
+  std::unique_ptr<RootPort> slot_;
+  bool has_card_ = false;
   std::optional<GuestRange> ecam_at_ = guest_range(kEcamBase, 256_MiB);
   std::function<void()> on_bus_reset_;
 };

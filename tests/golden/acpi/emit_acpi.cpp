@@ -17,6 +17,7 @@
 #include "devices/pci/root_port.hpp"
 #include "devices/platform/acpi_battery.hpp"
 #include "devices/platform/acpi_pm.hpp"
+#include "devices/platform/generation_id.hpp"
 #include "devices/platform/panic_port.hpp"
 #include "devices/platform/rtc_cmos.hpp"
 #include "devices/platform/serial_port.hpp"
@@ -223,6 +224,7 @@ Result<AcpiImage> build_machine() {
   const AcpiPm power(MachineRequests{}, pins);
   const AcpiBattery battery;
   const PanicPort panic(MachineRequests{});
+  const GenerationId generation(GenerationId::Id{}, pins);
   const RtcCmos rtc(RtcCmos::Options{}, pins);
   const SerialPort serial(console, pins);
   auto bridge_config = pci_config();
@@ -240,7 +242,22 @@ Result<AcpiImage> build_machine() {
   input.ecam = AcpiEcam{GuestAddress(0xe000'0000), 0, 255};
   input.is_portable = true;
   input.numa = two_nodes_and_a_device();
-  input.sources = {&power, &rtc, &serial, &bridge, port.get(), &battery, &panic};
+  input.sources = {&power, &rtc, &serial, &bridge, port.get(), &battery, &panic, &generation};
+  return build_acpi(input);
+}
+
+Result<AcpiImage> build_hot_plug() {
+  auto config = pci_config();
+  config.hot_plug = true;
+  const PciAcpi bridge(config);
+  RootPortConfig port_config;
+  port_config.name = "port1";
+  port_config.device = 1;
+  port_config.hot_plug.emplace();
+  const auto port = TRY(RootPort::create(port_config));
+  AcpiInput input;
+  input.apic_ids = {0};
+  input.sources = {&bridge, port.get()};
   return build_acpi(input);
 }
 
@@ -290,6 +307,7 @@ int run(const std::string& variant, const std::string& directory) {
                                       ? build_rom(std::stoul(variant.substr(4)), directory)
                                   : variant == "machine"    ? build_machine()
                                   : variant == "processors" ? build_processors()
+                                  : variant == "hot_plug"   ? build_hot_plug()
                                                             : build_operators();
   if (!image) {
     fmt::print(stderr, "{}\n", image.error().to_string());

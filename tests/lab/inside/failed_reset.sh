@@ -17,9 +17,16 @@ kill $!
 host = "0000:08:00.0"
 END_OF_CONFIG
 
+# What gpuvm says to who watches many hosts.
+host_says() { "$GPUVM" events --host >"$WORK/host.jsonl" && grep -q -- "$1" "$WORK/host.jsonl"; }
+host_counts() { "$GPUVM" metrics --host >"$WORK/host.prom" && grep -qx -- "$1" "$WORK/host.prom"; }
+
+rm -rf /run/gpuvm-resets
 before=$(host_state)
 start_guest main --events "$WORK/main.events"
 wait_console '^DRAWING' 300
+expect "events --host: the guest has the card" host_says '"event":"card","card":"0000:08:00.0","state":"used","owner":"the guest main"'
+expect "events --host: the guest runs" host_says '"event":"guest","guest":"main",.*"state":"running",.*"devices":\["0000:08:00.0"'
 type_line reboot
 wait_console '^DRAWING' 300 2
 type_line off
@@ -34,6 +41,15 @@ done
 expect "its event tells of the one that failed, at the start alone" \
   test "$(grep -c '"event":"reset".*before that: hot reset' "$WORK/main.events")" = 1
 
+expect "events --host: the card is free again" host_says '"event":"card","card":"0000:08:00.0","state":"free"'
+for moment in start reboot stop; do
+  expect "events --host: the reset at $moment was harder than usual" \
+    host_says "\"card\":\"0000:08:00.0\",.*\"reason\":\"$moment\",\"method\":\"function reset\",\"usual\":\"hot reset\",\"harder\":true"
+done
+expect "events --host: what was tried before, at the start alone" test "$(grep -c '"did_not_help":\["hot reset"\]' "$WORK/host.jsonl")" = 1
+expect "metrics --host: three harder ones" host_counts 'gpuvm_card_harder_resets_total{card="0000:08:00.0"} 3'
+expect "metrics --host: and none that failed" host_counts 'gpuvm_card_failed_resets_total{card="0000:08:00.0"} 0'
+
 for ((kill = 1; kill <= LAB_KILLS; kill++)); do
   start_guest main
   wait_console '^DRAWING' 300
@@ -42,6 +58,7 @@ for ((kill = 1; kill <= LAB_KILLS; kill++)); do
   wait "$guest" 2>/dev/null || true
   expect "kill $kill: the device is marked dirty" grep -q '^dirty=.' /run/gpuvm/0000:08:00.0.state
 done
+((LAB_KILLS == 0)) || expect "after the kills: the card is dirty" host_says '"card":"0000:08:00.0","state":"dirty","owner":"the guest main"'
 start_guest main
 check_pattern main deaf
 expect "after the kills: the start says that it repairs" logged '0000:08:00.0 was left dirty .*: it is repaired'

@@ -90,7 +90,8 @@ expect "both functions are away during the reset" guest_said '^GPU-IN-RESET ffff
 expect "a function behind another port answers meanwhile" guest_said '^USB-MEANWHILE 1033'
 expect "gpuvm says so" logged 'port-0: The guest reset the bus: hot reset of 0000:01:00.0, 0000:01:00.1 .*verified'
 expect "both are back after it" guest_said '^GPU-IDS 1234 8086'
-expect "their registers are those after a reset" guest_said '^GPU-BARS 00000008 00000000 0000'
+# Of the command register SERR# and parity errors are as the host's firmware wants them.
+expect "their registers are those after a reset" guest_said '^GPU-BARS 00000008 00000000 0[01][04]0'
 expect "the framebuffer is back" guest_said '^GPU-FB0-BACK'
 expect "it holds what is written to it" guest_said '^GPU-WORKS-AFTER'
 expect "the audio function has its driver again" guest_said '^AUDIO-DRIVER snd_hda_intel'

@@ -95,7 +95,7 @@ confined() {
   expect "$what: user $3" test "$(field "$pid" Uid)" = "$3 $3 $3 $3"
   expect "$what: no groups of root" test "$(field "$pid" Groups)" = ''
   expect "$what: capabilities $4" test "$(field "$pid" CapEff) $(field "$pid" CapPrm)" = "$4 $4"
-  expect "$what: no core file" grep -qE '^Max core file size +0 +0 ' "/proc/$pid/limits"
+  expect "$what: no core dump, not into a program either" grep -qE '^Max core file size +1 +1 ' "/proc/$pid/limits"
   expect "$what: nothing of gpuvm's environment" test "$(tr '\0' '\n' <"/proc/$pid/environ" | cut -d= -f1 | sort | tr '\n' ' ')" = 'LC_ALL PATH '
   for space in mnt ipc uts; do
     expect "$what: a namespace of its own: $space" has_own "$pid" "$space"
@@ -141,6 +141,7 @@ for pid in "${sharers[@]}"; do
   [[ $rights == 0000000000000000 ]] || rights=00000000800000db
   confined "virtiofsd $pid" "$pid" 0 "$rights"
   expect "virtiofsd $pid: no network" has_own "$pid" net
+  expect "virtiofsd $pid: goes with a process namespace" has_own "$pid" pid
   expect "virtiofsd $pid: sees its folder alone" test "$(find "/proc/$pid/root/" -maxdepth 1 -name usr | wc -l)" = 0
 done
 mapfile -t networks < <(pgrep -f '^passt --quiet --fd')

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/inside.sh"
 
 CARD=0000:04:00.0
-PAYLOADS=20 # of tests/hostile/payloads.cpp
+PAYLOADS=24 # of tests/hostile/payloads.cpp
 GPUVM=$LAB_HOSTILE_GPUVM
 
 modprobe -a nvme vfio-pci

@@ -10,6 +10,8 @@ declare -A running=()
 
 # Somebody without rights, but for the group; and without it.
 member() { setpriv --reuid=nobody --regid=nogroup --groups=$GROUP env -u XDG_RUNTIME_DIR "$@"; }
+# The same in the background, where it takes the place of the shell that `kill $!` ends.
+become_member() { exec setpriv --reuid=nobody --regid=nogroup --groups=$GROUP env -u XDG_RUNTIME_DIR "$@"; }
 stranger() { setpriv --reuid=nobody --regid=nogroup --clear-groups env -u XDG_RUNTIME_DIR "$@"; }
 
 # COMMAND…: its exit status in $status, what it prints in $WORK/said, messages in $WORK/complained.
@@ -120,7 +122,7 @@ does "curl" member curl -sf --unix-socket /run/gpuvm/alpha.sock http://gpuvm/v1/
 expect "curl: JSON" said '"name": ?"alpha"'
 does "events" member gpuvm events alpha
 expect "events: how it came to run" said '"event":"state".*"to":"running"'
-member gpuvm events --follow beta >"$WORK/follow" 2>&1 &
+become_member gpuvm events --follow beta >"$WORK/follow" 2>&1 &
 follower=$!
 expect "events --follow: those of before" within 30 in_file '"to":"running"' "$WORK/follow"
 
@@ -143,9 +145,9 @@ expect "reset is for devices: status 64, and what was meant" eval '[[ $status ==
 # Two viewers: both see what either types; the place of [console] does, too.
 mkfifo "$WORK/keys1" "$WORK/keys2"
 exec 8<>"$WORK/keys1" 9<>"$WORK/keys2"
-member gpuvm console alpha <"$WORK/keys1" >"$WORK/view1" 2>&1 8>&- 9>&- &
+become_member gpuvm console alpha <"$WORK/keys1" >"$WORK/view1" 2>&1 8>&- 9>&- &
 viewer1=$!
-member gpuvm console alpha <"$WORK/keys2" >"$WORK/view2" 2>&1 8>&- 9>&- &
+become_member gpuvm console alpha <"$WORK/keys2" >"$WORK/view2" 2>&1 8>&- 9>&- &
 viewer2=$!
 metrics_show_viewers() { member gpuvm metrics alpha | grep -Eq '^gpuvm_console_viewers\{vm="alpha"[^}]*\} 2$'; }
 expect "both viewers are attached" within 30 metrics_show_viewers
@@ -164,7 +166,7 @@ expect "the other one stays" within 30 in_file '<after>' "$WORK/view1"
 # The virtio console is another one.
 mkfifo "$WORK/keys4"
 exec 6<>"$WORK/keys4"
-member gpuvm console --virtio beta <"$WORK/keys4" >"$WORK/view4" 2>&1 6>&- 8>&- 9>&- &
+become_member gpuvm console --virtio beta <"$WORK/keys4" >"$WORK/view4" 2>&1 6>&- 8>&- 9>&- &
 viewer4=$!
 expect "console --virtio: what was printed before" within 60 in_file HVC-UP "$WORK/view4"
 echo by-hvc >&6
@@ -178,8 +180,9 @@ wait "$viewer4" || true
 refuses "console --virtio of a guest that has none" 'has no virtio console (console.virtio)' member gpuvm console --virtio alpha
 
 # One member with as many connections as it gets keeps neither root nor the guest from anything.
-member perl -MIO::Socket::UNIX -e '
+become_member perl -MIO::Socket::UNIX -e '
   $| = 1;
+  $SIG{PIPE} = "IGNORE";
   my @held;
   for (1 .. 40) {
     my $socket = IO::Socket::UNIX->new(Peer => $ARGV[0]) or next;

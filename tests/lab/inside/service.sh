@@ -124,7 +124,7 @@ wait_property gpuvm@waits StatusText 'Waiting for the guest to power off' 30
 in_systemd systemctl kill -s KILL gpuvm@waits
 wait_property gpuvm@waits ActiveState '^(failed|inactive)$' 30
 
-# What the unit takes from root is nothing that a guest needs: a tap on a bridge, passt, a shared folder, UEFI variables.
+# What the unit takes from root is nothing that a guest needs: a tap on a bridge, passt, a shared folder, UEFI variables, a throwaway disk.
 modprobe -a tun bridge dummy
 ip link add br0 type bridge
 ip link set br0 up
@@ -135,6 +135,8 @@ ip route add default via 192.0.2.1 || true
 mkdir -p "$WORK/data" "$WORK/fixed"
 echo shared-word >"$WORK/data/word"
 echo fixed-word >"$WORK/fixed/word"
+truncate -s 16M "$WORK/throw.raw"
+chmod 600 "$WORK/throw.raw"
 make_service keeps "
 mkdir -p /data /fixed
 mount -t virtiofs data /data && echo \"SHARED \$(cat /data/word)\" && echo from-guest >/data/back
@@ -157,6 +159,9 @@ tag = "data"
 path = "$WORK/fixed"
 tag = "fixed"
 readonly = true
+[[disk]]
+path = "$WORK/throw.raw"
+throwaway = true
 END
 with_vars() { sed -i "s|^\[boot\]|[boot]\nmode = \"efi-handover\"\nvars = \"$2\"|" "/etc/gpuvm/$1.toml"; }
 with_vars keeps /var/lib/gpuvm/keeps.vars
@@ -167,6 +172,10 @@ expect "its shared folder" said_times '^SHARED shared-word' 1
 expect "which it has written to" test "$(cat "$WORK/data/back" 2>/dev/null)" = from-guest
 expect "its read-only shared folder" said_times '^FIXED fixed-word' 1
 expect "its two network cards" said_times '^CARDS 2' 1
+# Limits of another user's program are gpuvm's to change by CAP_SYS_RESOURCE, without which it would have left the program root.
+disk_server=$(pgrep -o -f '^qemu-storage-daemon' || true)
+expect "what serves its throwaway disk is not root" \
+  test "$(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/${disk_server:-none}/status")" = "$(id -u gpuvm-helper)"
 expect "the tap is in the bridge" test -e /sys/class/net/br0/brif/vm0
 expect "its variables are in the state folder" test -s /var/lib/gpuvm/keeps.vars
 expect "which is root's alone" test "$(stat -c '%a %U' /var/lib/gpuvm)" = '700 root'

@@ -44,7 +44,7 @@ test_files() {
   refused "files of two builds" 'do not go together' --set "boot.firmware=${FIRMWARE/_4M/}" --set "boot.vars=$good"
   refused "template of another build" 'do not go together' --set "boot.vars_template=${TEMPLATE/_4M/}"
   refused "VARS that are none" 'noise is no UEFI variable store' --set "boot.vars=$WORK/vars/noise"
-  refused "read-only VARS" 'is read-only' --set "boot.vars=$WORK/read-only/guest.vars"
+  refused "read-only VARS" 'a read-only file system' --set "boot.vars=$WORK/read-only/guest.vars"
   head -c 100000 "$TEMPLATE" >"$WORK/vars/short.vars"
   head -c 1000000 "$FIRMWARE" >"$WORK/vars/short.code"
   refused "VARS cut short" 'short.vars is no UEFI variable store (its header states another size)' --set "boot.vars=$WORK/vars/short.vars"

@@ -23,7 +23,24 @@ constexpr const char* kPsFooter = R"(Examples:
 
 constexpr const char* kEventsFooter = R"(Examples:
   gpuvm events render-1             what has happened lately, a JSON object a line
-  gpuvm events --follow render-1    and what happens from now on, until the guest has ended)";
+  gpuvm events --follow render-1    and what happens from now on, until the guest has ended
+  gpuvm events --host               the guests and cards of this host, and what came of their resets
+  gpuvm events --host --follow      and each change of these from now on)";
+
+constexpr const char* kMetricsFooter = R"(Examples:
+  gpuvm metrics render-1
+  gpuvm metrics --host >/var/lib/node_exporter/gpuvm.prom)";
+
+constexpr const char* kAttachFooter = R"(Examples:
+  gpuvm attach render-1 0000:41:00.0   the card with all its functions; comes back when the guest is told
+  gpuvm detach render-1 0000:41:00.0   and back: asks the guest, resets the card, gives it to its driver
+
+The guest needs a port that was kept free ([machine] free_ports) and sandbox.mode = "off".)";
+
+constexpr const char* kDetachFooter = R"(Examples:
+  gpuvm detach render-1 0000:41:00.0
+
+A guest that does not let go of the card within 30 s loses it all the same.)";
 
 CLI::App& add_guest_verb(CLI::App& app, const char* name, const char* help,
                          ClientArguments& arguments) {
@@ -34,6 +51,43 @@ CLI::App& add_guest_verb(CLI::App& app, const char* name, const char* help,
   return *verb;
 }
 
+void add_events(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  auto* events = app.add_subcommand("events", "Print what happens to a running guest, or a host");
+  auto* guest = events
+                    ->add_option("GUEST", arguments.guest,
+                                 "The guest's name, or the path of its control socket")
+                    ->type_name("");
+  events->add_flag("--follow", arguments.follow, "Go on with what happens from now on");
+  events
+      ->add_flag("--host", arguments.host,
+                 "Of this host: its guests, its cards, and the certificates of their resets")
+      ->excludes(guest);
+  events->footer(kEventsFooter);
+  events->callback([&arguments, &verb] {
+    if (!arguments.host && arguments.guest.empty()) {
+      throw CLI::RequiredError("GUEST");
+    }
+    verb = [&arguments] {
+      return arguments.host ? host_events_verb(arguments) : events_verb(arguments);
+    };
+  });
+}
+
+void add_metrics(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  auto* metrics = app.add_subcommand("metrics", "Print numbers of running guests for Prometheus");
+  auto* guest =
+      metrics
+          ->add_option("GUEST", arguments.guest,
+                       "The guest's name, or the path of its control socket; none: all that run")
+          ->type_name("");
+  metrics->add_flag("--host", arguments.host, "Of this host's cards, and how many guests there are")
+      ->excludes(guest);
+  metrics->footer(kMetricsFooter);
+  metrics->callback([&arguments, &verb] {
+    verb = [&arguments] { return arguments.host ? host_metrics_verb() : metrics_verb(arguments); };
+  });
+}
+
 void add_watching(CLI::App& app, ClientArguments& arguments, Verb& verb) {
   auto* ps = app.add_subcommand("ps", "List the guests that run");
   ps->add_flag("--json", arguments.json, "Print JSON instead of a table");
@@ -42,16 +96,8 @@ void add_watching(CLI::App& app, ClientArguments& arguments, Verb& verb) {
   auto& status = add_guest_verb(app, "status", "Say what a running guest is and does", arguments);
   status.add_flag("--json", arguments.json, "Print JSON instead of text");
   status.callback([&] { verb = [&] { return status_verb(arguments); }; });
-  auto& events = add_guest_verb(app, "events", "Print what happens to a running guest", arguments);
-  events.add_flag("--follow", arguments.follow, "Go on with what happens from now on");
-  events.footer(kEventsFooter);
-  events.callback([&] { verb = [&] { return events_verb(arguments); }; });
-  auto* metrics = app.add_subcommand("metrics", "Print numbers of running guests for Prometheus");
-  metrics
-      ->add_option("GUEST", arguments.guest,
-                   "The guest's name, or the path of its control socket; none: all that run")
-      ->type_name("");
-  metrics->callback([&] { verb = [&] { return metrics_verb(arguments); }; });
+  add_events(app, arguments, verb);
+  add_metrics(app, arguments, verb);
 }
 
 void add_steering(CLI::App& app, ClientArguments& arguments, Verb& verb) {
@@ -87,11 +133,29 @@ void add_steering(CLI::App& app, ClientArguments& arguments, Verb& verb) {
   add("power-button", "Press a running guest's power button", "power-button");
 }
 
+void add_cards(CLI::App& app, ClientArguments& arguments, Verb& verb) {
+  const auto add = [&](const char* name, const char* help, const char* footer) {
+    auto& moved = add_guest_verb(app, name, help, arguments);
+    moved
+        .add_option("BDF", arguments.device,
+                    "The card's address, such as 0000:01:00.0, or a vfio-user server's socket")
+        ->type_name("")
+        ->required();
+    moved.footer(footer);
+    moved.callback([&arguments, &verb, name] {
+      verb = [&arguments, name] { return card_verb(arguments, name); };
+    });
+  };
+  add("attach", "Give a running guest a card", kAttachFooter);
+  add("detach", "Take a card that was attached from a running guest", kDetachFooter);
+}
+
 }  // namespace
 
 void add_client_verbs(CLI::App& app, ClientArguments& arguments, Verb& verb) {
   add_watching(app, arguments, verb);
   add_steering(app, arguments, verb);
+  add_cards(app, arguments, verb);
 }
 
 }  // namespace gpuvm::cli

@@ -14,7 +14,9 @@
 namespace gpuvm::cli {
 
 struct ClientArguments {
-  std::string guest;  ///< a name, or a socket's path; empty: all (metrics)
+  std::string guest;   ///< a name, or a socket's path; empty: all (metrics), or the host
+  std::string device;  ///< attach and detach: an address, or a server's socket
+  bool host = false;   ///< events, metrics: of this host's guests and cards
   bool json = false;
   bool follow = false;               ///< events: those to come, too
   bool force = false;                ///< stop: without the power button
@@ -34,8 +36,14 @@ Result<int> console_verb(const ClientArguments& arguments);
 Result<int> stop_verb(const ClientArguments& arguments);
 /// PUT /v1/vm/REQUEST: "pause", "resume", "reset" or "power-button". Done when it is.
 Result<int> steer_verb(const ClientArguments& arguments, const std::string& request);
+/// PUT /v1/REQUEST: "attach" or "detach". Done when it is. Errors: also kUsage, for what is no
+/// device.
+Result<int> card_verb(const ClientArguments& arguments, const std::string& request);
 Result<int> events_verb(const ClientArguments& arguments);
 Result<int> metrics_verb(const ClientArguments& arguments);
+/// events --host and metrics --host (vmm/fleet). Errors: kHost, where nobody takes the output.
+Result<int> host_events_verb(const ClientArguments& arguments);
+Result<int> host_metrics_verb();
 /// Of a guest that runs: the state of its machine now.
 Result<int> inspect_guest_verb(const ClientArguments& arguments);
 /// Whether `name`, given to inspect, is a guest that runs and no file, or the path of a socket.

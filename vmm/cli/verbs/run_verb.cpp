@@ -36,23 +36,39 @@ Result<int> show_run(const Config& config) {
   return 0;
 }
 
+Result<int> ended(RunResult result) {
+  return result.error ? Result<int>(*std::move(result.error)) : Result<int>(result.exit_status);
+}
+
+/// Another process runs the guest: there is nothing here to contain.
+Result<int> run_warm(const RunArguments& arguments, const Config& config) {
+  RunOptions options;
+  options.inspect_file = arguments.inspect_file;
+  options.event_file = arguments.event_file;
+  std::chrono::milliseconds waited{0};
+  return ended(run_warm_with_cards({.pool = arguments.warm, .wait = arguments.wait}, config,
+                                   options, waited));
+}
+
 Result<int> run(const RunArguments& arguments, const Config& config) {
+  if (!arguments.warm.empty()) {
+    return run_warm(arguments, config);
+  }
   const auto split = TRY(split_run(config));  // before there are threads
   if (split.exit_status) {
     return *split.exit_status;
   }
-  TRY(prepare_sandbox(config));  // while there is one thread
+  TRY(prepare_sandbox(config, split.monitor != nullptr));  // while there is one thread
   const HostSystem host;
   auto cards = TRY(take_cards_and_tell(host, config, arguments.wait));
   if (cards.signal) {
     return 128 + *cards.signal;
   }
-  auto result = run_machine(cards.config, RunOptions{.inspect_file = arguments.inspect_file,
-                                                     .event_file = arguments.event_file,
-                                                     .claims = &cards.claims,
-                                                     .config_file = arguments.config_file,
-                                                     .owner = split.monitor.get()});
-  return result.error ? Result<int>(*std::move(result.error)) : Result<int>(result.exit_status);
+  return ended(run_machine(cards.config, RunOptions{.inspect_file = arguments.inspect_file,
+                                                    .event_file = arguments.event_file,
+                                                    .claims = &cards.claims,
+                                                    .config_file = arguments.config_file,
+                                                    .owner = split.monitor.get()}));
 }
 
 }  // namespace

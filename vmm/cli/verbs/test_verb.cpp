@@ -103,12 +103,22 @@ Status check_host(const Config& config) {
   return {};
 }
 
+Status check_warm_test(const Config& config) {
+  if (config.test.command.empty()) {
+    return fail(ErrorKind::kConfig,
+                "A warm guest runs a command: give one behind --, or as test.command");
+  }
+  return {};
+}
+
 Result<Config> read_job(const TestArguments& arguments) {
   auto config = TRY(load_config(arguments.config_file, arguments.overrides));
   if (!arguments.command.empty()) {
     config.test.command = command_line(arguments.command);
   }
-  if (!config.test.command.empty()) {
+  if (!arguments.warm.empty()) {
+    TRY(check_warm_test(config));  // the guest has booted: its command comes another way
+  } else if (!config.test.command.empty()) {
     TRY(add_command(config, config.test.command));
   }
   return config;
@@ -167,6 +177,11 @@ JobReport run_it(const TestArguments& arguments, const Config& config,
     with_file.config_file = arguments.config_file;
     with_file.owner = owner;
     with_file.shares_name = true;  // jobs of one file may run at the same time
+    if (!arguments.warm.empty()) {
+      return run_warm_with_cards(
+          {.pool = arguments.warm, .command = job.test.command, .wait = arguments.wait}, job,
+          with_file, waited);
+    }
     return run_with_cards(job, with_file, arguments.wait, waited);
   };
   if (arguments.wait) {
@@ -245,7 +260,9 @@ void tell(const JobReport& report, bool has_seen_console, const Shown& shown) {
 /// The job, its console on standard output between what a runner needs around it.
 Result<JobReport> run_shown(const TestArguments& arguments, const Config& config,
                             const ArtifactFolder* artifacts, Owner* owner) {
-  TRY(prepare_sandbox(config));  // while there is one thread
+  if (arguments.warm.empty()) {                      // else another process runs the guest
+    TRY(prepare_sandbox(config, owner != nullptr));  // while there is one thread
+  }
   const auto shown = TRY(Shown::make());
   const bool has_console = shows_console(config);
   if (has_console) {
@@ -278,7 +295,7 @@ void warn_of_shares(const TestArguments& arguments, const Config& config) {
 Result<SplitProcess> split_job(const Config& config) {
   if (config.test.retries > 0 && config.sandbox.owner != OwnerPlace::kInside) {
     log::warn("sandbox.owner is \"inside\" for a job that may be tried again (test.retries)");
-    return SplitProcess{};
+    return SplitProcess::none();
   }
   return split_run(config, kStatusHostFault);
 }
@@ -300,7 +317,8 @@ Result<int> test_or_error(const TestArguments& arguments) {
   if (config) {
     warn_of_shares(arguments, *config);
   }
-  const SplitProcess split = config ? TRY(split_job(*config)) : SplitProcess{};
+  const bool splits = config && arguments.warm.empty();
+  const SplitProcess split = splits ? TRY(split_job(*config)) : SplitProcess{};
   if (split.exit_status) {
     return *split.exit_status;
   }

@@ -14,6 +14,7 @@
 #include "vmm/cards/take_cards.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/host/slot_cycle.hpp"
+#include "vmm/machine/run/run.hpp"
 #include "vmm/runner/gitlab_executor.hpp"
 
 namespace gpuvm::cli {
@@ -33,6 +34,16 @@ struct RunArguments {
   std::optional<std::chrono::seconds> wait;  ///< for cards that others have
   std::string inspect_file;
   std::string event_file;
+  std::string warm = {};  ///< a pool whose guest is taken; empty: the guest is booted
+  LogArguments log;
+};
+
+struct PoolArguments {
+  std::string config_file;
+  std::vector<std::string> overrides;  ///< as given to --set
+  std::string name;                    ///< empty: the configuration's
+  unsigned size = 1;                   ///< guests that wait
+  bool pin = false;                    ///< with their memory pinned
   LogArguments log;
 };
 
@@ -45,6 +56,7 @@ struct TestArguments {
   std::string junit;                              ///< a file; empty: none
   std::optional<std::chrono::seconds> wait = {};  ///< for cards that others have
   bool skip_if_unavailable = false;               ///< exit status 77 where this host cannot run it
+  std::string warm = {};                          ///< as RunArguments::warm
   LogArguments log;
 };
 
@@ -159,6 +171,8 @@ Result<int> run_verb(const RunArguments& arguments);
 /// Runs the guest as a job: the exit status is what came of its test. An error is one of the job's
 /// surroundings, and 122 for a runner whatever its kind is.
 Result<int> test_verb(const TestArguments& arguments);
+/// Keeps guests booted for `--warm`, until a signal ends it.
+Result<int> pool_verb(const PoolArguments& arguments);
 /// Shows the machine that would run, and the resets of its devices.
 Result<int> inspect_verb(const InspectArguments& arguments);
 /// Resets and checks functions that no guest has.
@@ -196,6 +210,15 @@ Status repair(const HostSystem& host, const std::vector<Bdf>& functions, const s
 /// told before it.
 Result<TakenCards> take_cards_and_tell(const HostSystem& host, const Config& config,
                                        std::optional<std::chrono::seconds> wait);
+/// run_machine() for a guest that is taken from this pool and gets the configuration's cards. They
+/// are waited for as take_cards() does, for `waited`.
+struct WarmChoice {
+  std::string pool;
+  std::string command = {};  ///< empty: none
+  std::optional<std::chrono::seconds> wait = {};
+};
+RunResult run_warm_with_cards(const WarmChoice& choice, const Config& config,
+                              const RunOptions& options, std::chrono::milliseconds& waited);
 /// Errors: kUsage when the log file cannot be opened.
 Status set_up_log(const LogArguments& arguments);
 /// Writes to standard output. Errors: kHost when it is closed or full.

@@ -289,13 +289,11 @@ Result<std::vector<std::byte>> load_parts(Loader& loader, std::span<const std::b
 
 HandoverBoot::HandoverBoot(const Config& config, const GuestMemory& memory,
                            std::function<void(Error)> on_failure,
-                           std::unique_ptr<VariableFile> variables,
-                           std::unique_ptr<sandbox::RoleThread> saver)
+                           std::unique_ptr<VariableFile> variables)
     : config_(config),
       memory_(memory),
       on_failure_(std::move(on_failure)),
-      variables_(std::move(variables)),
-      saver_(std::move(saver)) {}
+      variables_(std::move(variables)) {}
 
 Result<CpuEntryState> HandoverBoot::load(const Load& what) {
   Loader loader(memory_, what);
@@ -364,10 +362,7 @@ bool HandoverBoot::take_report_byte(std::byte value) {
 bool HandoverBoot::save_variables() {
   const auto block = memory_.slice(GuestAddress(efi::embedded_image_header().variables),
                                    efi::VariableStore::kBlockSize);
-  Status saved;
-  if (block) {
-    sandbox::run_on(saver_.get(), [&] { saved = variables_->save(*block); });
-  }
+  const Status saved = block ? variables_->save(*block) : Status();
   if (!saved) {
     if (limit_.allow()) {
       log::warn("{}", saved.error().to_string());

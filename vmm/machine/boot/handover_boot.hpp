@@ -24,7 +24,6 @@
 #include "vmm/config/config.hpp"
 #include "vmm/machine/pci/firmware_functions.hpp"
 #include "vmm/memory/guest_memory.hpp"
-#include "vmm/sandbox/roles/role_thread.hpp"
 
 namespace gpuvm {
 
@@ -46,11 +45,8 @@ class HandoverBoot : public IoHandler, public Inspectable {
 
   /// `config` and `memory` must outlive this. `on_failure`: from a vCPU thread, the kernel does not
   /// start: kConfig where it is the kernel's fault, kInternal where it is the firmware's.
-  /// `saver`: the thread that writes variables to their file, for which a vCPU's thread has no
-  /// right; null: the caller's.
   HandoverBoot(const Config& config, const GuestMemory& memory,
-               std::function<void(Error)> on_failure, std::unique_ptr<VariableFile> variables,
-               std::unique_ptr<sandbox::RoleThread> saver = nullptr);
+               std::function<void(Error)> on_failure, std::unique_ptr<VariableFile> variables);
 
   /// Puts firmware, kernel, initrd, ROMs and tree into memory. vCPUs are stopped. Errors: kConfig
   /// naming the file, what is wrong with it and the cure.
@@ -73,7 +69,6 @@ class HandoverBoot : public IoHandler, public Inspectable {
   const GuestMemory& memory_;
   const std::function<void(Error)> on_failure_;
   std::unique_ptr<VariableFile> variables_;
-  const std::unique_ptr<sandbox::RoleThread> saver_;
   std::atomic<bool> failed_{false};  ///< the answer to the last command
   std::atomic<std::uint64_t> saves_{0};
   log::RateLimit limit_;

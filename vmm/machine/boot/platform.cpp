@@ -39,10 +39,14 @@ std::vector<const AcpiSource*> Platform::acpi_sources() const {
   if (panic_port_) {
     sources.push_back(&*panic_port_);
   }
+  if (generation_id_) {
+    sources.push_back(&*generation_id_);
+  }
   return sources;
 }
 
-Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortBus& ports) {
+Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortBus& ports,
+                                                   MmioBus& mmio) {
   std::unique_ptr<Platform> platform(new Platform(options));
   const auto add = [&ports](IoPort base, std::uint64_t count, IoHandler& handler) {
     return ports.add({*PortRange::create(base, count), &handler});
@@ -57,7 +61,19 @@ Result<std::unique_ptr<Platform>> Platform::create(const Options& options, PortB
   if (platform->panic_port_) {
     TRY(add(kPanicPort, 1, *platform->panic_port_));
   }
+  if (options.generation_id) {
+    platform->generation_id_.emplace(TRY(GenerationId::random()), options.pins);
+    TRY(mmio.add(
+        {*GuestRange::create(kGenerationIdBase, GenerationId::kSize), &*platform->generation_id_}));
+  }
   return platform;
+}
+
+Status Platform::renew_generation_id() {
+  if (generation_id_) {
+    generation_id_->change(TRY(GenerationId::random()));
+  }
+  return {};
 }
 
 void Platform::reset() {
@@ -79,6 +95,9 @@ void Platform::inspect(InspectNode& node) const {
   }
   if (panic_port_) {
     panic_port_->inspect(node.child("panic_port"));
+  }
+  if (generation_id_) {
+    generation_id_->inspect(node.child("generation_id"));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "devices/platform/acpi_pm.hpp"
 #include "devices/platform/debug_ports.hpp"
 #include "devices/platform/exit_port.hpp"
+#include "devices/platform/generation_id.hpp"
 #include "devices/platform/panic_port.hpp"
 #include "devices/platform/reset_port.hpp"
 #include "devices/platform/rtc_cmos.hpp"
@@ -32,17 +33,21 @@ class Platform : public Inspectable {
     bool battery = false;
     bool exit_port = false;
     bool panic_port = false;
+    bool generation_id = false;
     /// As RtcCmos::Options has it. Empty: the clock raises no interrupts.
     std::function<void(std::optional<std::chrono::nanoseconds>)> arm_clock = {};
   };
-  /// Puts the devices on the bus, which must outlive this. The reset port is not: PCI's
+  /// Puts the devices on the buses, which must outlive this. The reset port is not: PCI's
   /// configuration ports lead to it.
-  static Result<std::unique_ptr<Platform>> create(const Options& options, PortBus& ports);
+  static Result<std::unique_ptr<Platform>> create(const Options& options, PortBus& ports,
+                                                  MmioBus& mmio);
 
   SerialPort& serial() { return serial_; }
   RtcCmos& clock() { return clock_; }
   AcpiPm& power() { return power_; }
   ResetPort& reset_port() { return reset_port_; }
+  /// The guest, if it has a generation id, reads another one and is told so. Errors: kHost.
+  Status renew_generation_id();
   /// In the order in which they appear in the DSDT.
   std::vector<const AcpiSource*> acpi_sources() const;
 
@@ -61,6 +66,7 @@ class Platform : public Inspectable {
   std::optional<AcpiBattery> battery_;
   std::optional<ExitPort> exit_port_;
   std::optional<PanicPort> panic_port_;
+  std::optional<GenerationId> generation_id_;
 };
 
 }  // namespace gpuvm

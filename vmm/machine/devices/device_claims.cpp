@@ -2,6 +2,7 @@
 #include "vmm/machine/devices/device_claims.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 #include "vmm/base/log.hpp"
 #include "vmm/owner/owner.hpp"
@@ -75,6 +76,30 @@ std::optional<ScrubChoice> DeviceClaims::owed_scrub(std::string_view name) const
 Status DeviceClaims::owe_scrub(std::string_view name, const std::optional<ScrubChoice>& choice) {
   DeviceClaim* const claim = find(name);
   return claim == nullptr ? Status() : claim->owe_scrub(to_text(choice));
+}
+
+void DeviceClaims::note_reset(std::string_view reason, const ResetCertificate& certificate,
+                              std::string_view usual) {
+  const auto& names = certificate.names;
+  const auto first = std::min_element(names.begin(), names.end());
+  DeviceClaim* const claim = first == names.end() ? nullptr : find(*first);
+  if (claim == nullptr) {
+    return;
+  }
+  ResetNote note{.time = std::chrono::system_clock::now(), .duration = certificate.duration};
+  note.reason = reason;
+  note.method = to_string(certificate.method);
+  note.usual = usual;
+  note.verdict = to_string(certificate.verdict);
+  note.functions = certificate.functions;
+  for (const ResetMethod method : certificate.did_not_help) {
+    note.did_not_help += note.did_not_help.empty() ? "" : ", ";
+    note.did_not_help += to_string(method);
+  }
+  note.text = certificate.text;
+  if (const Status noted = claim->note_reset(std::move(note)); !noted) {
+    log::info("{}", noted.error().to_string());
+  }
 }
 
 std::vector<Bdf> DeviceClaims::dirty() const {

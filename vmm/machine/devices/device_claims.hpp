@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "devices/physical/reset/reset_plan.hpp"
+#include "devices/physical/reset/reset_sequence.hpp"
 #include "devices/physical/scrub/memory_scrub.hpp"
 #include "vmm/host/device_claim.hpp"
 #include "vmm/host/socket_claim.hpp"
@@ -51,6 +51,11 @@ class DeviceClaims {
   /// As DeviceClaim; nothing is owed of a function that is not claimed. Errors: kHost.
   std::optional<ScrubChoice> owed_scrub(std::string_view name) const;
   Status owe_scrub(std::string_view name, const std::optional<ScrubChoice>& choice);
+  /// Into the history of the card, which is the first of the functions that were reset together,
+  /// for who watches the host. `reason` as ResetReason has it; `usual`: the method that comes first
+  /// for them, or "". What cannot be written there is a line of the log only.
+  void note_reset(std::string_view reason, const ResetCertificate& certificate,
+                  std::string_view usual);
   std::vector<Bdf> dirty() const;
   /// Every function that is claimed.
   std::vector<Bdf> functions() const;
@@ -60,6 +65,8 @@ class DeviceClaims {
   /// For another process, which is `owner` and has the marks from then on: here a failed reset is
   /// told to it, and nothing else has an effect. `owner` must outlive this.
   void mark_at(Owner& owner) { keeper_ = &owner; }
+  /// Another process has the marks, and does what is owed of the functions.
+  bool has_keeper() const { return keeper_ != nullptr; }
   /// The file of one function's claim (DeviceClaim::hand_over()).
   UniqueFd hand_over(const Bdf& bdf);
   /// Of the servers' claims, those that have a file.

@@ -69,12 +69,13 @@ Status DeviceEvents::start() {
 /// The event is not read: once it was, the guest is about to end. And a vfio-user server, which has
 /// the same eventfd, could have made it one whose reader waits.
 void DeviceEvents::wait(Watch& watch) {
-  watch.wait->async_wait(asio::posix::stream_descriptor::wait_read,
-                         [this, &watch](const boost::system::error_code& error) {
-                           if (!error) {
-                             handle(watch);
-                           }
-                         });
+  watch.wait->async_wait(
+      asio::posix::stream_descriptor::wait_read,
+      [this, &watch, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (!error && !alive.expired()) {
+          handle(watch);
+        }
+      });
 }
 
 namespace {

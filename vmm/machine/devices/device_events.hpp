@@ -48,6 +48,8 @@ class DeviceEvents {
 
   boost::asio::io_context& context_;
   const Handlers handlers_;
+  /// Gone with this: what was about to be handled then is not.
+  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
   std::vector<std::unique_ptr<Watch>> watches_;
 };
 

@@ -1,7 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/devices/guest_bus_reset.hpp"
 
+#include "vmm/base/background_thread.hpp"
+
 namespace gpuvm {
+
+Status GuestBusReset::start_thread() {
+  thread_ = TRY(sandbox::RoleThread::create(
+      "guest-reset", sandbox::ThreadRole::kWorker, [this](void* certificates) {
+        reset_devices(*static_cast<std::vector<ResetCertificate>*>(certificates));
+      }));
+  return {};
+}
+
+void GuestBusReset::reset_devices(std::vector<ResetCertificate>& certificates) {
+  certificates = options_.book.reset(options_.plan, options_.clock, ResetWish::kGuest);
+}
 
 // Two vCPUs that reset at once take turns: all wait in bus_reset_begin() of the first function, in
 // the same order, until the one before has ended its reset of it.
@@ -10,10 +24,15 @@ void GuestBusReset::secondary_bus_reset() {
     function->bus_reset_begin();
   }
   std::vector<ResetCertificate> certificates;
-  sandbox::run_on(options_.thread, [&] {
-    certificates = options_.book.reset(options_.plan, options_.clock, ResetWish::kGuest);
+  const auto thrown = thrown_by([&] {
+    if (thread_) {
+      thread_->run(&certificates);
+    } else {
+      reset_devices(certificates);
+    }
   });
-  const Status outcome = check_all_safe(certificates);
+  const Status outcome =
+      thrown ? Status(fail(ErrorKind::kInternal, "{}", *thrown)) : check_all_safe(certificates);
   for (auto* function : options_.functions) {
     function->bus_reset_end(outcome.has_value());
   }

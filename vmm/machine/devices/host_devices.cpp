@@ -265,7 +265,7 @@ Status HostDevices::map_memory(const GuestMemory& memory, const MapIsUnwanted& i
   return {};
 }
 
-/// docs/containment-owner.md
+/// docs/security-inside.md
 Status HostDevices::hand_over(Owner& owner) {
   auto records = binding_ ? binding_->hand_over() : std::vector<DriverBinding::Handed>();
   claims_.mark_at(owner);

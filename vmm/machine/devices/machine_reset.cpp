@@ -48,6 +48,16 @@ Status check_all(std::span<const SlotCycle> slots, SlotMethod method) {
   return {};
 }
 
+/// The one that comes first where nothing is known against it; "" where there is none.
+std::string_view usual_method(const ResetPlan& plan, const ResetCertificate& certificate) {
+  for (const ResetSet& set : plan.sets()) {
+    if (set.names() == certificate.functions && !set.rungs.empty()) {
+      return to_string(set.rungs.front());
+    }
+  }
+  return {};
+}
+
 bool ends_use(ResetReason reason) {
   return reason == ResetReason::kStop || reason == ResetReason::kRepair;
 }
@@ -177,6 +187,7 @@ Status MachineReset::note(ResetReason reason, const ResetPlan& plan,
     on_reset_(reason, certificate);
   }
   DeviceClaims& claims = devices_.claims();
+  claims.note_reset(to_string(reason), certificate, usual_method(plan, certificate));
   for (const ResetSet& set : plan.sets()) {
     if (certificate.is_safe() || set.names() != certificate.functions) {
       continue;
@@ -246,25 +257,30 @@ Status MachineReset::run(ResetReason reason) {
 }
 
 /// Those for which a reset is wanted and none has helped.
-std::vector<std::string> MachineReset::failed_functions() const {
+std::vector<MachineReset::FailedSet> MachineReset::failed_sets() const {
   const auto plan = known_plan();
-  std::vector<std::string> names;
+  std::vector<FailedSet> failed;
   for (const ResetCertificate& certificate : certificates()) {
     for (const ResetSet& set : plan ? plan->sets() : std::span<const ResetSet>()) {
       const bool is_wanted = !set.chosen && !set.rungs.empty() && !certificate.is_scrub_at_fault;
       if (!certificate.is_safe() && is_wanted && set.names() == certificate.functions) {
-        names.insert(names.end(), certificate.names.begin(), certificate.names.end());
+        failed.push_back(
+            {.certificate = certificate, .usual = std::string(to_string(set.rungs.front()))});
       }
     }
   }
-  return names;
+  return failed;
 }
 
 Status MachineReset::recover(ResetReason reason, Status failure) {
   if (failure || failure.error().kind() != ErrorKind::kUnsafeDevice) {
     return failure;
   }
-  const auto names = failed_functions();
+  const auto failed = failed_sets();
+  std::vector<std::string> names;
+  for (const FailedSet& set : failed) {
+    names.insert(names.end(), set.certificate.names.begin(), set.certificate.names.end());
+  }
   auto slots = devices_.slots_of(names);
   if (!slots) {
     log::info("No slot power cycle or rescan: {}", slots.error().to_string());
@@ -280,7 +296,7 @@ Status MachineReset::recover(ResetReason reason, Status failure) {
       continue;
     }
     log::warn("Trying a {}: {}", name, rung.reason);
-    const Status outcome = cycle_and_run(rung.method, *slots, reason);
+    const Status outcome = cycle_and_run(rung.method, *slots, reason, failed);
     if (outcome) {
       return {};
     }
@@ -304,7 +320,7 @@ Status MachineReset::run_closed(SlotMethod method, ResetReason reason) {
 
 /// The plan goes first: it knows the devices that are closed. How they must look, the book keeps.
 Status MachineReset::cycle_and_run(SlotMethod method, std::span<SlotCycle> slots,
-                                   ResetReason reason) {
+                                   ResetReason reason, std::span<const FailedSet> failed) {
   if (known_plan()) {
     TRY(mark_in_use());
   }
@@ -332,16 +348,28 @@ Status MachineReset::cycle_and_run(SlotMethod method, std::span<SlotCycle> slots
                                            to_string(certificate.method), certificate.functions,
                                            certificate.duration.count())
                              : outcome.error().to_string();
+  tell_cycle(reason, std::move(certificate), failed);
+  return outcome;
+}
+
+/// The cards that it was for have it in their histories, not all that were closed for it.
+void MachineReset::tell_cycle(ResetReason reason, ResetCertificate certificate,
+                              std::span<const FailedSet> failed) {
   if (on_reset_) {
     on_reset_(reason, certificate);
   }
-  if (outcome) {
+  if (certificate.is_safe()) {
     log::info("{}", certificate.text);
   } else {
     log::warn("A {} of {} was not enough: {}", to_string(certificate.method), certificate.functions,
               certificate.text);
   }
-  return outcome;
+  for (const FailedSet& set : failed) {
+    certificate.names = set.certificate.names;
+    certificate.functions = set.certificate.functions;
+    certificate.did_not_help = set.certificate.did_not_help;
+    devices_.claims().note_reset(to_string(reason), certificate, set.usual);
+  }
 }
 
 std::vector<ResetCertificate> MachineReset::certificates() const {

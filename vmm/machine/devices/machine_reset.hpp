@@ -77,8 +77,16 @@ class MachineReset : public Inspectable {
   Status scrub(ResetReason reason, std::vector<ResetCertificate>& certificates);
   Status owe_scrubs();
   bool is_scrub_owed() const;
-  std::vector<std::string> failed_functions() const;
-  Status cycle_and_run(SlotMethod method, std::span<SlotCycle> slots, ResetReason reason);
+  /// Functions that were reset together, and that this did not bring back.
+  struct FailedSet {
+    ResetCertificate certificate = {};
+    std::string usual = {};  ///< the method that comes first for them
+  };
+  std::vector<FailedSet> failed_sets() const;
+  void tell_cycle(ResetReason reason, ResetCertificate certificate,
+                  std::span<const FailedSet> failed);
+  Status cycle_and_run(SlotMethod method, std::span<SlotCycle> slots, ResetReason reason,
+                       std::span<const FailedSet> failed = {});
 
   HostDevices& devices_;
   OnReset on_reset_;

@@ -43,11 +43,17 @@ Status MachineReset::check_scrubs() const {
   return {};
 }
 
-/// Of the functions that these resets have made well.
+/// Of the functions that these resets have made well. Where another process has their marks, it
+/// does not believe us and does it anyway: twice may take half an hour. A server's function has no
+/// mark, and is nobody else's.
 std::vector<ScrubJob> MachineReset::scrub_jobs(
     ResetReason reason, std::span<const ResetCertificate> certificates) const {
   std::vector<ScrubJob> jobs;
+  const bool has_keeper = devices_.claims().has_keeper();
   for (const auto& function : devices_.functions()) {
+    if (has_keeper && !function->host().is_remote()) {
+      continue;
+    }
     auto choice = devices_.claims().owed_scrub(function->name());
     if (!choice && reason == ResetReason::kStop) {
       choice = function->host().scrub;

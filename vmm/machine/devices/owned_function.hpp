@@ -2,8 +2,8 @@
 // OwnedFunction: one function that a guest owns, from the claim to its return. Its steps, each by
 // who can do it: claimed (DeviceClaims), bound and opened (HostDevices), reset and verified
 // (MachineReset), planned, placed and announced to the guest (PciComplex); and back in the reverse
-// order. A start takes all functions through each step, one that comes or goes while the guest runs
-// would be taken through them alone. Missing: the latter. Defined in host_devices.cpp, which alone
+// order. A start takes all functions through each step, a card that comes or goes while the guest
+// runs is taken through them alone (vmm/machine/hot_plug). Defined in host_devices.cpp, which alone
 // changes it.
 #pragma once
 
@@ -45,7 +45,8 @@ class OwnedFunction {
   GuestFunctionReset& reset() const { return *reset_; }
   /// `guest` may refer to `reset` and to device(), which must be open.
   void show(std::unique_ptr<GuestFunctionReset> reset, std::unique_ptr<PassthroughFunction> guest);
-  /// Takes the function out of the guest; does nothing to one that is not shown. vCPUs are stopped.
+  /// Takes the function out of the guest; does nothing to one that is not shown. vCPUs are stopped,
+  /// or no access reaches it any more and none is in flight.
   void hide();
 
  private:

@@ -102,7 +102,7 @@ FunctionFacts sysfs_facts(const HostSystem& host, const HostPciDevice& device,
   return sysfs_facts({.config = sysfs_config(host, device),
                       .bars = bars ? std::optional(std::move(bars).value()) : std::nullopt,
                       .ids = device.ids(),
-                      .card = vfio::card_link_of(host, device.bdf())},
+                      .card = vfio::card_link_of(host, device)},
                      has_function_reset);
 }
 

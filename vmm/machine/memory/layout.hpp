@@ -7,6 +7,7 @@
 //   0x80000000 … 0xdfffffff      32-bit MMIO window
 //   0xe0000000 … 0xefffffff      ECAM, 256 buses
 //   0xfec00000, 0xfee00000       I/O APIC, local APICs; KVM's own pages at 0xfeffc000
+//   0xfef00000                   a warm guest's generation id (devices/platform/generation_id.hpp)
 //   …          … 4 GiB           with boot.mode = "uefi", the firmware's flash
 //   4 GiB      …                 RAM above the hole, up to 0xfcffffffff
 //   0xfd00000000 … 0xffffffffff  nothing: AMD's HyperTransport (vmm/memory/guest_memory.hpp)

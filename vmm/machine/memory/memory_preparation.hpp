@@ -32,7 +32,7 @@ inline constexpr std::uint64_t kMostMemoryBehindTheGuest = std::uint64_t{16} << 
 /// Whether a guest of so many bytes waits with its first instruction until its memory is mapped for
 /// the devices, instead of with its first bus mastering.
 constexpr bool is_prepared_before_start(std::uint64_t memory, PinMemory choice) {
-  return choice == PinMemory::kBeforeStart ||
+  return choice == PinMemory::kBeforeStart || choice == PinMemory::kEarly ||
          (choice == PinMemory::kAuto && memory > kMostMemoryBehindTheGuest);
 }
 
@@ -89,6 +89,9 @@ class MemoryPreparation {
   void give_pages() GPUVM_EXCLUDES(mutex_);
   Status wait_until_allowed() GPUVM_EXCLUDES(mutex_);
   bool wait_for_pages(std::uint64_t end) GPUVM_EXCLUDES(mutex_);
+  /// A thread that is idle is made to hurry by one with its rights: the kernel lets none do it that
+  /// has fewer (Linux, security/commoncap.c, cap_safe_nice()), as a vCPU's, which waits.
+  void hurry_when_awaited() GPUVM_EXCLUDES(mutex_);
   void finish(bool is_mapped) GPUVM_EXCLUDES(mutex_);
 
   const Options options_;
@@ -101,9 +104,11 @@ class MemoryPreparation {
   std::uint64_t pages_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< bytes from the start that are there
   bool pages_are_done_ GPUVM_GUARDED_BY(mutex_) = false;
   Status pages_outcome_ GPUVM_GUARDED_BY(mutex_);
+  bool is_awaited_ GPUVM_GUARDED_BY(mutex_) = false;
   bool is_done_ GPUVM_GUARDED_BY(mutex_) = false;  ///< or broken off
   bool may_map_ GPUVM_GUARDED_BY(mutex_) = false;
   bool is_mapped_ GPUVM_GUARDED_BY(mutex_) = false;
+  std::thread hurrier_;
   std::thread thread_;
 };
 

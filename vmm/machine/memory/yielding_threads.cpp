@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/memory/yielding_threads.hpp"
 
+#include <sched.h>
+
 #include <system_error>
 #include <thread>
 
@@ -11,17 +13,20 @@ bool set(pthread_t thread, int policy, const sched_param& parameters) {
   return pthread_setschedparam(thread, policy, &parameters) == 0;
 }
 
-bool set_idle(pthread_t thread) {
-  return set(thread, SCHED_IDLE, {});
+/// Of the calling thread, which it names by 0: a filter knows no other number ahead.
+bool set_own(int policy, const sched_param& parameters) {
+  return ::sched_setscheduler(0, policy, &parameters) == 0;
+}
+
+bool set_idle() {
+  return set_own(SCHED_IDLE, {});
 }
 
 /// Tried rather than read from rights and limits: in a user namespace those say more than is so.
 bool may_return_from_idle(int policy, const sched_param& parameters) {
   bool may = false;
   try {
-    std::thread([&] {
-      may = set_idle(pthread_self()) && set(pthread_self(), policy, parameters);
-    }).join();
+    std::thread([&] { may = set_idle() && set_own(policy, parameters); }).join();
   } catch (const std::system_error&) {  // no more threads for this process
   }
   return may;
@@ -30,17 +35,24 @@ bool may_return_from_idle(int policy, const sched_param& parameters) {
 }  // namespace
 
 YieldingThreads::YieldingThreads() {
-  pthread_getschedparam(pthread_self(), &policy_, &parameters_);
-  may_come_back_ = may_return_from_idle(policy_, parameters_);
+  policy_ = ::sched_getscheduler(0);
+  ::sched_getparam(0, &parameters_);
+  // Of one that is idle itself nobody is lowered, nor hurried: a vCPU's thread has no right to set
+  // policies above (vmm/sandbox/roles/rows_guest.cpp).
+  may_come_back_ =
+      policy_ >= 0 && policy_ <= SCHED_BATCH && may_return_from_idle(policy_, parameters_);
 }
 
 void YieldingThreads::begin() {
   const MutexLock lock(mutex_);
   threads_.push_back(pthread_self());
+  if (!may_come_back_) {
+    return;
+  }
   if (is_hurried_) {
-    set(pthread_self(), policy_, parameters_);  // a child of an idle thread is idle
-  } else if (may_come_back_) {
-    set_idle(pthread_self());
+    set_own(policy_, parameters_);  // a child of an idle thread is idle
+  } else {
+    set_idle();
   }
 }
 
@@ -53,7 +65,9 @@ void YieldingThreads::hurry() {
   const MutexLock lock(mutex_);
   is_hurried_ = true;
   for (const pthread_t thread : threads_) {
-    set(thread, policy_, parameters_);
+    if (may_come_back_) {
+      set(thread, policy_, parameters_);
+    }
   }
 }
 

@@ -79,6 +79,9 @@ Status HostOwner::before_guest() const {
 
 Status HostOwner::hold_function(const HeldFunction& held, UniqueFd claim, UniqueFd binding) {
   TRY(before_guest());
+  if (const auto record = read_device_record(host_, held.bdf)) {
+    handing_over_ = record->pid;  // whatever comes of this
+  }
   auto function = TRY(host_function_of(held));
   const auto is_held = [&held](const HostFunction& each) { return each.host == held.bdf; };
   if (std::any_of(functions_.begin(), functions_.end(), is_held)) {
@@ -207,9 +210,12 @@ void HostOwner::restore_others() const {
 
 Status HostOwner::give_back(long killed) {
   WorstError errors;
-  const bool was_starting = killed != 0 && !has_guest_;
+  // One that ended by itself, but in the middle of its hand-over, gave nothing back either: what it
+  // has not handed over has no keeper any more.
+  const long starter = killed != 0 ? killed : handing_over_;
+  const bool was_starting = starter != 0 && !has_guest_;
   if (was_starting) {
-    errors.add(take_orphans(killed));
+    errors.add(take_orphans(starter));
   }
   if (!functions_.empty()) {
     errors.add(give_back_functions());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HostOwner: who owns a guest's functions and files on this host (docs/containment-owner.md): keeps
+// HostOwner: who owns a guest's functions and files on this host (docs/security-inside.md): keeps
 // the locks and marks, does the few things that the monitor has no right to, and brings the
 // functions back when the monitor is gone: opened anew, reset, verified, given to their drivers.
 #pragma once
@@ -39,8 +39,8 @@ class HostOwner final : public Owner {
   /// Once, when the monitor has ended: resets and verifies the functions, whatever was said of
   /// them, removes their marks and gives them to their drivers. Those that do not come back stay
   /// dirty, with vfio-pci. Where the process `killed` (0: it ended by itself) had not handed them
-  /// over yet, that is done with what it left on disk. May take minutes. Errors: kUnsafeDevice,
-  /// kHost.
+  /// over yet, or the hand-over failed, that is done with what it left on disk. May take minutes.
+  /// Errors: kUnsafeDevice, kHost.
   Status give_back(long killed);
 
  private:
@@ -55,6 +55,7 @@ class HostOwner final : public Owner {
   HostOpeners openers_;
   const std::string owner_;
   bool has_guest_ = false;
+  long handing_over_ = 0;  ///< the process that hands over; 0: none has begun
   std::vector<HostFunction> functions_;
   DeviceClaims claims_;
   std::optional<DriverBinding> binding_;

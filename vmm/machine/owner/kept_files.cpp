@@ -2,37 +2,12 @@
 #include "vmm/machine/owner/kept_files.hpp"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <utility>
 
 namespace gpuvm {
 namespace {
-
-Status check_replaceable(int folder, const std::string& name, const std::string& path) {
-  struct stat info {};
-  if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-    return fail_errno(ErrorKind::kConfig, "Cannot examine " + path);
-  }
-  if (!S_ISREG(info.st_mode)) {
-    return fail(ErrorKind::kConfig,
-                "{} is not a regular file: name the file itself, and not a link to it", path);
-  }
-  return {};
-}
-
-/// A name that nobody can have prepared.
-Result<std::string> new_name(const std::string& name) {
-  std::uint64_t number = 0;
-  if (::getrandom(&number, sizeof number, 0) != static_cast<ssize_t>(sizeof number)) {
-    return fail_errno(ErrorKind::kHost, "Cannot get a random number");
-  }
-  return fmt::format(".{}.{:016x}", name, number);
-}
 
 Status lock_whole(int fd, const std::string& path) {
   struct flock whole {};
@@ -43,25 +18,10 @@ Status lock_whole(int fd, const std::string& path) {
              : Status(fail_errno(ErrorKind::kHost, "Cannot lock " + path));
 }
 
-Status fill(int fd, std::span<const std::byte> bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) {
-      continue;
-    }
-    if (written <= 0) {
-      return fail_errno(ErrorKind::kHost, "Cannot write " + path);
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return ::fsync(fd) == 0 ? Status() : Status(fail_errno(ErrorKind::kHost, "Cannot write " + path));
-}
-
 }  // namespace
 
 Result<std::uint32_t> KeptFiles::declare(const std::string& path, FileUse use) {
-  const auto slash = path.find_last_of('/');
-  if (!path.starts_with('/') || slash + 1 == path.size()) {
+  if (!path.starts_with('/') || path.ends_with('/')) {
     return fail(ErrorKind::kConfig, "{} is not the absolute path of a file", path);
   }
   if (files_.size() >= kMost) {
@@ -71,13 +31,10 @@ Result<std::uint32_t> KeptFiles::declare(const std::string& path, FileUse use) {
   file.path = path;
   file.use = use;
   if (use == FileUse::kReplace) {
-    file.name = path.substr(slash + 1);
-    const std::string folder = slash == 0 ? "/" : path.substr(0, slash);
-    file.folder.reset(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!file.folder) {
-      return fail_errno(ErrorKind::kConfig, "Cannot open the folder " + folder);
+    file.place = TRY(OutputPlace::open(path, ErrorKind::kConfig));
+    if (!TRY(file.place->open_existing(O_RDONLY))) {
+      return fail(ErrorKind::kConfig, "{} is not there", path);
     }
-    TRY(check_replaceable(file.folder.get(), file.name, path));
   }
   files_.push_back(std::move(file));
   return static_cast<std::uint32_t>(files_.size() - 1);
@@ -88,25 +45,12 @@ Status KeptFiles::replace(std::uint32_t number, std::span<const std::byte> conte
     return fail(ErrorKind::kInternal, "No file to replace has the number {}", number);
   }
   File& file = files_[number];
-  const std::string made = TRY(new_name(file.name));
-  UniqueFd fd(::openat(file.folder.get(), made.c_str(),
-                       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) {
-    return fail_errno(ErrorKind::kHost, "Cannot create a new " + file.path);
-  }
-  Status done = lock_whole(fd.get(), file.path);
-  if (done) {
-    done = fill(fd.get(), contents, file.path);
-  }
-  if (done &&
-      ::renameat(file.folder.get(), made.c_str(), file.folder.get(), file.name.c_str()) != 0) {
-    done = fail_errno(ErrorKind::kHost, "Cannot replace " + file.path);
-  }
-  if (!done) {
-    ::unlinkat(file.folder.get(), made.c_str(), 0);
-    return done;
-  }
-  file.lock = std::move(fd);
+  NewFile made = TRY(file.place->create(0600));
+  TRY(lock_whole(made.fd(), file.path));
+  // SAFETY: bytes as characters.
+  TRY(write_output(made.fd(), {reinterpret_cast<const char*>(contents.data()), contents.size()},
+                   file.path));
+  file.lock = TRY(made.take_place(NewFile::Place::kReplace));
   return {};
 }
 

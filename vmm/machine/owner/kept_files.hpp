@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "vmm/base/output_file.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/owner/owner.hpp"
@@ -33,9 +35,8 @@ class KeptFiles {
   struct File {
     std::string path;
     FileUse use = FileUse::kRead;
-    UniqueFd folder = {};   ///< of one to replace
-    std::string name = {};  ///< in that folder
-    UniqueFd lock = {};     ///< the file that replace() has made
+    std::optional<OutputPlace> place = {};  ///< of one to replace
+    UniqueFd lock = {};                     ///< the file that replace() has made
   };
   std::vector<File> files_;
 };

@@ -35,13 +35,13 @@ std::function<bool(std::string_view)> notifier() {
 
 Result<SplitProcess> split_run(const Config& config, std::optional<int> status_of_killed) {
   if (config.sandbox.owner != OwnerPlace::kProcess) {
-    return SplitProcess{};
+    return SplitProcess::none();
   }
   if (::geteuid() != 0) {
     log::info(
         "Without root there is nothing that an owner's process could do: owner and monitor "
         "are one process");
-    return SplitProcess{};
+    return SplitProcess::none();
   }
   log::set_guest(config.name);
   const HostSystem host;
@@ -49,6 +49,9 @@ Result<SplitProcess> split_run(const Config& config, std::optional<int> status_o
   OwnerSide side{.duties = owner};
   side.give_back = [&owner](pid_t killed) { return owner.give_back(killed); };
   side.notify = notifier();
+  if (log::has_journal()) {
+    side.journal = log::pass_on_journal_entry;
+  }
   side.status_of_killed = status_of_killed;
   return split_process(side);
 }

@@ -41,7 +41,11 @@ GuestRange placeholder() {
 }  // namespace
 
 PciComplex::Shown::~Shown() {
-  for (auto* function : functions_) {
+  hide();
+}
+
+void PciComplex::Shown::hide() {
+  for (auto* function : std::exchange(functions_, {})) {
     function->hide();
   }
 }
@@ -58,7 +62,7 @@ PciComplex::PciComplex(const Options& options, const std::vector<PlannedPort>& p
       config_ports_(topology_, &options.reset_port) {}
 
 Result<std::unique_ptr<PciComplex>> PciComplex::create(const Options& options) {
-  const auto ports = plan_ports(options.devices.host_functions());
+  const auto ports = plan_ports(options.devices.host_functions(), options.free_ports);
   std::unique_ptr<PciComplex> complex(new PciComplex(options, ports));
   TRY(complex->topology_.add(0, *complex->host_bridge_));
   TRY(complex->add_root_bus_devices());
@@ -97,14 +101,14 @@ Status PciComplex::add_port(const PlannedPort& plan) {
   Port port;
   port.plan = plan;
   TRY(add_functions(port));
-  TRY(add_reset(port));
+  TRY(add_reset(port, options_.devices));
   TRY(topology_.add_root_port(*port.bridge));
   ports_.push_back(std::move(port));
   return {};
 }
 
 /// The link of the port is that of the function which the guest finds first.
-RootPortConfig PciComplex::port_config(const PlannedPort& plan,
+RootPortConfig PciComplex::port_config(const PlannedPort& plan, const HostDevices& devices,
                                        std::span<const FunctionFacts> facts) const {
   RootPortConfig config;
   config.name = fmt::format("port-{}", plan.number);
@@ -112,7 +116,7 @@ RootPortConfig PciComplex::port_config(const PlannedPort& plan,
   config.function = plan.function();
   config.multi_function = plan.shares_device;
   config.slot = plan.slot();
-  const auto functions = options_.devices.functions();
+  const auto functions = devices.functions();
   std::vector<FunctionBehind> behind;
   for (std::size_t i = 0; i < facts.size(); ++i) {
     const auto& host = functions[plan.functions[i]]->host();
@@ -134,10 +138,14 @@ Status PciComplex::add_functions(Port& port) {
     auto& owned = *functions[index];
     facts.push_back(TRY_CONTEXT(FunctionFacts::read(owned.device()), owned.name()));
   }
-  const auto config = port_config(port.plan, facts);
+  auto config = port_config(port.plan, options_.devices, facts);
+  if (port.plan.is_free) {
+    config.hot_plug = hot_plug_config(port.plan.number);
+  }
   for (std::size_t i = 0; i < facts.size(); ++i) {
     auto& owned = *functions[port.plan.functions[i]];
-    TRY_CONTEXT(show_function(owned, facts[i], config, port.plan.is_multi_function(owned.host())),
+    TRY_CONTEXT(show_function(owned, facts[i], {options_.devices, config},
+                              port.plan.is_multi_function(owned.host())),
                 owned.name());
     port.functions.add(owned);
   }
@@ -153,39 +161,31 @@ Status PciComplex::add_functions(Port& port) {
 }
 
 Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& facts,
-                                 const RootPortConfig& port, bool multi_function) {
-  auto* const thread = TRY(add_reset_thread());
-  auto reset =
-      TRY(GuestFunctionReset::create(options_.devices, function, options_.on_guest_reset, thread));
+                                 const Showing& showing, bool multi_function) {
+  auto reset = TRY(GuestFunctionReset::create(showing.devices, function, options_.on_guest_reset));
   auto guest = TRY(PassthroughFunction::create(
       {.device = function.device(),
        .name = function.name(),
        .bus = options_.bus,
        .bar_space = bar_space_,
-       .intx_pin = intx_gsi_behind(port.device, 0, facts.interrupt_pin),
+       .intx_pin = intx_gsi_behind(showing.port.device, 0, facts.interrupt_pin),
        .view = function.host().view,
        .place = {.multi_function = multi_function,
-                 .link = port.link,
+                 .link = showing.port.link,
                  .hide_function_reset = reset->is_hidden()},
        .before_bus_master = options_.before_bus_master,
        .after_reset = [raw = reset.get()](
                           const GuestReset& what,
                           std::chrono::milliseconds so_far) { return raw->after(what, so_far); },
-       .peer_host = options_.devices.peer_host()},
+       .peer_host = showing.devices.peer_host()},
       facts));
   function.show(std::move(reset), std::move(guest));
   return {};
 }
 
-/// Resets look into the host's sysfs, and may ask for threads and children.
-Result<sandbox::RoleThread*> PciComplex::add_reset_thread() {
-  reset_threads_.push_back(
-      TRY(sandbox::RoleThread::create("guest-reset", sandbox::ThreadRole::kWorker)));
-  return reset_threads_.back().get();
-}
-
-/// A guest's reset of the bus behind the port becomes one of the devices.
-Status PciComplex::add_reset(Port& port) {
+/// A guest's reset of the bus behind the port becomes one of the devices. Each function and each
+/// port has a thread for it: a reset that hangs holds up no other.
+Status PciComplex::add_reset(Port& port, HostDevices& owners) {
   std::vector<PhysicalDevice*> devices;
   std::vector<PassthroughFunction*> functions;
   for (auto* function : port.functions) {
@@ -195,16 +195,15 @@ Status PciComplex::add_reset(Port& port) {
   if (devices.empty()) {
     return {};
   }
-  ResetBook& book = options_.devices.reset_book();
-  auto* const thread = TRY(add_reset_thread());
+  ResetBook& book = owners.reset_book();
   port.reset = std::make_unique<GuestBusReset>(
       GuestBusReset::Options{.name = std::string(port.bridge->name()),
                              .book = book,
                              .plan = TRY(book.plan(devices)),
                              .functions = std::move(functions),
                              .clock = ResetClock::real(),
-                             .on_reset = options_.on_guest_reset,
-                             .thread = thread});
+                             .on_reset = options_.on_guest_reset});
+  TRY(port.reset->start_thread());
   return port.bridge->set_listener(port.reset.get());
 }
 
@@ -213,6 +212,9 @@ Status PciComplex::place() {
   std::vector<PortRequest> requests;
   for (auto& port : ports_) {
     PortRequest request{.name = port.plan.name()};
+    if (port.plan.is_free) {
+      request.bars = reservation_of(options_.reserve);
+    }
     for (auto* function : port.functions) {
       append_requests(function->guest().bars(), function->name(), request.bars);
     }
@@ -235,6 +237,9 @@ Status PciComplex::place_port(Port& port, const PortPlacement& placement) {
   std::size_t next = 0;
   for (auto* function : port.functions) {
     TRY(place_set(function->guest().bars(), placement, next));
+  }
+  if (port.plan.is_free) {
+    port.reserved = placement;
   }
   return port.bridge->set_power_on_setup({.secondary = port.plan.bus,
                                           .subordinate = port.plan.bus,
@@ -326,6 +331,7 @@ void PciComplex::resume() {
 void PciComplex::quiesce() {
   root_bus_->quiesce();
   for (auto& port : ports_) {
+    port.bridge->quiesce();
     for (auto* function : port.functions) {
       function->guest().quiesce();
     }

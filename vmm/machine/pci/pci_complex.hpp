@@ -64,6 +64,11 @@ class PciComplex : public Inspectable {
     /// thread; may be empty.
     std::function<void(std::string_view reason, const ResetCertificate&)> on_guest_reset;
     OnNetworkLost on_network_lost = {};  ///< may be empty
+    unsigned free_ports = 0;             ///< hot-plug slots, for cards that come later
+    std::uint64_t reserve = 0;           ///< bytes of 64-bit address space for each; a power of two
+    /// The guest has switched the power of the slot behind this port, by its number. On its vCPU's
+    /// thread; may be empty.
+    std::function<void(std::uint8_t port, bool is_powered)> on_slot_power = {};
   };
   /// Errors: kConfig (a BAR does not fit), kHost (a device does not answer).
   static Result<std::unique_ptr<PciComplex>> create(const Options& options);
@@ -90,6 +95,28 @@ class PciComplex : public Inspectable {
   /// ROMs. vCPUs are stopped.
   std::vector<FirmwareFunction> firmware_functions();
 
+  // Cards that come and go while the guest runs, behind free ports, by their numbers: in
+  // pci_hot_plug.cpp. The worker's, like pause(). Errors of all: kInternal for another port.
+
+  /// In the order of their numbers.
+  std::vector<std::uint8_t> free_ports() const;
+  /// Makes the guest's side of a card whose functions are all for this port, and gives its BARs
+  /// places for the guest's next reboot; the guest sees nothing yet. `devices` must outlive it.
+  /// Errors: kConfig: a BAR does not fit into what is reserved, or the function can only be there
+  /// from the start; kHost.
+  Status plug(std::uint8_t port, HostDevices& devices);
+  /// The guest is told of it.
+  Status announce(std::uint8_t port);
+  /// Presses the slot's attention button.
+  Status ask_for(std::uint8_t port);
+  /// The slot as it is now. Any thread.
+  Result<HotPlugSlot> slot(std::uint8_t port) const;
+  /// The guest reaches nothing of the card any more; returns when no access is in flight, which
+  /// takes as long as a reset that the guest has under way. No lock held that inspect() needs.
+  Status withdraw(std::uint8_t port);
+  /// After withdraw(): the guest's side is gone.
+  Status unplug(std::uint8_t port);
+
   /// The guest may start: interrupts connected.
   Status start();
   /// Returns when no emulated function works for the guest any more; see EmulatedFunction::pause().
@@ -111,6 +138,8 @@ class PciComplex : public Inspectable {
     Shown& operator=(Shown&&) = delete;
     ~Shown();
     void add(OwnedFunction& function) { functions_.push_back(&function); }
+    /// All of them; none is left.
+    void hide();
     auto begin() const { return functions_.begin(); }
     auto end() const { return functions_.end(); }
 
@@ -122,17 +151,28 @@ class PciComplex : public Inspectable {
     Shown functions;                       ///< in slot order
     std::unique_ptr<GuestBusReset> reset;  ///< refers to functions; absent behind an empty port
     std::unique_ptr<RootPort> bridge;      ///< refers to functions and reset
+    PortPlacement reserved;                ///< of a free port, for the cards that come
+    PortCard card;                         ///< what a free port shows of the one that is there
   };
   PciComplex(const Options& options, const std::vector<PlannedPort>& ports);
   Status add_root_bus_devices();
   Status add_port(const PlannedPort& plan);
   Status add_functions(Port& port);
-  Status show_function(OwnedFunction& function, const FunctionFacts& facts,
-                       const RootPortConfig& port, bool multi_function);
-  /// `facts`: of the port's functions, in their order.
-  RootPortConfig port_config(const PlannedPort& plan, std::span<const FunctionFacts> facts) const;
-  Status add_reset(Port& port);
-  Result<sandbox::RoleThread*> add_reset_thread();
+  /// What all functions of a port have in common.
+  struct Showing {
+    HostDevices& devices;
+    const RootPortConfig& port;
+  };
+  Status show_function(OwnedFunction& function, const FunctionFacts& facts, const Showing& showing,
+                       bool multi_function);
+  /// `facts`: of the port's functions, in their order, which are those of `devices`.
+  RootPortConfig port_config(const PlannedPort& plan, const HostDevices& devices,
+                             std::span<const FunctionFacts> facts) const;
+  HotPlugConfig hot_plug_config(std::uint8_t port);
+  Status add_reset(Port& port, HostDevices& devices);
+  Result<Port*> free_port(std::uint8_t number);
+  Status place_card(Port& port);
+  Status begin_card(Port& port);
   Status place_memory();
   Status place();
   Status place_port(Port& port, const PortPlacement& placement);
@@ -155,8 +195,6 @@ class PciComplex : public Inspectable {
   std::unique_ptr<HostBridge> host_bridge_;
   std::unique_ptr<RootBusDevices> root_bus_;
   std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
-  /// One for each function and each port: a reset that hangs holds up no other.
-  std::vector<std::unique_ptr<sandbox::RoleThread>> reset_threads_;
   std::vector<Port> ports_;
   AcpiRoms acpi_roms_;  ///< refers to ports_
   PciTopology topology_;

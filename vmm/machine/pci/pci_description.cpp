@@ -39,6 +39,9 @@ std::vector<AcpiNumaInitiator> PciComplex::initiators() const {
   constexpr std::uint32_t kDisplay = 0x03;
   std::vector<AcpiNumaInitiator> found;
   for (const auto& port : ports_) {
+    if (port.plan.is_free) {
+      continue;  // a card that comes later is in no table; and it may come or go just now
+    }
     const auto bus = static_cast<std::uint8_t>(port.bridge->config_read(pci::kPrimaryBus) >> 8);
     for (auto* function : port.functions) {
       auto& guest = function->guest();
@@ -98,6 +101,7 @@ std::unique_ptr<const AcpiSource> PciComplex::describe() const {
       .io_windows = io_windows(),
       .memory_windows = memory_windows(),
       .devices = topology_.root_devices(),
+      .hot_plug = options_.free_ports > 0,
       .proximity_domain = node_});
 }
 

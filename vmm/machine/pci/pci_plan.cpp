@@ -69,11 +69,18 @@ std::string PlannedPort::name() const {
   return fmt::format("root port {}", number);
 }
 
-std::vector<PlannedPort> plan_ports(const FunctionPointers& functions) {
+std::vector<PlannedPort> plan_ports(const FunctionPointers& functions, unsigned free_ports) {
   std::map<std::uint8_t, PlannedPort> ports;
   ports[0] = {};
   for (std::size_t i = 0; i < functions.size(); ++i) {
     ports[functions[i]->port].functions.push_back(i);
+  }
+  for (std::size_t number = 0; number < kRootPorts && free_ports > 0; ++number) {
+    PlannedPort& port = ports[static_cast<std::uint8_t>(number)];
+    if (port.functions.empty()) {
+      port.is_free = true;
+      --free_ports;
+    }
   }
   for (std::size_t number = kFirstSharedPort; number < kRootPorts; ++number) {
     const auto leader = static_cast<std::uint8_t>(number - (number - kFirstSharedPort) % 8);
@@ -93,6 +100,14 @@ std::vector<PlannedPort> plan_ports(const FunctionPointers& functions) {
     planned.push_back(std::move(port));
   }
   return planned;
+}
+
+std::vector<BarRequest> reservation_of(std::uint64_t memory64) {
+  const auto request = [](unsigned bar, BarDescription description) {
+    return BarRequest{.function = "machine.reserve", .bar = bar, .description = description};
+  };
+  return {request(0, {.kind = BarKind::kMemory64, .size = memory64, .prefetchable = true}),
+          request(2, {.kind = BarKind::kMemory32, .size = kReservedMemory32})};
 }
 
 unsigned bus_count(std::span<const PlannedPort> ports) {

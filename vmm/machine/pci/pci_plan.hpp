@@ -27,6 +27,7 @@ struct PlannedPort {
   std::vector<std::size_t> functions;  ///< in slot order, as indices into the list
 
   bool shares_device = false;  ///< other ports have its device number on bus 0
+  bool is_free = false;        ///< nothing is behind it, and a card may come: a hot-plug slot
 
   /// Its device number on bus 0. Ports below kFirstSharedPort have one each, from 1 on; the others
   /// are eight to a device, from kSharedDevice on.
@@ -52,7 +53,16 @@ struct PlannedPort {
 
 /// One root port for each port number in use, ascending; port 0 is always there, and so is the one
 /// that is function 0 of a device which another one is a function of: nobody finds that without.
-std::vector<PlannedPort> plan_ports(const FunctionPointers& functions);
+/// Beside them `free_ports` hot-plug slots, at the lowest numbers behind which nothing is; fewer
+/// where there are no numbers left.
+std::vector<PlannedPort> plan_ports(const FunctionPointers& functions, unsigned free_ports = 0);
+
+/// What a card that comes later may need below 4 GiB: GPUs have register BARs of up to 32 MiB
+/// there.
+constexpr std::uint64_t kReservedMemory32 = std::uint64_t{64} << 20;
+
+/// Address space of a free port, as if the BARs of a card were there. `memory64`: a power of two.
+std::vector<BarRequest> reservation_of(std::uint64_t memory64);
 
 /// Buses 0 to this minus one exist: the root bus and one behind each port. No more, because Linux
 /// looks for devices on each bus that the MCFG table names, 32 trapped accesses a bus.

@@ -94,10 +94,13 @@ Result<std::vector<TreeFunction>> place_functions(std::vector<DescribedFunction>
 
 std::vector<PortRequest> requests_of(const std::vector<DescribedFunction>& described,
                                      const std::vector<PlannedPort>& ports,
-                                     const FunctionPointers& functions) {
+                                     const FunctionPointers& functions, std::uint64_t reserve) {
   std::vector<PortRequest> requests;
   for (const auto& port : ports) {
     PortRequest request{.name = port.name()};
+    if (port.is_free) {
+      request.bars = reservation_of(reserve);
+    }
     for (const auto index : port.functions) {
       append_requests(described[index].bars, functions[index]->name(), request.bars);
     }
@@ -124,7 +127,7 @@ Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
                                  const GuestMemory& memory) {
   const auto resolved = TRY(resolve_functions(host, config.pci));
   const auto functions = pointers_to(resolved);
-  const auto ports = plan_ports(functions);
+  const auto ports = plan_ports(functions, config.machine.free_ports);
   std::vector<DescribedFunction> described;
   for (const HostFunction* const function : functions) {
     described.push_back(TRY(describe_sysfs_function(host, *function)));
@@ -136,7 +139,8 @@ Result<GuestTables> describe_pci(const Config& config, const HostSystem& host,
   tables.cpus = numa.cpus();
   tables.numa = numa.describe(tables.device_memory, {});
   const auto free = free_above_memory(memory, tables.device_memory, address_bits);
-  const auto plan = TRY(plan_pci(free, requests_of(described, ports, functions)));
+  const auto plan =
+      TRY(plan_pci(free, requests_of(described, ports, functions, config.machine.reserve)));
   tables.buses = bus_count(ports);
   tables.pci = tree_without_functions(plan.aperture64, tables.buses);
   for (auto& tree : TRY(place_functions(std::move(described), ports, functions, plan.placements))) {

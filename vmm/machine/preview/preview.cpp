@@ -36,6 +36,10 @@ struct Function {
 void describe_machine_itself(const Config& config, InspectNode& node) {
   node.field("cpus", std::uint64_t{config.machine.cpus});
   node.field("memory_mib", config.machine.memory >> 20);
+  if (config.machine.free_ports > 0) {
+    node.field("free_ports", fmt::format("{}, with {} MiB of address space each",
+                                         config.machine.free_ports, config.machine.reserve >> 20));
+  }
   const BootConfig& boot = config.boot;
   node.field("boot", to_string(boot.mode));
   if (boot.mode == BootMode::kUefi) {
@@ -276,7 +280,8 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
   plan.inspect(resets);
   for (const ResetSet& set : plan.sets()) {
     describe_set(host, set, resets.child(set.names()));
-    findings.push_back({"reset", check_has_reset(set), set.names()});
+    findings.push_back(
+        {"reset", check_has_reset(set), set.names(), set.note.empty() ? set.warning : set.note});
   }
   return describe_ports(bus, functions, node.child("at_guest_bus_reset"));
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control loop's signals, who asks a guest to end, or ends it, and how long one that reboots in
-// a loop has to wait.
+// The control loop's signals, who asks a guest to end, or ends it, the guest's own word of its end,
+// and how long one that reboots in a loop has to wait.
+#include <algorithm>
 #include <csignal>
 #include <thread>
 
 #include "vmm/base/log.hpp"
 #include "vmm/machine/run/control_state.hpp"
+#include "vmm/machine/run/run.hpp"
 
 namespace gpuvm {
 namespace {
@@ -57,8 +59,9 @@ void ControlLoop::Impl::press_for_end(int status) {
             options.power_off_grace.count());
   machine->press_power_button();
   if (is_paused || work == Work::kPause) {
-    waiting.push_front({Wish::kResume, log_outcome("The guest goes on, to power off",
-                                                   "The guest cannot power off")});
+    waiting.push_front(
+        {.wish = Wish::kResume,
+         .done = log_outcome("The guest goes on, to power off", "The guest cannot power off")});
     proceed();
   }
   grace.expires_after(options.power_off_grace);
@@ -80,9 +83,11 @@ void ControlLoop::Impl::wait_for_signal() {
 
 void ControlLoop::Impl::handle_signal(int number) {
   if (number == SIGUSR1) {
-    request(Wish::kPause, log_outcome("The guest is paused", "SIGUSR1 pauses nothing"));
+    request({.wish = Wish::kPause,
+             .done = log_outcome("The guest is paused", "SIGUSR1 pauses nothing")});
   } else if (number == SIGUSR2) {
-    request(Wish::kResume, log_outcome("The guest goes on", "SIGUSR2 resumes nothing"));
+    request({.wish = Wish::kResume,
+             .done = log_outcome("The guest goes on", "SIGUSR2 resumes nothing")});
   } else if (number != SIGHUP || !end_asked) {
     // A shell that its terminal leaves passes SIGHUP on, and the kernel sends one, too.
     const auto now = std::chrono::steady_clock::now();
@@ -96,6 +101,37 @@ void ControlLoop::Impl::handle_signal(int number) {
       ask_for_end(128 + number);
     }
   }
+}
+
+/// The guest's own word of its end counts at once, also while it is asked to end or reboots.
+void ControlLoop::Impl::handle_exit(std::uint32_t status) {
+  if (result || machine == nullptr) {
+    return;
+  }
+  events.word({.channel = "exit_port", .word = "exit", .status = status});
+  log::info("The guest ends its run with exit status {}", status);
+  if (status > kHighestGuestExit) {
+    log::warn("Exit statuses of guests end at {}: {} becomes {}", kHighestGuestExit, status,
+              kHighestGuestExit);
+  }
+  finish(RunEnd::kGuestExit, static_cast<int>(std::min<std::uint32_t>(status, kHighestGuestExit)));
+}
+
+void ControlLoop::Impl::handle_panic(GuestPanic panic) {
+  if (result || machine == nullptr) {
+    return;
+  }
+  const bool goes_on = panic == GuestPanic::kCrashKernel;
+  if (goes_on && std::exchange(crashed_in, life.load()) == life.load()) {
+    return;  // it may say so as often as it likes
+  }
+  events.word({.channel = "pvpanic", .word = goes_on ? "crash_kernel" : "panic"});
+  if (goes_on) {
+    log::warn("The guest's kernel panicked; its crash kernel takes over");
+    return;
+  }
+  log::error("The guest's kernel panicked");
+  finish(RunEnd::kPanicked, kExitGuestPanic);
 }
 
 /// Of one that the guest asks for; others may reboot it as often as they like.
@@ -112,13 +148,14 @@ std::chrono::seconds ControlLoop::Impl::wait_of_reboot() {
   return wait;
 }
 
-/// On the worker: who wants the guest to end is heard meanwhile.
-void ControlLoop::Impl::rest(std::chrono::seconds wait) const {
+/// On the worker: who wants the guest to end, or to go on, is heard meanwhile.
+void ControlLoop::Impl::rest(std::chrono::seconds wait) {
   constexpr std::chrono::milliseconds kLook{20};
   const auto end = RebootBackoff::Clock::now() + wait;
-  while (!is_unwanted && RebootBackoff::Clock::now() < end) {
+  while (is_resting && !is_unwanted && RebootBackoff::Clock::now() < end) {
     std::this_thread::sleep_for(kLook);
   }
+  is_resting = false;
 }
 
 }  // namespace gpuvm

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/control_loop.hpp"
 
-#include <algorithm>
 #include <csignal>
 #include <exception>
 
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/machine/run/control_state.hpp"
@@ -69,10 +69,11 @@ ControlLoop::Impl::~Impl() {
 }
 
 void ControlLoop::Impl::begin(Work next, std::function<Status()> job) {
-  work = next;
   worker.post([this, job = std::move(job)] {
-    asio::post(context, [this, status = do_job(job)] { end_work(status); });
+    const Status status = do_job(job);
+    insist([this, &status] { asio::post(context, [this, status] { end_work(status); }); });
   });
+  work = next;  // now, or who could not be given it would be waited for
 }
 
 void ControlLoop::Impl::end_work(const Status& status) {
@@ -94,6 +95,14 @@ void ControlLoop::Impl::end_work(const Status& status) {
       break;
     case Work::kResume:
       end_resume(status);
+      break;
+    case Work::kAsk:
+      end_ask(status);
+      break;
+    case Work::kAttach:
+      end_attach(status);
+      break;
+    case Work::kTakeOut:
       break;
     case Work::kStop:
       end_stop(status);
@@ -140,6 +149,8 @@ void ControlLoop::Impl::proceed() {
     if (result) {
       refuse_all();
       begin_stop();
+    } else if (is_card_due()) {
+      begin_take_out();
     } else if (next_reset != nullptr && is_running && !is_paused) {
       handle_reset(std::exchange(next_reset, nullptr));
     } else if (!waiting.empty()) {
@@ -149,6 +160,9 @@ void ControlLoop::Impl::proceed() {
     } else {
       return;
     }
+  }
+  if (is_resting) {
+    answer_at_rest();
   }
 }
 
@@ -177,6 +191,11 @@ void ControlLoop::Impl::post_reset(const char* why) {
 }
 
 void ControlLoop::Impl::handle_reset(const char* why) {
+  if (options.on_reboot == RebootAction::kReset && !end_asked && !leaving.empty()) {
+    next_reset = why;  // once the cards are out that it was asked for
+    hurry_cards();
+    return;
+  }
   log::info("The guest resets ({})", why);
   if (options.on_reboot == RebootAction::kExit) {
     finish(RunEnd::kGuestReset, kExitGuestReset);
@@ -188,40 +207,10 @@ void ControlLoop::Impl::handle_reset(const char* why) {
   }
 }
 
-/// The guest's own word of its end counts at once, also while it is asked to end or reboots.
-void ControlLoop::Impl::handle_exit(std::uint32_t status) {
-  if (result || machine == nullptr) {
-    return;
-  }
-  events.word({.channel = "exit_port", .word = "exit", .status = status});
-  log::info("The guest ends its run with exit status {}", status);
-  if (status > kHighestGuestExit) {
-    log::warn("Exit statuses of guests end at {}: {} becomes {}", kHighestGuestExit, status,
-              kHighestGuestExit);
-  }
-  finish(RunEnd::kGuestExit, static_cast<int>(std::min<std::uint32_t>(status, kHighestGuestExit)));
-}
-
-void ControlLoop::Impl::handle_panic(GuestPanic panic) {
-  if (result || machine == nullptr) {
-    return;
-  }
-  const bool goes_on = panic == GuestPanic::kCrashKernel;
-  if (goes_on && std::exchange(crashed_in, life.load()) == life.load()) {
-    return;  // it may say so as often as it likes
-  }
-  events.word({.channel = "pvpanic", .word = goes_on ? "crash_kernel" : "panic"});
-  if (goes_on) {
-    log::warn("The guest's kernel panicked; its crash kernel takes over");
-    return;
-  }
-  log::error("The guest's kernel panicked");
-  finish(RunEnd::kPanicked, kExitGuestPanic);
-}
-
 void ControlLoop::Impl::begin_reboot(std::chrono::seconds wait) {
   ending_life = life.load();
   next_reset = nullptr;
+  is_resting = wait.count() > 0;
   begin(Work::kReboot, [this, wait] {
     machine->stop_vcpus();
     rest(wait);
@@ -232,6 +221,7 @@ void ControlLoop::Impl::begin_reboot(std::chrono::seconds wait) {
 
 void ControlLoop::Impl::end_reboot(const Status& status) {
   ending_life.reset();
+  slots_without_power.clear();
   backoff.begin(RebootBackoff::Clock::now());
   if (!status) {
     finish(Error(status.error()).with_context("Guest reset"));
@@ -259,6 +249,7 @@ void ControlLoop::Impl::end_stop(const Status& status) {
     log::error("{}", status.error().to_string());
   }
   is_over = true;
+  refuse_cards();
   for (const Done& done : std::exchange(stop_answers, {})) {
     done(status);
   }
@@ -290,8 +281,15 @@ RunResult ControlLoop::Impl::run(GuestMachine& what) {
     shown_machine = &what;
   }
   auto guard = asio::make_work_guard(context);
-  begin(Work::kBuild, [this] { return machine->build([this] { return is_unwanted.load(); }); });
-  context.run();
+  begin(Work::kBuild, [this]() -> Status {
+    TRY(worker.check());
+    return machine->build([this] { return is_unwanted.load(); });
+  });
+  // An exception (no memory) must not leave this thread: devices would be left as they are.
+  while (const auto thrown = thrown_by([this] { context.run(); })) {
+    log::error("The control thread cannot go on: {}", *thrown);
+    finish(gpuvm::fail(ErrorKind::kInternal, "The control thread cannot go on: {}", *thrown));
+  }
   {
     const MutexLock lock(mailbox_mutex);
     is_closed = true;
@@ -369,8 +367,9 @@ void ControlLoop::ask_once_for_end(int status_if_forced) {
 }
 
 void ControlLoop::ask_worker(std::function<void()> answer) {
-  impl_->worker.post(
-      [impl = impl_.get(), answer = std::move(answer)] { asio::post(impl->context, answer); });
+  impl_->worker.post([impl = impl_.get(), answer = std::move(answer)] {
+    insist([impl, &answer] { asio::post(impl->context, answer); });
+  });
 }
 
 RunResult ControlLoop::run(GuestMachine& machine) {

@@ -35,6 +35,8 @@ class ControlLoop : public GuestControl {
     std::chrono::seconds reboot_backoff{0};
     /// How long a guest may take to power off after its power button was pressed.
     std::chrono::seconds power_off_grace{30};
+    /// How long a guest may take to let go of a card that is asked for.
+    std::chrono::seconds detach_grace{30};
     /// The same signal so soon after the one that asked for the end is the same request: timeout(1)
     /// sends its child two, one of them by the process group, and terminals and supervisors do as
     /// much.
@@ -45,6 +47,10 @@ class ControlLoop : public GuestControl {
     /// Called after that on the worker's thread, before the guest's first instruction; may be
     /// empty.
     std::function<void()> before_guest = {};
+    /// Called on the control thread, with the worker idle: a card has come by attach(); it is about
+    /// to be taken out. May be empty.
+    std::function<void()> on_card_in = {};
+    std::function<void(const std::string& device)> on_card_out = {};
     /// The destructor blocks SIGINT, SIGTERM and SIGHUP in its thread, so that none is lost, or
     /// ends the process, between this and who takes them next.
     bool holds_ending_signals = false;
@@ -63,6 +69,10 @@ class ControlLoop : public GuestControl {
   void vcpu_ended(VcpuEvent event, const std::string& failure);
 
   void fail(Error error);
+  /// The guest has switched the power of the slot behind this root port.
+  void slot_switched(std::uint8_t port, bool is_powered);
+  /// This card, which came by attach(), is to go without asking: it has failed.
+  void lose_card(std::string device);
 
   /// The user wants the guest to end: the first call presses the power button, the second ends it.
   /// Control thread.
@@ -86,6 +96,8 @@ class ControlLoop : public GuestControl {
   void pause(Done done) override;
   void resume(Done done) override;
   void stop(Done done) override;
+  void attach(std::string device, Done done) override;
+  void detach(std::string device, Done done) override;
   std::uint64_t subscribe(GuestObserver observer) override;
   void unsubscribe(std::uint64_t observer) override;
 

@@ -31,12 +31,12 @@ constexpr std::size_t kMostWaiting = 64;
 
 }  // namespace
 
-void ControlLoop::Impl::request(Wish wish, Done done) {
+void ControlLoop::Impl::request(Request request) {
   const MutexLock lock(mailbox_mutex);
   if (is_closed) {
     return;
   }
-  mailbox.push_back({wish, std::move(done)});
+  mailbox.push_back(std::move(request));
   asio::post(context, [this] { take_mail(); });
 }
 
@@ -71,13 +71,39 @@ void ControlLoop::Impl::carry_out(Request request) {
     request.done({});
     return;
   }
+  if (request.wish == Wish::kReboot && !leaving.empty()) {
+    waiting.push_front(std::move(request));
+    hurry_cards();
+    return;
+  }
   answer_to = std::move(request.done);
   if (request.wish == Wish::kReboot) {
     begin_reboot();
+  } else if (request.wish == Wish::kAttach) {
+    begin_attach(std::move(request.device));
+  } else if (request.wish == Wish::kDetach) {
+    begin_ask(std::move(request.device));
   } else if (request.wish == Wish::kPause) {
     begin(Work::kPause, [this] { return machine->pause(); });
   } else {
     begin(Work::kResume, [this] { return machine->resume(); });
+  }
+}
+
+/// Nobody waits until a guest that reboots in a loop has had its rest: who wants it to reboot has
+/// the reboot that is at work, and who presses its button wants it to run.
+void ControlLoop::Impl::answer_at_rest() {
+  auto asked = std::exchange(waiting, {});
+  for (Request& request : asked) {
+    if (request.wish == Wish::kPause || request.wish == Wish::kResume) {
+      refuse(request);
+    } else if (request.wish == Wish::kReboot && !answer_to) {
+      answer_to = std::move(request.done);
+      is_resting = false;
+    } else {
+      waiting.push_back(std::move(request));
+      is_resting = false;
+    }
   }
 }
 
@@ -86,8 +112,9 @@ Error ControlLoop::Impl::wrong_state() const {
   const char* const doing = machine == nullptr || is_over ? "has ended"
                             : result                      ? "is about to end"
                             : !is_running                 ? "does not run yet"
-                            : is_paused                   ? "is paused"
-                                                          : "is running";
+                            : is_resting ? "waits before it starts again (machine.reboot_backoff)"
+                            : is_paused  ? "is paused"
+                                         : "is running";
   return gpuvm::fail(ErrorKind::kWrongState, "The guest {}", doing);
 }
 
@@ -100,6 +127,7 @@ void ControlLoop::Impl::refuse_all() {
   for (const Request& request : refused) {
     refuse(request);
   }
+  refuse_cards();
 }
 
 void ControlLoop::Impl::answer(const Status& status) {
@@ -135,23 +163,23 @@ void ControlLoop::inspect(InspectNode& node) const {
 }
 
 void ControlLoop::press_power_button(Done done) {
-  impl_->request(Impl::Wish::kPressPowerButton, std::move(done));
+  impl_->request({.wish = Impl::Wish::kPressPowerButton, .done = std::move(done)});
 }
 
 void ControlLoop::reboot(Done done) {
-  impl_->request(Impl::Wish::kReboot, std::move(done));
+  impl_->request({.wish = Impl::Wish::kReboot, .done = std::move(done)});
 }
 
 void ControlLoop::pause(Done done) {
-  impl_->request(Impl::Wish::kPause, std::move(done));
+  impl_->request({.wish = Impl::Wish::kPause, .done = std::move(done)});
 }
 
 void ControlLoop::resume(Done done) {
-  impl_->request(Impl::Wish::kResume, std::move(done));
+  impl_->request({.wish = Impl::Wish::kResume, .done = std::move(done)});
 }
 
 void ControlLoop::stop(Done done) {
-  impl_->request(Impl::Wish::kStop, std::move(done));
+  impl_->request({.wish = Impl::Wish::kStop, .done = std::move(done)});
 }
 
 std::uint64_t ControlLoop::subscribe(GuestObserver observer) {

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// ControlLoop::Impl: what the control loop knows, and its decisions. Of control_loop.cpp and
-// control_requests.cpp alone.
+// ControlLoop::Impl: what the control loop knows, and its decisions. Of control_loop.cpp,
+// control_end.cpp, control_cards.cpp and control_requests.cpp alone.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <deque>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "vmm/base/asio.hpp"
+#include "vmm/base/log.hpp"
 #include "vmm/base/mutex.hpp"
 #include "vmm/control/reboot_backoff.hpp"
 #include "vmm/machine/run/control_loop.hpp"
@@ -27,12 +30,33 @@ sigset_t requests_by_signal();
 /// All members belong to the control thread, but for those that say otherwise.
 struct ControlLoop::Impl {
   /// What the worker does.
-  enum class Work { kNone, kBuild, kPowerOn, kReboot, kPause, kResume, kStop };
+  enum class Work {
+    kNone,
+    kBuild,
+    kPowerOn,
+    kReboot,
+    kPause,
+    kResume,
+    kAttach,
+    kAsk,
+    kTakeOut,
+    kStop
+  };
   /// What somebody asks for.
-  enum class Wish { kPressPowerButton, kReboot, kPause, kResume, kStop };
+  enum class Wish { kPressPowerButton, kReboot, kPause, kResume, kAttach, kDetach, kStop };
   struct Request {
     Wish wish;
     Done done;
+    std::string device = {};  ///< of kAttach and kDetach
+  };
+  /// A card that the guest is asked for.
+  struct Leaving {
+    std::string device;
+    std::uint8_t port = 0;
+    std::uint64_t number = 0;  ///< of all that were asked for
+    Done done;
+    bool is_due = false;  ///< the guest has let it go, or its time is over
+    std::unique_ptr<boost::asio::steady_timer> timer = {};
   };
 
   Impl(Options options, GuestEvents& events);
@@ -51,23 +75,39 @@ struct ControlLoop::Impl {
   void finish(Error error) { finish(RunEnd::kFailed, exit_status(error.kind()), error); }
   void post_reset(const char* why);
   void handle_reset(const char* why);
-  void handle_exit(std::uint32_t status);
-  void handle_panic(GuestPanic panic);
   void begin_reboot(std::chrono::seconds wait = {});
-  std::chrono::seconds wait_of_reboot();
-  void rest(std::chrono::seconds wait) const;
   void begin_stop();
+  RunResult run(GuestMachine& what);
+  RunResult take_result();
+
+  // Its end, in control_end.cpp.
   void ask_for_end(int status);
   void press_for_end(int status);
   void wait_for_signal();
   void handle_signal(int number);
-  RunResult run(GuestMachine& what);
-  RunResult take_result();
+  void handle_exit(std::uint32_t status);
+  void handle_panic(GuestPanic panic);
+  std::chrono::seconds wait_of_reboot();
+  void rest(std::chrono::seconds wait);
+
+  // Cards that come and go, in control_cards.cpp.
+  void begin_attach(std::string device);
+  void end_attach(const Status& status);
+  void begin_ask(std::string device);
+  void end_ask(const Status& status);
+  void end_grace(std::uint64_t number);
+  void begin_take_out();
+  bool is_card_due() const;
+  void hurry_cards();
+  void refuse_cards();
+  void lose_card(std::string device);
+  void slot_switched(std::uint8_t port, bool is_powered);
 
   // Requests, in control_requests.cpp.
-  void request(Wish wish, Done done) GPUVM_EXCLUDES(mailbox_mutex);
+  void request(Request request) GPUVM_EXCLUDES(mailbox_mutex);
   void take_mail() GPUVM_EXCLUDES(mailbox_mutex);
   void carry_out(Request request);
+  void answer_at_rest();
   void refuse(const Request& request) const;
   void refuse_all();
   void answer(const Status& status);
@@ -98,11 +138,22 @@ struct ControlLoop::Impl {
   std::optional<Error> stop_error;
   bool is_over = false;
   std::deque<Request> waiting;  ///< in the order of the calls
-  Done answer_to;               ///< whose request the worker carries out
+  std::deque<Leaving> leaving;  ///< in the order in which they were asked for
+  std::uint64_t last_leaving = 0;
+  std::set<std::uint8_t> slots_without_power;
+  log::RateLimit slot_events{20};  ///< a guest switches as often as it likes
+  /// Of the kAsk that the worker does, which writes `slot` and is done with it before end_ask().
+  struct Asking {
+    std::string device = {};
+    GuestMachine::AskedSlot slot = {};
+  } asking;
+  Done answer_to;  ///< whose request the worker carries out
   std::vector<Done> stop_answers;
 
   std::atomic<bool> is_unwanted{false};  ///< what the worker's work leads to; any thread
   std::atomic<std::uint64_t> life{0};    ///< reboots so far; any thread
+  /// A reboot at work waits for its time, and goes on at once when this is false; any thread.
+  std::atomic<bool> is_resting{false};
   /// As the last event said; any thread.
   std::atomic<LifecycleState> state{LifecycleState::kCreated};
 

@@ -3,7 +3,9 @@
 // another.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <string>
 
 #include "vmm/base/inspect.hpp"
 #include "vmm/base/result.hpp"
@@ -32,6 +34,17 @@ class GuestMachine : public Inspectable {
   virtual Status pause() = 0;
   /// They go on.
   virtual Status resume() = 0;
+  /// A card comes into the guest, which runs: as GuestControl::attach().
+  virtual Status attach(const std::string& device, const IsUnwanted& is_unwanted) = 0;
+  /// The slot of a card for which the guest was asked.
+  struct AskedSlot {
+    std::uint8_t port = 0;     ///< the root port above it
+    bool is_released = false;  ///< without power already: the guest was not asked
+  };
+  virtual Result<AskedSlot> ask_for(const std::string& device) = 0;
+  /// The card goes, whether the guest has let it go or not. Errors: kUnsafeDevice where it does not
+  /// come back from its reset; it is out of the guest all the same.
+  virtual Status take_out(const std::string& device) = 0;
   /// Ends the guest, in whatever state it is, and leaves its devices quiet. Once or more often.
   /// Errors: kUnsafeDevice where a device does not come back.
   virtual Status stop() = 0;

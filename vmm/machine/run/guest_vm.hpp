@@ -29,6 +29,9 @@ class GuestVm : public Inspectable {
   virtual Doorbells& doorbells() = 0;
   /// Until rebuild(); the first is the boot CPU.
   virtual std::vector<VirtualCpu*> vcpus() = 0;
+  /// A VFIO group of functions that come later, and its end; as KvmVm.
+  virtual Status hold_group(int group) = 0;
+  virtual void release_group(int group) = 0;
   /// vCPUs and interrupt controllers are new; memory slots and doorbells are kept. Only while no
   /// vCPU runs and no interrupt is connected.
   virtual Status rebuild() = 0;

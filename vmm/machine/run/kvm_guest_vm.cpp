@@ -33,6 +33,8 @@ class KvmGuestVm final : public GuestVm {
     }
     return all;
   }
+  Status hold_group(int group) override { return vm_->hold_vfio_group(group); }
+  void release_group(int group) override { vm_->release_vfio_group(group); }
   Status rebuild() override { return vm_->rebuild(); }
   void inspect(InspectNode& node) const override { vm_->inspect(node); }
 

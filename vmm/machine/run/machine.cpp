@@ -10,6 +10,7 @@
 
 #include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/worst_error.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
 #include "vmm/owner/owner.hpp"
 
@@ -69,18 +70,6 @@ GuestTables Machine::tables() const {
   }
   tables.oem_strings = first_boot_.oem_strings;
   return tables;
-}
-
-/// Runs beside a reset, which waits, on a thread of its own: nobody else has the kernel meanwhile.
-Status Machine::prepare_kernel() {
-  const auto& boot = options_.config.boot;
-  if (boot.mode != BootMode::kLinux) {
-    return {};
-  }
-  if (!kernel_) {  // after a reboot the guest gets what the file is then
-    kernel_ = TRY(read_kernel(boot, open_boot_file_));
-  }
-  return boot.decompress == Unpacker::kHost ? kernel_->unpack_ahead() : Status();
 }
 
 Status Machine::load_guest_memory() {
@@ -218,7 +207,10 @@ Status Machine::reboot(const IsUnwanted& is_unwanted) {
   }
   pci_->quiesce();
   auto prepared = start_async(std::launch::async, [this] { return prepare_kernel(); });
-  auto reset = run_reset(ResetReason::kReboot);
+  Status reset = run_reset(ResetReason::kReboot);
+  if (reset) {
+    reset = hot_plug_->reset(ResetReason::kReboot);
+  }
   Status has_kernel = prepared.get();
   TRY(fail_with(std::move(reset)));
   devices_are_used_ = false;
@@ -253,6 +245,78 @@ Status Machine::resume() {
   return {};
 }
 
+DevicesReset Machine::reset_event(std::string_view reason, const ResetCertificate& certificate) {
+  return {.reason = std::string(reason),
+          .functions = certificate.functions,
+          .method = std::string(to_string(certificate.method)),
+          .verdict = std::string(to_string(certificate.verdict)),
+          .duration_ms = static_cast<std::uint64_t>(certificate.duration.count()),
+          .text = certificate.text,
+          .bars = certificate.is_safe() ? certificate.bars.to_text() : "",
+          .scrub = certificate.scrub};
+}
+
+void Machine::add_hot_plug() {
+  hot_plug_ = std::make_unique<HotPlug>(HotPlugMachine{
+      .host = options_.host,
+      .owner = claim_owner(options_.config.name),
+      .memory = *memory_,
+      .memory_is_shared = memory_is_shared_,
+      .pci = *pci_,
+      .prepare_memory =
+          [this](const IsUnwanted& is_unwanted) { return prepare_memory_for_card(is_unwanted); },
+      .hold_group = [this](int group) { return vm_->hold_group(group); },
+      .release_group = [this](int group) { vm_->release_group(group); },
+      .exclusively =
+          [this](const auto& change) {
+            const MutexLock lock(structure_);
+            change();
+          },
+      .on_reset =
+          [this](ResetReason reason, const ResetCertificate& certificate) {
+            options_.events.reset(reset_event(to_string(reason), certificate));
+          },
+      .on_scrub =
+          [this](const ScrubProgress& progress) {
+            options_.events.scrub({.function = progress.function,
+                                   .done_bytes = progress.done,
+                                   .all_bytes = progress.all});
+          },
+      .on_step = [this](const HotPlugStep& step) { tell_of_card(step); }});
+  show(Part::kHotPlug, hot_plug_.get());
+}
+
+Status Machine::attach(const std::string& device, const IsUnwanted& is_unwanted) {
+  TRY(hot_plug_->attach(device, is_unwanted));
+  const auto card = TRY(hot_plug_->card(device));
+  if (const auto watched = options_.on_card ? options_.on_card(card.name, card.devices) : Status();
+      !watched) {
+    log::warn("{}: Nobody will hear of its errors: {}", card.name, watched.error().to_string());
+  }
+  return {};
+}
+
+std::string Machine::card_name(const std::string& function) const {
+  const auto card = hot_plug_->card(function);
+  return card ? card->name : std::string();
+}
+
+Result<GuestMachine::AskedSlot> Machine::ask_for(const std::string& device) {
+  const auto asked = TRY(hot_plug_->ask_for(device));
+  return AskedSlot{.port = asked.port, .is_released = asked.is_released};
+}
+
+Status Machine::take_out(const std::string& device) {
+  return hot_plug_->take_out(device);
+}
+
+void Machine::tell_of_card(const HotPlugStep& step) const {
+  log::info("{} at root port {}: {}{}{}", step.card, step.port, step.step,
+            step.text.empty() ? "" : ": ", step.text);
+  options_.events.card(
+      {.card = step.card, .port = step.port, .step = std::string(step.step), .text = step.text});
+}
+
 void Machine::break_off() {
   const MutexLock lock(state_mutex_);
   if (to_break_off_ != nullptr) {
@@ -277,9 +341,12 @@ Status Machine::stop() {
   if (!was_failed) {
     TRY(enter(LifecycleState::kStopping));
   }
-  auto outcome = !reset_             ? Status()
-                 : devices_are_used_ ? run_reset(ResetReason::kStop)
-                                     : reset_->release();
+  WorstError errors;
+  errors.add(!reset_             ? Status()
+             : devices_are_used_ ? run_reset(ResetReason::kStop)
+                                 : reset_->release());
+  errors.add(hot_plug_ ? hot_plug_->reset(ResetReason::kStop) : Status());
+  Status outcome = errors.take();
   if (!was_failed) {
     TRY(enter(LifecycleState::kStopped));
   }
@@ -293,7 +360,8 @@ LifecycleState Machine::state() const {
 
 void Machine::inspect(InspectNode& node) const {
   constexpr std::array<std::string_view, static_cast<std::size_t>(Part::kCount)> kNames = {
-      "kvm", "platform", "efi", "uefi", "host_devices", "reset", "pci", "words", "helpers"};
+      "kvm",   "platform", "efi",      "uefi",  "host_devices",
+      "reset", "pci",      "hot_plug", "words", "helpers"};
   node.field("name", options_.config.name);
   node.field("state", to_string(state()));
   node.field("reboots", reboots_.load());

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "devices/virtio/named_port/port_input.hpp"
 #include "firmware/linux/linux_image.hpp"
 #include "vmm/base/file.hpp"
 #include "vmm/base/mutex.hpp"
@@ -26,6 +27,7 @@
 #include "vmm/machine/boot/uefi_boot.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
 #include "vmm/machine/devices/machine_reset.hpp"
+#include "vmm/machine/hot_plug/hot_plug.hpp"
 #include "vmm/machine/memory/memory_preparation.hpp"
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/pci_complex.hpp"
@@ -61,8 +63,15 @@ class Machine : public GuestMachine {
     ConsoleChannel* virtio_console = nullptr;  ///< null: the guest has none
     DeviceClaims* claims = nullptr;            ///< as RunOptions::claims
     GuestWords* words = nullptr;               ///< null: nobody hears the guest's status port
-    const Inspectable* sandbox = nullptr;      ///< shown with the machine; may be null
-    Owner* owner = nullptr;                    ///< as RunOptions::owner
+    /// What the guest hears by its status port; it has a generation id, too. Null: neither.
+    PortInput* status_input = nullptr;
+    const Inspectable* sandbox = nullptr;  ///< shown with the machine; may be null
+    Owner* owner = nullptr;                ///< as RunOptions::owner
+    /// As PciComplex::Options has it; may be empty.
+    std::function<void(std::uint8_t port, bool is_powered)> on_slot_power = {};
+    /// A card has come by attach(), with these devices; may be empty.
+    std::function<Status(const std::string& card, const std::vector<PhysicalDevice*>&)> on_card =
+        {};
   };
   explicit Machine(Options options);
   ~Machine() override;
@@ -73,12 +82,19 @@ class Machine : public GuestMachine {
   Status reboot(const IsUnwanted& is_unwanted) override;
   Status pause() override;
   Status resume() override;
+  Status attach(const std::string& device, const IsUnwanted& is_unwanted) override;
+  Result<AskedSlot> ask_for(const std::string& device) override;
+  Status take_out(const std::string& device) override;
   Status stop() override;
 
   void break_off() override GPUVM_EXCLUDES(state_mutex_);
   void press_power_button() override { platform_->power().press_power_button(); }
   LifecycleState state() const override GPUVM_EXCLUDES(state_mutex_);
   void inspect(InspectNode& node) const override GPUVM_EXCLUDES(structure_);
+
+  /// How events call the card that has this function; empty: none that came by attach(). For who
+  /// knows that the worker has no work.
+  std::string card_name(const std::string& function) const;
 
   // After build() has ended well. Any thread.
   SerialPort& serial() { return platform_->serial(); }
@@ -89,6 +105,8 @@ class Machine : public GuestMachine {
     return services_.vsock ? std::optional(services_.vsock->cid()) : std::nullopt;
   }
   void clock_expired() { platform_->clock().timer_expired(); }
+  /// As Platform; on a thread that may raise interrupts.
+  Status renew_generation_id() { return platform_->renew_generation_id(); }
 
  private:
   /// What inspect() shows, in this order.
@@ -100,6 +118,7 @@ class Machine : public GuestMachine {
     kHostDevices,
     kReset,
     kPci,
+    kHotPlug,
     kWords,
     kHelpers,
     kCount
@@ -113,12 +132,17 @@ class Machine : public GuestMachine {
   void open_words();
   Status add_memory();
   Status start_memory_preparation() GPUVM_EXCLUDES(state_mutex_);
-  Status take_reserved_pages(const IsUnwanted& is_unwanted);
+  bool takes_pages_first() const;
+  Status take_pages(const IsUnwanted& is_unwanted);
   Status reset_devices_and_add_vm(const IsUnwanted& is_unwanted);
   Status add_devices();
   Status add_pci();
   Status add_uefi();
+  static DevicesReset reset_event(std::string_view reason, const ResetCertificate& certificate);
   PciComplex::Options pci_options();
+  void add_hot_plug();
+  Status prepare_memory_for_card(const IsUnwanted& is_unwanted);
+  void tell_of_card(const HotPlugStep& step) const;
   void lose_disk(const std::string& disk, const Error& error);
   void show(Part part, const Inspectable* what) GPUVM_EXCLUDES(structure_);
   Holdings holdings() const;
@@ -139,6 +163,8 @@ class Machine : public GuestMachine {
   bool is_stopped_ = false;          ///< whatever came of it
   FileOpener open_boot_file_ = {};   ///< the owner's, once that is
   bool devices_are_used_ = false;    ///< by a guest, since they were last reset
+  bool memory_is_shared_ = false;    ///< with other processes
+  bool memory_is_there_ = false;     ///< all its pages
   log::RateLimit guest_resets_{20};  ///< of events: more a second than hardware can do
   std::atomic<std::uint64_t> reboots_{0};
 
@@ -164,6 +190,8 @@ class Machine : public GuestMachine {
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;
   std::unique_ptr<MachineReset> reset_;
+  /// Its cards outlive pci_, which shows them, and the VM, which knows their groups.
+  std::unique_ptr<HotPlug> hot_plug_;
   std::optional<LinuxImage> kernel_;  ///< read, not yet in guest memory; see prepare_kernel()
   std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices
   std::unique_ptr<GuestVm> vm_;

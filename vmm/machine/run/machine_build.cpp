@@ -6,13 +6,14 @@
 #include <utility>
 
 #include "vmm/base/log.hpp"
+#include "vmm/config/remarks.hpp"
 #include "vmm/host/descriptor_budget.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/machine/boot/vars_place.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/run/machine.hpp"
 #include "vmm/machine/services/vsock.hpp"
-#include "vmm/sandbox/roles/role_thread.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm {
 namespace {
@@ -41,17 +42,6 @@ bool has_config_ports(const Config& config) {
       config.boot.mode == BootMode::kLinux || config.boot.mode == BootMode::kEfiHandover;
   return config.machine.config_ports == ConfigPortsMode::kOn ||
          (config.machine.config_ports == ConfigPortsMode::kAuto && !kernel_knows_ecam);
-}
-
-DevicesReset reset_event(std::string_view reason, const ResetCertificate& certificate) {
-  return {.reason = std::string(reason),
-          .functions = certificate.functions,
-          .method = std::string(to_string(certificate.method)),
-          .verdict = std::string(to_string(certificate.verdict)),
-          .duration_ms = static_cast<std::uint64_t>(certificate.duration.count()),
-          .text = certificate.text,
-          .bars = certificate.is_safe() ? certificate.bars.to_text() : "",
-          .scrub = certificate.scrub};
 }
 
 /// The exit port ends a guest where it stands: what its next instructions would do, a panic, say,
@@ -131,6 +121,9 @@ void Machine::show(Part part, const Inspectable* what) {
 Status Machine::open_files() {
   const auto& config = options_.config;
   TRY(check_names(options_.host, config));
+  for (const std::string& remark : files_in_shares(config)) {
+    log::warn("{}", remark);
+  }
   disks_ = TRY(open_disks(
       config.disks, config.machine.cpus, DiskFile::Use::kGuest,
       [this](const std::string& disk, const Error& error) { lose_disk(disk, error); },
@@ -146,7 +139,9 @@ Status Machine::open_files() {
       return check_initrd(config.boot);
     case BootMode::kEfiHandover:
       TRY(check_kernel_files(config.boot));
-      efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or("")));
+      efi_variables_ = TRY(VariableFile::open(config.boot.vars.value_or(""), {}, [] {
+        sandbox::enter(sandbox::ThreadRole::kVariables);
+      }));
       variable_file_ = config.boot.vars ? efi_variables_.get() : nullptr;
       return {};
     case BootMode::kUefi:
@@ -207,7 +202,8 @@ void Machine::open_words() {
         .host = {.received = [words](auto bytes) { words->port_received(bytes); },
                  .cut = [words] { words->port_cut(); },
                  .closed = [words] { words->port_closed(); },
-                 .begun = [words] { words->port_begun(); }}};
+                 .begun = [words] { words->port_begun(); }},
+        .input = options_.status_input};
   }
 }
 
@@ -254,19 +250,20 @@ Status Machine::add_devices() {
                                     .battery = options_.config.machine.battery,
                                     .exit_port = options_.config.test.exit_port,
                                     .panic_port = options_.config.test.pvpanic,
+                                    .generation_id = options_.status_input != nullptr,
                                     .arm_clock = options_.arm_clock},
-                                   ports_));
+                                   ports_, mmio_));
   show(Part::kPlatform, platform_.get());
   if (options_.config.boot.mode == BootMode::kEfiHandover) {
-    auto saver = TRY(sandbox::RoleThread::create("efi-vars", sandbox::ThreadRole::kVariables));
     efi_ = std::make_unique<HandoverBoot>(options_.config, *memory_, options_.on_failure,
-                                          std::move(efi_variables_), std::move(saver));
+                                          std::move(efi_variables_));
     TRY(ports_.add(
         {*PortRange::create(HandoverBoot::kPort, HandoverBoot::kPortCount), efi_.get()}));
     show(Part::kEfi, efi_.get());
   }
   pci_ = TRY(PciComplex::create(pci_options()));
   show(Part::kPci, pci_.get());
+  add_hot_plug();
   TRY(add_uefi());
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event,
                                            options_.config.machine.pin);
@@ -283,7 +280,7 @@ PciComplex::Options Machine::pci_options() {
           .memory = *memory_,
           .physical_address_bits = vm_->physical_address_bits(),
           .config_ports = has_config_ports(options_.config),
-          .before_bus_master = [this] { return preparation_->wait(); },
+          .before_bus_master = [this] { return !preparation_ || preparation_->wait(); },
           .reset_port = platform_->reset_port(),
           .firmware_flash = uefi_ ? std::optional(uefi_->flash()) : std::nullopt,
           .bus = {.slots = vm_->slots(),
@@ -301,7 +298,10 @@ PciComplex::Options Machine::pci_options() {
           .on_network_lost =
               [this](const std::string& name, const Error& error) {
                 options_.events.network({.network = name, .text = error.to_string()});
-              }};
+              },
+          .free_ports = options_.config.machine.free_ports,
+          .reserve = options_.config.machine.reserve,
+          .on_slot_power = options_.on_slot_power};
 }
 
 /// Any thread.

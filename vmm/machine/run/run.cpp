@@ -16,16 +16,16 @@
 #include "vmm/base/worst_error.hpp"
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/console/console.hpp"
+#include "vmm/console/console_tap.hpp"
 #include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/host/descriptor_budget.hpp"
 #include "vmm/machine/devices/device_events.hpp"
+#include "vmm/machine/hot_plug/card_events.hpp"
 #include "vmm/machine/run/clock_timer.hpp"
-#include "vmm/machine/run/console_tap.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/guest_entrance.hpp"
 #include "vmm/machine/run/machine.hpp"
-#include "vmm/service/event_journal.hpp"
 #include "vmm/service/guest_service.hpp"
 
 namespace gpuvm {
@@ -86,6 +86,23 @@ DeviceEvents::Handlers device_handlers(ControlLoop& loop) {
               }};
 }
 
+CardEvents::Handlers card_handlers(ControlLoop& loop) {
+  return {.on_error =
+              [&loop](const std::string& card, const Error& error) {
+                log::error("{}; the guest loses it", error.to_string());
+                loop.lose_card(card);
+              },
+          .on_request =
+              [&loop](const std::string& card) {
+                log::warn("The host wants {} back: the guest is asked for it", card);
+                loop.detach(card, [card](const Status& status) {
+                  if (!status) {
+                    log::warn("{}: {}", card, status.error().to_string());
+                  }
+                });
+              }};
+}
+
 GuestService::Options service_options(const Config& config, ControlLoop& loop) {
   GuestService::Options options;
   options.config = config.systemd;
@@ -93,22 +110,6 @@ GuestService::Options service_options(const Config& config, ControlLoop& loop) {
   options.id = machine_uuid(config.name).bytes;
   options.ask_worker = [&loop](auto answer) { loop.ask_worker(std::move(answer)); };
   return options;
-}
-
-/// Observers, and where the user wants it a file.
-Status add_observers(const RunOptions& options, std::unique_ptr<EventLog>& file,
-                     GuestEvents& events) {
-  if (!options.event_file.empty()) {
-    file = TRY(EventLog::open(options.event_file));
-    events.add([log = file.get()](const GuestEvent& event) { log->write(event); });
-  }
-  if (log::has_journal()) {
-    events.add(write_event_to_journal);
-  }
-  for (const GuestObserver& observer : options.observers) {
-    events.add(observer);
-  }
-  return {};
 }
 
 /// What a run is made of. Destroyed from the end: the machine refers to the console, that to the
@@ -134,12 +135,16 @@ struct Run {
   std::optional<LateOutput> inspect_file;  ///< nothing: nobody wants one
   std::unique_ptr<EventLog> event_file;
   GuestEvents events;
-  ControlLoop loop{{.on_reboot = config.machine.on_reboot,
-                    .reboot_backoff = config.machine.reboot_backoff,
-                    .on_built = [this] { begin_guest(); },
-                    .before_guest = [this] { guard->enter_worker(); },
-                    .holds_ending_signals = holds_ending_signals},
-                   events};
+  ControlLoop loop{
+      {.on_reboot = config.machine.on_reboot,
+       .reboot_backoff = config.machine.reboot_backoff,
+       .on_built = [this] { begin_guest(); },
+       .before_guest = [this] { guard->enter_worker(); },
+       .on_card_in = [this] { card_events.start(); },
+       .on_card_out =
+           [this](const std::string& device) { card_events.forget(machine->card_name(device)); },
+       .holds_ending_signals = holds_ending_signals},
+      events};
   std::unique_ptr<SandboxGuard> guard;
   std::unique_ptr<ApiServer> api;         ///< null: nobody is to ask
   std::unique_ptr<GuestService> service;  ///< null: no service manager has started us
@@ -149,10 +154,12 @@ struct Run {
   std::unique_ptr<ConsoleChannel> virtio_channel;  ///< null: the guest has no virtio console
   std::unique_ptr<Console> virtio_console;
   std::unique_ptr<GuestWords> words;
+  std::unique_ptr<WarmGuest> warm;  ///< null: the guest waits for nobody
   ClockTimer clock{loop.context(), [this] { machine->clock_expired(); }};
   std::unique_ptr<Machine> machine;
   bool has_serial = false;  ///< the machine is built
   std::unique_ptr<DeviceEvents> device_events;
+  CardEvents card_events{loop.context(), card_handlers(loop)};
   std::unique_ptr<RunningGuest> announced;  ///< while the guest runs
 };
 
@@ -161,7 +168,7 @@ Status Run::open(const RunOptions& options) {
   raise_descriptor_limit();
   log::set_guest(config.name);
   service = GuestService::begin(loop.context(), loop, service_options(config, loop));
-  TRY(add_observers(options, event_file, events));
+  event_file = TRY(add_observers(options.event_file, options.observers, events));
   if (!options.inspect_file.empty()) {
     auto opened = LateOutput::open(options.inspect_file, ErrorKind::kHost);
     if (opened) {
@@ -181,12 +188,17 @@ Status Run::open(const RunOptions& options) {
                                      },
                                  .escape = [this] { loop.ask_for_end(kExitEscape); }}));
   on_console = console_observer(options.on_console);
-  serial_output = std::make_unique<ConsoleTap>(*console, ConsoleSource::kSerial, on_console);
+  serial_output = std::make_unique<ConsoleTap>(*console, [this](std::span<const std::byte> bytes) {
+    if (on_console) {
+      on_console(ConsoleSource::kSerial, bytes);
+    }
+  });
   if (!config.console.virtio.empty()) {
     TRY(open_virtio_console());
   }
   words = TRY(GuestWords::open(config, events));
   words->announce(config);
+  warm = TRY(WarmGuest::create(options.on_warm));
   machine = std::make_unique<Machine>(machine_options(options));
   return {};
 }
@@ -275,8 +287,13 @@ Machine::Options Run::machine_options(const RunOptions& options) {
           .virtio_console = virtio_channel.get(),
           .claims = options.claims,
           .words = words.get(),
+          .status_input = warm ? &warm->input() : nullptr,
           .sandbox = guard.get(),
-          .owner = options.owner};
+          .owner = options.owner,
+          .on_slot_power = [this](std::uint8_t port,
+                                  bool is_powered) { loop.slot_switched(port, is_powered); },
+          .on_card = [this](const auto& card,
+                            const auto& devices) { return card_events.prepare(card, devices); }};
 }
 
 /// The machine is built.
@@ -285,6 +302,10 @@ void Run::begin_guest() {
   connect_console();
   hear_guest();
   announced = announce_guest(config, machine->ssh_key(), machine->vsock_cid());
+  if (warm) {
+    warm->begin({.post = [this](auto work) { boost::asio::post(loop.context(), std::move(work)); },
+                 .renew_generation_id = [this] { return machine->renew_generation_id(); }});
+  }
   SandboxGuard::enter_control();
 }
 

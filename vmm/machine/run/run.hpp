@@ -13,6 +13,7 @@
 #include "vmm/control/guest_control.hpp"
 #include "vmm/machine/devices/device_claims.hpp"
 #include "vmm/machine/run/control_loop.hpp"
+#include "vmm/machine/services/warm_guest.hpp"
 
 namespace gpuvm {
 
@@ -51,6 +52,10 @@ struct RunOptions {
   /// SIGINT, SIGTERM and SIGHUP wait, for the calling thread, when the run no longer takes them,
   /// instead of doing again what they did before: the caller has more to do.
   bool holds_ending_signals = false;
+  /// The guest boots to wait for who wants it (vmm/pool): it has a generation id, and what the host
+  /// says to it comes by the status port, which test.status_port gives it. What it is
+  /// given may be called until on_control_over. Empty: an ordinary guest.
+  WarmGuest::OnWarm on_warm = {};
   /// Has what the guest prints, beside the places of `[console]`; may be empty.
   ConsoleObserver on_console = {};
   std::string config_file = {};  ///< for who asks by the control socket; empty: not known

@@ -29,6 +29,14 @@ Worker::~Worker() {
   }
 }
 
+Status Worker::check() const {
+  return thread_.joinable()
+             ? Status()
+             : Status(fail(ErrorKind::kHost,
+                           "No thread can be made for the worker: raise `ulimit -u` or TasksMax= "
+                           "of the systemd unit"));
+}
+
 void Worker::post(std::function<void()> work) {
   if (!thread_.joinable()) {
     work();

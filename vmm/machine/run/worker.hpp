@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "vmm/base/mutex.hpp"
+#include "vmm/base/result.hpp"
 
 namespace gpuvm {
 
@@ -21,6 +22,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  /// Whether it has its thread. Errors: kHost, with the cure.
+  Status check() const;
   /// `work` must not throw. Any thread.
   void post(std::function<void()> work) GPUVM_EXCLUDES(mutex_);
 

@@ -14,6 +14,12 @@
 namespace gpuvm::sandbox {
 namespace {
 
+constexpr std::uint8_t kPolicy = 1;  ///< argument of sched_setscheduler(2)
+/// SCHED_OTHER, FIFO, RR, BATCH: gpuvm's own is one of them, and the kernel asks for rights. Never
+/// SCHED_IDLE, in which others of the same user would starve.
+constexpr std::uint32_t kUpToBatch = ~std::uint32_t{3U | SCHED_RESET_ON_FORK};
+static_assert(SCHED_OTHER == 0 && SCHED_BATCH == 3);
+
 constexpr std::array kVcpu{
     control_call(request::kKvmRun, "ioctl KVM_RUN", "the guest"),
     control_call(request::kKvmClockControl, "ioctl KVM_KVMCLOCK_CTRL", "the guest was paused"),
@@ -51,8 +57,6 @@ constexpr std::array kDevices{
     where(call(SYS_fcntl, "fcntl F_DUPFD_CLOEXEC", "an event for a server's interrupt", Use::kRare),
           1, F_DUPFD_CLOEXEC),
     call(SYS_timerfd_settime, "timerfd_settime", "a queue with a rate is stopped", Use::kRare),
-    call(SYS_sched_setscheduler, "sched_setscheduler",
-         "threads that prepare memory hurry, since somebody waits for them", Use::kRare),
     call(SYS_fdatasync, "fdatasync", "UEFI variables to the disk", Use::kRare),
     call(SYS_fsync, "fsync", "the same", Use::kRare),
     call(SYS_writev, "writev", "a console that is a file of the C library", Use::kRare),
@@ -125,7 +129,12 @@ constexpr std::array kMemory{
     control_call(request::kVfioUnmapDma, "ioctl VFIO_IOMMU_UNMAP_DMA", "a start that is broken off",
                  Use::kRare),
     call(SYS_sendmsg, "sendmsg", "guest memory, for vfio-user servers"),
-    call(SYS_sched_setscheduler, "sched_setscheduler", "the guest's processors go first"),
+    where(call(SYS_sched_setscheduler, "sched_setscheduler of this thread",
+               "the guest's processors go first"),
+          0, 0),
+    where(call(SYS_sched_setscheduler, "sched_setscheduler to an ordinary policy",
+               "threads that prepare memory hurry, since a vCPU waits for them", Use::kRare),
+          kPolicy, SCHED_OTHER, kUpToBatch),
     call(SYS_sched_getscheduler, "sched_getscheduler", "the same", Use::kRare),
     call(SYS_sched_getparam, "sched_getparam", "the same", Use::kRare),
     where(call(SYS_sched_setaffinity, "sched_setaffinity", "this thread near to the memory's node",

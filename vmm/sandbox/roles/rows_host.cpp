@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -23,6 +25,13 @@ constexpr std::uint32_t kThreadFlags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE
 /// As fork(3) has them.
 constexpr std::uint32_t kForkFlags = CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD;
 
+// Numbers of fcntl(2) that differ in their last bits only.
+constexpr std::uint32_t kUpToSetLockWait = ~std::uint32_t{7};     ///< 0 to 7
+constexpr std::uint32_t kUpToOfdSetLockWait = ~std::uint32_t{3};  ///< 36 to 39
+constexpr std::uint32_t kFirstOfSeals = 1032;                     ///< F_GETPIPE_SZ
+constexpr std::uint32_t kUpToGetSeals = ~std::uint32_t{3};        ///< 1032 to 1035
+static_assert(F_SETLKW == 7 && F_OFD_GETLK == 36 && F_OFD_SETLKW == 38 && F_ADD_SEALS == 1033);
+
 constexpr std::array kThread{
     // Its flags are behind a pointer, so it is as on a kernel without it, and clone(2) is taken.
     refused(call(SYS_clone3, "clone3", "a thread; not seen in log mode", Use::kRare), ENOSYS),
@@ -42,7 +51,10 @@ constexpr std::array kControl{
     call(SYS_readv, "readv", "what is typed, by Asio", Use::kRare),
     call(SYS_writev, "writev", "output, by Asio", Use::kRare),
     call(SYS_getsockopt, "getsockopt", "who a client is"),
-    call(SYS_setsockopt, "setsockopt", "a client's socket, by Asio", Use::kRare),
+    // Not what a protocol has: the filters of the host's network are behind IPPROTO_IP.
+    where(
+        call(SYS_setsockopt, "setsockopt of SOL_SOCKET", "a client's socket, by Asio", Use::kRare),
+        1, SOL_SOCKET),
     call(SYS_shutdown, "shutdown", "an answer was the last"),
     call(SYS_geteuid, "geteuid", "is the client the user of this process?", Use::kRare),
     call(SYS_getpeername, "getpeername", "Asio", Use::kRare),
@@ -118,7 +130,13 @@ constexpr std::array kFile{
     call(SYS_lseek, "lseek", "the same; files of the C library", kUntilOwner),
     call(SYS_unlink, "unlink", "the mark of a device that is well again", kUntilOwner),
     call(SYS_flock, "flock", "the same", kUntilOwner),
-    call(SYS_fcntl, "fcntl", "folders of sysfs", kUntilOwner),
+    // None that sends signals (F_SETOWN, F_SETSIG) or leases files.
+    where(call(SYS_fcntl, "fcntl of flags", "folders of sysfs; F_DUPFD to F_SETLKW", kUntilOwner),
+          1, F_DUPFD, kUpToSetLockWait),
+    where(call(SYS_fcntl, "fcntl of locks", "F_OFD_GETLK to F_OFD_SETLKW", kUntilOwner), 1,
+          F_OFD_GETLK, kUpToOfdSetLockWait),
+    where(call(SYS_fcntl, "fcntl of seals", "F_GETPIPE_SZ to F_GET_SEALS", kUntilOwner), 1,
+          kFirstOfSeals, kUpToGetSeals),
     call(SYS_readv, "readv", "files of the C++ library", kUntilOwner),
 };
 
@@ -128,7 +146,9 @@ constexpr std::array kChild{
     call(SYS_pipe2, "pipe2", "what it says", kUntilOwner),
     call(SYS_close_range, "close_range", "it has none of our files", kUntilOwner),
     call(SYS_wait4, "wait4", "it has ended", kUntilOwner),
-    where(call(SYS_kill, "kill with SIGKILL", "it sleeps in the kernel", kUntilOwner), 1, SIGKILL),
+    // Of its own: kill(2) would reach any process of the host.
+    call(SYS_timer_create, "timer_create", "a child ends itself in time", kUntilOwner),
+    call(SYS_timer_settime, "timer_settime", "the same", kUntilOwner),
 };
 
 constexpr std::array kWatcher{
@@ -137,7 +157,9 @@ constexpr std::array kWatcher{
     call(SYS_fstatfs, "fstatfs", "room for a throwaway disk"),
     call(SYS_statfs, "statfs", "the same", Use::kRare),
     call(SYS_lseek, "lseek", "the same", Use::kRare),
-    call(SYS_prlimit64, "prlimit64", "the same: the most that a storage daemon may write"),
+    where(call(SYS_prlimit64, "prlimit64 of RLIMIT_FSIZE",
+               "the same: the most that a storage daemon may write"),
+          1, RLIMIT_FSIZE),
     control_call(request::kKvmIrqLine, "ioctl KVM_IRQ_LINE", "a device is broken", Use::kRare),
     call(SYS_shutdown, "shutdown", "a program's socket", Use::kRare),
 };
@@ -162,7 +184,9 @@ constexpr std::array kVariables{
     call(SYS_sendmsg, "sendmsg", "the same", Use::kRare),
     call(SYS_recvmsg, "recvmsg", "the owner's answer", Use::kRare),
     call(SYS_openat, "openat", "a new file of variables", kUntilOwner),
-    call(SYS_fcntl, "fcntl", "its lock, for as long as the guest runs", kUntilOwner),
+    where(call(SYS_fcntl, "fcntl F_OFD_SETLK", "its lock, for as long as the guest runs",
+               kUntilOwner),
+          1, F_OFD_SETLK),
     call(SYS_ftruncate, "ftruncate", "the same", kUntilOwner),
     call(SYS_fsync, "fsync", "it is on the disk before it has its name", kUntilOwner),
     call(SYS_renameat2, "renameat2", "it takes the place of the old one", kUntilOwner),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/sandbox/roles/sandbox.hpp"
 
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -14,6 +13,7 @@
 #include <thread>
 
 #include "vmm/base/async.hpp"
+#include "vmm/base/output_file.hpp"
 #include "vmm/base/text.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/sandbox/filter.hpp"
@@ -50,11 +50,9 @@ Status open_call_log(State& made, const std::string& path) {
   if (path.empty()) {
     return {};
   }
-  made.call_log.reset(
-      ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!made.call_log) {
-    return fail_errno(ErrorKind::kConfig, "sandbox.log: Cannot open " + path);
-  }
+  made.call_log =
+      TRY_CONTEXT(open_output(path, {.stream = false, .mode = 0600, .kind = ErrorKind::kConfig}),
+                  "sandbox.log");
   return {};
 }
 
@@ -103,6 +101,14 @@ void warm_up() {
   ::localtime_r(&now, &parts);  // /etc/localtime, for the time in log files
 }
 
+/// What root needs to read and write sysfs, /run/gpuvm and files of others, and to lock memory; not
+/// what reaches the kernel past files (/proc/kcore), other processes, users or networks.
+constexpr Capabilities kOfFiles = capability(CAP_CHOWN) | capability(CAP_DAC_OVERRIDE) |
+                                  capability(CAP_DAC_READ_SEARCH) | capability(CAP_FOWNER) |
+                                  capability(CAP_FSETID) | capability(CAP_SYS_RESOURCE);
+constexpr Capabilities kOfDevices =
+    kOfFiles | capability(CAP_SYS_ADMIN) | capability(CAP_IPC_LOCK) | capability(CAP_SYS_NICE);
+
 /// A capability that a role has a use for.
 Capabilities kept_by(ThreadRole role, bool has_owner) {
   if (role == ThreadRole::kMemory) {  // memory for devices is locked; its threads are idle ones
@@ -112,7 +118,10 @@ Capabilities kept_by(ThreadRole role, bool has_owner) {
     // Programs may run as another user, and have the limits of their files raised.
     return capability(CAP_KILL) | capability(CAP_SYS_RESOURCE);
   }
-  return opens_files(role, has_owner) ? ~Capabilities{0} : 0;
+  if (!opens_files(role, has_owner)) {
+    return 0;
+  }
+  return role == ThreadRole::kVariables ? kOfFiles : kOfDevices;
 }
 
 Plan plan_of(ThreadRole role, const Policy& policy) {
@@ -145,14 +154,12 @@ void unblock_trap() {
   ::pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
 }
 
-/// 0 or errno.
+/// 0 or errno. The filter comes whatever became of the rest: the thread goes on until the guest has
+/// been ended.
 int take_on(const State& now, ThreadRole role) {
-  if (now.policy.mode == Mode::kOn) {
-    if (const int error = now.confinements[index_of(role)].enter(); error != 0) {
-      return error;
-    }
-  }
-  return now.filters[index_of(role)].install();
+  const int confined = now.policy.mode == Mode::kOn ? now.confinements[index_of(role)].enter() : 0;
+  const int filtered = now.filters[index_of(role)].install();
+  return confined != 0 ? confined : filtered;
 }
 
 /// Why layers that only a monitor of an owner has are not there.
@@ -225,6 +232,7 @@ void enter(ThreadRole role) {
   }
   set_thread_identity(role);
   unblock_trap();
+  unblock_trap_in_handlers();
   now.trap.notes->entered.at(index_of(role)).fetch_add(1);
   if (const int error = take_on(now, role); error != 0) {
     tell_violation(now.trap, role, -1, 0, error);
@@ -263,7 +271,7 @@ std::vector<Violation> take_violations() {
     }
     Violation violation;
     violation.role = note.role < kAllRoles.size() ? kAllRoles.at(note.role) : ThreadRole::kControl;
-    violation.thread = terminal_text(
+    violation.thread = escaped_line(
         std::string(note.thread.data(), ::strnlen(note.thread.data(), note.thread.size())));
     violation.number = static_cast<long>(note.number);
     violation.call = now.trap.names.of(violation.number);

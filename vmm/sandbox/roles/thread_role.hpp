@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ThreadRole: what a thread is for, which decides the system calls that it may make. Which threads
-// there are is in docs/containment.md.
+// there are is in docs/security-inside.md.
 #pragma once
 
 #include <array>

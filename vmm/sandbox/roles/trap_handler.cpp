@@ -139,12 +139,32 @@ long change_mask(const Arguments& arguments, ucontext_t& context) {
   return result;
 }
 
+/// As the kernel has it (Linux, include/linux/signal_types.h, struct sigaction).
+struct KernelAction {
+  std::uint64_t handler = 0;
+  std::uint64_t flags = 0;
+  std::uint64_t restorer = 0;
+  std::uint64_t mask = 0;
+};
+
+/// Other handlers leave SIGSYS unblocked, too: a library's blocks all it can, and then writes.
+long change_action(const Arguments& a) {
+  KernelAction wanted;
+  std::uint64_t at = a[1];
+  if (at != 0) {
+    wanted = *reinterpret_cast<const KernelAction*>(at);
+    wanted.mask &= ~(std::uint64_t{1} << (SIGSYS - 1));
+    at = reinterpret_cast<std::uint64_t>(&wanted);
+  }
+  return a[0] == SIGSYS ? 0 : gpuvm_sandbox_call(SYS_rt_sigaction, a[0], at, a[2], a[3], 0, 0);
+}
+
 long carry_out(long number, const Arguments& a, ucontext_t& context) {
   if (number == SYS_rt_sigprocmask) {
     return change_mask(a, context);
   }
-  if (number == SYS_rt_sigaction && a[0] == SIGSYS) {
-    return 0;
+  if (number == SYS_rt_sigaction) {
+    return change_action(a);
   }
   return gpuvm_sandbox_call(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -195,6 +215,17 @@ Status install_trap_handler(const TrapSetup& setup) {
     return fail_errno(ErrorKind::kHost, "Cannot set a handler for SIGSYS");
   }
   return {};
+}
+
+void unblock_trap_in_handlers() {
+  for (int number = 1; number < NSIG; ++number) {
+    struct sigaction action {};
+    if (::sigaction(number, nullptr, &action) == 0 && action.sa_handler != SIG_DFL &&
+        action.sa_handler != SIG_IGN && sigismember(&action.sa_mask, SIGSYS) == 1) {
+      sigdelset(&action.sa_mask, SIGSYS);
+      ::sigaction(number, &action, nullptr);
+    }
+  }
 }
 
 void set_thread_identity(ThreadRole role) {

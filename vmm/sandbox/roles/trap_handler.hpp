@@ -33,6 +33,11 @@ struct TrapSetup {
 /// Sets the handler for the process; `setup` must outlive it. Errors: kHost.
 Status install_trap_handler(const TrapSetup& setup);
 
+/// Handlers of other signals that are there now do not block SIGSYS any more: a call that traps
+/// while it is blocked ends the process without a word (Linux, kernel/signal.c,
+/// force_sig_info_to_task()).
+void unblock_trap_in_handlers();
+
 /// Who the calling thread is, for its handler: kept where a handler may read it.
 void set_thread_identity(ThreadRole role);
 std::optional<ThreadRole> thread_role();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <new>
 #include <thread>
 
 #include "tests/unit/devices/passthrough/passthrough_function_fixture.hpp"
@@ -105,6 +106,17 @@ TEST_F(PassthroughFunctionResetTest, FunctionThatIsNotWellAfterItsResetStaysAway
   xhci->bus_reset_end(true);
   xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
   EXPECT_EQ(resets.size(), 2U);
+  EXPECT_EQ(xhci->config_read(0), 0x01941033U);
+}
+
+/// Memory may be short: who waits for the function, and its lock, must not wait for ever.
+TEST_F(PassthroughFunctionResetTest, WhatIsThrownMeanwhileIsAResetThatDidNotHelp) {
+  const auto xhci = make(xhci_);
+  after_reset_ = [](const GuestReset&) -> bool { throw std::bad_alloc(); };
+  xhci->config_write(0xa8, 0x8000 | 0x2810, 0xffff);
+  EXPECT_EQ(xhci->config_read(0), 0xffffffffU);
+  xhci->bus_reset_begin();
+  xhci->bus_reset_end(true);
   EXPECT_EQ(xhci->config_read(0), 0x01941033U);
 }
 

@@ -4,11 +4,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <new>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include "firmware/efi/efi_kernel.hpp"
 #include "firmware/efi/embedded_image.hpp"
@@ -204,6 +208,45 @@ TEST_F(VariableFileTest, AnotherProcessCanReplaceTheFile) {
   EXPECT_EQ(replaced.front(), (*file)->block()) << "what was kept last";
 }
 
+/// A vCPU's thread has no right to files: it waits for the one that has.
+TEST_F(VariableFileTest, OneThreadWritesWhateverIsSaved) {
+  std::optional<std::thread::id> writer;
+  auto file = VariableFile::open(path_, {.burst = 2, .between = std::chrono::milliseconds(1)},
+                                 [&] { writer = std::this_thread::get_id(); });
+  ASSERT_TRUE(file);
+  std::atomic<unsigned> by_others{0};
+  std::atomic<unsigned> by_writer{0};
+  (*file)->replace_by([&](std::span<const std::byte>) -> Status {
+    ++(writer == std::this_thread::get_id() ? by_writer : by_others);
+    return {};
+  });
+  std::vector<std::thread> savers;
+  for (unsigned i = 0; i < 4; ++i) {
+    savers.emplace_back([&file, i] {
+      for (unsigned turn = 0; turn < 8; ++turn) {
+        EXPECT_TRUE((*file)->save(block_with((turn + i) % 2 == 0 ? 7 : 3)));
+      }
+    });
+  }
+  for (std::thread& saver : savers) {
+    saver.join();
+  }
+  file->reset();
+  EXPECT_EQ(by_others, 0U);
+  EXPECT_GE(by_writer, 2U);
+}
+
+TEST_F(VariableFileTest, NobodyWaitsForAThreadThatHasFailed) {
+  auto file = VariableFile::open(path_);
+  ASSERT_TRUE(file);
+  (*file)->replace_by([](std::span<const std::byte>) -> Status { throw std::bad_alloc(); });
+  for (unsigned turn = 0; turn < 2; ++turn) {
+    const auto saved = (*file)->save(block_with(7));
+    ASSERT_FALSE(saved);
+    EXPECT_EQ(saved.error().kind(), ErrorKind::kInternal);
+  }
+}
+
 TEST_F(VariableFileTest, WithoutAFileTheyLastInMemory) {
   auto file = VariableFile::open("");
   ASSERT_TRUE(file);
@@ -313,6 +356,16 @@ TEST_F(VariableFileTest, WhatWasLeftForLaterIsWrittenWithoutAnotherSave) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_EQ((*file)->writes(), made + 2);
+}
+
+/// It has rights of its own to take on (vmm/sandbox), before it does anything.
+TEST_F(VariableFileTest, ItsThreadBeginsWithWhatItIsGiven) {
+  std::promise<std::thread::id> began;
+  auto thread = began.get_future();
+  const auto file = VariableFile::open(path_, [&] { began.set_value(std::this_thread::get_id()); });
+  ASSERT_TRUE(file);
+  ASSERT_EQ(thread.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  EXPECT_NE(thread.get(), std::this_thread::get_id());
 }
 
 TEST_F(VariableFileTest, OneThatCannotBeWrittenIsToldAtTheStart) {

@@ -47,20 +47,21 @@ class KernelUnpackingTest : public testing::Test {
     image_ = LinuxImage::parse(make_bzimage(pack(format, file)), "/boot/k").value();
     options_.kernel = &*image_;
   }
-  Result<CpuEntryState> load() { return load_linux(*memory_, options_); }
+  Result<CpuEntryState> load() { return load_linux(memory_, options_); }
   std::string error() {
     const auto state = load();
     return state ? "" : state.error().to_string();
   }
   std::uint64_t value(std::uint64_t address, std::uint64_t size) const {
-    return load_le(*memory_->slice(GuestAddress(address), size));
+    return load_le(*memory_.slice(GuestAddress(address), size));
   }
   unsigned loadflags() const {
     return static_cast<unsigned>(value(linux_layout::kZeroPage.value() + 0x211, 1));
   }
 
   std::optional<LinuxImage> image_;
-  std::optional<GuestMemory> memory_ = GuestMemory::create({.size = 64_MiB}).value();
+  std::optional<GuestMemory> held_ = GuestMemory::create({.size = 64_MiB}).value();
+  GuestMemory& memory_ = *held_;  ///< tests may put another one into its place
   std::uint64_t next_ = 0;
   LinuxBootOptions options_{
       .initrd_path = {},
@@ -76,7 +77,7 @@ TEST_F(KernelUnpackingTest, SegmentsGoToTheirPlacesAndValuesMove) {
   take(kernel_file(relocations()));
   next_ = 3;  // 16 MiB + 3 * 2 MiB; and virtual addresses up by 3 * 2 MiB
   const auto base = kLinkedAt + 6_MiB;
-  std::ranges::fill(*memory_->slice(GuestAddress(base), 1_MiB), std::byte{0xcc});
+  std::ranges::fill(*memory_.slice(GuestAddress(base), 1_MiB), std::byte{0xcc});
   const auto state = load();
   ASSERT_TRUE(state) << state.error().to_string();
   EXPECT_EQ(state->rip, base + 0x40);
@@ -107,7 +108,7 @@ TEST_F(KernelUnpackingTest, WhatWasUnpackedAheadIsTheSame) {
   next_ = 3;
   ASSERT_EQ(error(), "");
   const auto range = *GuestRange::create(GuestAddress(kLinkedAt + 6_MiB), 1_MiB);
-  const auto here = *memory_->slice(range.base(), range.size());
+  const auto here = *memory_.slice(range.base(), range.size());
   const Bytes in_place(here.begin(), here.end());
   std::ranges::fill(here, std::byte{0xcc});
   ASSERT_TRUE(image_->unpack_ahead());
@@ -166,7 +167,7 @@ TEST_F(KernelUnpackingTest, AKernelWithoutRelocationsIsNotCalledRandom) {
 
 // SDM volume 3, 4.5: the first page tables map where it starts.
 TEST_F(KernelUnpackingTest, AKernelAbove4GiBIsMapped) {
-  memory_.emplace(GuestMemory::create({.size = 128_MiB, .low_limit = 32_MiB}).value());
+  held_.emplace(GuestMemory::create({.size = 128_MiB, .low_limit = 32_MiB}).value());
   take(kernel_file(relocations()));
   options_.command_line = "";
   next_ = 40;  // of 8 places below and 48 above

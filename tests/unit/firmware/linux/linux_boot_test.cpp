@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 
 #include "firmware/linux/linux_layout.hpp"
 #include "tests/unit/firmware/linux/kernel_builder.hpp"
@@ -55,7 +56,8 @@ class LinuxBootTest : public testing::Test {
   }
 
   LinuxImage kernel_ = image_of(make_bzimage(make_payload()));
-  GuestMemory memory_ = memory_of(64_MiB);
+  std::optional<GuestMemory> held_ = memory_of(64_MiB);
+  GuestMemory& memory_ = *held_;  ///< tests may put another one into its place
   LinuxBootOptions options_{.kernel = &kernel_,
                             .initrd_path = {},
                             .command_line = "console=ttyS0",
@@ -192,16 +194,16 @@ TEST_F(LinuxBootTest, TooLargeAnInitrdNamesTheLeastMemoryThatWouldDo) {
   EXPECT_NE(error.find("64 MiB of memory"), std::string::npos) << error;
   // Kernel to 17 MiB and 60 MiB: 78 MiB in steps of 2.
   EXPECT_NE(error.find("at least 78 MiB"), std::string::npos) << error;
-  memory_ = memory_of(76_MiB);
+  held_.emplace(memory_of(76_MiB));
   EXPECT_NE(error_of(options_), "");
-  memory_ = memory_of(78_MiB);
+  held_.emplace(memory_of(78_MiB));
   EXPECT_EQ(error_of(options_), "");
 }
 
 TEST_F(LinuxBootTest, AnInitrdThatNoMemoryWouldHelpSaysSo) {
   const TemporaryFile initrd(60_MiB);
   options_.initrd_path = initrd.path();
-  memory_ = memory_of(1_GiB, 64_MiB);  // low RAM is at its limit
+  held_.emplace(memory_of(1_GiB, 64_MiB));  // low RAM is at its limit
   const std::string error = error_of(options_);
   EXPECT_NE(error.find("make it smaller"), std::string::npos) << error;
   EXPECT_EQ(error.find("at least"), std::string::npos) << error;
@@ -217,10 +219,10 @@ TEST_F(LinuxBootTest, RefusesAnInitrdThatIsNoFile) {
 }
 
 TEST_F(LinuxBootTest, AKernelLargerThanMemoryNamesWhatItNeeds) {
-  memory_ = memory_of(16_MiB);
+  held_.emplace(memory_of(16_MiB));
   const std::string error = error_of(options_);
   EXPECT_NE(error.find("up to 18 MiB"), std::string::npos) << error;
-  memory_ = memory_of(18_MiB);
+  held_.emplace(memory_of(18_MiB));
   EXPECT_EQ(error_of(options_), "");
 }
 

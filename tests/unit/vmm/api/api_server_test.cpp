@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/unit/vmm/api/api_fixture.hpp"
+#include "vmm/api/guest_view.hpp"
 
 namespace gpuvm::api_server_test {
 namespace {
@@ -54,6 +55,36 @@ TEST_F(ApiServerTest, ShowsTheMachine) {
   serve();
   const auto tree = nlohmann::json::parse(body_of(ask("GET", "/v1/inspect")));
   EXPECT_EQ(tree["kvm"]["vcpu_0"]["port_exits"], 7);
+}
+
+TEST_F(ApiServerTest, CardsComeAndGo) {
+  serve();
+  for (const auto* const what : {"attach", "detach"}) {
+    const std::string path = std::string("/v1/") + what;
+    EXPECT_THAT(ask("PUT", path + "?device=0000:41:00.0"), StartsWith("HTTP/1.1 204 "));
+    EXPECT_THAT(ask("PUT", path), AllOf(StartsWith("HTTP/1.1 400 "), HasSubstr("?device=")));
+    EXPECT_THAT(ask("PUT", path + "?device="), StartsWith("HTTP/1.1 400 "));
+    EXPECT_THAT(ask("GET", path + "?device=a"), StartsWith("HTTP/1.1 405 "));
+  }
+  EXPECT_THAT(control_.asked(), ElementsAre("attach 0000:41:00.0", "detach 0000:41:00.0"));
+  control_.answer_with(fail(ErrorKind::kWrongState, "No port is free"));
+  EXPECT_THAT(ask("PUT", "/v1/attach?device=0000:41:00.0"),
+              AllOf(StartsWith("HTTP/1.1 409 "), HasSubstr("No port is free")));
+}
+
+TEST(VmDocument, ShowsCardsThatCameLater) {
+  InspectNode machine("machine");
+  auto& slot = machine.child("hot_plug").child("port_3");
+  slot.field("state", "in");
+  auto& function = slot.child("functions").child("0000:41:00.0");
+  function.field("port", std::uint64_t{3});
+  function.field("function", std::uint64_t{0});
+  machine.child("hot_plug").child("port_4").field("state", "empty");
+  const auto vm =
+      nlohmann::json::parse(vm_document({}, GuestTally(std::chrono::system_clock::now()), machine));
+  ASSERT_EQ(vm["devices"].size(), 1U);
+  EXPECT_EQ(vm["devices"][0]["bdf"], "0000:41:00.0");
+  EXPECT_EQ(vm["devices"][0]["port"], 3);
 }
 
 TEST_F(ApiServerTest, HasItsOwnDescription) {

@@ -34,6 +34,8 @@ class FakeControl : public GuestControl {
   void pause(Done done) override { ask("pause", std::move(done)); }
   void resume(Done done) override { ask("resume", std::move(done)); }
   void stop(Done done) override { ask("stop", std::move(done)); }
+  void attach(std::string device, Done done) override { ask("attach " + device, std::move(done)); }
+  void detach(std::string device, Done done) override { ask("detach " + device, std::move(done)); }
   std::uint64_t subscribe(GuestObserver observer) override {
     observer_ = std::move(observer);
     return 1;
@@ -65,9 +67,9 @@ class FakeControl : public GuestControl {
   }
 
  private:
-  void ask(const char* what, Done done) {
+  void ask(const std::string& what, Done done) {
     const MutexLock lock(mutex_);
-    asked_.emplace_back(what);
+    asked_.push_back(what);
     boost::asio::post(context_, [done = std::move(done), status = answer_] { done(status); });
   }
 

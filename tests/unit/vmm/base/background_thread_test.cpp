@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include <array>
+#include <new>
 #include <string>
 #include <thread>
 
@@ -38,6 +39,16 @@ TEST(BackgroundThread, TakesNoSignal) {
     blocks_stop = sigismember(&mask, SIGTERM) == 1 && sigismember(&mask, SIGINT) == 1;
   }).join();
   EXPECT_TRUE(blocks_stop);
+}
+
+TEST(BackgroundThread, WhatIsWaitedForIsTriedAgain) {
+  int tries = 0;
+  insist([&tries] {
+    if (++tries < 3) {
+      throw std::bad_alloc();
+    }
+  });
+  EXPECT_EQ(tries, 3);
 }
 
 }  // namespace

@@ -99,6 +99,18 @@ TEST(Log, LinesThatBeginAlikeHaveALimit) {
   EXPECT_NE(text.find("another line"), std::string::npos);
 }
 
+// Errors come as whole texts: a flood of one hides no other.
+TEST(Log, AFloodOfOneTextHidesNoOther) {
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 1'000; ++i) {
+    log::warn("{}", fmt::format("port-0 has said this before: {}", i));
+  }
+  log::warn("{}", "disk-0 has said nothing yet");
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("begin as \"port- has said this before"), std::string::npos);
+  EXPECT_NE(text.find("disk-0 has said nothing yet"), std::string::npos);
+}
+
 // In a process of its own: the form of lines is the program's, for good.
 TEST(Log, JsonLines) {
   const auto speak = [] {

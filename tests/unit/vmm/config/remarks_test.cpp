@@ -81,5 +81,25 @@ TEST(Remarks, AnSshKeyWithoutAWayIn) {
   }
 }
 
+// A guest that replaces its initrd by a link would get any file of the host's at its next reboot.
+TEST(Remarks, FilesInAFolderThatTheGuestWritesTo) {
+  const std::string start =
+      "boot.initrd = '/srv/guest/boot/initrd'\nboot.cmdline = 'console=ttyS0'\n";
+  const std::string rest = "tag = 'home'\n[[disk]]\npath = '/srv/guest2/disk'\n";
+  const auto remarks = [&](const std::string& share) {
+    return remarks_of(start + "[[share]]\n" + share + "\n" + rest);
+  };
+  const auto of_initrd =
+      AllOf(HasSubstr("boot.initrd: /srv/guest/boot/initrd lies in the shared folder home"),
+            HasSubstr("readonly = true"));
+  EXPECT_THAT(remarks("path = '/srv/guest'"), ElementsAre(of_initrd));
+  EXPECT_THAT(remarks("path = '/srv/./guest/boot/'"), ElementsAre(of_initrd));
+  EXPECT_THAT(remarks("path = '/srv'"), ElementsAre(of_initrd, HasSubstr("/srv/guest2/disk")));
+  EXPECT_THAT(remarks("path = '/'"),
+              ElementsAre(HasSubstr("boot.kernel: /k"), of_initrd, HasSubstr("disk")));
+  EXPECT_THAT(remarks("path = '/srv'\nreadonly = true"), IsEmpty());
+  EXPECT_THAT(remarks("path = '/srv/gue'"), IsEmpty());
+}
+
 }  // namespace
 }  // namespace gpuvm::remarks_test

@@ -142,7 +142,7 @@ TEST(Suggestion, WhatGuestsOfProxmoxHave) {
       {"smbios1", "SMBIOS"},
       {"scsihw", "virtio"},
       {"backing", "qcow2 image says"},
-      {"hotplug", "plugged"},
+      {"hotplug", "gpuvm attach"},
   };
   for (const auto& [key, word] : rows) {
     EXPECT_NE(advice("", key).find(word), std::string::npos) << key << advice("", key);

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <new>
 #include <thread>
 
 namespace gpuvm::file_output_test {
@@ -121,6 +122,22 @@ TEST_F(FileOutputTest, AFileThatIsFullKeepsNobodyEither) {
   EXPECT_GE(taken, 1'000'000U);
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
   EXPECT_NE(said.find("No space left"), std::string::npos) << said;
+}
+
+// An exception that left the thread would end the process, and leave its devices as they are.
+TEST_F(FileOutputTest, AWriterWithoutMemoryKeepsNobody) {
+  start({.most = 1 << 20, .write = [](int, auto) -> ssize_t { throw std::bad_alloc(); }});
+  testing::internal::CaptureStderr();
+  std::size_t taken = 0;
+  for (const auto until = std::chrono::steady_clock::now() + 20s;
+       taken < 1'000'000 && std::chrono::steady_clock::now() < until;) {
+    taken += print(std::string(900, 'x'));
+  }
+  end();
+  const auto said = testing::internal::GetCapturedStderr();
+  EXPECT_GE(taken, 1'000'000U);
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+  EXPECT_NE(said.find("bad_alloc"), std::string::npos) << said;
 }
 
 }  // namespace

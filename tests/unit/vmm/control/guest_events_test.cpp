@@ -39,6 +39,19 @@ TEST(GuestEvents, ADelayedRebootAsJson) {
             R"("seconds":8,"short_lives":9})");
 }
 
+TEST(GuestEvents, ACardThatComesAsJson) {
+  GuestEvent event{.time = {},
+                   .guest = "main",
+                   .what = CardMoved{.card = "0000:41:00.0", .port = 3, .step = "announced"}};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"card",)"
+            R"("card":"0000:41:00.0","port":3,"step":"announced"})");
+  event.what = CardMoved{.port = 3, .step = "powered", .text = "why"};
+  EXPECT_EQ(event_node(event).to_json(),
+            R"({"time":"1970-01-01T00:00:00.000Z","guest":"main","event":"card","port":3,)"
+            R"("step":"powered","text":"why"})");
+}
+
 TEST(GuestEvents, AResetAsJson) {
   const GuestEvent event{
       .time = std::chrono::system_clock::time_point(std::chrono::milliseconds(1500)),

@@ -234,7 +234,7 @@ TEST_F(SeenFromOutside, NothingOfRootIsLeft) {
   EXPECT_THAT(seen.status, HasSubstr("CapAmb:\t0000000000000000"));
   EXPECT_THAT(seen.status, HasSubstr("NoNewPrivs:\t1"));
   EXPECT_THAT(seen.status, HasSubstr("Seccomp:\t2"));
-  EXPECT_THAT(seen.limits, ContainsRegex("Max core file size +0 +0 "));
+  EXPECT_THAT(seen.limits, ContainsRegex("Max core file size +1 +1 "));
   EXPECT_THAT(seen.limits, ContainsRegex("Max open files +1024 +1024 "));
   if (is_mighty()) {
     const auto user = helper_user().value();

@@ -58,16 +58,19 @@ TEST_F(DeviceClaimTest, TheFoldersOwnerAloneMayWriteThere) {
   { const DeviceClaim claim = take(); }
   ::umask(before);
   EXPECT_EQ(mode(), 0755U);
-  ASSERT_EQ(::chmod(folder.c_str(), 0777), 0);
-  const auto open_to_all = DeviceClaim::take(host_, bdf_of(kGpu), "guest main");
-  ASSERT_FALSE(open_to_all);
-  EXPECT_THAT(open_to_all.error().message(), HasSubstr("chmod o-w"));
+  for (const mode_t open_to_others : {0777U, 0775U, 01777U, 01775U}) {
+    SCOPED_TRACE(open_to_others);
+    ASSERT_EQ(::chmod(folder.c_str(), open_to_others), 0);
+    const auto refused = DeviceClaim::take(host_, bdf_of(kGpu), "guest main");
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message(), HasSubstr("chmod go-w"));
+  }
   ASSERT_EQ(::chmod(folder.c_str(), 0755), 0);
   if (::geteuid() == 0) {
     ASSERT_EQ(::chown(folder.c_str(), 65534, 65534), 0);
     const auto of_another = DeviceClaim::take(host_, bdf_of(kGpu), "guest main");
     ASSERT_FALSE(of_another);
-    EXPECT_THAT(of_another.error().message(), HasSubstr("belongs to user 65534"));
+    EXPECT_THAT(of_another.error().message(), HasSubstr("another user (id 65534)"));
   }
 }
 

@@ -16,6 +16,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "vmm/base/bdf.hpp"
@@ -31,12 +32,10 @@ class FakeHost : public HostSystem {
   ~FakeHost() override { std::filesystem::remove_all(path("/")); }
 
   void file(const std::string& absolute, const std::string& text) const {
-    std::filesystem::create_directories(std::filesystem::path(path(absolute)).parent_path());
+    make_folders(std::filesystem::path(path(absolute)).parent_path());
     std::ofstream(path(absolute)) << text;
   }
-  void directory(const std::string& absolute) const {
-    std::filesystem::create_directories(path(absolute));
-  }
+  void directory(const std::string& absolute) const { make_folders(path(absolute)); }
   void link(const std::string& absolute, const std::string& target) const {
     std::filesystem::create_directories(std::filesystem::path(path(absolute)).parent_path());
     std::filesystem::remove(path(absolute));
@@ -165,6 +164,12 @@ class FakeHost : public HostSystem {
   std::function<bool(const std::string& absolute, const std::string& text)> kernel;
 
  private:
+  /// /run/gpuvm as it is on a host, whatever the umask here.
+  void make_folders(const std::filesystem::path& folder) const {
+    std::filesystem::create_directories(folder);
+    std::error_code is_absent;
+    std::filesystem::permissions(path("/run/gpuvm"), std::filesystem::perms(0755), is_absent);
+  }
   explicit FakeHost(const std::string& root) : HostSystem(root) {}
   static std::string make_root() {
     std::string name = testing::TempDir() + "gpuvm-host-XXXXXX";

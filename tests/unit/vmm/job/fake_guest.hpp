@@ -27,6 +27,8 @@ class FakeControl : public GuestControl {
   void pause(Done) override { ask("pause"); }
   void resume(Done) override { ask("resume"); }
   void stop(Done) override { ask("stop"); }
+  void attach(std::string, Done) override { ask("attach"); }
+  void detach(std::string, Done) override { ask("detach"); }
   std::uint64_t subscribe(GuestObserver) override { return 0; }
   void unsubscribe(std::uint64_t) override {}
 

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <sstream>
 
 #include "vmm/base/mutex.hpp"
@@ -130,6 +131,20 @@ TEST_F(RecordFiles, AFullDiskCostsTheRecordOnly) {
 }
 
 // A guest that prints for ever.
+// An exception that left the thread would end the process, and leave its devices as they are.
+TEST_F(RecordFiles, AWriterWithoutMemoryCostsTheRecordOnly) {
+  RecordFile::Options options;
+  options.write = [](int, std::span<const std::byte>) -> ssize_t { throw std::bad_alloc(); };
+  testing::internal::CaptureStderr();
+  const auto record = start(file(), std::move(options));
+  record->add("one\n");
+  record->finish();
+  record->add("two\n");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("bad_alloc"));
+  EXPECT_EQ(record->left_out(), 1U);
+  EXPECT_EQ(text(), "");
+}
+
 TEST_F(RecordFiles, IsBounded) {
   RecordFile::Options options;
   options.most = 100;

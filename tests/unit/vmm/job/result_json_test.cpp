@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The report as JSON against its schema: the part of JSON Schema that the schema uses.
+// The report as JSON against its schema.
 #include "vmm/job/result_json.hpp"
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tests/fixtures/source_file.hpp"
+#include "tests/fixtures/json_schema.hpp"
 #include "vmm/verdict/verdict_fold.hpp"
 
 namespace gpuvm::result_json_test {
@@ -15,69 +14,10 @@ namespace {
 
 using Json = nlohmann::json;
 
+using test::wrong_with;
+
 Json schema() {
-  std::ifstream file(test::source_file("docs/schemas/test-result.schema.json"));
-  return Json::parse(file);
-}
-
-bool has_type(const Json& value, const std::string& type) {
-  return type == "object"    ? value.is_object()
-         : type == "array"   ? value.is_array()
-         : type == "string"  ? value.is_string()
-         : type == "integer" ? value.is_number_integer()
-         : type == "null"    ? value.is_null()
-                             : false;
-}
-
-/// What is wrong with it; "" where nothing is.
-std::string wrong_with(const Json& value, const Json& rule, const std::string& where) {
-  if (rule.contains("const") && value != rule["const"]) {
-    return where + " is another constant";
-  }
-  if (rule.contains("enum")) {
-    const auto& words = rule["enum"];
-    return std::find(words.begin(), words.end(), value) != words.end() ? "" : where + " is no word";
-  }
-  if (rule.contains("type")) {
-    const Json types = rule["type"].is_array() ? rule["type"] : Json::array({rule["type"]});
-    const bool fits = std::any_of(types.begin(), types.end(),
-                                  [&](const Json& type) { return has_type(value, type); });
-    if (!fits) {
-      return where + " has the wrong type";
-    }
-  }
-  if (value.is_number() && rule.contains("minimum") &&
-      value.get<std::int64_t>() < rule["minimum"].get<std::int64_t>()) {
-    return where + " is too small";
-  }
-  if (value.is_number() && rule.contains("maximum") &&
-      value.get<std::int64_t>() > rule["maximum"].get<std::int64_t>()) {
-    return where + " is too large";
-  }
-  if (value.is_array()) {
-    for (const Json& item : value) {
-      if (auto wrong = wrong_with(item, rule["items"], where + "[]"); !wrong.empty()) {
-        return wrong;
-      }
-    }
-  }
-  if (value.is_object()) {
-    for (const auto& key : rule["required"]) {
-      if (!value.contains(key.get<std::string>())) {
-        return where + " lacks " + key.get<std::string>();
-      }
-    }
-    for (const auto& [key, item] : value.items()) {
-      if (!rule["properties"].contains(key)) {
-        return where + " has an unknown " + key;
-      }
-      if (auto wrong = wrong_with(item, rule["properties"][key], where + "." + key);
-          !wrong.empty()) {
-        return wrong;
-      }
-    }
-  }
-  return "";
+  return test::schema_file("docs/schemas/test-result.schema.json");
 }
 
 JobReport full_report() {

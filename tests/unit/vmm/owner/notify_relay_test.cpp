@@ -8,8 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstddef>
-#include <cstring>
+#include <string>
 #include <vector>
 
 namespace gpuvm::notify_relay_test {
@@ -36,38 +35,98 @@ TEST(NotifyRelayTest, OnlyWhatIsListedPasses) {
   EXPECT_EQ(allowed_notification(std::string("READY=1\0X", 9)), "");
 }
 
-void tell(const std::string& address, const std::string& text) {
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  std::memcpy(name.sun_path, address.data(), address.size());
-  name.sun_path[0] = '\0';
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
-  ::sendto(fd.get(), text.data(), text.size(), MSG_DONTWAIT,
-           reinterpret_cast<const sockaddr*>(&name), size);
+void tell(const NotifyRelay& relay, const std::string& text) {
+  ::send(relay.monitor_end(), text.data(), text.size(), MSG_DONTWAIT);
 }
 
 TEST(NotifyRelayTest, OnlyTheMonitorIsHeard) {
   std::vector<std::string> sent;
-  const auto relay = NotifyRelay::create([&sent](std::string_view text) {
-                       sent.emplace_back(text);
-                       return true;
-                     }).value();
-  ASSERT_EQ(relay.address().front(), '@');
+  auto relay = NotifyRelay::create([&sent](std::string_view text) {
+                 sent.emplace_back(text);
+                 return true;
+               }).value();
   const pid_t other = ::fork();
   if (other == 0) {
-    tell(relay.address(), "READY=1");
+    tell(relay, "READY=1");
     ::_exit(0);
   }
   ASSERT_EQ(::waitpid(other, nullptr, 0), other);
   relay.pass_on(::getpid());
   EXPECT_THAT(sent, IsEmpty()) << "another process is not the monitor";
-  tell(relay.address(), "STATUS=Running\nMAINPID=1");
-  tell(relay.address(), "MAINPID=1");
-  tell(relay.address(), std::string(5000, 'x'));
-  tell(relay.address(), "WATCHDOG=1");
+  tell(relay, "STATUS=Running\nMAINPID=1");
+  tell(relay, "MAINPID=1");
+  tell(relay, std::string(5000, 'x'));
+  tell(relay, "WATCHDOG=1");
   relay.pass_on(::getpid());
   EXPECT_THAT(sent, ElementsAre("STATUS=Running", "WATCHDOG=1"));
+}
+
+/// With the address of another socket in a message: of datagrams it would go there.
+TEST(NotifyRelayTest, TheMonitorsEndLeadsNowhereElse) {
+  unsigned sent = 0;
+  auto relay = NotifyRelay::create([&sent](std::string_view) {
+                 ++sent;
+                 return true;
+               }).value();
+  const UniqueFd other(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  socklen_t size = sizeof(sa_family_t);  // the kernel chooses one (unix(7), Autobind)
+  ASSERT_EQ(::bind(other.get(), reinterpret_cast<const sockaddr*>(&name), size), 0);
+  size = sizeof name;
+  ASSERT_EQ(::getsockname(other.get(), reinterpret_cast<sockaddr*>(&name), &size), 0);
+  ::sendto(relay.monitor_end(), "READY=1", 7, MSG_DONTWAIT,
+           reinterpret_cast<const sockaddr*>(&name), size);
+  char byte = 0;
+  EXPECT_LT(::recv(other.get(), &byte, 1, 0), 0);
+  relay.pass_on(::getpid());
+  EXPECT_EQ(sent, 1U);
+}
+
+/// The owner would hear of it for ever.
+TEST(NotifyRelayTest, OneThatIsClosedIsNotWaitedFor) {
+  auto relay = NotifyRelay::create([](std::string_view) { return true; }).value();
+  tell(relay, "READY=1");
+  relay.close_monitor_end();
+  relay.pass_on(::getpid());
+  EXPECT_EQ(relay.fd(), -1);
+  relay.pass_on(::getpid());
+}
+
+/// Any user of the host could fill one with a name, and the watchdog would hear nothing.
+TEST(NotifyRelayTest, NobodyElseFindsTheSocket) {
+  const auto relay = NotifyRelay::create([](std::string_view) { return true; }).value();
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  ASSERT_EQ(::getsockname(relay.fd(), reinterpret_cast<sockaddr*>(&name), &size), 0);
+  EXPECT_EQ(size, sizeof(sa_family_t)) << "no name";
+}
+
+/// One that a guest has taken over must not keep the host's service manager busy.
+TEST(NotifyRelayTest, AFloodOfTheMonitorsIsHeldBack) {
+  unsigned sent = 0;
+  auto now = NotifyRelay::Clock::time_point();
+  auto relay = NotifyRelay::create(
+                   [&sent](std::string_view) {
+                     ++sent;
+                     return true;
+                   },
+                   [&now] { return now; })
+                   .value();
+  const auto flood = [&relay] {
+    for (unsigned i = 0; i < 1000; ++i) {
+      tell(relay, "STATUS=Running");
+      relay.pass_on(::getpid());
+    }
+  };
+  flood();
+  EXPECT_EQ(sent, NotifyRelay::kBurst);
+  now += 3 * NotifyRelay::kEvery;
+  flood();
+  EXPECT_EQ(sent, NotifyRelay::kBurst + 3);
+  now += std::chrono::hours(1);
+  flood();
+  EXPECT_EQ(sent, 2 * NotifyRelay::kBurst + 3);
 }
 
 }  // namespace

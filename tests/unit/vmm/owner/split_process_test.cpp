@@ -2,6 +2,7 @@
 // Real processes: this one is the owner, its children are monitors, of ours and hostile ones.
 #include "vmm/owner/split_process.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -50,6 +51,7 @@ class SplitProcessTest : public testing::Test {
       return given_back_status_;
     };
     side.notify = notify_;
+    side.longest_end = longest_end_;
     side.is_dumpable = true;  // for sanitizers
     auto split = split_process(side);
     if (split && split->monitor) {
@@ -65,6 +67,7 @@ class SplitProcessTest : public testing::Test {
 
   test::NotingOwner duties_;
   std::function<bool(std::string_view)> notify_ = {};
+  std::chrono::milliseconds longest_end_ = std::chrono::minutes(20);
   Status given_back_status_ = {};
   int given_back_ = 0;
   pid_t killed_ = -1;
@@ -116,6 +119,25 @@ TEST_F(SplitProcessTest, AMonitorThatEndsWell) {
   EXPECT_THAT(duties_.notes,
               ElementsAre("hold 0000:01:00.0 claim", "state socket-1.state", "declare /vars",
                           "guest runs", "retrain 0000:01:00.0", "replace 100 by 10 bytes"));
+}
+
+/// However it ended: what it leaves may have its files.
+TEST_F(SplitProcessTest, WhatAMonitorLeavesIsAwaited) {
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::pipe(ends), 0);
+  const UniqueFd out(ends[0]);
+  UniqueFd in(ends[1]);
+  const auto status = run([](Owner&) {
+    if (::fork() == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      ::_exit(0);
+    }
+    return 3;
+  });
+  EXPECT_EQ(status.value(), 3);
+  in.reset();
+  pollfd gone{.fd = out.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&gone, 1, 0), 1) << "the last other holder is gone";
 }
 
 TEST_F(SplitProcessTest, OneThatIsKilledAtAnyStep) {
@@ -266,6 +288,37 @@ TEST_F(SplitProcessTest, SignalsArePassedOn) {
   }
 }
 
+// One that a guest has taken over. The service manager would end the owner with it.
+TEST_F(SplitProcessTest, OneThatDoesNotEndIsKilled) {
+  const pid_t owner_process = ::getpid();
+  std::vector<std::string> told;
+  notify_ = [&told](std::string_view text) {
+    told.emplace_back(text);
+    return true;
+  };
+  longest_end_ = std::chrono::milliseconds(200);
+  const auto asked_by = [owner_process](int number) {
+    return [owner_process, number](Owner&) {
+      ::signal(number, SIG_IGN);
+      ::kill(owner_process, number);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+      return 9;
+    };
+  };
+  for (const int number : {SIGHUP, SIGUSR1}) {
+    EXPECT_EQ(run(asked_by(number)).value(), 9) << "nobody has to end for this one";
+  }
+  EXPECT_EQ(killed_, 0);
+  for (const int number : {SIGTERM, SIGINT, SIGRTMIN + 4}) {
+    told.clear();
+    EXPECT_EQ(run(asked_by(number)).value(), 70) << number;
+    EXPECT_GT(killed_, 0);
+    ASSERT_FALSE(told.empty());
+    EXPECT_EQ(told.front(), "EXTEND_TIMEOUT_USEC=15200000");
+  }
+  EXPECT_EQ(given_back_, 5);
+}
+
 TEST_F(SplitProcessTest, NotificationsArePassedOnAndTheOwnerHasItsOwn) {
   std::vector<std::string> told;
   notify_ = [&told](std::string_view text) {
@@ -276,7 +329,9 @@ TEST_F(SplitProcessTest, NotificationsArePassedOnAndTheOwnerHasItsOwn) {
   const auto status = run([](Owner&) {
     const std::string address = std::getenv("NOTIFY_SOCKET");
     const std::string watched = std::getenv("WATCHDOG_PID");
-    return address.starts_with("@") && watched == std::to_string(::getpid()) ? 5 : 1;
+    const bool is_open =
+        address.starts_with("fd:") && ::fcntl(std::stoi(address.substr(3)), F_GETFD) >= 0;
+    return is_open && watched == std::to_string(::getpid()) ? 5 : 1;
   });
   ::unsetenv("WATCHDOG_PID");
   ASSERT_TRUE(status);
@@ -321,14 +376,6 @@ TEST_F(SplitProcessTest, TheStatusOfAKilledOneCanBeAnother) {
   ASSERT_TRUE(split);
   EXPECT_EQ(split->exit_status, 122);
   EXPECT_THAT(duties_.notes, IsEmpty());
-}
-
-TEST(MonitorEndTest, IsToldInWords) {
-  EXPECT_EQ(monitor_end_of(0x2a00).exit_status, 42);
-  EXPECT_EQ(monitor_end_of(0x2a00).how, "");
-  EXPECT_EQ(monitor_end_of(SIGSEGV).exit_status, 139);
-  EXPECT_EQ(monitor_end_of(SIGSEGV).how, "signal 11 (Segmentation fault)");
-  EXPECT_EQ(monitor_end_of(SIGSYS | 0x80).how, "signal 31 (Bad system call)");
 }
 
 }  // namespace

@@ -33,6 +33,8 @@ class LogMode : public testing::Test {
   }
 };
 
+void set_handler_that_calls(int number);
+
 std::string log_of(ThreadRole role, const std::function<void()>& work) {
   std::string path = testing::TempDir() + "gpuvm-calls-XXXXXX";
   ::close(::mkstemp(path.data()));
@@ -46,6 +48,7 @@ std::string log_of(ThreadRole role, const std::function<void()>& work) {
       say(fd, "not prepared");
       return;
     }
+    set_handler_that_calls(SIGUSR1);
     std::thread([&] {
       enter(role);
       work();
@@ -87,6 +90,25 @@ TEST_F(LogMode, CountsWhatIsListed) {
   EXPECT_THAT(text, HasSubstr("row\tqueue\talways\t5\tfdatasync\t"));
   EXPECT_THAT(text, HasSubstr("row\tqueue\talways\t0\tfallocate\t"));
   EXPECT_THAT(text, Not(HasSubstr("unlisted")));
+}
+
+/// As every file that gpuvm writes.
+TEST(LogModeFile, OneWithASecondNameIsRefused) {
+  std::string path = testing::TempDir() + "gpuvm-calls-XXXXXX";
+  ::close(::mkstemp(path.data()));
+  const std::string other = path + ".other";
+  ASSERT_EQ(::link(path.c_str(), other.c_str()), 0);
+  const auto end = in_child([&path](int fd) {
+    Policy policy;
+    policy.mode = Mode::kLog;
+    policy.call_log = path;
+    const auto prepared = prepare(policy);
+    say(fd, prepared ? "prepared" : prepared.error().to_string());
+  });
+  EXPECT_THAT(end.said, HasSubstr("sandbox.log"));
+  EXPECT_THAT(end.said, HasSubstr("second name (hard link)"));
+  ::unlink(path.c_str());
+  ::unlink(other.c_str());
 }
 
 /// Waits, locks, masks of signals, threads and children go on as without.
@@ -143,6 +165,22 @@ TEST_F(LogMode, ASignalInterruptsACall) {
     }
   });
   EXPECT_THAT(text, HasSubstr("row\tvcpu\talways\t"));
+}
+
+void set_handler_that_calls(int number) {
+  struct sigaction action {};
+  action.sa_handler = [](int) { static_cast<void>(::write(-1, "", 0)); };
+  sigfillset(&action.sa_mask);  // as Asio has it
+  ::sigaction(number, &action, nullptr);
+}
+
+TEST_F(LogMode, HandlersThatBlockAllSignalsMayMakeCalls) {
+  const auto text = log_of(ThreadRole::kControl, [] {
+    ::raise(SIGUSR1);  // log_of() has set its handler before
+    set_handler_that_calls(SIGUSR2);
+    ::raise(SIGUSR2);
+  });
+  EXPECT_THAT(text, HasSubstr("role	control	1"));
 }
 
 }  // namespace

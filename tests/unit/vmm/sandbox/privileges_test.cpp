@@ -66,11 +66,37 @@ TEST(Privileges, NoDumpsAndLimits) {
   const auto end = in_child([](int fd) {
     const int dumps = forbid_dumps();
     const int limits = set_limits(false);
+    say(fd, fmt::format("{} {} {}", dumps, ::prctl(PR_GET_DUMPABLE), limits));
+  });
+  EXPECT_EQ(end.said, "0 0 0");
+}
+
+/// "A limit of 0" would: the kernel takes no notice of it where dumps go to a program.
+TEST(Privileges, NoDumpGoesToAProgramEither) {
+  const auto end = in_child([](int fd) {
     rlimit core{};
     ::getrlimit(RLIMIT_CORE, &core);
-    say(fd, fmt::format("{} {} {} {}", dumps, ::prctl(PR_GET_DUMPABLE), limits, core.rlim_max));
+    const bool may_raise = (own_capabilities() & capability(CAP_SYS_RESOURCE)) != 0;
+    const bool has_room = core.rlim_max > 0 || may_raise;
+    const int error = set_limits(false);
+    ::getrlimit(RLIMIT_CORE, &core);
+    say(fd, fmt::format("{} {}", error,
+                        core.rlim_cur == core.rlim_max && core.rlim_max == (has_room ? 1 : 0)));
   });
-  EXPECT_EQ(end.said, "0 0 0 0");
+  EXPECT_EQ(end.said, "0 true");
+}
+
+TEST(Privileges, ALowerLimitStays) {
+  const auto end = in_child([](int fd) {
+    const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    static_cast<void>(keep_capabilities(0));
+    const int error = set_limits(false);
+    rlimit core{};
+    ::getrlimit(RLIMIT_CORE, &core);
+    say(fd, fmt::format("{} {}", error, core.rlim_max));
+  });
+  EXPECT_EQ(end.said, "0 0");
 }
 
 TEST(Privileges, NoFurtherProcessOfAnotherUser) {

@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
+#include <new>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "tests/unit/vmm/sandbox/in_child.hpp"
@@ -16,22 +19,22 @@ namespace gpuvm::sandbox::role_thread_test {
 namespace {
 
 TEST(RoleThread, DoesWhatItIsHandedOneAfterTheOther) {
-  const auto thread = RoleThread::create("test", ThreadRole::kWorker);
-  ASSERT_TRUE(thread);
   const auto here = std::this_thread::get_id();
   std::atomic<int> at_work{0};
   std::atomic<int> most{0};
+  const auto thread = RoleThread::create("test", ThreadRole::kWorker, [&](void* done) {
+    most = std::max(most.load(), ++at_work);
+    EXPECT_NE(std::this_thread::get_id(), here);
+    ++*static_cast<std::atomic<int>*>(done);
+    --at_work;
+  });
+  ASSERT_TRUE(thread);
   std::atomic<int> done{0};
   std::vector<std::thread> callers;
   for (int caller = 0; caller < 8; ++caller) {
     callers.emplace_back([&] {
       for (int i = 0; i < 200; ++i) {
-        (*thread)->run([&] {
-          most = std::max(most.load(), ++at_work);
-          EXPECT_NE(std::this_thread::get_id(), here);
-          ++done;
-          --at_work;
-        });
+        (*thread)->run(&done);
       }
     });
   }
@@ -42,9 +45,25 @@ TEST(RoleThread, DoesWhatItIsHandedOneAfterTheOther) {
   EXPECT_EQ(most, 1);
 }
 
-TEST(RoleThread, WithoutOneTheCallerDoesItself) {
-  const auto here = std::this_thread::get_id();
-  run_on(nullptr, [&] { EXPECT_EQ(std::this_thread::get_id(), here); });
+TEST(RoleThread, WhatTheWorkThrowsIsItsCallers) {
+  const auto thread = RoleThread::create("test", ThreadRole::kWorker, [](void* done) {
+    if (done == nullptr) {
+      throw std::bad_alloc();
+    }
+    ++*static_cast<int*>(done);
+  });
+  ASSERT_TRUE(thread);
+  EXPECT_THROW((*thread)->run(nullptr), std::bad_alloc);
+  int done = 0;
+  (*thread)->run(&done);
+  EXPECT_EQ(done, 1);
+}
+
+/// A thread with rights takes no code from one that a guest may have taken over.
+TEST(RoleThread, IsHandedNoFunction) {
+  static_assert(
+      !std::is_invocable_v<decltype(&RoleThread::run), RoleThread&, std::function<void()>>);
+  static_assert(std::is_invocable_v<decltype(&RoleThread::run), RoleThread&, void*>);
 }
 
 /// A vCPU's thread has what it has no right to done by another, and gets no right by that.
@@ -57,11 +76,13 @@ TEST(RoleThread, HasTheRightsOfItsRole) {
     if (!prepare(policy)) {
       return;
     }
-    const auto worker = RoleThread::create("guest-reset", ThreadRole::kWorker);
+    const auto worker = RoleThread::create("guest-reset", ThreadRole::kWorker, [](void* there) {
+      *static_cast<long*>(there) = ::syscall(SYS_openat, -100, "/etc/passwd", 0);
+    });
     std::thread([&] {
       enter(ThreadRole::kVcpu);
       long there = -1;
-      (*worker)->run([&there] { there = ::syscall(SYS_openat, -100, "/etc/passwd", 0); });
+      (*worker)->run(&there);
       const long here = ::syscall(SYS_openat, -100, "/etc/passwd", 0);
       say(fd, fmt::format("{} {}", there >= 0, here >= 0));
     }).join();

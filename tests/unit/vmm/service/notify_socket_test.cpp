@@ -2,7 +2,13 @@
 // Notifications reach whoever listens, never wait, and go nowhere that sd_notify(3) does not name.
 #include "vmm/service/notify_socket.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
 
 #include "tests/unit/vmm/service/notify_receiver.hpp"
 
@@ -18,6 +24,32 @@ TEST(NotifySocket, ReachesPathsAndAbstractNames) {
     ASSERT_TRUE(socket) << socket.error().to_string();
     EXPECT_TRUE(socket->send("READY=1\nSTATUS=Running"));
     EXPECT_EQ(manager.next(), "READY=1\nSTATUS=Running");
+  }
+}
+
+/// Of an owner's process: a socket without a name.
+TEST(NotifySocket, ReachesASocketThatIsOpen) {
+  std::array<int, 2> ends{-1, -1};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const UniqueFd ours(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  const auto socket = NotifySocket::open(fmt::format("fd:{}", theirs.get()));
+  ASSERT_TRUE(socket) << socket.error().to_string();
+  EXPECT_TRUE(socket->send("READY=1"));
+  std::array<char, 16> bytes{};
+  ASSERT_EQ(::read(ours.get(), bytes.data(), bytes.size()), 7);
+  EXPECT_EQ(std::string(bytes.data(), 7), "READY=1");
+  for (const std::string address : {"fd:", "fd:-1", "fd:2x", "fd:999999", "fd:99999999999999"}) {
+    const auto none = NotifySocket::open(address);
+    ASSERT_FALSE(none) << address;
+    EXPECT_THAT(none.error().to_string(), HasSubstr("is no open socket for packets"));
+  }
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+    std::array<int, 2> others{-1, -1};
+    ASSERT_EQ(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, others.data()), 0);
+    const UniqueFd first(others[0]);
+    const UniqueFd second(others[1]);
+    EXPECT_FALSE(NotifySocket::open(fmt::format("fd:{}", first.get())));
   }
 }
 

@@ -30,6 +30,8 @@ class FakeControl : public GuestControl {
   void pause(Done /*done*/) override {}
   void resume(Done /*done*/) override {}
   void stop(Done /*done*/) override {}
+  void attach(std::string /*device*/, Done /*done*/) override {}
+  void detach(std::string /*device*/, Done /*done*/) override {}
   std::uint64_t subscribe(GuestObserver observer) override {
     observer_ = std::move(observer);
     return 9;

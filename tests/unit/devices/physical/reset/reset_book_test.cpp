@@ -224,17 +224,17 @@ TEST_F(ResetBookTest, AGuestsResetsThatFailDoNotFloodTheLog) {
   const ResetPlan made = plan({&gpu_, &usb_});
   host_.on_hot_reset =
       gpu_.on_function_reset = [] { return Status(fail(ErrorKind::kHost, "Not now")); };
-  constexpr unsigned kResets = 100;
-  const auto said = [&](ResetWish wish) {
+  const auto said = [&](ResetWish wish, unsigned resets) {
     testing::internal::CaptureStderr();
-    for (unsigned i = 0; i < kResets; ++i) {
+    for (unsigned i = 0; i < resets; ++i) {
       EXPECT_FALSE(check_all_safe(book_.reset(made, time_.clock(), wish)));
     }
     return count_of(testing::internal::GetCapturedStderr(), "was not enough");
   };
-  EXPECT_LT(said(ResetWish::kGuest), kResets / 2);
-  EXPECT_EQ(said(ResetWish::kMachine), 2 * kResets);
-  EXPECT_EQ(said(ResetWish::kNextUser), 2 * kResets);
+  EXPECT_LT(said(ResetWish::kGuest, 100), 50U);
+  // Few enough for the log's own limit on lines of one kind.
+  EXPECT_EQ(said(ResetWish::kMachine, 10), 20U);
+  EXPECT_EQ(said(ResetWish::kNextUser, 10), 20U);
 }
 
 // A reset takes minutes: others must get their answers meanwhile.

@@ -223,6 +223,16 @@ TEST_F(MemoryScrubTest, TheHomeOfTheMsixTableIsNoMemory) {
   EXPECT_THAT(card_.written, IsEmpty());
 }
 
+// A store behind the end of a file that has become shorter is SIGBUS.
+TEST_F(MemoryScrubTest, AFileThatMayBecomeShorterIsNotWrittenTo) {
+  card_.edit_region(kMemory).may_shrink = true;
+  for (const auto& bars : {std::vector<unsigned>{}, std::vector<unsigned>{kMemory}}) {
+    EXPECT_THAT(fault_of(scrub({.bars = bars})), HasSubstr("can make the file of BAR 1 shorter"));
+  }
+  EXPECT_THAT(card_.written, IsEmpty());
+  EXPECT_TRUE(scrub_memory(card_, {.bars = {kDoorbells}}).is_done()) << "another BAR's file";
+}
+
 TEST_F(MemoryScrubTest, WhatCannotBeMappedIsNotCovered) {
   card_.edit_region(kMemory).sparse_areas = {{.offset = 0, .size = 16_MiB}};
   const auto report = scrub();

@@ -36,8 +36,12 @@ class BarPlacesTest : public testing::Test {
     host_.file(kBase + "/config", std::string(reinterpret_cast<const char*>(config_.data()),
                                               config_.size()));  // SAFETY: bytes as characters
   }
+  Result<std::optional<std::vector<BarPlace>>> read() {
+    const auto function = TRY(HostPciDevice::open(host_, *Bdf::parse(kCard)));
+    return TRY(vfio::BarPlaceReader::open(host_, function)).read();
+  }
   std::optional<std::vector<BarPlace>> places() {
-    auto found = vfio::bar_places_of(host_, *Bdf::parse(kCard));
+    auto found = read();
     EXPECT_TRUE(found) << found.error().to_string();
     return *std::move(found);
   }
@@ -72,6 +76,16 @@ TEST_F(BarPlacesTest, HalfAnAddressIsAnotherOne) {
   EXPECT_EQ(places()->at(0).hardware, 0xfe000000U);
 }
 
+TEST_F(BarPlacesTest, WhatIsThereNowIsReadOfFilesThatStayOpen) {
+  const auto function = HostPciDevice::open(host_, *Bdf::parse(kCard));
+  const auto reader = vfio::BarPlaceReader::open(host_, *function);
+  ASSERT_TRUE(reader);
+  EXPECT_EQ(reader->read().value()->at(0).hardware, 0x38fe000000U);
+  set(0x14, 0);
+  EXPECT_EQ(reader->read().value()->at(0).hardware, 0xfe000000U);
+  EXPECT_EQ(reader->read().value()->at(0).host, 0x38fe000000U);
+}
+
 TEST_F(BarPlacesTest, VirtualFunctionsHaveNoSuchRegisters) {
   host_.link(kBase + "/physfn", "../0000:03:00.0");
   EXPECT_FALSE(places());
@@ -93,7 +107,7 @@ TEST_F(BarPlacesTest, PortsOfAnIdeControllerMayBeFixed) {
 
 TEST_F(BarPlacesTest, AHeaderThatIsCutShortIsNoAnswer) {
   host_.file(kBase + "/config", "short");
-  const auto found = vfio::bar_places_of(host_, *Bdf::parse(kCard));
+  const auto found = read();
   ASSERT_FALSE(found);
   EXPECT_THAT(found.error().to_string(), testing::HasSubstr("shows 5 bytes only"));
   EXPECT_EQ(vfio::places_of({}, {{.index = 0, .size = 16, .address = 16}}, 0).at(0).hardware,

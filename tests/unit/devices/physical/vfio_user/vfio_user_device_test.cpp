@@ -366,6 +366,15 @@ TEST_F(VfioUser, AFileOfABarCannotBecomeShorter) {
   open();
   EXPECT_NE(::fcntl(server_.bar2.get(), F_GET_SEALS) & F_SEAL_SHRINK, 0);
   EXPECT_NE(::ftruncate(server_.bar2.get(), 4096), 0);
+  EXPECT_FALSE(device_->region(bar_region(2)).may_shrink);
+}
+
+TEST_F(VfioUser, AFileOfABarThatNobodyCanSealMayBecomeShorter) {
+  server_.bar2 = UniqueFd(::memfd_create("bar2", MFD_CLOEXEC));
+  const auto size = static_cast<off_t>(ScriptedServer::kBar2Offset + ScriptedServer::kBar2Size);
+  ASSERT_EQ(::ftruncate(server_.bar2.get(), size), 0);
+  open();
+  EXPECT_TRUE(device_->region(bar_region(2)).may_shrink);
 }
 
 TEST_F(VfioUser, ADeviceIsNoMemoryOfABar) {

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <new>
+#include <optional>
+
 #include "devices/pci/pci_spec.hpp"
 #include "devices/pci/root_port.hpp"
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
@@ -27,7 +30,7 @@ class GuestBusResetTest : public test::FunctionTest {
   }
 
   /// Both functions behind a port, decoding at their addresses.
-  void build() {
+  void build(const std::optional<ResetClock>& clock = {}) {
     port_ = RootPort::create({.name = "port-0", .device = 1}).value();
     std::vector<PassthroughFunction*> behind;
     for (auto* device : {&first_, &second_}) {
@@ -52,7 +55,7 @@ class GuestBusResetTest : public test::FunctionTest {
         .book = book_,
         .plan = *plan,
         .functions = behind,
-        .clock = clock_.clock(),
+        .clock = clock.value_or(clock_.clock()),
         .on_reset = [this](auto, const auto& told) { told_.push_back(told.verdict); }});
     EXPECT_TRUE(port_->set_listener(reset_.get()));
     ASSERT_EQ(slots_.slots.size(), 2U);
@@ -168,6 +171,15 @@ TEST_F(GuestBusResetTest, DeviceThatDoesNotComeBackIsGoneUntilTheNextReset) {
 }
 
 // A rung that does not help may take a minute to say so: it is not tried first again.
+TEST_F(GuestBusResetTest, WhatIsThrownIsAResetThatDidNotHelp) {
+  auto clock = clock_.clock();
+  clock.now = []() -> std::chrono::milliseconds { throw std::bad_alloc(); };
+  build(clock);
+  bridge_control(true);
+  EXPECT_EQ(functions_[0]->config_read(0), 0xffffffffU);
+  EXPECT_TRUE(slots_.slots.empty());
+}
+
 TEST_F(GuestBusResetTest, WhatDidNotHelpIsNotTriedFirstAgain) {
   build();
   const std::vector<std::byte> well = second_.config();

@@ -91,6 +91,38 @@ TEST_F(MachineResetTest, PowerCycleOpensALockThatNoResetDoes) {
   EXPECT_EQ(fakes_.host.driver_of(slot_.kGpu), "vfio-pci");
 }
 
+// What health checks of many hosts read.
+TEST_F(MachineResetTest, HistoryOfTheCardSaysThatItTookMoreThanUsual) {
+  auto& host = fakes_.host;
+  host.directory("/run/gpuvm");
+  auto claims = DeviceClaims::take(host, {bdf_of(slot_.kGpu), bdf_of(slot_.kAudio)}, "the test");
+  ASSERT_TRUE(claims) << claims.error().to_string();
+  auto openers = fakes_.openers();
+  openers.sleep = [](std::chrono::milliseconds) {};
+  const auto devices = HostDevices::create(host, fakes_.functions, std::move(*claims), openers);
+  ASSERT_TRUE(devices) << devices.error().to_string();
+  MachineReset reset(**devices, note());
+  ASSERT_TRUE(reset.run(ResetReason::kStart));
+  const auto well = read_reset_history(host, bdf_of(slot_.kGpu));
+  ASSERT_TRUE(well);
+  EXPECT_EQ(well->count, 1U);
+  EXPECT_EQ(well->harder, 0U);
+  cure_ = Cure::kPower;
+  is_broken_ = true;
+  ASSERT_TRUE(reset.recover(ResetReason::kStart, reset.run(ResetReason::kStart)));
+  const auto history = read_reset_history(host, bdf_of(slot_.kGpu));
+  ASSERT_TRUE(history);
+  EXPECT_EQ(history->harder, 1U);
+  EXPECT_EQ(history->failed, 1U);
+  const ResetNote& last = history->notes.back();
+  EXPECT_EQ(last.method, "slot power cycle");
+  EXPECT_EQ(last.usual, "function reset");
+  EXPECT_EQ(last.verdict, "verified");
+  EXPECT_EQ(last.owner, "the test");
+  EXPECT_EQ(last.reason, "start");
+  EXPECT_THAT(last.functions, HasSubstr(slot_.kGpu));
+}
+
 // A guest with resize_bar was killed: how the function looked then, with a BAR of 16 GiB, is not
 // how it looks once the host's kernel has given the BAR its old size.
 TEST_F(MachineResetTest, BarThatHasItsOldSizeAgainAfterACrashIsNoFault) {

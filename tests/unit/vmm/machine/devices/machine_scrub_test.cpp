@@ -8,6 +8,7 @@
 
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/vmm/machine/devices/fake_devices.hpp"
+#include "tests/unit/vmm/owner/noting_owner.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/machine/devices/machine_reset.hpp"
 
@@ -92,6 +93,20 @@ TEST_F(MachineScrubTest, AtTheStopAndNotBefore) {
               HasSubstr("2097152 of 2097152 bytes of BAR 1 overwritten with zeroes"));
   EXPECT_THAT(record(), Not(HasSubstr("scrub=")));
   EXPECT_THAT(devices->claims().dirty(), IsEmpty());
+}
+
+// An owner that is a process of its own overwrites it after the monitor's end, whatever that did.
+TEST_F(MachineScrubTest, OfFunctionsWithAKeeperItIsTheKeepersToDo) {
+  const auto devices = open(ScrubChoice{});
+  MachineReset reset(*devices, note());
+  ASSERT_TRUE(reset.run(ResetReason::kStart));
+  test::NotingOwner owner;
+  ASSERT_TRUE(devices->hand_over(owner));
+  ASSERT_TRUE(reset.run(ResetReason::kStop));
+  EXPECT_TRUE(has_secret());
+  EXPECT_EQ(certificates_.back().verdict, ResetVerdict::kVerified);
+  EXPECT_THAT(certificates_.back().scrub, IsEmpty());
+  EXPECT_THAT(record(), HasSubstr("scrub=vram 600\n")) << "which the keeper reads";
 }
 
 TEST_F(MachineScrubTest, WithoutTheKeyNothingIsTouched) {

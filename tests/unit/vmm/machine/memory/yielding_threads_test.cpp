@@ -2,6 +2,7 @@
 #include "vmm/machine/memory/yielding_threads.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,13 +12,6 @@
 
 namespace gpuvm::yielding_threads_test {
 namespace {
-
-int policy_of(pthread_t thread) {
-  int policy = -1;
-  sched_param parameters{};
-  pthread_getschedparam(thread, &policy, &parameters);
-  return policy;
-}
 
 /// Whether the kernel lets this process raise a priority that it has lowered; asked of a child, in
 /// another way than the code does.
@@ -39,6 +33,7 @@ class Worker {
   explicit Worker(YieldingThreads& threads)
       : thread_([this, &threads] {
           threads.begin();
+          number_ = ::gettid();
           begun_.set_value();
           go_.get_future().wait();
           threads.end();
@@ -49,9 +44,11 @@ class Worker {
     go_.set_value();
     thread_.join();
   }
-  int policy() { return policy_of(thread_.native_handle()); }
+  /// As the kernel has it: the C library remembers what it has set itself.
+  int policy() const { return ::sched_getscheduler(number_); }
 
  private:
+  pid_t number_ = -1;
   std::promise<void> begun_;
   std::promise<void> go_;
   std::thread thread_;
@@ -87,8 +84,21 @@ TEST_F(YieldingThreadsTest, WhoHasLeftIsForgotten) {
   EXPECT_EQ(late.policy(), SCHED_OTHER);
 }
 
+/// Nobody asks for a policy then that a vCPU's thread may not set.
+TEST(YieldingThreadsOfAnIdleProcess, StayAsTheyAre) {
+  std::thread([] {
+    const sched_param none{};
+    ASSERT_EQ(::sched_setscheduler(0, SCHED_IDLE, &none), 0);
+    YieldingThreads threads;
+    const Worker worker(threads);
+    EXPECT_EQ(worker.policy(), SCHED_IDLE);
+    threads.hurry();
+    EXPECT_EQ(worker.policy(), SCHED_IDLE);
+  }).join();
+}
+
 TEST_F(YieldingThreadsTest, TheCallerKeepsItsPriority) {
-  EXPECT_EQ(policy_of(pthread_self()), SCHED_OTHER);
+  EXPECT_EQ(::sched_getscheduler(0), SCHED_OTHER);
 }
 
 }  // namespace

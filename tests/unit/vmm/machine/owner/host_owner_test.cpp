@@ -72,6 +72,9 @@ class HostOwnerTest : public testing::Test {
   bool has_record(const std::string& suffix) const {
     return fakes_.host.exists("/run/gpuvm/" + slot_.kGpu + suffix);
   }
+  ResetHistory resets() const {
+    return read_reset_history(fakes_.host, bdf_of(slot_.kGpu)).value_or(ResetHistory{});
+  }
   std::string dirty() const {
     const auto record = read_device_record(fakes_.host, bdf_of(slot_.kGpu));
     return record ? record->dirty : "";
@@ -101,6 +104,9 @@ TEST_F(HostOwnerTest, BringsBackWhatAMonitorLeft) {
   EXPECT_EQ(fakes_.host.driver_of(slot_.kAudio), "nouveau");
   EXPECT_FALSE(has_record(".state"));
   EXPECT_FALSE(has_record(".binding"));
+  EXPECT_EQ(resets().count, 2U);
+  EXPECT_EQ(resets().notes.back().reason, "repair");
+  EXPECT_EQ(resets().notes.back().owner, "the guest main");
 }
 
 // A monitor that was taken over says that all is well.
@@ -108,6 +114,7 @@ TEST_F(HostOwnerTest, DoesNotBelieveTheMonitor) {
   start_monitor();
   hand_over();
   ASSERT_TRUE(reset_->run(ResetReason::kStop)) << "verified, in the monitor's words";
+  EXPECT_EQ(resets().count, 1U) << "which are not in the card's history";
   EXPECT_EQ(dirty(), "the guest main had it when gpuvm ended") << "its mark stays all the same";
   ASSERT_TRUE(reset_->release());
   EXPECT_NE(dirty(), "");
@@ -262,6 +269,43 @@ TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItHandsOver) {
   EXPECT_EQ(fakes_.host.driver_of(slot_.kGpu), "nouveau");
   EXPECT_EQ(fakes_.host.driver_of(slot_.kAudio), "nouveau");
   EXPECT_THAT(recorded_devices(fakes_.host), IsEmpty());
+}
+
+// The owner takes so many functions and refuses the next, and the monitor ends by itself: it has
+// let go of all of them.
+TEST_F(HostOwnerTest, AHandOverThatFailsLeavesNoFunctionBehind) {
+  struct Picky final : Owner {
+    Picky(Owner& real, int count) : owner(real), left(count) {}
+    Status hold_function(const HeldFunction& function, UniqueFd claim, UniqueFd binding) override {
+      return left-- > 0 ? owner.hold_function(function, std::move(claim), std::move(binding))
+                        : owner.hold_function(function, std::move(binding), UniqueFd());
+    }
+    Status hold_state(const std::string&, UniqueFd) override { return {}; }
+    Result<std::uint32_t> declare_file(const std::string&, FileUse) override { return 0U; }
+    Status guest_runs() override { return {}; }
+    Status mark_failed(const Bdf&, std::string_view) override { return {}; }
+    Status check_link(const Bdf&) override { return {}; }
+    Status retrain_link(const Bdf&) override { return {}; }
+    Status replace_file(std::uint32_t, std::span<const std::byte>) override { return {}; }
+    Result<UniqueFd> open_file(std::uint32_t) override { return UniqueFd(); }
+    Owner& owner;
+    int left;
+  };
+  for (const int taken : {0, 1}) {
+    SCOPED_TRACE(taken);
+    owner_ = make_owner();
+    start_monitor();
+    Picky picky(*owner_, taken);
+    ASSERT_FALSE(devices_->hand_over(picky));
+    EXPECT_TRUE(reset_->run(ResetReason::kStop)) << "as at the end of a start that failed";
+    EXPECT_TRUE(reset_->release());
+    end_monitor();
+    const auto back = owner_->give_back(0);
+    ASSERT_TRUE(back) << back.error().to_string();
+    EXPECT_EQ(fakes_.host.driver_of(slot_.kGpu), "nouveau");
+    EXPECT_EQ(fakes_.host.driver_of(slot_.kAudio), "nouveau");
+    EXPECT_THAT(recorded_devices(fakes_.host), IsEmpty());
+  }
 }
 
 TEST_F(HostOwnerTest, AClaimOfAStartThatWasKilledGoes) {

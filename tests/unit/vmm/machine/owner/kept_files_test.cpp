@@ -76,7 +76,7 @@ TEST_F(KeptFilesTest, NoLinkIsFollowed) {
   std::filesystem::create_symlink(folder_ + "/target", folder_ + "/link");
   const auto link = declare("link");
   ASSERT_FALSE(link);
-  EXPECT_THAT(link.error().message(), HasSubstr("not a regular file"));
+  EXPECT_THAT(link.error().message(), HasSubstr("is a symbolic link"));
   const auto file = declare("vars").value();
   std::filesystem::remove(folder_ + "/vars");
   std::filesystem::create_symlink(folder_ + "/target", folder_ + "/vars");
@@ -118,6 +118,7 @@ TEST_F(KeptFilesTest, EachForItsUse) {
   EXPECT_FALSE(files_.declare("vars", FileUse::kReplace));
   EXPECT_FALSE(files_.declare(folder_ + "/", FileUse::kReplace));
   EXPECT_FALSE(files_.declare(folder_ + "/none/vars", FileUse::kReplace));
+  EXPECT_FALSE(declare("none"));
   for (std::size_t i = 2; i < KeptFiles::kMost; ++i) {
     EXPECT_TRUE(declare("vars"));
   }

@@ -56,6 +56,36 @@ TEST_F(ControlBackoff, WhoEndsTheGuestMeanwhileIsHeard) {
   EXPECT_EQ(wait().end, RunEnd::kStopped);
 }
 
+// A rest may take a quarter of an hour.
+TEST_F(ControlBackoff, NobodyWaitsForItsEnd) {
+  const auto begin_rest = [this] {
+    const auto before = machine_->count("stop_vcpus");
+    loop_->requests().reset();
+    machine_->wait_for("stop_vcpus", before + 1);
+  };
+  use_up_what_is_free(std::chrono::seconds(900));
+  for (unsigned i = 0; i < 4; ++i) {  // 1, 2, 4 and 8 s
+    begin_rest();
+    EXPECT_TRUE(done(&ControlLoop::reboot));
+  }
+  const auto began = RebootBackoff::Clock::now();
+  const auto reboots = machine_->count("reboot");
+  begin_rest();  // 16 s
+  EXPECT_EQ(refused(&ControlLoop::pause), ErrorKind::kWrongState);
+  EXPECT_THAT(done(&ControlLoop::resume).error().message(), testing::HasSubstr("reboot_backoff"));
+  EXPECT_EQ(machine_->count("reboot"), reboots) << "neither ends the rest";
+  EXPECT_TRUE(done(&ControlLoop::press_power_button));
+  EXPECT_EQ(machine_->count("reboot"), reboots + 1);
+  EXPECT_EQ(machine_->count("power_button"), 2) << "the first of them was run_guest()'s";
+  begin_rest();  // 32 s
+  EXPECT_TRUE(done(&ControlLoop::reboot));
+  EXPECT_EQ(machine_->count("reboot"), reboots + 2) << "the one that was at work";
+  EXPECT_TRUE(done(&ControlLoop::pause)) << "it runs";
+  EXPECT_TRUE(done(&ControlLoop::resume));
+  EXPECT_LT(RebootBackoff::Clock::now() - began, std::chrono::seconds(10));
+  power_off();
+}
+
 TEST_F(ControlBackoff, OthersMayRebootItAsOftenAsTheyLike) {
   use_up_what_is_free(std::chrono::seconds(60));
   for (unsigned i = 0; i < 2 * RebootBackoff::kFree; ++i) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <csignal>
 
+#include "tests/unit/devices/physical/no_more_threads.hpp"
 #include "tests/unit/vmm/machine/run/control_fixture.hpp"
 #include "vmm/machine/run/run.hpp"
 
@@ -33,6 +34,21 @@ TEST_F(Control, TheHookOfABuiltMachineRunsBeforeItsGuest) {
   run_guest();
   power_off();
   EXPECT_THAT(before, ElementsAre("build"));
+}
+
+// On the control thread the worker's work would be done with the control thread's rights.
+TEST_F(Control, WithoutAThreadForItsWorkerNoGuestStarts) {
+  {
+    const test::NoMoreThreads none;
+    make();
+  }
+  start();
+  const auto result = wait();
+  EXPECT_EQ(result.end, RunEnd::kFailed);
+  EXPECT_EQ(result.exit_status, exit_status(ErrorKind::kHost));
+  ASSERT_TRUE(result.error);
+  EXPECT_THAT(result.error->to_string(), testing::HasSubstr("TasksMax="));
+  EXPECT_THAT(machine_->calls(), ElementsAre("break_off", "stop"));
 }
 
 TEST_F(Control, ASignalDuringTheBuildingBreaksItOff) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control loop while its worker is in a step that takes time: what comes from outside
 // meanwhile.
+#include <new>
+
 #include "tests/unit/vmm/machine/run/control_fixture.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 
@@ -46,6 +48,20 @@ TEST_P(ControlSteps, ADeviceThatIsLostEndsTheRunWhenTheStepIsDone) {
   } else {
     EXPECT_EQ(result.exit_status, 75);
     EXPECT_EQ(result.end, RunEnd::kFailed);
+  }
+}
+
+TEST_P(ControlSteps, AnExceptionOnTheControlThreadEndsTheRunWhenTheStepIsDone) {
+  reach(GetParam());
+  boost::asio::post(loop_->context(), [] { throw std::bad_alloc(); });
+  machine_->wait_for("break_off");
+  machine_->release(GetParam());
+  const auto result = wait();
+  EXPECT_EQ(machine_->count("stop"), 1);
+  if (std::string_view(GetParam()) != "stop") {
+    EXPECT_EQ(result.exit_status, 70);
+    ASSERT_TRUE(result.error);
+    EXPECT_EQ(result.error->message(), "The control thread cannot go on: std::bad_alloc");
   }
 }
 

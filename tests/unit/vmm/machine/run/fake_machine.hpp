@@ -99,6 +99,16 @@ class FakeMachine : public GuestMachine {
     enter(LifecycleState::kRunning);
     return {};
   }
+  Status attach(const std::string& device, const IsUnwanted&) override {
+    return work("attach " + device);
+  }
+  /// Of port 3, whatever it is; `released` may be set while nothing runs.
+  Result<AskedSlot> ask_for(const std::string& device) override {
+    TRY(work("ask " + device));
+    return AskedSlot{.port = 3, .is_released = released};
+  }
+  Status take_out(const std::string& device) override { return work("take_out " + device); }
+  bool released = false;
   Status stop() override {
     enter(LifecycleState::kStopping);
     auto outcome = work("stop");

@@ -43,6 +43,8 @@ class FakeGuestVm : public GuestVm {
     }
     return all;
   }
+  Status hold_group(int) override { return {}; }
+  void release_group(int) override {}
   Status rebuild() override {
     ++rebuilds;
     TRY(rebuild_status);
@@ -147,6 +149,7 @@ class MachineTest : public testing::Test {
               }
             },
         .words = words_.get(),
+        .status_input = status_input_.get(),
         .owner = owner_});
     return *machine_;
   }
@@ -187,8 +190,9 @@ class MachineTest : public testing::Test {
   std::function<void()> before_vm_;
   Status vm_status_;
   FakeGuestVm* vm_ = nullptr;
-  std::unique_ptr<GuestWords> words_;  ///< where a test sets it
-  Owner* owner_ = nullptr;             ///< likewise
+  std::unique_ptr<GuestWords> words_;        ///< where a test sets it
+  std::unique_ptr<PortInput> status_input_;  ///< likewise: the guest is a warm one
+  Owner* owner_ = nullptr;                   ///< likewise
   std::unique_ptr<Machine> machine_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "tests/unit/vmm/machine/run/machine_fixture.hpp"
 #include "tests/unit/vmm/owner/noting_owner.hpp"
+#include "vmm/base/bytes.hpp"
 
 namespace gpuvm::machine_test {
 namespace {
@@ -228,6 +229,37 @@ TEST_F(MachineLife, TheStatusPortIsThereWhereItIsWanted) {
   run().inspect(node);
   EXPECT_THAT(node.to_json(), HasSubstr("\"port\":\"org.gpuvm.status\""));
   EXPECT_THAT(node.to_json(), HasSubstr("\"words\":{\"status_port\":{\"exit\":0"));
+}
+
+// A guest of a pool reads another id when it is somebody's, and the same one after a reboot.
+TEST_F(MachineLife, AWarmGuestHasAGenerationId) {
+  std::atomic<std::uint64_t> seen{0};
+  guest_ = [&seen](PortBus& ports, MmioBus& mmio) -> std::optional<VcpuEvent> {
+    std::array<std::byte, 8> id{};
+    mmio.read(kGenerationIdBase, id);
+    seen = load_le(id);
+    ports.write(kCom1Base, std::array{std::byte{'x'}});
+    return std::nullopt;
+  };
+  // What it has read since: the second byte that is printed from here on comes behind a new look.
+  const auto look = [&] {
+    console_.wait_for_more();
+    console_.wait_for_more();
+    return seen.load();
+  };
+  run();
+  EXPECT_EQ(look(), ~std::uint64_t{0}) << "an ordinary guest has none";
+  machine_.reset();
+  status_input_ = PortInput::create().value();
+  Machine& machine = run();
+  const auto first = look();
+  EXPECT_NE(first, ~std::uint64_t{0});
+  ASSERT_TRUE(machine.renew_generation_id());
+  const auto second = look();
+  EXPECT_NE(second, first);
+  ASSERT_TRUE(machine.reboot(wanted));
+  EXPECT_EQ(look(), second);
+  EXPECT_TRUE(machine.stop());
 }
 
 TEST_F(MachineLife, InspectDuringAllOfALife) {

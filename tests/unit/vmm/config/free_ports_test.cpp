@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// [machine]: ports that are kept free for cards that come later, and what is reserved for those.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "vmm/base/units.hpp"
+#include "vmm/config/config.hpp"
+
+namespace gpuvm::free_ports_test {
+namespace {
+
+using testing::HasSubstr;
+
+Result<Config> parse(const std::string& machine, const std::string& rest = "sandbox.mode = 'off'") {
+  return parse_config("boot.kernel = '/k'\n" + rest + "\n[machine]\n" + machine + "\n",
+                      {"guest.toml", "/", "guest"}, {});
+}
+std::string error_of(const Result<Config>& config) {
+  return config ? std::string() : config.error().to_string();
+}
+
+TEST(FreePorts, NoneUnlessWanted) {
+  const auto config = parse("", "");
+  ASSERT_TRUE(config) << error_of(config);
+  EXPECT_EQ(config->machine.free_ports, 0U);
+  EXPECT_EQ(config->machine.reserve, 32_GiB);
+}
+
+TEST(FreePorts, UpToEight) {
+  const auto config = parse("free_ports = 8\nreserve = '64GiB'\npin_memory = 'early'");
+  ASSERT_TRUE(config) << error_of(config);
+  EXPECT_EQ(config->machine.free_ports, 8U);
+  EXPECT_EQ(config->machine.reserve, 64_GiB);
+  EXPECT_EQ(config->machine.pin_memory, PinMemory::kEarly);
+  EXPECT_THAT(error_of(parse("free_ports = 9")), HasSubstr("free_ports"));
+  EXPECT_THAT(error_of(parse("free_ports = -1")), HasSubstr("free_ports"));
+}
+
+TEST(FreePorts, AReserveIsAPowerOfTwo) {
+  for (const auto* const wrong :
+       {"48GiB", "128MiB", "8TiB", "64", "", "64GiBs", "18446744073709551615GiB"}) {
+    EXPECT_THAT(error_of(parse(std::string("reserve = '") + wrong + "'")),
+                HasSubstr("power of two"))
+        << wrong;
+  }
+  for (const auto* const right : {"256MiB", "1GiB", "4TiB"}) {
+    EXPECT_TRUE(parse(std::string("reserve = '") + right + "'")) << right;
+  }
+}
+
+TEST(FreePorts, NeedAMonitorThatKeepsItsRights) {
+  for (const auto* const wrong :
+       {"", "sandbox.mode = 'log'", "sandbox = { mode = 'off', owner = 'process' }"}) {
+    EXPECT_THAT(error_of(parse("free_ports = 1", wrong)), HasSubstr("sandbox.mode = \"off\""))
+        << wrong;
+  }
+  EXPECT_TRUE(parse("free_ports = 1", "sandbox.mode = 'off'"));
+}
+
+}  // namespace
+}  // namespace gpuvm::free_ports_test

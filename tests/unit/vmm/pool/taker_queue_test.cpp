@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who wants a guest of a pool, and who is turned away, over real sockets.
+#include "vmm/pool/taker_queue.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstring>
+
+namespace gpuvm::pool::taker_queue_test {
+namespace {
+
+using testing::HasSubstr;
+constexpr std::chrono::milliseconds kPatience{10000};
+
+class TakerQueueTest : public testing::Test {
+ protected:
+  TakerQueueTest() {
+    listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    address_.sun_family = AF_UNIX;
+    // An abstract name: nothing is left of it.
+    const std::string name = fmt::format("gpuvm-taker-queue-{}", ::getpid());
+    std::memcpy(address_.sun_path + 1, name.data(), name.size());
+    size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address_), size_), 0);
+    EXPECT_EQ(::listen(listener_.get(), 128), 0);
+  }
+  UniqueFd connect() {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size_), 0);
+    queue_.admit(listener_.get());
+    return fd;
+  }
+  /// All that has come is heard.
+  void serve() {
+    std::vector<pollfd> polled;
+    queue_.add_to(polled);
+    ASSERT_GE(::poll(polled.data(), polled.size(), 0), 0);
+    queue_.serve(polled);
+    queue_.drop_late(now_);
+  }
+  UniqueFd ask(const std::string& machine = "cpus = 1\n") {
+    auto fd = connect();
+    EXPECT_TRUE(send_line(fd.get(), to_line(TakeRequest{.machine = machine}), kPatience));
+    serve();
+    return fd;
+  }
+  static Error answer_to(const UniqueFd& fd) {
+    LineReceiver lines(LineReceiver::Descriptors::kTaken);
+    const auto received = receive_line(lines, fd.get(), kPatience, "The pool");
+    EXPECT_TRUE(received);
+    const auto answer = read_take_answer(lines.line());
+    EXPECT_FALSE(answer);
+    return answer ? Error(ErrorKind::kInternal, "a guest") : answer.error();
+  }
+  std::size_t waiting() {
+    std::vector<pollfd> polled;
+    queue_.add_to(polled);
+    return polled.size();
+  }
+
+  sockaddr_un address_{};
+  socklen_t size_ = 0;
+  UniqueFd listener_;
+  TakerQueue queue_{{.pool = "ci", .machine = "cpus = 1\n"}};
+  TakerQueue::Time now_ = std::chrono::steady_clock::now();
+};
+
+TEST_F(TakerQueueTest, InTheOrderInWhichTheyCame) {
+  EXPECT_EQ(queue_.first(), -1);
+  const auto silent = connect();
+  const auto one = ask();
+  const auto two = ask();
+  const int first = queue_.first();
+  ASSERT_GE(first, 0);
+  ASSERT_TRUE(send_line(first, "you", kPatience));
+  queue_.first_is_served();
+  LineReceiver lines(LineReceiver::Descriptors::kTaken);
+  ASSERT_TRUE(receive_line(lines, one.get(), kPatience, "x"));
+  EXPECT_EQ(lines.line(), "you");
+  EXPECT_GE(queue_.first(), 0);
+  queue_.first_is_served();
+  EXPECT_EQ(queue_.first(), -1);
+  EXPECT_EQ(waiting(), 1U) << "who has not asked yet";
+}
+
+TEST_F(TakerQueueTest, WhoWantsAnotherMachine) {
+  const auto fd = ask("cpus = 4\n");
+  EXPECT_EQ(queue_.first(), -1);
+  const Error refused = answer_to(fd);
+  EXPECT_EQ(refused.kind(), ErrorKind::kConfig);
+  EXPECT_THAT(refused.message(), HasSubstr("`cpus = 4` is wanted"));
+}
+
+TEST_F(TakerQueueTest, WhoAsksNonsense) {
+  const auto fd = connect();
+  ASSERT_TRUE(send_line(fd.get(), "GET /v1/vm HTTP/1.1", kPatience));
+  serve();
+  EXPECT_EQ(answer_to(fd).kind(), ErrorKind::kUsage);
+  EXPECT_EQ(waiting(), 0U);
+}
+
+TEST_F(TakerQueueTest, WhoAsksTwice) {
+  const auto fd = ask();
+  ASSERT_GE(queue_.first(), 0);
+  ASSERT_TRUE(send_line(fd.get(), to_line(TakeRequest{.machine = "cpus = 1\n"}), kPatience));
+  serve();
+  EXPECT_EQ(queue_.first(), -1);
+}
+
+TEST_F(TakerQueueTest, WhoIsGone) {
+  auto fd = ask();
+  fd.reset();
+  serve();
+  EXPECT_EQ(queue_.first(), -1);
+  EXPECT_EQ(waiting(), 0U);
+}
+
+TEST_F(TakerQueueTest, WhoSaysNothing) {
+  const auto silent = connect();
+  const auto next = queue_.drop_late(now_);
+  ASSERT_TRUE(next);
+  EXPECT_LE(*next, std::chrono::steady_clock::now() + std::chrono::seconds(5));
+  const auto patient = ask();
+  EXPECT_EQ(queue_.drop_late(*next + std::chrono::seconds(1)), std::nullopt);
+  EXPECT_EQ(waiting(), 1U) << "who has asked waits as long as he likes";
+}
+
+TEST_F(TakerQueueTest, TooMany) {
+  std::vector<UniqueFd> all;
+  for (int i = 0; i < 64; ++i) {
+    all.push_back(connect());
+  }
+  const auto one_more = connect();
+  EXPECT_THAT(answer_to(one_more).message(), HasSubstr("try later"));
+  EXPECT_EQ(waiting(), 64U);
+}
+
+}  // namespace
+}  // namespace gpuvm::pool::taker_queue_test

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// TakerQueue: who wants a guest of a pool, in the order in which they came. Who may not have one,
+// asks for another kind of guest, or says nothing, is turned away.
+#pragma once
+
+#include <poll.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
+#include "vmm/pool/pool_wire.hpp"
+
+namespace gpuvm::pool {
+
+/// Not synchronised.
+class TakerQueue {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  struct Options {
+    std::string pool = {};            ///< its name
+    std::string machine = {};         ///< machine_text() of its guests
+    std::optional<gid_t> group = {};  ///< whose members may take them, too
+  };
+  explicit TakerQueue(Options options) : options_(std::move(options)) {}
+
+  /// Somebody has connected to this socket.
+  void admit(int listener);
+  /// Adds what is to be waited for; serve() gets the same entries back.
+  void add_to(std::vector<pollfd>& polled) const;
+  void serve(std::span<const pollfd> polled);
+  /// The socket of the first who waits; -1: nobody does.
+  int first() const;
+  void first_is_served();
+  /// Drops who is gone or says nothing. Nothing: there is no need to look again.
+  std::optional<Time> drop_late(Time now);
+  void clear() { takers_.clear(); }
+
+ private:
+  struct Taker {
+    UniqueFd fd = {};
+    LineReceiver lines{LineReceiver::Descriptors::kTaken};
+    Time until = {};     ///< of its request
+    bool waits = false;  ///< it has asked
+  };
+  void hear(Taker& taker);
+  Status answer(Taker& taker, const std::optional<TakeRequest>& request) const;
+
+  const Options options_;
+  std::deque<std::unique_ptr<Taker>> takers_;
+};
+
+}  // namespace gpuvm::pool
