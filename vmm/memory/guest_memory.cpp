@@ -16,9 +16,9 @@
 #include <cstring>
 #include <functional>
 #include <string>
-#include <system_error>
 #include <thread>
 
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
 
@@ -126,6 +126,7 @@ int prefault_chunk(std::byte* data, std::size_t size, bool collapse) {
 }
 
 /// Calls `work` on this thread, with 0, and on as many more as there may be, with their numbers.
+/// Neither it nor the others may throw: helpers would end the process.
 void work_in_parallel(unsigned threads, const PrefaultHooks& hooks,
                       const std::function<void(std::size_t)>& begin,
                       const std::function<void(std::size_t)>& work) {
@@ -140,12 +141,13 @@ void work_in_parallel(unsigned threads, const PrefaultHooks& hooks,
     }
   };
   std::vector<std::thread> helpers;
-  try {
+  // Where there are no more threads or no more memory for this process fewer do it, too.
+  static_cast<void>(thrown_by([&] {
+    helpers.reserve(threads);
     for (unsigned i = 1; i < threads; ++i) {
       helpers.emplace_back(help, i);
     }
-  } catch (const std::system_error&) {  // no more threads for this process: fewer do it, too
-  }
+  }));
   work(0);
   for (auto& helper : helpers) {
     helper.join();
@@ -276,7 +278,7 @@ Status GuestMemory::prefault(const PrefaultHooks& hooks) {
     }
   };
   std::atomic<int> error{0};
-  const auto work = [&](std::size_t thread) {
+  const auto take_chunks = [&](std::size_t thread) {
     while (error == 0) {
       const auto chunk = chunks.take(thread);
       if (!chunk) {
@@ -295,7 +297,11 @@ Status GuestMemory::prefault(const PrefaultHooks& hooks) {
       }
     }
   };
-  work_in_parallel(options_.prefault_threads, hooks, go_near, work);
+  work_in_parallel(options_.prefault_threads, hooks, go_near, [&](std::size_t thread) {
+    if (thrown_by([&] { take_chunks(thread); })) {
+      error = ENOMEM;
+    }
+  });
   return error == 0 ? Status() : prefault_error(error);
 }
 

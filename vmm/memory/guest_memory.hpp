@@ -31,7 +31,7 @@ enum class NodePolicy {
   kBind,    ///< this node only
 };
 
-/// What prefault() asks and tells meanwhile, from any of its threads.
+/// What prefault() asks and tells meanwhile, from any of its threads. The first two must not throw.
 struct PrefaultHooks {
   std::function<void()> on_begin;     ///< on each helper thread, as it begins
   std::function<void()> on_end;       ///< and before it ends

@@ -9,9 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <future>
+#include <string>
 #include <thread>
 
+#include "tests/unit/vmm/machine/memory/raise_priority.hpp"
 #include "tests/unit/vmm/sandbox/in_child.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/sandbox/roles/sandbox.hpp"
@@ -193,6 +196,72 @@ TEST_F(Preparation, AFailureIsToldOnceAndMemoryIsNotMapped) {
   EXPECT_FALSE(preparation_->wait());
   preparation_->wait_for_end();
   EXPECT_THAT(failures_, ElementsAre("Too much"));
+}
+
+/// Threads of this process that run only where nothing else does.
+int idle_threads() {
+  int count = 0;
+  std::error_code ended;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", ended)) {
+    const auto number = static_cast<pid_t>(std::stol(task.path().filename().string()));
+    count += ::sched_getscheduler(number) == SCHED_IDLE ? 1 : 0;
+  }
+  return count;
+}
+
+bool become_idle_threads(int wanted, std::chrono::seconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (idle_threads() != wanted && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return idle_threads() == wanted;
+}
+
+/// On the calling thread's processor, which has something else to do: idle threads get a few
+/// thousandths of it, so that they have far more to do than the test waits.
+void prepare_beside_work(GuestMemory& memory) {
+  std::atomic<bool> is_over{false};
+  std::thread work([&is_over] {
+    while (!is_over) {
+    }
+  });
+  {
+    MemoryPreparation preparation(
+        {.memory = memory,
+         .map =
+             [&memory](const MapIsUnwanted& is_unwanted) {
+               return is_unwanted(memory.size()) ? fail(ErrorKind::kCancelled, "Not wanted")
+                                                 : Status();
+             },
+         .on_failure = [](const Error& error) { ADD_FAILURE() << error.to_string(); }});
+    EXPECT_TRUE(preparation.start());
+    preparation.allow_mapping();
+    EXPECT_TRUE(become_idle_threads(4, std::chrono::seconds(30)))
+        << "who maps, who gives pages, and two helpers; there are " << idle_threads();
+    auto waiting = std::async(std::launch::async, [&preparation] { return preparation.wait(); });
+    EXPECT_TRUE(become_idle_threads(0, std::chrono::seconds(5)))
+        << idle_threads() << " were not made to hurry";
+    preparation.break_off();
+    waiting.wait();
+  }
+  is_over = true;
+  work.join();
+}
+
+TEST(PreparationOnABusyHost, EachOfItsThreadsHurriesWhenSomebodyWaits) {
+  if (!test::may_raise_priority()) {
+    GTEST_SKIP() << "without the right to raise a priority nothing is lowered";
+  }
+  std::thread([] {  // threads have the processors of who makes them
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &one);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    GuestMemory memory =
+        GuestMemory::create({.size = 512_MiB, .low_limit = 4_MiB, .prefault_threads = 3}).value();
+    prepare_beside_work(memory);
+  })
+      .join();
 }
 
 /// Threads with a role have few rights, and the kernel lets nobody make a thread hurry that has
