@@ -31,6 +31,16 @@ int policy_of(pthread_t thread) {
   return policy;
 }
 
+/// Its policy once it is not idle any more, for which it has 10 s.
+int policy_after_idle(pthread_t thread) {
+  int now = SCHED_IDLE;
+  for (int i = 0; i < 1000 && now == SCHED_IDLE; ++i) {
+    ::usleep(10'000);
+    now = policy_of(thread);
+  }
+  return now;
+}
+
 /// Maps in three calls, the first of which lasts until the test lets it end.
 class Preparation : public testing::Test {
  protected:
@@ -297,11 +307,7 @@ TEST(PreparationInASandbox, AVcpuThatWaitsMakesItHurry) {
       sandbox::enter(sandbox::ThreadRole::kVcpu);
       preparation.wait();
     });
-    int now = before;
-    for (int i = 0; i < 1000 && now == SCHED_IDLE; ++i) {
-      ::usleep(10'000);
-      now = policy_of(thread);
-    }
+    const int now = policy_after_idle(thread);
     go_on.set_value();
     waiting.join();
     sandbox::say(fd, fmt::format("{} {}", before, now));
