@@ -132,7 +132,7 @@ test_boot() {
 ' gpuvm-entry.1 gpuvm-entry.2 gpuvm.1 gpuvm.2 kvmtool-entry.1 kvmtool-entry.2 kvmtool.1 kvmtool.2 qemu-entry.1 qemu-entry.2 qemu.1 qemu.2 '
   expect "boot: gpuvm's exits without the host's" same "$(value gpuvm.1 net_exits)" 100
   expect "boot: QEMU's" same "$(value qemu.2 net_exits)" 400
-  expect "boot: seconds" grep -qE '^seconds=0\.[0-9]{3}$' "$LAB_OUT/gpuvm.1"
+  expect "boot: seconds" grep -qE '^seconds=[0-9]+\.[0-9]{3}$' "$LAB_OUT/gpuvm.1"
   expect "boot: who cannot run is named" grep -q 'newest is left out: no newer QEMU was to be had' "$WORK/said"
   expect "boot: who is unknown, too" grep -q 'nothing is left out: there is no such monitor' "$WORK/said"
   expect "boot: one section a slot" same "$(grep -c '^host = ' "$FAKE_STARTS.toml")" $((6 * 2))
@@ -310,7 +310,7 @@ test_whole() {
   expect "whole: status" same "$status" 0
   expect "whole: a lab host for each size" same "$(grep -oE 'bar=[0-9]+G' "$WORK/lab-calls" | tr '\n' ' ')" 'bar=4G bar=16G '
   expect "whole: the newest QEMU is not to be had" grep -q "Debian's mirror does not have it" "$WORK/said"
-  expect "whole: the table" grep -qE '^16G +0\.' "$WORK/said"
+  expect "whole: the table" grep -qE '^16G +[0-9.]+ +[0-9.]+ +[0-9.]+ ' "$WORK/said"
   expect "whole: a verdict each" same "$(grep -cE '^(holds|MISSED): time to init with a BAR' "$WORK/said")" 2
   expect "whole: the result" jq -e '.benchmark == "bar" and .["gpuvm-16G"].seconds.runs == [1] and .programs.guest == "6.12.0"' "$WORK/bar.json"
   expect "whole: is kept" same "$(find "$repo/docs/benchmarks" -name '*-bar.json' | wc -l)" 1
@@ -327,7 +327,7 @@ test_whole_sandbox() {
   expect "whole sandbox: one lab host" same "$(grep -oE -- '--devices [a-z]+' "$WORK/lab-calls")" '--devices usb'
   expect "whole sandbox: its memory and functions" same "$(sort -u "$FAKE_STARTS.toml" | grep -E '^(host|memory)' | tr '\n' ' ')" \
     'host = "0000:02:00.0" memory = "2048MiB" '
-  expect "whole sandbox: the table" grep -qE '^seconds to init +0\.[0-9]+ +0\.[0-9]+ +[0-9.]+ +0\.[0-9]+ +[0-9.]+$' "$WORK/said"
+  expect "whole sandbox: the table" grep -qE '^seconds to init +([0-9.]+ +){4}[0-9.]+$' "$WORK/said"
   expect "whole sandbox: exits are alike" same "$(grep -c '^holds: VM exits to init .*: 1 of that without' "$WORK/said")" 2
   expect "whole sandbox: the result" jq -e '.benchmark == "sandbox" and .targets.time_ratio == 1.03 and .["gpuvm-owner-entry"].seconds.runs == [1]' \
     "$WORK/sandbox.json"
