@@ -93,7 +93,7 @@ TEST_F(HostDevicesTest, FunctionOfTheUsersOwnBindingKeepsItsDriver) {
 // Their rows want the kernel's device_specific reset, or none at all; who owns the card decides.
 TEST(HostDevicesOfVendorReset, OpenWithAnyResetThatTheUserChose) {
   const std::string base = "/sys/bus/pci/devices/" + kGpu;
-  for (const std::string& device : {"0x67df", "0x687f", "0x7310", "0x740f"}) {
+  for (const std::string device : {"0x67df", "0x687f", "0x7310", "0x740f"}) {
     for (const std::optional<ResetMethod> chosen :
          {std::optional<ResetMethod>(), std::optional(ResetMethod::kHotReset),
           std::optional(ResetMethod::kFunctionReset), std::optional(ResetMethod::kNone)}) {
