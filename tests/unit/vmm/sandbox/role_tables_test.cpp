@@ -48,9 +48,11 @@ TEST(RoleTables, CallsThatReachOtherProcessesAreBound) {
   EXPECT_FALSE(allows(ThreadRole::kWatcher, SYS_prlimit64, {kOther, RLIMIT_NOFILE}));
   EXPECT_TRUE(allows(ThreadRole::kWatcher, SYS_prlimit64, {kOther, RLIMIT_FSIZE}));
   EXPECT_FALSE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_IDLE}));
-  EXPECT_TRUE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
+  EXPECT_FALSE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
   EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_IDLE}));
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {0, SCHED_IDLE}));
+  EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_OTHER}))
+      << "who hurries";
 }
 
 /// One that stops itself keeps its guest from ending; SIGKILL would say nothing of why.
