@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -45,11 +46,16 @@ YieldingThreads::YieldingThreads() {
 
 void YieldingThreads::begin() {
   const MutexLock lock(mutex_);
-  threads_.push_back(pthread_self());
+  bool is_noted = true;
+  try {
+    threads_.push_back(pthread_self());
+  } catch (const std::bad_alloc&) {
+    is_noted = false;  // nobody could make it hurry
+  }
   if (!may_come_back_) {
     return;
   }
-  if (is_hurried_) {
+  if (is_hurried_ || !is_noted) {
     set_own(policy_, parameters_);  // a child of an idle thread is idle
   } else {
     set_idle();

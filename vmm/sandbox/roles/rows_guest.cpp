@@ -133,10 +133,13 @@ constexpr std::array kMemory{
                "the guest's processors go first"),
           0, 0),
     where(call(SYS_sched_setscheduler, "sched_setscheduler to an ordinary policy",
-               "threads that prepare memory hurry, since somebody waits for them", Use::kRare),
+               "threads that prepare memory hurry, since a vCPU waits for them", Use::kRare),
           kPolicy, SCHED_OTHER, kUpToBatch),
     call(SYS_sched_getscheduler, "sched_getscheduler", "the same", Use::kRare),
     call(SYS_sched_getparam, "sched_getparam", "the same", Use::kRare),
+    where(call(SYS_sched_setaffinity, "sched_setaffinity", "this thread near to the memory's node",
+               Use::kRare),
+          0, 0),
 };
 
 }  // namespace

@@ -51,8 +51,10 @@ TEST(RoleTables, CallsThatReachOtherProcessesAreBound) {
   EXPECT_FALSE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
   EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_IDLE}));
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {0, SCHED_IDLE}));
-  EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_OTHER}))
-      << "who hurries";
+  // "memory-hurry", which makes others of this process hurry.
+  EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
+  EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {kOther}));
+  EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {0}));
 }
 
 /// One that stops itself keeps its guest from ending; SIGKILL would say nothing of why.
