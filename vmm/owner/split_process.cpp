@@ -232,8 +232,11 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
     ::prctl(PR_SET_DUMPABLE, 0);
   }
   const auto monitor = TRY(MonitorProcess::watch(child));
-  OwnerLoop loop(side, monitor, signals, OwnerServer(side.duties, std::move(socket)),
-                 std::move(relay));
+  OwnerLoop loop(
+      side, monitor, signals,
+      OwnerServer(
+          side.duties, std::move(socket), [] { return OwnerServer::Clock::now(); }, side.cards),
+      std::move(relay));
   const MonitorEnd end = loop.run();
   if (!end.how.empty()) {
     terminal.restore();
