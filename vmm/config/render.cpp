@@ -52,14 +52,19 @@ std::string limit_text(std::chrono::seconds limit) {
 }
 
 std::string machine_text(const MachineConfig& machine) {
+  std::vector<std::string> cards;
+  for (const Bdf& card : machine.attachable) {
+    cards.push_back(card.to_string());
+  }
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
       "reboot_backoff = {}\nconfig_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\nrng = "
-      "{}\nfree_ports = {}\nreserve = \"{}\"\npin = [{}]\n",
+      "{}\nfree_ports = {}\nattachable = {}\nreserve = \"{}\"\npin = [{}]\n",
       machine.cpus, memory_text(machine.memory), config::word_of(machine.huge_pages),
       config::word_of(machine.on_reboot), limit_text(machine.reboot_backoff),
       config::word_of(machine.config_ports), config::word_of(machine.pin_memory), machine.battery,
-      machine.rng, machine.free_ports, memory_text(machine.reserve), fmt::join(machine.pin, ", "));
+      machine.rng, machine.free_ports, quoted_list(cards), memory_text(machine.reserve),
+      fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {

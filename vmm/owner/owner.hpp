@@ -84,21 +84,25 @@ class Owner {
 
   // Cards that come and go while the guest runs: those that the owner's own configuration names
   // (machine.attachable), by their places in it. No monitor can name another. Errors: also
-  // kWrongState, where the card is not in the state for it.
+  // kWrongState, where the card is not in the state for it, and of an owner without such cards.
 
   /// Begins to take the card: claimed, bound, opened, reset and verified.
-  virtual Status take_card(std::uint32_t card) = 0;
+  virtual Status take_card(std::uint32_t) { return no_cards(); }
   /// Begins to give it back, once nobody has its files open any more: opened anew, reset, verified,
   /// its marks removed, and to its driver.
-  virtual Status give_back_card(std::uint32_t card) = 0;
+  virtual Status give_back_card(std::uint32_t) { return no_cards(); }
   /// False: what was begun is under way. Errors, once: what came of it; also kConfig,
   /// kUnsafeDevice. A card that could not be taken is not, one that does not come back from its
   /// reset is given up, and stays with vfio-pci and its mark.
-  virtual Result<bool> is_card_idle(std::uint32_t card) = 0;
+  virtual Result<bool> is_card_idle(std::uint32_t) { return no_cards(); }
   /// A file of a card that was taken; once each, since the owner keeps none. `index`: of the groups
   /// or the functions; 0 with kContainer.
-  virtual Result<CardFile> card_file(std::uint32_t card, CardFileKind kind,
-                                     std::uint32_t index) = 0;
+  virtual Result<CardFile> card_file(std::uint32_t, CardFileKind, std::uint32_t) {
+    return no_cards();
+  }
+
+ private:
+  static Error no_cards() { return fail(ErrorKind::kWrongState, "This owner takes no cards"); }
 };
 
 }  // namespace gpuvm

@@ -39,9 +39,13 @@ GuestRange placeholder() {
 }
 
 /// Resets look into the host's sysfs, and may ask for threads and children.
+Result<std::unique_ptr<sandbox::RoleThread>> make_reset_thread() {
+  return sandbox::RoleThread::create("guest-reset", sandbox::ThreadRole::kWorker);
+}
+
 Result<sandbox::RoleThread*> add_reset_thread(
     std::vector<std::unique_ptr<sandbox::RoleThread>>& threads) {
-  threads.push_back(TRY(sandbox::RoleThread::create("guest-reset", sandbox::ThreadRole::kWorker)));
+  threads.push_back(TRY(make_reset_thread()));
   return threads.back().get();
 }
 
@@ -108,7 +112,10 @@ Status PciComplex::add_port(const PlannedPort& plan) {
   Port port;
   port.plan = plan;
   TRY(add_functions(port));
-  TRY(add_reset(port, options_.devices, reset_threads_));
+  if (plan.is_free) {
+    port.thread = TRY(make_reset_thread());
+  }
+  TRY(add_reset(port, options_.devices));
   TRY(topology_.add_root_port(*port.bridge));
   ports_.push_back(std::move(port));
   return {};
@@ -151,7 +158,7 @@ Status PciComplex::add_functions(Port& port) {
   }
   for (std::size_t i = 0; i < facts.size(); ++i) {
     auto& owned = *functions[port.plan.functions[i]];
-    TRY_CONTEXT(show_function(owned, facts[i], {options_.devices, reset_threads_, config},
+    TRY_CONTEXT(show_function(owned, facts[i], {options_.devices, nullptr, config},
                               port.plan.is_multi_function(owned.host())),
                 owned.name());
     port.functions.add(owned);
@@ -169,7 +176,8 @@ Status PciComplex::add_functions(Port& port) {
 
 Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& facts,
                                  const Showing& showing, bool multi_function) {
-  auto* const thread = TRY(add_reset_thread(showing.threads));
+  auto* const thread =
+      showing.thread != nullptr ? showing.thread : TRY(add_reset_thread(reset_threads_));
   auto reset =
       TRY(GuestFunctionReset::create(showing.devices, function, options_.on_guest_reset, thread));
   auto guest = TRY(PassthroughFunction::create(
@@ -193,7 +201,7 @@ Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& f
 }
 
 /// A guest's reset of the bus behind the port becomes one of the devices.
-Status PciComplex::add_reset(Port& port, HostDevices& owners, Threads& threads) {
+Status PciComplex::add_reset(Port& port, HostDevices& owners) {
   std::vector<PhysicalDevice*> devices;
   std::vector<PassthroughFunction*> functions;
   for (auto* function : port.functions) {
@@ -204,7 +212,7 @@ Status PciComplex::add_reset(Port& port, HostDevices& owners, Threads& threads) 
     return {};
   }
   ResetBook& book = owners.reset_book();
-  auto* const thread = TRY(add_reset_thread(threads));
+  auto* const thread = port.thread ? port.thread.get() : TRY(add_reset_thread(reset_threads_));
   port.reset = std::make_unique<GuestBusReset>(
       GuestBusReset::Options{.name = std::string(port.bridge->name()),
                              .book = book,

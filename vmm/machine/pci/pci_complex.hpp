@@ -149,7 +149,8 @@ class PciComplex : public Inspectable {
   using Threads = std::vector<std::unique_ptr<sandbox::RoleThread>>;
   struct Port {
     PlannedPort plan;
-    Threads threads;                       ///< for resets of a card behind a free port
+    /// For the resets of any card behind a free port: later no thread of its role can be made.
+    std::unique_ptr<sandbox::RoleThread> thread;
     Shown functions;                       ///< in slot order
     std::unique_ptr<GuestBusReset> reset;  ///< refers to functions; absent behind an empty port
     std::unique_ptr<RootPort> bridge;      ///< refers to functions and reset
@@ -163,7 +164,7 @@ class PciComplex : public Inspectable {
   /// What all functions of a port have in common.
   struct Showing {
     HostDevices& devices;
-    Threads& threads;
+    sandbox::RoleThread* thread;  ///< for resets; null: one of its own
     const RootPortConfig& port;
   };
   Status show_function(OwnedFunction& function, const FunctionFacts& facts, const Showing& showing,
@@ -172,7 +173,7 @@ class PciComplex : public Inspectable {
   RootPortConfig port_config(const PlannedPort& plan, const HostDevices& devices,
                              std::span<const FunctionFacts> facts) const;
   HotPlugConfig hot_plug_config(std::uint8_t port);
-  Status add_reset(Port& port, HostDevices& devices, Threads& threads);
+  Status add_reset(Port& port, HostDevices& devices);
   Result<Port*> free_port(std::uint8_t number);
   Status place_card(Port& port);
   Status begin_card(Port& port);

@@ -58,7 +58,7 @@ Status PciComplex::plug(std::uint8_t number, HostDevices& devices) {
   port.card = {config.link, config.max_payload_code, config.atomic_completer};
   for (std::size_t i = 0; i < facts.size(); ++i) {
     OwnedFunction& owned = *devices.functions()[i];
-    TRY_CONTEXT(show_function(owned, facts[i], {devices, port.threads, config},
+    TRY_CONTEXT(show_function(owned, facts[i], {devices, port.thread.get(), config},
                               port.plan.is_multi_function(owned.host())),
                 owned.name());
     port.functions.add(owned);
@@ -75,7 +75,7 @@ Status PciComplex::plug(std::uint8_t number, HostDevices& devices) {
   for (auto* function : port.functions) {
     TRY(port.bridge->attach(function->host().function, function->guest()));
   }
-  return add_reset(port, devices, port.threads);
+  return add_reset(port, devices);
 }
 
 /// For the guest's next reboot, at which a card is there as one of the start is.
@@ -151,7 +151,6 @@ Status PciComplex::unplug(std::uint8_t number) {
   Port& port = *TRY(free_port(number));
   port.reset.reset();
   port.functions.hide();
-  port.threads.clear();
   port.plan.functions.clear();
   return {};
 }

@@ -249,7 +249,8 @@ DevicesReset Machine::reset_event(std::string_view reason, const ResetCertificat
           .scrub = certificate.scrub};
 }
 
-void Machine::add_hot_plug() {
+Status Machine::add_hot_plug() {
+  auto cards = TRY(find_attachable(options_.host, options_.config.machine.attachable));
   hot_plug_ = std::make_unique<HotPlug>(HotPlugMachine{
       .host = options_.host,
       .owner = claim_owner(options_.config.name),
@@ -275,8 +276,12 @@ void Machine::add_hot_plug() {
                                    .done_bytes = progress.done,
                                    .all_bytes = progress.all});
           },
-      .on_step = [this](const HotPlugStep& step) { tell_of_card(step); }});
+      .on_step = [this](const HotPlugStep& step) { tell_of_card(step); },
+      .lender = options_.owner,
+      .is_confined = options_.config.sandbox.mode != SandboxMode::kOff,
+      .attachable = std::move(cards)});
   show(Part::kHotPlug, hot_plug_.get());
+  return {};
 }
 
 Status Machine::attach(const std::string& device, const IsUnwanted& is_unwanted) {

@@ -65,8 +65,8 @@ class Machine : public GuestMachine {
     GuestWords* words = nullptr;               ///< null: nobody hears the guest's status port
     /// What the guest hears by its status port; it has a generation id, too. Null: neither.
     PortInput* status_input = nullptr;
-    const Inspectable* sandbox = nullptr;      ///< shown with the machine; may be null
-    Owner* owner = nullptr;                    ///< as RunOptions::owner
+    const Inspectable* sandbox = nullptr;  ///< shown with the machine; may be null
+    Owner* owner = nullptr;                ///< as RunOptions::owner
     /// As PciComplex::Options has it; may be empty.
     std::function<void(std::uint8_t port, bool is_powered)> on_slot_power = {};
     /// A card has come by attach(), with these devices; may be empty.
@@ -137,7 +137,7 @@ class Machine : public GuestMachine {
   Status add_uefi();
   static DevicesReset reset_event(std::string_view reason, const ResetCertificate& certificate);
   PciComplex::Options pci_options();
-  void add_hot_plug();
+  Status add_hot_plug();
   Status prepare_memory_for_card(const IsUnwanted& is_unwanted);
   void tell_of_card(const HotPlugStep& step) const;
   void lose_disk(const std::string& disk, const Error& error);

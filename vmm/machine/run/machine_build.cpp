@@ -320,7 +320,7 @@ Status Machine::add_devices() {
   }
   pci_ = TRY(PciComplex::create(pci_options()));
   show(Part::kPci, pci_.get());
-  add_hot_plug();
+  TRY(add_hot_plug());
   TRY(add_uefi());
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event,
                                            options_.config.machine.pin);

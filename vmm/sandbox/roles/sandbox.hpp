@@ -26,6 +26,9 @@ struct Policy {
   Mode mode = Mode::kOff;
   /// The owner is a process of its own: rows for its work are left out, and no thread has files.
   bool has_owner = false;
+  /// With an owner: cards come while the guest runs. The worker maps memory for them, so it keeps
+  /// the right to lock memory.
+  bool has_late_cards = false;
   std::optional<Identity> identity = {};  ///< whom threads become; with an owner only
   /// Without an owner: what threads of the worker's role, and that of the variables', still open.
   std::vector<PathRule> worker_paths = {};

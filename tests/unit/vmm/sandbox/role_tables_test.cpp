@@ -15,6 +15,8 @@
 #include <array>
 #include <string>
 
+#include "vmm/sandbox/roles/ioctl_numbers.hpp"
+
 namespace gpuvm::sandbox::role_tables_test {
 namespace {
 
@@ -50,6 +52,13 @@ TEST(RoleTables, CallsThatReachOtherProcessesAreBound) {
   EXPECT_TRUE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
   EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_IDLE}));
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {0, SCHED_IDLE}));
+}
+
+/// A card that is detached is heard no more by the thread that hears it; it starts nothing.
+TEST(RoleTables, TheControlThreadOfVfioOnlyLetsGo) {
+  EXPECT_TRUE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioSetIrqs}));
+  EXPECT_FALSE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioMapDma}));
+  EXPECT_FALSE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioReset}));
 }
 
 TEST(RoleTables, OfSocketsOnlyWhatAllHaveIsSet) {
