@@ -9,13 +9,13 @@ namespace gpuvm {
 namespace {
 
 /// Below the rate at which an owner serves requests; a card's reset takes longer.
-constexpr std::chrono::milliseconds kAskEvery{100};
+constexpr std::chrono::milliseconds kQuestionPause{100};
 constexpr std::uint32_t kGroupsShift = 16;
 constexpr std::uint32_t kFunctionsMask = 0xffff;
 
 Status await_idle(Owner& owner, std::uint32_t card, const OwnerSleep& sleep) {
   while (!TRY(owner.is_card_idle(card))) {
-    sleep(kAskEvery);
+    sleep(kQuestionPause);
   }
   return {};
 }

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <future>
 #include <string>
 #include <utility>
@@ -50,6 +51,7 @@ class OwnerLoop {
         relay_(std::move(relay)) {}
 
   MonitorEnd run();
+  void settle();
   Result<int> end(const MonitorEnd& monitor);
 
  private:
@@ -59,6 +61,7 @@ class OwnerLoop {
   void begin_end();
   void end_patience();
   milliseconds patience(milliseconds rest) const;
+  Status work(const std::function<Status()>& what) const;
   Status give_back(pid_t killed);
 
   const OwnerSide& side_;
@@ -177,7 +180,27 @@ MonitorEnd OwnerLoop::run() {
   return monitor_.reap();
 }
 
-/// Meanwhile the service manager is kept patient.
+/// On a thread of its own; meanwhile the service manager is kept patient.
+Status OwnerLoop::work(const std::function<Status()>& what) const {
+  auto done = start_async(std::launch::async, what);
+  while (done.wait_for(kAskEvery) == std::future_status::timeout) {
+    if (relay_) {
+      relay_->say(kMoreTime);
+    }
+  }
+  return done.get();
+}
+
+void OwnerLoop::settle() {
+  if (side_.settle) {
+    const Status settled = work([this]() -> Status {
+      side_.settle();
+      return {};
+    });
+    static_cast<void>(settled);  // what came of it is give_back()'s to tell
+  }
+}
+
 Status OwnerLoop::give_back(pid_t killed) {
   if (!side_.give_back) {
     return {};
@@ -185,13 +208,7 @@ Status OwnerLoop::give_back(pid_t killed) {
   if (relay_) {
     relay_->say(fmt::format("STOPPING=1\nSTATUS=Giving devices back\n{}", kMoreTime));
   }
-  auto done = start_async(std::launch::async, [this, killed] { return side_.give_back(killed); });
-  while (done.wait_for(kAskEvery) == std::future_status::timeout) {
-    if (relay_) {
-      relay_->say(kMoreTime);
-    }
-  }
-  return done.get();
+  return work([this, killed] { return side_.give_back(killed); });
 }
 
 Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
@@ -241,6 +258,7 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
   if (!end.how.empty()) {
     terminal.restore();
   }
+  loop.settle();  // or its children would be taken for the monitor's
   orphans.end(kOrphanTime);
   SplitProcess split;
   split.exit_status = TRY(loop.end(end));

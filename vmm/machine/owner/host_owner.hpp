@@ -45,6 +45,8 @@ class HostOwner final : public Owner {
     return cards_.file(card, kind, index);
   }
 
+  /// When the monitor has ended: waits for the cards that it has asked for. May take minutes.
+  void settle() const { cards_.settle(); }
   /// Once, when the monitor has ended: resets and verifies the functions, whatever was said of
   /// them, removes their marks and gives them to their drivers. Those that do not come back stay
   /// dirty, with vfio-pci. Where the process `killed` (0: it ended by itself) had not handed them

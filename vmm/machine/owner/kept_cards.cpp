@@ -72,6 +72,10 @@ KeptCards::KeptCards(const HostSystem& host, HostOpeners openers, std::string ow
 }
 
 KeptCards::~KeptCards() {
+  settle();
+}
+
+void KeptCards::settle() const {
   for (const auto& card : cards_) {
     if (card->work.valid()) {
       card->work.wait();

@@ -44,6 +44,8 @@ class KeptCards {
   HostDevices* card_of(const Bdf& function);
   /// Of all cards that are taken.
   std::vector<Bdf> functions() const;
+  /// Waits for the works. On any thread, while nothing else is called.
+  void settle() const;
   /// Once, when the monitor has ended: waits for the works and gives all back. Errors: the worst.
   Status give_back_all();
 

@@ -49,6 +49,7 @@ Result<SplitProcess> split_run(const Config& config, std::optional<int> status_o
   HostOwner owner(host, HostOpeners::real(host), config.name, cards);
   OwnerSide side{.duties = owner};
   side.cards = static_cast<std::uint32_t>(cards.size());
+  side.settle = [&owner] { owner.settle(); };
   side.give_back = [&owner](pid_t killed) { return owner.give_back(killed); };
   side.notify = notifier();
   side.status_of_killed = status_of_killed;

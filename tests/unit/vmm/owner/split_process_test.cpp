@@ -45,6 +45,8 @@ class SplitProcessTest : public testing::Test {
   Result<int> run(const Monitor& monitor) {
     ::alarm(60);  // nothing here may hang
     OwnerSide side{.duties = duties_};
+    side.cards = 2;
+    side.settle = settle_;
     side.give_back = [this](pid_t killed) {
       killed_ = killed;
       ++given_back_;
@@ -67,6 +69,7 @@ class SplitProcessTest : public testing::Test {
 
   test::NotingOwner duties_;
   std::function<bool(std::string_view)> notify_ = {};
+  std::function<void()> settle_ = {};
   std::chrono::milliseconds longest_end_ = std::chrono::minutes(20);
   Status given_back_status_ = {};
   int given_back_ = 0;
@@ -376,6 +379,48 @@ TEST_F(SplitProcessTest, TheStatusOfAKilledOneCanBeAnother) {
   ASSERT_TRUE(split);
   EXPECT_EQ(split->exit_status, 122);
   EXPECT_THAT(duties_.notes, IsEmpty());
+}
+
+TEST_F(SplitProcessTest, CardsOfTheListComeWhileTheGuestRuns) {
+  const auto status = run([](Owner& owner) {
+    return owner.guest_runs() && owner.take_card(1) && owner.is_card_idle(1) ? 0 : 1;
+  });
+  ASSERT_TRUE(status);
+  EXPECT_EQ(*status, 0);
+  EXPECT_THAT(duties_.notes, ElementsAre("guest runs", "take card 1", "ask card 1"));
+}
+
+TEST_F(SplitProcessTest, AMonitorThatWantsAnotherCardIsKilled) {
+  const auto status = run([](Owner& owner) {
+    if (!owner.guest_runs() || owner.take_card(2)) {
+      return 1;
+    }
+    ::pause();
+    return 2;
+  });
+  ASSERT_TRUE(status);
+  EXPECT_EQ(*status, exit_status(ErrorKind::kInternal));
+  EXPECT_NE(killed_, 0);
+  EXPECT_THAT(duties_.notes, ElementsAre("guest runs"));
+}
+
+// What is under way for the monitor has children of its own, and hears how they end.
+TEST_F(SplitProcessTest, ItsOwnWorkIsWaitedForBeforeOrphansAreEnded) {
+  int heard = 0;
+  settle_ = [this, &heard] {
+    EXPECT_EQ(given_back_, 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::usleep(100000);
+      ::_exit(7);
+    }
+    EXPECT_EQ(::waitpid(child, &heard, 0), child);
+  };
+  const auto status = run([](Owner&) { return 0; });
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(WIFEXITED(heard));
+  EXPECT_EQ(WEXITSTATUS(heard), 7);
+  EXPECT_EQ(given_back_, 1);
 }
 
 }  // namespace
