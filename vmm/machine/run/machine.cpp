@@ -249,8 +249,7 @@ DevicesReset Machine::reset_event(std::string_view reason, const ResetCertificat
           .scrub = certificate.scrub};
 }
 
-Status Machine::add_hot_plug() {
-  auto cards = TRY(find_attachable(options_.host, options_.config.machine.attachable));
+void Machine::add_hot_plug() {
   hot_plug_ = std::make_unique<HotPlug>(HotPlugMachine{
       .host = options_.host,
       .owner = claim_owner(options_.config.name),
@@ -279,9 +278,8 @@ Status Machine::add_hot_plug() {
       .on_step = [this](const HotPlugStep& step) { tell_of_card(step); },
       .lender = options_.owner,
       .is_confined = options_.config.sandbox.mode != SandboxMode::kOff,
-      .attachable = std::move(cards)});
+      .attachable = std::move(attachable_)});
   show(Part::kHotPlug, hot_plug_.get());
-  return {};
 }
 
 Status Machine::attach(const std::string& device, const IsUnwanted& is_unwanted) {

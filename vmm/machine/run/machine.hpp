@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "devices/virtio/named_port/port_input.hpp"
 #include "firmware/linux/linux_image.hpp"
@@ -137,7 +138,7 @@ class Machine : public GuestMachine {
   Status add_uefi();
   static DevicesReset reset_event(std::string_view reason, const ResetCertificate& certificate);
   PciComplex::Options pci_options();
-  Status add_hot_plug();
+  void add_hot_plug();
   Status prepare_memory_for_card(const IsUnwanted& is_unwanted);
   void tell_of_card(const HotPlugStep& step) const;
   void lose_disk(const std::string& disk, const Error& error);
@@ -186,6 +187,7 @@ class Machine : public GuestMachine {
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;
   std::unique_ptr<MachineReset> reset_;
+  std::vector<AttachableCard> attachable_;  ///< until hot_plug_ has them
   /// Its cards outlive pci_, which shows them, and the VM, which knows their groups.
   std::unique_ptr<HotPlug> hot_plug_;
   std::optional<LinuxImage> kernel_;                ///< read, not yet in guest memory

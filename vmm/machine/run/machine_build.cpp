@@ -215,6 +215,7 @@ Status Machine::take_devices() {
   networks_ = TRY(open_networks(options_.host, config.nets, config.name, helper_rules(config)));
   TRY(open_services());
   list_helpers();
+  attachable_ = TRY(find_attachable(options_.host, config.machine.attachable));
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   DeviceClaims held;
@@ -320,7 +321,7 @@ Status Machine::add_devices() {
   }
   pci_ = TRY(PciComplex::create(pci_options()));
   show(Part::kPci, pci_.get());
-  TRY(add_hot_plug());
+  add_hot_plug();
   TRY(add_uefi());
   threads_ = std::make_unique<VcpuThreads>(ports_, mmio_, options_.on_vcpu_event,
                                            options_.config.machine.pin);
