@@ -78,6 +78,22 @@ measure_ci() {
     ci "$runs" "$gpuvm" "$kernel" "$OUT/guest.cpio.gz" "$virtme" "$busybox" "${functions[@]}"
 }
 
+# The lab host has the guest's disk in its memory, beside two guests.
+measure_warm() {
+  local REPO=$GPUVM_REPO
+  targets='"ratio":'$WARM_TARGET
+  devices=nvme memory=1G
+  set_functions
+  install_packages jq
+  stage 'the guest: Debian 12 of scripts/make-image'
+  . "$GPUVM_REPO/tests/lab/lib/node_image.sh"
+  pushd "$GPUVM_REPO" >/dev/null
+  use_node_image
+  popd >/dev/null
+  stage "measuring in the lab: $runs times a job in a guest that boots and in one that waits, devices $devices"
+  lab_part $((900 + runs * 900)) --devices "$devices" --memory 7G -- warm "$runs" "$gpuvm" "${functions[0]}"
+}
+
 measure_reboot() {
   targets='"time_ratio":'$REBOOT_TARGET
   stage "measuring in the lab: $runs times $cycles reboots of gpuvm and $LAB_BENCH_PEERS, devices $devices, $memory"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# Tables and verdicts of scripts/bench efi, uefi, disk, net and ci. Sourced, after bench-statistics.sh; the caller sets devices, memory and
+# Tables and verdicts of scripts/bench efi, uefi, disk, net, ci and warm. Sourced, after bench-statistics.sh; the caller sets devices, memory and
 # runs.
 # (SC2154: these.)
 
@@ -12,6 +12,7 @@ DISK_TARGET=1
 DISK_PHASES=({read,write}-{1,32})
 NET_TARGET=1
 CI_TARGET=0.5
+WARM_TARGET=0.25
 NET_PHASES=(send receive)
 
 # verdict HOLDS TEXT
@@ -153,6 +154,32 @@ draw_ci() {
     "virtme-ng$(printf '\t')guest=$(median virtme guest) beside=$(median virtme seconds)"
 }
 
+print_table_warm() {
+  printf '\na job that does nothing, median of %d runs\n' "$runs"
+  printf '%-40s %10s %10s %8s\n' '' 'it boots' 'it waits' ratio
+  warm_row 'seconds without a card' plain wall
+  warm_row 'seconds with a card' card wall
+  warm_row "  of these: the card's resets" card resets
+  warm_row '  without them' card seconds
+  printf '%-40s %10s %10s\n\n' 'from the plug to its announcement, ms' '' "$(median warm-card plug_ms)"
+}
+
+# warm_row TITLE plain|card METRIC
+warm_row() {
+  local cold warm
+  cold=$(median "cold-$2" "$3") warm=$(median "warm-$2" "$3")
+  printf '%-40s %10s %10s %8s\n' "$1" "$cold" "$warm" "$(ratio "$warm" "$cold")"
+}
+
+print_verdicts_warm() {
+  local what value
+  for what in plain card; do
+    value=$(pair_ratios "warm-$what" "cold-$what" seconds | middle)
+    [[ -n $(pair_ratios "warm-$what" "cold-$what" seconds) ]] || value=-
+    verdict "$(at_most "$value" $WARM_TARGET)" "a job in a guest that waits ($what), less resets: $value of one that boots, target at most $WARM_TARGET"
+  done
+}
+
 print_verdicts_uefi() {
   local run value
   for run in first later; do
@@ -163,7 +190,6 @@ print_verdicts_uefi() {
   verdict "$(at_most "$value" $LARGE_BAR_TARGET)" \
     "time before the kernel with a 16 GiB BAR: $value of that without, target at most $LARGE_BAR_TARGET"
 }
-
 
 print_verdicts_efi() {
   local init entry

@@ -152,4 +152,41 @@ expect 69 '' 'fake-1 does not run any more' status fake-1
 expect 0 'NAME' '' ps
 [ -z "$(ls "$folder/gpuvm")" ] || complain "leaves $(ls "$folder/gpuvm")"
 
+# Those that hang, and those that refuse everything: no client waits longer than it was asked to.
+# start_odd silent|refusing
+start_odd() {
+  # shellcheck disable=SC2016  # Perl's variables
+  perl -MIO::Socket::UNIX -e 'my ($path, $mode) = @ARGV; alarm 50; $SIG{PIPE} = "IGNORE"; my @kept;
+    my $server = IO::Socket::UNIX->new(Local => $path, Listen => 16) or die "$path: $!\n";
+    while (my $client = $server->accept) {
+      if ($mode eq "silent") { push @kept, $client; next }
+      sysread($client, my $asked, 4096);
+      print $client "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    }' "$socket" "$1" &
+  guest=$!
+  for _ in 1 2 3 4 5 6 7 8 9 10; do [ -S "$socket" ] || sleep 0.3; done
+}
+end_odd() {
+  kill "$guest"
+  wait "$guest" 2>/dev/null
+  guest=
+  rm -f "$socket"
+}
+# quick SECONDS ARGUMENT...: fails with 69 within that time.
+quick() {
+  limit=$1
+  shift
+  arguments=$*
+  timeout "$limit" "$gpuvm" "$@" >"$folder/stdout" 2>"$folder/stderr" </dev/null
+  status=$?
+  [ "$status" -eq 69 ] || complain "exit status $status, not 69 within $limit s: $(cat "$folder/stderr")"
+}
+start_odd silent
+quick 12 stop --timeout 1s fake-1
+quick 20 metrics
+end_odd
+start_odd refusing
+quick 12 stop --force fake-1
+end_odd
+
 [ "$failures" -eq 0 ]

@@ -91,6 +91,8 @@ has 'gpuvm rom show ' notes.txt
 offers 'gpuvm ssh ' 'batch render'
 offers 'gpuvm ssh re' render
 offers 'gpuvm test --warm ' ci
+offers 'gpuvm inspect ' 'batch guest.toml render sub'
+offers 'gpuvm inspect re' render
 offers 'gpuvm completion ' 'bash fish zsh'
 
 # Words in quotes are one each, and what is offered for them has none: readline adds what it needs.
@@ -141,6 +143,23 @@ if command -v zsh >/dev/null; then
   becomes 'gpuvm reset --first sl' 'gpuvm reset --first slot-power '
   becomes 'gpuvm reset 0000:4' 'gpuvm reset 0000:41:00.0 '
   becomes 'gpuvm ssh re' 'gpuvm ssh render '
+fi
+
+# fish offers words alone where a value is one of them, and no name that a guest cannot have.
+if command -v fish >/dev/null; then
+  mkdir -p "$folder/xdg/gpuvm"
+  touch "$folder/xdg/gpuvm/render.sock" "$folder/xdg/gpuvm/"'a b;c.sock'
+  # fish_offers LINE EXPECTED
+  fish_offers() {
+    got=$(cd "$folder/work" && HOME=$folder XDG_RUNTIME_DIR=$folder/xdg fish -N -c 'source $argv[1]; complete -C $argv[2]' "$folder/script.fish" "$1" 2>&1 \
+      | cut -f 1 | sort | paste -sd ' ')
+    [ "$got" = "$2" ] || fail "fish offers '$got' for '$1', not '$2'"
+  }
+  fish_offers 'gpuvm reset --first ' 'rescan slot-power'
+  fish_offers 'gpuvm run --log-format ' 'json text'
+  fish_offers 'gpuvm convert --from ' 'libvirt qemu'
+  fish_offers 'gpuvm stop ' render
+  fish_offers 'gpuvm inspect ren' render
 fi
 
 # Without devices and guests there is nothing, and no error.

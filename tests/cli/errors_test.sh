@@ -163,6 +163,21 @@ expect_error 64 '01:00 is not a PCI address' unbind 01:00
 expect_error 64 'x is not a PCI address' reset x
 expect_error 64 'GUEST is required' ssh
 expect_error 64 'is not of the form NAME or USER@NAME' ssh @guest
+expect_error 64 'as in gpuvm ssh me@render-1' ssh me@
+if [ -c /dev/full ]; then
+  for option in --help --version; do
+    "$gpuvm" "$option" >/dev/full 2>"$folder/full"
+    status=$?
+    arguments="$option >/dev/full"
+    [ "$status" -eq 69 ] || complain "exit status $status, not 69"
+    grep -q 'standard output' "$folder/full" || complain "does not say what it cannot write: $(cat "$folder/full")"
+  done
+fi
+expect_error 64 'gpuvm has no option --versio; did you mean --version?' --versio
+expect_error 64 'gpuvm has no option -V; did you mean --version?' -V
+expect_error 64 'gpuvm --help tells what it has' help
+expect_error 64 'is no name of one' devices --save -
+expect_error 64 'gpu' devices --gpu --save "$good.new"
 expect_error 64 'is not of the form NAME or USER@NAME' ssh -- -oProxyCommand=x@guest
 expect_error 69 'No guest named no-such-guest runs here; ' ssh no-such-guest -- ls -l
 expect_error 64 '--wait' ssh --wait x guest

@@ -18,29 +18,33 @@ constexpr std::uint64_t kApart = 0x200;
 constexpr unsigned kTurns = 4;
 constexpr std::size_t kSaid = 10000;  ///< bytes that the host says
 
+/// What the guest says.
+void check_bytes(std::span<const std::byte> bytes) {
+  fuzz::require(!bytes.empty(), "nothing is no output");
+  fuzz::require(bytes.size() <= NamedPortDevice::kMostOfBuffer, "bounded");
+  unsigned sum = 0;
+  for (const std::byte byte : bytes) {
+    sum += std::to_integer<unsigned>(byte);  // all of it can be read
+  }
+  fuzz::require(sum <= bytes.size() * 255, "a sum of bytes");
+}
+
 void run(const GuestMemory& memory, const SplitQueueSetup& setup, bool has_ports, bool says) {
   const auto input = PortInput::create().value();
   fuzz::require(!says || input->add(std::string(kSaid, 'x')), "there is room");
   std::size_t of_buffer = 0;
-  NamedPortDevice device(
-      {.name = "port",
-       .port_name = "org.example.port",
-       .host = {.received =
-                    [&](std::span<const std::byte> bytes) {
-                      of_buffer += bytes.size();
-                      fuzz::require(has_ports, "a console says nothing");
-                      fuzz::require(!bytes.empty(), "nothing is no output");
-                      fuzz::require(bytes.size() <= NamedPortDevice::kMostOfBuffer, "bounded");
-                      unsigned sum = 0;
-                      for (const std::byte byte : bytes) {
-                        sum += std::to_integer<unsigned>(byte);  // all of it can be read
-                      }
-                      fuzz::require(sum <= bytes.size() * 255, "a sum of bytes");
-                    },
-                .cut = [] {},
-                .closed = [] {},
-                .begun = [] {}},
-       .input = says ? input.get() : nullptr});
+  NamedPortDevice device({.name = "port",
+                          .port_name = "org.example.port",
+                          .host = {.received =
+                                       [&](std::span<const std::byte> bytes) {
+                                         of_buffer += bytes.size();
+                                         fuzz::require(has_ports, "a console says nothing");
+                                         check_bytes(bytes);
+                                       },
+                                   .cut = [] {},
+                                   .closed = [] {},
+                                   .begun = [] {}},
+                          .input = says ? input.get() : nullptr});
   device.start(has_ports ? virtio_named_port::kFeatureMultiport : 0);
   std::vector<std::unique_ptr<fuzz::ServedQueue>> queues;
   for (std::size_t i = 0; i < virtio_named_port::kQueues; ++i) {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "vmm/owner/card_files.hpp"
+#include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/notify_relay.hpp"
 #include "vmm/owner/owner_messages.hpp"
 #include "vmm/owner/owner_server.hpp"
@@ -122,6 +123,9 @@ void check_packet(std::span<const std::byte> packet) {
   }
   const std::string_view text(reinterpret_cast<const char*>(packet.data()), packet.size());
   require(allowed_notification(text).find("MAINPID") != 0, "no notification of another process");
+  if (is_allowed_journal_entry(text)) {
+    require(text.back() == '\n' && text.find("OBJECT_") != 0, "an entry is whole and gpuvm's");
+  }
 }
 
 /// The lowest descriptor that is free.

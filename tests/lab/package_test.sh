@@ -17,7 +17,7 @@ deb=$(cut -d ' ' -f 1 "$OUT/package.log")
 # Some that it depends on are names that another package provides.
 for depended in $(dpkg-deb -f "$deb" Depends | tr ',' '\n' | awk '{print $1}'); do
   provider=$(dpkg-query -W -f '${Package} ${Provides}\n' | awk -v name="$depended" '
-    { gsub(/[(][^)]*[)]|,/, ""); for (i = 2; i <= NF; ++i) if ($i == name) { print $1; exit } }')
+    { gsub(/[(][^)]*[)]|,/, ""); for (i = 2; i <= NF; ++i) if ($i == name) found = $1 } END { print found }')
   jq -e --arg name "$depended" --arg provider "$provider" 'any(.components[]; .name == $name or .name == $provider)' \
     "${deb%.deb}.cdx.json" >/dev/null \
     || { echo "NOT OK: the bill of materials lacks $depended" && exit 1; }

@@ -239,6 +239,41 @@ test_uefi() {
 ' gpuvm-later.1 newest-first.1 newest-init.1 newest-later.1 qemu-first.1 qemu-init.1 qemu-later.1 '
 }
 
+# A gpuvm that has a pool, whose guests take cards at once.
+test_warm() {
+  mkdir -p "$WORK/warm/node"
+  touch "$WORK/warm/node.img"
+  tar -C "$WORK/warm" -cSf "$WORK/warm/node.tar" node.img node
+  cat >"$WORK/warm/gpuvm" <<'END_OF_PROGRAM'
+#!/bin/bash
+case $1 in
+  pool)
+    cp "${!#}" "$FAKE_STARTS.pool"
+    sleep 60 &
+    trap 'kill $! && exit 0' TERM
+    wait
+    ;;
+  ps) echo 'bench-0badcafe  42  paused' && exit ;;
+esac
+[[ " $* " == *' --warm bench '* ]] || sleep 0.3
+while [[ $1 != --result-json ]]; do shift; done
+if grep -q '^host' "${@: -3:1}"; then
+  echo '{"resets":[{"duration_ms":10},{"duration_ms":5}]}' >"$2"
+  [[ $* != *--warm* ]] || echo 'info: 0000:04:00.0 is plugged into bench-0badcafe after 131 ms' >&2
+else
+  echo '{"resets":[]}' >"$2"
+fi
+END_OF_PROGRAM
+  chmod +x "$WORK/warm/gpuvm"
+  LAB_NODE=$WORK/warm LAB_NODE_CMDLINE=quiet expect "warm" run_part warm 2 "$WORK/warm/gpuvm" 0000:04:00.0
+  expect "warm: what is left" same "$(left)" 'cold-card.1 cold-card.2 cold-plain.1 cold-plain.2 first-cold-card first-cold-plain'\
+' first-warm-card first-warm-plain warm-card.1 warm-card.2 warm-plain.1 warm-plain.2 '
+  expect "warm: the resets" same "$(value warm-card.1 resets)" 0.015
+  expect "warm: the plug" same "$(value warm-card.1 plug_ms)" 131
+  expect "warm: what a guest boots takes longer" awk -v a="$(value cold-plain.1 seconds)" -v b="$(value warm-plain.1 seconds)" 'BEGIN { exit !(a > b) }'
+  expect "warm: a free port needs the sandbox's mode" same "$(grep -cE '^(free_ports = 1|mode = "off")$' "$FAKE_STARTS.pool")" 2
+}
+
 # scripts/bench from its options to its result, with a lab that runs its command here. A repository of its own: results are kept.
 test_whole() {
   local repo=$WORK/repo
@@ -283,5 +318,6 @@ test_many
 test_footprint
 test_disk_and_net
 test_uefi
+test_warm
 test_whole
 finish

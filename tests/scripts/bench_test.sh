@@ -113,6 +113,15 @@ test_other_tables() {
   record gpuvm-fb mmio_exits 0 0 3
   expect "dma: the median counts" grep -q '^holds: MMIO exits during fb: 0,' <(print_verdicts_dma)
   expect "dma: nothing measured is no success" grep -q '^MISSED: MMIO exits during nvme-read-1: -,' <(print_verdicts_dma)
+  expect "warm: nothing measured is no success" grep -q '^MISSED: a job in a guest that waits (plain), less resets: - ' <(print_verdicts_warm)
+  record cold-card seconds 40 50 60
+  record warm-card seconds 10 10 24
+  record cold-card wall 44 54 64
+  record warm-card wall 14 14 28
+  record warm-card plug_ms 120 130 140
+  expect "warm: pairs" grep -q '^holds: a job in a guest that waits (card), less resets: 0.25 of ' <(print_verdicts_warm)
+  expect "warm: beside the other" grep -qE '^seconds with a card +54 +14 +0.26$' <(print_table_warm)
+  expect "warm: the plug" grep -qE '^from the plug to its announcement, ms +130$' <(print_table_warm)
   rm "$OUT"/*
 }
 

@@ -78,12 +78,12 @@ void ClientDoor::accept_clients() {
 
 void ClientDoor::admit(UniqueFd fd) {
   const auto peer = options_.who(fd.get());
-  if (!peer || !may_steer(*peer, ::geteuid(), options_.group)) {
+  if (!peer || !may_steer(*peer, own_user_, options_.group)) {
     turn_away(fd, kForbidden,
               "The control socket is for root, gpuvm's own user and members of its group");
     return;
   }
-  const Seat seat{.user = peer->user, .is_owner = peer->user == 0 || peer->user == ::geteuid()};
+  const Seat seat{.user = peer->user, .is_owner = peer->user == 0 || peer->user == own_user_};
   switch (seats_.take(seat.user, seat.is_owner)) {
     case ClientSeats::Answer::kTaken:
       enter_(std::move(fd), seat);

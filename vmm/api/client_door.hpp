@@ -4,6 +4,8 @@
 // why.
 #pragma once
 
+#include <unistd.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
@@ -52,6 +54,9 @@ class ClientDoor : public std::enable_shared_from_this<ClientDoor> {
   void admit(UniqueFd fd);
 
   const Options options_;
+  /// Of when it was made. Later the control thread may be another user (sandbox.user), who has
+  /// other processes, too, perhaps ones that other guests have taken over.
+  const uid_t own_user_ = ::geteuid();
   const Enter enter_;
   ClientSeats seats_;
   boost::asio::posix::stream_descriptor listener_;

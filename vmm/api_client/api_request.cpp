@@ -225,8 +225,14 @@ Error refusal(const ApiAnswer& answer, std::string_view guest) {
     text = terminal_text(json["error"].get<std::string>());
     std::replace(text.begin(), text.end(), '\n', ' ');
   }
+  constexpr unsigned kFirstError = 400;
+  if (text.empty()) {
+    text = fmt::format("{} (HTTP status {})",
+                       answer.status < kFirstError ? "answered what gpuvm does not" : "refused",
+                       answer.status);
+  }
   return fail(answer.status == kConflict ? ErrorKind::kWrongState : ErrorKind::kHost, "{}: {}",
-              guest, text.empty() ? fmt::format("refused (HTTP status {})", answer.status) : text);
+              guest, text);
 }
 
 }  // namespace gpuvm

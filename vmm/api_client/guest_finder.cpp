@@ -104,11 +104,10 @@ Error not_allowed(const std::string& name, const std::string& path) {
 
 /// Nobody can listen there. Errors: kHost.
 Error no_control_socket(const std::string& path, std::string_view what) {
-  return fail(
-      ErrorKind::kHost,
-      "{} is {}, and no control socket: give the name of a guest, as gpuvm ps lists them, or "
-      "its socket's path",
-      path, what);
+  return fail(ErrorKind::kHost,
+              "{} is {}: give the name of a guest, as gpuvm ps lists them, or "
+              "its socket's path",
+              path, what);
 }
 
 /// "" for a socket, and for what cannot be looked at.
@@ -117,7 +116,10 @@ std::string_view what_else_is_at(const std::string& path) {
   if (::stat(path.c_str(), &found) != 0 || S_ISSOCK(found.st_mode)) {
     return {};
   }
-  return S_ISDIR(found.st_mode) ? "a folder" : S_ISREG(found.st_mode) ? "a file" : "no socket";
+  return S_ISDIR(found.st_mode)    ? "a folder, and no control socket"
+         : S_ISREG(found.st_mode)  ? "a file, and no control socket"
+         : S_ISFIFO(found.st_mode) ? "a FIFO, and no control socket"
+                                   : "no socket";
 }
 
 /// Somebody was there, or is not ready yet.
@@ -152,7 +154,7 @@ Error no_connection(std::span<const std::string> folders, const std::string& nam
     case EPERM:
       return not_allowed(name, path);
     case EPROTOTYPE:
-      return no_control_socket(path, "a socket of another kind");
+      return no_control_socket(path, "a socket of another kind than a control socket");
     case ENAMETOOLONG:
       return fail(ErrorKind::kHost,
                   "{} is too long for a socket's path (107 bytes): go to its folder, and give "

@@ -87,7 +87,9 @@ Row row_of(const ListedGuest& guest) {
     return {one_line(guest.name), one_line(guest.problem), "-", "-", "-", "-", "-"};
   }
   const VmStatus& status = *guest.status;
-  return {status.name,
+  // By the name of its socket it is found; what it calls itself may be anything.
+  const std::string name = one_line(guest.name);
+  return {status.name == name ? name : fmt::format("{} (says {})", name, status.name),
           status.state,
           std::to_string(status.pid),
           uptime_text(status.uptime_s),

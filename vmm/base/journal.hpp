@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "vmm/base/unique_fd.hpp"
 
@@ -37,6 +38,8 @@ class JournalSocket {
   /// the journal is started anew. Connected once, since threads with a role (vmm/sandbox) may send
   /// to nobody else.
   static std::optional<JournalSocket> open(const std::string& path = "/run/systemd/journal/socket");
+  /// One that is connected already.
+  static JournalSocket of(UniqueFd fd) { return JournalSocket(std::move(fd)); }
   /// One that takes nothing.
   static JournalSocket unreachable() { return JournalSocket(UniqueFd()); }
   /// False: the journal does not take it now. Never waits. Any thread.

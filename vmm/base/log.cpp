@@ -172,6 +172,16 @@ void use_journal() {
   logger().sinks().erase(logger().sinks().begin());  // that of stderr; a file's stays
 }
 
+void use_journal_by(UniqueFd socket) {
+  if (has_journal()) {
+    journal().socket = JournalSocket::of(std::move(socket));
+  }
+}
+
+bool pass_on_journal_entry(std::string_view entry) {
+  return has_journal() && journal().socket->send(entry);
+}
+
 void use_json() {
   journal().is_json = true;
   logger().sinks().front()->set_formatter(std::make_unique<JsonFormatter>());

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "vmm/base/result.hpp"
+#include "vmm/base/unique_fd.hpp"
 
 namespace gpuvm::log {
 
@@ -27,6 +28,11 @@ Status set_file(const std::string& path);
 /// lines go there as entries with PRIORITY, MESSAGE and the fields below, and no more to stderr but
 /// when the journal does not take one. Call before threads start.
 void use_journal();
+/// Where there is a journal: entries go to this socket from now on, which somebody passes on. Call
+/// before threads start.
+void use_journal_by(UniqueFd socket);
+/// Such an entry, whole, to the journal. False: it does not take it now. Never waits. Any thread.
+bool pass_on_journal_entry(std::string_view entry);
 /// Lines on stderr are JSON objects: {"time":"2026-01-01T00:00:00.000Z","level":"info",
 /// "guest":"main","message":"…"}, without "guest" where none is set. Call before threads start.
 void use_json();

@@ -36,6 +36,30 @@ std::string_view nearest_name(std::string_view wanted,
   return nearest == candidates.end() ? std::string_view{} : *nearest;
 }
 
+std::string_view near_name(std::string_view wanted, std::span<const std::string_view> candidates) {
+  const auto nearest = nearest_name(wanted, candidates);
+  const auto tolerance = std::clamp<std::size_t>(wanted.size() / 3, 1, 3);
+  const bool swaps_two = wanted.size() == nearest.size() && edit_distance(wanted, nearest) == 2 &&
+                         std::is_permutation(wanted.begin(), wanted.end(), nearest.begin());
+  return swaps_two || edit_distance(wanted, nearest) <= tolerance ? nearest : std::string_view{};
+}
+
+namespace {
+
+/// Unicode's characters that turn the direction of a line around, as UTF-8 (Unicode 15, Annex 9):
+/// U+200E, U+200F, U+202A to U+202E and U+2066 to U+2069.
+bool turns_direction(std::string_view text) {
+  if (text.size() < 3 || text[0] != '\xe2') {
+    return false;
+  }
+  const auto second = static_cast<unsigned char>(text[1]);
+  const auto third = static_cast<unsigned char>(text[2]);
+  return (second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xaa && third <= 0xae))) ||
+         (second == 0x81 && third >= 0xa6 && third <= 0xa9);
+}
+
+}  // namespace
+
 std::string terminal_text(std::string_view text) {
   constexpr unsigned char kControl1 = 0xc2;
   std::string out;
@@ -46,6 +70,9 @@ std::string terminal_text(std::string_view text) {
     if (code == kControl1 && next >= 0x80 && next < 0xa0) {
       out += '?';
       ++i;
+    } else if (turns_direction(text.substr(i))) {
+      out += '?';
+      i += 2;
     } else {
       out += (code < 0x20 && code != '\n') || code == 0x7f ? '?' : text[i];
     }

@@ -16,8 +16,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b);
 std::string_view nearest_name(std::string_view wanted,
                               std::span<const std::string_view> candidates);
 
+/// nearest_name(), or "" where it is too far away to have been meant: a third of the letters may be
+/// wrong, three at most.
+std::string_view near_name(std::string_view wanted, std::span<const std::string_view> candidates);
+
 /// Text of a foreign origin, with lines: "?" for each control character but line feeds, those of
-/// ISO 6429 as UTF-8 has them (C2 80 to C2 9F) too, so that a terminal obeys none.
+/// ISO 6429 as UTF-8 has them (C2 80 to C2 9F) and Unicode's that turn a line around too, so that a
+/// terminal obeys none.
 std::string terminal_text(std::string_view text);
 
 /// The text as it may be written to the descriptor: terminal_text() of it where that is a terminal,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // preview_cards(): which cards a start would take now, and why none of the others.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -41,10 +43,28 @@ void describe_wish(const CardWish& wish, const std::optional<std::size_t>& chose
   }
 }
 
+CardOffer offer_for(const CardWish& wish, const std::optional<std::size_t>& chosen) {
+  std::vector<std::string> others;
+  for (std::size_t i = 0; i < wish.cards.size(); ++i) {
+    const CardFact& fact = wish.cards[i];
+    if (chosen != i) {
+      others.push_back(
+          fmt::format("{}: {}", fact.card.to_string(),
+                      fact.state == CardState::kFree ? "free, and not needed" : fact.reason));
+    }
+  }
+  auto text = chosen ? fmt::format("{} now", wish.cards.at(*chosen).card.to_string())
+                     : std::string("no card now");
+  if (!others.empty()) {
+    text += fmt::format("; {}", fmt::join(others, "; "));
+  }
+  return {.section = wish.name, .text = std::move(text), .has_card = chosen.has_value()};
+}
+
 }  // namespace
 
 CardPreview preview_cards(const HostSystem& host, const Config& config, InspectNode& node) {
-  CardPreview preview{.config = config, .findings = {}};
+  CardPreview preview{.config = config, .findings = {}, .left_out = {}, .offers = {}};
   if (!asks_for_cards(config, Askers::kMatch)) {
     return preview;
   }
@@ -56,6 +76,7 @@ CardPreview preview_cards(const HostSystem& host, const Config& config, InspectN
     for (std::size_t i = 0; i < wishes->size(); ++i) {
       const CardWish& wish = (*wishes)[i];
       describe_wish(wish, choice.cards[i], node.child("cards"));
+      preview.offers.push_back(offer_for(wish, choice.cards[i]));
       if (shown.cards[i]) {
         auto& section = sections.at(wish.entry);
         section = with_card(section, wish.cards[*shown.cards[i]].card);

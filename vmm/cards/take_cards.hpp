@@ -56,12 +56,22 @@ struct TakenCards {
 Result<TakenCards> take_cards(const HostSystem& host, const Config& config,
                               const TakeOptions& options);
 
+/// What a section that leaves its card open would get now.
+struct CardOffer {
+  std::string section;  ///< "pci.0 (guest.toml:3:1), match = any-gpu"
+  /// "0000:01:00.0 now; 0000:02:00.0: taken by gpuvm 42 (…)": its card, and what is against the
+  /// others.
+  std::string text;
+  bool has_card = false;  ///< one is free for it
+};
+
 /// What a start would take now.
 struct CardPreview {
   Config
       config;  ///< each match has become a host; sections for which there is no card are left out
-  std::vector<Finding> findings;  ///< errors, as take_cards() would have them without a wait
-  Status left_out = {};           ///< the error where a section is left out
+  std::vector<Finding> findings;       ///< errors, as take_cards() would have them without a wait
+  Status left_out = {};                ///< the error where a section is left out
+  std::vector<CardOffer> offers = {};  ///< of the sections with match, in their order
 };
 
 /// Takes nothing and changes nothing. Where no card is free, the first that is not is shown in its

@@ -2,7 +2,9 @@
 #include "vmm/check/check.hpp"
 
 #include <algorithm>
+#include <set>
 
+#include "vmm/cards/take_cards.hpp"
 #include "vmm/machine/devices/host_function.hpp"
 
 namespace gpuvm {
@@ -41,7 +43,7 @@ std::vector<const MapFunction*> gpus_of(const HostMap& map) {
 std::vector<Bdf> taken_by_config(const HostSystem& host, const Config& config) {
   std::vector<Bdf> taken;
   for (const PciConfig& entry : config.pci) {
-    if (!entry.socket.empty()) {
+    if (!entry.has_host()) {
       continue;
     }
     if (const auto functions = functions_of(host, entry)) {
@@ -65,6 +67,23 @@ void sort_by_subject(CheckLines& lines) {
   });
 }
 
+/// Which card each section with match would get now. Returns the configuration with these.
+Config add_card_lines(const CheckSubject& subject, const Config& config, CheckLines& lines) {
+  InspectNode unused("");
+  CardPreview cards = preview_cards(subject.host, config, unused);
+  for (const CardOffer& offer : cards.offers) {
+    if (offer.has_card) {
+      CheckLine line = finding_line({"cards", Status(), "Guest"});
+      line.text = fmt::format("{}: {}", offer.section, offer.text);
+      lines.push_back(std::move(line));
+    }
+  }
+  for (const Finding& finding : cards.findings) {
+    lines.push_back(finding_line(finding));
+  }
+  return std::move(cards.config);
+}
+
 }  // namespace
 
 CheckLines check_everything(const CheckSubject& subject) {
@@ -72,11 +91,18 @@ CheckLines check_everything(const CheckSubject& subject) {
   add_host_lines(subject, lines);
   std::vector<Bdf> devices;
   if (subject.config != nullptr) {
-    add_finding_lines(subject, *subject.config, !subject.is_here, lines);
-    devices = taken_by_config(subject.host, *subject.config);
+    const Config config = add_card_lines(subject, *subject.config, lines);
+    add_finding_lines(subject, config, !subject.is_here, lines);
+    devices = taken_by_config(subject.host, config);
   } else {
+    std::set<Bdf> judged;  // GPUs of one group come together
     for (const MapFunction* const gpu : gpus_of(subject.map)) {
-      add_finding_lines(subject, config_for(*gpu), true, lines);
+      if (!judged.contains(gpu->address)) {
+        add_finding_lines(subject, config_for(*gpu), true, lines);
+      }
+      for (const SlotEntry& entry : gpu->outlook.entries) {
+        judged.insert(entry.takes.begin(), entry.takes.end());
+      }
       devices.push_back(gpu->address);
     }
   }

@@ -9,6 +9,7 @@
 
 #include "vmm/check/check_line.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/host/host_check.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/host_map/host_map.hpp"
 
@@ -35,6 +36,8 @@ void add_host_lines(const CheckSubject& subject, CheckLines& lines);
 /// (finding_lines.cpp). `devices_only`: not of its files and the host's programs.
 void add_finding_lines(const CheckSubject& subject, const Config& config, bool devices_only,
                        CheckLines& lines);
+/// A finding with its reason and cure (finding_words.hpp).
+CheckLine finding_line(const Finding& finding);
 /// What is known of a function beside what a start is refused for (device_checks.cpp).
 void add_device_lines(const CheckSubject& subject, const MapFunction& function, CheckLines& lines);
 

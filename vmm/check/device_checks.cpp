@@ -19,6 +19,7 @@ namespace gpuvm {
 namespace {
 
 constexpr std::uint8_t kRomIndex = 6;
+constexpr std::uint32_t kVga = 0x0300;  // base class and sub-class
 
 CheckLine fine(std::string text) {
   return {.text = std::move(text)};
@@ -135,6 +136,9 @@ std::optional<CheckLine> look_at_reset(const CheckSubject&, const MapFunction& f
   for (const std::string& method : function.kernel_resets) {
     kernel += (kernel.empty() ? "" : " ") + method;
   }
+  if (function.outlook.reset == to_string(ResetMethod::kNone)) {
+    return fine(fmt::format("none; the kernel's own: {}", kernel.empty() ? "none" : kernel));
+  }
   return fine(fmt::format("{}, as for \"{}\" ({}); the kernel's own: {}", function.outlook.reset,
                           policy.name, policy.reason, kernel.empty() ? "none" : kernel));
 }
@@ -162,21 +166,28 @@ std::optional<CheckLine> look_at_rom(const CheckSubject& subject, const MapFunct
   if (rom != function.bars->end() || subject.host.exists(pci_sysfs_path(function.address, "rom"))) {
     return fine("it has an option ROM (gpuvm rom show tells what is in it)");
   }
-  constexpr std::uint32_t kVga = 0x0300;
-  if (function.ids.class_code >> 8 != kVga) {
+  if (!lacks_rom(function)) {
     return fine("it has no option ROM, and no screen that would need one");
   }
+  constexpr std::uint16_t kAmd = 0x1002;
   return noted(
       "it has no option ROM", "Firmware shows nothing on it, and its driver may not find the VBIOS",
-      fmt::format("`gpuvm rom dump {} FILE`, which finds AMD's in ACPI's VFCT, and rom = "
-                  "\"FILE\" in its [[pci]]; else a FILE from a host where the card has one",
-                  function.address.to_string()));
+      function.ids.vendor == kAmd
+          ? fmt::format("`gpuvm rom dump {} FILE`, which finds AMD's in ACPI's VFCT, and rom = "
+                        "\"FILE\" in its [[pci]]; else a FILE from a host where the card has one",
+                        function.address.to_string())
+          : "where the guest's driver asks for one: rom = \"FILE\" in its [[pci]], with a FILE "
+            "from its vendor or from a host where such a card has one");
 }
 
-/// In whole MiB, or GiB where that is exact.
+/// In whole MiB, or GiB where that is exact or many.
 std::string about(std::uint64_t bytes) {
   constexpr std::uint64_t kMib = std::uint64_t{1} << 20;
+  constexpr std::uint64_t kMany = std::uint64_t{10} << 10;
   const std::uint64_t mib = bytes / kMib + (bytes % kMib == 0 ? 0 : 1);
+  if (mib % 1024 != 0 && mib >= kMany) {
+    return fmt::format("{:.1f} GiB", static_cast<double>(mib) / 1024);
+  }
   return mib % 1024 == 0 && mib != 0 ? fmt::format("{} GiB", mib / 1024)
                                      : fmt::format("{} MiB", mib);
 }
@@ -264,7 +275,10 @@ std::optional<CheckLine> look_at_link(const CheckSubject&, const MapFunction& fu
   if (link.width < link.max_width) {
     return noted(fmt::format("its link has {} of {} lanes", link.width, link.max_width),
                  "Copies to and from it take longer by as much",
-                 "a slot with more lanes; else seat the card and its riser again");
+                 function.ids.class_code >> 8 == kVga
+                     ? "a slot with more lanes; else seat the card and its riser again"
+                     : "a card: a slot with more lanes, else seat it and its riser again; a module "
+                       "(SXM, OAM) has the lanes that its board gives it");
   }
   const bool is_slow = link.speed != link.max_speed;
   return fine(fmt::format(

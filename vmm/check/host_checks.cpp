@@ -16,6 +16,14 @@ namespace {
 constexpr const char* kBiosVtd = "switch on VT-d in the BIOS (often beside \"Virtualization\")";
 constexpr const char* kBiosAmdVi = "switch on IOMMU or AMD-Vi in the BIOS (AMD CBS, NBIO)";
 
+constexpr const char* kGuestIommu =
+    "this host is itself a guest: have its hypervisor give it an IOMMU (QEMU: -machine "
+    "q35,kernel-irqchip=split -device intel-iommu,intremap=on,caching-mode=on; libvirt: <iommu "
+    "model='intel'>), or run gpuvm on the machine below";
+constexpr const char* kGuestVirtualisation =
+    "this host is itself a guest: have its hypervisor allow nested virtualisation (QEMU: -cpu "
+    "host, and nested=1 of its kvm_intel or kvm_amd), or run gpuvm on the machine below";
+
 CheckLine passed(std::string text) {
   CheckLine line;
   line.text = std::move(text);
@@ -37,15 +45,38 @@ CheckLine failed(std::string text, std::string why, std::string cure) {
   return line;
 }
 
-/// A failure of a check that a run makes, whose message has the cure.
-CheckLine refused(const Error& error, std::string why) {
-  auto line = failed(error.to_string(), std::move(why), "");
+/// A failure of a check that a run makes.
+CheckLine refused(const Error& error, std::string why, std::string cure) {
+  auto line = failed(error.to_string(), std::move(why), std::move(cure));
   line.kind = error.kind();
   return line;
 }
 
 bool has_groups(const CheckSubject& subject) {
   return subject.map.has_iommu;
+}
+
+std::optional<CheckLine> look_at_processor(const CheckSubject& subject) {
+  if (!cpu_facts_of(subject.host).is_foreign) {
+    return std::nullopt;
+  }
+  return failed(
+      fmt::format("its processor is no x86-64 one (Linux {})", kernel_release(subject.host)),
+      "gpuvm's guests are x86-64 machines, and KVM runs them on such processors alone",
+      "a host with a 64-bit processor of Intel or AMD");
+}
+
+/// What makes /dev/kvm be there and open.
+std::string kvm_cure(const CheckSubject& subject) {
+  if (subject.host.exists("/dev/kvm") && ::geteuid() != 0) {
+    return "`usermod -aG kvm USER`, then log in again; or run as root";
+  }
+  const auto cpu = cpu_facts_of(subject.host);
+  if (cpu.has_virtualisation) {
+    return cpu.maker == CpuMaker::kAmd ? "`modprobe kvm_amd`" : "`modprobe kvm_intel`";
+  }
+  return cpu.is_guest ? kGuestVirtualisation
+                      : "switch on virtualisation (VT-x, AMD-V or SVM) in the BIOS";
 }
 
 std::optional<CheckLine> look_at_kvm(const CheckSubject& subject) {
@@ -58,23 +89,19 @@ std::optional<CheckLine> look_at_kvm(const CheckSubject& subject) {
                         "kvm_intel` or `modprobe kvm_amd`");
   }
   if (const Status kvm = check_kvm(subject.host); !kvm) {
-    const auto cpu = cpu_facts_of(subject.host);
-    const char* const load =
-        cpu.maker == CpuMaker::kAmd ? "modprobe kvm_amd" : "modprobe kvm_intel";
-    auto line = refused(kvm.error(), kWhy);
-    line.cure = cpu.has_virtualisation ? fmt::format("`{}`", load) : std::string();
-    return line;
+    return refused(kvm.error(), kWhy, kvm_cure(subject));
   }
   const auto system = KvmSystem::open(subject.host.path("/dev/kvm"));
   return system
              ? passed(fmt::format("/dev/kvm can be opened and does what gpuvm needs ({} vCPUs, {} "
                                   "memory slots)",
                                   system->max_vcpus(), system->max_memory_slots()))
-             : refused(system.error(), kWhy);
+             : refused(system.error(), kWhy, "a newer kernel of the host, with KVM of its own");
 }
 
 std::optional<CheckLine> look_at_iommu_tables(const CheckSubject& subject) {
-  const auto maker = cpu_facts_of(subject.host).maker;
+  const auto cpu = cpu_facts_of(subject.host);
+  const auto maker = cpu.maker;
   for (const char* const table : {"DMAR", "IVRS"}) {
     if (subject.host.exists(fmt::format("/sys/firmware/acpi/tables/{}", table))) {
       return passed(fmt::format("the firmware tells of an IOMMU (ACPI's table {})", table));
@@ -86,7 +113,9 @@ std::optional<CheckLine> look_at_iommu_tables(const CheckSubject& subject) {
   return failed(fmt::format("the firmware tells of no IOMMU (no ACPI table {})",
                             maker == CpuMaker::kIntel ? "DMAR" : "IVRS"),
                 "An IOMMU keeps a guest's device away from the memory of others",
-                maker == CpuMaker::kIntel ? kBiosVtd : kBiosAmdVi);
+                cpu.is_guest                ? kGuestIommu
+                : maker == CpuMaker::kIntel ? kBiosVtd
+                                            : kBiosAmdVi);
 }
 
 std::optional<CheckLine> look_at_groups(const CheckSubject& subject) {
@@ -94,8 +123,11 @@ std::optional<CheckLine> look_at_groups(const CheckSubject& subject) {
   if (count != 0) {
     return passed(fmt::format("{} IOMMU groups", count));
   }
-  const auto maker = cpu_facts_of(subject.host).maker;
-  auto line = refused(no_iommu_error(), "Without groups VFIO hands out no device");
+  const auto cpu = cpu_facts_of(subject.host);
+  const bool has_tables = subject.host.exists("/sys/firmware/acpi/tables/DMAR") ||
+                          subject.host.exists("/sys/firmware/acpi/tables/IVRS");
+  auto line = refused(no_iommu_error(), "Without groups VFIO hands out no device",
+                      "switch on the IOMMU in the BIOS");
   for (const char* const off : {"amd_iommu=off", "intel_iommu=off", "iommu=off"}) {
     if (boot_word(subject.host, off)) {
       line.cure = fmt::format(
@@ -105,10 +137,12 @@ std::optional<CheckLine> look_at_groups(const CheckSubject& subject) {
       return line;
     }
   }
-  if (maker == CpuMaker::kIntel) {
+  if (cpu.is_guest && !has_tables) {
+    line.cure = kGuestIommu;
+  } else if (cpu.maker == CpuMaker::kIntel) {
     line.cure =
         boot_word(subject.host, "intel_iommu=on") ? kBiosVtd : add_boot_argument("intel_iommu=on");
-  } else if (maker == CpuMaker::kAmd) {
+  } else if (cpu.maker == CpuMaker::kAmd) {
     line.cure = kBiosAmdVi;
   }
   return line;
@@ -187,7 +221,8 @@ std::optional<CheckLine> look_at_lock(const CheckSubject& subject) {
   const Config* const config = subject.config;
   if (config != nullptr && !config->pci.empty()) {
     if (const Status pinning = check_pinning(rights, config->machine.memory); !pinning) {
-      return refused(pinning.error(), kWhy);
+      return refused(pinning.error(), kWhy,
+                     "`ulimit -l unlimited` as root, or LimitMEMLOCK=infinity in a systemd unit");
     }
   }
   if (rights.may_exceed || !rights.limit) {
@@ -236,7 +271,8 @@ std::optional<CheckLine> look_at_kernel(const CheckSubject& subject) {
   }
   const Status known = check_kernel_release(release);
   return known ? passed(fmt::format("Linux {} has no fault in resets that is known here", release))
-               : refused(known.error(), "A GPU that cannot be reset serves one guest");
+               : refused(known.error(), "A GPU that cannot be reset serves one guest",
+                         "update the host's kernel, or boot the one before");
 }
 
 struct HostCheck {
@@ -247,6 +283,7 @@ struct HostCheck {
 };
 
 constexpr std::array kHostChecks = {
+    HostCheck{"processor", look_at_processor, false},
     HostCheck{"kvm", look_at_kvm, false},
     HostCheck{"iommu_tables", look_at_iommu_tables, true},
     HostCheck{"iommu_groups", look_at_groups, true},

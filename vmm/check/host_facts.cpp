@@ -50,15 +50,19 @@ CpuFacts cpu_facts_of(const HostSystem& host) {
   CpuFacts facts;
   const auto text = host.read("/proc/cpuinfo");
   std::istringstream lines(text ? *text : std::string());
+  facts.is_foreign = text && !text->empty();  // every x86 processor's text has vendor_id and flags
   for (std::string line; std::getline(lines, line) && !line.empty();) {
     const auto colon = line.find(':');
     const std::string value = colon == std::string::npos ? "" : line.substr(colon + 1);
     if (line.starts_with("vendor_id")) {
+      facts.is_foreign = false;
       facts.maker = has_word(value, "GenuineIntel")   ? CpuMaker::kIntel
                     : has_word(value, "AuthenticAMD") ? CpuMaker::kAmd
                                                       : CpuMaker::kOther;
     } else if (line.starts_with("flags")) {
       facts.has_virtualisation = has_word(value, "vmx") || has_word(value, "svm");
+      facts.is_guest = has_word(value, "hypervisor");
+      facts.is_foreign = false;
     } else if (line.starts_with("address sizes")) {
       facts.address_bits = first_number(value);
     }

@@ -16,7 +16,9 @@ enum class CpuMaker { kIntel, kAmd, kOther };
 /// Of the first processor, as /proc/cpuinfo has it.
 struct CpuFacts {
   CpuMaker maker = CpuMaker::kOther;
-  bool has_virtualisation = false;            ///< vmx or svm among its flags
+  bool has_virtualisation = false;  ///< vmx or svm among its flags
+  bool is_foreign = false;          ///< no x86 processor: it tells of itself, and has no flags
+  bool is_guest = false;            ///< the host is itself a guest of a hypervisor
   std::optional<unsigned> address_bits = {};  ///< of physical addresses
 };
 CpuFacts cpu_facts_of(const HostSystem& host);

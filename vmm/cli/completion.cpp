@@ -74,6 +74,12 @@ std::string one_line_of(std::string text) {
   return text;
 }
 
+/// Verbs whose CONFIG may be a guest that runs, too.
+ValueKind place_kind(const CLI::App& app, const CLI::Option& option) {
+  auto kind = value_kind(option);
+  return kind == "configs" && app.get_name() == "inspect" ? "configs_guests" : kind;
+}
+
 CompletedVerb verb_below(const CLI::App& app, const std::string& path) {
   CompletedVerb verb;
   verb.path = path;
@@ -81,7 +87,7 @@ CompletedVerb verb_below(const CLI::App& app, const std::string& path) {
   verb.description = one_line_of(app.get_description());
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_positional()) {
-      verb.places.push_back(value_kind(*option));
+      verb.places.push_back(place_kind(app, *option));
       verb.has_last_place_more = option->get_expected_max() > 1;
       continue;
     }

@@ -11,7 +11,8 @@
 namespace gpuvm::cli {
 
 /// What a shell offers for a value: a word that the scripts have a rule for, "nothing", "files",
-/// "folders", "configs", "devices", "guests", "devices_files", or "words" and words behind it.
+/// "folders", "configs", "configs_guests", "devices", "guests", "devices_files", or "words" and
+/// words behind it.
 using ValueKind = std::string;
 
 struct CompletedOption {

@@ -48,11 +48,12 @@ _gpuvm_pools() {
 constexpr std::string_view kBashEnd = R"SHELL(
 # _gpuvm_offer KIND CURRENT
 _gpuvm_offer() {
-  [[ $1 != files && $1 != folders && $1 != configs ]] || compopt -o filenames 2>/dev/null
+  [[ $1 != files && $1 != folders && $1 != configs* ]] || compopt -o filenames 2>/dev/null
   case $1 in
     files) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
     folders) mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
     configs) mapfile -t COMPREPLY < <({ compgen -f -X '!*.toml' -- "$2"; compgen -d -- "$2"; } | sort -u) ;;
+    configs_guests) mapfile -t COMPREPLY < <({ compgen -f -X '!*.toml' -- "$2"; compgen -d -- "$2"; compgen -W "$(_gpuvm_guests)" -- "$2"; } | sort -u) ;;
     devices) mapfile -t COMPREPLY < <(compgen -W "$(_gpuvm_devices)" -- "$2") ;;
     guests) mapfile -t COMPREPLY < <(compgen -W "$(_gpuvm_guests)" -- "$2") ;;
     pools) mapfile -t COMPREPLY < <(compgen -W "$(_gpuvm_pools)" -- "$2") ;;

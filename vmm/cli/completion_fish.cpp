@@ -20,21 +20,33 @@ function __gpuvm_devices
     end
 end
 
-# Those that run: each has a socket, or what "gpuvm ssh" finds it by.
-function __gpuvm_guests
-    for entry in /run/gpuvm/*.sock /run/gpuvm/guest-*.run $XDG_RUNTIME_DIR/gpuvm/*.sock $XDG_RUNTIME_DIR/gpuvm/guest-*.run
-        string replace -r '.*/(guest-)?' '' -- $entry | string replace -r '\.(sock|run)$' ''
+# __gpuvm_names PATTERN PATH...: what of each path's last part is in the pattern's second group, where that can be a name of a guest
+# or a pool. Others may have made these files.
+function __gpuvm_names
+    for entry in $argv[2..-1]
+        set -l name (string replace -r '.*/' '' -- $entry | string replace -r $argv[1] '$2')
+        string match -r '^[A-Za-z0-9][A-Za-z0-9._-]*$' -- $name
     end | sort -u
 end
 
+# Those that run: each has a socket, or what "gpuvm ssh" finds it by.
+function __gpuvm_guests
+    set -l found /run/gpuvm/*.sock /run/gpuvm/guest-*.run $XDG_RUNTIME_DIR/gpuvm/*.sock $XDG_RUNTIME_DIR/gpuvm/guest-*.run
+    __gpuvm_names '^(guest-)?(.*)\.(sock|run)$' $found
+end
+
 function __gpuvm_pools
-    for entry in /run/gpuvm/*.pool $XDG_RUNTIME_DIR/gpuvm/*.pool
-        string replace -r '.*/' '' -- $entry | string replace -r '\.pool$' ''
-    end | sort -u
+    set -l found /run/gpuvm/*.pool $XDG_RUNTIME_DIR/gpuvm/*.pool
+    __gpuvm_names '^()(.*)\.pool$' $found
 end
 
 function __gpuvm_configs
     __fish_complete_suffix .toml
+end
+
+function __gpuvm_configs_guests
+    __gpuvm_configs
+    __gpuvm_guests
 end
 
 # Whether the command line's verbs are these.
@@ -85,7 +97,9 @@ std::string fish_option(const std::string& condition, const CompletedOption& opt
     line += fmt::format(" -{} {}", is_long ? "l" : "s", name.substr(is_long ? 2 : 1));
   }
   if (!option.value.empty()) {
-    line += fmt::format(" -r{}", fish_offer(option.value));
+    // -x: nothing beside what is offered; -r: files, too.
+    const bool is_file = option.value == "files" || option.value == "devices_files";
+    line += fmt::format(" -{}{}", is_file ? 'r' : 'x', fish_offer(option.value));
   }
   return fmt::format("{} -d {}\n", line, fish_quoted(option.description));
 }

@@ -36,6 +36,7 @@ _gpuvm_offer() {
     files) _files ;;
     folders) _files -/ ;;
     configs) _files -g '*.toml' ;;
+    configs_guests) _gpuvm_guests; _files -g '*.toml' ;;
     devices) _gpuvm_devices ;;
     guests) _gpuvm_guests ;;
     pools) _gpuvm_pools ;;

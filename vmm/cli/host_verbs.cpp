@@ -56,7 +56,7 @@ void add_check(CLI::App& app, CheckArguments& arguments, Verb& verb) {
 void add_devices(CLI::App& app, DevicesArguments& arguments, Verb& verb) {
   auto* devices =
       app.add_subcommand("devices", "List PCI devices by IOMMU group, and which can be passed");
-  devices->add_flag("--gpu", arguments.gpus, "Only groups with a GPU");
+  auto* gpus = devices->add_flag("--gpu", arguments.gpus, "Only groups with a GPU");
   auto* tree = devices->add_flag("--tree", arguments.tree, "Print the groups as a tree of names");
   auto* json = devices->add_flag("--json", arguments.json, "Print JSON instead of text");
   json->excludes(tree);
@@ -66,6 +66,7 @@ void add_devices(CLI::App& app, DevicesArguments& arguments, Verb& verb) {
                    "people and machines, instead of printing it")
       ->type_name("FILE")
       ->check(not_empty())
+      ->excludes(gpus)  // a host is saved as a whole
       ->excludes(tree)
       ->excludes(json);
   add_host_options(*devices, arguments.from);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <span>
 #include <string>
 #include <vector>
@@ -306,7 +307,9 @@ int run_command_line(int argc, const char* const* argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
-      return app.exit(error);  // --help and --version
+      const int status = app.exit(error);  // --help and --version
+      std::cout.flush();
+      return std::cout ? status : report(ErrorKind::kHost, "Cannot write to standard output");
     }
     const auto verbs = app.get_subcommands();
     const auto text = fmt::format("{} (see gpuvm {} --help)", error.what(),

@@ -33,6 +33,12 @@ std::optional<std::string> early_option(std::span<const char* const> words,
       std::find(std::begin(kOwn), std::end(kOwn), first) != std::end(kOwn)) {
     return std::nullopt;
   }
+  constexpr std::string_view kLong[] = {"--help", "--version"};
+  const auto meant =
+      first == "-V" || first == "-v" ? std::string_view("--version") : near_name(first, kLong);
+  if (!meant.empty() && words.size() == 1) {
+    return fmt::format("{} has no option {}; did you mean {}?", command, first, meant);
+  }
   const auto verb = std::find_first_of(words.begin(), words.end(), verbs.begin(), verbs.end());
   return fmt::format(
       "{} stands in front of the verb: options go behind it, as in {} {} {} (see {} "
@@ -77,11 +83,13 @@ std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char*
     const auto rest = words.subspan(static_cast<std::size_t>(word - words.begin()) + 1);
     return wrong_verb(*all.at(static_cast<std::size_t>(found - names.begin())), rest);
   }
-  const auto nearest = nearest_name(*word, shown);
-  const bool is_near = edit_distance(*word, nearest) <= 2;
+  const auto nearest = near_name(*word, shown);
+  if (*word == std::string_view("help")) {
+    return fmt::format("{0} has no verb help: {0} --help tells what it has", command);
+  }
   return fmt::format("{} has no verb {}: it has {}{} (see {} --help)", command, *word,
-                     list_of(shown), is_near ? fmt::format("; did you mean {}?", nearest) : "",
-                     command);
+                     list_of(shown),
+                     nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest), command);
 }
 
 }  // namespace gpuvm::cli

@@ -27,11 +27,11 @@ PathRule below_folder_of_target(const std::string& file) {
 }  // namespace
 
 std::vector<PathRule> worker_paths(const BootConfig& boot, bool has_owner) {
+  if (has_owner) {
+    return {};
+  }
   std::vector<PathRule> rules = {{.path = "/sys", .access = PathAccess::kRead},
                                  {.path = "/proc", .access = PathAccess::kRead}};
-  if (has_owner) {
-    return rules;
-  }
   // Of sysfs what leads to functions, their drivers and slots. In the rest of it are programs for
   // the kernel to run (uevent_helper), debugging, tracing, firmware variables and power.
   rules.push_back({.path = "/sys/bus/pci", .access = PathAccess::kWrite});

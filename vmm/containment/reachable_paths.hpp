@@ -12,8 +12,8 @@
 
 namespace gpuvm {
 
-/// Of the worker: resets look into sysfs; without an owner they write to what belongs to PCI
-/// functions, marks are in /run/gpuvm, and a reboot reads the kernel's file again.
+/// Of the worker: resets look into sysfs and write to what belongs to PCI functions, marks are in
+/// /run/gpuvm, and a reboot reads the kernel's file again. With an owner nothing.
 std::vector<sandbox::PathRule> worker_paths(const BootConfig& boot, bool has_owner);
 
 /// Of who keeps the EFI variables: the folder in which a new file takes the old one's place; with

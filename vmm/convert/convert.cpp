@@ -119,7 +119,19 @@ std::vector<std::string> lines_of(std::string_view text) {
   return lines;
 }
 
-/// Makes a comment of a line that gpuvm refuses, or of the whole section where it is its header.
+/// The header of the section that a line is in, from 1; 0: none.
+std::size_t header_of(std::string_view text, std::size_t number) {
+  const auto lines = lines_of(text);
+  for (std::size_t at = std::min(number, lines.size()); at > 0; --at) {
+    if (lines[at - 1].starts_with('[')) {
+      return at;
+    }
+  }
+  return 0;
+}
+
+/// Makes a comment of a line that gpuvm refuses, or of the whole section where it is its header. An
+/// empty message is not told.
 std::string without_line(std::string_view text, std::size_t number, const std::string& message) {
   std::string out;
   std::size_t at = 0;
@@ -127,12 +139,10 @@ std::string without_line(std::string_view text, std::size_t number, const std::s
   for (const std::string& line : lines_of(text)) {
     ++at;
     const bool is_header = line.starts_with('[');
-    if (at == number) {
+    if (at == number && !message.empty()) {
       out += convert::comment("gpuvm refuses this, write it by hand: " + without_place(message));
-      is_in_section = is_header;
-    } else if (is_header) {
-      is_in_section = false;
     }
+    is_in_section = is_header ? at == number : is_in_section;
     const bool is_hidden = at == number || (is_in_section && !line.empty());
     out += is_hidden && !line.starts_with('#') ? "# " : "";
     out += line + '\n';
@@ -149,13 +159,17 @@ std::string trouble_with(std::string_view text) {
 /// What gpuvm refuses becomes comments, each with the reason.
 void make_valid(ConvertedGuest& guest) {
   std::string trouble = trouble_with(guest.toml);
+  std::size_t repaired = 0;  // the header of the section that lost a line last
   for (unsigned i = 0; i < kMostRepairs && !trouble.empty(); ++i) {
     const std::size_t line = line_of(trouble);
     if (line == 0) {
       break;
     }
-    guest.toml = without_line(guest.toml, line, trouble);
-    ++guest.notes;
+    // What is missing since its line became a comment is told by that one.
+    const bool is_told = line == repaired && trouble.find("is missing") != std::string::npos;
+    repaired = header_of(guest.toml, line);
+    guest.toml = without_line(guest.toml, line, is_told ? "" : trouble);
+    guest.notes += is_told ? 0U : 1U;
     trouble = trouble_with(guest.toml);
   }
   guest.is_valid = trouble.empty();

@@ -53,6 +53,7 @@ struct ForeignDisk {
   bool cdrom = false;
   bool throwaway = false;
   std::optional<std::uint64_t> boot_order = {};  ///< the least is started from
+  std::optional<std::uint64_t> index = {};  ///< of QEMU's connectors of its bus; empty: not said
   std::optional<std::uint64_t> queues = {};
   std::uint64_t iops = 0;
   std::uint64_t bandwidth = 0;  ///< bytes a second

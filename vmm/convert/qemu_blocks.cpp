@@ -13,9 +13,8 @@
 namespace gpuvm::convert {
 namespace {
 
-constexpr unsigned kMostChained = 16;          ///< nodes below one
-constexpr std::size_t kMostBlocks = 512;       ///< in all
-constexpr std::uint64_t kBehindDrives = 2000;  ///< QEMU's order of disks without a bootindex
+constexpr unsigned kMostChained = 16;     ///< nodes below one
+constexpr std::size_t kMostBlocks = 512;  ///< in all
 
 /// Drivers that say nothing of the data's form.
 bool is_plain_driver(std::string_view driver) {
@@ -150,7 +149,6 @@ std::optional<ForeignDisk> disk_of_node(QemuParts& parts, const std::string& nam
   ForeignDisk disk;
   disk.line = block->second.line;
   disk.drive = name;
-  disk.boot_order = kBehindDrives + parts.guest.disks.size();
   for (unsigned depth = 0; depth < kMostChained && block != parts.blocks.end(); ++depth) {
     block->second.is_used = true;
     add_to_disk(parts, block->second, disk);

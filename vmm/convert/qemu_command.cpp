@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "vmm/convert/advice.hpp"
+#include "vmm/convert/qemu_start.hpp"
 #include "vmm/convert/shell_reader.hpp"
 #include "vmm/convert/values.hpp"
 
@@ -13,48 +14,13 @@ namespace {
 
 constexpr unsigned kMostEvals = 4;             ///< texts that are commands in each other
 constexpr std::size_t kMostNested = 1U << 20;  ///< bytes of such texts, in all
-
-std::string_view base_name(std::string_view path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
-bool is_word_of(std::string_view word, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-bool is_qemu(std::string_view word) {
-  if (word.find_first_of(" \t\n") != std::string_view::npos) {
-    return false;  // a text that is a command
-  }
-  const std::string name = lower(base_name(word));
-  const bool is_variable = lower(word).starts_with("$qemu") || lower(word).starts_with("${qemu");
-  return name.starts_with("qemu-system-") || name == "qemu-kvm" || name == "kvm" || is_variable;
-}
-
-/// Commands that have QEMU's name for another purpose than to start it.
-bool is_about_qemu(std::string_view word) {
-  return is_word_of(base_name(word),
-                    {"echo",     "printf",  "which", "command",      "type", "hash",    "pkill",
-                     "pgrep",    "killall", "pidof", "kill",         "apt",  "apt-get", "dnf",
-                     "pacman",   "yum",     "[",     "[[",           "test", "dpkg",    "rpm",
-                     "ls",       "cat",     "grep",  "virt-install", "ln",   "cp",      "chmod",
-                     "modprobe", "man",     "ps"});
-}
-
-/// Options with which QEMU starts no guest.
-bool is_question(std::string_view word) {
-  return is_word_of(word, {"-version", "--version", "-h", "-help", "--help"});
-}
-
-/// What stands before QEMU and is not of the guest.
-bool is_starter(std::string_view word) {
-  return is_word_of(base_name(word), {"sudo", "doas", "exec", "nohup", "env", "time", "setsid",
-                                      "command", "builtin", "stdbuf"});
-}
+constexpr std::size_t kMostTriedLines = 64;    ///< of a page, which begin as commands do
+constexpr std::size_t kMostLineWords = 64;     ///< of such a line
 
 class CommandFinder {
  public:
-  CommandFinder(const std::string& label, ForeignGuest& guest) : label_(label), guest_(guest) {}
+  CommandFinder(const std::string& label, bool is_script, ForeignGuest& guest)
+      : label_(label), is_script_(is_script), guest_(guest) {}
 
   Status read(std::string_view text, std::size_t first_line, unsigned depth) {
     ShellReader reader(text, label_, first_line, variables_);
@@ -66,6 +32,28 @@ class CommandFinder {
     return {};
   }
 
+  /// A page without blocks of code: apostrophes of its prose are quotes for a shell. Each line that
+  /// begins as a command of QEMU does is read by itself. Errors: those of such a command.
+  Status read_lines(std::string_view text) {
+    std::size_t tried = 0;
+    std::size_t number = 1;
+    for (std::size_t at = 0; at < text.size() && !options_ && tried < kMostTriedLines; ++number) {
+      const auto end = std::min(text.find('\n', at), text.size());
+      auto words = line_words(text.substr(at, end - at));
+      if (const auto qemu = find_qemu(words); qemu != words.end() && starts_guest(words, qemu)) {
+        ++tried;
+        ShellReader reader(text.substr(at), label_, number, variables_);
+        if (auto command = TRY(reader.next_command())) {
+          TRY(take(std::move(*command), kMostEvals));
+        }
+      }
+      at = end + 1;
+    }
+    return {};
+  }
+
+  bool has_found() const { return options_.has_value(); }
+
   std::optional<std::vector<Word>> options() {
     if (options_) {
       auto& notes = guest_.notes[""];
@@ -75,22 +63,29 @@ class CommandFinder {
   }
 
  private:
+  /// As they stand there, without quotes.
+  static std::vector<Word> line_words(std::string_view line) {
+    std::vector<Word> words;
+    for (line = trimmed(line); !line.empty() && words.size() < kMostLineWords;
+         line = trimmed(line)) {
+      const auto end = std::min(line.find_first_of(" \t"), line.size());
+      words.push_back({std::string(line.substr(0, end)), 0});
+      std::erase_if(words.back().text, [](char c) { return c == '"' || c == '\''; });
+      line.remove_prefix(end);
+    }
+    return words;
+  }
+
   Status take(ShellCommand command, unsigned depth) {
     auto& words = command.words;
-    const bool has_options = words.front().text.starts_with('-');
-    const auto qemu = std::find_if(words.begin(), words.end(),
-                                   [](const Word& word) { return is_qemu(word.text); });
+    const std::string_view first = words.front().text;
+    const bool has_options =
+        options_ && was_torn_ ? is_option(first) : is_option(first) && is_qemu_option(first);
+    const auto qemu = find_qemu(words);
     if (qemu == words.end() && !has_options) {
       return take_text(command, depth);
     }
-    const bool is_other =
-        std::any_of(words.begin(), qemu,
-                    [](const Word& word) { return is_about_qemu(word.text); }) ||
-        std::any_of(qemu, words.end(), [](const Word& word) { return is_question(word.text); });
-    const bool starts = has_options || std::any_of(qemu, words.end(), [](const Word& word) {
-                          return word.text.starts_with('-');
-                        });
-    if (is_other || !starts) {
+    if (!has_options && !starts_guest(words, qemu)) {
       return {};
     }
     if (options_) {
@@ -102,9 +97,9 @@ class CommandFinder {
   }
 
   /// eval, sh -c and the like: a word that is a command itself.
-  Status take_text(const ShellCommand& command, unsigned depth) {
-    const auto& words = command.words;
-    if (depth >= kMostEvals || is_about_qemu(words.front().text)) {
+  Status take_text(ShellCommand& command, unsigned depth) {
+    auto& words = command.words;
+    if (depth >= kMostEvals || is_about_qemu(words)) {
       return {};
     }
     for (const Word& word : words) {
@@ -112,8 +107,10 @@ class CommandFinder {
       const auto space = text.find_first_of(" \t\n");
       const bool has_name =
           text.find("qemu") != std::string_view::npos || text.find("kvm") != std::string_view::npos;
-      if (space == std::string_view::npos || !has_name) {
-        continue;
+      const bool has_lines = text.find('\n') != std::string_view::npos;
+      if (space == std::string_view::npos || !has_name ||
+          (has_lines && !is_script_ && !runs_texts(words))) {
+        continue;  // of several lines: what is between two apostrophes of prose
       }
       nested_ += text.size();
       if (nested_ > kMostNested) {
@@ -174,22 +171,29 @@ class CommandFinder {
   void tell_before(const std::vector<Word>& words, std::vector<Word>::const_iterator qemu) {
     std::string text;
     bool has_more = false;
+    bool has_variables = false;
     for (auto word = words.begin(); word != qemu; ++word) {
       text += text.empty() ? "" : " ";
       text += word->text;
-      has_more = has_more || (!is_starter(word->text) && !word->text.starts_with('-'));
+      const bool is_variable = ShellVariables::is_assignment(word->text);
+      has_variables = has_variables || (is_variable && !is_usual_variable(word->text));
+      has_more = has_more || (!is_variable && !is_transparent(word->text));
     }
     if (has_more) {
       guest_.note("machine", text, words.front().line,
                   "this stands before QEMU and is not converted: start gpuvm the same way, or use "
                   "machine.pin (taskset) and node.host_node (numactl)");
+    } else if (has_variables) {
+      guest_.note("", text, words.front().line,
+                  "these variables were for QEMU: gpuvm has no use for them, and what it starts "
+                  "has its own environment");
     } else if (!text.empty()) {
       guest_.needs_no_key(text);
     }
   }
 
   void tell_program(const Word& word) {
-    const std::string name(base_name(word.text));
+    const std::string name(word.text.substr(word.text.rfind('/') + 1));
     if (name.starts_with("qemu-system-i386")) {
       guest_.note("boot", name, word.line, "the guest's kernel has to be one of 64 bits");
     } else if (name.starts_with("qemu-system-") && !name.starts_with("qemu-system-x86") &&
@@ -201,6 +205,7 @@ class CommandFinder {
   }
 
   const std::string& label_;
+  bool is_script_;
   ForeignGuest& guest_;
   ShellVariables variables_ = {};
   std::optional<std::vector<Word>> options_ = {};
@@ -213,9 +218,22 @@ class CommandFinder {
 
 Result<std::vector<Word>> command_words(std::string_view text, const std::string& label,
                                         ForeignGuest& guest) {
-  CommandFinder finder(label, guest);
-  TRY(finder.read(text, 1, 0));
+  const bool is_script = text.starts_with("#!");
+  CommandFinder finder(label, is_script, guest);
+  const auto outcome = finder.read(text, 1, 0);
+  if (!outcome && is_script) {
+    return outcome.error();
+  }
+  if (!finder.has_found() && !is_script) {
+    TRY(finder.read_lines(text));
+  }
   auto options = finder.options();
+  if (!options && trimmed(text).starts_with('<')) {
+    return fail(ErrorKind::kConfig,
+                "{}:1:1: there is no command of QEMU here: this is XML, which goes without --from "
+                "qemu",
+                label);
+  }
   if (!options) {
     return fail(
         ErrorKind::kConfig,

@@ -12,7 +12,8 @@ namespace gpuvm::convert {
 namespace {
 
 constexpr std::size_t kMostDrives = 64;
-constexpr std::uint64_t kByBootOption = 1000;  ///< behind what has a bootindex
+constexpr std::uint64_t kByDefault = 1000;        ///< behind what has a bootindex
+constexpr std::uint64_t kCdromsByDefault = 2000;  ///< QEMU's order: disks, then CD drives
 
 void add(QemuParts& parts, ForeignDisk disk) {
   std::string what = disk.what;
@@ -52,6 +53,21 @@ bool is_interface(std::string_view name) {
   static constexpr std::string_view kInterfaces[] = {"",   "none", "virtio", "ide",   "scsi",
                                                      "sd", "mtd",  "xen",    "floppy"};
   return std::find(std::begin(kInterfaces), std::end(kInterfaces), name) != std::end(kInterfaces);
+}
+
+/// index=, or bus= and unit=: the connector of the drive's interface. Drives of if=virtio are there
+/// in the order of their options, whatever they say.
+void read_index(OptionList& options, ForeignDisk& disk) {
+  constexpr std::uint64_t kMostIndex = 1000;
+  if (disk.bus != "ide" && disk.bus != "scsi") {
+    return;
+  }
+  disk.index = options.number("index");
+  const auto bus = options.number("bus");
+  const auto unit = options.number("unit");
+  if (!disk.index && (bus || unit) && bus.value_or(0) < kMostIndex) {
+    disk.index = (bus.value_or(0) * (disk.bus == "ide" ? 2 : 7)) + unit.value_or(0);
+  }
 }
 
 bool is_remote(std::string_view path) {
@@ -141,13 +157,14 @@ std::string cache_of(OptionList& options, const std::string& prefix) {
   return word ? *word : loses ? "unsafe" : is_direct ? "none" : "";
 }
 
-void add_image(QemuParts& parts, const Word& path, bool is_cdrom) {
+void add_image(QemuParts& parts, const Word& path, bool is_cdrom,
+               std::optional<std::uint64_t> index) {
   ForeignDisk disk;
   disk.line = path.line;
   disk.what = path.text;
   disk.cdrom = is_cdrom;
   disk.bus = "ide";
-  disk.boot_order = kByBootOption + parts.guest.disks.size();
+  disk.index = index;
   set_path(disk, path.text);
   add(parts, std::move(disk));
 }
@@ -189,7 +206,7 @@ void add_drive(QemuParts& parts, OptionList options) {
   disk.discard = options.text("discard");
   disk.serial = options.text("serial");
   disk.throwaway = options.is_on("snapshot");
-  disk.boot_order = kByBootOption + guest.disks.size();
+  read_index(options, disk);
   read_throttle(options, disk);
   set_path(disk, std::move(path));
   options.drop_places();
@@ -199,6 +216,32 @@ void add_drive(QemuParts& parts, OptionList options) {
                         "cache-size", "file.driver", "file.aio", "rotation-rate"});
   options.tell_rest("-drive", disk.notes);
   add(parts, std::move(disk));
+}
+
+void order_drives(QemuParts& parts) {
+  auto& disks = parts.guest.disks;
+  for (const std::string_view bus : {"ide", "scsi"}) {
+    std::vector<std::size_t> places;
+    for (std::size_t i = parts.first_disk; i < disks.size(); ++i) {
+      if (disks[i].index && disks[i].bus == bus) {
+        places.push_back(i);
+      }
+    }
+    std::vector<ForeignDisk> sorted;
+    for (const auto place : places) {
+      sorted.push_back(disks[place]);
+    }
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const auto& one, const auto& other) { return *one.index < *other.index; });
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      disks[places[i]] = std::move(sorted[i]);
+    }
+  }
+  for (std::size_t i = parts.first_disk; i < disks.size(); ++i) {
+    if (!disks[i].boot_order) {
+      disks[i].boot_order = (disks[i].cdrom ? kCdromsByDefault : kByDefault) + i;
+    }
+  }
 }
 
 void use_flash(QemuParts& parts, const std::string& node, std::size_t number, std::size_t line) {

@@ -86,7 +86,11 @@ void read_user(OptionList& options, ForeignNet& net, ForeignGuest& guest) {
                                  "smbserver"}) {
     for (const auto& value : options.take_all(name)) {
       net.notes.push_back(
-          {fmt::format("{}={}", name, value), net.line, std::string(advice::kNetAddress)});
+          {fmt::format("{}={}", name, value), net.line,
+           std::string(
+               std::string_view(name).starts_with("smb")
+                   ? std::string_view("folders of the host are a [[share]] each, by virtiofs")
+                   : advice::kNetAddress)});
     }
   }
 }

@@ -22,11 +22,11 @@ constexpr HandledOption kHandled[] = {
     {"device", [](QemuParts& p, const Word& w) { add_device(p, OptionList(w, "driver")); }},
     {"drive", [](QemuParts& p, const Word& w) { add_drive(p, OptionList(w, "file")); }},
     {"blockdev", [](QemuParts& p, const Word& w) { add_blockdev(p, OptionList(w, "driver")); }},
-    {"hda", [](QemuParts& p, const Word& w) { add_image(p, w, false); }},
-    {"hdb", [](QemuParts& p, const Word& w) { add_image(p, w, false); }},
-    {"hdc", [](QemuParts& p, const Word& w) { add_image(p, w, false); }},
-    {"hdd", [](QemuParts& p, const Word& w) { add_image(p, w, false); }},
-    {"cdrom", [](QemuParts& p, const Word& w) { add_image(p, w, true); }},
+    {"hda", [](QemuParts& p, const Word& w) { add_image(p, w, false, 0); }},
+    {"hdb", [](QemuParts& p, const Word& w) { add_image(p, w, false, 1); }},
+    {"hdc", [](QemuParts& p, const Word& w) { add_image(p, w, false, 2); }},
+    {"hdd", [](QemuParts& p, const Word& w) { add_image(p, w, false, 3); }},
+    {"cdrom", [](QemuParts& p, const Word& w) { add_image(p, w, true, 2); }},
     {"netdev",
      [](QemuParts& p, const Word& w) { add_netdev(p, OptionList(w, "type"), "-netdev"); }},
     {"nic", [](QemuParts& p, const Word& w) { add_netdev(p, OptionList(w, "type"), "-nic"); }},
@@ -208,9 +208,22 @@ void apply_pass(const std::vector<Word>& words, unsigned pass, QemuParts& parts)
 
 }  // namespace
 
+bool is_qemu_option(std::string_view word) {
+  if (!word.starts_with('-')) {
+    return false;
+  }
+  word.remove_prefix(word.starts_with("--") ? 2 : 1);
+  return find_row(kFlags, word) != nullptr || find_row(kHandled, word) != nullptr ||
+         advised_option(word) != nullptr;
+}
+
 void apply_options(const std::vector<Word>& words, ForeignGuest& guest) {
   QemuParts parts{guest};
+  parts.first_disk = guest.disks.size();
   for (unsigned pass = 0; pass <= 3; ++pass) {
+    if (pass == 3) {
+      order_drives(parts);  // what -boot says goes before it
+    }
     apply_pass(words, pass, parts);
   }
   tell_unused(parts);

@@ -63,7 +63,8 @@ struct QemuParts {
   std::map<std::string, QemuFolder> folders = {};
   std::map<std::string, QemuThrottle> throttles = {};
   std::map<std::string, QemuBlock> blocks = {};
-  std::size_t flash = 0;  ///< how many pflash drives there were
+  std::size_t flash = 0;       ///< how many pflash drives there were
+  std::size_t first_disk = 0;  ///< of the guest's, that these options name
 };
 
 /// -device: whatever it is.
@@ -71,7 +72,12 @@ void add_device(QemuParts& parts, OptionList options);
 /// -drive and the like.
 void add_drive(QemuParts& parts, OptionList options);
 void add_blockdev(QemuParts& parts, OptionList options);
-void add_image(QemuParts& parts, const Word& path, bool is_cdrom);
+/// -hda, -cdrom, or a word alone; `index`: the connector that the option stands for.
+void add_image(QemuParts& parts, const Word& path, bool is_cdrom,
+               std::optional<std::uint64_t> index = {});
+/// Puts drives into the order of their connectors, and gives those without a bootindex QEMU's own
+/// order of start: disks, then CD drives. After all devices.
+void order_drives(QemuParts& parts);
 /// The disk that a device shows.
 void use_drive(QemuParts& parts, const std::string& driver, OptionList options);
 /// The flash of -machine pflash0= and pflash1=.

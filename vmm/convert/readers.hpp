@@ -31,6 +31,9 @@ Result<std::vector<Word>> command_words(std::string_view text, const std::string
 /// Adds what names and files tell of guests that gpuvm cannot run.
 void find_hindrances(ForeignGuest& guest);
 
+/// Whether a word is an option of QEMU that gpuvm convert knows: "-m", "--name".
+bool is_qemu_option(std::string_view word);
+
 /// Adds what QEMU's options say to a guest.
 void apply_options(const std::vector<Word>& words, ForeignGuest& guest);
 

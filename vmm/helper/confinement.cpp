@@ -200,6 +200,7 @@ Result<PreparedConfinement> PreparedConfinement::create(const HelperConfinement&
       prepared.no_tree_ = tree.error().message();
     }
   }
+  prepared.has_seccomp_ = sandbox::check_seccomp().has_value();
   prepared.key_ = TRY(ExecKey::create());
   prepared.filters_ = TRY(filters_of(profile, prepared.key_));
   return prepared;
@@ -277,33 +278,35 @@ bool PreparedConfinement::change_user(Outcome& outcome) const noexcept {
 
 bool PreparedConfinement::give_up(Outcome& outcome) const noexcept {
   set_limits(outcome);
+  int error = 0;
   if (!profile_->is_ordinary_user.value) {
     ::syscall(SYS_setgroups, 0UL, nullptr);
-    const int error = sandbox::keep_capabilities(capabilities_);
-    outcome[Layer::kCapabilities] = outcome_of(error);
+    error = sandbox::keep_capabilities(capabilities_);
   } else {
     drop_bounding_set(capabilities_);
     if (!change_user(outcome)) {
       return false;
     }
-    const int error = hand_on_capabilities(capabilities_);
-    outcome[Layer::kCapabilities] = outcome_of(error);
-    if (error != 0) {
-      errno = error;
-      return false;
-    }
+    error = hand_on_capabilities(capabilities_);
   }
-  outcome[Layer::kNoNewPrivileges] = outcome_of(sandbox::set_no_new_privileges());
-  return true;
+  outcome[Layer::kCapabilities] = outcome_of(error);
+  if (error == 0) {
+    error = sandbox::set_no_new_privileges();
+    outcome[Layer::kNoNewPrivileges] = outcome_of(error);
+  }
+  errno = error;
+  return error == 0;
 }
 
-void PreparedConfinement::filter(Outcome& outcome) const noexcept {
+bool PreparedConfinement::filter(Outcome& outcome) const noexcept {
   int error = 0;
   for (const sandbox::Filter& filter : filters_) {
     const int failed = filter.install();
     error = failed != 0 ? failed : error;
   }
   outcome[Layer::kSystemCalls] = outcome_of(error);
+  errno = error;
+  return error == 0 || !has_seccomp_;
 }
 
 void PreparedConfinement::execute(const char* path, char* const* arguments) const noexcept {

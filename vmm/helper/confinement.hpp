@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // HelperConfinement: what a program that runs for a guest is confined to. PreparedConfinement is
 // made before fork(2) and entered in the child, between fork and execve(2), with system calls
-// alone. What this kernel or our rights do not allow is left out, and told: Layers.
+// alone. What this kernel or our rights do not allow is left out, and told: Layers. User,
+// capabilities, no_new_privs and filters are not: without them the program is not started.
 #pragma once
 
 #include <sys/types.h>
@@ -89,8 +90,9 @@ class PreparedConfinement {
   bool separate(const char* read_only, bool has_new_processes, Outcome& outcome) const noexcept;
   /// Limits, then user, capabilities and no_new_privs. False with errno: it must not be started.
   bool give_up(Outcome& outcome) const noexcept;
-  /// The filters. Nothing but write(2), execve_with_key() and _exit(2) come afterwards.
-  void filter(Outcome& outcome) const noexcept;
+  /// The filters. Nothing but write(2), execve_with_key() and _exit(2) come afterwards. False with
+  /// errno: it must not be started; a kernel without seccomp is only told.
+  bool filter(Outcome& outcome) const noexcept;
   /// Returns where it fails, with errno.
   void execute(const char* path, char* const* arguments) const noexcept;
 
@@ -115,6 +117,7 @@ class PreparedConfinement {
   std::optional<sandbox::LandlockRules> landlock_;
   std::string no_landlock_;
   ExecKey key_;
+  bool has_seccomp_ = false;  ///< the kernel
   std::vector<sandbox::Filter> filters_;
 };
 

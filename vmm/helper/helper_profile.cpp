@@ -57,10 +57,13 @@ const HelperProfile& virtiofsd_profile() {
                        "and that it gives up then; not CAP_MKNOD, a node would be the host's "
                        "device",
                        "virtiofsd(1), -o modcaps; seen: CapEff 800000db"},
-      .namespaces = {CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS,
-                     "it talks by one socket that is open; processes of its own it makes itself",
+      .namespaces = {CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID,
+                     "it talks by one socket that is open. The child that serves is in one more "
+                     "process namespace, which it makes itself, and is asked by SIGTERM alone to "
+                     "go with its parent: with ours the kernel kills both",
                      "virtiofsd(1), -o sandbox=namespace; seen: unshare(CLONE_NEWNS | "
-                     "CLONE_NEWPID | CLONE_NEWNET)"},
+                     "CLONE_NEWPID | CLONE_NEWNET), prctl(PR_SET_PDEATHSIG, SIGTERM); "
+                     "pid_namespaces(7)"},
       .files = {FileView::kOwnTreeAndProc,
                 "until its sandbox stands it is root with the whole host before it",
                 "seen: it reads /proc/sys/fs and mounts /proc anew"},

@@ -143,7 +143,9 @@ void execute(const Start& start, Outcome& outcome) {
     ::execve(start.path, start.arguments.data(), environ);
     return;
   }
-  start.confinement->filter(outcome);
+  if (!start.confinement->filter(outcome)) {
+    return;
+  }
   [[maybe_unused]] const auto told = ::write(start.report, &outcome, sizeof outcome);
   start.confinement->execute(start.path, start.arguments.data());
 }

@@ -11,8 +11,8 @@ namespace {
 /// KVM, VFIO, memory, log, events, consoles and their clients, the control socket's.
 constexpr std::uint64_t kAnyGuest = 160;
 constexpr std::uint64_t kEachCpu = 2;
-constexpr std::uint64_t kEachFunction = 8;  ///< its device, INTx, errors, relays of writes
-constexpr std::uint64_t kEachQueue = 4;     ///< a doorbell, an interrupt, a vhost and a ring
+constexpr std::uint64_t kEachFunction = 12;  ///< its device and sysfs files, INTx, errors, relays
+constexpr std::uint64_t kEachQueue = 4;      ///< a doorbell, an interrupt, a vhost and a ring
 constexpr std::uint64_t kEachHelper = 12;
 
 }  // namespace

@@ -57,7 +57,8 @@ Error group_busy_error(const HostSystem& host, std::uint32_t group);
 struct Finding {
   std::string check;  ///< "kvm", "iommu", "memory", "device", …
   Status outcome;
-  std::string of = {};  ///< the device, or what else it concerns; empty: the host or the guest
+  std::string of = {};    ///< the device, or what else it concerns; empty: the host or the guest
+  std::string note = {};  ///< of a good outcome: what the user should know of it all the same
 };
 /// Every check that applies, in the order in which they are best cured.
 std::vector<Finding> check_host(const HostSystem& host, const HostNeeds& needs);

@@ -23,6 +23,8 @@ class HostSystem {
   /// root: "" for the real host, else a directory that stands for "/".
   explicit HostSystem(std::string root = {}) : root_(std::move(root)) {}
   virtual ~HostSystem() = default;
+  /// Another host, of which something was saved: what is wrong with it is wrong with its file.
+  virtual bool is_saved() const { return false; }
 
   /// Where an absolute path ("/sys/…") lies below the root.
   std::string path(std::string_view absolute) const;

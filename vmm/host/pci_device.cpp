@@ -13,6 +13,12 @@ Result<std::uint32_t> read_id(const HostSystem& host, const Bdf& bdf, std::strin
   const std::string path = pci_sysfs_path(bdf, attribute);
   const auto value = host.read_number(path);
   if (!value || *value > 0xffffff) {
+    if (host.is_saved()) {
+      return fail(ErrorKind::kConfig,
+                  "The saved host has no number of at most 24 bits in {}: correct it, or save the "
+                  "host anew (gpuvm devices --save FILE)",
+                  path);
+    }
     return fail(ErrorKind::kHost, "Cannot read {}: is sysfs mounted on /sys?", host.path(path));
   }
   return static_cast<std::uint32_t>(*value);
@@ -28,6 +34,12 @@ constexpr std::uint32_t kWidestLink = 32;  // lanes; PCI Express Base 6.0, 7.5.3
 /// A gpuvm that was killed in the midst of a slot power cycle or a rescan leaves a function that
 /// the kernel has forgotten, and perhaps a slot that is off.
 Error absent_error(const HostSystem& host, const Bdf& bdf) {
+  if (host.is_saved()) {
+    return fail(ErrorKind::kConfig,
+                "The saved host has no {}, or a link to it that leads nowhere: `gpuvm devices` "
+                "with the same --snapshot or --sysfs lists what it has",
+                pci_sysfs_path(bdf));
+  }
   const auto record = read_device_record(host, bdf);
   if (!record || record->dirty.empty()) {
     return fail(ErrorKind::kConfig, "{} is not there; `lspci -Dnn` lists what is", bdf.to_string());

@@ -132,8 +132,8 @@ std::string entry_toml(const HostMap& map, const SlotEntry& entry) {
 std::string entries_text(const HostMap& map, MapFilter filter) {
   std::string text;
   std::vector<Bdf> told;
-  for (const MapGroup* const group : shown_groups(map, filter)) {
-    for (const std::size_t index : group->functions) {
+  for (const MapGroup& group : shown_groups(map, filter)) {
+    for (const std::size_t index : group.functions) {
       const MapFunction& function = map.functions.at(index);
       const bool is_told = std::find(told.begin(), told.end(), function.address) != told.end();
       if (!function.is_gpu() || function.outlook.entries.empty() || is_told) {
@@ -177,8 +177,8 @@ std::string devices_text(const HostMap& map, MapFilter filter) {
   for (const std::string& remark : map.remarks) {
     text += fmt::format("# {}\n", remark);
   }
-  for (const MapGroup* const group : shown_groups(map, filter)) {
-    text += group_text(map, *group);
+  for (const MapGroup& group : shown_groups(map, filter)) {
+    text += group_text(map, group);
   }
   return terminal_text(text + entries_text(map, filter));
 }

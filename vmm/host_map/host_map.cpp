@@ -95,9 +95,10 @@ bool MapFunction::stays_with_host() const {
 }
 
 const MapFunction* HostMap::find(const Bdf& address) const {
-  const auto found = std::find_if(functions.begin(), functions.end(),
-                                  [&](const MapFunction& each) { return each.address == address; });
-  return found == functions.end() ? nullptr : &*found;
+  const auto found = std::lower_bound(
+      functions.begin(), functions.end(), address,
+      [](const MapFunction& each, const Bdf& wanted) { return each.address < wanted; });
+  return found == functions.end() || found->address != address ? nullptr : &*found;
 }
 
 std::string HostMap::short_address(const Bdf& address) const {
@@ -124,8 +125,9 @@ Result<HostMap> gather_host_map(const HostSystem& host, const PciNames& names) {
   std::sort(map.functions.begin(), map.functions.end(),
             [](const MapFunction& a, const MapFunction& b) { return a.address < b.address; });
   map.groups = groups_of(map.functions);
+  SetOutlooks known;
   for (std::size_t i = 0; i < map.functions.size(); ++i) {
-    map.functions[i].outlook = look_at_function(host, map, i);
+    map.functions[i].outlook = look_at_function(host, map, i, known);
   }
   return map;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -82,12 +83,30 @@ struct HostMap {
   std::string short_address(const Bdf& address) const;
 };
 
+/// Whether it is a GPU that has no option ROM and that a screen was thought of with: those of
+/// servers have no ROM, no I/O BAR, and drivers that ask for neither (slot_outlook.cpp).
+bool lacks_rom(const MapFunction& function);
+
 /// Reads alone; a function that sleeps is woken by it. `names`: of the list of PCI ids. Errors:
 /// kHost where sysfs does not tell of a function; kConfig for a saved host with too many.
 Result<HostMap> gather_host_map(const HostSystem& host, const PciNames& names);
 
+/// What would come of passing a set of functions together.
+struct SetOutlook {
+  struct Reset {
+    std::string method;
+    std::string note;  ///< why there is none, or empty
+  };
+  std::vector<std::string> obstacles = {};
+  std::vector<std::string> remarks = {};
+  std::map<std::string, Reset> resets = {};  ///< by the function's address
+};
+/// By what is taken.
+using SetOutlooks = std::map<std::vector<Bdf>, SetOutlook>;
+
 /// What would come of passing functions[index] of the map (slot_outlook.cpp). `map` has everything
-/// but outlooks.
-Outlook look_at_function(const HostSystem& host, const HostMap& map, std::size_t index);
+/// but outlooks; `known`: what was found of the same host before.
+Outlook look_at_function(const HostSystem& host, const HostMap& map, std::size_t index,
+                         SetOutlooks& known);
 
 }  // namespace gpuvm

@@ -8,7 +8,8 @@
 
 namespace gpuvm {
 
-/// In the map's order; `map` must outlive them.
-std::vector<const MapGroup*> shown_groups(const HostMap& map, MapFilter filter);
+/// In the map's order. What is in no group belongs together by its slot alone: of these kGpus shows
+/// the slots that have a GPU.
+std::vector<MapGroup> shown_groups(const HostMap& map, MapFilter filter);
 
 }  // namespace gpuvm

@@ -91,12 +91,12 @@ OrderedJson device_json(const HostMap& map, const MapFunction& function) {
 
 std::string map_json(const HostMap& map, MapFilter filter) {
   OrderedJson groups = OrderedJson::array();
-  for (const MapGroup* const group : shown_groups(map, filter)) {
+  for (const MapGroup& group : shown_groups(map, filter)) {
     OrderedJson functions = OrderedJson::array();
-    for (const std::size_t index : group->functions) {
+    for (const std::size_t index : group.functions) {
       functions.push_back(device_json(map, map.functions.at(index)));
     }
-    groups.push_back({{"group", group->number ? OrderedJson(*group->number) : OrderedJson()},
+    groups.push_back({{"group", group.number ? OrderedJson(*group.number) : OrderedJson()},
                       {"functions", std::move(functions)}});
   }
   OrderedJson document;

@@ -15,6 +15,8 @@ class ReadOnlyHost : public HostSystem {
  public:
   ReadOnlyHost();
 
+  bool is_saved() const final { return true; }
+
   Status write(std::string_view absolute, std::string_view text) const final;
   Result<bool> write_within(std::string_view absolute, std::string_view text,
                             std::chrono::milliseconds limit) const final;

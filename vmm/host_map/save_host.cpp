@@ -88,7 +88,7 @@ constexpr std::array<std::string_view, 26> kBootWords = {
 };
 constexpr std::array<std::string_view, 6> kCpuKeys = {"vendor_id",  "cpu family", "model",
                                                       "model name", "flags",      "address sizes"};
-constexpr std::array<std::string_view, 2> kCpuFlags = {"svm", "vmx"};
+constexpr std::array<std::string_view, 3> kCpuFlags = {"hypervisor", "svm", "vmx"};
 
 class Saver {
  public:

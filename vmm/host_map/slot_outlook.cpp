@@ -58,29 +58,37 @@ SlotEntry entry_of_slot(const HostSystem& host, const HostMap& map, const MapFun
   return entry;
 }
 
-bool is_taken(const std::vector<SlotEntry>& entries, const Bdf& address) {
-  return std::any_of(entries.begin(), entries.end(), [&](const SlotEntry& entry) {
-    return std::find(entry.takes.begin(), entry.takes.end(), address) != entry.takes.end();
-  });
+/// The members of a group.
+const std::vector<std::size_t>* members_of(const HostMap& map, std::uint32_t number) {
+  // By number, without a group last.
+  const auto found = std::lower_bound(map.groups.begin(), map.groups.end(), number,
+                                      [](const MapGroup& group, std::uint32_t wanted) {
+                                        return group.number && *group.number < wanted;
+                                      });
+  return found != map.groups.end() && found->number == number ? &found->functions : nullptr;
 }
 
 /// The slot, and those of the rest of its groups.
 std::vector<SlotEntry> entries_for(const HostSystem& host, const HostMap& map,
                                    const MapFunction& function) {
   std::vector<SlotEntry> entries{entry_of_slot(host, map, function)};
+  std::set<Bdf> taken(entries.front().takes.begin(), entries.front().takes.end());
+  std::set<std::uint32_t> seen;
   for (std::size_t next = 0; next < entries.size() && entries.size() <= kMostCompanionSlots;
        ++next) {
-    std::set<std::uint32_t> groups;
-    for (const Bdf& taken : entries[next].takes) {
-      const auto* const of = map.find(taken);
-      if (of != nullptr && of->group) {
-        groups.insert(*of->group);
+    std::set<std::size_t> near;  // in the order of addresses
+    for (const Bdf& each : entries[next].takes) {
+      const auto* const of = map.find(each);
+      const bool is_new = of != nullptr && of->group && seen.insert(*of->group).second;
+      if (const auto* const members = is_new ? members_of(map, *of->group) : nullptr) {
+        near.insert(members->begin(), members->end());
       }
     }
-    for (const MapFunction& other : map.functions) {
-      const bool is_near = other.group && groups.contains(*other.group);
-      if (is_near && !other.stays_with_host() && !is_taken(entries, other.address)) {
+    for (const std::size_t index : near) {
+      const MapFunction& other = map.functions.at(index);
+      if (!other.stays_with_host() && !taken.contains(other.address)) {
         entries.push_back(entry_of_slot(host, map, other));
+        taken.insert(entries.back().takes.begin(), entries.back().takes.end());
       }
     }
   }
@@ -95,7 +103,7 @@ std::vector<Bdf> taken_by(const std::vector<SlotEntry>& entries) {
   return all;
 }
 
-void note_obstacle(Outlook& outlook, const Status& status) {
+void note_obstacle(SetOutlook& outlook, const Status& status) {
   if (status) {
     return;
   }
@@ -114,9 +122,8 @@ Status check_owner(const MapFunction& function) {
               function.owner);
 }
 
-/// How the set with the function would be reset, and whether every set can be.
-Status plan_resets(const HostSystem& host, const std::vector<Bdf>& taken, const Bdf& wanted,
-                   Outlook& outlook) {
+/// How each function would be reset, and whether every set can be.
+Status plan_resets(const HostSystem& host, const std::vector<Bdf>& taken, SetOutlook& outlook) {
   std::vector<std::unique_ptr<SysfsFunction>> functions;
   std::vector<PhysicalDevice*> devices;
   for (const Bdf& bdf : taken) {
@@ -127,39 +134,16 @@ Status plan_resets(const HostSystem& host, const std::vector<Bdf>& taken, const 
   const auto plan = TRY(ResetPlan::create(bus, devices));
   for (const ResetSet& set : plan.sets()) {
     note_obstacle(outlook, check_has_reset(set));
-    const bool has_it = std::any_of(set.functions.begin(), set.functions.end(),
-                                    [&](const PlannedFunction& function) {
-                                      return function.device->name() == wanted.to_string();
-                                    });
-    if (has_it) {
-      outlook.reset = method_text(set);
-      if (!set.note.empty()) {
-        outlook.remarks.push_back(set.note);
-      }
+    for (const PlannedFunction& function : set.functions) {
+      outlook.resets[function.device->name()] = {method_text(set), set.note};
     }
   }
   return {};
 }
 
-/// GPUs that screens were thought of with: those of servers have no ROM, no I/O BAR, and drivers
-/// that ask for neither.
-bool lacks_rom(const MapFunction& function) {
-  constexpr std::uint32_t kThreeD = 0x0302;
-  constexpr std::uint8_t kRomIndex = 6;
-  if (!function.is_gpu() || !function.bars) {
-    return false;
-  }
-  const auto& bars = *function.bars;
-  const bool has_rom = std::any_of(bars.begin(), bars.end(),
-                                   [](const PciBar& bar) { return bar.index == kRomIndex; });
-  const bool has_io =
-      std::any_of(bars.begin(), bars.end(), [](const PciBar& bar) { return bar.io; });
-  return !has_rom && (has_io || function.ids.class_code >> 8 != kThreeD);
-}
-
-void add_remarks(const HostSystem& host, const HostMap& map, const MapFunction& function,
-                 Outlook& outlook) {
-  for (const Bdf& bdf : taken_by(outlook.entries)) {
+void add_set_remarks(const HostSystem& host, const HostMap& map, const std::vector<Bdf>& taken,
+                     SetOutlook& outlook) {
+  for (const Bdf& bdf : taken) {
     for (std::string& advice : open_advice(host, bdf)) {
       outlook.remarks.push_back(std::move(advice));
     }
@@ -175,6 +159,41 @@ void add_remarks(const HostSystem& host, const HostMap& map, const MapFunction& 
                                             bdf.to_string(), other->dirty));
     }
   }
+}
+
+/// What would come of passing all of these together.
+SetOutlook look_at_set(const HostSystem& host, const HostMap& map, const std::vector<Bdf>& taken) {
+  SetOutlook outlook;
+  for (const Bdf& bdf : taken) {
+    if (const auto* const other = map.find(bdf)) {
+      note_obstacle(outlook, check_owner(*other));
+    }
+    note_obstacle(outlook, check_device(host, bdf, true));
+    note_obstacle(outlook, check_open_is_safe(host, bdf));
+    if (map.has_iommu) {
+      note_obstacle(outlook, check_group(host, bdf, taken));
+      note_obstacle(outlook, check_group_free(host, bdf));
+    }
+  }
+  note_obstacle(outlook, plan_resets(host, taken, outlook));
+  add_set_remarks(host, map, taken, outlook);
+  return outlook;
+}
+
+/// Large groups are judged once: whoever is in them takes all of them.
+const SetOutlook& outlook_of_set(const HostSystem& host, const HostMap& map,
+                                 const std::vector<Bdf>& taken, SetOutlooks& known) {
+  constexpr std::size_t kLarge = 16;  // smaller ones are told with the function's own slot first
+  std::vector<Bdf> key = taken;
+  if (key.size() > kLarge) {
+    std::sort(key.begin(), key.end());
+  }
+  const auto found = known.find(key);
+  return found != known.end() ? found->second
+                              : known.emplace(key, look_at_set(host, map, key)).first->second;
+}
+
+void add_remarks(const MapFunction& function, Outlook& outlook) {
   if (function.is_boot_display) {
     outlook.remarks.emplace_back(
         "The host shows its console on it: that is gone once a guest has it, and comes back with a "
@@ -189,7 +208,22 @@ void add_remarks(const HostSystem& host, const HostMap& map, const MapFunction& 
 
 }  // namespace
 
-Outlook look_at_function(const HostSystem& host, const HostMap& map, std::size_t index) {
+bool lacks_rom(const MapFunction& function) {
+  constexpr std::uint32_t kThreeD = 0x0302;
+  constexpr std::uint8_t kRomIndex = 6;
+  if (!function.is_gpu() || !function.bars) {
+    return false;
+  }
+  const auto& bars = *function.bars;
+  const bool has_rom = std::any_of(bars.begin(), bars.end(),
+                                   [](const PciBar& bar) { return bar.index == kRomIndex; });
+  const bool has_io =
+      std::any_of(bars.begin(), bars.end(), [](const PciBar& bar) { return bar.io; });
+  return !has_rom && (has_io || function.ids.class_code >> 8 != kThreeD);
+}
+
+Outlook look_at_function(const HostSystem& host, const HostMap& map, std::size_t index,
+                         SetOutlooks& known) {
   const MapFunction& function = map.functions.at(index);
   Outlook outlook;
   if (function.stays_with_host()) {
@@ -199,20 +233,16 @@ Outlook look_at_function(const HostSystem& host, const HostMap& map, std::size_t
   if (!map.has_iommu) {
     outlook.obstacles.emplace_back("The host has no IOMMU at work");
   }
-  const auto taken = taken_by(outlook.entries);
-  for (const Bdf& bdf : taken) {
-    if (const auto* const other = map.find(bdf)) {
-      note_obstacle(outlook, check_owner(*other));
-    }
-    note_obstacle(outlook, check_device(host, bdf, true));
-    note_obstacle(outlook, check_open_is_safe(host, bdf));
-    if (map.has_iommu) {
-      note_obstacle(outlook, check_group(host, bdf, taken));
-      note_obstacle(outlook, check_group_free(host, bdf));
+  const SetOutlook& set = outlook_of_set(host, map, taken_by(outlook.entries), known);
+  outlook.obstacles.insert(outlook.obstacles.end(), set.obstacles.begin(), set.obstacles.end());
+  if (const auto reset = set.resets.find(function.address.to_string()); reset != set.resets.end()) {
+    outlook.reset = reset->second.method;
+    if (!reset->second.note.empty()) {
+      outlook.remarks.push_back(reset->second.note);
     }
   }
-  note_obstacle(outlook, plan_resets(host, taken, function.address, outlook));
-  add_remarks(host, map, function, outlook);
+  outlook.remarks.insert(outlook.remarks.end(), set.remarks.begin(), set.remarks.end());
+  add_remarks(function, outlook);
   return outlook;
 }
 

@@ -106,7 +106,8 @@ class TreeReader {
  public:
   Result<CopyNode> folder(const Json& json, const std::string& path) {
     if (!json.is_object()) {
-      return fail(ErrorKind::kConfig, "{} must be a folder, an object", shown(path));
+      return fail(ErrorKind::kConfig, "{} must be a folder, an object",
+                  path.empty() ? "root" : shown(path));
     }
     CopyNode node;
     for (const auto& [name, value] : json.items()) {

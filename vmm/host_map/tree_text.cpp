@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
+#include <set>
+#include <utility>
 
 #include "vmm/base/text.hpp"
 #include "vmm/host_map/map_filter.hpp"
@@ -20,16 +21,34 @@ std::string group_title(const HostMap& map, const MapGroup& group) {
   return map.has_iommu ? "no group" : "no group: the host has no IOMMU at work";
 }
 
+Bdf slot_of_function(Bdf address) {
+  address.function = 0;
+  return address;
+}
+
 }  // namespace
 
-std::vector<const MapGroup*> shown_groups(const HostMap& map, MapFilter filter) {
-  std::vector<const MapGroup*> shown;
+std::vector<MapGroup> shown_groups(const HostMap& map, MapFilter filter) {
+  if (filter == MapFilter::kAll) {
+    return map.groups;
+  }
+  std::vector<MapGroup> shown;
   for (const MapGroup& group : map.groups) {
-    const bool has_gpu =
-        std::any_of(group.functions.begin(), group.functions.end(),
-                    [&map](std::size_t index) { return map.functions.at(index).is_gpu(); });
-    if (filter == MapFilter::kAll || has_gpu) {
-      shown.push_back(&group);
+    std::set<Bdf> slots;  // with a GPU
+    for (const std::size_t index : group.functions) {
+      const MapFunction& function = map.functions.at(index);
+      if (function.is_gpu()) {
+        slots.insert(slot_of_function(function.address));
+      }
+    }
+    MapGroup of_gpus{.number = group.number, .functions = group.functions};
+    if (!group.number) {
+      std::erase_if(of_gpus.functions, [&](std::size_t index) {
+        return !slots.contains(slot_of_function(map.functions.at(index).address));
+      });
+    }
+    if (!slots.empty()) {
+      shown.push_back(std::move(of_gpus));
     }
   }
   return shown;
@@ -49,9 +68,9 @@ std::string tree_text(const HostMap& map, MapFilter filter) {
   const auto groups = shown_groups(map, filter);
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const bool is_last_group = i + 1 == groups.size();
-    const auto& functions = groups[i]->functions;
+    const auto& functions = groups[i].functions;
     text +=
-        fmt::format("{}{}\n", is_last_group ? kLastBranch : kBranch, group_title(map, *groups[i]));
+        fmt::format("{}{}\n", is_last_group ? kLastBranch : kBranch, group_title(map, groups[i]));
     for (std::size_t j = 0; j < functions.size(); ++j) {
       text += fmt::format("{}{}{}\n", is_last_group ? kNoTrunk : kTrunk,
                           j + 1 == functions.size() ? kLastBranch : kBranch,

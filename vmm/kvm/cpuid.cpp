@@ -160,10 +160,12 @@ Status hide_features(std::vector<CpuidEntry>& entries, std::span<const std::stri
   const auto known = known_names();
   for (const auto& name : names) {
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      return fail(ErrorKind::kConfig,
-                  "cpu.hide: no CPU feature is called \"{}\"; did you mean \"{}\"? Names are those "
-                  "of the flags line in /proc/cpuinfo",
-                  name, nearest_name(name, known));
+      const auto near = near_name(name, known);
+      return fail(
+          ErrorKind::kConfig,
+          "cpu.hide: no CPU feature is called \"{}\"{} Names are those of the flags line in "
+          "/proc/cpuinfo",
+          name, near.empty() ? "." : fmt::format("; did you mean \"{}\"?", near));
     }
     for (const auto& row : kNotHidden) {
       if (row.name == name) {

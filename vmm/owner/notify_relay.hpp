@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // NotifyRelay: the service manager hears its main process only, which is the owner; the monitor's
 // notifications (sd_notify(3)) come to a socket of the owner's, and those of a list are passed on.
-// It has no name, by which any user of the host could fill it.
 #pragma once
 
 #include <sys/types.h>
@@ -12,7 +11,7 @@
 #include <string_view>
 
 #include "vmm/base/result.hpp"
-#include "vmm/base/unique_fd.hpp"
+#include "vmm/owner/monitor_socket.hpp"
 
 namespace gpuvm {
 
@@ -23,7 +22,7 @@ std::string allowed_notification(std::string_view notification);
 /// One thread.
 class NotifyRelay {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = MonitorSocket::Clock;
   /// Notifications at once, and how often another one is due: what is more is dropped, since the
   /// service manager serves others, too. A monitor of ours sends one in half a second at most.
   static constexpr unsigned kBurst = 32;
@@ -35,14 +34,15 @@ class NotifyRelay {
   static Result<NotifyRelay> create(
       Send send, std::function<Clock::time_point()> now = [] { return Clock::now(); });
 
-  int fd() const { return fd_.get(); }
+  /// -1: the monitor has closed its end.
+  int fd() const { return socket_.fd(); }
   /// The monitor's end: what is sent there arrives here.
-  int monitor_end() const { return monitor_end_.get(); }
+  int monitor_end() const { return socket_.monitor_end(); }
   /// In the monitor's process, once: it stays open, and is its NOTIFY_SOCKET ("fd:7", as
   /// NotifySocket in vmm/service has it).
   std::string hand_to_monitor();
   /// In the owner's.
-  void close_monitor_end() { monitor_end_.reset(); }
+  void close_monitor_end() { socket_.take_monitor_end().reset(); }
   /// Passes on what `monitor` has sent; what others sent, or comes with descriptors, is dropped. A
   /// few at a time.
   void pass_on(pid_t monitor);
@@ -50,20 +50,11 @@ class NotifyRelay {
   void say(std::string_view notification) const { send_(notification); }
 
  private:
-  NotifyRelay(Send send, std::function<Clock::time_point()> now, UniqueFd fd, UniqueFd monitor_end)
-      : send_(std::move(send)),
-        now_(std::move(now)),
-        fd_(std::move(fd)),
-        monitor_end_(std::move(monitor_end)),
-        filled_(now_()) {}
-  bool has_room();
+  NotifyRelay(Send send, MonitorSocket socket)
+      : send_(std::move(send)), socket_(std::move(socket)) {}
 
   Send send_;
-  std::function<Clock::time_point()> now_;
-  UniqueFd fd_;
-  UniqueFd monitor_end_;
-  unsigned tokens_ = kBurst;
-  Clock::time_point filled_;  ///< up to when tokens were counted
+  MonitorSocket socket_;
 };
 
 }  // namespace gpuvm

@@ -18,6 +18,7 @@
 
 #include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/notify_relay.hpp"
 #include "vmm/owner/owner_client.hpp"
@@ -39,16 +40,23 @@ constexpr milliseconds kSlowEnd{20000};
 /// What a monitor's children may take that write to sysfs, as long as no driver sleeps there.
 constexpr milliseconds kOrphanTime{10000};
 
+/// By which the monitor reaches others than its owner, as far as there are such.
+struct Relays {
+  std::optional<NotifyRelay> notify;
+  std::optional<JournalRelay> journal;
+};
+
 /// The owner, from the fork to the monitor's end.
 class OwnerLoop {
  public:
   OwnerLoop(const OwnerSide& side, const MonitorProcess& monitor, const OwnerSignals& signals,
-            OwnerServer server, std::optional<NotifyRelay> relay)
+            OwnerServer server, Relays relays)
       : side_(side),
         monitor_(monitor),
         signals_(signals),
         server_(std::move(server)),
-        relay_(std::move(relay)) {}
+        relay_(std::move(relays.notify)),
+        journal_(std::move(relays.journal)) {}
 
   MonitorEnd run();
   void settle();
@@ -62,6 +70,7 @@ class OwnerLoop {
   void end_patience();
   milliseconds patience(milliseconds rest) const;
   Status work(const std::function<Status()>& what) const;
+  void hear_last_words();
   Status give_back(pid_t killed);
 
   const OwnerSide& side_;
@@ -69,6 +78,7 @@ class OwnerLoop {
   const OwnerSignals& signals_;
   OwnerServer server_;
   std::optional<NotifyRelay> relay_;
+  std::optional<JournalRelay> journal_;
   bool is_serving_ = true;
   bool is_killed_ = false;  ///< by us
   bool is_slow_told_ = false;
@@ -138,12 +148,13 @@ milliseconds OwnerLoop::patience(milliseconds rest) const {
 /// False: the monitor has ended.
 bool OwnerLoop::turn() {
   const milliseconds rest = is_serving_ ? server_.rest() : milliseconds(0);
-  std::array<pollfd, 4> waits{};
+  std::array<pollfd, 5> waits{};
   waits[0] = {.fd = monitor_.fd(), .events = POLLIN, .revents = 0};
   waits[1] = {.fd = signals_.fd(), .events = POLLIN, .revents = 0};
   waits[2] = {.fd = relay_ ? relay_->fd() : -1, .events = POLLIN, .revents = 0};
   const bool listens = is_serving_ && rest.count() == 0;
   waits[3] = {.fd = listens ? server_.fd() : -1, .events = POLLIN, .revents = 0};
+  waits[4] = {.fd = journal_ ? journal_->fd() : -1, .events = POLLIN, .revents = 0};
   const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(patience(rest).count()));
   if (ready == 0 && is_killed_ && !is_slow_told_ && !is_serving_) {
     is_slow_told_ = true;
@@ -162,6 +173,9 @@ bool OwnerLoop::turn() {
   if (waits[2].revents != 0) {
     relay_->pass_on(monitor_.pid());
   }
+  if (waits[4].revents != 0) {
+    journal_->pass_on(monitor_.pid());
+  }
   if (waits[0].revents != 0) {
     return false;
   }
@@ -171,12 +185,20 @@ bool OwnerLoop::turn() {
   return true;
 }
 
+void OwnerLoop::hear_last_words() {
+  if (relay_) {
+    relay_->pass_on(monitor_.pid());
+  }
+  constexpr int kMostTurns = 64;  // of lines that fit into the socket
+  for (int turn = 0; journal_ && journal_->fd() >= 0 && turn < kMostTurns; ++turn) {
+    journal_->pass_on(monitor_.pid());
+  }
+}
+
 MonitorEnd OwnerLoop::run() {
   while (turn()) {
   }
-  if (relay_) {
-    relay_->pass_on(monitor_.pid());  // its last words
-  }
+  hear_last_words();
   return monitor_.reap();
 }
 
@@ -232,9 +254,12 @@ Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
 }
 
 /// What a process of its own must know of its place.
-void enter_monitor(std::optional<NotifyRelay>& relay) {
-  if (relay) {
-    ::setenv("NOTIFY_SOCKET", relay->hand_to_monitor().c_str(), 1);
+void enter_monitor(Relays& relays) {
+  if (relays.notify) {
+    ::setenv("NOTIFY_SOCKET", relays.notify->hand_to_monitor().c_str(), 1);
+  }
+  if (relays.journal) {
+    log::use_journal_by(relays.journal->take_monitor_end());
   }
   if (std::getenv("WATCHDOG_PID") != nullptr) {
     ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
@@ -242,8 +267,7 @@ void enter_monitor(std::optional<NotifyRelay>& relay) {
 }
 
 Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSignals& signals,
-                              UniqueFd socket, std::optional<NotifyRelay> relay,
-                              const Orphans& orphans) {
+                              UniqueFd socket, Relays relays, const Orphans& orphans) {
   const TerminalMemory terminal;
   if (!side.is_dumpable) {
     ::prctl(PR_SET_DUMPABLE, 0);
@@ -253,7 +277,7 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
       side, monitor, signals,
       OwnerServer(
           side.duties, std::move(socket), [] { return OwnerServer::Clock::now(); }, side.cards),
-      std::move(relay));
+      std::move(relays));
   const MonitorEnd end = loop.run();
   if (!end.how.empty()) {
     terminal.restore();
@@ -278,9 +302,12 @@ void follow_owner() {
 }
 
 Result<SplitProcess> split_process(const OwnerSide& side) {
-  std::optional<NotifyRelay> relay;
+  Relays relays;
   if (side.notify) {
-    relay = TRY(NotifyRelay::create(side.notify));
+    relays.notify = TRY(NotifyRelay::create(side.notify));
+  }
+  if (side.journal) {
+    relays.journal = TRY(JournalRelay::create(side.journal));
   }
   auto sockets = TRY(owner::SocketPair::create());
   const auto signals = TRY(OwnerSignals::take());
@@ -296,17 +323,20 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
   }
   if (child > 0) {
     sockets.monitor.reset();
-    if (relay) {
-      relay->close_monitor_end();
+    if (relays.notify) {
+      relays.notify->close_monitor_end();
     }
-    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relay), orphans);
+    if (relays.journal) {
+      relays.journal->take_monitor_end().reset();
+    }
+    return be_owner(side, child, signals, std::move(sockets.owner), std::move(relays), orphans);
   }
   sockets.owner.reset();
   follow_owner();
   if (::getppid() != parent) {
     ::_exit(exit_status(ErrorKind::kInternal));
   }
-  enter_monitor(relay);
+  enter_monitor(relays);
   signals.give_up();
   SplitProcess split;
   split.monitor = std::make_unique<OwnerClient>(std::move(sockets.monitor));

@@ -32,6 +32,9 @@ struct OwnerSide {
   std::function<Status(pid_t killed)> give_back = {};
   /// Tells the service manager, and never waits; empty: there is none. Called from one thread.
   std::function<bool(std::string_view)> notify = {};
+  /// Passes an entry of the monitor's on to the journal, and never waits; empty: there is none.
+  /// Called from one thread.
+  std::function<bool(std::string_view)> journal = {};
   /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
   std::optional<int> status_of_killed = {};
   /// How long a monitor may take to its end from the first signal on that asks for it; one that a

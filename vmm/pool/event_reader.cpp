@@ -118,15 +118,25 @@ bool publish_share(const json& object, GuestEvents& events) {
   return true;
 }
 
+bool publish_card(const json& object, GuestEvents& events) {
+  events.card({.card = text_in(object, "card"),
+               .port = number_in(object, "port"),
+               .step = text_in(object, "step"),
+               .text = text_in(object, "text")});
+  return true;
+}
+
 struct Kind {
   std::string_view name;
   bool (*publish)(const json&, GuestEvents&);
 };
 
 constexpr std::array kKindsOfEvents{
-    Kind{"state", publish_state},     Kind{"word", publish_word},      Kind{"reset", publish_reset},
-    Kind{"scrub", publish_scrub},     Kind{"disk", publish_disk},      Kind{"share", publish_share},
-    Kind{"network", publish_network}, Kind{"sandbox", publish_sandbox}};
+    Kind{"state", publish_state},     Kind{"word", publish_word},
+    Kind{"reset", publish_reset},     Kind{"scrub", publish_scrub},
+    Kind{"disk", publish_disk},       Kind{"share", publish_share},
+    Kind{"network", publish_network}, Kind{"sandbox", publish_sandbox},
+    Kind{"card", publish_card}};
 
 }  // namespace
 

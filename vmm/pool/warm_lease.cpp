@@ -149,9 +149,10 @@ Status WarmLease::attach(const std::string& host_address) const {
     return fail_errno(ErrorKind::kHost, "Cannot ask the warm guest at " + guest_.socket,
                       connection.error);
   }
-  const auto answer = TRY_CONTEXT(
-      ask(connection.fd, "PUT", "/v1/attach?device=" + host_address, {.time = kAttachTime}),
-      fmt::format("Plugging {} into {}", host_address, guest_.name));
+  const auto answer =
+      TRY_CONTEXT(ask(connection.fd, "PUT", fmt::format("/v1/attach?device={}", host_address),
+                      {.time = kAttachTime}),
+                  fmt::format("Plugging {} into {}", host_address, guest_.name));
   if (answer.status < kFirstSuccess || answer.status >= kFirstOther) {
     return refusal(answer, guest_.name)
         .with_context(fmt::format("Plugging {} into a warm guest", host_address));

@@ -91,6 +91,8 @@ class LeaseControl : public GuestControl {
   void reboot(Done done) override { refuse(done); }
   void pause(Done done) override { refuse(done); }
   void resume(Done done) override { refuse(done); }
+  void attach(std::string, Done done) override { refuse(done); }
+  void detach(std::string, Done done) override { refuse(done); }
   std::uint64_t subscribe(GuestObserver) override { return 0; }
   void unsubscribe(std::uint64_t) override {}
 

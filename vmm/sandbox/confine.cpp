@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <sys/prctl.h>
 
+#include <cerrno>
 #include <system_error>
 #include <utility>
 
@@ -20,6 +22,24 @@ Layer layer_of(const char* name, int error, const char* detail) {
   return {.name = name,
           .in_force = error == 0,
           .detail = error == 0 ? detail : std::generic_category().message(error)};
+}
+
+/// With `kept` in force afterwards, of what the calling thread has: a change of user from root
+/// would take all (capabilities(7), "Effect of user ID changes on capabilities"). 0 or errno.
+int become_keeping(const Identity& identity, Capabilities kept) noexcept {
+  if (::prctl(PR_SET_KEEPCAPS, kept == 0 ? 0UL : 1UL, 0UL, 0UL, 0UL) != 0) {
+    return errno;
+  }
+  int error = become(identity);
+  if (error == 0) {
+    // The kernel has just put fs.suid_dumpable in its place, which may allow dumps (proc(5)).
+    error = forbid_dumps();
+  }
+  if (error == 0) {
+    error = use_capabilities(kept);
+  }
+  ::prctl(PR_SET_KEEPCAPS, 0UL, 0UL, 0UL, 0UL);
+  return error;
 }
 
 }  // namespace
@@ -107,9 +127,7 @@ int Confinement::enter() const noexcept {
     error = enter_empty_root();
   }
   if (error == 0 && plan_.identity) {
-    error = become(*plan_.identity);
-    // The kernel has just put fs.suid_dumpable in its place, which may allow dumps (proc(5)).
-    error = error == 0 ? forbid_dumps() : error;
+    error = become_keeping(*plan_.identity, plan_.kept);
   }
   if (error == 0) {
     error = keep_capabilities(plan_.kept);

@@ -123,6 +123,19 @@ int keep_capabilities(Capabilities kept) noexcept {
   return ::syscall(SYS_capset, &header, sets.data()) == 0 ? 0 : errno;
 }
 
+int use_capabilities(Capabilities wanted) noexcept {
+  auto header = capability_header();
+  CapabilityData sets{};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) {
+    return errno;
+  }
+  for (unsigned i = 0; i < sets.size(); ++i) {
+    sets[i].effective |= sets[i].permitted & static_cast<std::uint32_t>(wanted >> (32 * i));
+  }
+  header = capability_header();
+  return ::syscall(SYS_capset, &header, sets.data()) == 0 ? 0 : errno;
+}
+
 Capabilities own_capabilities() noexcept {
   auto header = capability_header();
   CapabilityData sets{};

@@ -24,6 +24,10 @@ constexpr Capabilities capability(unsigned number) {
 /// nothing of the others: inheritable, ambient, and the bounding set, where CAP_SETPCAP allows it.
 /// 0 or errno. Async-signal-safe; without capabilities it does nothing and succeeds.
 int keep_capabilities(Capabilities kept) noexcept;
+/// Of those that the calling thread is permitted: in force from now on, besides what is. After a
+/// change of user none are, even where PR_SET_KEEPCAPS (prctl(2)) has kept them permitted. 0 or
+/// errno. Async-signal-safe.
+int use_capabilities(Capabilities wanted) noexcept;
 /// The calling thread's effective set.
 Capabilities own_capabilities() noexcept;
 

@@ -34,7 +34,8 @@ Error refused_address(std::string_view address, std::string_view why) {
               terminal_text(address.substr(0, sizeof(sockaddr_un::sun_path))), why);
 }
 
-/// Another descriptor of a socket for datagrams that is open.
+/// Another descriptor of an open socket for packets, whose other end is the owner's
+/// (vmm/owner/notify_relay.hpp).
 Result<UniqueFd> open_inherited(std::string_view address, std::string_view number) {
   int fd = -1;
   const char* const end = number.data() + number.size();
@@ -43,10 +44,10 @@ Result<UniqueFd> open_inherited(std::string_view address, std::string_view numbe
   socklen_t size = sizeof type;
   const bool is_one = error == std::errc{} && stop == end &&
                       ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
-                      type == SOCK_DGRAM;
+                      type == SOCK_SEQPACKET;
   UniqueFd another(is_one ? ::fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1);
   if (!another) {
-    return refused_address(address, "is no open socket for datagrams");
+    return refused_address(address, "is no open socket for packets");
   }
   return another;
 }

@@ -63,6 +63,12 @@ refuses 78 'not a regular file' devices --snapshot "$work"
 mkdir "$work/empty"
 refuses 78 'no copy of a sysfs' devices --sysfs "$work/empty"
 refuses 78 'Cannot create the new file' devices --snapshot "$one" --save "$work/short.json"
+echo '{"gpuvm_host":1,"root":[]}' >"$work/list.json"
+refuses 78 'list.json: root must be a folder' devices --snapshot "$work/list.json"
+sed 's/"class":"0x030200"/"class":"GPU"/' "$one" >"$work/class.json"
+cmp -s "$one" "$work/class.json" && complain 'no class was changed'
+refuses 78 'class.json: The saved host has no number' devices --snapshot "$work/class.json"
+refuses 64 'excludes' devices --snapshot "$one" --gpu --save "$work/gpus.json"
 refuses 64 'excludes' devices --snapshot "$one" --sysfs "$work"
 refuses 64 'excludes' devices --tree --json
 refuses 64 '--set' check --set machine.cpus=2

@@ -141,6 +141,7 @@ for pid in "${sharers[@]}"; do
   [[ $rights == 0000000000000000 ]] || rights=00000000800000db
   confined "virtiofsd $pid" "$pid" 0 "$rights"
   expect "virtiofsd $pid: no network" has_own "$pid" net
+  expect "virtiofsd $pid: goes with a process namespace" has_own "$pid" pid
   expect "virtiofsd $pid: sees its folder alone" test "$(find "/proc/$pid/root/" -maxdepth 1 -name usr | wc -l)" = 0
 done
 mapfile -t networks < <(pgrep -f '^passt --quiet --fd')

@@ -47,7 +47,7 @@ expect "off: it ends" test "$guest_status" = 143
 # Where whose folder it is has put a link.
 echo precious >"$WORK/victim"
 ln -s "$WORK/victim" "$WORK/link"
-refuses_to_run loop "a console's file that is a link" 'is a symbolic link, and none is followed' --set "console.serial=file:$WORK/link"
+refuses_to_run loop "a console's file that is a link" 'is a symbolic link, and none is followed' --set "console.serial=[\"file:$WORK/link\"]"
 expect "and its target is as it was" grep -qx precious "$WORK/victim"
 
 # More open files than this process may have.

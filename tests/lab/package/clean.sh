@@ -70,10 +70,10 @@ expect 'and come back' apt-get install -y /given/gpuvm_*.deb
 
 apt-get remove -y gpuvm >/dev/null 2>&1
 mkdir -p /run/systemd/system /etc/systemd/system/gpuvm@main.service.d
-for program in systemctl udevadm; do
+for program in systemctl udevadm; do # in /usr/sbin: apt gives maintainer scripts a path of its own (DPkg::Path)
   # shellcheck disable=SC2016
-  printf '#!/bin/sh\necho "%s $*" >>/tmp/told\n' "$program" >"/usr/local/sbin/$program"
-  chmod 755 "/usr/local/sbin/$program"
+  printf '#!/bin/sh\necho "%s $*" >>/tmp/told\n' "$program" >"/usr/sbin/$program"
+  chmod 755 "/usr/sbin/$program"
 done
 expect 'an older version installs' apt-get install -y /given/older/gpuvm_0.0.1-1_amd64.deb
 expect 'it is the older one' says 0 '^0\.0\.1-1$' dpkg-query -W -f '${Version}\n' gpuvm
@@ -108,7 +108,7 @@ expect 'the new one goes' apt-get remove -y gpuvm
 expect 'and stops its guests before' says 0 '^systemctl stop gpuvm@\*\.service' cat /tmp/told
 expect 'the configuration stays' test -f /etc/gpuvm/main.toml
 rm -r /etc/gpuvm/main.toml /etc/systemd/system/gpuvm@main.service.d /var/lib/gpuvm/main.vars /run/gpuvm/* /run/systemd/system \
-  /usr/local/sbin/systemctl /usr/local/sbin/udevadm
+  /usr/sbin/systemctl /usr/sbin/udevadm
 apt-get install -y /given/gpuvm_*.deb >/dev/null 2>&1
 took upgrade
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gpuvm stop, pause, resume, reboot, power-button, attach and detach.
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 #include "vmm/api_client/guest_finder.hpp"
@@ -15,16 +17,22 @@ constexpr unsigned kNoContent = 204;
 constexpr std::chrono::minutes kSteerTime{10};
 /// From "devices are quiet" to the end of the process: memory is given back, drivers bound.
 constexpr std::chrono::seconds kEndTime{120};
+/// A wait that is longer than this is told.
+constexpr std::chrono::seconds kQuietTime{3};
+/// One that refuses to end may be about to end all the same.
+constexpr std::chrono::seconds kRefusedTime{1};
+
+/// A request that gpuvm answers at once; one that does not within this time hangs.
+constexpr std::chrono::seconds kPromptTime{30};
 
 /// Errors: kHost and kWrongState, with what the guest said.
-Status put_at(const FoundGuest& guest, const std::string& target) {
-  const auto answer =
-      TRY_CONTEXT(ask(guest.connection, "PUT", target, {.time = kSteerTime}), guest.name);
+Status put_at(const FoundGuest& guest, const std::string& target, std::chrono::milliseconds time) {
+  const auto answer = TRY_CONTEXT(ask(guest.connection, "PUT", target, {.time = time}), guest.name);
   return answer.status == kNoContent ? Status() : Status(refusal(answer, guest.name));
 }
 
-Status put(const FoundGuest& guest, const std::string& request) {
-  return put_at(guest, "/v1/vm/" + request);
+Status put(const FoundGuest& guest, const std::string& request, std::chrono::milliseconds time) {
+  return put_at(guest, "/v1/vm/" + request, time);
 }
 
 /// As it may stand in a query. Errors: kUsage.
@@ -47,24 +55,35 @@ Result<std::string> device_text(const std::string& device) {
 }
 
 /// A connection is for one request.
-Status put_anew(const FoundGuest& guest, const std::string& request) {
+Status put_anew(const FoundGuest& guest, const std::string& request,
+                std::chrono::milliseconds time) {
   auto again = TRY(reach_guest(run_folders(), guest.path));
   again.name = guest.name;
-  return put(again, request);
+  return put(again, request, time);
 }
 
 /// A paused guest goes on for it, as it does for a signal that asks gpuvm to end.
-Status press_power_button(const FoundGuest& guest) {
-  auto pressed = put(guest, "power-button");
-  if (pressed || pressed.error().kind() != ErrorKind::kWrongState || !put_anew(guest, "resume")) {
+Status press_power_button(const FoundGuest& guest, std::chrono::milliseconds time) {
+  auto pressed = put(guest, "power-button", time);
+  if (pressed || pressed.error().kind() != ErrorKind::kWrongState ||
+      !put_anew(guest, "resume", time)) {
     return pressed;
   }
-  return put_anew(guest, "power-button");
+  return put_anew(guest, "power-button", time);
 }
 
 /// `asked`: what came of the request to stop. Whatever it was, what counts is whether the guest
 /// goes.
 Status await_end(const FoundGuest& guest, Status asked) {
+  if (wait_for_end(guest, asked ? kQuietTime : kRefusedTime)) {
+    return {};
+  }
+  if (!asked && asked.error().kind() != ErrorKind::kWrongState &&
+      is_guest_there(guest.path, guest.pid)) {
+    return asked;  // it said no, and runs on
+  }
+  std::fprintf(stderr, "gpuvm: waiting up to %lld s for the gpuvm of %s to end\n",
+               static_cast<long long>(kEndTime.count()), guest.name.c_str());
   if (wait_for_end(guest, kEndTime)) {
     return {};
   }
@@ -79,7 +98,8 @@ Status await_end(const FoundGuest& guest, Status asked) {
 
 Result<int> steer_verb(const ClientArguments& arguments, const std::string& request) {
   let_signals_end_us();
-  TRY(put(TRY(reach_guest(run_folders(), arguments.guest)), request));
+  TRY(put(TRY(reach_guest(run_folders(), arguments.guest)), request,
+          request == "reset" ? kSteerTime : std::chrono::milliseconds(kPromptTime)));
   return 0;
 }
 
@@ -87,7 +107,7 @@ Result<int> card_verb(const ClientArguments& arguments, const std::string& reque
   let_signals_end_us();
   const auto device = TRY(device_text(arguments.device));
   TRY(put_at(TRY(reach_guest(run_folders(), arguments.guest)),
-             fmt::format("/v1/{}?device={}", request, device)));
+             fmt::format("/v1/{}?device={}", request, device), kSteerTime));
   return 0;
 }
 
@@ -95,15 +115,21 @@ Result<int> stop_verb(const ClientArguments& arguments) {
   let_signals_end_us();
   auto guest = TRY(reach_guest(run_folders(), arguments.guest));
   if (arguments.force) {
-    TRY(await_end(guest, put(guest, "stop")));
+    TRY(await_end(guest, put(guest, "stop", kSteerTime)));
     return 0;
   }
-  auto pressed = press_power_button(guest);
+  using StopClock = std::chrono::steady_clock;
+  const auto end = StopClock::now() + arguments.timeout;
+  // ask() wants some time for an answer that comes at once.
+  constexpr std::chrono::seconds kLeast{1};
+  const auto time = std::clamp<std::chrono::milliseconds>(arguments.timeout, kLeast, kPromptTime);
+  auto pressed = press_power_button(guest, time);
   if (!pressed && is_guest_there(guest.path, guest.pid)) {
     return fail(pressed.error().kind(), "{} (gpuvm stop --force ends it whatever it does)",
                 pressed.error().to_string());
   }
-  if (wait_for_end(guest, arguments.timeout)) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - StopClock::now());
+  if (wait_for_end(guest, std::max(left, std::chrono::milliseconds(0)))) {
     return 0;
   }
   auto again = reach_guest(run_folders(), guest.path);  // a connection is for one request
@@ -114,7 +140,7 @@ Result<int> stop_verb(const ClientArguments& arguments) {
   std::fprintf(stderr, "gpuvm: the guest %s has not powered off within %lld s: it is ended\n",
                arguments.guest.c_str(), static_cast<long long>(arguments.timeout.count()));
   again->name = guest.name;
-  TRY(await_end(guest, put(*again, "stop")));
+  TRY(await_end(guest, put(*again, "stop", kSteerTime)));
   return 0;
 }
 

@@ -92,7 +92,8 @@ Result<int> metrics_verb(const ClientArguments& arguments) {
   }
   std::vector<std::string> texts;
   std::uint64_t size = 0;
-  for (const ListedGuest& guest : list_guests(run_folders(), kListTime)) {
+  const auto guests = list_guests(run_folders(), kListTime);
+  for (const ListedGuest& guest : guests) {
     auto text =
         guest.status
             ? metrics_of(guest)
@@ -106,6 +107,10 @@ Result<int> metrics_verb(const ClientArguments& arguments) {
       return fail(ErrorKind::kHost, "The guests' metrics are more than {} bytes", kMostMetrics);
     }
     texts.push_back(std::move(text).value());
+  }
+  if (texts.empty() && !guests.empty()) {
+    return fail(ErrorKind::kHost, "None of the {} guests that run has told its metrics",
+                guests.size());
   }
   TRY(print_foreign(merge_metrics(texts)));
   return 0;

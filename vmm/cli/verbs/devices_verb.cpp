@@ -24,6 +24,10 @@ Result<int> save_to(const HostSystem& host, const std::string& path) {
 }  // namespace
 
 Result<int> devices_verb(const DevicesArguments& arguments) {
+  if (arguments.save == "-") {
+    return fail(ErrorKind::kUsage,
+                "--save takes a new FILE: - is no name of one (a file of that name is ./-)");
+  }
   const auto source = TRY(open_host(arguments.from));
   if (!arguments.save.empty()) {
     return save_to(*source.host, arguments.save);

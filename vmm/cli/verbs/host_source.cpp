@@ -10,6 +10,7 @@ namespace gpuvm::cli {
 Result<HostSource> open_host(const HostChoice& choice) {
   HostSource source;
   source.is_here = choice.sysfs.empty() && choice.snapshot.empty();
+  source.name = choice.snapshot.empty() ? choice.sysfs : choice.snapshot;
   if (!choice.snapshot.empty()) {
     auto copy = TRY(load_snapshot(choice.snapshot));
     source.remarks = copy.remarks();
@@ -22,6 +23,14 @@ Result<HostSource> open_host(const HostChoice& choice) {
   return source;
 }
 
+namespace {
+
+Result<HostMap> gather_saved(const HostSource& source, const PciNames& names) {
+  return TRY_CONTEXT(gather_host_map(*source.host, names), source.name);
+}
+
+}  // namespace
+
 Result<HostMap> map_of(const HostSource& source) {
   auto names = PciNames::of_host(*source.host);
   if (names.is_empty() && !source.is_here) {
@@ -32,7 +41,8 @@ Result<HostMap> map_of(const HostSource& source) {
         "There is no list of PCI names, so that devices have none: apt install pci.ids (Fedora: "
         "hwdata)");
   }
-  auto map = TRY(gather_host_map(*source.host, names));
+  auto map =
+      TRY(source.is_here ? gather_host_map(*source.host, names) : gather_saved(source, names));
   map.remarks = source.remarks;
   return map;
 }

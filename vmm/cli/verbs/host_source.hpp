@@ -15,6 +15,7 @@ struct HostSource {
   std::unique_ptr<HostSystem> host;
   std::vector<std::string> remarks;  ///< of whoever saved it
   bool is_here = true;
+  std::string name = {};  ///< of the file or folder, where it is a saved one
 };
 
 /// Errors: kConfig: what was saved cannot be read; kHost.

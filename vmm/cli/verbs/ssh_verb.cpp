@@ -139,8 +139,11 @@ Result<int> ssh_verb(const SshArguments& arguments) {
                      .command = arguments.command,
                      .program = own_program()};
   const auto name = at == std::string::npos ? arguments.guest : arguments.guest.substr(at + 1);
-  if (request.user.empty() || request.user.front() == '-') {
-    return fail(ErrorKind::kUsage, "{} is not of the form NAME or USER@NAME", arguments.guest);
+  if (name.empty() || request.user.empty() || request.user.front() == '-') {
+    return fail(ErrorKind::kUsage,
+                "{} is not of the form NAME or USER@NAME, as in gpuvm ssh me@render-1 (gpuvm ps "
+                "lists the guests that run)",
+                arguments.guest.empty() ? "\"\"" : terminal_text(arguments.guest));
   }
   const auto guest = TRY(find_guest(host, name));
   if (!guest.cid && guest.port == 0) {

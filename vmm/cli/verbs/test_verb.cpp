@@ -260,8 +260,8 @@ void tell(const JobReport& report, bool has_seen_console, const Shown& shown) {
 /// The job, its console on standard output between what a runner needs around it.
 Result<JobReport> run_shown(const TestArguments& arguments, const Config& config,
                             const ArtifactFolder* artifacts, Owner* owner) {
-  if (arguments.warm.empty()) {
-    TRY(prepare_sandbox(config, owner != nullptr));  // while there is one thread; a warm guest is another process's
+  if (arguments.warm.empty()) {                      // else another process runs the guest
+    TRY(prepare_sandbox(config, owner != nullptr));  // while there is one thread
   }
   const auto shown = TRY(Shown::make());
   const bool has_console = shows_console(config);

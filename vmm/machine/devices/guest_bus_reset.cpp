@@ -5,6 +5,18 @@
 
 namespace gpuvm {
 
+Status GuestBusReset::start_thread() {
+  thread_ = TRY(sandbox::RoleThread::create(
+      "guest-reset", sandbox::ThreadRole::kWorker, [this](void* certificates) {
+        reset_devices(*static_cast<std::vector<ResetCertificate>*>(certificates));
+      }));
+  return {};
+}
+
+void GuestBusReset::reset_devices(std::vector<ResetCertificate>& certificates) {
+  certificates = options_.book.reset(options_.plan, options_.clock, ResetWish::kGuest);
+}
+
 // Two vCPUs that reset at once take turns: all wait in bus_reset_begin() of the first function, in
 // the same order, until the one before has ended its reset of it.
 void GuestBusReset::secondary_bus_reset() {
@@ -13,9 +25,11 @@ void GuestBusReset::secondary_bus_reset() {
   }
   std::vector<ResetCertificate> certificates;
   const auto thrown = thrown_by([&] {
-    sandbox::run_on(options_.thread, [&] {
-      certificates = options_.book.reset(options_.plan, options_.clock, ResetWish::kGuest);
-    });
+    if (thread_) {
+      thread_->run(&certificates);
+    } else {
+      reset_devices(certificates);
+    }
   });
   const Status outcome =
       thrown ? Status(fail(ErrorKind::kInternal, "{}", *thrown)) : check_all_safe(certificates);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,11 +32,13 @@ class GuestBusReset : public SecondaryBusListener, public Inspectable {
     ResetClock clock = ResetClock::real();
     /// Told "guest bus reset" and the certificate; any thread; may be empty.
     std::function<void(std::string_view reason, const ResetCertificate&)> on_reset;
-    /// Where the devices are reset, for which a vCPU's thread has no right; null: on the caller's.
-    sandbox::RoleThread* thread = nullptr;
   };
   /// All that the options refer to must outlive this.
   explicit GuestBusReset(Options options) : options_(std::move(options)) {}
+
+  /// From now on devices are reset on a thread of its own, since a vCPU's has no right to; else on
+  /// the caller's. Once, before the guest. Errors: kHost: no more threads.
+  Status start_thread();
 
   /// Returns when the devices are back, which takes 0.1 s to minutes; the writing vCPU waits, the
   /// others find the functions gone meanwhile. A device that does not come back stays gone until
@@ -44,13 +47,15 @@ class GuestBusReset : public SecondaryBusListener, public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
+  void reset_devices(std::vector<ResetCertificate>& certificates);
   void report(const std::vector<ResetCertificate>& certificates, const Status& outcome);
 
   const Options options_;
   std::atomic<std::uint64_t> resets_{0};
   std::atomic<std::uint64_t> failures_{0};
   std::atomic<bool> were_lost_{false};
-  log::RateLimit limit_;  ///< of the log: a guest can cause a line at will
+  log::RateLimit limit_;                         ///< of the log: a guest can cause a line at will
+  std::unique_ptr<sandbox::RoleThread> thread_;  ///< last: it uses what is above
 };
 
 }  // namespace gpuvm

@@ -3,16 +3,31 @@
 
 namespace gpuvm {
 
-Result<std::unique_ptr<GuestFunctionReset>> GuestFunctionReset::create(
-    HostDevices& devices, const OwnedFunction& owned, OnReset on_reset,
-    sandbox::RoleThread* thread) {
+Result<std::unique_ptr<GuestFunctionReset>> GuestFunctionReset::create(HostDevices& devices,
+                                                                       const OwnedFunction& owned,
+                                                                       OnReset on_reset) {
   PhysicalDevice* const device = &owned.device();
   ResetBook& book = devices.reset_book();
-  return std::make_unique<GuestFunctionReset>(Options{.name = device->name(),
-                                                      .book = book,
-                                                      .plan = TRY(book.plan({&device, 1})),
-                                                      .on_reset = std::move(on_reset),
-                                                      .thread = thread});
+  auto reset = std::make_unique<GuestFunctionReset>(Options{.name = device->name(),
+                                                            .book = book,
+                                                            .plan = TRY(book.plan({&device, 1})),
+                                                            .on_reset = std::move(on_reset)});
+  TRY(reset->start_thread());
+  return reset;
+}
+
+Status GuestFunctionReset::start_thread() {
+  thread_ =
+      TRY(sandbox::RoleThread::create("guest-reset", sandbox::ThreadRole::kWorker,
+                                      [this](void* look) { check(*static_cast<Look*>(look)); }));
+  return {};
+}
+
+void GuestFunctionReset::check(Look& look) const {
+  look.certificate =
+      check_guest_reset(options_.plan, set(), function(),
+                        look.is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset,
+                        look.so_far, options_.clock, look.refusal);
 }
 
 bool GuestFunctionReset::is_hidden() const {
@@ -24,13 +39,16 @@ bool GuestFunctionReset::after(const GuestReset& reset, std::chrono::millisecond
   if (is_power_up && function().before.no_soft_reset) {
     return true;
   }
-  ResetCertificate certificate;
-  sandbox::run_on(options_.thread, [&] {
-    certificate =
-        check_guest_reset(options_.plan, set(), function(),
-                          is_power_up ? ResetMethod::kPowerReset : ResetMethod::kFunctionReset,
-                          so_far, options_.clock, reset.refusal);
-  });
+  Look look;
+  look.is_power_up = is_power_up;
+  look.so_far = so_far;
+  look.refusal = reset.refusal;
+  if (thread_) {
+    thread_->run(&look);
+  } else {
+    check(look);
+  }
+  const ResetCertificate& certificate = look.certificate;
   if (!certificate.is_safe()) {
     // A success says less than one of our resets, which looks at the link too: it teaches nothing.
     options_.book.learn(certificate, ResetWish::kGuest);

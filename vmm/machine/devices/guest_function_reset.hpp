@@ -6,7 +6,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,17 +34,17 @@ class GuestFunctionReset : public Inspectable {
     ResetClock clock = ResetClock::real();
     /// Told "guest function reset" or "guest power up"; any thread; may be empty.
     OnReset on_reset;
-    /// Where a function is looked at, for which a vCPU's thread has no right; null: on the
-    /// caller's.
-    sandbox::RoleThread* thread = nullptr;
   };
   /// All that the options refer to must outlive this. The plan has one set of one function.
   explicit GuestFunctionReset(Options options) : options_(std::move(options)) {}
-  /// For one of a guest's functions that is in the book. Errors: as ResetBook::plan().
+  /// For one of a guest's functions that is in the book, with its thread. Errors: as
+  /// ResetBook::plan() and start_thread().
   static Result<std::unique_ptr<GuestFunctionReset>> create(HostDevices& devices,
                                                             const OwnedFunction& owned,
-                                                            OnReset on_reset,
-                                                            sandbox::RoleThread* thread = nullptr);
+                                                            OnReset on_reset);
+  /// From now on the function is looked at on a thread of its own, since a vCPU's has no right to;
+  /// else on the caller's. Once, before the guest. Errors: kHost: no more threads.
+  Status start_thread();
 
   /// FLR must not be offered to the guest: the policy knows that it loses the device, or the
   /// configuration forbids every reset.
@@ -51,6 +54,14 @@ class GuestFunctionReset : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
+  /// What a look is about, and what came of it.
+  struct Look {
+    bool is_power_up = false;
+    std::chrono::milliseconds so_far{0};
+    std::optional<Error> refusal = {};
+    ResetCertificate certificate = {};
+  };
+  void check(Look& look) const;
   void report(bool is_power_up, const ResetCertificate& certificate);
   const ResetSet& set() const { return options_.plan.sets().front(); }
   const PlannedFunction& function() const { return set().functions.front(); }
@@ -58,7 +69,8 @@ class GuestFunctionReset : public Inspectable {
   const Options options_;
   std::atomic<std::uint64_t> resets_{0};
   std::atomic<std::uint64_t> failures_{0};
-  log::RateLimit limit_;  ///< of the log: a guest can cause a line at will
+  log::RateLimit limit_;                         ///< of the log: a guest can cause a line at will
+  std::unique_ptr<sandbox::RoleThread> thread_;  ///< last: it uses what is above
 };
 
 }  // namespace gpuvm

@@ -14,13 +14,16 @@ MemoryPreparation::~MemoryPreparation() {
 }
 
 void MemoryPreparation::wait_for_end() {
-  if (thread_.joinable()) {
-    thread_.join();
+  for (std::thread* const thread : {&thread_, &hurrier_}) {
+    if (thread->joinable()) {
+      thread->join();
+    }
   }
 }
 
 Status MemoryPreparation::start() {
   try {
+    hurrier_ = std::thread([this] { hurry_when_awaited(); });
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {
     finish(false);  // nobody waits for what will not come
@@ -45,6 +48,18 @@ void MemoryPreparation::run() {
   finish(done);
 }
 
+void MemoryPreparation::hurry_when_awaited() {
+  enter_background_thread("memory-hurry");
+  sandbox::enter(sandbox::ThreadRole::kMemory);
+  {
+    MutexLock lock(mutex_);
+    while (!is_awaited_ && !is_done_) {
+      changed_.wait(lock);
+    }
+  }
+  threads_.hurry();
+}
+
 Status MemoryPreparation::prepare() {
   const auto is_unwanted = [this] { return is_unwanted_.load(); };
   TRY(options_.memory.prefault({.on_begin = [this] { threads_.begin(); },
@@ -63,8 +78,9 @@ void MemoryPreparation::finish(bool is_mapped) {
 }
 
 bool MemoryPreparation::wait() {
-  threads_.hurry();
   MutexLock lock(mutex_);
+  is_awaited_ = true;
+  changed_.notify_all();
   while (!is_done_) {
     changed_.wait(lock);
   }

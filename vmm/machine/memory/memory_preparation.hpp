@@ -62,6 +62,9 @@ class MemoryPreparation {
 
  private:
   void run() GPUVM_EXCLUDES(mutex_);
+  /// A thread that is idle is made to hurry by one with its rights: the kernel lets none do it that
+  /// has fewer (Linux, security/commoncap.c, cap_safe_nice()), as a vCPU's, which waits.
+  void hurry_when_awaited() GPUVM_EXCLUDES(mutex_);
   Status prepare();
   void finish(bool is_mapped) GPUVM_EXCLUDES(mutex_);
 
@@ -70,8 +73,10 @@ class MemoryPreparation {
   std::atomic<bool> is_unwanted_{false};
   Mutex mutex_;
   Condition changed_;
+  bool is_awaited_ GPUVM_GUARDED_BY(mutex_) = false;
   bool is_done_ GPUVM_GUARDED_BY(mutex_) = false;  ///< or broken off
   bool is_mapped_ GPUVM_GUARDED_BY(mutex_) = false;
+  std::thread hurrier_;
   std::thread thread_;
 };
 

@@ -24,7 +24,8 @@ class YieldingThreads {
   void begin() GPUVM_EXCLUDES(mutex_);
   /// The calling thread does so no more; before it ends.
   void end() GPUVM_EXCLUDES(mutex_);
-  /// Somebody waits: the priority that this process has for all of them, now and later. Any thread.
+  /// Somebody waits: the priority that this process has for all of them, now and later. Any thread
+  /// that has all capabilities which theirs have: without, the kernel leaves them as they are.
   void hurry() GPUVM_EXCLUDES(mutex_);
 
  private:

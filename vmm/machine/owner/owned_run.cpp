@@ -52,6 +52,9 @@ Result<SplitProcess> split_run(const Config& config, std::optional<int> status_o
   side.settle = [&owner] { owner.settle(); };
   side.give_back = [&owner](pid_t killed) { return owner.give_back(killed); };
   side.notify = notifier();
+  if (log::has_journal()) {
+    side.journal = log::pass_on_journal_entry;
+  }
   side.status_of_killed = status_of_killed;
   return split_process(side);
 }

@@ -38,17 +38,6 @@ GuestRange placeholder() {
   return *GuestRange::create(layout::kFourGiB, 1);
 }
 
-/// Resets look into the host's sysfs, and may ask for threads and children.
-Result<std::unique_ptr<sandbox::RoleThread>> make_reset_thread() {
-  return sandbox::RoleThread::create("guest-reset", sandbox::ThreadRole::kWorker);
-}
-
-Result<sandbox::RoleThread*> add_reset_thread(
-    std::vector<std::unique_ptr<sandbox::RoleThread>>& threads) {
-  threads.push_back(TRY(make_reset_thread()));
-  return threads.back().get();
-}
-
 }  // namespace
 
 PciComplex::Shown::~Shown() {
@@ -112,9 +101,6 @@ Status PciComplex::add_port(const PlannedPort& plan) {
   Port port;
   port.plan = plan;
   TRY(add_functions(port));
-  if (plan.is_free) {
-    port.thread = TRY(make_reset_thread());
-  }
   TRY(add_reset(port, options_.devices));
   TRY(topology_.add_root_port(*port.bridge));
   ports_.push_back(std::move(port));
@@ -158,7 +144,7 @@ Status PciComplex::add_functions(Port& port) {
   }
   for (std::size_t i = 0; i < facts.size(); ++i) {
     auto& owned = *functions[port.plan.functions[i]];
-    TRY_CONTEXT(show_function(owned, facts[i], {options_.devices, nullptr, config},
+    TRY_CONTEXT(show_function(owned, facts[i], {options_.devices, config},
                               port.plan.is_multi_function(owned.host())),
                 owned.name());
     port.functions.add(owned);
@@ -176,10 +162,7 @@ Status PciComplex::add_functions(Port& port) {
 
 Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& facts,
                                  const Showing& showing, bool multi_function) {
-  auto* const thread =
-      showing.thread != nullptr ? showing.thread : TRY(add_reset_thread(reset_threads_));
-  auto reset =
-      TRY(GuestFunctionReset::create(showing.devices, function, options_.on_guest_reset, thread));
+  auto reset = TRY(GuestFunctionReset::create(showing.devices, function, options_.on_guest_reset));
   auto guest = TRY(PassthroughFunction::create(
       {.device = function.device(),
        .name = function.name(),
@@ -200,7 +183,8 @@ Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& f
   return {};
 }
 
-/// A guest's reset of the bus behind the port becomes one of the devices.
+/// A guest's reset of the bus behind the port becomes one of the devices. Each function and each
+/// port has a thread for it: a reset that hangs holds up no other.
 Status PciComplex::add_reset(Port& port, HostDevices& owners) {
   std::vector<PhysicalDevice*> devices;
   std::vector<PassthroughFunction*> functions;
@@ -212,15 +196,14 @@ Status PciComplex::add_reset(Port& port, HostDevices& owners) {
     return {};
   }
   ResetBook& book = owners.reset_book();
-  auto* const thread = port.thread ? port.thread.get() : TRY(add_reset_thread(reset_threads_));
   port.reset = std::make_unique<GuestBusReset>(
       GuestBusReset::Options{.name = std::string(port.bridge->name()),
                              .book = book,
                              .plan = TRY(book.plan(devices)),
                              .functions = std::move(functions),
                              .clock = ResetClock::real(),
-                             .on_reset = options_.on_guest_reset,
-                             .thread = thread});
+                             .on_reset = options_.on_guest_reset});
+  TRY(port.reset->start_thread());
   return port.bridge->set_listener(port.reset.get());
 }
 

@@ -146,11 +146,8 @@ class PciComplex : public Inspectable {
    private:
     std::vector<OwnedFunction*> functions_;
   };
-  using Threads = std::vector<std::unique_ptr<sandbox::RoleThread>>;
   struct Port {
     PlannedPort plan;
-    /// For the resets of any card behind a free port: later no thread of its role can be made.
-    std::unique_ptr<sandbox::RoleThread> thread;
     Shown functions;                       ///< in slot order
     std::unique_ptr<GuestBusReset> reset;  ///< refers to functions; absent behind an empty port
     std::unique_ptr<RootPort> bridge;      ///< refers to functions and reset
@@ -164,7 +161,6 @@ class PciComplex : public Inspectable {
   /// What all functions of a port have in common.
   struct Showing {
     HostDevices& devices;
-    sandbox::RoleThread* thread;  ///< for resets; null: one of its own
     const RootPortConfig& port;
   };
   Status show_function(OwnedFunction& function, const FunctionFacts& facts, const Showing& showing,
@@ -199,8 +195,6 @@ class PciComplex : public Inspectable {
   std::unique_ptr<HostBridge> host_bridge_;
   std::unique_ptr<RootBusDevices> root_bus_;
   std::unique_ptr<LpcBridge> lpc_bridge_;  ///< null without a firmware image
-  /// One for each function and each port: a reset that hangs holds up no other.
-  Threads reset_threads_;
   std::vector<Port> ports_;
   AcpiRoms acpi_roms_;  ///< refers to ports_
   PciTopology topology_;

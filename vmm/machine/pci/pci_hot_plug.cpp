@@ -58,7 +58,7 @@ Status PciComplex::plug(std::uint8_t number, HostDevices& devices) {
   port.card = {config.link, config.max_payload_code, config.atomic_completer};
   for (std::size_t i = 0; i < facts.size(); ++i) {
     OwnedFunction& owned = *devices.functions()[i];
-    TRY_CONTEXT(show_function(owned, facts[i], {devices, port.thread.get(), config},
+    TRY_CONTEXT(show_function(owned, facts[i], {devices, config},
                               port.plan.is_multi_function(owned.host())),
                 owned.name());
     port.functions.add(owned);

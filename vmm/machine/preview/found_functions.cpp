@@ -35,7 +35,7 @@ class Search {
       }
       const auto without = next_without(rest, outcome.error().to_string());
       const auto suffix = round == 0 ? std::string() : fmt::format("_{}", round);
-      note(std::move(outcome).error(), fmt::format("pci_{}{}", index, suffix));
+      note(std::move(outcome).error(), fmt::format("pci.{}{}", index, suffix));
       if (!without) {
         return std::nullopt;
       }

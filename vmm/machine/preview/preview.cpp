@@ -280,7 +280,8 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
   plan.inspect(resets);
   for (const ResetSet& set : plan.sets()) {
     describe_set(host, set, resets.child(set.names()));
-    findings.push_back({"reset", check_has_reset(set), set.names()});
+    findings.push_back(
+        {"reset", check_has_reset(set), set.names(), set.note.empty() ? set.warning : set.note});
   }
   return describe_ports(bus, functions, node.child("at_guest_bus_reset"));
 }

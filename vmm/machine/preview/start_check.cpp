@@ -127,14 +127,28 @@ Status check_initrd(const BootConfig& boot) {
   return {};
 }
 
-Status check_kernel_files(const BootConfig& boot) {
+namespace {
+
+Status check_kernel(const BootConfig& boot) {
   if (boot.mode == BootMode::kEfiHandover) {
     const auto kernel = TRY_CONTEXT(EfiKernel::load(boot.kernel), "boot.kernel");
     TRY(check_command_line(boot, kernel.header().cmdline_size));
   } else {
     TRY(read_kernel(boot));
   }
-  return check_initrd(boot);
+  return {};
+}
+
+}  // namespace
+
+Status check_kernel_files(const BootConfig& boot) {
+  Status kernel = check_kernel(boot);
+  Status initrd = check_initrd(boot);
+  if (!kernel && !initrd) {  // both at once
+    return fail(kernel.error().kind(), "{}; {}", kernel.error().to_string(),
+                initrd.error().to_string());
+  }
+  return kernel ? std::move(initrd) : std::move(kernel);
 }
 
 std::vector<Finding> check_start(const HostSystem& host, const Config& config,

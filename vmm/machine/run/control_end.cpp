@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control loop's signals, who asks a guest to end, or ends it, and how long one that reboots in
-// a loop has to wait.
+// The control loop's signals, who asks a guest to end, or ends it, the guest's own word of its end,
+// and how long one that reboots in a loop has to wait.
+#include <algorithm>
 #include <csignal>
 #include <thread>
 
 #include "vmm/base/log.hpp"
 #include "vmm/machine/run/control_state.hpp"
+#include "vmm/machine/run/run.hpp"
 
 namespace gpuvm {
 namespace {
@@ -99,6 +101,37 @@ void ControlLoop::Impl::handle_signal(int number) {
       ask_for_end(128 + number);
     }
   }
+}
+
+/// The guest's own word of its end counts at once, also while it is asked to end or reboots.
+void ControlLoop::Impl::handle_exit(std::uint32_t status) {
+  if (result || machine == nullptr) {
+    return;
+  }
+  events.word({.channel = "exit_port", .word = "exit", .status = status});
+  log::info("The guest ends its run with exit status {}", status);
+  if (status > kHighestGuestExit) {
+    log::warn("Exit statuses of guests end at {}: {} becomes {}", kHighestGuestExit, status,
+              kHighestGuestExit);
+  }
+  finish(RunEnd::kGuestExit, static_cast<int>(std::min<std::uint32_t>(status, kHighestGuestExit)));
+}
+
+void ControlLoop::Impl::handle_panic(GuestPanic panic) {
+  if (result || machine == nullptr) {
+    return;
+  }
+  const bool goes_on = panic == GuestPanic::kCrashKernel;
+  if (goes_on && std::exchange(crashed_in, life.load()) == life.load()) {
+    return;  // it may say so as often as it likes
+  }
+  events.word({.channel = "pvpanic", .word = goes_on ? "crash_kernel" : "panic"});
+  if (goes_on) {
+    log::warn("The guest's kernel panicked; its crash kernel takes over");
+    return;
+  }
+  log::error("The guest's kernel panicked");
+  finish(RunEnd::kPanicked, kExitGuestPanic);
 }
 
 /// Of one that the guest asks for; others may reboot it as often as they like.

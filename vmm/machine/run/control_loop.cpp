@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/control_loop.hpp"
 
-#include <algorithm>
 #include <csignal>
 #include <exception>
 
@@ -206,37 +205,6 @@ void ControlLoop::Impl::handle_reset(const char* why) {
   } else {
     begin_reboot(wait_of_reboot());
   }
-}
-
-/// The guest's own word of its end counts at once, also while it is asked to end or reboots.
-void ControlLoop::Impl::handle_exit(std::uint32_t status) {
-  if (result || machine == nullptr) {
-    return;
-  }
-  events.word({.channel = "exit_port", .word = "exit", .status = status});
-  log::info("The guest ends its run with exit status {}", status);
-  if (status > kHighestGuestExit) {
-    log::warn("Exit statuses of guests end at {}: {} becomes {}", kHighestGuestExit, status,
-              kHighestGuestExit);
-  }
-  finish(RunEnd::kGuestExit, static_cast<int>(std::min<std::uint32_t>(status, kHighestGuestExit)));
-}
-
-void ControlLoop::Impl::handle_panic(GuestPanic panic) {
-  if (result || machine == nullptr) {
-    return;
-  }
-  const bool goes_on = panic == GuestPanic::kCrashKernel;
-  if (goes_on && std::exchange(crashed_in, life.load()) == life.load()) {
-    return;  // it may say so as often as it likes
-  }
-  events.word({.channel = "pvpanic", .word = goes_on ? "crash_kernel" : "panic"});
-  if (goes_on) {
-    log::warn("The guest's kernel panicked; its crash kernel takes over");
-    return;
-  }
-  log::error("The guest's kernel panicked");
-  finish(RunEnd::kPanicked, kExitGuestPanic);
 }
 
 void ControlLoop::Impl::begin_reboot(std::chrono::seconds wait) {

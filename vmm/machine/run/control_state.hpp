@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ControlLoop::Impl: what the control loop knows, and its decisions. Of control_loop.cpp and
-// control_requests.cpp alone.
+// ControlLoop::Impl: what the control loop knows, and its decisions. Of control_loop.cpp,
+// control_end.cpp, control_cards.cpp and control_requests.cpp alone.
 #pragma once
 
 #include <atomic>
@@ -75,18 +75,20 @@ struct ControlLoop::Impl {
   void finish(Error error) { finish(RunEnd::kFailed, exit_status(error.kind()), error); }
   void post_reset(const char* why);
   void handle_reset(const char* why);
-  void handle_exit(std::uint32_t status);
-  void handle_panic(GuestPanic panic);
   void begin_reboot(std::chrono::seconds wait = {});
-  std::chrono::seconds wait_of_reboot();
-  void rest(std::chrono::seconds wait);
   void begin_stop();
+  RunResult run(GuestMachine& what);
+  RunResult take_result();
+
+  // Its end, in control_end.cpp.
   void ask_for_end(int status);
   void press_for_end(int status);
   void wait_for_signal();
   void handle_signal(int number);
-  RunResult run(GuestMachine& what);
-  RunResult take_result();
+  void handle_exit(std::uint32_t status);
+  void handle_panic(GuestPanic panic);
+  std::chrono::seconds wait_of_reboot();
+  void rest(std::chrono::seconds wait);
 
   // Cards that come and go, in control_cards.cpp.
   void begin_attach(std::string device);

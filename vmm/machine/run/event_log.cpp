@@ -6,6 +6,7 @@
 
 #include "vmm/base/append_file.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/service/event_journal.hpp"
 
 namespace gpuvm {
 
@@ -53,6 +54,23 @@ EventLog::~EventLog() {
     log::warn("{} {} lost in all: writing to {} failed", lost_,
               lost_ == 1 ? "event was" : "events were", path_);
   }
+}
+
+Result<std::unique_ptr<EventLog>> add_observers(const std::string& file,
+                                                const std::vector<GuestObserver>& observers,
+                                                GuestEvents& events) {
+  std::unique_ptr<EventLog> lines;
+  if (!file.empty()) {
+    lines = TRY(EventLog::open(file));
+    events.add([raw = lines.get()](const GuestEvent& event) { raw->write(event); });
+  }
+  if (log::has_journal()) {
+    events.add(write_event_to_journal);
+  }
+  for (const GuestObserver& observer : observers) {
+    events.add(observer);
+  }
+  return lines;
 }
 
 }  // namespace gpuvm

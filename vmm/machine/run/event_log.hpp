@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "vmm/base/mutex.hpp"
 #include "vmm/base/result.hpp"
@@ -45,5 +46,12 @@ class EventLog {
   std::uint64_t written_ GPUVM_GUARDED_BY(mutex_) = 0;  ///< bytes, of a file
   bool is_full_ GPUVM_GUARDED_BY(mutex_) = false;       ///< the file has its most
 };
+
+/// All who hear of a run: `file`, where the user wants one, the journal, where gpuvm has one, and
+/// `observers`. What is returned outlives `events`; null: no file. Errors: those of
+/// EventLog::open().
+Result<std::unique_ptr<EventLog>> add_observers(const std::string& file,
+                                                const std::vector<GuestObserver>& observers,
+                                                GuestEvents& events);
 
 }  // namespace gpuvm

@@ -26,7 +26,6 @@
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/guest_entrance.hpp"
 #include "vmm/machine/run/machine.hpp"
-#include "vmm/service/event_journal.hpp"
 #include "vmm/service/guest_service.hpp"
 
 namespace gpuvm {
@@ -113,22 +112,6 @@ GuestService::Options service_options(const Config& config, ControlLoop& loop) {
   return options;
 }
 
-/// Observers, and where the user wants it a file.
-Status add_observers(const RunOptions& options, std::unique_ptr<EventLog>& file,
-                     GuestEvents& events) {
-  if (!options.event_file.empty()) {
-    file = TRY(EventLog::open(options.event_file));
-    events.add([log = file.get()](const GuestEvent& event) { log->write(event); });
-  }
-  if (log::has_journal()) {
-    events.add(write_event_to_journal);
-  }
-  for (const GuestObserver& observer : options.observers) {
-    events.add(observer);
-  }
-  return {};
-}
-
 /// What a run is made of. Destroyed from the end: the machine refers to the console, that to the
 /// loop.
 struct Run {
@@ -185,7 +168,7 @@ Status Run::open(const RunOptions& options) {
   raise_descriptor_limit();
   log::set_guest(config.name);
   service = GuestService::begin(loop.context(), loop, service_options(config, loop));
-  TRY(add_observers(options, event_file, events));
+  event_file = TRY(add_observers(options.event_file, options.observers, events));
   if (!options.inspect_file.empty()) {
     auto opened = LateOutput::open(options.inspect_file, ErrorKind::kHost);
     if (opened) {

@@ -2,6 +2,7 @@
 // The allow lists of thread roles: which system calls a thread of a role may make, and what for.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -9,6 +10,9 @@
 #include "vmm/sandbox/roles/thread_role.hpp"
 
 namespace gpuvm::sandbox {
+
+/// What vCPUs are kicked with, as the C library of GNU counts: SIGRTMIN, which is no constant.
+inline constexpr std::uint32_t kKickSignal = 34;
 
 /// Every role's: memory, locks, time, the log, the end of a thread.
 std::span<const Row> common_rows();

@@ -2,6 +2,7 @@
 // The list of every role. What a descriptor is decides what read(2) and its like do with it, and a
 // thread has those that gpuvm opened: so they are no power of their own.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -26,6 +27,7 @@ constexpr std::uint8_t kProtection = 2;  ///< argument of mmap(2), mprotect(2)
 constexpr std::uint8_t kOpenFlags = 2;   ///< of openat(2)
 constexpr std::uint8_t kStatFlags = 3;   ///< of newfstatat(2)
 constexpr std::uint8_t kSendAddress = 4;
+constexpr std::uint8_t kSignal = 2;  ///< of tgkill(2)
 
 constexpr std::array kCommon{
 #ifdef GPUVM_HAS_SANITIZER
@@ -45,7 +47,13 @@ constexpr std::array kCommon{
           kProtection, 0, PROT_EXEC),
     call(SYS_munmap, "munmap", "malloc's large blocks, stacks, BARs"),
     call(SYS_madvise, "madvise", "malloc and the end of a thread give pages back"),
-    where_own_process(call(SYS_tgkill, "tgkill to this process", "vCPUs are kicked; abort(3)"), 0),
+    // No other signal: SIGSTOP, of any thread to itself, would keep the guest from its end.
+    where(where_own_process(call(SYS_tgkill, "tgkill SIGRTMIN to this process", "vCPUs are kicked"),
+                            0),
+          kSignal, kKickSignal),
+    where(where_own_process(
+              call(SYS_tgkill, "tgkill SIGABRT to this process", "abort(3)", Use::kRare), 0),
+          kSignal, SIGABRT),
     call(SYS_rt_sigprocmask, "rt_sigprocmask", "pthread_kill(3), the end of a thread"),
     call(SYS_gettid, "gettid", "spdlog notes a line's thread"),
     // What a filter cannot check is whether the address of a connected socket is there; without it

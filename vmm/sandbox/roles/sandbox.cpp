@@ -214,6 +214,15 @@ void enter(ThreadRole role) {
   act_hostile(role);
 }
 
+bool has_entered(ThreadRole role) {
+  return mode() != Mode::kOff && thread_role() == role;
+}
+
+void inherit(ThreadRole role, std::string_view name) {
+  set_thread_identity(role, name);
+  state().trap.notes->entered.at(index_of(role)).fetch_add(1);
+}
+
 int violation_event() {
   return mode() == Mode::kOn ? state().event.get() : -1;
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/base/result.hpp"
@@ -52,6 +53,12 @@ Mode mode();
 /// with the same one does nothing. Where the kernel refuses, the guest is ended as for a forbidden
 /// call. Any thread.
 void enter(ThreadRole role);
+/// The calling thread has entered this role. False without prepare(). Any thread.
+bool has_entered(ThreadRole role);
+/// In place of enter(), for a thread that one of this role has made: it has all of the role from
+/// its maker (seccomp(2), capabilities(7), landlock(7)), and has no right to take it on once more.
+/// `name`: of the thread, for messages.
+void inherit(ThreadRole role, std::string_view name);
 
 /// Readable (poll(2)) from the first forbidden call on; -1 without prepare() or in another mode.
 int violation_event();

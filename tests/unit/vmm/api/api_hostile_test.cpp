@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Clients of the control socket that are broken, slow, many or hostile: the guest is not asked for
 // anything, no descriptor is left, and others are served.
+#include <sys/syscall.h>
+
 #include <atomic>
 
 #include "tests/unit/vmm/api/api_fixture.hpp"
@@ -151,6 +153,30 @@ TEST_F(ApiHostileTest, AMemberOfTheGroupLeavesRoomForRoot) {
   EXPECT_TRUE(comes_to(0));
   user = 12345;
   EXPECT_THAT(ask("GET", "/v1/vm"), StartsWith("HTTP/1.1 200 ")) << "seats are given back";
+}
+
+/// With an owner's process the control thread becomes sandbox.user, whose processes are not
+/// gpuvm's.
+TEST_F(ApiHostileTest, WhomTheControlThreadBecomesMaySteerNoGuest) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  auto made = options();
+  std::atomic<uid_t> user{65534};
+  made.who = [&user](int socket) {
+    auto peer = peer_of(socket);
+    if (peer) {
+      peer->user = user;
+    }
+    return peer;
+  };
+  serve(std::move(made));
+  long error = -1;
+  on_control([&error] { error = ::syscall(SYS_setresuid, 65534, 65534, 65534); });  // of the thread
+  ASSERT_EQ(error, 0);
+  EXPECT_THAT(ask("GET", "/v1/vm"), StartsWith("HTTP/1.1 403 "));
+  user = 0;
+  EXPECT_THAT(ask("GET", "/v1/vm"), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(ApiHostileTest, AThousandConnections) {

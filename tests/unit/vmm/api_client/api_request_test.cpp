@@ -190,6 +190,8 @@ TEST_F(ApiRequests, RefusalsAreTold) {
   EXPECT_EQ(conflict.to_string(), "g: it is paused");
   EXPECT_EQ(refusal({.status = 403, .body = "no JSON"}, "g").to_string(),
             "g: refused (HTTP status 403)");
+  EXPECT_EQ(refusal({.status = 200, .body = {}}, "g").to_string(),
+            "g: answered what gpuvm does not (HTTP status 200)");
   EXPECT_EQ(refusal({.status = 403, .body = "{\"error\":7}"}, "g").kind(), ErrorKind::kHost);
   EXPECT_EQ(refusal({.status = 500, .body = R"({"error":"a\u001b[2J\nb"})"}, "g").to_string(),
             "g: a?[2J b");

@@ -22,6 +22,13 @@ ListedGuest guest_of(const std::string& json) {
   return guest;
 }
 
+/// One whose socket has the name that it says.
+ListedGuest honest_guest(const std::string& json) {
+  auto guest = guest_of(json);
+  guest.name = guest.status->name;
+  return guest;
+}
+
 TEST(VmStatusText, IsRead) {
   auto status = VmStatus::parse(kWhole);
   ASSERT_TRUE(status) << status.error().to_string();
@@ -72,8 +79,8 @@ TEST(VmStatusText, NothingReachesATerminal) {
 }
 
 TEST(GuestTable, HasColumns) {
-  std::vector<ListedGuest> guests = {guest_of(kWhole)};
-  guests.push_back(guest_of(
+  std::vector<ListedGuest> guests = {honest_guest(kWhole)};
+  guests.push_back(honest_guest(
       R"({"name":"ci-7","state":"paused","pid":7,"uptime_s":0,"cpus":1,"memory_bytes":1610612736,)"
       R"("devices":[]})"));
   guests.push_back({.name = "mute", .path = "/run/gpuvm/mute.sock", .problem = "no answer"});
@@ -83,6 +90,11 @@ TEST(GuestTable, HasColumns) {
             "ci-7      paused     7     0s      1     1536M   -\n"
             "mute      no answer  -     -       -     -       -\n");
   EXPECT_EQ(guest_table({}), "NAME  STATE  PID  UPTIME  CPUS  MEMORY  DEVICES\n");
+}
+
+TEST(GuestTable, AGuestIsListedByTheNameOfItsSocket) {
+  EXPECT_THAT(guest_table(std::vector{guest_of(kWhole)}),
+              HasSubstr("\nx (says render-1)  running"));
 }
 
 TEST(GuestTable, OddNumbersFit) {

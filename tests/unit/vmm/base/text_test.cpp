@@ -42,6 +42,20 @@ TEST(TerminalText, NoControlCharacterReachesATerminal) {
             "?0m \xc3\xa9 \xe2\x94\x9c \xc2\xb5 \xc2");
 }
 
+TEST(TerminalText, NothingTurnsALineAround) {
+  EXPECT_EQ(terminal_text("a\xe2\x80\xaetxt.exe\xe2\x81\xa6"), "a?txt.exe?");
+  EXPECT_EQ(terminal_text("\xe2\x80\x94 \xe2\x81\xa0"), "\xe2\x80\x94 \xe2\x81\xa0");  // a dash
+}
+
+TEST(NearName, OnlyWhatMayHaveBeenMeant) {
+  constexpr std::string_view kNames[] = {"rom", "run", "validate"};
+  EXPECT_EQ(near_name("foo", kNames), "");
+  EXPECT_EQ(near_name("rin", kNames), "run");
+  EXPECT_EQ(near_name("rnu", kNames), "run");
+  EXPECT_EQ(near_name("valdate", kNames), "validate");
+  EXPECT_EQ(near_name("x", {}), "");
+}
+
 TEST(TextFor, OnlyATerminalIsSpared) {
   const UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   ASSERT_TRUE(terminal);

@@ -44,6 +44,10 @@ TEST_F(PreviewCardsTest, TellsTheCardAndWhyItIsNoneOfTheOthers) {
   EXPECT_THAT(text, HasSubstr("taken by gpuvm"));
   EXPECT_THAT(text, HasSubstr("this one"));
   EXPECT_THAT(host_.state(), ElementsAre("0000:01:00.0.state")) << "nothing is taken";
+  ASSERT_THAT(shown.offers, SizeIs(1));
+  EXPECT_TRUE(shown.offers[0].has_card);
+  EXPECT_THAT(shown.offers[0].section, HasSubstr("pci.0"));
+  EXPECT_THAT(shown.offers[0].text, HasSubstr("0000:02:00.0 now; 0000:01:00.0: taken by gpuvm"));
 }
 
 TEST_F(PreviewCardsTest, CardThatIsNotFreeStandsIn) {
@@ -55,6 +59,9 @@ TEST_F(PreviewCardsTest, CardThatIsNotFreeStandsIn) {
   ASSERT_THAT(shown.findings, SizeIs(1));
   EXPECT_THAT(shown.findings[0].outcome.error().to_string(), HasSubstr("too few cards for pci.2"));
   EXPECT_FALSE(shown.left_out);
+  ASSERT_THAT(shown.offers, SizeIs(3));
+  EXPECT_FALSE(shown.offers[2].has_card);
+  EXPECT_THAT(shown.offers[2].text, HasSubstr("no card now; "));
 }
 
 TEST_F(PreviewCardsTest, SectionsThatNameTheirDeviceAreLeftAlone) {

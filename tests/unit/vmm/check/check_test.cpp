@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each precondition: well, and wrong with its cure.
-#include "vmm/check/check.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/fixtures/source_file.hpp"
-#include "tests/unit/vmm/host/fake_host.hpp"
+#include "tests/unit/vmm/check/check_fixture.hpp"
 #include "vmm/host_map/snapshot_file.hpp"
 
 namespace gpuvm::check_test {
@@ -15,70 +13,9 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr const char* kGpu = "0000:01:00.0";
-
-const CheckLine* find_line(const CheckLines& lines, std::string_view check, std::string_view of) {
-  for (const CheckLine& line : lines) {
-    if (line.check == check && line.of == of) {
-      return &line;
-    }
-  }
-  return nullptr;
-}
-
-class CheckTest : public testing::Test {
- protected:
-  CheckTest() {
-    host_.add_device(kGpu, "0x030000", 7, "nouveau");
-    attribute("config", "\xde\x10\x8b\x12" + std::string(252, '\0'));
-    attribute("reset_method", "flr\n");
-    attribute("power_state", "D0\n");
-    attribute("rom", "");
-    resource(std::uint64_t{16} << 20);
-    host_.file("/proc/cpuinfo", cpu("GenuineIntel", "vmx", 46));
-    host_.file("/proc/sys/kernel/osrelease", "6.12.30\n");
-    host_.file("/proc/interrupts", " 24: 5 IR-PCI-MSIX-0000:01:00.0 0-edge\n");
-    host_.directory("/sys/firmware/acpi/tables/DMAR");
-    host_.directory("/sys/module/vfio_pci");
-    host_.file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "always [never]\n");
-  }
-
-  static std::string cpu(const std::string& maker, const std::string& flag, unsigned bits) {
-    return fmt::format("vendor_id\t: {}\nflags\t: {}\naddress sizes\t: {} bits physical\n", maker,
-                       flag, bits);
-  }
-  void attribute(const std::string& name, const std::string& text) {
-    host_.file(fmt::format("/sys/bus/pci/devices/{}/{}", kGpu, name), text);
-  }
-  void resource(std::uint64_t size) {
-    std::string text = fmt::format("0x{:016x} 0x{:016x} 0x{:016x}\n", 0x1000000000,
-                                   0x1000000000 + size - 1, 0x14220c);
-    for (int i = 0; i < 6; ++i) {
-      text += "0x0000000000000000 0x0000000000000000 0x0000000000000000\n";
-    }
-    attribute("resource", text);
-  }
-  /// Without groups there is no IOMMU at work.
-  void switch_iommu_off() {
-    std::filesystem::remove_all(host_.path("/sys/kernel/iommu_groups"));
-    std::filesystem::remove(host_.path(fmt::format("/sys/bus/pci/devices/{}/iommu_group", kGpu)));
-  }
-  CheckLines check(const Config* config = nullptr, bool is_here = false) {
-    const auto map = gather_host_map(host_, {});
-    EXPECT_TRUE(map) << map.error().to_string();
-    return check_everything({.host = host_, .map = *map, .config = config, .is_here = is_here});
-  }
-  CheckLine line(std::string_view name, std::string_view of = "", const Config* config = nullptr,
-                 bool is_here = false) {
-    const auto lines = check(config, is_here);
-    const auto* const found = find_line(lines, name, of);
-    EXPECT_NE(found, nullptr) << name << " of " << of << "\n" << check_text(lines, false);
-    return found == nullptr ? CheckLine() : *found;
-  }
-  bool has_line(std::string_view name) { return find_line(check(), name, "") != nullptr; }
-
-  FakeHost host_;
-};
+using check_fixture::CheckTest;
+using check_fixture::find_line;
+using check_fixture::kGpu;
 
 TEST_F(CheckTest, AGoodHostAndItsCard) {
   host_.directory("/dev/kvm");
@@ -101,7 +38,7 @@ TEST_F(CheckTest, KvmIsMissing) {
   EXPECT_EQ(line("kvm", "", nullptr, true).cure, "`modprobe kvm_amd`");
   host_.file("/proc/cpuinfo", cpu("AuthenticAMD", "", 48));
   found = line("kvm", "", nullptr, true);
-  EXPECT_EQ(found.cure, "");  // no module helps before the BIOS does
+  EXPECT_THAT(found.cure, HasSubstr("BIOS"));  // no module helps before that
   EXPECT_THAT(found.text, HasSubstr("BIOS"));
 }
 
@@ -277,38 +214,6 @@ TEST_F(CheckTest, ALinkWithTooFewLanes) {
   EXPECT_THAT(line("link", kGpu).text, HasSubstr("4 of 16 lanes"));
 }
 
-TEST_F(CheckTest, AConfigurationsDevicesAndTheirEntries) {
-  Config config;
-  config.pci.resize(1);
-  config.pci[0].host = bdf_of("0000:09:00.0");
-  const auto lines = check(&config);
-  const auto* const entry = find_line(lines, "entries", "pci_0");
-  ASSERT_NE(entry, nullptr) << check_text(lines, false);
-  EXPECT_EQ(entry->level, CheckLevel::kFail);
-  EXPECT_THAT(entry->text, HasSubstr("0000:09:00.0 is not there"));
-  host_.directory("/dev/kvm");
-  EXPECT_EQ(exit_status(check(&config)), 78);
-}
-
-TEST_F(CheckTest, AGuestWithoutDevicesAsksForKvmAlone) {
-  Config config;
-  switch_iommu_off();
-  const auto lines = check(&config);
-  EXPECT_NE(find_line(lines, "kvm", ""), nullptr);
-  EXPECT_EQ(find_line(lines, "iommu_groups", ""), nullptr);
-  EXPECT_EQ(find_line(lines, "kernel", ""), nullptr);
-}
-
-TEST_F(CheckTest, OfThisMachineTheGuestsFilesAreLookedAt) {
-  Config config;
-  config.boot.kernel = "/nonexistent/vmlinuz";
-  EXPECT_EQ(find_line(check(&config), "boot_files", "Guest"), nullptr);  // a saved host
-  const auto found = line("boot_files", "Guest", &config, true);
-  EXPECT_EQ(found.level, CheckLevel::kFail);
-  EXPECT_THAT(found.text, HasSubstr("/nonexistent/vmlinuz"));
-  EXPECT_EQ(line("networks", "Guest", &config, true).level, CheckLevel::kPass);
-}
-
 struct Replay {
   const char* name;
   int status;
@@ -320,7 +225,7 @@ TEST(CheckedHosts, WhatFails) {
   const Replay replays[] = {
       {"threadripper-1900x", 0, {}},
       {"laptop-muxless", 0, {}},
-      {"power9-v100", 0, {}},
+      {"power9-v100", 69, {"processor of "}},
       {"apu-desktop", 75, {"reset of 0000:34:00.0"}},
       {"hgx-h200", 69, {"owner of 0000:1b:00.0"}},
       {"desktop-no-iommu", 69, {"iommu_tables of ", "iommu_groups of ", "kernel of "}},

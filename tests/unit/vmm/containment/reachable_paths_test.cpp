@@ -53,13 +53,8 @@ TEST(WorkerPaths, OfSysfsOnlyFunctionsAreWritten) {
 }
 
 /// Marks, records of drivers and variables are the owner's, and so is whatever is written to sysfs.
-TEST(WorkerPaths, AMonitorOfAnOwnerWritesNothing) {
-  const auto rules = worker_paths(boot_of("/boot/vmlinuz"), true);
-  for (const auto& rule : rules) {
-    EXPECT_EQ(rule.access, PathAccess::kRead) << rule.path;
-  }
-  EXPECT_EQ(access_of(rules, "/run/gpuvm"), std::nullopt);
-  EXPECT_EQ(access_of(rules, "/boot"), std::nullopt);
+TEST(WorkerPaths, AMonitorOfAnOwnerReachesNothing) {
+  EXPECT_TRUE(worker_paths(boot_of("/boot/vmlinuz"), true).empty());
   EXPECT_TRUE(variable_paths("/var/lib/gpuvm/one.vars", true).empty());
 }
 

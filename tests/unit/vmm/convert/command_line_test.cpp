@@ -116,6 +116,35 @@ TEST(CommandLine, DisksAndTheirDevicesAreOne) {
   EXPECT_EQ(config.disks[1].format, DiskFormat::kQcow2);  // by its name
 }
 
+TEST(CommandLine, DisksStartBeforeCdDrives) {
+  const auto boots = [](const std::string& options) {
+    std::string path;
+    for (const auto& disk : config_of("qemu-system-x86_64 -m 1G -smp 1 " + options).disks) {
+      path += disk.boot ? disk.path : "";
+    }
+    return path;
+  };
+  const std::string disk = " -drive file=/vm.qcow2,if=virtio,format=qcow2";
+  EXPECT_EQ(boots("-cdrom /inst.iso" + disk), "/vm.qcow2");
+  EXPECT_EQ(boots("-cdrom /inst.iso -boot d" + disk), "/inst.iso");
+  EXPECT_EQ(boots("-cdrom /inst.iso"), "/inst.iso");
+  EXPECT_EQ(boots("-drive file=/i.iso,if=none,id=c,media=cdrom -device ide-cd,drive=c,bootindex=1" +
+                  disk),
+            "/i.iso");
+}
+
+TEST(CommandLine, DrivesAreWhereTheirIndexSays) {
+  const auto config = config_of(
+      "qemu-system-x86_64 -m 1G -smp 1 -drive file=/b,format=raw,index=1 "
+      "-drive file=/a,format=raw,index=0 -hdd /d.qcow2 -hdc /c.qcow2");
+  ASSERT_EQ(config.disks.size(), 4U);
+  EXPECT_EQ(config.disks[0].path, "/a");
+  EXPECT_TRUE(config.disks[0].boot);
+  EXPECT_EQ(config.disks[1].path, "/b");
+  EXPECT_EQ(config.disks[2].path, "/c.qcow2");
+  EXPECT_EQ(config.disks[3].path, "/d.qcow2");
+}
+
 TEST(CommandLine, JsonIsTheSame) {
   const auto config = config_of(
       R"(qemu-system-x86_64 -m 1G -smp 1 -device '{"driver":"vfio-pci","host":"0000:01:00.0"}' )"
@@ -209,9 +238,18 @@ TEST(CommandLine, WhatHasNoCounterpartIsTold) {
   EXPECT_THAT(text, Not(HasSubstr("# -display")));
 }
 
+TEST(CommandLine, AdviceIsOfTheThing) {
+  const auto text = converted(qemu("-nic user,smb=/srv -D /q.log -runas nobody -trace foo"));
+  EXPECT_THAT(text, HasSubstr("# smb=/srv (line 1): folders of the host are a [[share]]"));
+  EXPECT_THAT(text, HasSubstr("# -D /q.log (line 1): gpuvm writes its messages to standard error"));
+  EXPECT_THAT(text, HasSubstr("# -runas nobody (line 1): gpuvm changes no user"));
+  EXPECT_THAT(text, HasSubstr("# -trace foo (line 1): its trace points are QEMU's own"));
+}
+
 TEST(CommandLine, NeedsAQemu) {
   EXPECT_THAT(refusal("echo hello\n"), HasSubstr("input:1:1: there is no command of QEMU here"));
-  EXPECT_THAT(refusal("<domain/>", ForeignText::kQemu), HasSubstr("there is no command of QEMU"));
+  EXPECT_THAT(refusal("<domain/>", ForeignText::kQemu),
+              HasSubstr("there is no command of QEMU here: this is XML"));
   EXPECT_EQ(config_of("-m 2G -smp 2 -kernel /k").machine.cpus, 2U);  // options alone
 }
 

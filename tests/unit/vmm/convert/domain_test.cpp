@@ -271,6 +271,7 @@ TEST(Domain, WhatGpuvmRefusesBecomesAComment) {
   ASSERT_TRUE(guest);
   EXPECT_TRUE(guest->is_valid) << guest->toml;
   EXPECT_THAT(guest->toml, HasSubstr("# gpuvm refuses this, write it by hand: "));
+  EXPECT_THAT(guest->toml, Not(HasSubstr("is missing")));
 }
 
 // libvirt reads them in the base that they show: without "0x" they are decimal.

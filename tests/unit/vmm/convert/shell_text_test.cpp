@@ -156,5 +156,49 @@ TEST(ShellText, EndsForWhatNeverWould) {
   EXPECT_THAT(converted(script + "kvm -m 1G -smp 1 -kernel /k"), Not(HasSubstr("xxxx")));
 }
 
+TEST(ShellText, QemuIsTheFirstWordOfItsCommand) {
+  for (const auto* const text :
+       {"see arch/powerpc/kvm - done\n", "map it as a KVM memory slot - it is not needed\n",
+        "sudo usermod -a -G kvm --append me\n", "- the first thing\n- kvm -m is the second\n",
+        "I start qemu-system-x86_64 -m 4G by hand\n",
+        "qemu-system-x86_64 crashes with -cpu host\n"}) {
+    EXPECT_THAT(refusal(text), HasSubstr("there is no command of QEMU here")) << text;
+  }
+  for (const auto* const start :
+       {"sudo -u root ", "nice -n -5 ", "taskset -c 0-3 ", "taskset 0xf chrt -f 9 ", "A=1 env B=2 ",
+        "numactl --membind=0 -N 1 ", "$SUDO ", "user@host:~$ ", "timeout -k 5 60 ",
+        "4711 /usr/bin/", "root 4711 1 9 10:00 ? 00:00:01 /usr/bin/", "exec ",
+        "ip netns exec blue "}) {
+    EXPECT_EQ(
+        config_of(start + std::string("qemu-system-x86_64 -m 1G -smp 2 -kernel /k")).machine.cpus,
+        2U)
+        << start;
+  }
+  EXPECT_EQ(
+      config_of("sudo usermod -a -G kvm --append me\nkvm -m 1G -smp 3 -kernel /k\n").machine.cpus,
+      3U);
+}
+
+TEST(ShellText, ApostrophesOfProseAreNoQuotes) {
+  const std::string command = "qemu-system-x86_64 -m 1G -smp 2 -kernel /k -append 'a b'\n";
+  for (const auto* const before : {"I don't know.\n", "It's so that I don't know.\n", ""}) {
+    for (const auto* const after : {"", "That's all.\n", "It isn't, and that's all.\n"}) {
+      const auto config = config_of(before + command + after);
+      EXPECT_EQ(config.machine.cpus, 2U) << before << after;
+      EXPECT_EQ(config.boot.cmdline, "a b") << before << after;
+    }
+  }
+  EXPECT_THAT(refusal("I don't know.\n"), HasSubstr("there is no command of QEMU here"));
+  EXPECT_THAT(refusal("#!/bin/sh\necho I don't\n"), HasSubstr("input:2:11: this quote ' has no"));
+}
+
+TEST(ShellText, VariablesOfLibvirtsLogSayNothing) {
+  const auto text = converted("LC_ALL=C PATH=/bin qemu-system-x86_64 -m 1G -smp 1 -kernel /k");
+  EXPECT_THAT(text, Not(HasSubstr("stands before")));
+  EXPECT_THAT(text, HasSubstr("LC_ALL=C PATH=/bin;"));  // in the list of what needs no key
+  EXPECT_THAT(converted("FOO=1 kvm -m 1G -smp 1 -kernel /k"),
+              HasSubstr("# FOO=1 (line 1): these variables were for QEMU"));
+}
+
 }  // namespace
 }  // namespace gpuvm::shell_text_test

@@ -85,6 +85,39 @@ TEST(HostMap, OnlyGroupsWithGpusWhereThatIsAsked) {
   EXPECT_THAT(devices_text(gather(without), MapFilter::kGpus), HasSubstr("The host has no GPU."));
 }
 
+/// Whatever function is asked about, a large group's obstacles are the same.
+TEST(HostMap, ALargeGroupIsOneForEachOfItsFunctions) {
+  FakeHost host;
+  constexpr unsigned kSlots = 24;
+  for (unsigned i = 1; i <= kSlots; ++i) {
+    add(host, fmt::format("0000:{:02x}:00.0", i), "0x030000", 7, "");
+  }
+  const auto map = gather(host);
+  ASSERT_EQ(map.functions.size(), kSlots);
+  for (const MapFunction& function : map.functions) {
+    EXPECT_EQ(function.outlook.entries.size(), kSlots);
+    EXPECT_EQ(function.outlook.entries.front().host, function.address);
+    EXPECT_EQ(function.outlook.obstacles, map.functions[0].outlook.obstacles);
+    EXPECT_EQ(function.outlook.reset.empty(), map.functions[0].outlook.reset.empty());
+  }
+}
+
+TEST(HostMap, WithoutGroupsSlotsWithGpusAreShown) {
+  FakeHost host;
+  for (const char* const each : {"0000:01:00.0", "0000:01:00.1", "0000:02:00.0"}) {
+    const bool is_gpu = std::string_view(each).ends_with("01:00.0");
+    add(host, each, is_gpu ? "0x030000" : "0x0c0330", 7, "");
+    std::filesystem::remove(host.path(fmt::format("/sys/bus/pci/devices/{}/iommu_group", each)));
+  }
+  std::filesystem::remove_all(host.path("/sys/kernel/iommu_groups"));
+  const auto map = gather(host);
+  for (const auto& text : {devices_text(map, MapFilter::kGpus), tree_text(map, MapFilter::kGpus)}) {
+    EXPECT_THAT(text, HasSubstr("01:00.1"));
+    EXPECT_THAT(text, Not(HasSubstr("02:00.0")));
+  }
+  EXPECT_THAT(tree_text(map, MapFilter::kAll), HasSubstr("02:00.0"));
+}
+
 TEST(HostMap, TextsOfAHostDoNothingToATerminal) {
   FakeHost host;
   add(host, "0000:01:00.0", "0x030000", 7, "");

@@ -106,6 +106,10 @@ TEST(SnapshotFile, WhatIsTooMuchIsRefused) {
               HasSubstr("at most 4096 characters"));
 }
 
+TEST(SnapshotFile, ARootThatIsNoFolderHasAName) {
+  EXPECT_THAT(refusal(with_root("[]")), HasSubstr("root must be a folder"));
+}
+
 TEST(SnapshotFile, BytesHaveTheirForm) {
   for (const char* const bytes :
        {R"(["bytes",4])", R"(["text",4,"00"])", R"(["bytes",-1,"00"])", R"(["bytes",1,"0000"])",

@@ -224,6 +224,15 @@ TEST(Cpuid, UnknownFeatureNamesTheNearest) {
       << status.error().message();
 }
 
+TEST(Cpuid, AFeatureThatIsLikeNoneHasNoGuess) {
+  auto entries = host();
+  const std::vector<std::string> names = {"nosuch"};
+  const auto status = hide_features(entries, names);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().message().find("did you mean"), std::string::npos)
+      << status.error().message();
+}
+
 TEST(Cpuid, PhysicalBitsComeFromTheLeaf) {
   EXPECT_EQ(physical_address_bits(host()), 0x28U);
   EXPECT_EQ(physical_address_bits({}), 36U);

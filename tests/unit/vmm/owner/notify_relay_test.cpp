@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,38 @@ TEST(NotifyRelayTest, OnlyTheMonitorIsHeard) {
   tell(relay, "WATCHDOG=1");
   relay.pass_on(::getpid());
   EXPECT_THAT(sent, ElementsAre("STATUS=Running", "WATCHDOG=1"));
+}
+
+/// With the address of another socket in a message: of datagrams it would go there.
+TEST(NotifyRelayTest, TheMonitorsEndLeadsNowhereElse) {
+  unsigned sent = 0;
+  auto relay = NotifyRelay::create([&sent](std::string_view) {
+                 ++sent;
+                 return true;
+               }).value();
+  const UniqueFd other(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  socklen_t size = sizeof(sa_family_t);  // the kernel chooses one (unix(7), Autobind)
+  ASSERT_EQ(::bind(other.get(), reinterpret_cast<const sockaddr*>(&name), size), 0);
+  size = sizeof name;
+  ASSERT_EQ(::getsockname(other.get(), reinterpret_cast<sockaddr*>(&name), &size), 0);
+  ::sendto(relay.monitor_end(), "READY=1", 7, MSG_DONTWAIT,
+           reinterpret_cast<const sockaddr*>(&name), size);
+  char byte = 0;
+  EXPECT_LT(::recv(other.get(), &byte, 1, 0), 0);
+  relay.pass_on(::getpid());
+  EXPECT_EQ(sent, 1U);
+}
+
+/// The owner would hear of it for ever.
+TEST(NotifyRelayTest, OneThatIsClosedIsNotWaitedFor) {
+  auto relay = NotifyRelay::create([](std::string_view) { return true; }).value();
+  tell(relay, "READY=1");
+  relay.close_monitor_end();
+  relay.pass_on(::getpid());
+  EXPECT_EQ(relay.fd(), -1);
+  relay.pass_on(::getpid());
 }
 
 /// Any user of the host could fill one with a name, and the watchdog would hear nothing.

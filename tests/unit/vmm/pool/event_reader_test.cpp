@@ -84,6 +84,9 @@ TEST_F(EventReader, TheOthers) {
   EXPECT_TRUE(publish(SandboxNews{.state = "violated", .text = "a call"}));
   EXPECT_TRUE(publish(ScrubUnderWay{.function = "0000:01:00.0", .done_bytes = 1, .all_bytes = 2}));
   EXPECT_EQ(last<ScrubUnderWay>().all_bytes, 2U);
+  EXPECT_TRUE(publish(CardMoved{.card = "0000:01:00.0", .port = 3, .step = "announced"}));
+  EXPECT_EQ(last<CardMoved>().port, 3U);
+  EXPECT_EQ(last<CardMoved>().step, "announced");
   EXPECT_FALSE(publish(EndAsked{.signal = 15})) << "who took it knows who asked";
 }
 

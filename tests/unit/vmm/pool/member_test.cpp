@@ -27,6 +27,8 @@ class FakeControl : public GuestControl {
   void pause(Done done) override { keep("pause", std::move(done)); }
   void resume(Done done) override { keep("resume", std::move(done)); }
   void stop(Done) override { note("stop"); }
+  void attach(std::string, Done) override {}
+  void detach(std::string, Done) override {}
   std::uint64_t subscribe(GuestObserver) override { return 0; }
   void unsubscribe(std::uint64_t) override {}
 

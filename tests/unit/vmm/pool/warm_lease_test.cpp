@@ -168,11 +168,11 @@ TEST_F(WarmLeaseTest, ASignalEndsTheWait) {
   EXPECT_EQ(lease.error().kind(), ErrorKind::kCancelled);
 }
 
-/// Reads a request to the end of its body, and answers.
+/// Reads a request, which has no body, to its end, and answers.
 std::function<void(UniqueFd)> answering(std::string& request, const std::string& answer) {
   return [&request, answer](UniqueFd client) {
     std::array<char, 4096> bytes{};
-    while (request.find("}\n") == std::string::npos) {
+    while (request.find("\r\n\r\n") == std::string::npos) {
       const ssize_t count = ::read(client.get(), bytes.data(), bytes.size());
       if (count <= 0) {
         return;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,6 +70,25 @@ TEST(Confinement, BecomesAnotherUser) {
   } else {
     EXPECT_THAT(said, HasSubstr("user (not root: the user stays)"));
   }
+}
+
+/// Else memory cannot be locked for devices, nor programs of other users be ended.
+TEST(Confinement, AnotherUserKeepsTheCapabilitiesOfItsPlanAndNoOthers) {
+  if (!is_root()) {
+    GTEST_SKIP() << "needs root";
+  }
+  const auto end = in_child([](int fd) {
+    Plan plan;
+    plan.identity.emplace();
+    plan.identity->user = 65534;
+    plan.identity->group = 65534;
+    plan.kept = own_capabilities() & capability(CAP_KILL);
+    const auto made = Confinement::create(plan);
+    const int error = made ? made->enter() : -1;
+    say(fd, fmt::format("{} {} {} {}", error, ::getuid(), own_capabilities() == plan.kept,
+                        ::prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0)));
+  });
+  EXPECT_EQ(end.said, "0 65534 true 0");
 }
 
 /// With fs.suid_dumpable = 2, as of systemd-coredump, the kernel makes it so otherwise.

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -59,6 +60,20 @@ TEST(RoleTables, TheControlThreadOfVfioOnlyLetsGo) {
   EXPECT_TRUE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioSetIrqs}));
   EXPECT_FALSE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioMapDma}));
   EXPECT_FALSE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioReset}));
+}
+
+/// One that stops itself keeps its guest from ending; SIGKILL would say nothing of why.
+TEST(RoleTables, OfSignalsAThreadHasTheKickAndAbortAlone) {
+  EXPECT_EQ(static_cast<int>(kKickSignal), SIGRTMIN);
+  const auto own = static_cast<std::uint64_t>(::getpid());
+  for (const ThreadRole role : kAllRoles) {
+    for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+      EXPECT_EQ(allows(role, SYS_tgkill, {own, 1, static_cast<std::uint64_t>(signal)}),
+                signal == SIGRTMIN || signal == SIGABRT)
+          << to_string(role) << " " << signal;
+    }
+    EXPECT_FALSE(allows(role, SYS_tgkill, {own + 1, 1, SIGABRT}));
+  }
 }
 
 TEST(RoleTables, OfSocketsOnlyWhatAllHaveIsSet) {

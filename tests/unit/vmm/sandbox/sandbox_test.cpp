@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <linux/capability.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +69,65 @@ TEST(Sandbox, WhoOpensFilesOfRootKeepsNoOtherPower) {
     });
     EXPECT_EQ(end.said, "0x0");
   }
+}
+
+/// The kernel asks who maps memory for devices and who ends programs of other users.
+TEST(Sandbox, RolesOfAnotherUserKeepWhatTheyNeed) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  const auto left_to = [](ThreadRole role) {
+    return in_child([role](int fd) {
+             Policy policy = policy_with(true);
+             policy.identity.emplace();
+             policy.identity->user = 65534;
+             policy.identity->group = 65534;
+             if (!prepare(policy)) {
+               return;
+             }
+             std::promise<pid_t> entered;
+             std::promise<void> seen;
+             std::thread thread([&entered, &seen, role] {
+               const pid_t number = ::gettid();
+               enter(role);
+               entered.set_value(number);
+               seen.get_future().wait();
+             });
+             const auto left = capabilities_of(entered.get_future().get());
+             seen.set_value();
+             thread.join();
+             say(fd, fmt::format("{:#x}", left));
+           })
+        .said;
+  };
+  EXPECT_EQ(left_to(ThreadRole::kVcpu), "0x0");
+  EXPECT_EQ(left_to(ThreadRole::kWorker), "0x0");
+  const auto mine = own_capabilities();
+  EXPECT_EQ(left_to(ThreadRole::kMemory),
+            fmt::format("{:#x}", mine & (capability(CAP_IPC_LOCK) | capability(CAP_SYS_NICE))));
+  EXPECT_EQ(left_to(ThreadRole::kWatcher),
+            fmt::format("{:#x}", mine & (capability(CAP_KILL) | capability(CAP_SYS_RESOURCE))));
+}
+
+/// By it a monitor ends with its owner: one thread that keeps it is enough.
+TEST(Sandbox, AThreadThatBecomesAnotherUserLeavesTheOthersTheirDeathSignal) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  const auto end = in_child([](int fd) {
+    Policy policy = policy_with(true);
+    policy.identity.emplace();
+    policy.identity->user = 65534;
+    policy.identity->group = 65534;
+    if (!prepare(policy) || ::prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
+      return;
+    }
+    std::thread([] { enter(ThreadRole::kVcpu); }).join();
+    int left = 0;
+    ::prctl(PR_GET_PDEATHSIG, &left);
+    say(fd, fmt::format("{} {}", left == SIGTERM, ::getuid()));
+  });
+  EXPECT_EQ(end.said, "true 0");
 }
 
 /// The guest is ended, and until then the thread goes on.

@@ -30,7 +30,7 @@ TEST(NotifySocket, ReachesPathsAndAbstractNames) {
 /// Of an owner's process: a socket without a name.
 TEST(NotifySocket, ReachesASocketThatIsOpen) {
   std::array<int, 2> ends{-1, -1};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
   const UniqueFd ours(ends[0]);
   const UniqueFd theirs(ends[1]);
   const auto socket = NotifySocket::open(fmt::format("fd:{}", theirs.get()));
@@ -42,13 +42,15 @@ TEST(NotifySocket, ReachesASocketThatIsOpen) {
   for (const std::string address : {"fd:", "fd:-1", "fd:2x", "fd:999999", "fd:99999999999999"}) {
     const auto none = NotifySocket::open(address);
     ASSERT_FALSE(none) << address;
-    EXPECT_THAT(none.error().to_string(), HasSubstr("is no open socket for datagrams"));
+    EXPECT_THAT(none.error().to_string(), HasSubstr("is no open socket for packets"));
   }
-  std::array<int, 2> stream{-1, -1};
-  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream.data()), 0);
-  const UniqueFd first(stream[0]);
-  const UniqueFd second(stream[1]);
-  EXPECT_FALSE(NotifySocket::open(fmt::format("fd:{}", first.get())));
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+    std::array<int, 2> others{-1, -1};
+    ASSERT_EQ(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, others.data()), 0);
+    const UniqueFd first(others[0]);
+    const UniqueFd second(others[1]);
+    EXPECT_FALSE(NotifySocket::open(fmt::format("fd:{}", first.get())));
+  }
 }
 
 TEST(NotifySocket, NobodyListens) {

@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/memory/memory_preparation.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include <future>
+#include <thread>
 
+#include "tests/unit/vmm/sandbox/in_child.hpp"
 #include "vmm/base/units.hpp"
+#include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm::memory_preparation_test {
 namespace {
 
 using testing::ElementsAre;
+
+int policy_of(pthread_t thread) {
+  int policy = -1;
+  sched_param parameters{};
+  ::pthread_getschedparam(thread, &policy, &parameters);
+  return policy;
+}
 
 /// Maps in three calls, the first of which lasts until the test lets it end.
 class Preparation : public testing::Test {
@@ -95,6 +108,50 @@ TEST_F(Preparation, AFailureIsToldOnceAndMemoryIsNotMapped) {
   EXPECT_FALSE(preparation_->wait());
   preparation_->wait_for_end();
   EXPECT_THAT(failures_, ElementsAre("Too much"));
+}
+
+/// Threads with a role have few rights, and the kernel lets nobody make a thread hurry that has
+/// more of them.
+TEST(PreparationInASandbox, AVcpuThatWaitsMakesItHurry) {
+  if (::geteuid() != 0 || sandbox::kHasThreadSanitizer) {
+    GTEST_SKIP() << "only root has rights to lose";
+  }
+  const auto end = sandbox::in_child([](int fd) {
+    sandbox::Policy policy;
+    policy.mode = sandbox::Mode::kOn;
+    if (!sandbox::prepare(policy)) {
+      return;
+    }
+    GuestMemory memory = GuestMemory::create({.size = 4_MiB}).value();
+    std::promise<pthread_t> mapping;
+    std::promise<void> go_on;
+    MemoryPreparation preparation({.memory = memory,
+                                   .map =
+                                       [&](const std::function<bool()>&) {
+                                         mapping.set_value(::pthread_self());
+                                         go_on.get_future().wait();
+                                         return Status();
+                                       },
+                                   .on_failure = [](const Error&) {}});
+    if (!preparation.start()) {
+      return;
+    }
+    const pthread_t thread = mapping.get_future().get();
+    const int before = policy_of(thread);
+    std::thread waiting([&preparation] {
+      sandbox::enter(sandbox::ThreadRole::kVcpu);
+      preparation.wait();
+    });
+    int now = before;
+    for (int i = 0; i < 1000 && now == SCHED_IDLE; ++i) {
+      ::usleep(10'000);
+      now = policy_of(thread);
+    }
+    go_on.set_value();
+    waiting.join();
+    sandbox::say(fd, fmt::format("{} {}", before, now));
+  });
+  EXPECT_EQ(end.said, fmt::format("{} {}", SCHED_IDLE, SCHED_OTHER));
 }
 
 }  // namespace
