@@ -92,8 +92,9 @@ class Owner {
   /// its marks removed, and to its driver.
   virtual Status give_back_card(std::uint32_t) { return no_cards(); }
   /// False: what was begun is under way. Errors, once: what came of it; also kConfig,
-  /// kUnsafeDevice. A card that could not be taken is not, one that does not come back from its
-  /// reset is given up, and stays with vfio-pci and its mark.
+  /// kUnsafeDevice. A card that could not be taken is not; one that could not be opened anew stays
+  /// taken until the monitor's end; one that does not come back from its reset is given up, and
+  /// stays with vfio-pci and its mark.
   virtual Result<bool> is_card_idle(std::uint32_t) { return no_cards(); }
   /// A file of a card that was taken; once each, since the owner keeps none. `index`: of the groups
   /// or the functions; 0 with kContainer.

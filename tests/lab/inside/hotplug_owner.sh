@@ -23,7 +23,7 @@ monitor_of() {
     pause 0.05
   done
 }
-opens_vfio() { readlink /proc/"$1"/fd/* 2>/dev/null | grep -q vfio; }
+opens_vfio() { [[ $(readlink /proc/"$1"/fd/* 2>/dev/null) == *vfio* ]]; }
 descriptors() { find "/proc/$1/fd" -mindepth 1 | wc -l; }
 threads() { find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l; }
 

@@ -130,8 +130,7 @@ Result<bool> KeptCards::is_idle(std::uint32_t number) {
 /// Hears the work, waiting for it where it is not done.
 Status KeptCards::finish(Card& card) const {
   Status outcome = card.work.get();
-  const bool is_taken = card.state == State::kTaking && outcome;
-  card.state = is_taken ? State::kTaken : State::kAway;
+  card.state = card.devices ? State::kTaken : State::kAway;
   return outcome;
 }
 
@@ -167,12 +166,13 @@ Status KeptCards::take_now(Card& card) const {
 }
 
 /// What was not fetched is closed first. The functions are closed, and with their drivers, when
-/// this returns, but for what is dirty.
+/// this returns, but for what is dirty. Where somebody has their files still they stay taken: the
+/// monitor's end closes what it has kept back.
 Status KeptCards::give_back_now(Card& card) const {
   card.files = CardFiles();
+  wait_until_closed(host_, card.devices->host_functions(), openers_.sleep);
+  TRY(card.devices->reopen());
   const auto devices = std::move(card.devices);
-  wait_until_closed(host_, devices->host_functions(), openers_.sleep);
-  TRY(devices->reopen());
   MachineReset reset(*devices);
   return reset.recover(ResetReason::kRepair, reset.run(ResetReason::kRepair));
 }
@@ -230,12 +230,14 @@ Status KeptCards::give_back_all() {
   for (const auto& card : cards_) {
     const bool was_going = card->state == State::kGoing;
     const Status heard = card->work.valid() ? finish(*card) : Status();
-    if (heard || was_going || heard.error().kind() == ErrorKind::kUnsafeDevice) {
+    const bool is_taken = card->state == State::kTaken;
+    const bool counts = heard || was_going || heard.error().kind() == ErrorKind::kUnsafeDevice;
+    if (counts && !is_taken) {
       errors.add(heard);
-    } else {  // one that was on its way, and is with its driver again: nobody misses it
+    } else if (!heard) {  // one that goes now, or was on its way and is with its driver again
       log::info("{}", heard.error().to_string());
     }
-    if (card->state == State::kTaken) {
+    if (is_taken) {
       begin(*card, State::kGoing);
     }
   }

@@ -68,6 +68,9 @@ TEST(FreePorts, OrAnOwnerThatKnowsWhichCardsMayCome) {
     EXPECT_EQ(config->machine.attachable[1].to_string(), "0000:42:00.0");
     EXPECT_THAT(error_of(parse("free_ports = 1", owner)), HasSubstr("needs machine.attachable"))
         << mode;
+    const auto again = parse_config(to_toml(*config), {"dry-run", "/elsewhere", "x"});
+    ASSERT_TRUE(again) << mode << ": " << error_of(again);
+    EXPECT_EQ(*again, *config) << mode;
   }
   EXPECT_TRUE(parse(cards)) << "a list where this process takes cards itself";
 }

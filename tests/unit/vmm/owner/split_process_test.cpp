@@ -17,7 +17,7 @@
 #include <functional>
 #include <thread>
 
-#include "tests/unit/vmm/owner/noting_owner.hpp"
+#include "tests/unit/vmm/owner/split_process_fixture.hpp"
 #include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/owner_messages.hpp"
 #include "vmm/owner/owner_socket.hpp"
@@ -30,54 +30,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-using Monitor = std::function<int(Owner&)>;
-
-class SplitProcessTest : public testing::Test {
- protected:
-  SplitProcessTest() { ::pthread_sigmask(SIG_SETMASK, nullptr, &before_); }
-  ~SplitProcessTest() override {
-    ::alarm(0);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-
-  /// What became of an owner whose monitor is `monitor`, which runs in the child and returns its
-  /// exit status.
-  Result<int> run(const Monitor& monitor) {
-    ::alarm(60);  // nothing here may hang
-    OwnerSide side{.duties = duties_};
-    side.cards = 2;
-    side.settle = settle_;
-    side.give_back = [this](pid_t killed) {
-      killed_ = killed;
-      ++given_back_;
-      return given_back_status_;
-    };
-    side.notify = notify_;
-    side.longest_end = longest_end_;
-    side.is_dumpable = true;  // for sanitizers
-    auto split = split_process(side);
-    if (split && split->monitor) {
-      const int status = monitor(*split->monitor);
-      ::_exit(status);
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);  // for the next one
-    if (!split) {
-      return split.error();
-    }
-    return split->exit_status.value();
-  }
-
-  test::NotingOwner duties_;
-  std::function<bool(std::string_view)> notify_ = {};
-  std::function<void()> settle_ = {};
-  std::chrono::milliseconds longest_end_ = std::chrono::minutes(20);
-  Status given_back_status_ = {};
-  int given_back_ = 0;
-  pid_t killed_ = -1;
-
- private:
-  sigset_t before_{};
-};
+class SplitProcessTest : public test::SplitProcessFixture {};
 
 [[noreturn]] void die(int number) {
   ::signal(number, SIG_DFL);
@@ -379,48 +332,6 @@ TEST_F(SplitProcessTest, TheStatusOfAKilledOneCanBeAnother) {
   ASSERT_TRUE(split);
   EXPECT_EQ(split->exit_status, 122);
   EXPECT_THAT(duties_.notes, IsEmpty());
-}
-
-TEST_F(SplitProcessTest, CardsOfTheListComeWhileTheGuestRuns) {
-  const auto status = run([](Owner& owner) {
-    return owner.guest_runs() && owner.take_card(1) && owner.is_card_idle(1) ? 0 : 1;
-  });
-  ASSERT_TRUE(status);
-  EXPECT_EQ(*status, 0);
-  EXPECT_THAT(duties_.notes, ElementsAre("guest runs", "take card 1", "ask card 1"));
-}
-
-TEST_F(SplitProcessTest, AMonitorThatWantsAnotherCardIsKilled) {
-  const auto status = run([](Owner& owner) {
-    if (!owner.guest_runs() || owner.take_card(2)) {
-      return 1;
-    }
-    ::pause();
-    return 2;
-  });
-  ASSERT_TRUE(status);
-  EXPECT_EQ(*status, exit_status(ErrorKind::kInternal));
-  EXPECT_NE(killed_, 0);
-  EXPECT_THAT(duties_.notes, ElementsAre("guest runs"));
-}
-
-// What is under way for the monitor has children of its own, and hears how they end.
-TEST_F(SplitProcessTest, ItsOwnWorkIsWaitedForBeforeOrphansAreEnded) {
-  int heard = 0;
-  settle_ = [this, &heard] {
-    EXPECT_EQ(given_back_, 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::usleep(100000);
-      ::_exit(7);
-    }
-    EXPECT_EQ(::waitpid(child, &heard, 0), child);
-  };
-  const auto status = run([](Owner&) { return 0; });
-  ASSERT_TRUE(status);
-  EXPECT_TRUE(WIFEXITED(heard));
-  EXPECT_EQ(WEXITSTATUS(heard), 7);
-  EXPECT_EQ(given_back_, 1);
 }
 
 }  // namespace

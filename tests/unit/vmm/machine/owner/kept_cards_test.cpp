@@ -145,6 +145,27 @@ TEST_F(KeptCardsTest, OneThatDoesNotComeBackIsGivenUp) {
   EXPECT_THAT(cards_->functions(), IsEmpty());
 }
 
+// A monitor has kept a file back, or a process that it has left. Nobody else would repair the card.
+TEST_F(KeptCardsTest, OneThatIsStillOpenGoesBackWhenTheMonitorIsGone) {
+  ASSERT_TRUE(take());
+  fakes_.is_opening_refused = true;
+  const auto back = give_back();
+  ASSERT_FALSE(back);
+  EXPECT_THAT(back.error().to_string(), HasSubstr("Cannot open"));
+  EXPECT_EQ(driver(), "vfio-pci");
+  EXPECT_NE(dirty(), "");
+  EXPECT_THAT(cards_->functions(), ElementsAre(bdf_of(kCard))) << "it is the owner's still";
+  EXPECT_EQ(cards_->take(0).error().kind(), ErrorKind::kWrongState);
+  EXPECT_FALSE(cards_->file(0, CardFileKind::kContainer, 0)) << "its files are gone";
+  ASSERT_TRUE(cards_->give_back(0));
+  cards_->settle();
+  fakes_.is_opening_refused = false;
+  const auto all = cards_->give_back_all();
+  EXPECT_TRUE(all) << all.error().to_string();
+  EXPECT_EQ(driver(), "nouveau");
+  EXPECT_THAT(recorded_devices(fakes_.host), IsEmpty());
+}
+
 TEST_F(KeptCardsTest, AllGoesBackWhenTheMonitorIsGone) {
   ASSERT_TRUE(take());
   EXPECT_TRUE(cards_->give_back_all());
