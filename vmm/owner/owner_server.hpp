@@ -46,8 +46,12 @@ class OwnerServer {
     kClosed,     ///< the monitor has closed its end
     kViolation,  ///< violation() says what
   };
-  /// Serves one request, if there is one. After kClosed and kViolation it is not to be called.
+  /// Serves one request, if there is one. After kClosed, kViolation and stop() it is not to be
+  /// called.
   Outcome serve();
+  /// When the monitor has ended: what it has sent and nobody takes any more is dropped, with
+  /// descriptors, which may be those of devices that are to be given back.
+  void stop() { socket_.reset(); }
   const std::string& violation() const { return violation_; }
   /// The guest may have run.
   bool has_guest_run() const { return has_guest_run_; }

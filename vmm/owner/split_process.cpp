@@ -71,6 +71,7 @@ class OwnerLoop {
   milliseconds patience(milliseconds rest) const;
   Status work(const std::function<Status()>& what) const;
   void hear_last_words();
+  void stop_hearing();
   Status give_back(pid_t killed);
 
   const OwnerSide& side_;
@@ -195,10 +196,24 @@ void OwnerLoop::hear_last_words() {
   }
 }
 
+/// A descriptor that a hostile monitor has sent, and that nobody has taken, is open as long as the
+/// socket to which it came.
+void OwnerLoop::stop_hearing() {
+  is_serving_ = false;
+  server_.stop();
+  if (relay_) {
+    relay_->stop();
+  }
+  if (journal_) {
+    journal_->stop();
+  }
+}
+
 MonitorEnd OwnerLoop::run() {
   while (turn()) {
   }
   hear_last_words();
+  stop_hearing();
   return monitor_.reap();
 }
 

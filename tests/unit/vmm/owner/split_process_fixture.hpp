@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -15,6 +16,19 @@
 #include "vmm/owner/split_process.hpp"
 
 namespace gpuvm::test {
+
+/// The monitor's own end of the socket, found among its descriptors: for what OwnerClient never
+/// sends. Where it has no other socket for packets.
+inline int find_packet_socket() {
+  for (int fd = 3; fd < 256; ++fd) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET) {
+      return fd;
+    }
+  }
+  ::_exit(98);
+}
 
 class SplitProcessFixture : public testing::Test {
  protected:
@@ -36,6 +50,9 @@ class SplitProcessFixture : public testing::Test {
     side.give_back = [this](pid_t killed) {
       killed_ = killed;
       ++given_back_;
+      if (on_give_back_) {
+        on_give_back_();
+      }
       return given_back_status_;
     };
     side.notify = notify_;
@@ -56,6 +73,7 @@ class SplitProcessFixture : public testing::Test {
   NotingOwner duties_;
   std::function<bool(std::string_view)> notify_ = {};
   std::function<void()> settle_ = {};
+  std::function<void()> on_give_back_ = {};
   std::chrono::milliseconds longest_end_ = std::chrono::minutes(20);
   Status given_back_status_ = {};
   int given_back_ = 0;

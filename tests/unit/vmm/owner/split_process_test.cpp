@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,19 +150,6 @@ TEST_F(SplitProcessTest, WhatWentWrongAtTheEndDecides) {
   EXPECT_EQ(back.error().kind(), ErrorKind::kHost);
 }
 
-/// The monitor's own end of the socket, found among its descriptors: for what OwnerClient never
-/// sends.
-int find_socket() {
-  for (int fd = 3; fd < 256; ++fd) {
-    int type = 0;
-    socklen_t size = sizeof type;
-    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET) {
-      return fd;
-    }
-  }
-  ::_exit(98);
-}
-
 [[noreturn]] void sleep_for_ever() {
   for (;;) {
     ::pause();
@@ -192,7 +178,7 @@ TEST_F(SplitProcessTest, HostileOnesAreKilled) {
     given_back_ = 0;
     const auto status = run([&attacks, i](Owner&) {
       ::signal(SIGTERM, SIG_IGN);
-      attacks[i](find_socket());
+      attacks[i](test::find_packet_socket());
       sleep_for_ever();
       return 0;
     });
@@ -207,7 +193,7 @@ TEST_F(SplitProcessTest, HostileOnesAreKilled) {
 TEST_F(SplitProcessTest, AFloodDoesNotKeepTheOwnerFromSignals) {
   const pid_t owner_process = ::getpid();
   const auto status = run([owner_process](Owner&) {
-    const int socket = find_socket();
+    const int socket = test::find_packet_socket();
     ::signal(SIGTERM, SIG_DFL);
     const auto check = owner::encode(1, owner::DeclareFile{.path = "/vars"});
     owner::Packet packet;
