@@ -106,7 +106,7 @@ mode = "off"
 END
 
 # A configuration that cannot be: the cure is told before anything happens.
-refuses_to_run main 'free ports in a sandbox' 'needs sandbox.mode = "off"' --set sandbox.mode=on
+refuses_to_run main 'free ports in a sandbox' 'or sandbox.mode = "off"' --set sandbox.mode=on
 
 start_guest main --events "$EVENTS"
 wait_console '^READY' 300
