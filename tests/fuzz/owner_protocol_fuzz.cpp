@@ -4,7 +4,7 @@
 // descriptors go with it (bits 0 to 2) and of which kind (bit 6: a sealed memory file, else a
 // pipe), then bytes. What must hold: a packet that is taken is one that we could have sent; nothing
 // is handed over once the guest runs, and nothing else before; the owner is asked about nothing but
-// what was handed over; no descriptor is left.
+// what was handed over, and cards that its configuration names; no descriptor is left.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/owner/card_files.hpp"
 #include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/notify_relay.hpp"
 #include "vmm/owner/owner_messages.hpp"
@@ -75,8 +76,32 @@ class StrictOwner final : public Owner {
     require(has_guest_ && file < uses_.size() && uses_[file] == FileUse::kRead, "a file to read");
     return UniqueFd(::dup(STDERR_FILENO));
   }
+  Status take_card(std::uint32_t card) override { return begin(card); }
+  Status give_back_card(std::uint32_t card) override { return begin(card); }
+  Result<bool> is_card_idle(std::uint32_t card) override {
+    TRY(begin(card));
+    return true;
+  }
+  /// Of any value: the address of a function is one that may be asked about from then on.
+  Result<CardFile> card_file(std::uint32_t card, CardFileKind kind, std::uint32_t index) override {
+    TRY(begin(card));
+    require(kind <= CardFileKind::kResource, "a kind of file");
+    CardFile file;
+    file.file.reset(::dup(STDERR_FILENO));
+    file.value = index;
+    if (kind == CardFileKind::kConfig) {
+      functions_.insert(card_address(index));
+    }
+    return file;
+  }
+
+  static constexpr std::uint32_t kCards = 2;
 
  private:
+  Status begin(std::uint32_t card) const {
+    require(has_guest_ && card < kCards, "a card of the configuration, of a guest");
+    return {};
+  }
   Status ask_about(const Bdf& function) const {
     require(has_guest_ && functions_.contains(function), "a function that is held, of a guest");
     return fail(ErrorKind::kHost, "No");
@@ -119,7 +144,8 @@ void play(std::span<const std::byte> input) {
   auto sockets = owner::SocketPair::create().value();
   StrictOwner duties;
   OwnerServer::Clock::time_point now{};
-  OwnerServer server(duties, std::move(sockets.owner), [&now] { return now; });
+  OwnerServer server(
+      duties, std::move(sockets.owner), [&now] { return now; }, StrictOwner::kCards);
   const int free_before = lowest_free();
   while (input.size() >= 3) {
     const auto size = std::min<std::size_t>(

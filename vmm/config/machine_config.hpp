@@ -3,9 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "vmm/base/bdf.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/memory/guest_memory.hpp"
 
@@ -34,6 +36,8 @@ enum class PinMemory {
 
 /// More root ports than this cannot be kept free.
 inline constexpr unsigned kMostFreePorts = 8;
+/// More cards than this cannot be listed for them.
+inline constexpr std::size_t kMostAttachable = 16;
 
 struct MachineConfig {
   unsigned cpus = 1;             ///< 1 to 255
@@ -47,6 +51,9 @@ struct MachineConfig {
   bool battery = false;     ///< ACPI shows a battery and an AC adapter
   bool rng = true;          ///< a virtio device for random numbers
   unsigned free_ports = 0;  ///< hot-plug slots for cards that come later; at most kMostFreePorts
+  /// The cards that may come, a function of each, each slot once; empty: any, where this process
+  /// takes them itself. At most kMostAttachable.
+  std::vector<Bdf> attachable;
   /// 64-bit address space for the card behind each free port, bytes: a power of two.
   std::uint64_t reserve = 32_GiB;
   std::vector<unsigned> pin;  ///< the host's CPU of each vCPU; empty: wherever the host likes

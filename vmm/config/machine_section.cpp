@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [machine]: processors, memory, and what a reboot does.
+#include <algorithm>
 #include <bit>
 #include <charconv>
 
@@ -137,15 +138,57 @@ Status check_memory_granularity(const TableReader& table, const MachineConfig& m
   return {};
 }
 
-Status check_free_ports(const TableReader& table, const Config& config) {
-  const bool may_open =
-      config.sandbox.mode == SandboxMode::kOff && config.sandbox.owner == OwnerPlace::kInside;
-  if (config.machine.free_ports == 0 || may_open) {
-    return {};
+namespace {
+
+constexpr std::string_view kCardsRule =
+    "a list of addresses of cards such as [\"0000:41:00.0\"], each card once";
+
+/// A card is named by any of its functions, which come together.
+Result<std::vector<Bdf>> read_attachable(TableReader& table) {
+  const auto list = TRY(table.optional_strings("attachable", kCardsRule));
+  std::vector<Bdf> cards;
+  for (const std::string& text : list.value_or(std::vector<std::string>())) {
+    const auto bdf = Bdf::parse(text);
+    if (!bdf) {
+      return table.must_be("attachable", kCardsRule, '"' + printable(text) + '"');
+    }
+    const auto is_one = [&bdf](const Bdf& card) { return card.same_slot(*bdf); };
+    if (std::any_of(cards.begin(), cards.end(), is_one)) {
+      return table.wrong("attachable", fmt::format("has the card of {} twice", bdf->to_string()));
+    }
+    cards.push_back(*bdf);
   }
-  return table.wrong("free_ports",
-                     "needs sandbox.mode = \"off\" and sandbox.owner = \"inside\": a monitor that "
-                     "has given up its rights cannot bind and open a card while the guest runs");
+  if (cards.size() > kMostAttachable) {
+    return table.wrong("attachable", fmt::format("has {} cards: at most {} can be listed",
+                                                 cards.size(), kMostAttachable));
+  }
+  return cards;
+}
+
+}  // namespace
+
+/// Once the guest runs, a monitor has the right to open a card where it is not confined, and where
+/// an owner's process does it, which takes no monitor's word for the card.
+Status check_free_ports(const TableReader& table, const Config& config) {
+  const bool has_owner = config.sandbox.owner == OwnerPlace::kProcess;
+  const MachineConfig& machine = config.machine;
+  if (machine.free_ports == 0) {
+    return machine.attachable.empty()
+               ? Status()
+               : Status(table.wrong("attachable", "needs machine.free_ports, where cards go"));
+  }
+  if (has_owner && machine.attachable.empty()) {
+    return table.wrong("free_ports",
+                       "needs machine.attachable with sandbox.owner = \"process\": the owner "
+                       "takes cards of this list only");
+  }
+  if (!has_owner && config.sandbox.mode != SandboxMode::kOff) {
+    return table.wrong("free_ports",
+                       "needs sandbox.owner = \"process\" and machine.attachable, or "
+                       "sandbox.mode = \"off\": a monitor that has given up its rights cannot "
+                       "bind and open a card while the guest runs");
+  }
+  return {};
 }
 
 Result<MachineConfig> read_machine(TableReader table) {
@@ -161,6 +204,7 @@ Result<MachineConfig> read_machine(TableReader table) {
   machine.rng = TRY(table.boolean("rng", machine.rng));
   machine.free_ports = static_cast<unsigned>(
       TRY(table.integer("free_ports", {0, kMostFreePorts}, machine.free_ports)));
+  machine.attachable = TRY(read_attachable(table));
   machine.reserve = TRY(read_reserve(table, machine.reserve));
   machine.pin = TRY(read_pin(table, machine.cpus));
   TRY(table.finish());

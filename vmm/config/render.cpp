@@ -28,6 +28,15 @@ std::string quoted_list(const std::vector<std::string>& texts) {
   return fmt::format("[{}]", fmt::join(items, ", "));
 }
 
+template <class Things>
+std::string list_of_names(const Things& things) {
+  std::vector<std::string> names;
+  for (const auto& thing : things) {
+    names.push_back(thing.to_string());
+  }
+  return quoted_list(names);
+}
+
 std::string memory_text(std::uint64_t bytes) {
   return is_aligned(bytes, 1_GiB) ? fmt::format("{}GiB", bytes >> 30)
                                   : fmt::format("{}MiB", bytes >> 20);
@@ -55,11 +64,12 @@ std::string machine_text(const MachineConfig& machine) {
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
       "reboot_backoff = {}\nconfig_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\nrng = "
-      "{}\nfree_ports = {}\nreserve = \"{}\"\npin = [{}]\n",
+      "{}\nfree_ports = {}\nattachable = {}\nreserve = \"{}\"\npin = [{}]\n",
       machine.cpus, memory_text(machine.memory), config::word_of(machine.huge_pages),
       config::word_of(machine.on_reboot), limit_text(machine.reboot_backoff),
       config::word_of(machine.config_ports), config::word_of(machine.pin_memory), machine.battery,
-      machine.rng, machine.free_ports, memory_text(machine.reserve), fmt::join(machine.pin, ", "));
+      machine.rng, machine.free_ports, list_of_names(machine.attachable),
+      memory_text(machine.reserve), fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {
@@ -120,17 +130,9 @@ std::string writable_text(const PciWritable& writable) {
   return words.empty() ? "" : fmt::format("writable = {}\n", quoted_list(words));
 }
 
-std::string match_text(const PciConfig& pci) {
-  std::vector<std::string> patterns;
-  for (const auto& pattern : pci.match) {
-    patterns.push_back(pattern.to_string());
-  }
-  return fmt::format("match = {}\n", quoted_list(patterns));
-}
-
 std::string host_text(const PciConfig& pci) {
-  std::string out =
-      pci.match.empty() ? fmt::format("host = \"{}\"\n", pci.host.to_string()) : match_text(pci);
+  std::string out = pci.match.empty() ? fmt::format("host = \"{}\"\n", pci.host.to_string())
+                                      : fmt::format("match = {}\n", list_of_names(pci.match));
   out += pci.functions.empty() ? "functions = \"all\"\n"
                                : fmt::format("functions = [{}]\n", fmt::join(pci.functions, ", "));
   return out + fmt::format("managed = {}\n", pci.managed);

@@ -31,6 +31,7 @@ sandbox::Mode mode_of(SandboxMode mode) {
 Status prepare_sandbox(const Config& config, bool has_owner) {
   sandbox::Policy policy;
   policy.has_owner = has_owner;
+  policy.has_late_cards = has_owner && config.machine.free_ports > 0;
   policy.mode = mode_of(config.sandbox.mode);
   policy.worker_paths = worker_paths(config.boot, has_owner);
   policy.variable_paths = variable_paths(config.boot.vars, has_owner);

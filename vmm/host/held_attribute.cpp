@@ -23,6 +23,12 @@ Result<HeldAttribute> HeldAttribute::open(const HostSystem& host, std::string_vi
   return HeldAttribute(std::move(path), std::move(fd));
 }
 
+Result<UniqueFd> HeldAttribute::duplicate() const {
+  UniqueFd second(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  return second ? Result<UniqueFd>(std::move(second))
+                : fail_errno(ErrorKind::kHost, "Cannot hand " + path_ + " on");
+}
+
 Result<std::vector<std::byte>> HeldAttribute::read_bytes(std::size_t size) const {
   std::vector<std::byte> bytes(size);
   std::size_t done = 0;

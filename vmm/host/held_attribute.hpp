@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "vmm/base/result.hpp"
@@ -20,6 +21,10 @@ class HeldAttribute {
  public:
   /// Errors: kHost.
   static Result<HeldAttribute> open(const HostSystem& host, std::string_view absolute);
+  /// One that another process has opened, with its name for messages.
+  static HeldAttribute adopt(std::string path, UniqueFd fd) {
+    return HeldAttribute(std::move(path), std::move(fd));
+  }
 
   /// Its name in messages.
   const std::string& path() const { return path_; }
@@ -27,6 +32,8 @@ class HeldAttribute {
   Result<std::string> read() const;
   /// As HostSystem::read_bytes(). Errors: kHost.
   Result<std::vector<std::byte>> read_bytes(std::size_t size) const;
+  /// A second descriptor, for adopt() in another process. Errors: kHost.
+  Result<UniqueFd> duplicate() const;
 
  private:
   HeldAttribute(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}

@@ -42,6 +42,8 @@ class JournalRelay {
   UniqueFd take_monitor_end() { return socket_.take_monitor_end(); }
   /// Passes on what `monitor` has sent, a few at a time.
   void pass_on(pid_t monitor);
+  /// When the monitor has ended: as MonitorSocket has it.
+  void stop() { socket_.stop(); }
 
  private:
   JournalRelay(Send send, MonitorSocket socket)

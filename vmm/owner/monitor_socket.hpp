@@ -31,7 +31,7 @@ class MonitorSocket {
   /// `now`: tests have a clock of their own. Errors: kHost.
   static Result<MonitorSocket> create(const Limits& limits, std::function<Clock::time_point()> now);
 
-  /// -1: the monitor has closed its end.
+  /// -1: the monitor has closed its end, or stop() ours.
   int fd() const { return fd_.get(); }
   int monitor_end() const { return monitor_end_.get(); }
   UniqueFd take_monitor_end() { return std::move(monitor_end_); }
@@ -39,6 +39,8 @@ class MonitorSocket {
   /// Hands over what `monitor` has sent; what others sent, is too long, or comes with descriptors,
   /// is dropped. A few at a time; never waits.
   void hear(pid_t monitor, const std::function<void(std::string_view)>& each);
+  /// Nothing is heard any more. What was sent and not heard is dropped, with descriptors.
+  void stop() { fd_.reset(); }
   /// Whether one more packet may be passed on now. Counts it.
   bool has_room();
 

@@ -46,6 +46,8 @@ class NotifyRelay {
   /// Passes on what `monitor` has sent; what others sent, or comes with descriptors, is dropped. A
   /// few at a time.
   void pass_on(pid_t monitor);
+  /// When the monitor has ended: as MonitorSocket has it.
+  void stop() { socket_.stop(); }
   /// The owner's own word.
   void say(std::string_view notification) const { send_(notification); }
 

@@ -36,6 +36,22 @@ enum class FileUse : std::uint8_t {
   kRead,     ///< it is read anew at each start of the guest: open_file()
 };
 
+/// What who shows a card to the guest needs of it, one file each.
+enum class CardFileKind : std::uint8_t {
+  kContainer,  ///< VFIO's, with guest memory's DMA maps
+  kGroup,      ///< one of VFIO's
+  kDevice,     ///< a function, opened through VFIO
+  kConfig,     ///< of a function: "config" of sysfs
+  kResource,   ///< of a function: "resource" of sysfs
+};
+
+struct CardFile {
+  UniqueFd file = {};
+  /// kContainer: how many functions, plus 65536 times how many groups; kGroup: its number; kDevice:
+  /// that of its group; kConfig: the function's address (card_address()); kResource: 0.
+  std::uint32_t value = 0;
+};
+
 class Owner {
  public:
   virtual ~Owner() = default;
@@ -65,6 +81,29 @@ class Owner {
   virtual Status replace_file(std::uint32_t file, std::span<const std::byte> contents) = 0;
   /// For reading: what the path names now. Errors: also kConfig, where it is no regular file.
   virtual Result<UniqueFd> open_file(std::uint32_t file) = 0;
+
+  // Cards that come and go while the guest runs: those that the owner's own configuration names
+  // (machine.attachable), by their places in it. No monitor can name another. Errors: also
+  // kWrongState, where the card is not in the state for it, and of an owner without such cards.
+
+  /// Begins to take the card: claimed, bound, opened, reset and verified.
+  virtual Status take_card(std::uint32_t) { return no_cards(); }
+  /// Begins to give it back, once nobody has its files open any more: opened anew, reset, verified,
+  /// its marks removed, and to its driver.
+  virtual Status give_back_card(std::uint32_t) { return no_cards(); }
+  /// False: what was begun is under way. Errors, once: what came of it; also kConfig,
+  /// kUnsafeDevice. A card that could not be taken is not; one that could not be opened anew stays
+  /// taken until the monitor's end; one that does not come back from its reset is given up, and
+  /// stays with vfio-pci and its mark.
+  virtual Result<bool> is_card_idle(std::uint32_t) { return no_cards(); }
+  /// A file of a card that was taken; once each, since the owner keeps none. `index`: of the groups
+  /// or the functions; 0 with kContainer.
+  virtual Result<CardFile> card_file(std::uint32_t, CardFileKind, std::uint32_t) {
+    return no_cards();
+  }
+
+ private:
+  static Error no_cards() { return fail(ErrorKind::kWrongState, "This owner takes no cards"); }
 };
 
 }  // namespace gpuvm

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "vmm/owner/card_files.hpp"
 #include "vmm/owner/owner_socket.hpp"
 
 namespace gpuvm {
@@ -143,6 +144,43 @@ Result<UniqueFd> OwnerClient::open_file(std::uint32_t file) {
     return fail(ErrorKind::kInternal, "The owner has opened a file and not handed it over");
   }
   return std::move(done.fds.front());
+}
+
+Status OwnerClient::take_card(std::uint32_t card) {
+  const MutexLock lock(mutex_);
+  TRY(ask(owner::TakeCard{.card = card}));
+  return {};
+}
+
+Status OwnerClient::give_back_card(std::uint32_t card) {
+  const MutexLock lock(mutex_);
+  TRY(ask(owner::GiveBackCard{.card = card}));
+  return {};
+}
+
+Result<bool> OwnerClient::is_card_idle(std::uint32_t card) {
+  const MutexLock lock(mutex_);
+  return TRY(ask(owner::AskCard{.card = card})).value != 0;
+}
+
+/// Functions get their numbers here as there.
+Result<CardFile> OwnerClient::card_file(std::uint32_t card, CardFileKind kind,
+                                        std::uint32_t index) {
+  const MutexLock lock(mutex_);
+  auto done = TRY(ask(owner::FetchCardFile{.card = card, .kind = kind, .index = index}));
+  if (done.fds.size() != 1) {
+    return fail(ErrorKind::kInternal, "The owner has a file of a card and not handed it over");
+  }
+  if (kind == CardFileKind::kConfig) {
+    const Bdf function = card_address(done.value);
+    if (std::find(functions_.begin(), functions_.end(), function) == functions_.end()) {
+      functions_.push_back(function);
+    }
+  }
+  CardFile file;
+  file.file = std::move(done.fds.front());
+  file.value = done.value;
+  return file;
 }
 
 }  // namespace gpuvm

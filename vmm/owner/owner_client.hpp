@@ -35,6 +35,11 @@ class OwnerClient final : public Owner {
   Status replace_file(std::uint32_t file, std::span<const std::byte> contents) override
       GPUVM_EXCLUDES(mutex_);
   Result<UniqueFd> open_file(std::uint32_t file) override GPUVM_EXCLUDES(mutex_);
+  Status take_card(std::uint32_t card) override GPUVM_EXCLUDES(mutex_);
+  Status give_back_card(std::uint32_t card) override GPUVM_EXCLUDES(mutex_);
+  Result<bool> is_card_idle(std::uint32_t card) override GPUVM_EXCLUDES(mutex_);
+  Result<CardFile> card_file(std::uint32_t card, CardFileKind kind, std::uint32_t index) override
+      GPUVM_EXCLUDES(mutex_);
 
  private:
   struct Done {

@@ -137,6 +137,14 @@ struct BodyWriter {
   void operator()(const RetrainLink& retrain) const { out.number(retrain.function); }
   void operator()(const ReplaceFile& replace) const { out.number(replace.file); }
   void operator()(const OpenFile& open) const { out.number(open.file); }
+  void operator()(const TakeCard& take) const { out.number(take.card); }
+  void operator()(const GiveBackCard& give) const { out.number(give.card); }
+  void operator()(const AskCard& ask) const { out.number(ask.card); }
+  void operator()(const FetchCardFile& fetch) const {
+    out.number(fetch.card);
+    out.number(static_cast<std::uint8_t>(fetch.kind));
+    out.number(fetch.index);
+  }
 };
 
 HoldFunction read_body(Reader& in, std::type_identity<HoldFunction>, std::string& wrong) {
@@ -216,6 +224,31 @@ ReplaceFile read_body(Reader& in, std::type_identity<ReplaceFile>, std::string&)
 
 OpenFile read_body(Reader& in, std::type_identity<OpenFile>, std::string&) {
   return {.file = in.number<std::uint32_t>()};
+}
+
+TakeCard read_body(Reader& in, std::type_identity<TakeCard>, std::string&) {
+  return {.card = in.number<std::uint32_t>()};
+}
+
+GiveBackCard read_body(Reader& in, std::type_identity<GiveBackCard>, std::string&) {
+  return {.card = in.number<std::uint32_t>()};
+}
+
+AskCard read_body(Reader& in, std::type_identity<AskCard>, std::string&) {
+  return {.card = in.number<std::uint32_t>()};
+}
+
+FetchCardFile read_body(Reader& in, std::type_identity<FetchCardFile>, std::string& wrong) {
+  FetchCardFile fetch;
+  fetch.card = in.number<std::uint32_t>();
+  const auto kind = in.number<std::uint8_t>();
+  fetch.index = in.number<std::uint32_t>();
+  if (kind > static_cast<std::uint8_t>(CardFileKind::kResource)) {
+    wrong = "a file of a card of an unknown kind";
+    return fetch;
+  }
+  fetch.kind = static_cast<CardFileKind>(kind);
+  return fetch;
 }
 
 /// The alternative of the variant that the kind names.

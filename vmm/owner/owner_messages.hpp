@@ -81,8 +81,32 @@ struct OpenFile {
   bool operator==(const OpenFile&) const = default;
 };
 
+/// Cards are numbered as in the owner's configuration.
+struct TakeCard {
+  std::uint32_t card = 0;
+  bool operator==(const TakeCard&) const = default;
+};
+struct GiveBackCard {
+  std::uint32_t card = 0;
+  bool operator==(const GiveBackCard&) const = default;
+};
+/// The answer's value is 1 where it is idle.
+struct AskCard {
+  std::uint32_t card = 0;
+  bool operator==(const AskCard&) const = default;
+};
+/// The answer has its descriptor and its value. With kConfig the function gets the next number,
+/// unless it has one.
+struct FetchCardFile {
+  std::uint32_t card = 0;
+  CardFileKind kind = CardFileKind::kContainer;
+  std::uint32_t index = 0;
+  bool operator==(const FetchCardFile&) const = default;
+};
+
 using Request = std::variant<HoldFunction, HoldState, DeclareFile, GuestRuns, MarkFailed, CheckLink,
-                             RetrainLink, ReplaceFile, OpenFile>;
+                             RetrainLink, ReplaceFile, OpenFile, TakeCard, GiveBackCard, AskCard,
+                             FetchCardFile>;
 
 struct NumberedRequest {
   std::uint32_t number = 0;
@@ -103,7 +127,7 @@ bool is_state_name(std::string_view name);
 struct Answer {
   std::uint32_t number = 0;
   std::optional<ErrorKind> error = {};  ///< nothing: it is done
-  std::uint32_t value = 0;              ///< of a declared file
+  std::uint32_t value = 0;              ///< of a declared file, or of a card
   std::string text = {};                ///< of an error
   bool operator==(const Answer&) const = default;
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "vmm/base/text.hpp"
+#include "vmm/owner/card_files.hpp"
 
 namespace gpuvm {
 namespace {
@@ -26,10 +27,32 @@ std::optional<std::uint32_t> function_of(const Request& request) {
   return std::nullopt;
 }
 
+/// Of a request that is about a card.
+std::optional<std::uint32_t> card_of(const Request& request) {
+  if (const auto* const take = std::get_if<owner::TakeCard>(&request)) {
+    return take->card;
+  }
+  if (const auto* const give = std::get_if<owner::GiveBackCard>(&request)) {
+    return give->card;
+  }
+  if (const auto* const ask = std::get_if<owner::AskCard>(&request)) {
+    return ask->card;
+  }
+  if (const auto* const fetch = std::get_if<owner::FetchCardFile>(&request)) {
+    return fetch->card;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-OwnerServer::OwnerServer(Owner& duties, UniqueFd socket, std::function<Clock::time_point()> now)
-    : duties_(duties), socket_(std::move(socket)), now_(std::move(now)), filled_(now_()) {}
+OwnerServer::OwnerServer(Owner& duties, UniqueFd socket, std::function<Clock::time_point()> now,
+                         std::uint32_t cards)
+    : duties_(duties),
+      socket_(std::move(socket)),
+      now_(std::move(now)),
+      cards_(cards),
+      filled_(now_()) {}
 
 std::chrono::milliseconds OwnerServer::rest() {
   const auto now = now_();
@@ -115,6 +138,9 @@ OwnerServer::Outcome OwnerServer::carry_out(std::uint32_t number, const Request&
   if (const auto* const open = std::get_if<owner::OpenFile>(&request)) {
     return open_file(number, open->file);
   }
+  if (const auto card = card_of(request)) {
+    return serve_card(number, *card, request);
+  }
   const auto function = function_of(request);
   if (!function || *function >= functions_.size()) {
     return violate("a function that was not handed over");
@@ -143,6 +169,41 @@ OwnerServer::Outcome OwnerServer::open_file(std::uint32_t number, std::uint32_t 
     return answer(number, opened.error());
   }
   return answer(number, {}, 0, *opened);
+}
+
+/// A card that is not in the owner's own list no monitor of ours asks for.
+OwnerServer::Outcome OwnerServer::serve_card(std::uint32_t number, std::uint32_t card,
+                                             const Request& request) {
+  if (card >= cards_) {
+    return violate("a card that its configuration does not name");
+  }
+  if (const auto* const fetch = std::get_if<owner::FetchCardFile>(&request)) {
+    const auto file = fetch_file(*fetch);
+    return file ? answer(number, {}, file->value, file->file) : answer(number, file.error());
+  }
+  if (std::holds_alternative<owner::AskCard>(request)) {
+    const auto idle = duties_.is_card_idle(card);
+    return idle ? answer(number, {}, *idle ? 1 : 0) : answer(number, idle.error());
+  }
+  return answer(number, std::holds_alternative<owner::TakeCard>(request)
+                            ? duties_.take_card(card)
+                            : duties_.give_back_card(card));
+}
+
+Result<CardFile> OwnerServer::fetch_file(const owner::FetchCardFile& fetch) {
+  auto file = TRY(duties_.card_file(fetch.card, fetch.kind, fetch.index));
+  if (fetch.kind != CardFileKind::kConfig) {
+    return file;
+  }
+  const Bdf function = card_address(file.value);
+  if (std::find(functions_.begin(), functions_.end(), function) != functions_.end()) {
+    return file;
+  }
+  if (functions_.size() + files_.size() + states_ >= kMostHeld) {
+    return fail(ErrorKind::kHost, "The owner takes no more than {} functions and files", kMostHeld);
+  }
+  functions_.push_back(function);
+  return file;
 }
 
 /// `value`: of the answer.

@@ -29,10 +29,12 @@ class OwnerServer {
   static constexpr unsigned kBurst = 64;
   static constexpr std::chrono::milliseconds kEvery{31};
 
-  /// `duties` must outlive this. `now`: tests have a clock of their own.
+  /// `duties` must outlive this. `now`: tests have a clock of their own. `cards`: how many the
+  /// owner's configuration names.
   OwnerServer(
       Owner& duties, UniqueFd socket,
-      std::function<Clock::time_point()> now = [] { return Clock::now(); });
+      std::function<Clock::time_point()> now = [] { return Clock::now(); },
+      std::uint32_t cards = 0);
 
   int fd() const { return socket_.get(); }
   /// How long the socket is to be left alone; 0: it may be looked at.
@@ -44,8 +46,12 @@ class OwnerServer {
     kClosed,     ///< the monitor has closed its end
     kViolation,  ///< violation() says what
   };
-  /// Serves one request, if there is one. After kClosed and kViolation it is not to be called.
+  /// Serves one request, if there is one. After kClosed, kViolation and stop() it is not to be
+  /// called.
   Outcome serve();
+  /// When the monitor has ended: what it has sent and nobody takes any more is dropped, with
+  /// descriptors, which may be those of devices that are to be given back.
+  void stop() { socket_.reset(); }
   const std::string& violation() const { return violation_; }
   /// The guest may have run.
   bool has_guest_run() const { return has_guest_run_; }
@@ -57,6 +63,8 @@ class OwnerServer {
   Outcome carry_out(std::uint32_t number, const owner::Request& request, std::vector<UniqueFd> fds);
   Outcome replace_file(std::uint32_t number, std::uint32_t file, const UniqueFd& contents);
   Outcome open_file(std::uint32_t number, std::uint32_t file);
+  Outcome serve_card(std::uint32_t number, std::uint32_t card, const owner::Request& request);
+  Result<CardFile> fetch_file(const owner::FetchCardFile& fetch);
   Status do_before_guest(const owner::Request& request, std::vector<UniqueFd> fds,
                          std::uint32_t& value);
   Status do_for_function(const owner::Request& request, const Bdf& function);
@@ -64,6 +72,7 @@ class OwnerServer {
   Owner& duties_;
   UniqueFd socket_;
   const std::function<Clock::time_point()> now_;
+  const std::uint32_t cards_;
   bool has_guest_run_ = false;
   std::vector<Bdf> functions_;
   struct File {

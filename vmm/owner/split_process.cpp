@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <future>
 #include <string>
 #include <utility>
@@ -58,6 +59,7 @@ class OwnerLoop {
         journal_(std::move(relays.journal)) {}
 
   MonitorEnd run();
+  void settle();
   Result<int> end(const MonitorEnd& monitor);
 
  private:
@@ -67,7 +69,9 @@ class OwnerLoop {
   void begin_end();
   void end_patience();
   milliseconds patience(milliseconds rest) const;
+  Status work(const std::function<Status()>& what) const;
   void hear_last_words();
+  void stop_hearing();
   Status give_back(pid_t killed);
 
   const OwnerSide& side_;
@@ -192,14 +196,48 @@ void OwnerLoop::hear_last_words() {
   }
 }
 
+/// A descriptor that a hostile monitor has sent, and that nobody has taken, is open as long as the
+/// socket to which it came.
+void OwnerLoop::stop_hearing() {
+  is_serving_ = false;
+  server_.stop();
+  if (relay_) {
+    relay_->stop();
+  }
+  if (journal_) {
+    journal_->stop();
+  }
+}
+
 MonitorEnd OwnerLoop::run() {
   while (turn()) {
   }
   hear_last_words();
+  stop_hearing();
   return monitor_.reap();
 }
 
-/// Meanwhile the service manager is kept patient.
+/// On a thread of its own; meanwhile the service manager is kept patient.
+Status OwnerLoop::work(const std::function<Status()>& what) const {
+  auto done = start_async(std::launch::async, what);
+  while (done.wait_for(kAskEvery) == std::future_status::timeout) {
+    if (relay_) {
+      relay_->say(kMoreTime);
+    }
+  }
+  return done.get();
+}
+
+void OwnerLoop::settle() {
+  if (side_.settle) {
+    const Status settled = work([this]() -> Status {
+      side_.settle();
+      return {};
+    });
+    static_cast<void>(settled);  // what came of it is give_back()'s to tell
+  }
+}
+
 Status OwnerLoop::give_back(pid_t killed) {
   if (!side_.give_back) {
     return {};
@@ -207,13 +245,7 @@ Status OwnerLoop::give_back(pid_t killed) {
   if (relay_) {
     relay_->say(fmt::format("STOPPING=1\nSTATUS=Giving devices back\n{}", kMoreTime));
   }
-  auto done = start_async(std::launch::async, [this, killed] { return side_.give_back(killed); });
-  while (done.wait_for(kAskEvery) == std::future_status::timeout) {
-    if (relay_) {
-      relay_->say(kMoreTime);
-    }
-  }
-  return done.get();
+  return work([this, killed] { return side_.give_back(killed); });
 }
 
 Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
@@ -256,12 +288,16 @@ Result<SplitProcess> be_owner(const OwnerSide& side, pid_t child, const OwnerSig
     ::prctl(PR_SET_DUMPABLE, 0);
   }
   const auto monitor = TRY(MonitorProcess::watch(child));
-  OwnerLoop loop(side, monitor, signals, OwnerServer(side.duties, std::move(socket)),
-                 std::move(relays));
+  OwnerLoop loop(
+      side, monitor, signals,
+      OwnerServer(
+          side.duties, std::move(socket), [] { return OwnerServer::Clock::now(); }, side.cards),
+      std::move(relays));
   const MonitorEnd end = loop.run();
   if (!end.how.empty()) {
     terminal.restore();
   }
+  loop.settle();  // or its children would be taken for the monitor's
   orphans.end(kOrphanTime);
   SplitProcess split;
   split.exit_status = TRY(loop.end(end));

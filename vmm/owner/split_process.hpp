@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,6 +22,11 @@ namespace gpuvm {
 /// What the owner's process does.
 struct OwnerSide {
   Owner& duties;
+  std::uint32_t cards = 0;  ///< that the configuration lets the guest have later
+  /// After the monitor's end and before children that it leaves are ended: waits for what was asked
+  /// for and is still under way here, which may have children of this process. On a thread of its
+  /// own; may take minutes. May be empty.
+  std::function<void()> settle = {};
   /// After the monitor's end, on a thread of its own; may take minutes. `killed`: its number, where
   /// it did not end by itself, else 0. May be empty.
   std::function<Status(pid_t killed)> give_back = {};

@@ -59,6 +59,25 @@ BarPlaceReader::BarPlaceReader(const HostPciDevice& function, HeldAttribute conf
       config_(std::move(config)),
       resource_(std::move(resource)) {}
 
+BarPlaceReader::BarPlaceReader(const Bdf& bdf, std::uint32_t class_code, HeldAttribute config,
+                               HeldAttribute resource)
+    : bdf_(bdf),
+      class_code_(class_code),
+      is_virtual_(false),
+      config_(std::move(config)),
+      resource_(std::move(resource)) {}
+
+Result<BarPlaceReader> BarPlaceReader::adopt(const Bdf& bdf, UniqueFd config, UniqueFd resource) {
+  auto held = HeldAttribute::adopt("config of " + bdf.to_string(), std::move(config));
+  const auto header = TRY(held.read_bytes(pci::kHeaderSize));
+  const auto revision = load_at<std::uint32_t>(header, pci::kClassDword);
+  if (!revision) {
+    return fail(ErrorKind::kHost, "The {} has no header of a function", held.path());
+  }
+  auto places = HeldAttribute::adopt("resource of " + bdf.to_string(), std::move(resource));
+  return BarPlaceReader(bdf, *revision >> 8, std::move(held), std::move(places));
+}
+
 Result<BarPlaceReader> BarPlaceReader::open(const HostSystem& host, const HostPciDevice& function) {
   const Bdf& bdf = function.bdf();
   auto config = TRY(HeldAttribute::open(host, pci_sysfs_path(bdf, "config")));

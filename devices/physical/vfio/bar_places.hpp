@@ -25,14 +25,21 @@ class BarPlaceReader {
  public:
   /// Errors: kHost, kConfig.
   static Result<BarPlaceReader> open(const HostSystem& host, const HostPciDevice& function);
+  /// Of a function that is no virtual one, on files that another process has opened. Errors: kHost.
+  static Result<BarPlaceReader> adopt(const Bdf& bdf, UniqueFd config, UniqueFd resource);
 
   /// As PhysicalDevice::bar_places(). Nothing for a virtual function, whose BAR registers read zero
   /// (Single Root I/O Virtualization 1.1, 3.4.1.11), and for one whose addresses are in its
   /// Enhanced Allocation capability (PCI Express Base 6.0, 7.8.5). Errors: kHost.
   Result<std::optional<std::vector<BarPlace>>> read() const;
+  /// Its files, for adopt().
+  const HeldAttribute& config() const { return config_; }
+  const HeldAttribute& resource() const { return resource_; }
 
  private:
   BarPlaceReader(const HostPciDevice& function, HeldAttribute config, HeldAttribute resource);
+  BarPlaceReader(const Bdf& bdf, std::uint32_t class_code, HeldAttribute config,
+                 HeldAttribute resource);
 
   Bdf bdf_;
   std::uint32_t class_code_;

@@ -58,6 +58,30 @@ Result<std::unique_ptr<VfioDevice>> VfioDevice::create(const HostSystem& host, c
   return device;
 }
 
+Result<std::unique_ptr<VfioDevice>> VfioDevice::adopt(const HostSystem& host, const Bdf& bdf,
+                                                      std::uint32_t group, UniqueFd fd,
+                                                      UniqueFd config, UniqueFd resource) {
+  std::unique_ptr<VfioDevice> device(new VfioDevice(host, bdf, group, std::move(fd)));
+  TRY_CONTEXT(device->load_info(), "Opening " + device->name());
+  device->bar_places_.emplace(
+      TRY(vfio::BarPlaceReader::adopt(bdf, std::move(config), std::move(resource))));
+  return device;
+}
+
+Result<VfioDevice::Files> VfioDevice::duplicate_files() const {
+  if (is_virtual_function_) {
+    return fail(ErrorKind::kHost, "{} is a virtual function, which cannot be handed on", name_);
+  }
+  Files files;
+  files.device.reset(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!files.device) {
+    return fail_errno(ErrorKind::kHost, "Cannot hand " + name_ + " on");
+  }
+  files.config = TRY(bar_places_->config().duplicate());
+  files.resource = TRY(bar_places_->resource().duplicate());
+  return files;
+}
+
 Status VfioDevice::load_info() {
   const vfio_device_info seed{};
   const auto answer = TRY(vfio::call_sized(

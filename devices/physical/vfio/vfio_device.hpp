@@ -30,6 +30,20 @@ class VfioDevice final : public PhysicalDevice {
   static Result<std::unique_ptr<VfioDevice>> create(const HostSystem& host, const Bdf& bdf,
                                                     std::uint32_t group, UniqueFd fd);
 
+  /// Of a function that is no virtual one, from files that another process has opened: no path is
+  /// asked. `config` and `resource`: of sysfs. Errors: kHost.
+  static Result<std::unique_ptr<VfioDevice>> adopt(const HostSystem& host, const Bdf& bdf,
+                                                   std::uint32_t group, UniqueFd fd,
+                                                   UniqueFd config, UniqueFd resource);
+  /// What adopt() takes, as second descriptors. Errors: kHost, also of a virtual function, whose
+  /// card's link could not be read any more.
+  struct Files {
+    UniqueFd device = {};
+    UniqueFd config = {};
+    UniqueFd resource = {};
+  };
+  Result<Files> duplicate_files() const;
+
   const Bdf& bdf() const { return bdf_; }
   std::uint32_t group() const { return group_; }
   int fd() const { return fd_.get(); }

@@ -53,6 +53,12 @@ Error map_error(int error, Iova at, std::uint64_t size) {
   }
 }
 
+Result<UniqueFd> duplicate(const UniqueFd& file) {
+  UniqueFd second(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+  return second ? Result<UniqueFd>(std::move(second))
+                : fail_errno(ErrorKind::kHost, "Cannot hand VFIO's files on");
+}
+
 Result<std::uint32_t> group_of(const HostSystem& host, const Bdf& bdf) {
   const IommuGroup group = TRY(IommuGroup::of(host, bdf));
   const HostPciDevice device = TRY(HostPciDevice::open(host, bdf));
@@ -87,6 +93,41 @@ Result<std::unique_ptr<VfioHost>> VfioHost::open(const std::vector<VfioFunction>
   }
   TRY(self->add_devices(functions, groups));
   return self;
+}
+
+Result<std::unique_ptr<VfioHost>> VfioHost::adopt(VfioFiles files, const HostSystem& host) {
+  std::unique_ptr<VfioHost> self(new VfioHost(host));
+  self->container_ = std::move(files.container);
+  for (auto& group : files.groups) {
+    self->groups_.emplace(group.number, std::move(group.file));
+  }
+  TRY(self->load_iommu_info());
+  for (auto& function : files.functions) {
+    if (!self->groups_.contains(function.group)) {
+      return fail(ErrorKind::kInternal, "{} came without its IOMMU group {}",
+                  function.bdf.to_string(), function.group);
+    }
+    auto& opened = function.files;
+    self->devices_.push_back(
+        TRY(VfioDevice::adopt(host, function.bdf, function.group, std::move(opened.device),
+                              std::move(opened.config), std::move(opened.resource))));
+  }
+  return self;
+}
+
+Result<VfioFiles> VfioHost::duplicate_files() const {
+  VfioFiles files;
+  files.container = TRY(duplicate(container_));
+  for (const auto& [number, file] : groups_) {
+    auto second = TRY(duplicate(file));
+    files.groups.push_back({.number = number, .file = std::move(second)});
+  }
+  for (const auto& device : devices_) {
+    auto second = TRY(device->duplicate_files());
+    files.functions.push_back(
+        {.bdf = device->bdf(), .group = device->group(), .files = std::move(second)});
+  }
+  return files;
 }
 
 Status VfioHost::open_container(const HostSystem& host) {

@@ -26,6 +26,22 @@ struct VfioFunction {
   std::string vf_token = {};
 };
 
+/// All that a VfioHost has open, for another process.
+struct VfioFiles {
+  struct Group {
+    std::uint32_t number = 0;
+    UniqueFd file = {};
+  };
+  struct Function {
+    Bdf bdf = {};
+    std::uint32_t group = 0;
+    VfioDevice::Files files = {};
+  };
+  UniqueFd container = {};
+  std::vector<Group> groups = {};
+  std::vector<Function> functions = {};
+};
+
 /// Control thread only, but for hot resets, DMA mappings and the devices' own region accesses: any
 /// thread. It has no lock: what it holds is the same from open() on, and the kernel has its own.
 /// Destroy it after every mapping of a device's region, after the VM that holds the groups, and
@@ -38,6 +54,13 @@ class VfioHost final : public PhysicalHost {
   /// cure.
   static Result<std::unique_ptr<VfioHost>> open(const std::vector<VfioFunction>& functions,
                                                 const HostSystem& host);
+
+  /// What another process has opened. No path is asked, and nothing is reset. Errors: kHost;
+  /// kInternal: a function's group is missing.
+  static Result<std::unique_ptr<VfioHost>> adopt(VfioFiles files, const HostSystem& host);
+  /// Second descriptors of everything, for adopt() in another process, which has it alone once this
+  /// goes. Errors: kHost.
+  Result<VfioFiles> duplicate_files() const;
 
   /// In the order of open().
   std::size_t device_count() const { return devices_.size(); }

@@ -183,7 +183,7 @@ wait "$job" || status=$?
 expect "the job in the taken one goes on to its end" test "$status" = 5
 expect "nothing is left" within 30 nothing_left
 ls -la /run/gpuvm || true
-ps -eo pid,ppid,stat,args | grep '[g]puvm' || true
+pgrep -a gpuvm || true
 
 # The end that it is asked for.
 start_pool 1

@@ -35,7 +35,8 @@ constexpr const char* kAttachFooter = R"(Examples:
   gpuvm attach render-1 0000:41:00.0   the card with all its functions; comes back when the guest is told
   gpuvm detach render-1 0000:41:00.0   and back: asks the guest, resets the card, gives it to its driver
 
-The guest needs a port that was kept free ([machine] free_ports) and sandbox.mode = "off".)";
+The guest needs a port that was kept free ([machine] free_ports), and the card in [machine] attachable with
+sandbox.owner = "process", or sandbox.mode = "off".)";
 
 constexpr const char* kDetachFooter = R"(Examples:
   gpuvm detach render-1 0000:41:00.0

@@ -46,6 +46,60 @@ DriverBinding::Handed take_record(std::vector<DriverBinding::Handed>& handed, co
   return taken;
 }
 
+Result<CardFiles> card_files_of(const VfioHost& host) {
+  auto opened = TRY(host.duplicate_files());
+  CardFiles files;
+  files.container = std::move(opened.container);
+  for (auto& group : opened.groups) {
+    files.groups.push_back({.number = group.number, .file = std::move(group.file)});
+  }
+  for (auto& function : opened.functions) {
+    files.functions.push_back({.bdf = function.bdf,
+                               .group = function.group,
+                               .device = std::move(function.files.device),
+                               .config = std::move(function.files.config),
+                               .resource = std::move(function.files.resource)});
+  }
+  return files;
+}
+
+VfioFiles vfio_files_of(CardFiles files) {
+  VfioFiles opened;
+  opened.container = std::move(files.container);
+  for (auto& group : files.groups) {
+    opened.groups.push_back({.number = group.number, .file = std::move(group.file)});
+  }
+  for (auto& function : files.functions) {
+    opened.functions.push_back({.bdf = function.bdf,
+                                .group = function.group,
+                                .files = {.device = std::move(function.device),
+                                          .config = std::move(function.config),
+                                          .resource = std::move(function.resource)}});
+  }
+  return opened;
+}
+
+OpenedHost opened_host_of(std::unique_ptr<VfioHost> host) {
+  OpenedHost opened;
+  opened.devices = host->devices();
+  opened.group_fds = host->group_fds();
+  opened.duplicate = [raw = host.get()] { return card_files_of(*raw); };
+  opened.host = std::move(host);
+  return opened;
+}
+
+Status check_same(const std::vector<HostFunction>& functions, const CardFiles& files) {
+  const auto is_same = [](const HostFunction& ours, const CardFiles::Function& theirs) {
+    return ours.host == theirs.bdf;
+  };
+  return std::equal(functions.begin(), functions.end(), files.functions.begin(),
+                    files.functions.end(), is_same)
+             ? Status()
+             : Status(fail(ErrorKind::kInternal,
+                           "The card has other functions now than when the guest started: it can "
+                           "come to one that starts anew"));
+}
+
 }  // namespace
 
 OwnedFunction::OwnedFunction(HostFunction host) : host_(std::move(host)) {}
@@ -64,21 +118,25 @@ void OwnedFunction::hide() {
 }
 
 HostOpeners HostOpeners::real(const HostSystem& host) {
-  return {.vfio = [&host](const FunctionPointers& functions) -> Result<OpenedHost> {
-            std::vector<VfioFunction> wanted;
-            for (const HostFunction* const function : functions) {
-              wanted.push_back({.bdf = function->host, .vf_token = function->vf_token});
-            }
-            auto opened = TRY(VfioHost::open(wanted, host));
-            auto devices = opened->devices();
-            auto groups = opened->group_fds();
-            return OpenedHost{std::move(opened), std::move(devices), std::move(groups)};
-          },
-          .vfio_user = [](const std::vector<std::string>& sockets) -> Result<OpenedHost> {
-            auto opened = TRY(VfioUserHost::open(sockets));
-            auto devices = opened->devices();
-            return OpenedHost{.host = std::move(opened), .devices = std::move(devices)};
-          }};
+  HostOpeners openers;
+  openers.vfio = [&host](const FunctionPointers& functions) -> Result<OpenedHost> {
+    std::vector<VfioFunction> wanted;
+    for (const HostFunction* const function : functions) {
+      wanted.push_back({.bdf = function->host, .vf_token = function->vf_token});
+    }
+    return opened_host_of(TRY(VfioHost::open(wanted, host)));
+  };
+  openers.vfio_user = [](const std::vector<std::string>& sockets) -> Result<OpenedHost> {
+    auto opened = TRY(VfioUserHost::open(sockets));
+    OpenedHost result;
+    result.devices = opened->devices();
+    result.host = std::move(opened);
+    return result;
+  };
+  openers.adopt = [&host](CardFiles files) -> Result<OpenedHost> {
+    return opened_host_of(TRY(VfioHost::adopt(vfio_files_of(std::move(files)), host)));
+  };
+  return openers;
 }
 
 HostDevices::HostDevices(const HostSystem& host, std::vector<HostFunction> functions,
@@ -114,6 +172,36 @@ Result<std::unique_ptr<HostDevices>> HostDevices::create(const HostSystem& host,
   devices->binding_.emplace(std::move(binding));
   TRY(devices->open());
   return devices;
+}
+
+Result<std::unique_ptr<HostDevices>> HostDevices::adopt(const HostSystem& host,
+                                                        std::vector<HostFunction> functions,
+                                                        CardFiles files, Owner& owner,
+                                                        HostOpeners openers) {
+  TRY(check_same(functions, files));
+  std::vector<DeviceClaim> claims;
+  for (const HostFunction& function : functions) {
+    claims.push_back(TRY(DeviceClaim::adopt(host, function.host, UniqueFd())));
+  }
+  std::unique_ptr<HostDevices> devices(
+      new HostDevices(host, std::move(functions),
+                      DeviceClaims::adopt("its owner", std::move(claims)), std::move(openers)));
+  devices->claims_.mark_at(owner);
+  devices->hosts_.retrain_by(owner);
+  devices->vfio_ = TRY(devices->openers_.adopt(std::move(files)));
+  devices->hosts_.add(*devices->vfio_->host, devices->vfio_->devices);
+  TRY(devices->assign(devices->vfio_->devices, false));
+  return devices;
+}
+
+Result<CardFiles> HostDevices::hand_out() {
+  TRY(check_hidden());
+  if (!vfio_ || remote_ || !vfio_->duplicate) {
+    return fail(ErrorKind::kInternal, "Only functions that VFIO has opened can be handed on");
+  }
+  auto files = TRY(vfio_->duplicate());
+  close();
+  return files;
 }
 
 Status HostDevices::bind() {

@@ -23,6 +23,7 @@
 #include "vmm/machine/devices/owned_function.hpp"
 #include "vmm/machine/devices/physical_hosts.hpp"
 #include "vmm/memory/guest_memory.hpp"
+#include "vmm/owner/card_files.hpp"
 
 namespace gpuvm {
 
@@ -31,6 +32,9 @@ struct OpenedHost {
   std::unique_ptr<PhysicalHost> host;    ///< owns the devices
   std::vector<PhysicalDevice*> devices;  ///< in the order in which they were asked for
   std::vector<int> group_fds = {};       ///< of VFIO, for KVM; they stay the host's
+  /// Second descriptors of all that it has open; nothing: it cannot be handed on. Not after the
+  /// host's end. Errors: kHost.
+  std::function<Result<CardFiles>()> duplicate = {};
 };
 
 /// How functions are opened; tests put fakes in the place of the real ones. Each is called with at
@@ -38,6 +42,8 @@ struct OpenedHost {
 struct HostOpeners {
   std::function<Result<OpenedHost>(const FunctionPointers&)> vfio;
   std::function<Result<OpenedHost>(const std::vector<std::string>&)> vfio_user;
+  /// What another process has opened through VFIO. Errors: kHost, kInternal.
+  std::function<Result<OpenedHost>(CardFiles)> adopt = {};
   /// How it is waited for functions that the kernel looks for.
   HostSleep sleep = sleep_for_real;
 
@@ -59,6 +65,15 @@ class HostDevices : public Inspectable {
                                                      std::vector<HostFunction> functions,
                                                      DeviceClaims claims, HostOpeners openers,
                                                      DriverBinding binding);
+
+  /// Functions of a card that `owner` has taken, with its files: nothing is claimed, bound or given
+  /// back here, and no path is asked; what concerns marks and links is the owner's, which must
+  /// outlive this. Neither reopen() nor cycle(). Errors: kInternal: they are of other functions;
+  /// kHost.
+  static Result<std::unique_ptr<HostDevices>> adopt(const HostSystem& host,
+                                                    std::vector<HostFunction> functions,
+                                                    CardFiles files, Owner& owner,
+                                                    HostOpeners openers);
 
   /// In the order of create(); none is null.
   std::span<const std::unique_ptr<OwnedFunction>> functions() const { return functions_; }
@@ -96,6 +111,11 @@ class HostDevices : public Inspectable {
   /// bindings. The functions stay open here, are reset here, and are given back there. Once, and
   /// then neither reopen() nor cycle(). Errors: kHost; what has gone is the owner's all the same.
   Status hand_over(Owner& owner);
+
+  /// Closes the devices, whose files the caller has then, for adopt() in another process; claims
+  /// and bindings stay here. reopen() has them again, once nobody has the files. Errors: kInternal,
+  /// kHost, and then they stay open.
+  Result<CardFiles> hand_out();
 
   /// Lets the devices reach guest memory, at its guest addresses; pins it. Once, kept across
   /// reboots. `is_unwanted` is asked before each step of at most 1 GiB. Errors: kHost; kCancelled

@@ -4,9 +4,24 @@
 #include <algorithm>
 
 #include "vmm/base/log.hpp"
+#include "vmm/config/config.hpp"
 #include "vmm/host/host_check.hpp"
 
 namespace gpuvm {
+
+Result<std::vector<AttachableCard>> find_attachable(const HostSystem& host,
+                                                    const std::vector<Bdf>& cards) {
+  std::vector<AttachableCard> found;
+  for (const Bdf& bdf : cards) {
+    PciConfig entry;  // as one of [[pci]] without further keys
+    entry.host = bdf;
+    AttachableCard card;
+    card.bdf = bdf;
+    card.functions = TRY_CONTEXT(resolve_functions(host, {entry}), "machine.attachable");
+    found.push_back(std::move(card));
+  }
+  return found;
+}
 
 bool HostCard::has(std::string_view function) const {
   return name_ == function ||
@@ -47,16 +62,20 @@ Status HostCard::take() {
   auto claims = TRY(DeviceClaims::take(machine_.host, addresses_of(pointers), machine_.owner,
                                        sockets_of(pointers)));
   TRY(check_host());
-  auto devices = machine_.openers
-                     ? TRY(HostDevices::create(machine_.host, functions_, std::move(claims),
-                                               *machine_.openers))
-                     : TRY(HostDevices::create(machine_.host, functions_, std::move(claims)));
+  hold(TRY(HostDevices::create(machine_.host, functions_, std::move(claims), openers())));
+  return {};
+}
+
+HostOpeners HostCard::openers() const {
+  return machine_.openers ? *machine_.openers : HostOpeners::real(machine_.host);
+}
+
+void HostCard::hold(std::unique_ptr<HostDevices> devices) {
   auto reset = std::make_unique<MachineReset>(*devices, machine_.on_reset, machine_.on_scrub);
   machine_.exclusively([&] {
     devices_ = std::move(devices);
     reset_ = std::move(reset);
   });
-  return {};
 }
 
 /// With closed functions where that is what helps: neither KVM nor the guest has them yet.
@@ -97,7 +116,7 @@ void HostCard::hide() {
   });
 }
 
-void HostCard::leave() {
+Status HostCard::leave() {
   for (const int group : held_groups_) {
     machine_.release_group(group);
   }
@@ -110,6 +129,7 @@ void HostCard::leave() {
   });
   reset.reset();
   devices.reset();  // takes its time, and nobody waits for it to inspect
+  return {};
 }
 
 void HostCard::inspect(InspectNode& node) const {

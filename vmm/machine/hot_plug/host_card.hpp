@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,18 @@
 #include "vmm/memory/guest_memory.hpp"
 
 namespace gpuvm {
+
+class Owner;
+
+/// A card of machine.attachable.
+struct AttachableCard {
+  Bdf bdf = {};  ///< of one function
+  /// All that come with it, as they were when the guest started: nobody looks into sysfs later.
+  std::vector<HostFunction> functions = {};
+};
+/// In the order of `cards`. Errors: as resolve_functions().
+Result<std::vector<AttachableCard>> find_attachable(const HostSystem& host,
+                                                    const std::vector<Bdf>& cards);
 
 /// The machine that cards come into. All that is referred to must outlive the cards.
 struct HotPlugMachine {
@@ -38,9 +51,15 @@ struct HotPlugMachine {
   std::function<void(const HotPlugStep&)> on_step = {};
   /// How the functions are opened; nothing: as at a start.
   std::optional<HostOpeners> openers = {};
+  /// Who takes cards for this process, which has no right to; null: it takes them itself.
+  Owner* lender = nullptr;
+  /// It has given up the right without a lender, so that no card can come.
+  bool is_confined = false;
+  /// The cards that may come, as the configuration has them; empty without a lender: any.
+  std::vector<AttachableCard> attachable = {};
 };
 
-class HostCard final : public HotCard {
+class HostCard : public HotCard {
  public:
   /// `functions`: all for root port `port`, at least one.
   HostCard(const HotPlugMachine& machine, std::uint8_t port, std::string name,
@@ -60,8 +79,16 @@ class HostCard final : public HotCard {
   Status withdraw() override { return machine_.pci.withdraw(port_); }
   void hide() override;
   Status release() override { return reset_->release(); }
-  void leave() override;
+  Status leave() override;
   void inspect(InspectNode& node) const override;
+
+ protected:
+  const HotPlugMachine& machine() const { return machine_; }
+  const std::vector<HostFunction>& functions() const { return functions_; }
+  HostOpeners openers() const;
+  MachineReset& machine_reset() { return *reset_; }
+  /// They are taken.
+  void hold(std::unique_ptr<HostDevices> devices);
 
  private:
   Status check_memory() const;

@@ -60,7 +60,8 @@ class HotCard : public Inspectable {
   /// Where no guest had it since verify(): it counts as clean again without another reset.
   virtual Status release() = 0;
   /// KVM forgets it, memory is unmapped, and it goes back to the host, but for what is dirty.
-  virtual void leave() = 0;
+  /// Errors: kHost, kUnsafeDevice, where another process gives it back.
+  virtual Status leave() = 0;
 };
 
 }  // namespace gpuvm

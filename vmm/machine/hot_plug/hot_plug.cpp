@@ -7,6 +7,7 @@
 #include "vmm/base/bdf.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/config/config.hpp"
+#include "vmm/machine/hot_plug/lent_card.hpp"
 
 namespace gpuvm {
 namespace {
@@ -20,8 +21,7 @@ std::string full_name(const std::string& device) {
 Error no_slot(bool has_slots) {
   constexpr std::string_view kNone =
       "The guest has no port for a card that comes later: set [machine] free_ports before it "
-      "starts, "
-      "and sandbox.mode = \"off\"";
+      "starts, with attachable and sandbox.owner = \"process\" or with sandbox.mode = \"off\"";
   constexpr std::string_view kFull = "Each port that was kept free (machine.free_ports) has a card";
   return fail(ErrorKind::kWrongState, "{}", has_slots ? kFull : kNone);
 }
@@ -35,9 +35,48 @@ HotPlug::HotPlug(HotPlugMachine machine) : machine_(std::move(machine)) {
   }
 }
 
+/// What a lender takes, by its number; or nothing: this process takes it.
+Result<std::optional<std::uint32_t>> HotPlug::number_of(const std::string& device) const {
+  const auto& cards = machine_.attachable;
+  if (machine_.lender == nullptr && machine_.is_confined) {
+    return fail(ErrorKind::kWrongState,
+                "This gpuvm cannot take a card any more: that takes the owner's process "
+                "(sandbox.owner), which there is where root starts it, or sandbox.mode = \"off\"");
+  }
+  if (machine_.lender == nullptr && cards.empty()) {
+    return std::optional<std::uint32_t>();
+  }
+  const auto bdf = Bdf::parse(device);
+  const auto found = std::find_if(cards.begin(), cards.end(), [&bdf](const AttachableCard& card) {
+    return bdf && (card.bdf == *bdf || card.bdf.same_slot(*bdf));
+  });
+  if (found == cards.end()) {
+    return fail(ErrorKind::kConfig,
+                "{} is none of the cards that this guest may have: they are listed in "
+                "machine.attachable, which is read when it starts",
+                device);
+  }
+  return machine_.lender == nullptr
+             ? std::optional<std::uint32_t>()
+             : std::optional(static_cast<std::uint32_t>(found - cards.begin()));
+}
+
+std::unique_ptr<HotCard> HotPlug::make_lent_card(const std::string& device, std::uint8_t port,
+                                                 std::uint32_t number) const {
+  auto functions = machine_.attachable[number].functions;
+  for (HostFunction& function : functions) {
+    function.port = port;
+  }
+  return std::make_unique<LentCard>(machine_, port, full_name(device), std::move(functions),
+                                    number);
+}
+
 /// As an entry of [[pci]] without further keys would have it.
 Result<std::unique_ptr<HotCard>> HotPlug::make_card(const std::string& device,
                                                     std::uint8_t port) const {
+  if (const auto number = TRY(number_of(device))) {
+    return make_lent_card(device, port, *number);
+  }
   PciConfig entry;
   entry.port = port;
   if (device.starts_with('/')) {

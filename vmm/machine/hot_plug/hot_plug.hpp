@@ -2,7 +2,9 @@
 // HotPlug: the hot-plug slots of a machine: which one a card gets, and which has it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +23,8 @@ class HotPlug : public Inspectable {
 
   /// `device`: the address of a function of the host, with which the others of its slot come, or
   /// the socket of a vfio-user server (an absolute path). Returns when the guest is told. Errors:
-  /// kConfig, kHost, kUnsafeDevice; kWrongState: no slot is free.
+  /// kConfig, kHost, kUnsafeDevice; kWrongState: no slot is free,
+  /// or nobody has the right to take a card.
   Status attach(const std::string& device, const HotCard::IsUnwanted& is_unwanted);
 
   struct Asked {
@@ -45,6 +48,9 @@ class HotPlug : public Inspectable {
   void inspect(InspectNode& node) const override;
 
  private:
+  Result<std::optional<std::uint32_t>> number_of(const std::string& device) const;
+  std::unique_ptr<HotCard> make_lent_card(const std::string& device, std::uint8_t port,
+                                          std::uint32_t number) const;
   Result<std::unique_ptr<HotCard>> make_card(const std::string& device, std::uint8_t port) const;
   Result<HotSlot*> slot_of(const std::string& device) const;
 

@@ -110,7 +110,7 @@ Status HotSlot::go() {
     errors.add(card_->release());
   }
   if (reached_ >= Reached::kTaken) {
-    card_->leave();
+    errors.add(card_->leave());
   }
   Status outcome = errors.take();
   tell("gone", outcome ? "" : outcome.error().to_string());

@@ -38,7 +38,7 @@ bool may_return_from_idle(int policy, const sched_param& parameters) {
 YieldingThreads::YieldingThreads() {
   policy_ = ::sched_getscheduler(0);
   ::sched_getparam(0, &parameters_);
-  // Of one that is idle itself nobody is lowered, nor hurried: a vCPU's thread has no right to set
+  // Of one that is idle itself nobody is lowered, nor hurried: who hurries them has no right to set
   // policies above (vmm/sandbox/roles/rows_guest.cpp).
   may_come_back_ =
       policy_ >= 0 && policy_ <= SCHED_BATCH && may_return_from_idle(policy_, parameters_);

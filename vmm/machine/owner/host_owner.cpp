@@ -2,25 +2,15 @@
 #include "vmm/machine/owner/host_owner.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <span>
 #include <utility>
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
-#include "vmm/host/host_check.hpp"
 #include "vmm/machine/devices/machine_reset.hpp"
 
 namespace gpuvm {
 namespace {
-
-using std::chrono::milliseconds;
-
-/// The kernel closes the files of a process that it has ended before it tells so; children that
-/// write to sysfs (vmm/host/patient_write.hpp) have none of them. What still has a group open after
-/// this is somebody else.
-constexpr milliseconds kCloseTime{10000};
-constexpr milliseconds kClosePause{100};
 
 Result<HostFunction> host_function_of(const HeldFunction& held) {
   HostFunction function;
@@ -65,11 +55,13 @@ std::vector<Bdf> left_dirty_by(const HostSystem& host, long process, std::span<c
 
 }  // namespace
 
-HostOwner::HostOwner(const HostSystem& host, HostOpeners openers, const std::string& guest)
+HostOwner::HostOwner(const HostSystem& host, HostOpeners openers, const std::string& guest,
+                     const std::vector<Bdf>& cards)
     : host_(host),
       openers_(std::move(openers)),
       owner_(claim_owner(guest)),
-      claims_(DeviceClaims::adopt(owner_, {})) {}
+      claims_(DeviceClaims::adopt(owner_, {})),
+      cards_(host, openers_, owner_, cards) {}
 
 HostOwner::~HostOwner() = default;
 
@@ -124,12 +116,16 @@ Status HostOwner::guest_runs() {
 /// How the function looked when it was well stays known.
 Status HostOwner::mark_failed(const Bdf& function, std::string_view reason) {
   const std::string name = function.to_string();
-  const auto known = claims_.known(name);
-  return claims_.mark_dirty(name, reason, known ? to_text(*known) : "", DirtCause::kFailedReset);
+  HostDevices* const card = cards_.card_of(function);
+  DeviceClaims& claims = card != nullptr ? card->claims() : claims_;
+  const auto known = claims.known(name);
+  return claims.mark_dirty(name, reason, known ? to_text(*known) : "", DirtCause::kFailedReset);
 }
 
 Result<UpstreamPort> HostOwner::port_of(const Bdf& function) const {
-  const auto ours = addresses_of(pointers_to(functions_));
+  auto ours = addresses_of(pointers_to(functions_));
+  const auto of_cards = cards_.functions();
+  ours.insert(ours.end(), of_cards.begin(), of_cards.end());
   if (std::find(ours.begin(), ours.end(), function) == ours.end()) {
     return fail(ErrorKind::kInternal, "{} was not handed over", function.to_string());
   }
@@ -155,20 +151,8 @@ Result<UniqueFd> HostOwner::open_file(std::uint32_t file) {
   return files_.open(file);
 }
 
-void HostOwner::wait_until_closed() const {
-  const auto is_closed = [this](const HostFunction& function) {
-    return check_group_free(host_, function.host).has_value();
-  };
-  for (milliseconds left = kCloseTime; left.count() > 0; left -= kClosePause) {
-    if (std::all_of(functions_.begin(), functions_.end(), is_closed)) {
-      return;
-    }
-    openers_.sleep(kClosePause);
-  }
-}
-
 Status HostOwner::give_back_functions() {
-  wait_until_closed();
+  wait_until_closed(host_, pointers_to(functions_), openers_.sleep);
   DriverBinding binding = binding_ ? std::move(*binding_) : TRY(DriverBinding::adopt(host_, {}));
   binding_.reset();
   return reset_and_give_back(TRY(HostDevices::create(
@@ -210,6 +194,7 @@ void HostOwner::restore_others() const {
 
 Status HostOwner::give_back(long killed) {
   WorstError errors;
+  errors.add(cards_.give_back_all());
   // One that ended by itself, but in the middle of its hand-over, gave nothing back either: what it
   // has not handed over has no keeper any more.
   const long starter = killed != 0 ? killed : handing_over_;

@@ -12,6 +12,7 @@
 #include "vmm/host/host_system.hpp"
 #include "vmm/host/state_file.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
+#include "vmm/machine/owner/kept_cards.hpp"
 #include "vmm/machine/owner/kept_files.hpp"
 #include "vmm/owner/owner.hpp"
 
@@ -21,7 +22,9 @@ namespace gpuvm {
 class HostOwner final : public Owner {
  public:
   /// `host` must outlive this. `guest`: its name, for others who want its functions.
-  HostOwner(const HostSystem& host, HostOpeners openers, const std::string& guest);
+  /// `cards`: those that may come while the guest runs (machine.attachable).
+  HostOwner(const HostSystem& host, HostOpeners openers, const std::string& guest,
+            const std::vector<Bdf>& cards = {});
   ~HostOwner() override;
   HostOwner(const HostOwner&) = delete;
   HostOwner& operator=(const HostOwner&) = delete;
@@ -35,7 +38,15 @@ class HostOwner final : public Owner {
   Status retrain_link(const Bdf& function) override;
   Status replace_file(std::uint32_t file, std::span<const std::byte> contents) override;
   Result<UniqueFd> open_file(std::uint32_t file) override;
+  Status take_card(std::uint32_t card) override { return cards_.take(card); }
+  Status give_back_card(std::uint32_t card) override { return cards_.give_back(card); }
+  Result<bool> is_card_idle(std::uint32_t card) override { return cards_.is_idle(card); }
+  Result<CardFile> card_file(std::uint32_t card, CardFileKind kind, std::uint32_t index) override {
+    return cards_.file(card, kind, index);
+  }
 
+  /// When the monitor has ended: waits for the cards that it has asked for. May take minutes.
+  void settle() const { cards_.settle(); }
   /// Once, when the monitor has ended: resets and verifies the functions, whatever was said of
   /// them, removes their marks and gives them to their drivers. Those that do not come back stay
   /// dirty, with vfio-pci. Where the process `killed` (0: it ended by itself) had not handed them
@@ -47,7 +58,6 @@ class HostOwner final : public Owner {
   Status give_back_functions();
   Status take_orphans(long killed);
   void restore_others() const;
-  void wait_until_closed() const;
   Result<UpstreamPort> port_of(const Bdf& function) const;
   Status before_guest() const;
 
@@ -61,6 +71,7 @@ class HostOwner final : public Owner {
   std::optional<DriverBinding> binding_;
   std::vector<StateFile> states_;
   KeptFiles files_;
+  KeptCards cards_;
 };
 
 }  // namespace gpuvm

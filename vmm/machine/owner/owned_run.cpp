@@ -45,8 +45,11 @@ Result<SplitProcess> split_run(const Config& config, std::optional<int> status_o
   }
   log::set_guest(config.name);
   const HostSystem host;
-  HostOwner owner(host, HostOpeners::real(host), config.name);
+  const auto& cards = config.machine.attachable;
+  HostOwner owner(host, HostOpeners::real(host), config.name, cards);
   OwnerSide side{.duties = owner};
+  side.cards = static_cast<std::uint32_t>(cards.size());
+  side.settle = [&owner] { owner.settle(); };
   side.give_back = [&owner](pid_t killed) { return owner.give_back(killed); };
   side.notify = notifier();
   if (log::has_journal()) {

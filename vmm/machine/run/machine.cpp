@@ -282,7 +282,10 @@ void Machine::add_hot_plug() {
                                    .done_bytes = progress.done,
                                    .all_bytes = progress.all});
           },
-      .on_step = [this](const HotPlugStep& step) { tell_of_card(step); }});
+      .on_step = [this](const HotPlugStep& step) { tell_of_card(step); },
+      .lender = options_.owner,
+      .is_confined = options_.config.sandbox.mode != SandboxMode::kOff,
+      .attachable = std::move(attachable_)});
   show(Part::kHotPlug, hot_plug_.get());
 }
 

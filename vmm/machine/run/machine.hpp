@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "devices/virtio/named_port/port_input.hpp"
 #include "firmware/linux/linux_image.hpp"
@@ -190,6 +191,7 @@ class Machine : public GuestMachine {
   std::unique_ptr<HostDevices> devices_;
   std::optional<NumaPlan> numa_;
   std::unique_ptr<MachineReset> reset_;
+  std::vector<AttachableCard> attachable_;  ///< until hot_plug_ has them
   /// Its cards outlive pci_, which shows them, and the VM, which knows their groups.
   std::unique_ptr<HotPlug> hot_plug_;
   std::optional<LinuxImage> kernel_;  ///< read, not yet in guest memory; see prepare_kernel()

@@ -12,9 +12,12 @@ namespace gpuvm::sandbox {
 Result<std::unique_ptr<RoleThread>> RoleThread::create(std::string name, ThreadRole role,
                                                        Work work) {
   std::unique_ptr<RoleThread> made(new RoleThread(std::move(name), role));
+  const bool has_role = has_entered(role);
   try {
-    made->thread_ = std::thread(
-        [raw = made.get(), own = std::move(work)]() mutable { raw->live(std::move(own)); });
+    made->thread_ = std::thread([raw = made.get(), has_role, own = std::move(work)]() mutable {
+      raw->begin(has_role);
+      raw->live(std::move(own));
+    });
   } catch (const std::system_error& error) {
     return fail(ErrorKind::kHost,
                 "Cannot start the thread {}: {} (`ulimit -u`, or pids.max of the cgroup)",
@@ -53,9 +56,17 @@ void RoleThread::run(void* subject) {
   }
 }
 
-void RoleThread::live(Work work) {  // NOLINT(performance-unnecessary-value-param): its own
+/// `has_role`: from its maker, as its signals; the kernel's name for it is its maker's, too.
+void RoleThread::begin(bool has_role) {
+  if (has_role) {
+    inherit(role_, name_);
+    return;
+  }
   enter_background_thread(name_);
   enter(role_);
+}
+
+void RoleThread::live(Work work) {  // NOLINT(performance-unnecessary-value-param): its own
   MutexLock lock(mutex_);
   for (;;) {
     while (!is_ending_ && (!is_taken_ || is_done_)) {

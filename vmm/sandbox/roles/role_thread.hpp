@@ -21,7 +21,9 @@ class RoleThread {
   /// What the thread does, with what it is about.
   using Work = std::function<void(void* subject)>;
   /// `name`: of the thread, its first 15 characters count. `work`: chosen here, before there is a
-  /// guest, and kept on the thread's stack: who hands something over later names no code.
+  /// guest, or by a thread of the same role, and kept on the thread's stack: who hands something
+  /// over later names no code. One that is made by a thread of its role has that role from there,
+  /// and its name in messages alone; no other thread with a role can make one.
   /// Errors: kHost: this process may have no more threads.
   static Result<std::unique_ptr<RoleThread>> create(std::string name, ThreadRole role, Work work);
   ~RoleThread();
@@ -34,6 +36,7 @@ class RoleThread {
 
  private:
   RoleThread(std::string name, ThreadRole role) : name_(std::move(name)), role_(role) {}
+  void begin(bool has_role);
   void live(Work work) GPUVM_EXCLUDES(mutex_);
 
   const std::string name_;

@@ -78,6 +78,8 @@ constexpr std::array kControl{
     control_call(request::kKvmIrqfd, "ioctl KVM_IRQFD", "the same", Use::kRare),
     call(SYS_eventfd2, "eventfd2", "an event for a vector", Use::kRare),
     call(SYS_pread64, "pread64", "registers of functions, on the way of an interrupt", Use::kRare),
+    control_call(request::kVfioSetIrqs, "ioctl VFIO_DEVICE_SET_IRQS",
+                 "a card is detached, and its errors are not heard any more", Use::kRare),
 };
 
 constexpr std::array kWorker{
@@ -102,11 +104,12 @@ constexpr std::array kWorker{
     control_call(request::kKvmCreateDevice, "ioctl KVM_CREATE_DEVICE",
                  "KVM learns of VFIO's groups"),
     control_call(request::kKvmSetDeviceAttribute, "ioctl KVM_SET_DEVICE_ATTR", "the same"),
-    control_call(request::kVfioHotResetInfo, "ioctl VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
-                 "what a hot reset "
-                 "reaches"),
-    control_call(request::kVfioDeviceInfo, "ioctl VFIO_DEVICE_GET_INFO", "what a device is",
-                 Use::kRare),
+    control_call(
+        request::kVfioHotResetInfo, "ioctl VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
+        "what a hot reset reaches; the number is VFIO_IOMMU_GET_INFO's, too: the container "
+        "of a card that is attached"),
+    control_call(request::kVfioDeviceInfo, "ioctl VFIO_DEVICE_GET_INFO",
+                 "what a device is: of a card that is attached", Use::kRare),
     control_call(request::kVfioIrqInfo, "ioctl VFIO_DEVICE_GET_IRQ_INFO", "the same", Use::kRare),
     call(SYS_ftruncate, "ftruncate", "the mark of a device that is in use"),
     call(SYS_recvfrom, "recvfrom", "what a lost server still sent", Use::kRare),

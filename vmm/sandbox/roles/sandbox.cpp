@@ -110,7 +110,7 @@ constexpr Capabilities kOfDevices =
     kOfFiles | capability(CAP_SYS_ADMIN) | capability(CAP_IPC_LOCK) | capability(CAP_SYS_NICE);
 
 /// A capability that a role has a use for.
-Capabilities kept_by(ThreadRole role, bool has_owner) {
+Capabilities kept_by(ThreadRole role, const Policy& policy) {
   if (role == ThreadRole::kMemory) {  // memory for devices is locked; its threads are idle ones
     return capability(CAP_IPC_LOCK) | capability(CAP_SYS_NICE);
   }
@@ -118,8 +118,9 @@ Capabilities kept_by(ThreadRole role, bool has_owner) {
     // Programs may run as another user, and have the limits of their files raised.
     return capability(CAP_KILL) | capability(CAP_SYS_RESOURCE);
   }
-  if (!opens_files(role, has_owner)) {
-    return 0;
+  if (!opens_files(role, policy.has_owner)) {
+    const bool maps_memory = role == ThreadRole::kWorker && policy.has_late_cards;
+    return maps_memory ? capability(CAP_IPC_LOCK) : 0;
   }
   return role == ThreadRole::kVariables ? kOfFiles : kOfDevices;
 }
@@ -128,7 +129,7 @@ Plan plan_of(ThreadRole role, const Policy& policy) {
   Plan plan;
   plan.empty_root = policy.has_owner;
   plan.identity = policy.has_owner ? policy.identity : std::nullopt;
-  plan.kept = kept_by(role, policy.has_owner);
+  plan.kept = kept_by(role, policy);
   if (opens_files(role, policy.has_owner)) {
     plan.paths = role == ThreadRole::kVariables ? policy.variable_paths : policy.worker_paths;
   }
@@ -238,6 +239,15 @@ void enter(ThreadRole role) {
     tell_violation(now.trap, role, -1, 0, error);
   }
   act_hostile(role);
+}
+
+bool has_entered(ThreadRole role) {
+  return mode() != Mode::kOff && thread_role() == role;
+}
+
+void inherit(ThreadRole role, std::string_view name) {
+  set_thread_identity(role, name);
+  state().trap.notes->entered.at(index_of(role)).fetch_add(1);
 }
 
 int violation_event() {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vmm/base/result.hpp"
@@ -26,6 +27,9 @@ struct Policy {
   Mode mode = Mode::kOff;
   /// The owner is a process of its own: rows for its work are left out, and no thread has files.
   bool has_owner = false;
+  /// With an owner: cards come while the guest runs. The worker maps memory for them, so it keeps
+  /// the right to lock memory.
+  bool has_late_cards = false;
   std::optional<Identity> identity = {};  ///< whom threads become; with an owner only
   /// Without an owner: what threads of the worker's role, and that of the variables', still open.
   std::vector<PathRule> worker_paths = {};
@@ -50,6 +54,12 @@ Mode mode();
 /// with the same one does nothing. Where the kernel refuses, the guest is ended as for a forbidden
 /// call. Any thread.
 void enter(ThreadRole role);
+/// The calling thread has entered this role. False without prepare(). Any thread.
+bool has_entered(ThreadRole role);
+/// In place of enter(), for a thread that one of this role has made: it has all of the role from
+/// its maker (seccomp(2), capabilities(7), landlock(7)), and has no right to take it on once more.
+/// `name`: of the thread, for messages.
+void inherit(ThreadRole role, std::string_view name);
 
 /// Readable (poll(2)) from the first forbidden call on; -1 without prepare() or in another mode.
 int violation_event();

@@ -234,6 +234,13 @@ void set_thread_identity(ThreadRole role) {
   ::prctl(PR_GET_NAME, identity.name.data(), 0UL, 0UL, 0UL);
 }
 
+void set_thread_identity(ThreadRole role, std::string_view name) {
+  identity.has_role = true;
+  identity.role = role;
+  identity.name.fill('\0');
+  name.copy(identity.name.data(), identity.name.size() - 1);
+}
+
 std::optional<ThreadRole> thread_role() {
   return identity.has_role ? std::optional(identity.role) : std::nullopt;
 }

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "vmm/base/result.hpp"
@@ -40,6 +41,8 @@ void unblock_trap_in_handlers();
 
 /// Who the calling thread is, for its handler: kept where a handler may read it.
 void set_thread_identity(ThreadRole role);
+/// The same without a system call, for one whose filter is there already. `name`: its own.
+void set_thread_identity(ThreadRole role, std::string_view name);
 std::optional<ThreadRole> thread_role();
 
 /// As the handler does it, for what is found out in other ways. Async-signal-safe.

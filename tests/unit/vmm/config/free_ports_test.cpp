@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // [machine]: ports that are kept free for cards that come later, and what is reserved for those.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -49,12 +50,49 @@ TEST(FreePorts, AReserveIsAPowerOfTwo) {
 }
 
 TEST(FreePorts, NeedAMonitorThatKeepsItsRights) {
-  for (const auto* const wrong :
-       {"", "sandbox.mode = 'log'", "sandbox = { mode = 'off', owner = 'process' }"}) {
-    EXPECT_THAT(error_of(parse("free_ports = 1", wrong)), HasSubstr("sandbox.mode = \"off\""))
-        << wrong;
+  for (const auto* const wrong : {"", "sandbox.mode = 'log'"}) {
+    const auto error = error_of(parse("free_ports = 1", wrong));
+    EXPECT_THAT(error, HasSubstr("sandbox.mode = \"off\"")) << wrong;
+    EXPECT_THAT(error, HasSubstr("sandbox.owner = \"process\"")) << wrong;
   }
   EXPECT_TRUE(parse("free_ports = 1", "sandbox.mode = 'off'"));
+}
+
+TEST(FreePorts, OrAnOwnerThatKnowsWhichCardsMayCome) {
+  const std::string cards = "free_ports = 1\nattachable = ['0000:41:00.0', '42:00.0']";
+  for (const auto* const mode : {"on", "log", "off"}) {
+    const auto owner = fmt::format("sandbox = {{ mode = '{}', owner = 'process' }}", mode);
+    const auto config = parse(cards, owner);
+    ASSERT_TRUE(config) << mode << ": " << error_of(config);
+    ASSERT_EQ(config->machine.attachable.size(), 2U);
+    EXPECT_EQ(config->machine.attachable[1].to_string(), "0000:42:00.0");
+    EXPECT_THAT(error_of(parse("free_ports = 1", owner)), HasSubstr("needs machine.attachable"))
+        << mode;
+    const auto again = parse_config(to_toml(*config), {"dry-run", "/elsewhere", "x"});
+    ASSERT_TRUE(again) << mode << ": " << error_of(again);
+    EXPECT_EQ(*again, *config) << mode;
+  }
+  EXPECT_TRUE(parse(cards)) << "a list where this process takes cards itself";
+}
+
+TEST(FreePorts, AListNamesEachCardOnce) {
+  for (const auto* const wrong :
+       {"['0000:41:00.0', '0000:41:00.1']", "['41:00.0', '0000:41:00.0']"}) {
+    EXPECT_THAT(error_of(parse(std::string("free_ports = 1\nattachable = ") + wrong)),
+                HasSubstr("twice"))
+        << wrong;
+  }
+  for (const auto* const wrong : {"['gpu']", "['']", "['/run/server']", "'0000:41:00.0'", "[1]"}) {
+    EXPECT_THAT(error_of(parse(std::string("free_ports = 1\nattachable = ") + wrong)),
+                HasSubstr("machine.attachable"))
+        << wrong;
+  }
+  EXPECT_THAT(error_of(parse("attachable = ['0000:41:00.0']")), HasSubstr("machine.free_ports"));
+  std::string many = "free_ports = 1\nattachable = [";
+  for (unsigned bus = 0; bus < 17; ++bus) {
+    many += fmt::format("'0000:{:02x}:00.0',", bus);
+  }
+  EXPECT_THAT(error_of(parse(many + "]")), HasSubstr("at most 16"));
 }
 
 }  // namespace

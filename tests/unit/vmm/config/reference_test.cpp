@@ -83,6 +83,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "disk.throwaway",
                                                      "fw_cfg.name",
                                                      "fw_cfg.value",
+                                                     "machine.attachable",
                                                      "machine.battery",
                                                      "machine.config_ports",
                                                      "machine.cpus",

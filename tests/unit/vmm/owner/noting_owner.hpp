@@ -4,9 +4,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vmm/owner/owner.hpp"
@@ -44,6 +46,25 @@ class NotingOwner final : public Owner {
     return opened ? std::move(opened) : UniqueFd(::dup(STDERR_FILENO));
   }
 
+  Status take_card(std::uint32_t card) override { return note(fmt::format("take card {}", card)); }
+  Status give_back_card(std::uint32_t card) override {
+    return note(fmt::format("give back card {}", card));
+  }
+  Result<bool> is_card_idle(std::uint32_t card) override {
+    TRY(note(fmt::format("ask card {}", card)));
+    return busy == 0 || --busy == 0;
+  }
+  Result<CardFile> card_file(std::uint32_t card, CardFileKind kind, std::uint32_t index) override {
+    TRY(note(fmt::format("card {} file {}.{}", card, static_cast<unsigned>(kind), index)));
+    CardFile file;
+    file.file.reset(::dup(STDERR_FILENO));
+    const auto found = values.find({kind, index});
+    file.value = found == values.end() ? 0 : found->second;
+    return file;
+  }
+
+  unsigned busy = 0;  ///< so many questions find the card at work
+  std::map<std::pair<CardFileKind, std::uint32_t>, std::uint32_t> values;  ///< of a card's files
   std::vector<std::string> notes;
   std::map<std::string, Error> refused;  ///< by note
 

@@ -31,7 +31,11 @@ std::vector<Request> one_of_each() {
           owner::CheckLink{.function = 1},
           owner::RetrainLink{.function = 0},
           owner::ReplaceFile{.file = 7},
-          owner::OpenFile{.file = 8}};
+          owner::OpenFile{.file = 8},
+          owner::TakeCard{.card = 3},
+          owner::GiveBackCard{.card = 4},
+          owner::AskCard{.card = 5},
+          owner::FetchCardFile{.card = 6, .kind = CardFileKind::kResource, .index = 7}};
 }
 
 std::string error_of(std::vector<std::byte> packet) {
@@ -83,7 +87,7 @@ TEST(OwnerMessages, WrongHeadersAreTold) {
     packet[at] ^= std::byte{1};
     EXPECT_THAT(error_of(packet), HasSubstr("header")) << at;
   }
-  for (const unsigned kind : {0U, 10U, 255U}) {
+  for (const unsigned kind : {0U, 14U, 255U}) {
     auto packet = good;
     packet[4] = static_cast<std::byte>(kind);
     EXPECT_THAT(error_of(packet), HasSubstr("unknown kind")) << kind;
@@ -114,6 +118,13 @@ TEST(OwnerMessages, OneWayToSayEachThing) {
     packet[at] = std::byte{0x40};
     EXPECT_THAT(error_of(packet), HasSubstr("mean nothing")) << at;
   }
+}
+
+TEST(OwnerMessages, AFileOfACardIsOfAKind) {
+  auto packet = owner::encode(1, owner::FetchCardFile{.kind = CardFileKind::kResource});
+  ASSERT_TRUE(owner::decode(packet));
+  packet[20] = std::byte{5};
+  EXPECT_THAT(error_of(packet), HasSubstr("unknown kind"));
 }
 
 TEST(OwnerMessages, LongTextsAreCutByWhoSends) {

@@ -54,7 +54,7 @@ class OwnerServerTest : public testing::Test {
   test::NotingOwner duties_;
   owner::SocketPair sockets_ = owner::SocketPair::create().value();
   OwnerServer::Clock::time_point now_{};
-  OwnerServer server_{duties_, std::move(sockets_.owner), [this] { return now_; }};
+  OwnerServer server_{duties_, std::move(sockets_.owner), [this] { return now_; }, 2};
   std::uint32_t number_ = 0;
   std::vector<UniqueFd> fds_;
 };
@@ -281,6 +281,73 @@ TEST_F(OwnerServerTest, SoManyAndNoMoreAreTaken) {
   EXPECT_EQ(answer().error, ErrorKind::kHost);
   EXPECT_EQ(send(owner::GuestRuns{}), Outcome::kServed);
   EXPECT_FALSE(answer().error);
+}
+
+TEST_F(OwnerServerTest, CardsOfItsConfigurationAreTakenAndGivenBack) {
+  start_guest();
+  duties_.busy = 2;
+  duties_.values[{CardFileKind::kConfig, 0}] = 0x4100;  // 0000:41:00.0
+  EXPECT_EQ(send(owner::TakeCard{.card = 1}), Outcome::kServed);
+  EXPECT_FALSE(answer().error);
+  EXPECT_EQ(send(owner::AskCard{.card = 1}), Outcome::kServed);
+  EXPECT_EQ(answer().value, 0U) << "it is at work";
+  EXPECT_EQ(send(owner::AskCard{.card = 1}), Outcome::kServed);
+  EXPECT_EQ(answer().value, 1U);
+  EXPECT_EQ(send(owner::FetchCardFile{.card = 1, .kind = CardFileKind::kConfig}), Outcome::kServed);
+  EXPECT_EQ(answer().value, 0x4100U);
+  EXPECT_EQ(fds_.size(), 1U);
+  EXPECT_EQ(send(owner::CheckLink{.function = 1}), Outcome::kServed) << "it has the next number";
+  EXPECT_FALSE(answer().error);
+  EXPECT_EQ(send(owner::GiveBackCard{.card = 1}), Outcome::kServed);
+  EXPECT_FALSE(answer().error);
+  EXPECT_THAT(duties_.notes,
+              ElementsAre("take card 1", "ask card 1", "ask card 1", "card 1 file 3.0",
+                          "check 0000:41:00.0", "give back card 1"));
+}
+
+TEST_F(OwnerServerTest, AFunctionThatComesAgainKeepsItsNumber) {
+  start_guest();
+  duties_.values[{CardFileKind::kConfig, 0}] = 0x4100;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(send(owner::FetchCardFile{.kind = CardFileKind::kConfig}), Outcome::kServed);
+    answer();
+  }
+  EXPECT_EQ(send(owner::CheckLink{.function = 1}), Outcome::kServed);
+  EXPECT_EQ(send(owner::CheckLink{.function = 2}), Outcome::kViolation);
+}
+
+TEST_F(OwnerServerTest, WhatBecameOfACardIsAnAnswer) {
+  start_guest();
+  duties_.refused.emplace("ask card 0", Error(ErrorKind::kUnsafeDevice, "It hangs"));
+  EXPECT_EQ(send(owner::AskCard{.card = 0}), Outcome::kServed);
+  const auto told = answer();
+  EXPECT_EQ(told.error, ErrorKind::kUnsafeDevice);
+  EXPECT_THAT(told.text, HasSubstr("It hangs"));
+}
+
+TEST_F(OwnerServerTest, NoOtherCardIsAskedFor) {
+  for (const owner::Request& request :
+       {owner::Request(owner::TakeCard{.card = 2}), owner::Request(owner::GiveBackCard{.card = 2}),
+        owner::Request(owner::AskCard{.card = 0xffffffff}),
+        owner::Request(owner::FetchCardFile{.card = 2})}) {
+    owner::SocketPair sockets = owner::SocketPair::create().value();
+    OwnerServer server(
+        duties_, std::move(sockets.owner), [this] { return now_; }, 2);
+    for (const owner::Request& each : {owner::Request(owner::GuestRuns{}), request}) {
+      ASSERT_EQ(owner::send_packet(sockets.monitor.get(), owner::encode(1, each), {}),
+                owner::SendOutcome::kSent);
+      duties_.notes.clear();
+      const auto outcome = server.serve();
+      EXPECT_EQ(outcome == Outcome::kViolation, each == request) << request.index();
+    }
+    EXPECT_THAT(server.violation(), HasSubstr("does not name"));
+    EXPECT_THAT(duties_.notes, IsEmpty());
+  }
+}
+
+TEST_F(OwnerServerTest, NoCardComesBeforeTheGuest) {
+  EXPECT_EQ(send(owner::TakeCard{.card = 0}), Outcome::kViolation);
+  EXPECT_THAT(duties_.notes, IsEmpty());
 }
 
 }  // namespace

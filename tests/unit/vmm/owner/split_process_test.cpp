@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +16,7 @@
 #include <functional>
 #include <thread>
 
-#include "tests/unit/vmm/owner/noting_owner.hpp"
+#include "tests/unit/vmm/owner/split_process_fixture.hpp"
 #include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/owner_messages.hpp"
 #include "vmm/owner/owner_socket.hpp"
@@ -30,51 +29,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-using Monitor = std::function<int(Owner&)>;
-
-class SplitProcessTest : public testing::Test {
- protected:
-  SplitProcessTest() { ::pthread_sigmask(SIG_SETMASK, nullptr, &before_); }
-  ~SplitProcessTest() override {
-    ::alarm(0);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-
-  /// What became of an owner whose monitor is `monitor`, which runs in the child and returns its
-  /// exit status.
-  Result<int> run(const Monitor& monitor) {
-    ::alarm(60);  // nothing here may hang
-    OwnerSide side{.duties = duties_};
-    side.give_back = [this](pid_t killed) {
-      killed_ = killed;
-      ++given_back_;
-      return given_back_status_;
-    };
-    side.notify = notify_;
-    side.longest_end = longest_end_;
-    side.is_dumpable = true;  // for sanitizers
-    auto split = split_process(side);
-    if (split && split->monitor) {
-      const int status = monitor(*split->monitor);
-      ::_exit(status);
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);  // for the next one
-    if (!split) {
-      return split.error();
-    }
-    return split->exit_status.value();
-  }
-
-  test::NotingOwner duties_;
-  std::function<bool(std::string_view)> notify_ = {};
-  std::chrono::milliseconds longest_end_ = std::chrono::minutes(20);
-  Status given_back_status_ = {};
-  int given_back_ = 0;
-  pid_t killed_ = -1;
-
- private:
-  sigset_t before_{};
-};
+class SplitProcessTest : public test::SplitProcessFixture {};
 
 [[noreturn]] void die(int number) {
   ::signal(number, SIG_DFL);
@@ -195,19 +150,6 @@ TEST_F(SplitProcessTest, WhatWentWrongAtTheEndDecides) {
   EXPECT_EQ(back.error().kind(), ErrorKind::kHost);
 }
 
-/// The monitor's own end of the socket, found among its descriptors: for what OwnerClient never
-/// sends.
-int find_socket() {
-  for (int fd = 3; fd < 256; ++fd) {
-    int type = 0;
-    socklen_t size = sizeof type;
-    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET) {
-      return fd;
-    }
-  }
-  ::_exit(98);
-}
-
 [[noreturn]] void sleep_for_ever() {
   for (;;) {
     ::pause();
@@ -236,7 +178,7 @@ TEST_F(SplitProcessTest, HostileOnesAreKilled) {
     given_back_ = 0;
     const auto status = run([&attacks, i](Owner&) {
       ::signal(SIGTERM, SIG_IGN);
-      attacks[i](find_socket());
+      attacks[i](test::find_packet_socket());
       sleep_for_ever();
       return 0;
     });
@@ -251,7 +193,7 @@ TEST_F(SplitProcessTest, HostileOnesAreKilled) {
 TEST_F(SplitProcessTest, AFloodDoesNotKeepTheOwnerFromSignals) {
   const pid_t owner_process = ::getpid();
   const auto status = run([owner_process](Owner&) {
-    const int socket = find_socket();
+    const int socket = test::find_packet_socket();
     ::signal(SIGTERM, SIG_DFL);
     const auto check = owner::encode(1, owner::DeclareFile{.path = "/vars"});
     owner::Packet packet;

@@ -16,6 +16,8 @@
 #include <array>
 #include <string>
 
+#include "vmm/sandbox/roles/ioctl_numbers.hpp"
+
 namespace gpuvm::sandbox::role_tables_test {
 namespace {
 
@@ -55,6 +57,13 @@ TEST(RoleTables, CallsThatReachOtherProcessesAreBound) {
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
   EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {kOther}));
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {0}));
+}
+
+/// A card that is detached is heard no more by the thread that hears it; it starts nothing.
+TEST(RoleTables, TheControlThreadOfVfioOnlyLetsGo) {
+  EXPECT_TRUE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioSetIrqs}));
+  EXPECT_FALSE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioMapDma}));
+  EXPECT_FALSE(allows(ThreadRole::kControl, SYS_ioctl, {0, request::kVfioReset}));
 }
 
 /// One that stops itself keeps its guest from ending; SIGKILL would say nothing of why.

@@ -2,6 +2,7 @@
 #include "vmm/sandbox/roles/role_thread.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -88,6 +89,37 @@ TEST(RoleThread, HasTheRightsOfItsRole) {
     }).join();
   });
   EXPECT_EQ(end.said, "true false");
+}
+
+/// A card that comes while the guest runs has its threads from the worker, which has its role: a
+/// thread that took it on once more would be told as one that made a forbidden call.
+TEST(RoleThread, OneThatAThreadOfItsRoleMakesHasTheRoleFromThere) {
+  if (kHasThreadSanitizer) {
+    GTEST_SKIP() << "it makes calls of its own for a new thread";
+  }
+  const auto end = in_child([](int fd) {
+    Policy policy;
+    policy.mode = Mode::kOn;
+    policy.writes_line = false;
+    policy.worker_paths = {{.path = "/etc", .access = PathAccess::kRead}};
+    if (!prepare(policy)) {
+      return;
+    }
+    std::thread([&] {
+      enter(ThreadRole::kWorker);
+      const auto late = RoleThread::create("late", ThreadRole::kWorker, [](void* opened) {
+        *static_cast<long*>(opened) = ::syscall(SYS_openat, -100, "/etc/passwd", 0);
+        ::syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0);
+      });
+      long opened = -1;
+      (*late)->run(&opened);
+      say(fd, fmt::format("{}", opened >= 0));
+    }).join();
+    for (const Violation& each : take_violations()) {
+      say(fd, fmt::format("; {} {} {}", each.thread, to_string(each.role), each.call));
+    }
+  });
+  EXPECT_EQ(end.said, "true; late worker socket");
 }
 
 }  // namespace

@@ -2,8 +2,11 @@
 // Where the hardware's registers say that the BARs are, against a made-up sysfs.
 #include "devices/physical/vfio/bar_places.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <utility>
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/base/bytes.hpp"
@@ -59,6 +62,34 @@ TEST_F(BarPlacesTest, RegistersAndTheKernelsAddressesOfEachBar) {
   EXPECT_EQ(found[1].bar, 2U);
   EXPECT_EQ(found[1].host, 0xc000U);
   EXPECT_EQ(found[1].hardware, 0xc000U);
+}
+
+// Another process has opened the files: nothing is opened here.
+TEST_F(BarPlacesTest, FilesOfAnotherProcessSayTheSame) {
+  set(0x08, 0x01080200);
+  const auto opened = [this](const char* attribute) {
+    return UniqueFd(::open(host_.path(kBase + attribute).c_str(), O_RDONLY | O_CLOEXEC));
+  };
+  auto config = opened("/config");
+  auto resource = opened("/resource");
+  const auto reader =
+      vfio::BarPlaceReader::adopt(*Bdf::parse(kCard), std::move(config), std::move(resource));
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  const auto found = reader->read();
+  ASSERT_TRUE(found) << found.error().to_string();
+  ASSERT_TRUE(found->has_value());
+  ASSERT_EQ((*found)->size(), 2U);
+  EXPECT_EQ((*found)->at(0).hardware, 0x38fe000000U);
+  EXPECT_EQ((*found)->at(1).host, 0xc000U);
+}
+
+TEST_F(BarPlacesTest, AFileWithoutAHeaderIsRefused) {
+  host_.file("/short", "abc");
+  const auto opened = [this] {
+    return UniqueFd(::open(host_.path("/short").c_str(), O_RDONLY | O_CLOEXEC));
+  };
+  EXPECT_FALSE(vfio::BarPlaceReader::adopt(*Bdf::parse(kCard), opened(), opened()));
+  EXPECT_FALSE(vfio::BarPlaceReader::adopt(*Bdf::parse(kCard), UniqueFd(), UniqueFd()));
 }
 
 TEST_F(BarPlacesTest, RegistersThatAreGoneReadZero) {

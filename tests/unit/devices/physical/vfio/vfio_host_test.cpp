@@ -3,6 +3,7 @@
 // (tests/lab/vfio_probe.cpp), against a real kernel.
 #include "devices/physical/vfio/vfio_host.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -27,6 +28,15 @@ TEST(VfioHost, NamesWhatIsMissingBeforeOpening) {
   EXPECT_THAT(open_error(host), HasSubstr("modprobe vfio-pci"));
   host.file("/dev/vfio/vfio", "");
   EXPECT_THAT(open_error(host), HasSubstr("VFIO speaks version"));
+}
+
+TEST(VfioHost, WhatIsNoContainerOfVfioIsNotTakenOver) {
+  const FakeHost host;
+  VfioFiles files;
+  files.container.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto vfio = VfioHost::adopt(std::move(files), host);
+  ASSERT_FALSE(vfio);
+  EXPECT_THAT(vfio.error().to_string(), HasSubstr("Cannot ask VFIO about the IOMMU"));
 }
 
 }  // namespace

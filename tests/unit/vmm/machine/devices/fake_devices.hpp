@@ -3,6 +3,7 @@
 // opened is FakePhysicalDevices. One history tells of the host in order.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -50,6 +51,7 @@ class FakeOpenHost : public PhysicalHost {
 
 class FakeDevices {
  public:
+  static constexpr std::uint32_t kGroup = 17;
   /// Makes an opened function what the test is about; called at each opening.
   using Furnish = std::function<void(FakePhysicalDevice&)>;
 
@@ -82,16 +84,29 @@ class FakeDevices {
   }
 
   HostOpeners openers() {
-    return {.vfio = [this](const FunctionPointers& wanted) -> Result<OpenedHost> {
-              std::vector<std::string> names;
-              for (const HostFunction* const function : wanted) {
-                names.push_back(function->host.to_string());
-              }
-              return open("vfio", names);
-            },
-            .vfio_user = [this](const std::vector<std::string>& sockets) -> Result<OpenedHost> {
-              return open("vfio-user", sockets);
-            }};
+    HostOpeners openers;
+    openers.vfio = [this](const FunctionPointers& wanted) -> Result<OpenedHost> {
+      std::vector<Bdf> functions_wanted;
+      std::vector<std::string> names;
+      for (const HostFunction* const function : wanted) {
+        functions_wanted.push_back(function->host);
+        names.push_back(function->host.to_string());
+      }
+      auto opened = TRY(open("vfio", names));
+      opened.duplicate = [this, functions_wanted] { return duplicate(functions_wanted); };
+      return opened;
+    };
+    openers.vfio_user = [this](const std::vector<std::string>& sockets) -> Result<OpenedHost> {
+      return open("vfio-user", sockets);
+    };
+    openers.adopt = [this](const CardFiles& files) -> Result<OpenedHost> {
+      std::vector<std::string> names;
+      for (const auto& function : files.functions) {
+        names.push_back(function.bdf.to_string());
+      }
+      return open("lent", names);
+    };
+    return openers;
   }
   Result<std::unique_ptr<HostDevices>> create() {
     return HostDevices::create(host, functions, {}, openers());
@@ -101,6 +116,7 @@ class FakeDevices {
   std::vector<HostFunction> functions;
   History history;
   bool is_opening_refused = false;
+  bool is_duplicate_refused = false;
   std::size_t withheld = 0;  ///< so many of the devices are not handed out
 
  private:
@@ -109,6 +125,25 @@ class FakeDevices {
     std::vector<std::byte> config;
     Furnish furnish;
   };
+  /// All in one group; files that are none of VFIO's.
+  Result<CardFiles> duplicate(const std::vector<Bdf>& of) {
+    history.push_back("duplicate");
+    if (is_duplicate_refused) {
+      return fail(ErrorKind::kHost, "Too many open files");
+    }
+    const auto some_file = [] { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); };
+    CardFiles files;
+    files.container = some_file();
+    files.groups.push_back({.number = kGroup, .file = some_file()});
+    for (const Bdf& bdf : of) {
+      files.functions.push_back({.bdf = bdf,
+                                 .group = kGroup,
+                                 .device = some_file(),
+                                 .config = some_file(),
+                                 .resource = some_file()});
+    }
+    return files;
+  }
   Result<OpenedHost> open(const std::string& kind, const std::vector<std::string>& names) {
     if (is_opening_refused) {
       return fail(ErrorKind::kHost, "Cannot open {}", names.front());

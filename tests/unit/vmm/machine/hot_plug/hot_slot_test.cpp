@@ -54,7 +54,10 @@ class FakeCard : public HotCard {
   Status withdraw() override { return log_.call("withdraw"); }
   void hide() override { log_.calls.emplace_back("hide"); }
   Status release() override { return log_.call("release"); }
-  void leave() override { log_.calls.emplace_back("leave"); }
+  Status leave() override {
+    log_.calls.emplace_back("leave");
+    return {};
+  }
   void inspect(InspectNode& node) const override { node.field("fake", true); }
 
  private:

@@ -13,6 +13,7 @@ class MachineWithFreePort : public test::MachineTest {
  protected:
   MachineWithFreePort() {
     config_.machine.free_ports = 1;
+    config_.sandbox.mode = SandboxMode::kOff;
     config_.machine.reserve = 1_GiB;
     config_.pci.push_back({.socket = first_.socket()});  // memory is shared, then
     events_.add([this](const GuestEvent& event) {
