@@ -137,9 +137,6 @@ constexpr std::array kMemory{
           kPolicy, SCHED_OTHER, kUpToBatch),
     call(SYS_sched_getscheduler, "sched_getscheduler", "the same", Use::kRare),
     call(SYS_sched_getparam, "sched_getparam", "the same", Use::kRare),
-    where(call(SYS_sched_setaffinity, "sched_setaffinity", "this thread near to the memory's node",
-               Use::kRare),
-          0, 0),
 };
 
 }  // namespace

@@ -39,6 +39,10 @@ constexpr std::array kThread{
           kThreadFlags),
     call(SYS_set_robust_list, "set_robust_list", "a thread begins"),
     call(SYS_rseq, "rseq", "a thread begins", Use::kRare),
+    // Of the memory's thread, or of the worker for a guest's first card.
+    where(call(SYS_sched_setaffinity, "sched_setaffinity of this thread",
+               "one that gives memory its pages is near to their node", Use::kRare),
+          0, 0),
 };
 
 constexpr std::array kControl{

@@ -55,8 +55,10 @@ TEST(RoleTables, CallsThatReachOtherProcessesAreBound) {
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {0, SCHED_IDLE}));
   // "memory-hurry", which makes others of this process hurry.
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
-  EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {kOther}));
-  EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {0}));
+  for (const ThreadRole role : {ThreadRole::kMemory, ThreadRole::kWorker}) {  // those of prefault()
+    EXPECT_FALSE(allows(role, SYS_sched_setaffinity, {kOther}));
+    EXPECT_TRUE(allows(role, SYS_sched_setaffinity, {0}));
+  }
 }
 
 /// A card that is detached is heard no more by the thread that hears it; it starts nothing.

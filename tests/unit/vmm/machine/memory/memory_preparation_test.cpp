@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <future>
 #include <string>
@@ -313,6 +314,38 @@ TEST(PreparationInASandbox, AVcpuThatWaitsMakesItHurry) {
     sandbox::say(fd, fmt::format("{} {}", before, now));
   });
   EXPECT_EQ(end.said, fmt::format("{} {}", SCHED_IDLE, SCHED_OTHER));
+}
+
+/// Its first card gives a guest its pages while that runs.
+TEST(PagesForACard, AreGivenByAConfinedWorkerNearToTheirNode) {
+  if (sandbox::kHasThreadSanitizer) {
+    GTEST_SKIP() << "it makes calls of its own";
+  }
+  const auto end = sandbox::in_child([](int fd) {
+    GuestMemory memory = GuestMemory::create({.size = 66_MiB, .prefault_threads = 3}).value();
+    const std::array<unsigned, 1> cpus{static_cast<unsigned>(::sched_getcpu())};
+    memory.set_node_cpus(0, cpus);
+    if (!memory.place_on_node(memory.regions().front().range, 0, NodePolicy::kPrefer)) {
+      sandbox::say(fd, "no NUMA");
+      return;
+    }
+    sandbox::Policy policy;
+    policy.mode = sandbox::Mode::kOn;
+    policy.has_owner = true;
+    policy.has_late_cards = true;
+    if (!sandbox::prepare(policy)) {
+      return;
+    }
+    std::thread([&] {
+      sandbox::enter(sandbox::ThreadRole::kWorker);
+      sandbox::say(fd, memory.prefault() ? "pages, " : "none, ");
+    }).join();
+    sandbox::say(fd, fmt::format("{} forbidden calls", sandbox::take_violations().size()));
+  });
+  if (end.said == "no NUMA") {
+    GTEST_SKIP() << "this kernel knows no NUMA";
+  }
+  EXPECT_EQ(end.said, "pages, 0 forbidden calls");
 }
 
 }  // namespace
