@@ -32,13 +32,12 @@ class VariableFile {
     unsigned burst = 64;                     ///< so many at once; installers write some dozens
     std::chrono::milliseconds between{250};  ///< from then on
   };
-  /// Called first on the thread that this makes: it takes on what rights that thread is to have.
-  using OnThread = std::function<void()>;
   /// `path` empty: variables last until the monitor ends. An absent file is made, as an empty
   /// store. A damaged one is renamed to PATH.damaged (or .damaged-2 …) with a warning. Errors:
   /// kConfig (it cannot be read or written, another guest has it, it is a link, or the damaged one
   /// cannot be renamed), kHost (no thread can be made).
-  /// `begin_thread`: the first that the thread does which writes the file; may be empty.
+  /// `begin_thread`: the first that the thread does which writes the file: it takes on the rights
+  /// that this is to have; may be empty.
   static Result<std::unique_ptr<VariableFile>> open(std::string path, Pace pace,
                                                     std::function<void()> begin_thread = {});
   static Result<std::unique_ptr<VariableFile>> open(std::string path) {

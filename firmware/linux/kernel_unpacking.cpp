@@ -43,7 +43,11 @@ Status Unpacking::unpack() {
     return fail(ErrorKind::kConfig, "{} becomes {} bytes, more than its init_size of {}",
                 image_.path(), size, place_.size());
   }
-  TRY(payload.unpack(place_.first(size), image_.path()));
+  if (const auto ready = image_.unpacked(); ready.size() == size) {
+    std::copy(ready.begin(), ready.end(), place_.begin());
+  } else {
+    TRY(payload.unpack(place_.first(size), image_.path()));
+  }
   auto elf = TRY(parse_kernel_elf(place_.first(size), image_.path()));
   if (elf.entry.value() < linked_at() || elf.entry.value() - linked_at() >= place_.size()) {
     return fail(ErrorKind::kConfig, "{} starts at {:#x}, outside its init_size", image_.path(),

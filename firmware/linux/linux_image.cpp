@@ -2,6 +2,8 @@
 #include "firmware/linux/linux_image.hpp"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 #include "firmware/linux/setup_header.hpp"
 #include "vmm/base/file.hpp"
@@ -11,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t kFileMax = 2_GiB;  // a vmlinux with debug information has up to 1 GiB
 constexpr std::size_t kReleaseMax = 127;
+constexpr std::uint64_t kMostUnpackedAhead = 256_MiB;
 
 GuestRange hull(GuestRange a, GuestRange b) {
   const GuestAddress first = std::min(a.base(), b.base());
@@ -60,6 +63,22 @@ Status LinuxImage::take_bzimage() {
   range_ = init_range(header_);
   entry_ = range_.base() + boot_protocol::kEntry64Offset;
   segments_ = {{*GuestRange::create(range_.base(), code.size()), code}};
+  return {};
+}
+
+Status LinuxImage::unpack_ahead() {
+  const std::uint64_t size = payload_ ? payload_->unpacked_size() : 0;
+  if (size == 0 || size > kMostUnpackedAhead || size > header_.init_size) {
+    return {};
+  }
+  // Not zeroed: every byte is written. Without memory the loader unpacks it in its place.
+  std::unique_ptr<std::byte[]> bytes(new (std::nothrow) std::byte[size]);
+  if (!bytes) {
+    return {};
+  }
+  TRY(payload_->unpack({bytes.get(), size}, path_));
+  unpacked_ = std::move(bytes);
+  unpacked_size_ = size;
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include <asm/bootparam.h>
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -57,6 +58,15 @@ class LinuxImage final : public Inspectable {
   bool is_bzimage() const { return bzimage_; }
   /// What a loader can unpack; null for a vmlinux, and where only the kernel itself can.
   const KernelPayload* payload() const { return payload_ ? &*payload_ : nullptr; }
+  /// Unpacks the payload into this object, so that a loader has no more to do than copy it: while
+  /// devices are reset, say. Does nothing without a payload, and for one that is larger than what
+  /// is worth so much memory of this process (256 MiB), or than the kernel's own init_size, which
+  /// the loader refuses. Errors: as KernelPayload::unpack().
+  Status unpack_ahead();
+  /// The unpacked payload; empty: unpack_ahead() was not called, or did nothing.
+  std::span<const std::byte> unpacked() const {
+    return {unpacked_.get(), unpacked_ ? unpacked_size_ : 0};
+  }
   /// The longest command line in bytes, without its NUL.
   std::uint64_t command_line_max() const { return header_.cmdline_size; }
 
@@ -79,6 +89,8 @@ class LinuxImage final : public Inspectable {
   GuestRange range_ = *GuestRange::create(GuestAddress(0), 1);
   bool bzimage_ = false;
   std::optional<KernelPayload> payload_;  ///< into file_
+  std::unique_ptr<std::byte[]> unpacked_;
+  std::size_t unpacked_size_ = 0;
 };
 
 }  // namespace gpuvm

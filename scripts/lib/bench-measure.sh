@@ -49,8 +49,9 @@ touch_memory() {
 
 # local_copy FILE: its copy in the lab host's memory, for $LAB_OUT is shared uncached, and slow.
 local_copy() {
-  cp "$1" "/tmp/bench-${1##*/}"
-  printf '%s\n' "/tmp/bench-${1##*/}"
+  local copy=${TMPDIR:-/tmp}/bench-${1##*/}
+  cp "$1" "$copy"
+  printf '%s\n' "$copy"
 }
 
 # add_script INITRD FOLDER SCRIPT [FILE…]: an initrd in FOLDER that runs SCRIPT (text) as /run.sh, with the files beside it; prints its

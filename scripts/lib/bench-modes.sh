@@ -165,6 +165,15 @@ measure_footprint() {
   return $status
 }
 
+# Three starts to init and three to the kernel's entry in each round.
+measure_sandbox() {
+  targets='"time_ratio":'$SANDBOX_TARGET',"exits_ratio":'$SANDBOX_EXITS_TARGET
+  probe_kernel
+  stage "measuring in the lab: $runs times without a sandbox, with it, and with an owner's process, devices $devices, $memory"
+  lab_part $((360 + (runs + 1) * 480)) --devices "$devices" -- \
+    sandbox "$runs" "$memory" "$gpuvm" "$kernel" "$OUT/guest.cpio.gz" "$OUT/probe" "${functions[@]}"
+}
+
 # What the programs are on disk, in KiB, without libraries.
 write_binary_sizes() {
   local name program

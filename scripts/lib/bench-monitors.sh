@@ -181,10 +181,23 @@ monitor_process() {
   echo "${child:-$guest}"
 }
 
+# children PROCESS: those of all its threads, one a line.
+children() { cat "/proc/$1/task"/*/children 2>/dev/null | tr ' ' '\n' | sed '/^$/d' || true; }
+
+# The monitor is killed, and its children, which may end after it and have the devices until then (an owner's process is the parent of
+# its monitor): they are waited for, at most 10 s.
 stop_monitor() {
+  local process child end=$((SECONDS + 10))
+  local -a below
   [[ -n ${guest:-} ]] || return 0
-  kill -KILL "$(monitor_process)" 2>/dev/null || true
+  process=$(monitor_process)
+  mapfile -t below < <(children "$process")
+  kill -KILL "$process" 2>/dev/null || true
   wait "$guest" 2>/dev/null || true
+  for child in "${below[@]}"; do
+    kill -KILL "$child" 2>/dev/null || true
+    while is_running "$child" && ((SECONDS < end)); do sleep 0.05; done
+  done
   guest=''
 }
 
@@ -249,8 +262,10 @@ fail_run() {
   { printf '%s\n' "$2"; tail -n 5 "$1/log" "$1/console" || true; } >&2
 }
 
-# measure_start MONITOR TEXT FOLDER: a start until the guest prints TEXT, as lines METRIC=VALUE. The guest is killed.
+# measure_start MONITOR TEXT FOLDER [FUNCTION]: a start until the guest prints TEXT, as lines METRIC=VALUE, and then those of FUNCTION,
+# whose failure is the run's. The guest is killed.
 measure_start() {
+  local status=0
   ((${#guest_functions[@]} == 0)) || lab-bind "${guest_functions[@]}"
   prepare_place "$3"
   read_counters before
@@ -259,8 +274,10 @@ measure_start() {
   read_counters after
   print_seconds "$started" "$reached"
   print_counters before after
+  [[ -z ${4:-} ]] || "$4" || status=1
   stop_monitor
   leave_place
+  return $status
 }
 
 # measure_phases TEXT FOLDER: as measure_start gpuvm, and what its events tell of the time (gpuvm(1), --events).

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154
-# Tables of scripts/bench boot, reboot, bar, memory, dma, many and footprint: gpuvm beside its peers, each figure as its median, how far
-# runs are from it (the median of that), and the ratio in pairs. Sourced, after bench-statistics.sh and bench-tables.sh; the caller sets
-# devices, memory, runs, cycles, sizes, seconds.
+# Tables of scripts/bench boot, reboot, bar, memory, dma, many, footprint and sandbox: gpuvm beside its peers, each figure as its median,
+# how far runs are from it (the median of that), and the ratio in pairs. Sourced, after bench-statistics.sh and bench-tables.sh; the caller
+# sets devices, memory, runs, cycles, sizes, seconds.
 # (SC2154: these.)
 
 EXITS_TARGET=6500
@@ -12,6 +12,8 @@ BAR_TARGET=1.02
 MANY_TARGET=1.3
 PRIVATE_TARGET=4096
 FIRST_RUN_TARGET=8
+SANDBOX_TARGET=1.03
+SANDBOX_EXITS_TARGET=1.01
 ALL_PEERS=(newest qemu microvm kvmtool cloud-hypervisor firecracker)
 
 # short_title MONITOR
@@ -295,4 +297,62 @@ print_verdicts_footprint() {
   value=$(median $name own_ms)
   [[ -n $(values $name own_ms) ]] || value=-
   verdict "$(at_most "$value" $FIRST_RUN_TARGET)" "exec to the first KVM_RUN less reading: $value ms ($name), target at most $FIRST_RUN_TARGET"
+}
+
+# The sandbox's modes are gpuvm-off, gpuvm-on and gpuvm-owner; ratios are to the first.
+print_table_sandbox() {
+  printf '\nboot to init in the sandbox, devices %s, %s of memory, median of %d runs ± the median distance from it\n' \
+    "$devices" "$memory" "$runs"
+  printf '%-36s%s%s%s%s%s\n' '' "$(pad 'no sandbox' 17)" "$(pad sandbox 17)" "$(pad ratio 19)" "$(pad 'owner besides' 17)" "$(pad ratio 19)"
+  sandbox_row 'seconds to init' seconds
+  sandbox_best
+  sandbox_row "seconds to the kernel's entry" seconds -entry
+  sandbox_row 'VM exits without host interrupts' net_exits
+  sandbox_row '  of these: MMIO' mmio_exits
+  sandbox_row '  of these: ports' io_exits
+  sandbox_row "VM exits to the kernel's entry" net_exits -entry
+  sandbox_row 'private KiB at init' private_kib
+  sandbox_row 'processes' processes
+  sandbox_row 'threads' threads
+  sandbox_row '  of these: with a filter' filtered_threads
+  printf '\n'
+}
+
+# sandbox_row TITLE METRIC [SUFFIX]
+sandbox_row() {
+  local kind line
+  line=$(printf '%-36s' "$1")$(pad "$(amount "gpuvm-off${3:-}" "$2")" 17)
+  for kind in on owner; do
+    line+=$(pad "$(amount "gpuvm-$kind${3:-}" "$2")" 17)$(pad "$(pairs_text "gpuvm-$kind${3:-}" "gpuvm-off${3:-}" "$2")" 19)
+  done
+  printf '%s\n' "$line"
+}
+
+# What load adds to a time is more than a sandbox does: the best runs, which had the least of it, stand beside the medians.
+sandbox_best() {
+  local kind line without with
+  without=$(best gpuvm-off seconds)
+  line=$(printf '%-36s' '  the best run')$(pad "${without:--}" 17)
+  for kind in on owner; do
+    with=$(best "gpuvm-$kind" seconds)
+    line+=$(pad "${with:--}" 17)$(pad "$([[ -z $with ]] && echo - || ratio "$with" "${without:-0}")" 19)
+  done
+  printf '%s\n' "$line"
+}
+
+print_verdicts_sandbox() {
+  local kind
+  for kind in on owner; do
+    sandbox_verdict "$kind" seconds $SANDBOX_TARGET 'time to init'
+    sandbox_verdict "$kind" net_exits $SANDBOX_EXITS_TARGET 'VM exits to init'
+  done
+}
+
+# sandbox_verdict KIND METRIC TARGET WHAT
+sandbox_verdict() {
+  local value title="in the sandbox"
+  [[ $1 != owner ]] || title="with an owner's process besides"
+  value=$(pair_ratios "gpuvm-$1" gpuvm-off "$2" | middle)
+  [[ -n $(pair_ratios "gpuvm-$1" gpuvm-off "$2") ]] || value=-
+  verdict "$(at_most "$value" "$3")" "$4 $title: $value of that without, target at most $3"
 }

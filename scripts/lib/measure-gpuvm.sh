@@ -18,7 +18,7 @@ Prints lines NAME=VALUE: seconds (start of gpuvm to GUEST-INIT-REACHED), exits, 
 irq_exits, the figure that repeats), io_exits, mmio_exits and more, all counted until the guest's init.
 
 Options: --append WORDS, --memory SIZE (1GiB), --cpus N (1), --console FILE, --timeout S (120), --mode MODE (linux; boot.mode),
---firmware FILE and --vars FILE (of mode uefi), --set KEY=VALUE (as gpuvm run has it, any number), --until TEXT (GUEST-INIT-REACHED; what the guest prints at the moment that is
+--firmware FILE and --vars FILE (of mode uefi), --until TEXT (GUEST-INIT-REACHED; what the guest prints at the moment that is
 measured)
 END
 }
@@ -29,7 +29,7 @@ die() {
 }
 
 parse_options() {
-  gpuvm='' kernel='' initrd='' append='' memory=1GiB cpus=1 console='' timeout=120 mode=linux firmware='' vars='' until=GUEST-INIT-REACHED functions=() settings=()
+  gpuvm='' kernel='' initrd='' append='' memory=1GiB cpus=1 console='' timeout=120 mode=linux firmware='' vars='' until=GUEST-INIT-REACHED functions=()
   while (($#)); do
     case $1 in
       --help) usage && exit 0 ;;
@@ -49,7 +49,6 @@ parse_options() {
       --firmware) firmware=$2 ;;
       --vars) vars=$2 ;;
       --until) until=$2 ;;
-      --set) settings+=(--set "$2") ;;
       *) die "unknown option $1; see --help" ;;
     esac
     shift 2
@@ -80,7 +79,7 @@ read_counters() {
 
 start_guest() {
   started=$EPOCHREALTIME
-  "$gpuvm" run "${settings[@]}" "$work/bench.toml" <"$work/in" >"$work/out" 2>"$work/log" &
+  "$gpuvm" run "$work/bench.toml" <"$work/in" >"$work/out" 2>"$work/log" &
   guest=$!
 }
 

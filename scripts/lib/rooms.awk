@@ -89,6 +89,13 @@ part == "files" {
   files[room]++; lines[room] += count
 }
 part == "includes" { read_include($0) }
+part == "classes" {
+  path = $0; sub(/:.*/, "", path)
+  class = $0; sub(/^[^:]*:/, "", class)
+  if (class in defined_in && defined_in[class] != path)
+    complain(path ": defines " class ", as " defined_in[class] " does: rename one")
+  defined_in[class] = path
+}
 
 # Links between rooms only; those to the libraries of others are not ours to judge.
 function take_links(    i, part, to) {

@@ -125,6 +125,44 @@ test_other_tables() {
   rm "$OUT"/*
 }
 
+test_sandbox() {
+  local kind
+  record gpuvm-off seconds 5.0 6.0 5.2
+  record gpuvm-on seconds 5.1 6.0 5.3
+  record gpuvm-owner seconds 5.5 6.6 -
+  record gpuvm-off net_exits 3400 3400 3400
+  record gpuvm-on net_exits 3401 3434 3434
+  record gpuvm-off-entry seconds 0.5 0.5 0.5
+  record gpuvm-on-entry seconds 0.6 0.55 0.6
+  record gpuvm-on filtered_threads 9 9 9
+  print_table_sandbox >"$WORK/table"
+  print_verdicts_sandbox >"$WORK/verdicts"
+  expect "sandbox: three ways" grep -qE '^ +no sandbox +sandbox +ratio +owner besides +ratio$' "$WORK/table"
+  expect "sandbox: time: median, spread, pairs" grep -qE \
+    '^seconds to init +5.2 ±0.2 +5.3 ±0.2 +1.02 \(1.00-1.02\) +6.05 ±0.55 +1.10 \(1.10-1.10\)$' "$WORK/table"
+  expect "sandbox: the best run" grep -qE '^  the best run +5.0 +5.1 +1.02 +5.5 +1.10$' "$WORK/table"
+  expect "sandbox: the kernel's entry" grep -qE "^seconds to the kernel's entry +0.5 +0.6 +1.20 \(1.10-1.20\) +- +-$" "$WORK/table"
+  expect "sandbox: exits" grep -qE '^VM exits without host interrupts +3400 +3434 +1.01 \(1.00-1.01\) +- +-$' "$WORK/table"
+  expect "sandbox: filters" grep -qE '^  of these: with a filter +- +9 +- +- +-$' "$WORK/table"
+  expect "sandbox: columns are in line" same "$(sed 's/±/+/g; /^$/d; /^boot/d' "$WORK/table" | awk '{ print length }' | sort -u | wc -l)" 1
+  expect "sandbox: time holds" grep -qx 'holds: time to init in the sandbox: 1.0192 of that without, target at most 1.03' "$WORK/verdicts"
+  expect "sandbox: exits at the target hold" grep -q '^holds: VM exits to init in the sandbox: 1.01 ' "$WORK/verdicts"
+  expect "sandbox: missed" grep -qx "MISSED: time to init with an owner's process besides: 1.1 of that without, target at most 1.03" "$WORK/verdicts"
+  expect "sandbox: nothing measured is no success" grep -q "^MISSED: VM exits to init with an owner's process besides: - " "$WORK/verdicts"
+  rm "$OUT"/gpuvm-o*
+  expect "sandbox: nothing measured is no ratio" grep -qE '^  the best run +- +- +- +- +-$' <(print_table_sandbox)
+  # The table of targets has the same limits, and the same names.
+  for kind in on owner; do
+    expect "sandbox: target of time, $kind" same "$(target_of "gpuvm-$kind.seconds" gpuvm-off.seconds)" "$SANDBOX_TARGET"
+    expect "sandbox: target of exits, $kind" same "$(target_of "gpuvm-$kind.net_exits" gpuvm-off.net_exits)" "$SANDBOX_EXITS_TARGET"
+  done
+}
+
+# target_of OURS THEIRS: of mode sandbox.
+target_of() {
+  awk -F '\t' -v ours="$1" -v theirs="$2" '$2 == "sandbox" && $3 == ours && $4 == theirs { print $6 }' "$REPO/scripts/lib/bench-targets.tsv"
+}
+
 test_json() {
   record_boot
   write_json "$WORK/boot.json"
@@ -287,6 +325,7 @@ test_options() {
   expect "half of two modes" grep -q '^Usage' <(refused 'boot efi')
   expect "no number" grep -q -- '--runs is a number' <(refused boot --runs x)
   expect "no size" grep -q -- '--sizes are sizes' <(refused bar --sizes 4M)
+  expect "a mode without peers takes options, too" grep -q -- '--memory is a size' <(refused sandbox --memory x)
   expect "a picture of what has none" grep -q -- '--picture is for' <(refused disk --picture x.svg)
   expect "a value is missing" grep -q -- '--peers needs a value' <(refused boot --peers)
   expect "an unknown option" grep -q '^Usage' <(refused boot --speed 3)
@@ -295,6 +334,7 @@ test_options() {
 test_statistics
 test_tables
 test_other_tables
+test_sandbox
 test_json
 test_targets
 test_targets_table

@@ -22,6 +22,33 @@ expect() {
 not() { ! "$@"; }
 same() { [[ $1 == "$2" ]] || { printf 'is: %s\nnot: %s\n' "$1" "$2" && return 1; }; }
 
+# alone TEST: in a subshell.
+alone() {
+  local counts=$WORK/$1.counts
+  checks=0 failed_checks=0 WORK=$WORK/$1
+  mkdir "$WORK"
+  "$1"
+  printf '%d %d\n' "$checks" "$failed_checks" >"$counts"
+}
+
+# together COUNT TEST…: tests (functions) that have nothing in common, COUNT of them at once, since most only wait. Each is in a subshell
+# and has a WORK of its own, in the common one; what it says and counts is told when all have ended. One that breaks off has failed.
+together() {
+  local most=$1 all=$WORK test passed failed
+  shift
+  for test in "$@"; do
+    while (($(jobs -rp | wc -l) >= most)); do wait -n || true; done
+    alone "$test" >"$all/$test.said" 2>&1 &
+  done
+  wait
+  for test in "$@"; do
+    cat "$all/$test.said"
+    passed=0 failed=1
+    read -r passed failed <"$all/$test.counts" || printf 'NOT OK: %s broke off\n' "$test"
+    checks+=${passed:-0} failed_checks+=${failed:-1}
+  done
+}
+
 finish() {
   printf '%d checks, %d failed\n' "$checks" "$failed_checks"
   ((checks > 0 && failed_checks == 0))

@@ -155,4 +155,11 @@ expect '25 files in a room of the machine' passes
 include vmm/machine/run/file26.cpp
 expect '26 files' finds 'vmm/machine/run: has 26 files, more than 25'
 
+sound_tree
+printf 'namespace gpuvm {\nclass Card;\nstruct Card {\n};\n}\nnamespace gpuvm::pci {\nclass Slot final {\n};\n}\n' >>tree/vmm/bus/bus.hpp
+printf 'namespace gpuvm {\nclass Slot {\n};\nclass Card::Impl {\n};\nstruct Card;\n}\n' >>tree/devices/pci/pci.hpp
+expect 'a class of one name in two namespaces' passes
+printf 'namespace gpuvm {\nclass GPUVM_CAPABILITY("mutex") Card : public Base {\n};\n}\n' >>tree/vmm/base/base.hpp
+expect 'a class that two headers define' finds 'vmm/bus/bus.hpp: defines gpuvm::Card, as vmm/base/base.hpp does: rename one'
+
 finish

@@ -37,11 +37,17 @@ std::string_view nearest_name(std::string_view wanted,
 }
 
 std::string_view near_name(std::string_view wanted, std::span<const std::string_view> candidates) {
+  const auto swapped = std::find_if(candidates.begin(), candidates.end(), [wanted](auto name) {
+    return wanted.size() == name.size() && edit_distance(wanted, name) == 2 &&
+           std::is_permutation(wanted.begin(), wanted.end(), name.begin());
+  });
   const auto nearest = nearest_name(wanted, candidates);
+  const auto distance = edit_distance(wanted, nearest);
+  if (swapped != candidates.end() && distance > 1) {
+    return *swapped;
+  }
   const auto tolerance = std::clamp<std::size_t>(wanted.size() / 3, 1, 3);
-  const bool swaps_two = wanted.size() == nearest.size() && edit_distance(wanted, nearest) == 2 &&
-                         std::is_permutation(wanted.begin(), wanted.end(), nearest.begin());
-  return swaps_two || edit_distance(wanted, nearest) <= tolerance ? nearest : std::string_view{};
+  return distance <= tolerance ? nearest : std::string_view{};
 }
 
 namespace {

@@ -55,30 +55,11 @@ WaitingGuest read_ticket(const UniqueFd& file, std::uint64_t number) {
   return WaitingGuest::parse(number, text);
 }
 
-/// For those who may write the folder, and nobody else: whoever may read a file can lock it. Opened
-/// for reading, so that its close wakes nobody.
-Result<UniqueFd> open_lock(const std::string& folder, const std::string& path) {
-  struct stat of_folder {};
-  if (::stat(folder.c_str(), &of_folder) != 0) {
-    return fail_errno(ErrorKind::kHost, "Cannot examine " + folder);
-  }
-  mode_t mode = S_IRUSR | S_IWUSR;
-  if ((of_folder.st_mode & S_IWGRP) != 0) {
-    mode |= S_IRGRP;
-  }
-  if ((of_folder.st_mode & S_IWOTH) != 0) {
-    mode |= S_IROTH;
-  }
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
-  if (fd) {
-    [[maybe_unused]] const bool has_group =
-        ::fchown(fd.get(), static_cast<uid_t>(-1), of_folder.st_gid) == 0;
-    [[maybe_unused]] const bool has_mode = ::fchmod(fd.get(), mode) == 0;  // whatever the umask is
-    return fd;
-  }
-  if (errno == EEXIST) {
-    fd.reset(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode));
-  }
+/// For its owner alone: whoever may read a file can lock it. Opened for reading, so that its close
+/// wakes nobody.
+Result<UniqueFd> open_lock(const std::string& path) {
+  constexpr mode_t kMode = S_IRUSR | S_IWUSR;
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kMode));
   return fd ? Result<UniqueFd>(std::move(fd))
             : Result<UniqueFd>(fail_errno(ErrorKind::kHost, "Cannot open " + path));
 }
@@ -165,7 +146,7 @@ Result<std::optional<QueueLock>> QueueLock::try_take(const HostSystem& host) {
   const std::string file = path(host);
   constexpr int kAttempts = 8;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    UniqueFd fd = TRY(open_lock(folder, file));
+    UniqueFd fd = TRY(open_lock(file));
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK || errno == EINTR) {
         return std::optional<QueueLock>();

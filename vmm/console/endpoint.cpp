@@ -26,6 +26,10 @@ constexpr std::size_t kTypeAhead = 4096;
 /// How long a client waits while this process has no descriptor left for it.
 constexpr std::chrono::seconds kUntilNextTry{1};
 
+/// How long a byte waits for the rest of its line: nobody sees it, and a line of 80 bytes at the
+/// rate of a guest that prints as fast as it can takes less.
+constexpr std::chrono::milliseconds kHoldTime{4};
+
 }  // namespace
 
 void Console::Endpoint::start() {
@@ -39,6 +43,7 @@ void Console::Endpoint::start() {
 
 void Console::Endpoint::close() {
   closed_ = true;
+  output_.push_held();
   output_.discard();
   error_code ignored;
   if (input_.is_open()) {
@@ -49,6 +54,7 @@ void Console::Endpoint::close() {
   }
   listener_.close(ignored);
   next_try_.cancel();
+  held_.cancel();
   backend_ = ConsoleBackend{};
   client_input_ = HostStream{};
   client_output_ = HostStream{};
@@ -96,6 +102,8 @@ void Console::Endpoint::resume() {
 void Console::Endpoint::flush(std::chrono::steady_clock::time_point deadline) {
   if (backend_.flush_at_end || client_output_) {
     output_.flush(deadline);
+  } else {
+    output_.push_held();  // as far as it goes without waiting
   }
 }
 
@@ -247,8 +255,23 @@ void Console::Endpoint::wait_writable() {
   });
 }
 
+void Console::Endpoint::wait_for_line() {
+  held_.expires_after(kHoldTime);
+  held_.async_wait([self = shared_from_this()](error_code) {
+    // Whatever ended the wait, one holder is registered with the output: settle it.
+    if (!self->closed_) {
+      self->handle(self->output_.push_held());
+      self->tell_room();
+    }
+  });
+}
+
 void Console::Endpoint::handle(EndpointOutput::Progress progress) {
   if (closed_ || progress == EndpointOutput::Progress::kDone) {
+    return;
+  }
+  if (progress == EndpointOutput::Progress::kHeld) {
+    wait_for_line();
     return;
   }
   if (progress == EndpointOutput::Progress::kLost) {

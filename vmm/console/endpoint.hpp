@@ -32,7 +32,8 @@ class Console::Endpoint : public std::enable_shared_from_this<Endpoint> {
         input_(control),
         writable_(control),
         listener_(control),
-        next_try_(control) {}
+        next_try_(control),
+        held_(control) {}
 
   void start();
   void close();
@@ -56,6 +57,7 @@ class Console::Endpoint : public std::enable_shared_from_this<Endpoint> {
   void type(std::span<const std::byte> bytes);
   void deliver();
   void wait_writable();
+  void wait_for_line();
   void handle(EndpointOutput::Progress progress);
   void tell_room();
 
@@ -71,6 +73,7 @@ class Console::Endpoint : public std::enable_shared_from_this<Endpoint> {
   boost::asio::posix::stream_descriptor writable_;
   boost::asio::posix::stream_descriptor listener_;
   boost::asio::steady_timer next_try_;
+  boost::asio::steady_timer held_;  ///< until bytes without the end of their line are written
   std::vector<std::byte> pending_;  ///< typed, not yet taken by the guest
   winsize size_ = {};               ///< that was told last
   bool reading_ = false;            ///< a wait is under way

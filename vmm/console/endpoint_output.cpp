@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
+#include <utility>
 
 namespace gpuvm {
 
@@ -52,11 +53,20 @@ EndpointOutput::Progress EndpointOutput::write(std::span<const std::byte> bytes)
     counts_.dropped += bytes.size();
     return Progress::kDone;
   }
+  if (may_hold(bytes)) {
+    waiting_.push(bytes);
+    return std::exchange(holder_, true) ? Progress::kDone : Progress::kHeld;
+  }
   const bool attached = fd_ >= 0;
   if (attached && waiting_.empty()) {
     bytes = bytes.subspan(write_some(bytes));
+  } else if (attached && !waiter_ && bytes.size() > waiting_.room()) {
+    push_locked();  // what is held goes before, and is not forgotten
   }
   counts_.dropped += waiting_.push(bytes);
+  if (attached && !waiter_) {
+    push_locked();
+  }
   if (attached && fd_ < 0) {
     return Progress::kLost;
   }
@@ -65,6 +75,24 @@ EndpointOutput::Progress EndpointOutput::write(std::span<const std::byte> bytes)
   }
   waiter_ = true;
   return Progress::kWaiting;
+}
+
+/// Not where nobody reads, or somebody reads too slowly: then bytes wait anyhow.
+bool EndpointOutput::may_hold(std::span<const std::byte> bytes) const {
+  constexpr std::size_t kMost = 256;
+  return bytes.size() == 1 && bytes[0] != std::byte{'\n'} && fd_ >= 0 && !waiter_ &&
+         waiting_.size() < kMost && waiting_.room() > 1;
+}
+
+EndpointOutput::Progress EndpointOutput::push_held() {
+  const MutexLock lock(mutex_);
+  holder_ = false;
+  if (waiter_) {
+    return Progress::kDone;  // they go with what waits
+  }
+  const Progress progress = push_locked();
+  waiter_ = progress == Progress::kWaiting;
+  return progress;
 }
 
 std::size_t EndpointOutput::room() const {

@@ -40,7 +40,9 @@ class CommandFinder {
     for (std::size_t at = 0; at < text.size() && !options_ && tried < kMostTriedLines; ++number) {
       const auto end = std::min(text.find('\n', at), text.size());
       auto words = line_words(text.substr(at, end - at));
-      if (const auto qemu = find_qemu(words); qemu != words.end() && starts_guest(words, qemu)) {
+      const bool goes_on = !words.empty() && words.back().text == "\\";
+      const auto qemu = find_qemu(words);
+      if (qemu != words.end() && (goes_on || starts_guest(words, qemu))) {
         ++tried;
         ShellReader reader(text.substr(at), label_, number, variables_);
         if (auto command = TRY(reader.next_command())) {

@@ -58,9 +58,9 @@ Json with_facts(Json json, const Json& facts) {
   return json;
 }
 
-std::size_t count_cards(const HostLook& look, CardState state) {
+std::size_t count_cards(const HostLook& look, FleetCardState state) {
   const auto count = std::count_if(look.cards.begin(), look.cards.end(),
-                                   [state](const HostCard& card) { return card.state == state; });
+                                   [state](const FleetCard& card) { return card.state == state; });
   return static_cast<std::size_t>(count);
 }
 
@@ -85,7 +85,7 @@ Json guest_facts(const ListedGuest& guest) {
   return facts;
 }
 
-Json card_facts(const HostCard& card) {
+Json card_facts(const FleetCard& card) {
   Json facts;
   facts["card"] = card.function.to_string();
   facts["state"] = to_string(card.state);
@@ -95,7 +95,7 @@ Json card_facts(const HostCard& card) {
   return facts;
 }
 
-std::string reset_line(const HostLook& look, const HostCard& card, const ResetNote& note,
+std::string reset_line(const HostLook& look, const FleetCard& card, const ResetNote& note,
                        std::uint64_t missed) {
   Json json = begin_event(look, "reset", note.time);
   json["boot_id"] = event_text(look.boot_id);
@@ -124,7 +124,7 @@ bool is_full(const std::vector<std::string>& lines) {
 std::vector<std::string> HostEvents::tell(const HostLook& look) {
   Lines lines;
   tell_host(look, lines);
-  for (const HostCard& card : look.cards) {
+  for (const FleetCard& card : look.cards) {
     tell_resets(look, card, lines);
   }
   tell_cards(look, lines);
@@ -145,13 +145,13 @@ void HostEvents::tell_host(const HostLook& look, Lines& lines) {
   json["gpuvm"] = look.version;
   json["guests"] = look.guests.size();
   json["cards"] = look.cards.size();
-  json["used"] = count_cards(look, CardState::kUsed);
-  json["dirty"] = count_cards(look, CardState::kDirty);
-  json["failed"] = count_cards(look, CardState::kFailed);
+  json["used"] = count_cards(look, FleetCardState::kUsed);
+  json["dirty"] = count_cards(look, FleetCardState::kDirty);
+  json["failed"] = count_cards(look, FleetCardState::kFailed);
   lines.push_back(line_of(json));
 }
 
-void HostEvents::tell_resets(const HostLook& look, const HostCard& card, Lines& lines) {
+void HostEvents::tell_resets(const HostLook& look, const FleetCard& card, Lines& lines) {
   ToldReset& told = resets_[card.function];
   if (card.resets.count < told.number) {
     told = {};  // somebody has removed the history
@@ -171,7 +171,7 @@ void HostEvents::tell_resets(const HostLook& look, const HostCard& card, Lines& 
 }
 
 void HostEvents::tell_cards(const HostLook& look, Lines& lines) {
-  for (const HostCard& card : look.cards) {
+  for (const FleetCard& card : look.cards) {
     const Json facts = card_facts(card);
     const std::string now = line_of(facts);
     const auto told = cards_.find(card.function);
@@ -226,7 +226,7 @@ void HostEvents::tell_gone_guests(const HostLook& look, Lines& lines) {
 /// A card without a history is there while its record is.
 void HostEvents::forget_gone_cards(const HostLook& look) {
   std::set<Bdf> there;
-  for (const HostCard& card : look.cards) {
+  for (const FleetCard& card : look.cards) {
     there.insert(card.function);
   }
   std::erase_if(cards_, [&there](const auto& told) { return !there.contains(told.first); });

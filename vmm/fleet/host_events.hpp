@@ -41,7 +41,7 @@ class HostEvents {
   };
   using Lines = std::vector<std::string>;
   void tell_host(const HostLook& look, Lines& lines);
-  void tell_resets(const HostLook& look, const HostCard& card, Lines& lines);
+  void tell_resets(const HostLook& look, const FleetCard& card, Lines& lines);
   void tell_cards(const HostLook& look, Lines& lines);
   void tell_guests(const HostLook& look, Lines& lines);
   void tell_gone_guests(const HostLook& look, Lines& lines);

@@ -57,8 +57,8 @@ std::optional<long> owner_process(const HostSystem& host, const Bdf& function,
   return owner ? std::optional(owner->pid) : std::nullopt;
 }
 
-HostCard look_at_card(const HostSystem& host, const Bdf& function, const std::string& locks) {
-  HostCard card;
+FleetCard look_at_card(const HostSystem& host, const Bdf& function, const std::string& locks) {
+  FleetCard card;
   card.function = function;
   card.resets = read_reset_history(host, function).value_or(ResetHistory{});
   const auto record = read_device_record(host, function);
@@ -66,12 +66,12 @@ HostCard look_at_card(const HostSystem& host, const Bdf& function, const std::st
     return card;
   }
   if (const auto process = owner_process(host, function, locks)) {
-    card.state = CardState::kUsed;
+    card.state = FleetCardState::kUsed;
     card.owner = record->owner;
     card.pid = std::max(*process, 0L);
   } else if (!record->dirty.empty()) {
     const bool has_failed = record->cause == DirtCause::kFailedReset;
-    card.state = has_failed ? CardState::kFailed : CardState::kDirty;
+    card.state = has_failed ? FleetCardState::kFailed : FleetCardState::kDirty;
     card.owner = record->owner;
     card.text = record->dirty;
   }
@@ -80,21 +80,21 @@ HostCard look_at_card(const HostSystem& host, const Bdf& function, const std::st
 
 }  // namespace
 
-std::string_view to_string(CardState state) {
+std::string_view to_string(FleetCardState state) {
   switch (state) {
-    case CardState::kFree:
+    case FleetCardState::kFree:
       return "free";
-    case CardState::kUsed:
+    case FleetCardState::kUsed:
       return "used";
-    case CardState::kDirty:
+    case FleetCardState::kDirty:
       return "dirty";
-    case CardState::kFailed:
+    case FleetCardState::kFailed:
       return "failed";
   }
   return "unknown";
 }
 
-std::vector<HostCard> look_at_cards(const HostSystem& host) {
+std::vector<FleetCard> look_at_cards(const HostSystem& host) {
   std::vector<Bdf> functions = recorded_devices(host);
   const auto more = cards_with_history(host);
   functions.insert(functions.end(), more.begin(), more.end());
@@ -103,7 +103,7 @@ std::vector<HostCard> look_at_cards(const HostSystem& host) {
   functions.resize(std::min(functions.size(), kMostCards));
   auto read = host.read("/proc/locks");
   const std::string locks = read ? std::move(read).value() : std::string();
-  std::vector<HostCard> cards;
+  std::vector<FleetCard> cards;
   cards.reserve(functions.size());
   for (const Bdf& function : functions) {
     cards.push_back(look_at_card(host, function, locks));

@@ -15,17 +15,17 @@
 
 namespace gpuvm {
 
-enum class CardState {
+enum class FleetCardState {
   kFree,    ///< nobody has it, and it is fit for the next one
   kUsed,    ///< a gpuvm has it
   kDirty,   ///< nobody has it, and a reset must come first; the next start does that
   kFailed,  ///< nobody has it, and the last reset did not make it fit
 };
-std::string_view to_string(CardState state);
+std::string_view to_string(FleetCardState state);
 
-struct HostCard {
+struct FleetCard {
   Bdf function = {};
-  CardState state = CardState::kFree;
+  FleetCardState state = FleetCardState::kFree;
   std::string owner = {};  ///< who has it: "the guest main"; else who had it when it became dirty
   long pid = 0;            ///< of who has it; 0: nobody, or not known
   std::string text = {};   ///< why it is dirty, or failed
@@ -38,12 +38,12 @@ struct HostLook {
   std::string boot_id = {};  ///< of this start of its kernel; empty: not known
   std::string version = {};  ///< of the gpuvm that looks
   std::vector<ListedGuest> guests = {};
-  std::vector<HostCard> cards = {};  ///< by address; at most 8192
+  std::vector<FleetCard> cards = {};  ///< by address; at most 8192
 };
 
 /// The cards now. Of owners in containers pid is 0 where this process cannot see them; what belongs
 /// to processes of hosts without /proc/locks and other users is seen as kDirty without root.
-std::vector<HostCard> look_at_cards(const HostSystem& host);
+std::vector<FleetCard> look_at_cards(const HostSystem& host);
 /// The boot's id, of Linux; "" where there is none.
 std::string boot_id_of(const HostSystem& host);
 /// gethostname(2); "?" where it has none.

@@ -44,9 +44,9 @@ std::string family(std::string_view name, std::string_view type, std::string_vie
 /// A sample for each card, of those that have had a reset.
 std::string of_cards(const HostLook& look, std::string_view name, std::string_view type,
                      std::string_view help,
-                     const std::function<std::uint64_t(const HostCard&)>& value) {
+                     const std::function<std::uint64_t(const FleetCard&)>& value) {
   std::string text = family(name, type, help);
-  for (const HostCard& card : look.cards) {
+  for (const FleetCard& card : look.cards) {
     if (card.resets.count != 0) {
       text += fmt::format("{}{{{}}} {}\n", name, labels_of({{"card", card.function.to_string()}}),
                           value(card));
@@ -76,7 +76,7 @@ std::string totals(const HostLook& look) {
   std::string counts =
       family(kCount, "counter", "Resets since the host's start, by method and verdict.");
   std::string times = family(kTime, "counter", "How long these took, in seconds.");
-  for (const HostCard& card : look.cards) {
+  for (const FleetCard& card : look.cards) {
     for (const ResetTotal& total : card.resets.totals) {
       const std::string labels = labels_of({{"card", card.function.to_string()},
                                             {"method", total.method},
@@ -92,9 +92,9 @@ std::string totals(const HostLook& look) {
 std::string states(const HostLook& look) {
   constexpr std::string_view kName = "gpuvm_card_state";
   std::string text = family(kName, "gauge", "1 for the state that a card is in.");
-  for (const HostCard& card : look.cards) {
-    for (const CardState state :
-         {CardState::kFree, CardState::kUsed, CardState::kDirty, CardState::kFailed}) {
+  for (const FleetCard& card : look.cards) {
+    for (const FleetCardState state : {FleetCardState::kFree, FleetCardState::kUsed,
+                                       FleetCardState::kDirty, FleetCardState::kFailed}) {
       text +=
           fmt::format("{}{{{}}} {}\n", kName,
                       labels_of({{"card", card.function.to_string()}, {"state", to_string(state)}}),
@@ -137,13 +137,13 @@ std::string host_metrics(const HostLook& look) {
   std::string text =
       of_cards(look, "gpuvm_card_harder_resets_total", "counter",
                "Resets after which a card was well, by a method that comes after its usual one.",
-               [](const HostCard& card) { return card.resets.harder; });
+               [](const FleetCard& card) { return card.resets.harder; });
   text += of_cards(look, "gpuvm_card_failed_resets_total", "counter",
                    "Resets that did not make a card fit.",
-                   [](const HostCard& card) { return card.resets.failed; });
+                   [](const FleetCard& card) { return card.resets.failed; });
   text += totals(look);
   text += family("gpuvm_card_last_reset_timestamp_seconds", "gauge", "When a card was reset last.");
-  for (const HostCard& card : look.cards) {
+  for (const FleetCard& card : look.cards) {
     if (!card.resets.notes.empty()) {
       text += fmt::format("gpuvm_card_last_reset_timestamp_seconds{{{}}} {}\n",
                           labels_of({{"card", card.function.to_string()}}),

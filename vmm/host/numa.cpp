@@ -56,6 +56,12 @@ std::vector<unsigned> numa_nodes(const HostSystem& host) {
               : std::vector<unsigned>();
 }
 
+std::vector<unsigned> numa_cpus(const HostSystem& host, unsigned node) {
+  const auto text = host.read(fmt::format("/sys/devices/system/node/node{}/cpulist", node));
+  return text ? parse_number_list(*text).value_or(std::vector<unsigned>())
+              : std::vector<unsigned>();
+}
+
 std::optional<std::uint8_t> numa_distance(const HostSystem& host, unsigned from, unsigned to) {
   const auto nodes = numa_nodes(host);
   const auto place = std::find(nodes.begin(), nodes.end(), to);

@@ -16,6 +16,9 @@ std::vector<unsigned> numa_nodes(const HostSystem& host);
 /// "0-3,8" as the kernel writes lists; nothing for a text that is none. At most 4096 numbers.
 std::optional<std::vector<unsigned>> parse_number_list(const std::string& text);
 
+/// Its processors; empty where the kernel does not say, or it has none.
+std::vector<unsigned> numa_cpus(const HostSystem& host, unsigned node);
+
 /// ACPI's distance between two nodes (10: the same); nothing where the kernel does not say.
 std::optional<std::uint8_t> numa_distance(const HostSystem& host, unsigned from, unsigned to);
 

@@ -124,8 +124,8 @@ Result<std::string> read_history(int fd, const std::string& path) {
 
 void ResetHistory::add(ResetNote note) {
   note.number = ++count;
-  harder += note.is_harder() ? 1 : 0;
-  failed += note.has_failed() ? 1 : 0;
+  harder += note.is_harder() ? 1U : 0U;
+  failed += note.has_failed() ? 1U : 0U;
   auto total = std::find_if(totals.begin(), totals.end(), [&note](const ResetTotal& each) {
     return each.method == note.method && each.verdict == note.verdict;
   });

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/mempolicy.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -15,9 +16,9 @@
 #include <cstring>
 #include <functional>
 #include <string>
-#include <system_error>
 #include <thread>
 
+#include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/units.hpp"
 
@@ -124,29 +125,43 @@ int prefault_chunk(std::byte* data, std::size_t size, bool collapse) {
   return populate(data, size);
 }
 
-/// Calls `work` on this thread and on as many more as there may be.
+/// Calls `work` on this thread, with 0, and on as many more as there may be, with their numbers.
+/// Neither it nor the others may throw: helpers would end the process.
 void work_in_parallel(unsigned threads, const PrefaultHooks& hooks,
-                      const std::function<void()>& work) {
-  const auto help = [&] {
+                      const std::function<void(std::size_t)>& begin,
+                      const std::function<void(std::size_t)>& work) {
+  const auto help = [&](std::size_t number) {
+    begin(number);
     if (hooks.on_begin) {
       hooks.on_begin();
     }
-    work();
+    work(number);
     if (hooks.on_end) {
       hooks.on_end();
     }
   };
   std::vector<std::thread> helpers;
-  try {
+  // Where there are no more threads or no more memory for this process fewer do it, too.
+  static_cast<void>(thrown_by([&] {
+    helpers.reserve(threads);
     for (unsigned i = 1; i < threads; ++i) {
-      helpers.emplace_back(help);
+      helpers.emplace_back(help, i);
     }
-  } catch (const std::system_error&) {  // no more threads for this process: fewer do it, too
-  }
-  work();
+  }));
+  work(0);
   for (auto& helper : helpers) {
     helper.join();
   }
+}
+
+/// The calling thread runs on these from now on. Without it, it is slower only.
+void run_on(const std::vector<unsigned>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const unsigned cpu : cpus) {
+    CPU_SET(cpu, &set);
+  }
+  ::sched_setaffinity(0, sizeof set, &set);
 }
 
 }  // namespace
@@ -231,30 +246,66 @@ Status GuestMemory::place_on_node(GuestRange range, unsigned host_node, NodePoli
     return fail_errno(ErrorKind::kHost,
                       fmt::format("Cannot take guest memory from the host's node {}", host_node));
   }
+  placed_.push_back({.begin = static_cast<std::uint64_t>(bytes->data() - mapping_.data()),
+                     .size = bytes->size(),
+                     .host_node = host_node});
   return {};
+}
+
+void GuestMemory::set_node_cpus(unsigned host_node, std::span<const unsigned> cpus) {
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  if (::sched_getaffinity(0, sizeof usable, &usable) != 0) {
+    return;
+  }
+  auto& kept = node_cpus_[host_node];
+  kept.clear();
+  for (const unsigned cpu : cpus) {
+    if (cpu < CPU_SETSIZE && CPU_ISSET(cpu, &usable)) {
+      kept.push_back(cpu);
+    }
+  }
 }
 
 Status GuestMemory::prefault(const PrefaultHooks& hooks) {
   const bool collapse = options_.huge_pages == HugePages::kOff && !prefers_huge_pages_;
-  std::atomic<std::uint64_t> next{0};
+  PrefaultChunks chunks(cut_into_parts(options_.size, placed_), kPrefaultChunk);
+  const auto go_near = [&](std::size_t thread) {
+    const auto node = chunks.preferred(thread).host_node;
+    const auto cpus = node ? node_cpus_.find(*node) : node_cpus_.end();
+    if (cpus != node_cpus_.end() && !cpus->second.empty()) {
+      run_on(cpus->second);
+    }
+  };
   std::atomic<int> error{0};
-  work_in_parallel(options_.prefault_threads, hooks, [&] {
+  const auto take_chunks = [&](std::size_t thread) {
     while (error == 0) {
-      const std::uint64_t offset = next.fetch_add(kPrefaultChunk);
-      if (offset >= options_.size) {
+      const auto chunk = chunks.take(thread);
+      if (!chunk) {
         return;
       }
-      const std::uint64_t size = std::min(kPrefaultChunk, options_.size - offset);
       const bool is_unwanted = hooks.is_unwanted && hooks.is_unwanted();
+      std::byte* const data = mapping_.data() + chunk->offset;
       if (const int failed =
-              is_unwanted ? ECANCELED : prefault_chunk(mapping_.data() + offset, size, collapse)) {
+              is_unwanted ? ECANCELED : prefault_chunk(data, chunk->size, collapse)) {
         error = failed;
+        return;  // what it did not finish stays under way: nobody is told that it is there
+      }
+      const std::uint64_t done = chunks.finish(*chunk);
+      if (hooks.on_progress) {
+        hooks.on_progress(done);
       }
     }
+  };
+  work_in_parallel(options_.prefault_threads, hooks, go_near, [&](std::size_t thread) {
+    if (thrown_by([&] { take_chunks(thread); })) {
+      error = ENOMEM;
+    }
   });
-  if (error == 0) {
-    return {};
-  }
+  return error == 0 ? Status() : prefault_error(error);
+}
+
+Error GuestMemory::prefault_error(int error) const {
   if (error == ECANCELED) {
     return fail(ErrorKind::kCancelled, "The guest's memory is not wanted any more");
   }

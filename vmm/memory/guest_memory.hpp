@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "vmm/base/mapped_region.hpp"
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/memory/prefault_chunks.hpp"
 
 namespace gpuvm {
 
@@ -29,11 +31,14 @@ enum class NodePolicy {
   kBind,    ///< this node only
 };
 
-/// What prefault() asks and tells meanwhile, from any of its threads.
+/// What prefault() asks and tells meanwhile, from any of its threads. The first two must not throw.
 struct PrefaultHooks {
   std::function<void()> on_begin;     ///< on each helper thread, as it begins
   std::function<void()> on_end;       ///< and before it ends
   std::function<bool()> is_unwanted;  ///< true: break off
+  /// So many bytes from the start of the memory's file have their pages. Calls may overtake each
+  /// other; the last says all.
+  std::function<void(std::uint64_t)> on_progress = {};
 };
 
 /// Where AMD's processors have HyperTransport's own address space (interrupts, configuration) and
@@ -79,6 +84,10 @@ class GuestMemory {
   /// prefault(). Errors: kHost.
   Status place_on_node(GuestRange range, unsigned host_node, NodePolicy policy);
 
+  /// prefault()'s helpers run on these processors for memory of this node, as far as the calling
+  /// thread may run on them. Before prefault().
+  void set_node_cpus(unsigned host_node, std::span<const unsigned> cpus);
+
   /// Gives every page its memory now, in parallel, so that pinning and running need not fault.
   /// Errors: kHost; kCancelled if it was broken off.
   Status prefault(const PrefaultHooks& hooks = {});
@@ -96,12 +105,15 @@ class GuestMemory {
 
  private:
   GuestMemory(GuestMemoryOptions options, UniqueFd fd, MappedRegion mapping);
+  Error prefault_error(int error) const;
 
   GuestMemoryOptions options_;
   UniqueFd fd_;
   bool prefers_huge_pages_ = false;  ///< the file gets them by itself
   MappedRegion mapping_;
   std::vector<Region> regions_;
+  std::vector<PrefaultPart> placed_;                     ///< by place_on_node()
+  std::map<unsigned, std::vector<unsigned>> node_cpus_;  ///< of a node, its processors
 };
 
 }  // namespace gpuvm

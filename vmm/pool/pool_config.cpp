@@ -23,7 +23,7 @@ Status check_disk(const DiskConfig& disk) {
     return {};
   }
   return fail(ErrorKind::kConfig,
-              "{}: all guests of a pool would write to {}: set throwaway = true, or read_only = "
+              "{}: all guests of a pool would write to {}: set throwaway = true, or readonly = "
               "true",
               disk.place.or_else("disk"), disk.path);
 }
@@ -48,8 +48,7 @@ Status check_share(const ShareConfig& share) {
   if (share.read_only) {
     return {};
   }
-  return fail(ErrorKind::kConfig,
-              "{}: all guests of a pool would write to {}: set read_only = true",
+  return fail(ErrorKind::kConfig, "{}: all guests of a pool would write to {}: set readonly = true",
               share.place.or_else("share"), share.path);
 }
 

@@ -131,6 +131,7 @@ Status check_seccomp() {
                         "CONFIG_SECCOMP_FILTER); sandbox.mode = \"off\" goes without");
     }
   }
+  ::seccomp_api_get();
   return {};
 }
 

@@ -26,7 +26,8 @@ enum class Refusal : std::uint8_t {
 class Filter {
  public:
   /// Allows what `rows` say, each call as the union of its rows. Calls of other architectures and
-  /// of x32 end the process. `refusal` is what becomes of all others. Errors: kInternal: libseccomp
+  /// of x32 end the process. `refusal` is what becomes of all others. Any thread, once
+  /// check_seccomp() has been called. Errors: kInternal: libseccomp
   /// refuses a row, which is named.
   static Result<Filter> create(std::span<const Row> rows, Refusal refusal);
   /// As it is: log mode has its own.
@@ -44,7 +45,8 @@ class Filter {
   std::vector<sock_filter> code_;
 };
 
-/// Whether the kernel takes filters with the actions that `refusal` and log mode need. Errors:
+/// Whether the kernel takes filters with the actions that `refusal` and log mode need; libseccomp
+/// learns what the kernel has, which it keeps without a lock. Errors:
 /// kHost, why not.
 Status check_seccomp();
 

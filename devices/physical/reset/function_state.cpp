@@ -222,8 +222,8 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, millise
                         std::optional<milliseconds> since) {
   constexpr milliseconds kFirstPause{10};
   constexpr milliseconds kLongestPause{250};
+  constexpr int kShareOfTheWait = 8;  // what may be overslept of it
   const milliseconds start = since.value_or(clock.now());
-  milliseconds pause = kFirstPause;
   std::string last;
   // Bounded also where the clock stands still.
   const auto max_polls = timeout / kFirstPause + 2;
@@ -235,11 +235,11 @@ Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock, millise
     if (device.is_gone()) {
       return fail(ErrorKind::kUnsafeDevice, "{} has gone for good", device.name());
     }
-    if (clock.now() - start >= timeout) {
+    const milliseconds waited = clock.now() - start;
+    if (waited >= timeout) {
       break;
     }
-    clock.sleep(pause);
-    pause = std::min(pause * 2, kLongestPause);
+    clock.sleep(std::clamp(waited / kShareOfTheWait, kFirstPause, kLongestPause));
   }
   return fail(ErrorKind::kUnsafeDevice, "{} did not answer within {} s ({})", device.name(),
               std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), last);

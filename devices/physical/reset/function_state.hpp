@@ -77,7 +77,8 @@ std::vector<std::string> quiesce(PhysicalDevice& device, const FunctionState& kn
 /// returns for a device that is not ready (PCI Express Base 6.0, 2.3.1.1), and its class is not all
 /// ones, which the kernel's VFIO reads from the hardware where it makes the ids up. At least one
 /// look, also where `timeout` after `since` (nothing: now) has passed: so several functions share
-/// one deadline. Errors: kUnsafeDevice after that.
+/// one deadline. Pauses are an eighth of what was waited, 10 to 250 ms. Errors: kUnsafeDevice after
+/// that.
 Status wait_until_ready(PhysicalDevice& device, const ResetClock& clock,
                         std::chrono::milliseconds timeout,
                         std::optional<std::chrono::milliseconds> since = {});

@@ -48,7 +48,8 @@ struct VfioFiles {
 /// before the DriverBinding.
 class VfioHost final : public PhysicalHost {
  public:
-  /// Opens functions that are bound to a VFIO driver. The kernel resets each one as it is opened.
+  /// Opens functions that are bound to a VFIO driver. The kernel resets each one as it is opened;
+  /// slots are opened at once (opening_order.hpp).
   /// `host` must outlive it. Errors: kConfig (absent), kHost naming the group, who holds it and the
   /// cure.
   static Result<std::unique_ptr<VfioHost>> open(const std::vector<VfioFunction>& functions,
@@ -86,7 +87,10 @@ class VfioHost final : public PhysicalHost {
   Status open_container(const HostSystem& host);
   Status add_group(const HostSystem& host, std::uint32_t number);
   Status set_iommu(const HostSystem& host);
-  Status add_device(const HostSystem& host, const VfioFunction& function, std::uint32_t group);
+  Status add_devices(const std::vector<VfioFunction>& functions,
+                     const std::vector<std::uint32_t>& groups);
+  Result<std::unique_ptr<VfioDevice>> open_device(const VfioFunction& function,
+                                                  std::uint32_t group) const;
   Status load_iommu_info();
   Result<VfioDevice*> find(const PhysicalDevice& device) const;
 

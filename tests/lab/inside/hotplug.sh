@@ -42,6 +42,11 @@ is_bound() {
   load
   [ "$(basename "$(readlink "$function/driver")")" = "$2" ]
 }
+# Its own driver can be loaded when the controller has found it.
+has_keyboard() {
+  load
+  grep -q Keyboard /proc/bus/input/devices
+}
 is_gone() { [ -z "$(find_function "$1")" ]; }
 services() { for service in /sys/bus/pci_express/drivers/pciehp/*:pcie*; do echo "${service##*/}"; done; }
 # Bytes through the card, in and out again.
@@ -59,7 +64,7 @@ work() {
       dd if=/tile of=/dev/fb0 bs=50021 count=1 2>/dev/null
       dd if=/dev/fb0 bs=50021 count=1 2>/dev/null | cmp - /tile ;;
     virtio-pci) until_true 20 test -c /dev/dri/renderD128 || until_true 20 ls /dev/dri/card0 ;;
-    xhci_hcd) until_true 30 grep -q Keyboard /proc/bus/input/devices ;;
+    xhci_hcd) until_true 60 has_keyboard ;;
   esac
 }
 do_it() {

@@ -14,9 +14,9 @@
 namespace gpuvm::cli {
 
 struct ClientArguments {
-  std::string guest;   ///< a name, or a socket's path; empty: all (metrics), or the host
-  std::string device;  ///< attach and detach: an address, or a server's socket
-  bool host = false;   ///< events, metrics: of this host's guests and cards
+  std::string guest = {};   ///< a name, or a socket's path; empty: all (metrics), or the host
+  std::string device = {};  ///< attach and detach: an address, or a server's socket
+  bool host = false;        ///< events, metrics: of this host's guests and cards
   bool json = false;
   bool follow = false;               ///< events: those to come, too
   bool force = false;                ///< stop: without the power button

@@ -342,8 +342,7 @@ std::vector<PhysicalDevice*> HostDevices::devices() const {
   return devices;
 }
 
-Status HostDevices::map_memory(const GuestMemory& memory,
-                               const std::function<bool()>& is_unwanted) {
+Status HostDevices::map_memory(const GuestMemory& memory, const MapIsUnwanted& is_unwanted) {
   for (const auto& region : memory.regions()) {
     TRY_CONTEXT(hosts_.map_in_steps(
                     Iova(region.range.base().value()),

@@ -118,9 +118,9 @@ class HostDevices : public Inspectable {
   Result<CardFiles> hand_out();
 
   /// Lets the devices reach guest memory, at its guest addresses; pins it. Once, kept across
-  /// reboots. `is_unwanted` is asked between steps of at most 1 GiB. Errors: kHost; kCancelled
+  /// reboots. `is_unwanted` is asked before each step of at most 1 GiB. Errors: kHost; kCancelled
   /// where it was unwanted.
-  Status map_memory(const GuestMemory& memory, const std::function<bool()>& is_unwanted);
+  Status map_memory(const GuestMemory& memory, const MapIsUnwanted& is_unwanted);
   void inspect(InspectNode& node) const override;
 
  private:

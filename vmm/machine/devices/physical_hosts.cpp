@@ -55,15 +55,15 @@ Status PhysicalHosts::map_dma(Iova at, const DmaMemory& memory) {
 }
 
 Status PhysicalHosts::map_in_steps(Iova at, const DmaMemory& memory,
-                                   const std::function<bool()>& is_unwanted) {
+                                   const MapIsUnwanted& is_unwanted) {
   for (PhysicalHost* const host : hosts()) {
     const std::uint64_t step = host->map_step();
     for (std::uint64_t done = 0; done < memory.bytes.size();) {
-      if (is_unwanted()) {
-        return fail(ErrorKind::kCancelled, "The devices' access to memory is not wanted any more");
-      }
       const auto bytes = memory.bytes.subspan(done);
       const std::uint64_t size = std::min<std::uint64_t>(step, bytes.size());
+      if (is_unwanted(memory.file_offset + done + size)) {
+        return fail(ErrorKind::kCancelled, "The devices' access to memory is not wanted any more");
+      }
       TRY(host->map_dma(
           at + done,
           {.bytes = bytes.first(size), .fd = memory.fd, .file_offset = memory.file_offset + done}));

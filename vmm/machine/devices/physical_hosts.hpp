@@ -14,6 +14,10 @@ namespace gpuvm {
 
 class Owner;
 
+/// Asked before each step of a map, with where it ends in the file of the memory, in bytes; true:
+/// the rest is not wanted. It may wait, for what shall be mapped to be there.
+using MapIsUnwanted = std::function<bool(std::uint64_t end)>;
+
 /// Any thread; no lock is held while a host works, which may take minutes.
 class PhysicalHosts final : public PhysicalHost {
  public:
@@ -29,8 +33,8 @@ class PhysicalHosts final : public PhysicalHost {
 
   Status map_dma(Iova at, const DmaMemory& memory) override;
   /// map_dma() in steps, as each host wants them. Errors: also kCancelled, where `is_unwanted` said
-  /// so between two: what is mapped stays.
-  Status map_in_steps(Iova at, const DmaMemory& memory, const std::function<bool()>& is_unwanted);
+  /// so before one: what is mapped stays.
+  Status map_in_steps(Iova at, const DmaMemory& memory, const MapIsUnwanted& is_unwanted);
   Status unmap_dma(Iova at, std::uint64_t size) override;
   Result<std::vector<HotResetMember>> hot_reset_set(PhysicalDevice& device) override;
   Status hot_reset(PhysicalDevice& device) override;

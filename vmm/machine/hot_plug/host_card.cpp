@@ -90,7 +90,8 @@ Status HostCard::join(const IsUnwanted& is_unwanted) {
     held_groups_.push_back(group);
   }
   TRY(machine_.prepare_memory(is_unwanted));
-  return devices_->map_memory(machine_.memory, is_unwanted);
+  return devices_->map_memory(machine_.memory,
+                              [&is_unwanted](std::uint64_t) { return is_unwanted(); });
 }
 
 Status HostCard::show() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/memory/memory_preparation.hpp"
 
+#include <sched.h>
+
 #include <system_error>
 
 #include "vmm/base/background_thread.hpp"
@@ -9,7 +11,18 @@
 
 namespace gpuvm {
 
+unsigned usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  // Fails where the host has more processors than the set has bits.
+  const int count = ::sched_getaffinity(0, sizeof set, &set) == 0
+                        ? CPU_COUNT(&set)
+                        : static_cast<int>(std::thread::hardware_concurrency());
+  return static_cast<unsigned>(std::max(count, 1));
+}
+
 MemoryPreparation::~MemoryPreparation() {
+  break_off();
   wait_for_end();
 }
 
@@ -60,14 +73,91 @@ void MemoryPreparation::hurry_when_awaited() {
   threads_.hurry();
 }
 
+/// Without one more thread all pages come first.
 Status MemoryPreparation::prepare() {
-  const auto is_unwanted = [this] { return is_unwanted_.load(); };
-  TRY(options_.memory.prefault({.on_begin = [this] { threads_.begin(); },
-                                .on_end = [this] { threads_.end(); },
-                                .is_unwanted = is_unwanted}));
-  TRY(options_.map(is_unwanted));
-  log::debug("Guest memory is mapped for the devices");
-  return {};
+  std::thread pages;
+  try {
+    pages = std::thread([this] {
+      threads_.begin();
+      give_pages();
+      threads_.end();
+    });
+  } catch (const std::system_error&) {
+    give_pages();
+  }
+  Status mapped = wait_until_allowed();
+  if (mapped) {
+    mapped = map_pages();
+  }
+  has_failed_ = !mapped;
+  if (pages.joinable()) {
+    pages.join();
+  }
+  const MutexLock lock(mutex_);
+  if (!pages_outcome_ && pages_outcome_.error().kind() != ErrorKind::kCancelled) {
+    return std::move(pages_outcome_);
+  }
+  if (mapped) {
+    log::debug("Guest memory is mapped for the devices");
+  }
+  return mapped;
+}
+
+/// Throws nothing: the thread of the pages is still to be waited for.
+Status MemoryPreparation::map_pages() {
+  Status outcome;
+  const auto thrown = thrown_by(
+      [&] { outcome = options_.map([this](std::uint64_t end) { return !wait_for_pages(end); }); });
+  if (thrown) {
+    return fail(ErrorKind::kInternal, "Guest memory cannot be mapped: {}", *thrown);
+  }
+  return outcome;
+}
+
+void MemoryPreparation::give_pages() {
+  Status outcome;
+  const auto thrown = thrown_by([&] {
+    outcome =
+        options_.memory.prefault({.on_begin = [this] { threads_.begin(); },
+                                  .on_end = [this] { threads_.end(); },
+                                  .is_unwanted = [this] { return is_unwanted_ || has_failed_; },
+                                  .on_progress =
+                                      [this](std::uint64_t bytes) {
+                                        const MutexLock lock(mutex_);
+                                        pages_ = std::max(pages_, bytes);
+                                        more_pages_.notify_all();
+                                      }});
+  });
+  if (thrown) {
+    outcome = fail(ErrorKind::kInternal, "Guest memory cannot be prepared: {}", *thrown);
+  }
+  const MutexLock lock(mutex_);
+  pages_outcome_ = std::move(outcome);
+  pages_are_done_ = true;
+  more_pages_.notify_all();
+}
+
+/// False: they will not come, or are not wanted.
+bool MemoryPreparation::wait_for_pages(std::uint64_t end) {
+  MutexLock lock(mutex_);
+  while (pages_ < end && !pages_are_done_ && !is_unwanted_) {
+    more_pages_.wait(lock);
+  }
+  return pages_ >= end && !is_unwanted_;
+}
+
+Status MemoryPreparation::wait_until_allowed() {
+  MutexLock lock(mutex_);
+  while (!may_map_ && !is_done_) {
+    changed_.wait(lock);
+  }
+  return may_map_ ? Status() : fail(ErrorKind::kCancelled, "The guest's start was broken off");
+}
+
+void MemoryPreparation::allow_mapping() {
+  const MutexLock lock(mutex_);
+  may_map_ = true;
+  changed_.notify_all();
 }
 
 void MemoryPreparation::finish(bool is_mapped) {
@@ -92,6 +182,7 @@ void MemoryPreparation::break_off() {
   const MutexLock lock(mutex_);
   is_done_ = true;
   changed_.notify_all();
+  more_pages_.notify_all();
 }
 
 }  // namespace gpuvm

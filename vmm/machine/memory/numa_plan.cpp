@@ -129,7 +129,19 @@ Result<NumaPlan> NumaPlan::create(const HostSystem& host, const Config& config,
     plan.nodes_[i].memory = parts[i];
   }
   plan.find_distances(host);
+  plan.find_cpus(host);
   return plan;
+}
+
+void NumaPlan::find_cpus(const HostSystem& host) {
+  if (nodes_.empty() && gpu_node_) {
+    host_cpus_.emplace(*gpu_node_, numa_cpus(host, *gpu_node_));
+  }
+  for (const Node& node : nodes_) {
+    if (node.host_node) {
+      host_cpus_.emplace(*node.host_node, numa_cpus(host, *node.host_node));
+    }
+  }
 }
 
 /// As the host's nodes are apart, where both are known.
@@ -154,6 +166,9 @@ void NumaPlan::find_distances(const HostSystem& host) {
 }
 
 Status NumaPlan::bind(GuestMemory& memory) const {
+  for (const auto& [node, cpus] : host_cpus_) {
+    memory.set_node_cpus(node, cpus);
+  }
   if (nodes_.empty() && gpu_node_) {
     prefer_node(memory, ranges_of(memory), *gpu_node_);
   }

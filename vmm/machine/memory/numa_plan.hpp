@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -26,8 +27,9 @@ class NumaPlan {
   static Result<NumaPlan> create(const HostSystem& host, const Config& config,
                                  const FunctionPointers& functions, const GuestMemory& memory);
 
-  /// Puts guest memory on the host's nodes. Before its prefault(). Errors: kHost where the host
-  /// refuses a node that the configuration names; one that was only a preference is a warning.
+  /// Puts guest memory on the host's nodes, and has their processors give it its pages. Before its
+  /// prefault(). Errors: kHost where the host refuses a node that the configuration names; one that
+  /// was only a preference is a warning.
   Status bind(GuestMemory& memory) const;
 
   /// The guest's vCPUs. Those of a node are a package, because guests take for granted that a
@@ -58,6 +60,7 @@ class NumaPlan {
   NumaPlan() = default;
   std::optional<std::uint32_t> near_node(std::string_view function) const;
   void find_distances(const HostSystem& host);
+  void find_cpus(const HostSystem& host);
 
   CpuTopology cpus_ = CpuTopology::one_package(1);
   std::vector<Node> nodes_;
@@ -68,6 +71,7 @@ class NumaPlan {
     unsigned host_node;
   };
   std::vector<Near> near_;
+  std::map<unsigned, std::vector<unsigned>> host_cpus_;  ///< of the host's nodes that are meant
   std::optional<unsigned> gpu_node_;  ///< of the host; for memory that no node speaks of
 };
 

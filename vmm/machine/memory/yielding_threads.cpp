@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -37,7 +38,7 @@ bool may_return_from_idle(int policy, const sched_param& parameters) {
 YieldingThreads::YieldingThreads() {
   policy_ = ::sched_getscheduler(0);
   ::sched_getparam(0, &parameters_);
-  // Of one that is idle itself nobody is lowered, nor hurried: a vCPU's thread has no right to set
+  // Of one that is idle itself nobody is lowered, nor hurried: who hurries them has no right to set
   // policies above (vmm/sandbox/roles/rows_guest.cpp).
   may_come_back_ =
       policy_ >= 0 && policy_ <= SCHED_BATCH && may_return_from_idle(policy_, parameters_);
@@ -45,11 +46,16 @@ YieldingThreads::YieldingThreads() {
 
 void YieldingThreads::begin() {
   const MutexLock lock(mutex_);
-  threads_.push_back(pthread_self());
+  bool is_noted = true;
+  try {
+    threads_.push_back(pthread_self());
+  } catch (const std::bad_alloc&) {
+    is_noted = false;  // nobody could make it hurry
+  }
   if (!may_come_back_) {
     return;
   }
-  if (is_hurried_) {
+  if (is_hurried_ || !is_noted) {
     set_own(policy_, parameters_);  // a child of an idle thread is idle
   } else {
     set_idle();

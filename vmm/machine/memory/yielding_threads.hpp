@@ -20,7 +20,7 @@ class YieldingThreads {
   YieldingThreads(const YieldingThreads&) = delete;
   YieldingThreads& operator=(const YieldingThreads&) = delete;
 
-  /// The calling thread takes part in the work.
+  /// The calling thread takes part in the work. Throws nothing.
   void begin() GPUVM_EXCLUDES(mutex_);
   /// The calling thread does so no more; before it ends.
   void end() GPUVM_EXCLUDES(mutex_);

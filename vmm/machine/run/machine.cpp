@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/worst_error.hpp"
 #include "vmm/machine/boot/boot_loader.hpp"
@@ -80,7 +81,7 @@ Status Machine::load_guest_memory() {
   }
   const auto entry = TRY(
       load_guest(options_.config, *memory_, contents, kernel_ ? &*kernel_ : nullptr, efi_.get()));
-  kernel_.reset();  // after a reboot the guest gets what the file is then
+  kernel_.reset();
   return vm_->vcpus().front()->set_entry_state(entry);
 }
 
@@ -205,13 +206,19 @@ Status Machine::reboot(const IsUnwanted& is_unwanted) {
     return fail_with(fail(ErrorKind::kHost, "Guest memory is not mapped for the devices"));
   }
   pci_->quiesce();
-  TRY(fail_with(run_reset(ResetReason::kReboot)));
-  TRY(fail_with(hot_plug_->reset(ResetReason::kReboot)));
+  auto prepared = start_async(std::launch::async, [this] { return prepare_kernel(); });
+  Status reset = run_reset(ResetReason::kReboot);
+  if (reset) {
+    reset = hot_plug_->reset(ResetReason::kReboot);
+  }
+  Status has_kernel = prepared.get();
+  TRY(fail_with(std::move(reset)));
   devices_are_used_ = false;
   if (is_unwanted()) {
     return {};
   }
   TRY(fail_with(reset_emulation()));
+  TRY(fail_with(std::move(has_kernel)));
   auto started = load_and_start(is_unwanted);
   if (!started && started.error().kind() == ErrorKind::kCancelled) {
     return {};
@@ -304,20 +311,6 @@ Result<GuestMachine::AskedSlot> Machine::ask_for(const std::string& device) {
 
 Status Machine::take_out(const std::string& device) {
   return hot_plug_->take_out(device);
-}
-
-/// While the guest runs: the first card of one without devices finds memory that has few pages yet.
-Status Machine::prepare_memory_for_card(const IsUnwanted& is_unwanted) {
-  if (preparation_) {
-    return preparation_->wait()
-               ? Status()
-               : Status(fail(ErrorKind::kHost, "Guest memory is not mapped for the devices"));
-  }
-  if (!memory_is_there_) {
-    TRY(memory_->prefault({.on_begin = {}, .on_end = {}, .is_unwanted = is_unwanted}));
-    memory_is_there_ = true;
-  }
-  return {};
 }
 
 void Machine::tell_of_card(const HotPlugStep& step) const {

@@ -131,8 +131,11 @@ class Machine : public GuestMachine {
   Status open_services();
   void list_helpers();
   void open_words();
-  Status add_memory(const IsUnwanted& is_unwanted);
-  Status reset_devices_and_add_vm();
+  Status add_memory();
+  Status start_memory_preparation() GPUVM_EXCLUDES(state_mutex_);
+  bool takes_pages_first() const;
+  Status take_pages(const IsUnwanted& is_unwanted);
+  Status reset_devices_and_add_vm(const IsUnwanted& is_unwanted);
   Status add_devices();
   Status add_pci();
   Status add_uefi();
@@ -150,6 +153,7 @@ class Machine : public GuestMachine {
   Status run_reset(ResetReason reason);
   Status recover_devices(Status failure);
   Status reset_emulation() GPUVM_EXCLUDES(structure_);
+  Status prepare_kernel();
   Status load_guest_memory();
   Status wait_for_memory(const IsUnwanted& is_unwanted);
   Status load_and_start(const IsUnwanted& is_unwanted);
@@ -190,7 +194,7 @@ class Machine : public GuestMachine {
   std::vector<AttachableCard> attachable_;  ///< until hot_plug_ has them
   /// Its cards outlive pci_, which shows them, and the VM, which knows their groups.
   std::unique_ptr<HotPlug> hot_plug_;
-  std::optional<LinuxImage> kernel_;                ///< read, not yet in guest memory
+  std::optional<LinuxImage> kernel_;  ///< read, not yet in guest memory; see prepare_kernel()
   std::unique_ptr<MemoryPreparation> preparation_;  ///< absent without devices
   std::unique_ptr<GuestVm> vm_;
   PortBus ports_{"I/O ports"};

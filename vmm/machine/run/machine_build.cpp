@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Machine: the steps that build it. Its life is in machine.cpp.
+// Machine: the steps that build it; those that take long, and run beside each other, are in
+// machine_memory.cpp. Its life is in machine.cpp.
 #include <algorithm>
 #include <functional>
-#include <thread>
 #include <utility>
 
-#include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/config/remarks.hpp"
 #include "vmm/host/descriptor_budget.hpp"
 #include "vmm/host/host_check.hpp"
 #include "vmm/machine/boot/vars_place.hpp"
-#include "vmm/machine/memory/device_memory.hpp"
-#include "vmm/machine/memory/layout.hpp"
 #include "vmm/machine/preview/start_check.hpp"
 #include "vmm/machine/run/machine.hpp"
 #include "vmm/machine/services/vsock.hpp"
@@ -95,11 +92,12 @@ const HostSystem& Machine::real_host() {
 }
 
 Status Machine::build(const IsUnwanted& is_unwanted) {
-  const auto steps = {std::function<Status()>([this] { return open_files(); }),
-                      std::function<Status()>([this] { return take_devices(); }),
-                      std::function<Status()>([&] { return add_memory(is_unwanted); }),
-                      std::function<Status()>([this] { return reset_devices_and_add_vm(); }),
-                      std::function<Status()>([this] { return add_devices(); })};
+  const auto steps = {
+      std::function<Status()>([this] { return open_files(); }),
+      std::function<Status()>([this] { return take_devices(); }),
+      std::function<Status()>([this] { return add_memory(); }),
+      std::function<Status()>([&] { return reset_devices_and_add_vm(is_unwanted); }),
+      std::function<Status()>([this] { return add_devices(); })};
   for (const auto& step : steps) {
     TRY(step());
     if (is_unwanted()) {
@@ -240,61 +238,6 @@ Status Machine::take_devices() {
       });
   show(Part::kHostDevices, devices_.get());
   log::debug("{} functions are open", devices_->functions().size());
-  return {};
-}
-
-Status Machine::add_memory(const IsUnwanted& is_unwanted) {
-  GuestMemoryOptions memory;
-  memory.size = options_.config.machine.memory;
-  memory.low_limit = layout::kLowRamLimit;
-  memory.huge_pages = options_.config.machine.huge_pages;
-  memory.prefault_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 16U);
-  const auto functions = devices_->host_functions();
-  memory.is_shared = has_served_disks(options_.config.disks) ||
-                     std::any_of(functions.begin(), functions.end(),
-                                 [](const auto* function) { return function->is_remote(); });
-  memory.is_shared = memory.is_shared || !services_.shares.empty();
-  memory_is_shared_ = memory.is_shared;
-  memory_ = std::make_unique<GuestMemory>(TRY(GuestMemory::create(memory)));
-  // Before the devices are reset; whether the CPUs address it is known later.
-  TRY(place_device_memory(*memory_, TRY(device_memory_of(options_.host, functions)), 64));
-  numa_ = TRY(NumaPlan::create(options_.host, options_.config, functions, *memory_));
-  TRY(numa_->bind(*memory_));
-  const bool is_early = options_.config.machine.pin_memory == PinMemory::kEarly &&
-                        options_.config.machine.free_ports > 0 && devices_->empty();
-  if (memory.huge_pages != HugePages::kOff || is_early) {
-    // Reserved pages may be fewer than promised: find out before the guest runs.
-    memory_is_there_ = true;
-    TRY(memory_->prefault({.on_begin = {}, .on_end = {}, .is_unwanted = is_unwanted}));
-  }
-  return {};
-}
-
-/// A reset is waiting more than work: the VM is made meanwhile.
-Status Machine::reset_devices_and_add_vm() {
-  auto reset = start_async(std::launch::async, [this] { return run_reset(ResetReason::kStart); });
-  auto vm = options_.make_vm(
-      {.config = options_.config, .memory = *memory_, .numa = *numa_, .devices = *devices_});
-  if (Status outcome = reset.get(); !outcome) {
-    vm = Error(outcome.error());  // the functions can be closed once no VM holds their groups
-    TRY(recover_devices(std::move(outcome)));
-    vm = options_.make_vm(
-        {.config = options_.config, .memory = *memory_, .numa = *numa_, .devices = *devices_});
-  }
-  vm_ = TRY(std::move(vm));
-  show(Part::kVm, vm_.get());
-  if (!devices_->empty()) {
-    preparation_ = std::make_unique<MemoryPreparation>(
-        MemoryPreparation::Options{.memory = *memory_,
-                                   .map =
-                                       [this](const IsUnwanted& is_unwanted) {
-                                         return devices_->map_memory(*memory_, is_unwanted);
-                                       },
-                                   .on_failure = options_.on_failure});
-    TRY(preparation_->start());
-    const MutexLock lock(state_mutex_);
-    to_break_off_ = preparation_.get();
-  }
   return {};
 }
 

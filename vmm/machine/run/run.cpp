@@ -16,12 +16,12 @@
 #include "vmm/base/worst_error.hpp"
 #include "vmm/channels/guest_words.hpp"
 #include "vmm/console/console.hpp"
+#include "vmm/console/console_tap.hpp"
 #include "vmm/containment/sandbox_guard.hpp"
 #include "vmm/host/descriptor_budget.hpp"
 #include "vmm/machine/devices/device_events.hpp"
 #include "vmm/machine/hot_plug/card_events.hpp"
 #include "vmm/machine/run/clock_timer.hpp"
-#include "vmm/machine/run/console_tap.hpp"
 #include "vmm/machine/run/control_loop.hpp"
 #include "vmm/machine/run/event_log.hpp"
 #include "vmm/machine/run/guest_entrance.hpp"
@@ -188,7 +188,11 @@ Status Run::open(const RunOptions& options) {
                                      },
                                  .escape = [this] { loop.ask_for_end(kExitEscape); }}));
   on_console = console_observer(options.on_console);
-  serial_output = std::make_unique<ConsoleTap>(*console, ConsoleSource::kSerial, on_console);
+  serial_output = std::make_unique<ConsoleTap>(*console, [this](std::span<const std::byte> bytes) {
+    if (on_console) {
+      on_console(ConsoleSource::kSerial, bytes);
+    }
+  });
   if (!config.console.virtio.empty()) {
     TRY(open_virtio_console());
   }

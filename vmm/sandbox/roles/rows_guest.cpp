@@ -57,9 +57,6 @@ constexpr std::array kDevices{
     where(call(SYS_fcntl, "fcntl F_DUPFD_CLOEXEC", "an event for a server's interrupt", Use::kRare),
           1, F_DUPFD_CLOEXEC),
     call(SYS_timerfd_settime, "timerfd_settime", "a queue with a rate is stopped", Use::kRare),
-    where(call(SYS_sched_setscheduler, "sched_setscheduler to an ordinary policy",
-               "threads that prepare memory hurry, since somebody waits for them", Use::kRare),
-          kPolicy, SCHED_OTHER, kUpToBatch),
     call(SYS_fdatasync, "fdatasync", "UEFI variables to the disk", Use::kRare),
     call(SYS_fsync, "fsync", "the same", Use::kRare),
     call(SYS_writev, "writev", "a console that is a file of the C library", Use::kRare),
@@ -135,8 +132,14 @@ constexpr std::array kMemory{
     where(call(SYS_sched_setscheduler, "sched_setscheduler of this thread",
                "the guest's processors go first"),
           0, 0),
+    where(call(SYS_sched_setscheduler, "sched_setscheduler to an ordinary policy",
+               "threads that prepare memory hurry, since a vCPU waits for them", Use::kRare),
+          kPolicy, SCHED_OTHER, kUpToBatch),
     call(SYS_sched_getscheduler, "sched_getscheduler", "the same", Use::kRare),
     call(SYS_sched_getparam, "sched_getparam", "the same", Use::kRare),
+    where(call(SYS_sched_setaffinity, "sched_setaffinity", "this thread near to the memory's node",
+               Use::kRare),
+          0, 0),
 };
 
 }  // namespace

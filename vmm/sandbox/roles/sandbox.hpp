@@ -41,7 +41,8 @@ struct Policy {
 };
 
 /// Makes the filters of all roles, opens what is needed and sets the handler of SIGSYS. Call once,
-/// from the one thread that there is, before helpers and background threads start. Errors: kHost:
+/// from the one thread that there is, before helpers and background threads start; those that it
+/// makes itself have ended when it returns. Errors: kHost:
 /// the kernel has no seccomp filters (kOn and kLog), kConfig: the log of calls cannot be opened.
 /// A second call with the same mode is a new run of the same process: notes start over.
 Status prepare(const Policy& policy);

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <new>
 #include <optional>
 #include <thread>
@@ -362,7 +363,8 @@ TEST_F(VariableFileTest, WhatWasLeftForLaterIsWrittenWithoutAnotherSave) {
 TEST_F(VariableFileTest, ItsThreadBeginsWithWhatItIsGiven) {
   std::promise<std::thread::id> began;
   auto thread = began.get_future();
-  const auto file = VariableFile::open(path_, [&] { began.set_value(std::this_thread::get_id()); });
+  const auto file =
+      VariableFile::open(path_, {}, [&] { began.set_value(std::this_thread::get_id()); });
   ASSERT_TRUE(file);
   ASSERT_EQ(thread.wait_for(std::chrono::seconds(60)), std::future_status::ready);
   EXPECT_NE(thread.get(), std::this_thread::get_id());

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "firmware/linux/linux_boot.hpp"
@@ -99,6 +100,42 @@ TEST_F(KernelUnpackingTest, TheSameFromEachCompressor) {
     ASSERT_EQ(error(), "") << to_string(format);
     EXPECT_EQ(value(kLinkedAt + 0x2000, 1), 0x22U);
   }
+}
+
+// Where it lies and by how much it moves is decided as late as ever.
+TEST_F(KernelUnpackingTest, WhatWasUnpackedAheadIsTheSame) {
+  take(kernel_file(relocations()));
+  next_ = 3;
+  ASSERT_EQ(error(), "");
+  const auto range = *GuestRange::create(GuestAddress(kLinkedAt + 6_MiB), 1_MiB);
+  const auto here = *memory_.slice(range.base(), range.size());
+  const Bytes in_place(here.begin(), here.end());
+  std::ranges::fill(here, std::byte{0xcc});
+  ASSERT_TRUE(image_->unpack_ahead());
+  ASSERT_EQ(image_->unpacked().size(), image_->payload()->unpacked_size());
+  LinuxImage moved = *std::move(image_);
+  options_.kernel = &moved;
+  ASSERT_EQ(error(), "");
+  EXPECT_TRUE(std::ranges::equal(here.first(0x5000), std::span(in_place).first(0x5000)));
+  next_ = 1;
+  const auto state = load();  // again: a copy is not spent
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->rip, kLinkedAt + 2_MiB + 0x40);
+  EXPECT_EQ(value(kLinkedAt + 2_MiB + 0x10, 8), kKernelMap + kLinkedAt + 0x3000 + 2_MiB);
+}
+
+TEST_F(KernelUnpackingTest, UnpackingAheadTellsOfDamageAndLeavesWhatIsTooLarge) {
+  auto packed = pack(KernelPayload::Format::kGzip, kernel_file(relocations()));  // has a checksum
+  packed.at(packed.size() / 2) ^= std::byte{0xff};
+  image_ = LinuxImage::parse(make_bzimage(packed), "/boot/k").value();
+  const auto damaged = image_->unpack_ahead();
+  ASSERT_FALSE(damaged);
+  EXPECT_NE(damaged.error().to_string().find("/boot/k cannot be unpacked"), std::string::npos);
+  EXPECT_TRUE(image_->unpacked().empty());
+  take(make_elf({{kLinkedAt, Bytes(0x110000), 0}}, kLinkedAt));
+  EXPECT_TRUE(image_->unpack_ahead());
+  EXPECT_TRUE(image_->unpacked().empty());
+  EXPECT_NE(error().find("more than its init_size"), std::string::npos);
 }
 
 TEST_F(KernelUnpackingTest, NewerKernelsHaveTwoLists) {

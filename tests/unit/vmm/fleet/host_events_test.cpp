@@ -52,8 +52,8 @@ class HostEventsTest : public testing::Test {
   static HostLook busy_host() {
     HostLook look = look_at_nothing();
     look.guests = {listed_guest("main", "running")};
-    HostCard card = card_at(kGpu);
-    card.state = CardState::kUsed;
+    FleetCard card = card_at(kGpu);
+    card.state = FleetCardState::kUsed;
     card.owner = "the guest main";
     card.pid = 42;
     card.resets.add(reset_note("hot reset"));
@@ -99,7 +99,7 @@ TEST_F(HostEventsTest, ThenOnlyWhatChanges) {
   EXPECT_THAT(kinds(look), IsEmpty());
   look.guests[0].status->state = "paused";
   EXPECT_THAT(kinds(look), ElementsAre("guest"));
-  look.cards[0].state = CardState::kFailed;
+  look.cards[0].state = FleetCardState::kFailed;
   look.cards[0].text = "it did not verify";
   look.cards[0].resets.add(reset_note("hot reset", "failed"));
   EXPECT_THAT(kinds(look), ElementsAre("reset", "card"));
@@ -143,7 +143,7 @@ TEST_F(HostEventsTest, MissingCertificatesAreCounted) {
 TEST_F(HostEventsTest, OneLookTellsNoMoreThanItsMost) {
   HostLook look = look_at_nothing();
   for (int slot = 0; slot < 32; ++slot) {
-    HostCard card = card_at(fmt::format("0000:01:{:02x}.0", slot));
+    FleetCard card = card_at(fmt::format("0000:01:{:02x}.0", slot));
     for (std::size_t i = 0; i < ResetHistory::kMostNotes; ++i) {
       card.resets.add(reset_note("hot reset"));
     }
@@ -165,8 +165,8 @@ TEST_F(HostEventsTest, WhatOthersSayIsBoundedAndNoCommandOfATerminal) {
   look.guests = {listed_guest("main", "running")};
   look.guests[0].status->state = "a\nb\x1b[2J" + std::string(100000, 'x');
   look.guests[0].status->devices.assign(1000, std::string(10, 'd'));
-  HostCard card = card_at(kGpu);
-  card.state = CardState::kDirty;
+  FleetCard card = card_at(kGpu);
+  card.state = FleetCardState::kDirty;
   card.text = "\xff\xfe";
   ResetNote note = reset_note("hot reset", "failed");
   note.functions = std::string(100000, ',');

@@ -48,15 +48,15 @@ TEST_F(HostLookTest, CardsAreWhatTheirRecordsSay) {
   host_.file(std::string(kResetFolder) + "/0000:04:00.0", history.to_text());
   const auto cards = look_at_cards(host_);
   ASSERT_THAT(cards, SizeIs(3));
-  EXPECT_EQ(cards[0].state, CardState::kDirty);
+  EXPECT_EQ(cards[0].state, FleetCardState::kDirty);
   EXPECT_EQ(cards[0].owner, "the guest a");
   EXPECT_EQ(cards[0].pid, 0) << "process 1 has no such file open";
   EXPECT_EQ(cards[0].text, "it was killed");
   EXPECT_EQ(cards[0].resets.count, 1U);
-  EXPECT_EQ(cards[1].state, CardState::kFailed);
+  EXPECT_EQ(cards[1].state, FleetCardState::kFailed);
   EXPECT_EQ(cards[1].resets.count, 0U);
   EXPECT_EQ(cards[2].function, bdf_of("0000:04:00.0"));
-  EXPECT_EQ(cards[2].state, CardState::kFree);
+  EXPECT_EQ(cards[2].state, FleetCardState::kFree);
   EXPECT_EQ(cards[2].resets.count, 1U);
 }
 
@@ -70,7 +70,7 @@ TEST_F(HostLookTest, CardOfALivingOwnerIsUsed) {
   host_.link(descriptors + "/7", host_.path("/run/gpuvm/" + kGpu + ".state"));
   const auto cards = look_at_cards(host_);
   ASSERT_THAT(cards, SizeIs(1));
-  EXPECT_EQ(cards[0].state, CardState::kUsed);
+  EXPECT_EQ(cards[0].state, FleetCardState::kUsed);
   EXPECT_EQ(cards[0].owner, "the guest main");
   EXPECT_EQ(cards[0].pid, ::getpid());
   EXPECT_EQ(cards[0].text, "");
@@ -90,12 +90,12 @@ TEST_F(HostLookTest, CardOfAContainerIsUsedByWhoHasItsLock) {
        {std::string("-> FLOCK"), std::string("POSIX "), std::string("OFDLCK")}) {
     host_.file("/proc/locks",
                fmt::format("\nnonsense\n{}{}", lock(other, inode), lock("FLOCK ", inode + 1)));
-    EXPECT_EQ(look_at_cards(host_).at(0).state, CardState::kDirty) << other;
+    EXPECT_EQ(look_at_cards(host_).at(0).state, FleetCardState::kDirty) << other;
   }
   host_.file("/proc/locks", lock("POSIX ", 1) + lock("FLOCK ", inode));
   const auto cards = look_at_cards(host_);
   ASSERT_THAT(cards, SizeIs(1));
-  EXPECT_EQ(cards[0].state, CardState::kUsed);
+  EXPECT_EQ(cards[0].state, FleetCardState::kUsed);
   EXPECT_EQ(cards[0].owner, "the guest pod");
   EXPECT_EQ(cards[0].pid, 4008);
 }
@@ -105,7 +105,7 @@ TEST_F(HostLookTest, DamagedFilesAreSaidToBe) {
   host_.file(std::string(kResetFolder) + "/" + kGpu, "count=9\n");
   const auto cards = look_at_cards(host_);
   ASSERT_THAT(cards, SizeIs(1));
-  EXPECT_EQ(cards[0].state, CardState::kDirty);
+  EXPECT_EQ(cards[0].state, FleetCardState::kDirty);
   EXPECT_THAT(cards[0].text, HasSubstr("damaged"));
   EXPECT_EQ(cards[0].resets.count, 0U);
 }

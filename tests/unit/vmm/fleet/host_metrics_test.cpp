@@ -21,8 +21,8 @@ using testing::Not;
 
 TEST(HostMetrics, CardsAndGuests) {
   HostLook look = look_at_nothing();
-  HostCard card = card_at("0000:01:00.0");
-  card.state = CardState::kFailed;
+  FleetCard card = card_at("0000:01:00.0");
+  card.state = FleetCardState::kFailed;
   card.resets.add(reset_note("hot reset"));
   card.resets.add(reset_note("hot reset"));
   card.resets.add(reset_note("slot power cycle"));
@@ -60,7 +60,7 @@ TEST(HostMetrics, OfNothingIsStillAText) {
 
 TEST(HostMetrics, LabelsAreEscaped) {
   HostLook look = look_at_nothing();
-  HostCard card = card_at("0000:01:00.0");
+  FleetCard card = card_at("0000:01:00.0");
   card.resets.add(reset_note("a\"b\\c\nd\xff"));
   look.cards = {card};
   EXPECT_THAT(host_metrics(look), HasSubstr(R"(method="a\"b\\c?d?")"));

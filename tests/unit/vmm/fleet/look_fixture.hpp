@@ -42,8 +42,8 @@ inline HostLook look_at_nothing() {
   return look;
 }
 
-inline HostCard card_at(const std::string& address) {
-  HostCard card;
+inline FleetCard card_at(const std::string& address) {
+  FleetCard card;
   card.function = bdf_of(address);
   return card;
 }

@@ -48,5 +48,14 @@ TEST(Numa, ChecksNameKeyAndCure) {
   EXPECT_FALSE(check_host_cpu(host, 4, "machine.pin"));
 }
 
+TEST(Numa, ProcessorsOfANode) {
+  FakeHost host;
+  host.file("/sys/devices/system/node/node1/cpulist", "2-3,8\n");
+  host.file("/sys/devices/system/node/node2/cpulist", "\n");
+  EXPECT_EQ(numa_cpus(host, 1), (std::vector<unsigned>{2, 3, 8}));
+  EXPECT_TRUE(numa_cpus(host, 2).empty()) << "memory alone";
+  EXPECT_TRUE(numa_cpus(host, 3).empty());
+}
+
 }  // namespace
 }  // namespace gpuvm::numa_test

@@ -184,7 +184,7 @@ TEST_F(ResetHistoryTest, FolderThatOthersMayWriteToIsUsedForNothing) {
   ASSERT_TRUE(claim);
   const Status noted = claim->note_reset(note("hot reset"));
   ASSERT_FALSE(noted);
-  EXPECT_THAT(noted.error().message(), HasSubstr("chmod o-w"));
+  EXPECT_THAT(noted.error().message(), HasSubstr("chmod go-w"));
   EXPECT_TRUE(claim->note_reset(note("hot reset"))) << "said once";
   EXPECT_THAT(host_.list(kFolder), IsEmpty());
 }

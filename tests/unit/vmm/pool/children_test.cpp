@@ -73,8 +73,8 @@ TEST(PoolChildren, HaveNothingElseOfThePool) {
   const UniqueFd secret(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const UniqueFd kept(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const auto first = start_child({0, 1, 2}, no_signals(), [](UniqueFd lease) {
-    char byte = 0;
-    return static_cast<int>(::recv(lease.get(), &byte, 1, 0));
+    pollfd wait{.fd = lease.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&wait, 1, kPatienceMs);
   });
   ASSERT_TRUE(first);
   const auto child = start_child({0, 1, 2, kept.get()}, no_signals(), [&](UniqueFd lease) {
@@ -112,8 +112,8 @@ TEST(PoolChildren, TakeSignalsThatThePoolHolds) {
   sigset_t before{};
   ::pthread_sigmask(SIG_BLOCK, &set, &before);
   const auto child = start_child({0, 1, 2}, set, [](UniqueFd lease) {
-    char byte = 0;
-    return static_cast<int>(::recv(lease.get(), &byte, 1, 0));
+    pollfd wait{.fd = lease.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&wait, 1, kPatienceMs);
   });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ASSERT_TRUE(child);

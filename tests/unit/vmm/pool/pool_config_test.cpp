@@ -31,9 +31,9 @@ std::string refusal(const std::string& more) {
 
 TEST(PoolConfig, WhatCanBeShared) {
   EXPECT_EQ(refusal(kDisk), "");
-  EXPECT_EQ(refusal("[[disk]]\npath = \"d.img\"\nread_only = true\n"), "");
+  EXPECT_EQ(refusal("[[disk]]\npath = \"d.img\"\nreadonly = true\n"), "");
   EXPECT_EQ(refusal("[[net]]\nmode = \"user\"\n"), "");
-  EXPECT_EQ(refusal("[[share]]\npath = \"s\"\ntag = \"s\"\nread_only = true\n"), "");
+  EXPECT_EQ(refusal("[[share]]\npath = \"s\"\ntag = \"s\"\nreadonly = true\n"), "");
   EXPECT_EQ(refusal("[[pci]]\nhost = \"0000:01:00.0\"\n"), "") << "its taker's";
 }
 
@@ -42,7 +42,7 @@ TEST(PoolConfig, WhatCannot) {
   EXPECT_THAT(refusal("[[net]]\nmode = \"user\"\nforward = [\"tcp:2222:22\"]\n"),
               HasSubstr("forward"));
   EXPECT_THAT(refusal("[[net]]\nmode = \"tap\"\ntap = \"tap0\"\n"), HasSubstr("bridge"));
-  EXPECT_THAT(refusal("[[share]]\npath = \"s\"\ntag = \"s\"\n"), HasSubstr("read_only = true"));
+  EXPECT_THAT(refusal("[[share]]\npath = \"s\"\ntag = \"s\"\n"), HasSubstr("readonly = true"));
   EXPECT_THAT(refusal("[console]\nvirtio = [\"stdio\"]\nserial = []\n"),
               HasSubstr("console.virtio"));
 }

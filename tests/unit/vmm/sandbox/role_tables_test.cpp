@@ -50,9 +50,13 @@ TEST(RoleTables, CallsThatReachOtherProcessesAreBound) {
   EXPECT_FALSE(allows(ThreadRole::kWatcher, SYS_prlimit64, {kOther, RLIMIT_NOFILE}));
   EXPECT_TRUE(allows(ThreadRole::kWatcher, SYS_prlimit64, {kOther, RLIMIT_FSIZE}));
   EXPECT_FALSE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_IDLE}));
-  EXPECT_TRUE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
+  EXPECT_FALSE(allows(ThreadRole::kVcpu, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
   EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_IDLE}));
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {0, SCHED_IDLE}));
+  // "memory-hurry", which makes others of this process hurry.
+  EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
+  EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {kOther}));
+  EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {0}));
 }
 
 /// A card that is detached is heard no more by the thread that hears it; it starts nothing.

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "tests/hostile/payloads.hpp"
+#include "tests/unit/devices/physical/no_more_threads.hpp"
 #include "tests/unit/vmm/sandbox/in_child.hpp"
 #include "vmm/base/mutex.hpp"
 #include "vmm/sandbox/roles/role_tables.hpp"
@@ -264,6 +265,31 @@ TEST(Roles, ASignalThatIsSentIsNoForbiddenCall) {
     say(fd, std::to_string(take_violations().size()));
   });
   EXPECT_EQ(end.said, "0");
+}
+
+// They are made on several threads where the process may have them.
+TEST(Roles, FiltersAreMadeOnOneThreadToo) {
+  const auto end = in_child([](int fd) {
+    bool is_prepared = false;
+    {
+      const test::NoMoreThreads none;
+      is_prepared = prepare(policy_of(Mode::kOn)).has_value();
+    }
+    for (const ThreadRole role : kAllRoles) {
+      std::thread([&] {
+        enter(role);
+        errno = 0;
+        const bool is_refused = ::syscall(SYS_socket, 2, 1, 0) == -1 && errno == EPERM;
+        say(fd, is_prepared && is_refused ? "refused " : "made ");
+      }).join();
+    }
+  });
+  EXPECT_TRUE(end.ended_well());
+  std::string all;
+  for (std::size_t i = 0; i < kAllRoles.size(); ++i) {
+    all += "refused ";
+  }
+  EXPECT_EQ(end.said, all);
 }
 
 TEST(Roles, AThreadHasOneRole) {

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/unit/devices/physical/reset/reset_sequence_fixture.hpp"
 
 namespace gpuvm::reset_sequence_test {
@@ -51,7 +53,25 @@ TEST_F(ResetSequenceTest, WaitsForFunctionsThatAreNotReady) {
   };
   ASSERT_TRUE(run(made));
   EXPECT_THAT(time_.sleeps,
-              ElementsAre(milliseconds(10), milliseconds(20), milliseconds(40), milliseconds(100)));
+              ElementsAre(milliseconds(10), milliseconds(10), milliseconds(10), milliseconds(100)));
+}
+
+// What is overslept is a part of what the function took, and not up to a quarter of a second.
+TEST_F(ResetSequenceTest, PausesGrowWithTheTimeThatWasWaited) {
+  const ResetPlan made = plan();
+  host_.on_hot_reset = [this] {
+    gpu_.not_ready_reads = 40;
+    return Status();
+  };
+  ASSERT_TRUE(run(made));
+  ASSERT_EQ(time_.sleeps.size(), 41U);
+  milliseconds waited{0};
+  for (std::size_t i = 0; i < 40; ++i) {
+    EXPECT_LE(time_.sleeps[i], std::max(milliseconds(10), waited / 8));
+    waited += time_.sleeps[i];
+  }
+  EXPECT_GT(waited, milliseconds(1000));
+  EXPECT_EQ(time_.sleeps[40], milliseconds(100)) << "the rest after it";
 }
 
 TEST_F(ResetSequenceTest, DeviceThatNeverAnswersIsRefusedAfterTheTimeout) {
@@ -92,7 +112,7 @@ TEST_F(ResetSequenceTest, DeviceWhoseIdsTheKernelMakesUpIsKnownByItsClass) {
   };
   ASSERT_TRUE(run(made));
   EXPECT_THAT(time_.sleeps,
-              ElementsAre(milliseconds(10), milliseconds(20), milliseconds(40), milliseconds(100)));
+              ElementsAre(milliseconds(10), milliseconds(10), milliseconds(10), milliseconds(100)));
   host_.on_hot_reset = [this] {
     gpu_.is_gone = true;
     return Status();

@@ -136,7 +136,7 @@ TEST_F(HostDevicesTest, GuestMemoryGoesToEveryHost) {
   ASSERT_TRUE(devices);
   const auto memory = GuestMemory::create({.size = 64_MiB, .low_limit = 32_MiB}).value();
   fakes_.history.clear();
-  ASSERT_TRUE((*devices)->map_memory(memory, [] { return false; }));
+  ASSERT_TRUE((*devices)->map_memory(memory, [](std::uint64_t) { return false; }));
   EXPECT_THAT(fakes_.history,
               ElementsAre("vfio map 0x0+0x2000000", "vfio-user map 0x0+0x2000000",
                           "vfio map 0x100000000+0x2000000", "vfio-user map 0x100000000+0x2000000"));
@@ -148,7 +148,7 @@ TEST_F(HostDevicesTest, GuestMemoryAbove1TiBIsReachedThere) {
   ASSERT_TRUE(devices);
   const auto memory = GuestMemory::create({.size = 1011_GiB}).value();
   fakes_.history.clear();
-  ASSERT_TRUE((*devices)->map_memory(memory, [] { return false; }));
+  ASSERT_TRUE((*devices)->map_memory(memory, [](std::uint64_t) { return false; }));
   EXPECT_THAT(fakes_.history,
               ElementsAre("vfio map 0x0+0x80000000", "vfio map 0x100000000+0xfc00000000",
                           "vfio map 0x10000000000+0x40000000"));

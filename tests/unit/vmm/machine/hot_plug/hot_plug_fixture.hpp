@@ -109,6 +109,12 @@ class HotPlugFixture : public testing::Test {
     store_le(bytes, value);
     bus_.mmio.write(layout::kEcamBase + (bus << 20 | device << 15 | offset), bytes);
   }
+  /// 16 bits: Status beside it is the function's.
+  void write_command(unsigned bus, unsigned device, std::uint16_t value) {
+    std::array<std::byte, 2> bytes{};
+    store_le(bytes, value);
+    bus_.mmio.write(layout::kEcamBase + (bus << 20 | device << 15 | pci::kCommand), bytes);
+  }
   /// As Linux' driver: what happened is cleared, and the slot gets or loses its power.
   void switch_slot(unsigned device, bool on) {
     write(0, device, kSlotRegister, 0xffff0000U | (on ? 0U : std::uint32_t{1} << 10));

@@ -78,7 +78,7 @@ TEST_F(HotPlugTest, ManyTimesWithoutAnythingThatGrows) {
     switch_slot(1, true);
     ASSERT_EQ(read(1, 0, 0), kUsbId) << i;
     write(1, 0, pci::kBar0, static_cast<std::uint32_t>(layout::kMmio32Base.value()));
-    write(1, 0, pci::kCommand, pci::kCommandMemory);
+    write_command(1, 0, pci::kCommandMemory);
     ASSERT_TRUE(plug_->take_out(kUsb)) << i << ": by surprise";
     switch_slot(1, false);
   }

@@ -5,11 +5,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <future>
+#include <string>
 #include <thread>
 
+#include "tests/unit/vmm/machine/memory/raise_priority.hpp"
 #include "tests/unit/vmm/sandbox/in_child.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/sandbox/roles/sandbox.hpp"
@@ -26,19 +31,34 @@ int policy_of(pthread_t thread) {
   return policy;
 }
 
+/// Its policy once it is not idle any more, for which it has 10 s.
+int policy_after_idle(pthread_t thread) {
+  int now = SCHED_IDLE;
+  for (int i = 0; i < 1000 && now == SCHED_IDLE; ++i) {
+    ::usleep(10'000);
+    now = policy_of(thread);
+  }
+  return now;
+}
+
 /// Maps in three calls, the first of which lasts until the test lets it end.
 class Preparation : public testing::Test {
  protected:
   void start() {
+    begin();
+    preparation_->allow_mapping();
+  }
+  /// The devices are still being reset.
+  void begin() {
     preparation_.emplace(MemoryPreparation::Options{
         .memory = memory_,
-        .map = [this](const std::function<bool()>& is_unwanted) { return map(is_unwanted); },
+        .map = [this](const MapIsUnwanted& is_unwanted) { return map(is_unwanted); },
         .on_failure = [this](const Error& error) { failures_.push_back(error.to_string()); }});
     ASSERT_TRUE(preparation_->start());
   }
-  Status map(const std::function<bool()>& is_unwanted) {
+  Status map(const MapIsUnwanted& is_unwanted) {
     for (int i = 0; i < 3; ++i) {
-      if (is_unwanted()) {
+      if (is_unwanted(memory_.size() / 4 * static_cast<std::uint64_t>(i + 1))) {
         return fail(ErrorKind::kCancelled, "Not wanted");
       }
       ++calls_;
@@ -49,6 +69,11 @@ class Preparation : public testing::Test {
       TRY(outcome_);
     }
     return {};
+  }
+  bool has_pages() const {
+    struct stat info {};
+    return ::fstat(memory_.fd(), &info) == 0 &&
+           static_cast<std::uint64_t>(info.st_blocks) * 512 == memory_.size();
   }
   static GuestMemory make_memory() {
     GuestMemoryOptions options;
@@ -94,6 +119,79 @@ TEST_F(Preparation, BreakingOffLetsGoWhoWaitsAtOnceAndEndsWithTheCallInProgress)
   EXPECT_TRUE(failures_.empty());
 }
 
+// A former owner's DMA may be under way until the devices were reset: pages yes, no map.
+TEST_F(Preparation, PagesComeBeforeTheMapIsAllowed) {
+  begin();
+  while (!has_pages()) {  // the test's limit of time is the limit
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  auto waiting = std::async(std::launch::async, [this] { return preparation_->wait(); });
+  EXPECT_EQ(waiting.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  EXPECT_EQ(calls_, 0);
+  go_on_.set_value();
+  preparation_->allow_mapping();
+  EXPECT_TRUE(waiting.get());
+  EXPECT_EQ(calls_, 3);
+}
+
+// Where the reset failed nobody ever allows it.
+TEST_F(Preparation, BreakingOffEndsTheWaitForTheReset) {
+  begin();
+  preparation_->break_off();
+  EXPECT_FALSE(preparation_->wait());
+  preparation_->wait_for_end();
+  EXPECT_EQ(calls_, 0);
+  EXPECT_TRUE(failures_.empty());
+}
+
+TEST_F(Preparation, ItsEndBreaksItOff) {
+  begin();
+  preparation_.reset();
+  EXPECT_EQ(calls_, 0);
+  EXPECT_TRUE(failures_.empty());
+}
+
+// It would wait for ever for pages that nobody has.
+TEST_F(Preparation, AMapBeyondTheMemoryIsNotWaitedFor) {
+  preparation_.emplace(MemoryPreparation::Options{
+      .memory = memory_,
+      .map = [this](const MapIsUnwanted& is_unwanted) -> Status {
+        const bool is_there = !is_unwanted(memory_.size());
+        return is_there && !is_unwanted(memory_.size() + 1) ? Status()
+                                                            : fail(ErrorKind::kHost, "No");
+      },
+      .on_failure = [this](const Error& error) { failures_.push_back(error.to_string()); }});
+  ASSERT_TRUE(preparation_->start());
+  preparation_->allow_mapping();
+  EXPECT_FALSE(preparation_->wait());
+  preparation_->wait_for_end();
+  EXPECT_THAT(failures_, ElementsAre("No"));
+}
+
+TEST(PrefaultThreads, FollowSizeAndProcessors) {
+  EXPECT_EQ(prefault_threads(2_MiB, 8), 1U);
+  EXPECT_EQ(prefault_threads(512_MiB, 8), 4U);
+  EXPECT_EQ(prefault_threads(128_GiB, 8), 8U);
+  EXPECT_EQ(prefault_threads(1024_GiB, 48), 48U);
+  EXPECT_EQ(prefault_threads(1024_GiB, 256), 128U);
+  EXPECT_EQ(prefault_threads(1024_GiB, 0), 1U);
+}
+
+TEST(UsableCpus, AreThoseThatTheThreadMayRunOn) {
+  const unsigned all = usable_cpus();
+  unsigned of_one = 0;
+  std::thread([&of_one] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &set);
+    if (::sched_setaffinity(0, sizeof set, &set) == 0) {
+      of_one = usable_cpus();
+    }
+  }).join();
+  EXPECT_EQ(of_one, 1U);
+  EXPECT_GE(all, 1U);
+}
+
 TEST(PreparedBeforeStart, IsBySizeOrByChoice) {
   EXPECT_FALSE(is_prepared_before_start(16_GiB, PinMemory::kAuto));
   EXPECT_TRUE(is_prepared_before_start(16_GiB + 2_MiB, PinMemory::kAuto));
@@ -108,6 +206,72 @@ TEST_F(Preparation, AFailureIsToldOnceAndMemoryIsNotMapped) {
   EXPECT_FALSE(preparation_->wait());
   preparation_->wait_for_end();
   EXPECT_THAT(failures_, ElementsAre("Too much"));
+}
+
+/// Threads of this process that run only where nothing else does.
+int idle_threads() {
+  int count = 0;
+  std::error_code ended;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", ended)) {
+    const auto number = static_cast<pid_t>(std::stol(task.path().filename().string()));
+    count += ::sched_getscheduler(number) == SCHED_IDLE ? 1 : 0;
+  }
+  return count;
+}
+
+bool become_idle_threads(int wanted, std::chrono::seconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (idle_threads() != wanted && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return idle_threads() == wanted;
+}
+
+/// On the calling thread's processor, which has something else to do: idle threads get a few
+/// thousandths of it, so that they have far more to do than the test waits.
+void prepare_beside_work(GuestMemory& memory) {
+  std::atomic<bool> is_over{false};
+  std::thread work([&is_over] {
+    while (!is_over) {
+    }
+  });
+  {
+    MemoryPreparation preparation(
+        {.memory = memory,
+         .map =
+             [&memory](const MapIsUnwanted& is_unwanted) {
+               return is_unwanted(memory.size()) ? fail(ErrorKind::kCancelled, "Not wanted")
+                                                 : Status();
+             },
+         .on_failure = [](const Error& error) { ADD_FAILURE() << error.to_string(); }});
+    EXPECT_TRUE(preparation.start());
+    preparation.allow_mapping();
+    EXPECT_TRUE(become_idle_threads(4, std::chrono::seconds(30)))
+        << "who maps, who gives pages, and two helpers; there are " << idle_threads();
+    auto waiting = std::async(std::launch::async, [&preparation] { return preparation.wait(); });
+    EXPECT_TRUE(become_idle_threads(0, std::chrono::seconds(5)))
+        << idle_threads() << " were not made to hurry";
+    preparation.break_off();
+    waiting.wait();
+  }
+  is_over = true;
+  work.join();
+}
+
+TEST(PreparationOnABusyHost, EachOfItsThreadsHurriesWhenSomebodyWaits) {
+  if (!test::may_raise_priority()) {
+    GTEST_SKIP() << "without the right to raise a priority nothing is lowered";
+  }
+  std::thread([] {  // threads have the processors of who makes them
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &one);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    GuestMemory memory =
+        GuestMemory::create({.size = 512_MiB, .low_limit = 4_MiB, .prefault_threads = 3}).value();
+    prepare_beside_work(memory);
+  })
+      .join();
 }
 
 /// Threads with a role have few rights, and the kernel lets nobody make a thread hurry that has
@@ -127,7 +291,7 @@ TEST(PreparationInASandbox, AVcpuThatWaitsMakesItHurry) {
     std::promise<void> go_on;
     MemoryPreparation preparation({.memory = memory,
                                    .map =
-                                       [&](const std::function<bool()>&) {
+                                       [&](const MapIsUnwanted&) {
                                          mapping.set_value(::pthread_self());
                                          go_on.get_future().wait();
                                          return Status();
@@ -136,17 +300,14 @@ TEST(PreparationInASandbox, AVcpuThatWaitsMakesItHurry) {
     if (!preparation.start()) {
       return;
     }
+    preparation.allow_mapping();
     const pthread_t thread = mapping.get_future().get();
     const int before = policy_of(thread);
     std::thread waiting([&preparation] {
       sandbox::enter(sandbox::ThreadRole::kVcpu);
       preparation.wait();
     });
-    int now = before;
-    for (int i = 0; i < 1000 && now == SCHED_IDLE; ++i) {
-      ::usleep(10'000);
-      now = policy_of(thread);
-    }
+    const int now = policy_after_idle(thread);
     go_on.set_value();
     waiting.join();
     sandbox::say(fd, fmt::format("{} {}", before, now));

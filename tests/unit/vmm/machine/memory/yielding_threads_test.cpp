@@ -3,29 +3,15 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <future>
 #include <thread>
 
+#include "tests/unit/vmm/machine/memory/raise_priority.hpp"
+
 namespace gpuvm::yielding_threads_test {
 namespace {
-
-/// Whether the kernel lets this process raise a priority that it has lowered; asked of a child, in
-/// another way than the code does.
-bool may_raise_priority() {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const bool may =
-        ::setpriority(PRIO_PROCESS, 0, 19) == 0 && ::setpriority(PRIO_PROCESS, 0, 0) == 0;
-    ::_exit(may ? 0 : 1);
-  }
-  int status = -1;
-  ::waitpid(child, &status, 0);
-  return status == 0;
-}
 
 /// A thread that takes part until it is told to go.
 class Worker {
@@ -57,7 +43,7 @@ class Worker {
 class YieldingThreadsTest : public testing::Test {
  protected:
   /// Without the right to raise a priority nothing is lowered.
-  const int lowered_ = may_raise_priority() ? SCHED_IDLE : SCHED_OTHER;
+  const int lowered_ = test::may_raise_priority() ? SCHED_IDLE : SCHED_OTHER;
   YieldingThreads threads_;
 };
 

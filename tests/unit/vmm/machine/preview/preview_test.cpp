@@ -109,9 +109,9 @@ TEST_F(PreviewTest, WhatIsWrongWithAnEntryHidesNothingElse) {
       entry_errors(findings_),
       testing::UnorderedElementsAre(
           AllOf(HasSubstr("pci.0: "), HasSubstr("pci.0 (guest.toml:3:1): "), HasSubstr("vf_token")),
-          AllOf(HasSubstr("pci.0: "), HasSubstr("pci.0 (guest.toml:3:1): "),
+          AllOf(HasSubstr("pci.0_1: "), HasSubstr("pci.0 (guest.toml:3:1): "),
                 HasSubstr("resize_bar")),
-          AllOf(HasSubstr("pci.0: "), HasSubstr("pci.rom"), HasSubstr("/absent.rom")),
+          AllOf(HasSubstr("pci.0_2: "), HasSubstr("pci.rom"), HasSubstr("/absent.rom")),
           AllOf(HasSubstr("pci.1: "), HasSubstr("pci.1 (guest.toml:9:1): "),
                 HasSubstr("0000:7f:00.0"))));
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Machine with a device: the fake GPU, which a process serves. Memory is mapped for it while the
 // guest runs, and it may leave at any time.
+#include <sys/stat.h>
+
 #include "tests/fake_gpu/fake_gpu_process.hpp"
 #include "tests/unit/vmm/machine/run/machine_fixture.hpp"
 #include "vmm/machine/memory/layout.hpp"
@@ -35,6 +37,20 @@ class MachineWithDevice : public test::MachineTest {
     return future.wait_for(std::chrono::seconds(8)) == std::future_status::ready;
   }
 
+  /// Bytes of guest memory that have pages; it is the only memory file of this process so called.
+  static std::uint64_t bytes_with_pages() {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+      struct stat info {};
+      const auto target = std::filesystem::read_symlink(entry.path(), error).string();
+      if (target.find("gpuvm-guest-memory") != std::string::npos &&
+          ::stat(entry.path().c_str(), &info) == 0) {
+        return static_cast<std::uint64_t>(info.st_blocks) * 512;
+      }
+    }
+    return 0;
+  }
+
   std::unique_ptr<fake_gpu::FakeGpuProcess> gpu_;
   bool is_enabled_ = false;         ///< the vCPU's
   std::promise<void> begins_;       ///< the guest's write
@@ -49,6 +65,23 @@ TEST_F(MachineWithDevice, LivesWithIt) {
   ASSERT_TRUE(machine.pause());
   ASSERT_TRUE(machine.resume());
   ASSERT_TRUE(machine.reboot(wanted));
+  EXPECT_TRUE(machine.stop());
+  EXPECT_TRUE(failures_.empty());
+}
+
+// The reset, too, is still under way then, and waits most of its time.
+TEST_F(MachineWithDevice, MemoryGetsItsPagesWhileTheVmIsMade) {
+  add_gpu();
+  std::uint64_t bytes = 0;
+  before_vm_ = [this, &bytes] {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+    while (bytes < config_.machine.memory && std::chrono::steady_clock::now() < end) {
+      bytes = bytes_with_pages();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  };
+  Machine& machine = run();
+  EXPECT_EQ(bytes, config_.machine.memory);
   EXPECT_TRUE(machine.stop());
   EXPECT_TRUE(failures_.empty());
 }

@@ -8,8 +8,6 @@
 
 #include <csignal>
 
-#include "vmm/machine/run/console_tap.hpp"
-
 namespace gpuvm::run_test {
 namespace {
 
@@ -116,25 +114,6 @@ TEST(Run, SignalsThatEndWaitBehindARunWhereItsCallerWantsIt) {
   sigset_t now{};
   ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
   EXPECT_EQ(::sigismember(&now, SIGTERM), 0);
-}
-
-TEST(ConsoleTap, GivesBytesToThePlacesAndToWhoListens) {
-  struct Places : ConsoleSink {
-    void write(std::span<const std::byte> bytes) override { size += bytes.size(); }
-    std::size_t size = 0;
-  } places;
-  std::size_t heard = 0;
-  ConsoleTap tap(places, ConsoleSource::kVirtio, [&](ConsoleSource source, auto bytes) {
-    EXPECT_EQ(source, ConsoleSource::kVirtio);
-    EXPECT_EQ(places.size, heard + bytes.size()) << "the user's places come first";
-    heard += bytes.size();
-  });
-  const std::array<std::byte, 3> bytes = {};
-  tap.write(bytes);
-  tap.write(std::span(bytes).first(1));
-  EXPECT_EQ(heard, 4U);
-  ConsoleTap(places, ConsoleSource::kSerial, {}).write(bytes);
-  EXPECT_EQ(places.size, 7U);
 }
 
 TEST(Run, AnEventFileThatCannotBeWrittenIsRefusedBeforeAnythingHappens) {

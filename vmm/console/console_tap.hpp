@@ -3,31 +3,33 @@
 // listens in this process.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <utility>
 
 #include "devices/platform/console_sink.hpp"
-#include "vmm/machine/run/run.hpp"
 
 namespace gpuvm {
 
 class ConsoleTap : public ConsoleSink {
  public:
+  /// Called as ConsoleSink::write() is; must return soon.
+  using Observer = std::function<void(std::span<const std::byte>)>;
+
   /// `places` outlives this. An empty observer is none.
-  ConsoleTap(ConsoleSink& places, ConsoleSource source, ConsoleObserver observer)
-      : places_(places), source_(source), observer_(std::move(observer)) {}
+  ConsoleTap(ConsoleSink& places, Observer observer)
+      : places_(places), observer_(std::move(observer)) {}
 
   void write(std::span<const std::byte> bytes) override {
     places_.write(bytes);
     if (observer_) {
-      observer_(source_, bytes);
+      observer_(bytes);
     }
   }
 
  private:
   ConsoleSink& places_;
-  const ConsoleSource source_;
-  const ConsoleObserver observer_;
+  const Observer observer_;
 };
 
 }  // namespace gpuvm
