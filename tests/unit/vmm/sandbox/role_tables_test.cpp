@@ -57,6 +57,9 @@ TEST(RoleTables, CallsThatReachOtherProcessesAreBound) {
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setscheduler, {kOther, SCHED_OTHER}));
   EXPECT_FALSE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {kOther}));
   EXPECT_TRUE(allows(ThreadRole::kMemory, SYS_sched_setaffinity, {0}));
+  // Of a guest on NUMA nodes whose first card comes while it runs.
+  EXPECT_FALSE(allows(ThreadRole::kWorker, SYS_sched_setaffinity, {kOther}));
+  EXPECT_TRUE(allows(ThreadRole::kWorker, SYS_sched_setaffinity, {0}));
 }
 
 /// A card that is detached is heard no more by the thread that hears it; it starts nothing.
