@@ -123,7 +123,7 @@ cmp "$folder/result.json" "$folder/out/result.json" || complain 'another report 
 expect_error 122 'test.failure_pattern "a(b" is no regular expression' test --set 'test.failure_pattern="a(b"' "$good"
 
 # Wrong usage: 64.
-expect_error 64 'A verb is required: run, test, validate, convert, inspect, ' # manual_test.sh has them all
+expect_error 64 'A verb is required: run, test, pool, validate, convert, inspect, ' # manual_test.sh has them all
 expect_error 64 'gpuvm has no verb frobnicate: it has run, ' frobnicate
 expect_error 64 'did you mean validate?' validat "$good"
 expect_error 64 'CONFIG is required' run
@@ -195,7 +195,7 @@ expect_error 64 '--show: an empty name of a file' report --show ''
 expect_error 64 'FILE is an empty name of a file' report 0000:01:00.0 ''
 expect_error 64 '"" is not a PCI address' reset ''
 expect_error 64 '--set stands in front of the verb: options go behind it, as in gpuvm run --set' --set machine.cpus=3 run "$good"
-expect_error 64 '-v stands in front of the verb' -v
+expect_error 64 'gpuvm has no option -v; did you mean --version?' -v
 expect_error 64 '--force stands in front of the verb: options go behind it, as in gpuvm rom show' rom --force show x
 expect_error 69 'There is no PCI device ffff:ff:1f.7' reset ffff:ff:1f.7
 expect_error 69 'There is no PCI device ffff:ff:1f.7' test-reset ffff:ff:1f.7
@@ -239,10 +239,10 @@ expect_error 78 'Only boot.mode = "efi-handover" has a device tree' dump fdt "$g
 
 # A signal that comes before anybody can carry it out waits: SIGUSR1 is bit 9 of the mask, SIGUSR2 bit 11. Standard error is a full
 # pipe, on which the program waits with its first word; no process sleeps before that.
-mkfifo "$folder/full"
-exec 7<>"$folder/full"
-dd if=/dev/zero bs=4096 oflag=nonblock of="$folder/full" 2>"$folder/dd" && complain 'the pipe is not full'
-"$gpuvm" run "$folder/missing.toml" >/dev/null 2>"$folder/full" &
+mkfifo "$folder/held"
+exec 7<>"$folder/held"
+dd if=/dev/zero bs=4096 oflag=nonblock of="$folder/held" 2>"$folder/dd" && complain 'the pipe is not full'
+"$gpuvm" run "$folder/missing.toml" >/dev/null 2>"$folder/held" &
 waiting=$!
 arguments='run that waits'
 while kill -0 "$waiting" 2>/dev/null; do

@@ -8,12 +8,20 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <string>
 
 #include "tests/hostile/payloads.hpp"
 #include "vmm/sandbox/roles/hostile.hpp"
 
 namespace gpuvm::sandbox {
 namespace {
+
+/// Copied while the program starts: a confined one forgets its environment.
+std::string wanted_role() {
+  const char* const role = std::getenv("GPUVM_HOSTILE");  // NOLINT: nobody sets it
+  return role == nullptr ? std::string() : role;
+}
+const std::string kWantedRole = wanted_role();
 
 void write_outcome(ThreadRole role, const Payload& payload, int outcome) {
   const std::string line =
@@ -27,8 +35,7 @@ void write_outcome(ThreadRole role, const Payload& payload, int outcome) {
 
 void act_hostile(ThreadRole role) {
   static std::atomic<bool> has_acted{false};
-  const char* const wanted = std::getenv("GPUVM_HOSTILE");  // NOLINT: nobody sets it
-  if (wanted == nullptr || to_string(role) != wanted || has_acted.exchange(true)) {
+  if (to_string(role) != kWantedRole || has_acted.exchange(true)) {
     return;
   }
   for (const Payload& payload : payloads()) {

@@ -131,7 +131,7 @@ void add_pool(CLI::App& app, PoolArguments& arguments, Verb& verb) {
       ->type_name("N")
       ->check(CLI::Range(1U, kMostGuests));
   pool->add_option("--name", arguments.name,
-                   "What --warm calls the pool; the configuration's name where it is left out")
+                   "What a job calls the pool; the configuration's name where it is left out")
       ->type_name("POOL")
       ->check(not_empty());
   pool->add_flag(

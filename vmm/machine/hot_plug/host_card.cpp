@@ -18,6 +18,9 @@ Result<std::vector<AttachableCard>> find_attachable(const HostSystem& host,
     AttachableCard card;
     card.bdf = bdf;
     card.functions = TRY_CONTEXT(resolve_functions(host, {entry}), "machine.attachable");
+    for (HostFunction& function : card.functions) {
+      function.view.rom.fallback = nullptr;  // the guest's life is no time to read the host's files
+    }
     found.push_back(std::move(card));
   }
   return found;
