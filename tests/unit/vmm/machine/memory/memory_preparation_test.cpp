@@ -250,7 +250,7 @@ void prepare_beside_work(GuestMemory& memory) {
     EXPECT_TRUE(become_idle_threads(4, std::chrono::seconds(30)))
         << "who maps, who gives pages, and two helpers; there are " << idle_threads();
     auto waiting = std::async(std::launch::async, [&preparation] { return preparation.wait(); });
-    EXPECT_TRUE(become_idle_threads(0, std::chrono::seconds(5)))
+    EXPECT_TRUE(become_idle_threads(0, std::chrono::seconds(30)))
         << idle_threads() << " were not made to hurry";
     preparation.break_off();
     waiting.wait();
