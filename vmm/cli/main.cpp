@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // gpuvm's command line: CLI11 takes it apart here, verbs/ does the work. One line on standard error
 // for an error; its kind gives the exit status (sysexits numbers, see ErrorKind).
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -324,12 +326,22 @@ int run_command_line(int argc, const char* const* argv) {
   return status ? *status : report(status.error().kind(), status.error().to_string());
 }
 
+/// Of what is given back much would stay with the process: each thread would have blocks of its
+/// own, and what has been as large as a kernel once would be taken from the heap the next time.
+void keep_heap_small() {
+  constexpr int kArenas = 2;
+  constexpr int kMapped = 256 * 1024;  // bytes; from here on blocks are mapped
+  ::mallopt(M_ARENA_MAX, kArenas);
+  ::mallopt(M_MMAP_THRESHOLD, kMapped);
+}
+
 }  // namespace
 }  // namespace gpuvm::cli
 
 int main(int argc, char** argv) {
   // Before all else: they would end the process, and wait until the control loop takes them.
   gpuvm::hold_requests_by_signal();
+  gpuvm::cli::keep_heap_small();
   try {
     return gpuvm::cli::run_command_line(argc, argv);
   } catch (const std::exception& error) {

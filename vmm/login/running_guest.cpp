@@ -206,6 +206,20 @@ RunningGuest::~RunningGuest() {
   }
 }
 
+void RunningGuest::forget_killed(const std::string& folder, const std::string& name) {
+  auto place = open_trusted_folder(folder);
+  if (!place) {
+    return;
+  }
+  const std::string file = record_name(name);
+  UniqueFd fd(::openat(place->get(), file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  struct flock request = whole_file();
+  if (fd && is_of_owner(fd.get()) && ::fcntl(fd.get(), F_OFD_SETLK, &request) == 0 &&
+      is_file_at(fd.get(), place->get(), file)) {
+    const RunningGuest gone(std::move(place).value(), std::move(fd), name);  // its files go with it
+  }
+}
+
 std::vector<GuestRecord> running_guests(std::span<const std::string> folders) {
   std::vector<GuestRecord> guests;
   for (const std::string& folder : folders) {

@@ -48,6 +48,9 @@ class RunningGuest {
   /// Makes the folder, which must be a trusted one (vmm/base/trusted_folder.hpp). Errors: kHost;
   /// where a guest of this name is announced already, with its process.
   static Result<RunningGuest> announce(const std::string& folder, GuestRecord record);
+  /// Removes what a killed guest of this name has left in the folder. One that runs keeps its
+  /// files.
+  static void forget_killed(const std::string& folder, const std::string& name);
   RunningGuest(RunningGuest&& other) noexcept;
   RunningGuest& operator=(RunningGuest&&) = delete;
   ~RunningGuest();

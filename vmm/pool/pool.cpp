@@ -17,6 +17,8 @@
 #include "vmm/base/log.hpp"
 #include "vmm/guests/guest_socket.hpp"
 #include "vmm/guests/peer.hpp"
+#include "vmm/host/host_system.hpp"
+#include "vmm/login/running_guest.hpp"
 #include "vmm/pool/children.hpp"
 #include "vmm/pool/member.hpp"
 #include "vmm/pool/pool_config.hpp"
@@ -194,6 +196,9 @@ void Pool::guest_ended(Number number) {
     hear_guest(number);  // its last words
   }
   const std::string how = reap(guest.child);
+  if (const auto folder = guest_folder(HostSystem())) {
+    RunningGuest::forget_killed(*folder, guest.name);
+  }
   book_.ended(number, Clock::now());
   if (was == PoolBook::State::kTaken) {
     log::debug("The guest {} is over ({})", guest.name, how);

@@ -106,6 +106,21 @@ TEST_F(RunningGuests, WhatADeadOneLeft) {
   EXPECT_EQ(std::filesystem::file_size(folder_ + "/guest-g.known_hosts"), 0U);
 }
 
+TEST_F(RunningGuests, WhatAKilledOneLeftIsForgotten) {
+  std::ofstream(folder_ + "/guest-g.run") << "name=g\nend\n";  // not locked
+  std::ofstream(folder_ + "/guest-g.known_hosts") << "g ssh-ed25519 AAAA\n";
+  const auto running = RunningGuest::announce(folder_, {.name = "h", .pid = 12});
+  ASSERT_TRUE(running);
+  ASSERT_EQ(files(), 4U);
+  RunningGuest::forget_killed(folder_, "h");
+  RunningGuest::forget_killed(folder_, "absent");
+  RunningGuest::forget_killed(folder_ + "/absent", "g");
+  EXPECT_EQ(files(), 4U);
+  RunningGuest::forget_killed(folder_, "g");
+  EXPECT_EQ(files(), 2U);
+  EXPECT_EQ(running_guests(folders_).size(), 1U);
+}
+
 TEST_F(RunningGuests, OtherFilesInTheFolder) {
   std::ofstream(folder_ + "/guest-x.run") << "name=x\nend\n";  // not locked
   std::ofstream(folder_ + "/0000:01:00.0.state") << "owner=x\nend\n";
