@@ -209,14 +209,13 @@ Result<ResetHistoryFile> ResetHistoryFile::open(const std::string& folder, const
   if (!S_ISREG(info.st_mode)) {
     return fail(ErrorKind::kHost, "{} is no file: remove it", path);
   }
-  const std::string text = TRY(read_history(fd.get(), path));
-  return ResetHistoryFile(std::move(fd), std::move(path),
-                          ResetHistory::parse(text).value_or(ResetHistory{}));
+  return ResetHistoryFile(std::move(fd), std::move(path));
 }
 
 Status ResetHistoryFile::add(ResetNote note) {
-  history_.add(std::move(note));
-  const std::string text = history_.to_text();
+  auto history = ResetHistory::parse(TRY(read_history(fd_.get(), path_))).value_or(ResetHistory{});
+  history.add(std::move(note));
+  const std::string text = history.to_text();
   const bool done =
       ::pwrite(fd_.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()) &&
       ::ftruncate(fd_.get(), static_cast<off_t>(text.size())) == 0;

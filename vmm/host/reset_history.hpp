@@ -84,12 +84,10 @@ class ResetHistoryFile {
   Status add(ResetNote note);
 
  private:
-  ResetHistoryFile(UniqueFd fd, std::string path, ResetHistory history)
-      : fd_(std::move(fd)), path_(std::move(path)), history_(std::move(history)) {}
+  ResetHistoryFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   UniqueFd fd_;
   std::string path_;
-  ResetHistory history_;
 };
 
 }  // namespace gpuvm
