@@ -46,7 +46,7 @@ for moment in start reboot stop; do
   expect "events --host: the reset at $moment was harder than usual" \
     host_says "\"card\":\"0000:08:00.0\",.*\"reason\":\"$moment\",\"method\":\"function reset\",\"usual\":\"hot reset\",\"harder\":true"
 done
-expect "events --host: what was tried before, at the start alone" test "$(grep -c '"did_not_help":\["hot reset"\]' "$WORK/host.jsonl")" = 1
+expect "events --host: what was tried before, at the start alone" test "$(grep -c '"did_not_help":\["hot reset","link retraining"\]' "$WORK/host.jsonl")" = 1
 expect "metrics --host: three harder ones" host_counts 'gpuvm_card_harder_resets_total{card="0000:08:00.0"} 3'
 expect "metrics --host: and none that failed" host_counts 'gpuvm_card_failed_resets_total{card="0000:08:00.0"} 0'
 
