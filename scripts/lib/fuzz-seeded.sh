@@ -40,7 +40,7 @@ choose_patches() {
 # sync_copy: build/seeded has the sources as they are here. What is the same keeps its time, so that little is built.
 sync_copy() {
   mkdir -p "$copy"
-  git ls-files -z --cached --others --exclude-standard | perl -MFile::Compare -MFile::Copy -MFile::Path -MFile::Basename -n0e '
+  git ls-files -z --cached --others --exclude-standard | perl -MFile::Compare -MFile::Copy -MFile::Path=make_path -MFile::Basename -n0e '
     chomp; next unless -f $_;
     $to = "'"$copy"'/$_"; next if -e $to && compare($_, $to) == 0;
     make_path(dirname($to)); copy($_, $to) or die "$to: $!"; chmod((stat $_)[2] & 07777, $to)'
