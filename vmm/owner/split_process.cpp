@@ -18,6 +18,7 @@
 
 #include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/run_process.hpp"
 #include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/notify_relay.hpp"
@@ -269,7 +270,8 @@ Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
 }
 
 /// What a process of its own must know of its place.
-void enter_monitor(Relays& relays) {
+void enter_monitor(Relays& relays, pid_t owner) {
+  set_run_process(owner);
   if (relays.notify) {
     ::setenv("NOTIFY_SOCKET", relays.notify->hand_to_monitor().c_str(), 1);
   }
@@ -351,7 +353,7 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
   if (::getppid() != parent) {
     ::_exit(exit_status(ErrorKind::kInternal));
   }
-  enter_monitor(relays);
+  enter_monitor(relays, parent);
   signals.give_up();
   SplitProcess split;
   split.monitor = std::make_unique<OwnerClient>(std::move(sockets.monitor));
