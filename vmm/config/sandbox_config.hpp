@@ -15,6 +15,7 @@ enum class SandboxMode {
 
 /// Who has the guest's devices when the monitor is gone (docs/security-inside.md).
 enum class OwnerPlace {
+  kAuto,     ///< a process where that is of use, else nobody (vmm/machine/owner/owner_choice.hpp)
   kInside,   ///< nobody: owner and monitor are one process
   kProcess,  ///< a process of its own, where gpuvm runs as root
 };

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "vmm/base/result.hpp"
@@ -51,6 +52,7 @@ struct SplitProcess {
   std::optional<int> exit_status = {};  ///< this is the owner, and all is over
   /// With neither, one process is both: it ends what outlives the guest when this goes.
   std::unique_ptr<OrphanGuard> orphans = {};
+  std::string reason = {};  ///< why it is one process, or two; for people, may be empty
 
   /// What one process has that is not split: to be held until all is over.
   static SplitProcess none();
