@@ -259,14 +259,17 @@ Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
                monitor_.pid(), monitor.how);
   }
   const Status back = give_back(monitor.how.empty() ? 0 : monitor_.pid());
+  const auto told = !back && back.error().kind() == ErrorKind::kUnsafeDevice
+                        ? side_.status_of_unsafe
+                        : side_.status_of_killed;  // a job's: gpuvm failed, and not the guest
   const bool decides = !back && (status == 0 || back.error().kind() == ErrorKind::kUnsafeDevice);
-  if (decides) {
+  if (decides && !told) {
     return back.error();
   }
   if (!back) {
     log::error("{}", back.error().to_string());
   }
-  return status;
+  return decides ? *told : status;
 }
 
 /// What a process of its own must know of its place.

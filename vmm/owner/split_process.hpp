@@ -38,6 +38,9 @@ struct OwnerSide {
   std::function<bool(std::string_view)> journal = {};
   /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
   std::optional<int> status_of_killed = {};
+  /// The exit status where give_back() ends with a device that did not come back from its reset;
+  /// nothing: the error's.
+  std::optional<int> status_of_unsafe = {};
   /// How long a monitor may take to its end from the first signal on that asks for it; one that a
   /// guest has taken over ignores signals, and is killed then. The longest that is honest: the
   /// guest's time to power off, resets, the memory of a vfio-user server's card overwritten.

@@ -292,6 +292,9 @@ void warn_of_shares(const TestArguments& arguments, const Config& config) {
   }
 }
 
+constexpr OwnedVerb kOwnedJob{
+    .is_job = true, .status_of_killed = kStatusHostFault, .status_of_unsafe = kStatusUnsafeDevice};
+
 Result<int> test_or_error(const TestArguments& arguments) {
   std::optional<ArtifactFolder> artifacts;
   if (!arguments.artifacts.empty()) {
@@ -310,9 +313,7 @@ Result<int> test_or_error(const TestArguments& arguments) {
     warn_of_shares(arguments, *config);
   }
   const bool splits = config && arguments.warm.empty();
-  const SplitProcess split =
-      splits ? TRY(split_run(*config, {.is_job = true, .status_of_killed = kStatusHostFault}))
-             : SplitProcess{};
+  const SplitProcess split = splits ? TRY(split_run(*config, kOwnedJob)) : SplitProcess{};
   if (split.exit_status) {
     return *split.exit_status;
   }

@@ -57,6 +57,7 @@ Result<SplitProcess> split(const Config& config, const OwnedVerb& verb) {
     side.journal = log::pass_on_journal_entry;
   }
   side.status_of_killed = verb.status_of_killed;
+  side.status_of_unsafe = verb.status_of_unsafe;
   return split_process(side);
 }
 

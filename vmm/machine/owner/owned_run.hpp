@@ -14,6 +14,7 @@ namespace gpuvm {
 struct OwnedVerb {
   bool is_job = false;                       ///< as OwnerFacts
   std::optional<int> status_of_killed = {};  ///< as OwnerSide
+  std::optional<int> status_of_unsafe = {};  ///< as OwnerSide
 };
 
 /// For the verbs that run a guest, once they have its configuration and before there is a second
