@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/owner/owned_run.hpp"
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <functional>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/unique_fd.hpp"
 #include "vmm/machine/owner/host_owner.hpp"
 #include "vmm/machine/owner/owner_choice.hpp"
 #include "vmm/service/notify_socket.hpp"
@@ -30,6 +32,11 @@ std::function<bool(std::string_view)> notifier() {
   }
   return [shared = std::make_shared<NotifySocket>(std::move(socket).value())](
              std::string_view text) { return shared->send(text); };
+}
+
+OwnerFacts facts_of(const OwnedVerb& verb) {
+  const UniqueFd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  return {.is_root = ::geteuid() == 0, .is_job = verb.is_job, .can_watch = static_cast<bool>(self)};
 }
 
 /// Of "process" that cannot be.
@@ -64,7 +71,7 @@ Result<SplitProcess> split(const Config& config, const OwnedVerb& verb) {
 }  // namespace
 
 Result<SplitProcess> split_run(const Config& config, const OwnedVerb& verb) {
-  const OwnerFacts facts{.is_root = ::geteuid() == 0, .is_job = verb.is_job};
+  const OwnerFacts facts = facts_of(verb);
   const OwnerChoice choice = choose_owner(config, facts);
   const bool splits = choice.place == OwnerPlace::kProcess;
   if (!splits && config.sandbox.owner == OwnerPlace::kProcess) {

@@ -50,7 +50,7 @@ OwnerChoice choose_owner(const Config& config, const OwnerFacts& facts) {
   if (wanted == OwnerPlace::kProcess) {
     return {.place = OwnerPlace::kProcess, .reason = "sandbox.owner is \"process\""};
   }
-  return choose_by_use(config);
+  return facts.can_watch ? choose_by_use(config) : inside("pidfd_open(2) does not work here");
 }
 
 }  // namespace gpuvm

@@ -12,6 +12,8 @@ namespace gpuvm {
 struct OwnerFacts {
   bool is_root = false;
   bool is_job = false;  ///< `gpuvm test`, to which test.retries applies
+  /// A process can be watched (pidfd_open(2)): not by kernels before 5.3 and in some containers.
+  bool can_watch = true;
 };
 
 struct OwnerChoice {

@@ -13,6 +13,7 @@ namespace {
 constexpr OwnerFacts kRoot{.is_root = true};
 constexpr OwnerFacts kRootsJob{.is_root = true, .is_job = true};
 constexpr OwnerFacts kUser{};
+constexpr OwnerFacts kOldContainer{.is_root = true, .can_watch = false};
 
 struct Row {
   OwnerPlace owner = OwnerPlace::kAuto;
@@ -62,6 +63,8 @@ TEST(OwnerChoice, SaysWhichAndWhy) {
       {kAuto, "card retries", kRoot, kProcess, "it has cards of the host"},
       {kAuto, "card retries", kRootsJob, kInside, "a job that may be tried again (test.retries)"},
       {kAuto, "card", kUser, kInside, "not root"},
+      {kAuto, "card", kOldContainer, kInside, "pidfd_open(2) does not work here"},
+      {kProcess, "card", kOldContainer, kProcess, "sandbox.owner is \"process\""},
       {kAuto, "", kRoot, kInside, "no card of the host"},
       {kAuto, "socket", kRoot, kInside, "no card of the host"},
       {kAuto, "card off", kRoot, kInside, "sandbox.mode is \"off\""},
