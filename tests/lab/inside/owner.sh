@@ -5,7 +5,7 @@
 
 GPU=0000:01:00.0 AUDIO=0000:01:00.1 USB=0000:02:00.0 NVME=0000:04:00.0
 
-# monitor_of OWNER: the number of its monitor, once it is there.
+# monitor_of OWNER: the number of its monitor, once it is there. In place of inside.sh's: this one is to be killed before it has threads, too.
 monitor_of() {
   local tries=0
   until pgrep -P "$1" -x gpuvm; do

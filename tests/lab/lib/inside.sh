@@ -140,11 +140,11 @@ gpuvm_children() {
 # owner; what root starts with a card is one), else PID itself. (A child that writes to sysfs has one thread.)
 monitor_of() {
   local child
-  local -a children tasks
+  local -a children its_tasks
   gpuvm_children "$1"
   for child in "${children[@]}"; do
-    tasks=("/proc/$child/task"/*)
-    if ((${#tasks[@]} > 2)); then
+    its_tasks=("/proc/$child/task"/*)
+    if ((${#its_tasks[@]} > 2)); then
       echo "$child"
       return
     fi
