@@ -71,11 +71,14 @@ private_kib() {
     END { finish(); printf "private_kib=%d\nguest_pages=%d\n", own, guest / 4 }' "$1"
 }
 
+# print_process PROCESS: what it has, with its monitor where it is the owner's process of one. (What both have in common is neither's.)
 print_process() {
-  local process=$1
-  private_kib "/proc/$process/smaps" "$guest_memory"
-  printf 'threads=%d\n' "$(find "/proc/$process/task" -mindepth 1 -maxdepth 1 | wc -l)"
-  printf 'descriptors=%d\n' "$(find "/proc/$process/fd" -mindepth 1 -maxdepth 1 | wc -l)"
+  local -a all
+  mapfile -t all < <(processes_of "$1")
+  all=("${all[@]/#//proc/}")
+  cat "${all[@]/%//smaps}" | private_kib /dev/stdin "$guest_memory"
+  printf 'threads=%d\n' "$(find "${all[@]/%//task}" -mindepth 1 -maxdepth 1 | wc -l)"
+  printf 'descriptors=%d\n' "$(find "${all[@]/%//fd}" -mindepth 1 -maxdepth 1 | wc -l)"
 }
 
 # start_histogram, take_histogram FILE: of the guests' exits. The kernel changes its own code for that, which emulation stumbles over

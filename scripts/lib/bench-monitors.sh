@@ -174,7 +174,7 @@ start_monitor() {
   guest=$!
 }
 
-# The monitor itself, where `launcher` started it.
+# The process that was started, where `launcher` started it: of gpuvm perhaps an owner's, whose monitor is its child.
 monitor_process() {
   local child=$guest
   [[ ${launcher[0]:-} != strace ]] || read -r child _ <"/proc/$guest/task/$guest/children" || true
@@ -183,6 +183,17 @@ monitor_process() {
 
 # children PROCESS: those of all its threads, one a line.
 children() { cat "/proc/$1/task"/*/children 2>/dev/null | tr ' ' '\n' | sed '/^$/d' || true; }
+
+# processes_of PROCESS: it and, of gpuvm with an owner's process, its monitor: a child of the same name. One a line.
+processes_of() {
+  local child name own
+  echo "$1"
+  { read -r own <"/proc/$1/comm"; } 2>/dev/null || return 0
+  for child in $(children "$1"); do
+    { read -r name <"/proc/$child/comm"; } 2>/dev/null || continue
+    [[ $name != "$own" ]] || echo "$child"
+  done
+}
 
 # The monitor is killed, and its children, which may end after it and have the devices until then (an owner's process is the parent of
 # its monitor): they are waited for, at most 10 s.

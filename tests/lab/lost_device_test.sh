@@ -11,4 +11,4 @@ export LAB_FAKE_GPU=${LAB_FAKE_GPU:-$(dirname "$LAB_GPUVM")/tests/fake_gpu/fake_
 export LAB_LOST_CUT=${LOST_CUT:-}
 fresh_out
 build_job_guest
-inside nvme lost_device.sh --timeout 1500
+inside nvme lost_device.sh --timeout 2400

@@ -7,6 +7,7 @@
 
 #include "vmm/api/guest_view.hpp"
 #include "vmm/base/bdf.hpp"
+#include "vmm/base/run_process.hpp"
 
 namespace gpuvm {
 namespace {
@@ -75,7 +76,10 @@ std::string vm_document(const ApiGuest& guest, const GuestTally& tally,
   nlohmann::ordered_json document;
   document["name"] = guest.name;
   document["state"] = to_string(tally.state());
-  document["pid"] = ::getpid();
+  document["pid"] = run_process();
+  if (const pid_t self = ::getpid(); self != run_process()) {
+    document["monitor_pid"] = self;
+  }
   document["since"] = time_text(tally.began());
   document["uptime_s"] = tally.uptime(std::chrono::system_clock::now()).count() / 1000;
   document["config"] = guest.config_file;

@@ -12,7 +12,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fstream>
 #include <optional>
+#include <sstream>
+#include <utility>
 
 #include "vmm/api_client/api_request.hpp"
 #include "vmm/base/text.hpp"
@@ -23,6 +26,8 @@ namespace gpuvm {
 namespace {
 
 constexpr std::chrono::milliseconds kConnectTime{3000};
+/// A guest that hangs is not waited for.
+constexpr std::chrono::milliseconds kOwnerTime{2000};
 constexpr std::uint64_t kMostStatus = std::uint64_t{256} << 10;
 /// Guests that are asked at the same time: few enough for RLIMIT_NOFILE.
 constexpr std::size_t kAskedAtOnce = 64;
@@ -238,6 +243,21 @@ void take_answer(Question& question, std::chrono::milliseconds limit) {
   }
 }
 
+/// 0: there is none, or this user may not know.
+pid_t parent_of(pid_t process) {
+  std::ifstream file(fmt::format("/proc/{}/stat", process));
+  std::string text;
+  std::getline(file, text);
+  const auto name_end = text.rfind(") ");  // the name may have any characters
+  if (name_end == std::string::npos) {
+    return 0;
+  }
+  std::istringstream rest(text.substr(name_end + 2));
+  char state = 0;
+  pid_t parent = 0;
+  return rest >> state >> parent ? parent : 0;
+}
+
 }  // namespace
 
 Result<FoundGuest> reach_guest(std::span<const std::string> folders, const std::string& name) {
@@ -261,6 +281,27 @@ Result<FoundGuest> reach_guest(std::span<const std::string> folders, const std::
     guest.process.reset(static_cast<int>(::syscall(SYS_pidfd_open, guest.pid, 0U)));
   }
   return guest;
+}
+
+void find_owner(FoundGuest& guest) {
+  const auto connected = connect_to_guest(guest.path, kConnectTime);
+  if (!connected.fd || guest.pid == 0) {
+    return;
+  }
+  const auto answer = ask(connected.fd, "GET", "/v1/vm", {.time = kOwnerTime, .body = kMostStatus});
+  if (!answer) {
+    return;
+  }
+  const auto status = VmStatus::parse(answer->body);
+  if (!status || status->monitor_pid != guest.pid || status->pid <= 0) {
+    return;
+  }
+  const auto owner = static_cast<pid_t>(status->pid);
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, owner, 0U)));
+  if (process && parent_of(guest.pid) == owner) {  // in this order: the number is not another's
+    guest.owner = owner;
+    guest.process = std::move(process);
+  }
 }
 
 bool is_guest_there(const std::string& path, pid_t pid) {

@@ -23,13 +23,19 @@ struct FoundGuest {
   std::string name;  ///< as the user gave it
   std::string path;  ///< of its socket
   UniqueFd connection = {};
-  pid_t pid = 0;          ///< of its gpuvm; 0: not known
-  UniqueFd process = {};  ///< pidfd_open(2) of it; none where that is not known
+  pid_t pid = 0;          ///< of the gpuvm that listens there; 0: not known
+  pid_t owner = 0;        ///< of its owner's process, where find_owner() has found one
+  UniqueFd process = {};  ///< pidfd_open(2) of the owner, else of pid; none where that is not known
 };
 
 /// `name`: of a guest, whose socket is looked for in `folders`; or a socket's path, with a slash.
 /// Blocks some seconds at most. Errors: kHost; kUsage where it can be no name.
 Result<FoundGuest> reach_guest(std::span<const std::string> folders, const std::string& name);
+
+/// The process that has a guest's devices when the one that listens has ended, where they are two:
+/// what wait_for_end() waits for then. Asks the guest, seconds at most, and believes it where the
+/// kernel says the same: that it is the parent of who listens. Else nothing is changed.
+void find_owner(FoundGuest& guest);
 
 /// Whether a guest of this name, or a socket of this path, answers a connection now; and it is the
 /// same process, where pid is not 0.

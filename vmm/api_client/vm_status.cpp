@@ -142,7 +142,11 @@ Result<VmStatus> VmStatus::parse(std::string_view text) {
     return fail(ErrorKind::kHost, "The answer at the control socket is no status of a guest");
   }
   constexpr std::uint64_t kMostProcesses = std::uint64_t{1} << 31;
-  status.pid = static_cast<std::int64_t>(std::min(number_in_json(*json, "pid"), kMostProcesses));
+  const auto process = [&json, kMostProcesses](const char* key) {
+    return static_cast<std::int64_t>(std::min(number_in_json(*json, key), kMostProcesses));
+  };
+  status.pid = process("pid");
+  status.monitor_pid = process("monitor_pid");
   status.uptime_s = number_in_json(*json, "uptime_s");
   status.cpus = number_in_json(*json, "cpus");
   status.memory_bytes = number_in_json(*json, "memory_bytes");

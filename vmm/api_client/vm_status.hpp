@@ -19,6 +19,7 @@ struct VmStatus {
   std::string name = {};
   std::string state = {};
   std::int64_t pid = 0;
+  std::int64_t monitor_pid = 0;  ///< of the process that has the guest, where pid is its owner's
   std::uint64_t uptime_s = 0;
   std::uint64_t cpus = 0;
   std::uint64_t memory_bytes = 0;

@@ -170,7 +170,8 @@ Result<std::vector<Bdf>> read_attachable(TableReader& table) {
 /// Once the guest runs, a monitor has the right to open a card where it is not confined, and where
 /// an owner's process does it, which takes no monitor's word for the card.
 Status check_free_ports(const TableReader& table, const Config& config) {
-  const bool has_owner = config.sandbox.owner == OwnerPlace::kProcess;
+  const OwnerPlace owner = config.sandbox.owner;
+  const bool has_owner = owner == OwnerPlace::kProcess;
   const MachineConfig& machine = config.machine;
   if (machine.free_ports == 0) {
     return machine.attachable.empty()
@@ -182,9 +183,11 @@ Status check_free_ports(const TableReader& table, const Config& config) {
                        "needs machine.attachable with sandbox.owner = \"process\": the owner "
                        "takes cards of this list only");
   }
-  if (!has_owner && config.sandbox.mode != SandboxMode::kOff) {
+  // "auto" has a process for cards that are listed.
+  const bool may_have_owner = owner == OwnerPlace::kAuto && !machine.attachable.empty();
+  if (!has_owner && !may_have_owner && config.sandbox.mode != SandboxMode::kOff) {
     return table.wrong("free_ports",
-                       "needs sandbox.owner = \"process\" and machine.attachable, or "
+                       "needs machine.attachable and sandbox.owner = \"process\" or \"auto\", or "
                        "sandbox.mode = \"off\": a monitor that has given up its rights cannot "
                        "bind and open a card while the guest runs");
   }

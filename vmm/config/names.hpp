@@ -213,6 +213,8 @@ constexpr std::string_view word_of(SandboxMode value) {
 
 constexpr std::string_view word_of(OwnerPlace value) {
   switch (value) {
+    case OwnerPlace::kAuto:
+      return "auto";
     case OwnerPlace::kInside:
       return "inside";
     case OwnerPlace::kProcess:

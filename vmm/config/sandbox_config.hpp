@@ -15,13 +15,14 @@ enum class SandboxMode {
 
 /// Who has the guest's devices when the monitor is gone (docs/security-inside.md).
 enum class OwnerPlace {
+  kAuto,     ///< a process where that is of use, else nobody (vmm/machine/owner/owner_choice.hpp)
   kInside,   ///< nobody: owner and monitor are one process
   kProcess,  ///< a process of its own, where gpuvm runs as root
 };
 
 struct SandboxConfig {
   SandboxMode mode = SandboxMode::kOn;
-  OwnerPlace owner = OwnerPlace::kInside;
+  OwnerPlace owner = OwnerPlace::kAuto;
   std::string user = {};   ///< whom the monitor of an owner becomes; "": nobody else
   std::string group = {};  ///< "": the user's own
   std::string log = {};    ///< of log mode: the file that its notes go to; "": the log

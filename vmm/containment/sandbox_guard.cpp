@@ -28,9 +28,11 @@ sandbox::Mode mode_of(SandboxMode mode) {
 
 }  // namespace
 
-Status prepare_sandbox(const Config& config, bool has_owner) {
+Status prepare_sandbox(const Config& config, const OwnerKnown& owner) {
+  const bool has_owner = owner.has_owner;
   sandbox::Policy policy;
   policy.has_owner = has_owner;
+  policy.why_owner = owner.why;
   policy.has_late_cards = has_owner && config.machine.free_ports > 0;
   policy.mode = mode_of(config.sandbox.mode);
   policy.worker_paths = worker_paths(config.boot, has_owner);

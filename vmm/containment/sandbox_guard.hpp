@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "vmm/base/asio.hpp"
 #include "vmm/base/inspect.hpp"
@@ -16,11 +17,15 @@
 
 namespace gpuvm {
 
+/// Who gives devices and files back.
+struct OwnerKnown {
+  bool has_owner = false;  ///< this is the monitor of an owner's process: it reaches fewer files
+  std::string why = {};    ///< that is so, for people; "" is not told
+};
+
 /// As [sandbox] wants it: the first that a run or a job does, while there is one thread.
-/// `has_owner`: this is the monitor of an owner's process, which gives devices and files back: it
-/// reaches fewer files.
 /// Errors: kConfig (a user that there is not), kHost (no seccomp).
-Status prepare_sandbox(const Config& config, bool has_owner = false);
+Status prepare_sandbox(const Config& config, const OwnerKnown& owner = {});
 
 class SandboxGuard : public Inspectable {
  public:

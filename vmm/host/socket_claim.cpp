@@ -2,11 +2,11 @@
 #include "vmm/host/socket_claim.hpp"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <utility>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/run_process.hpp"
 #include "vmm/host/device_claim.hpp"
 
 namespace gpuvm {
@@ -59,7 +59,7 @@ Result<SocketClaim> SocketClaim::take(const HostSystem& host, const std::string&
       host, name, [&](const std::string&) { return busy_error(host, socket, file); })));
   DeviceRecord record;
   record.owner = owner;
-  record.pid = ::getpid();
+  record.pid = run_process();
   TRY(claim.file_->write(record.to_text()));
   return claim;
 }

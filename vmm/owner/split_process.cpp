@@ -18,6 +18,7 @@
 
 #include "vmm/base/async.hpp"
 #include "vmm/base/log.hpp"
+#include "vmm/base/run_process.hpp"
 #include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/notify_relay.hpp"
@@ -258,18 +259,22 @@ Result<int> OwnerLoop::end(const MonitorEnd& monitor) {
                monitor_.pid(), monitor.how);
   }
   const Status back = give_back(monitor.how.empty() ? 0 : monitor_.pid());
+  const auto told = !back && back.error().kind() == ErrorKind::kUnsafeDevice
+                        ? side_.status_of_unsafe
+                        : side_.status_of_killed;  // a job's: gpuvm failed, and not the guest
   const bool decides = !back && (status == 0 || back.error().kind() == ErrorKind::kUnsafeDevice);
-  if (decides) {
+  if (decides && !told) {
     return back.error();
   }
   if (!back) {
     log::error("{}", back.error().to_string());
   }
-  return status;
+  return decides ? *told : status;
 }
 
 /// What a process of its own must know of its place.
-void enter_monitor(Relays& relays) {
+void enter_monitor(Relays& relays, pid_t owner) {
+  set_run_process(owner);
   if (relays.notify) {
     ::setenv("NOTIFY_SOCKET", relays.notify->hand_to_monitor().c_str(), 1);
   }
@@ -351,7 +356,7 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
   if (::getppid() != parent) {
     ::_exit(exit_status(ErrorKind::kInternal));
   }
-  enter_monitor(relays);
+  enter_monitor(relays, parent);
   signals.give_up();
   SplitProcess split;
   split.monitor = std::make_unique<OwnerClient>(std::move(sockets.monitor));

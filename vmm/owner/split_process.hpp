@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "vmm/base/result.hpp"
@@ -37,6 +38,9 @@ struct OwnerSide {
   std::function<bool(std::string_view)> journal = {};
   /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
   std::optional<int> status_of_killed = {};
+  /// The exit status where give_back() ends with a device that did not come back from its reset;
+  /// nothing: the error's.
+  std::optional<int> status_of_unsafe = {};
   /// How long a monitor may take to its end from the first signal on that asks for it; one that a
   /// guest has taken over ignores signals, and is killed then. The longest that is honest: the
   /// guest's time to power off, resets, the memory of a vfio-user server's card overwritten.
@@ -51,6 +55,7 @@ struct SplitProcess {
   std::optional<int> exit_status = {};  ///< this is the owner, and all is over
   /// With neither, one process is both: it ends what outlives the guest when this goes.
   std::unique_ptr<OrphanGuard> orphans = {};
+  std::string reason = {};  ///< why it is one process, or two; for people, may be empty
 
   /// What one process has that is not split: to be held until all is over.
   static SplitProcess none();

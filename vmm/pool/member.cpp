@@ -213,7 +213,8 @@ Result<int> run_split(MemberOptions& options) {
     const auto sent = send_line(options.lease.get(), to_line(word), kPatience);
     return sent ? *split.exit_status : exit_status(ErrorKind::kHost);
   }
-  TRY(prepare_sandbox(options.config, split.monitor != nullptr));  // while there is one thread
+  TRY(prepare_sandbox(options.config, {.has_owner = split.monitor != nullptr,
+                                       .why = split.reason}));  // while there is one thread
   const auto member = TRY(Member::start(std::move(options.lease)));
   const RunResult result = run_guest(options, *member, split.monitor.get());
   member->say(ended(result));

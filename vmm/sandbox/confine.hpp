@@ -27,7 +27,7 @@ struct Plan {
 /// A layer that is in force, or why it is not.
 struct Layer {
   std::string name;  ///< "seccomp", "no_new_privs", "capabilities", "landlock", "user", "root",
-                     ///< "dumpable", "limits"
+                     ///< "dumpable", "limits", "owner"
   bool in_force = false;
   std::string detail = {};  ///< "ABI 6", "not root", …; one line, may be empty
 };

@@ -3,7 +3,6 @@
 #include "vmm/service/machine_registration.hpp"
 
 #include <systemd/sd-bus.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +15,7 @@
 #include "vmm/base/background_thread.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/result.hpp"
+#include "vmm/base/run_process.hpp"
 #include "vmm/base/text.hpp"
 
 namespace gpuvm {
@@ -116,7 +116,7 @@ Result<MachinedAnswer> register_machine(sd_bus& bus, const MachineRegistration::
   for (const int result :
        {sd_bus_message_append(raw, "s", machine.name.c_str()),
         sd_bus_message_append_array(raw, 'y', machine.id.data(), machine.id.size()),
-        sd_bus_message_append(raw, "ssus", "gpuvm", "vm", static_cast<std::uint32_t>(::getpid()),
+        sd_bus_message_append(raw, "ssus", "gpuvm", "vm", static_cast<std::uint32_t>(run_process()),
                               "")}) {
     if (result < 0) {
       return bus_error("A message for machined cannot be made", result);

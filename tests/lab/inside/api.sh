@@ -17,7 +17,7 @@ END
 SOCKET=/run/gpuvm/main.sock
 ask() { curl -sS --max-time 30 --unix-socket "$SOCKET" "$@"; }
 code() { ask -o /dev/null -w '%{http_code}' "$@"; }
-descriptors() { find "/proc/$guest/fd" -mindepth 1 | wc -l; }
+descriptors() { find "/proc/$(monitor_of "$guest")/fd" -mindepth 1 | wc -l; }
 viewers() { ask http://gpuvm/v1/metrics | sed -n 's/^gpuvm_control_connections{.*} //p'; }
 # settled: the attackers' connections are gone; this question is the only one.
 settled() {
@@ -51,7 +51,8 @@ rm "$WORK/zeros"
 status=0
 "$GPUVM" run "$WORK/main.toml" <&"$nothing" >"$WORK/second.log" 2>&1 || status=$?
 expect "a second guest of this name: status 69" test "$status" = 69
-expect "and which process has it" grep -q "main.sock (pid $guest)" "$WORK/second.log"
+expect "and which process has it" grep -q "main.sock (pid $(monitor_of "$guest"))" "$WORK/second.log"
+expect "the guest's process is the one that was started" grep -q "\"pid\":$guest," <(ask http://gpuvm/v1/vm)
 
 expect "nobody else asks" settled
 open=$(descriptors)

@@ -13,7 +13,7 @@ drivers() {
 start_and_kill() {
   start_guest main
   wait_console GUEST-INIT-REACHED 300
-  kill -9 "$guest"
+  kill_gpuvm "$guest"
   wait_guest 10
   expect "kill -9 leaves the functions with vfio-pci" test "$(drivers)" = "vfio-pci vfio-pci vfio-pci"
   expect "and their records" test -s /run/gpuvm/0000:01:00.0.binding

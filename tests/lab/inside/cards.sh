@@ -82,7 +82,7 @@ queue_up second job 2
 queue_up killed job 3
 queue_up leaver job 4
 expect "each knows how many are ahead" has_said leaver 'behind 3 other guests: .*taken by gpuvm'
-kill -9 "${waiters[killed]}"
+kill_gpuvm "${waiters[killed]}"
 kill -TERM "${waiters[leaver]}"
 end_of leaver
 expect "SIGTERM ends a wait: status 143" test "$status" = 143
@@ -106,7 +106,7 @@ expect "everything is as before, and no ticket is left" state_is "$before"
 start_guest holder
 wait_console WAITING 300
 queue_up heir job 1
-kill -9 "$guest"
+kill_gpuvm "$guest"
 wait_guest 10
 end_of heir
 expect "the heir of a killed gpuvm: status 0" test "$status" = 0

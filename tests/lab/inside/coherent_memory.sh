@@ -36,7 +36,7 @@ faults() {
       /^\s*(\S+)-\d+ .*address=0x([0-9a-f]+)/ && hex $2 >= $first && hex $2 < $end or next;
       $count{$1 =~ /^vcpu-/ ? "guest" : "others"}++;
     }
-    print "$count{guest} $count{others}\n"' "$guest" $TRACE/trace
+    print "$count{guest} $count{others}\n"' "$(monitor_of "$guest")" $TRACE/trace
 }
 
 mkdir -p "$WORK/initrd-memory"

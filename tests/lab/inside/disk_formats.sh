@@ -199,7 +199,7 @@ one_kill() {
     wait_guest 60
     ((guest_status == 69)) && logged 'disk-0 is gone, and the guest cannot go on: qemu-storage-daemon has ended (signal 9)' || return 1
   else
-    kill -9 "$guest"
+    kill_gpuvm "$guest"
     wait_guest 60
   fi
   no_servers || return 1

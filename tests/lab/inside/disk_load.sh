@@ -135,7 +135,7 @@ END
 killed() {
   start_guest kill "${@:2}"
   wait_console '^FLUSHED' 120 "$1"
-  kill -9 "$guest"
+  kill_gpuvm "$guest"
   wait_guest 20
   flushed=$(grep -ao '^FLUSHED [0-9]*' "$CONSOLE" | sed '$!d; s/.* //')
 }

@@ -146,7 +146,7 @@ wait_console '^READY' 180 2
 seen_by_guest "after a reboot" 2
 check_dmesg
 expect "the guest is announced still" test -e /run/gpuvm/guest-main.run
-kill -9 "$guest"
+kill_gpuvm "$guest"
 wait "$guest" || true
 ssh_says "a killed gpuvm's guest" 69 'No guest named main runs here; none' main
 expect_not "no secret in gpuvm's messages" grep -q "$SECRET" "$WORK/main.messages"

@@ -156,7 +156,7 @@ start_on_terminal
 end=$((SECONDS + 30))
 until (($(virtiofsds | wc -l) >= 2)) || ((SECONDS >= end)); do pause 0.1; done
 expect "another run has its own" test "$(virtiofsds | wc -l)" -ge 2
-kill -9 "$gpuvm"
+kill_gpuvm "$gpuvm"
 expect "a killed gpuvm leaves no virtiofsd" is_gone virtiofsds
 kill "$server" 2>/dev/null || true
 finish

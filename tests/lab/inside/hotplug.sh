@@ -250,7 +250,7 @@ for step in claimed verified mapped shown announced asked; do
     ((tries < 600)) || break
     pause 0.05
   done
-  kill -9 "$guest"
+  kill_gpuvm "$guest"
   wait_guest 20
   wait $moving || true
   expect "killed when the card was $step: it got so far" grep -q "\"step\":\"$step\"" "$WORK/small.events"

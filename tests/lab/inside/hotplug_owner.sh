@@ -14,7 +14,7 @@ try() {
 }
 said() { grep -q -- "$1" "$WORK/said"; }
 marks() { find /run/gpuvm -name '*.state' -o -name '*.binding' | wc -l; }
-# monitor_of OWNER: the number of its monitor, once it is there.
+# monitor_of OWNER: the number of its monitor, once it is there (in place of inside.sh's).
 monitor_of() {
   local tries=0
   until pgrep -P "$1" -x gpuvm; do

@@ -86,7 +86,7 @@ while :; do echo; echo STILL-HERE; sleep 1; done
 '
   start_job "$1" --set test.status_port=true --set test.notify=true --set 'console.virtio=["file:/dev/null"]' "${@:4}"
 }
-anonymous_kib() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$guest/status"; }
+anonymous_kib() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$(monitor_of "$guest")/status"; }
 is_bounded() {
   (($(stat -c %s "$WORK/$job.out/console.log") <= (256 << 20) + 4096)) || { echo "console.log is too long"; return 1; }
   (($(wc -l <"$WORK/$job.out/events.jsonl") < 1000)) || { echo "too many events"; return 1; }

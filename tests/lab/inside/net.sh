@@ -142,7 +142,7 @@ END
 chmod 755 "$WORK/launcher"
 GPUVM=$WORK/launcher start_guest main --set net.0.tap=vm1 --set net.2.mode=tap --set net.2.fd=9
 wait_console '^NET-UP' 120
-expect "/dev/vhost-net is in use" grep -q vhost-net <(readlink "/proc/$guest/fd"/*)
+expect "/dev/vhost-net is in use" grep -q vhost-net <(readlink "/proc/$(monitor_of "$guest")/fd"/*)
 both_ways "by vhost-net" 1
 ip address add 10.9.1.1/24 dev vm2
 ip link set vm2 up
@@ -152,7 +152,7 @@ type_line 'reboot -f'
 wait_console '^NET-UP' 120 2
 both_ways "by vhost-net, after a reboot" 2
 expect "passt runs" passt_of_guest
-kill -9 "$guest"
+kill_gpuvm "$guest"
 wait "$guest" || true
 expect "a killed gpuvm leaves no passt" is_gone passt_of_guest
 expect "nor a tap that is nobody's" is_gone test -e /sys/class/net/vm2
@@ -171,7 +171,7 @@ wait_guest 60
 refused "a tap of one queue" 78 'tap = "vm1" has one queue, and queues = 2' --set net.0.tap=vm1 --set net.0.queues=2
 start_guest main --set machine.cpus=2 --set net.0.queues=4
 wait_console '^NET-UP' 120
-expect "four vhosts" test "$(readlink "/proc/$guest/fd"/* | grep -c vhost-net)" = 4
+expect "four vhosts" test "$(readlink "/proc/$(monitor_of "$guest")/fd"/* | grep -c vhost-net)" = 4
 tell 'echo "QUEUES $(ls /sys/class/net/eth0/queues | grep -c rx-)"' '^QUEUES' 30
 expect "the guest uses a pair for each of its vCPUs" guest_said '^QUEUES 2'
 both_ways "by two of four pairs" 1

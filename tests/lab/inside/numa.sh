@@ -13,7 +13,7 @@ host = "0000:01:00.0"'
 expect "the lab host has two nodes" test "$(cat $NODES/online)" = 0-1
 
 # pages_on NODE: of the running guest's memory; the mapping is the memfd's or the hidden tmpfs'.
-pages_on() { grep -E 'gpuvm-guest-memory|/#' "/proc/$guest/numa_maps" | grep -o " N$1=[0-9]*" | cut -d= -f2 | awk '{ sum += $1 } END { print sum + 0 }'; }
+pages_on() { grep -E 'gpuvm-guest-memory|/#' "/proc/$(monitor_of "$guest")/numa_maps" | grep -o " N$1=[0-9]*" | cut -d= -f2 | awk '{ sum += $1 } END { print sum + 0 }'; }
 
 # has_pages NODE MIB: so much of the guest's memory is there. It gets its pages while the guest boots, behind the guest's CPUs.
 has_pages() {
@@ -55,14 +55,14 @@ host_node = 1
 END
 start_guest nodes
 wait_console '^INITIATOR' 300
-for thread in /proc/"$guest"/task/*; do
+for thread in /proc/"$(monitor_of "$guest")"/task/*; do
   printf '%s %s\n' "$(cat "$thread/comm")" "$(sed -n 's/Cpus_allowed_list:\t//p' "$thread/status")"
 done >"$WORK/threads"
 expect "vCPU 0 runs on the host's CPU 1" grep -qx 'vcpu-0 1' "$WORK/threads"
 expect "vCPU 1 runs on the host's CPU 0" grep -qx 'vcpu-1 0' "$WORK/threads"
 expect "192 MiB of its memory are on the host's node 0" has_pages 0 192
 expect "320 MiB on node 1" has_pages 1 320
-cp "/proc/$guest/numa_maps" "$WORK/numa_maps.log"
+cp "/proc/$(monitor_of "$guest")/numa_maps" "$WORK/numa_maps.log"
 type_line go
 wait_guest 60
 expect "power off, status 0" test "$guest_status" = 0

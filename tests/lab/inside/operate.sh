@@ -251,7 +251,7 @@ expect "devices and drivers are as before" state_is "$before"
 launch gamma
 expect "gamma is up" within 300 in_file GAMMA-UP "$WORK/gamma.console"
 refuses "a guest without a group" 'Only the user root may use' member gpuvm status gamma
-kill -9 "${running[gamma]}"
+kill_gpuvm "${running[gamma]}"
 wait "${running[gamma]}" || true
 expect "a killed gpuvm leaves its socket" test -S /run/gpuvm/gamma.sock
 does "ps of somebody who may not remove it" member gpuvm ps
@@ -262,7 +262,7 @@ expect_not "and removes it" test -e /run/gpuvm/gamma.sock
 expect_not "with its lock" test -e /run/gpuvm/gamma.sock.lock
 launch gamma
 expect "gamma is up again" within 300 in_file GAMMA-UP "$WORK/gamma.console"
-kill -9 "${running[gamma]}"
+kill_gpuvm "${running[gamma]}"
 wait "${running[gamma]}" || true
 launch gamma
 expect "a start does not mind what was left" within 300 in_file GAMMA-UP "$WORK/gamma.console"

@@ -56,7 +56,7 @@ try "$GPUVM" unbind
 expect "unbind leaves a living guest's devices alone" test "$status,$(drivers)" = "0,vfio-pci vfio-pci vfio-pci"
 
 # A guest that is killed leaves a mark, and the next one's start repairs.
-kill -9 "$guest"
+kill_gpuvm "$guest"
 wait_guest 10
 expect "the mark outlives kill -9" test "$(state_of $GPU)" = "the guest main had it when gpuvm ended"
 start_guest main --events "$WORK/events.log"
@@ -76,7 +76,7 @@ expect "events: the states" event '"event":"state","from":"stopping","to":"stopp
 # gpuvm reset after kill -9.
 start_guest main
 wait_console WAITING 300
-kill -9 "$guest"
+kill_gpuvm "$guest"
 wait_guest 10
 try "$GPUVM" reset $GPU $USB
 expect "gpuvm reset: status 0" test "$status" = 0
@@ -86,7 +86,7 @@ expect "everything is as before" state_is "$before"
 # A device that does not look as it did: the record claims that its link was wider.
 start_guest main
 wait_console WAITING 300
-kill -9 "$guest"
+kill_gpuvm "$guest"
 wait_guest 10
 perl -pi -e 's/^(looks=(?:\S+ ){10})\S+/${1}10/' "/run/gpuvm/$USB.state"
 cat "/run/gpuvm/$USB.state"

@@ -29,12 +29,12 @@ wait_log 'The guest is paused' 30
 kill -USR2 "$guest"
 wait_log 'The guest goes on' 30
 expect "a pause is told" told 'STATUS=Paused'
-kill -STOP "$guest"
+kill -STOP "$(monitor_of "$guest")"
 pause 1
 before=$(grep -c WATCHDOG "$WORK/notify.events")
 pause 9
 expect "a monitor that hangs feeds no watchdog" test "$(grep -c WATCHDOG "$WORK/notify.events")" = "$before"
-kill -CONT "$guest"
+kill -CONT "$(monitor_of "$guest")"
 kill "$guest"
 wait_log 'Power button pressed' 60
 kill "$guest"

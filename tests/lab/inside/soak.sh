@@ -28,18 +28,21 @@ read -r word
 
 # What gpuvm holds: open files by kind, threads, mappings, VMs, locked memory.
 holdings() {
-  find "/proc/$guest/fd" -type l -printf '%l\n' | sed 's/[0-9]\+//g' | sort | uniq -c
-  cat "/proc/$guest"/task/*/comm | sort | uniq -c
-  sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* *//p' "/proc/$guest/maps" | grep -v '^$' | sort | uniq -c
+  local monitor
+  monitor=$(monitor_of "$guest")
+  find "/proc/$monitor/fd" -type l -printf '%l\n' | sed 's/[0-9]\+//g' | sort | uniq -c
+  cat "/proc/$monitor"/task/*/comm | sort | uniq -c
+  sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* *//p' "/proc/$monitor/maps" | grep -v '^$' | sort | uniq -c
   printf '%s VMs\n' "$(find /sys/kernel/debug/kvm -mindepth 1 -maxdepth 1 -type d | wc -l)"
-  grep -E '^Vm(Lck|Pin)' "/proc/$guest/status"
+  grep -E '^Vm(Lck|Pin)' "/proc/$monitor/status"
+  [[ $monitor == "$guest" ]] || find "/proc/$guest/fd" -type l -printf 'owner: %l\n' | sed 's/[0-9]\+//g' | sort | uniq -c
 }
 # Private memory in KiB by mapping, without the guest's own and the devices'; "heap": the allocator's and the stacks of threads.
 # Dirty pages only: whether a clean page of a library counts as private depends on who else has it open.
 private_memory() {
   awk '/^[0-9a-f]+-/ { kind = NF < 6 || $6 == "[heap]" ? "heap" : $6; guest = /\(deleted\)|memfd|vfio/ }
     /^Private_Dirty/ && !guest { sum[kind] += $2 }
-    END { for (kind in sum) printf "%s %d\n", kind, sum[kind] }' "/proc/$guest/smaps" | sort
+    END { for (kind in sum) printf "%s %d\n", kind, sum[kind] }' "/proc/$(monitor_of "$guest")/smaps" | sort
 }
 # held FIELD FROM TO: what gpuvm said of itself each time it went from one state to the other, a number a line.
 held() { sed -n "s/.*\"from\":\"$2\",\"to\":\"$3\".*\"$1\":\([0-9]*\).*/\1/p" "$WORK/main.events"; }
@@ -78,7 +81,7 @@ show_silence() {
   mountpoint -q $trace || mount -t tracefs none $trace
   for time in before after; do
     printf '%s:\n' "$time"
-    ps -L -o comm,stat,wchan:32,time -p "$guest"
+    ps -L -o comm,stat,wchan:32,time -p "$guest,$(monitor_of "$guest")"
     grep -E 'CPU0|vfio' /proc/interrupts
     grep . /sys/kernel/debug/kvm/{exits,irq_exits,irq_injections,halt_exits,io_exits,mmio_exits} || true
     [[ $time == before ]] || break
@@ -190,7 +193,7 @@ for ((round = 1; round <= LAB_SOAK_KILLS; round++)); do
     0) expect "round $round: up before the kill" check_boot 1 && moment=$((RANDOM % 2000)) ;;
   esac
   pause_ms "$moment"
-  kill -9 "$guest" || true
+  kill_gpuvm "$guest" || true
   guest_status=0
   wait "$guest" || guest_status=$? # what it has taken may take a while to be given back
   echo "KILLED after $(ms_since_start "${EPOCHREALTIME/./}") ms, gpuvm had reported: $(last_event)"

@@ -102,9 +102,9 @@ kill_while_writing() {
     sleep 0.05
   done
   expect "the firmware writes its variables" not cmp -s "$VARS" "$TEMPLATE"
-  kill -STOP "$guest"  # it changes the file otherwise
+  kill -STOP "$(monitor_of "$guest")"  # it changes the file otherwise
   refused "VARS of a running guest" 'in use by another guest'
-  kill -9 "$guest"
+  kill_gpuvm "$guest"
   wait "$guest" || true
 }
 
@@ -150,7 +150,7 @@ kill_once() {
     sleep 0.02
   done
   sleep "0.$((RANDOM % 3))$((RANDOM % 10))"
-  kill -9 "$guest"
+  kill_gpuvm "$guest"
   wait "$guest" || true
   cmp -s "$VARS" "$WORK/vars.before" || written=$((written + 1))
 }

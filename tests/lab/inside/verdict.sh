@@ -128,7 +128,7 @@ ends_as 125 signal no_verdict
 cp "$WORK/sigterm.toml" "$WORK/sigkill.toml"
 start_job sigkill
 wait_console WAITING 300
-kill -9 "$guest"
+kill_gpuvm "$guest"
 wait_guest 10
 expect "SIGKILL: the report is empty" test -e "$WORK/sigkill.json" -a ! -s "$WORK/sigkill.json"
 expect "SIGKILL: the device is dirty, and with vfio-pci" \

@@ -123,6 +123,48 @@ has_printed() {
 }
 console_size=0
 
+# gpuvm_children PID: processes of the same name that it has made; into `children`. Starts no program.
+gpuvm_children() {
+  local child name own
+  local -a all=()
+  children=()
+  { read -r own <"/proc/$1/comm"; } 2>/dev/null || return 0
+  { read -r -a all <"/proc/$1/task/$1/children"; } 2>/dev/null || true
+  for child in "${all[@]}"; do
+    { read -r name <"/proc/$child/comm"; } 2>/dev/null || continue
+    [[ $name != "$own" ]] || children+=("$child")
+  done
+}
+
+# monitor_of PID: of a gpuvm whose guest is built, the process that has the guest: a child where PID is an owner's process ([sandbox]
+# owner; what root starts with a card is one), else PID itself. (A child that writes to sysfs has one thread.)
+monitor_of() {
+  local child
+  local -a children its_tasks
+  gpuvm_children "$1"
+  for child in "${children[@]}"; do
+    its_tasks=("/proc/$child/task"/*)
+    if ((${#its_tasks[@]} > 2)); then
+      echo "$child"
+      return
+    fi
+  done
+  echo "$1"
+}
+has_owner() { [[ $(monitor_of "$1") != "$1" ]]; }
+
+# kill_gpuvm PID [SIGNAL]: kills the process that was started, which takes its monitor with it, if it has one; what that had is free, and
+# marks are as they will be, when it is gone, a moment later.
+kill_gpuvm() {
+  local child tries=0
+  local -a children
+  gpuvm_children "$1"
+  kill "-${2:-KILL}" "$1" || return
+  for child in "${children[@]}"; do
+    while is_running "$child" && ((tries++ < 400)); do pause 0.05; done
+  done
+}
+
 # wait_console TEXT SECONDS [TIMES]: until the guest has printed TEXT in so many lines; fails when the guest ends first or
 # has been silent for so long.
 wait_console() {
@@ -157,7 +199,7 @@ wait_guest() {
     if ((SECONDS >= end)) && has_printed; then
       end=$((SECONDS + limit))
     elif ((SECONDS >= end)); then
-      kill -9 "$guest"
+      kill_gpuvm "$guest" || true
       wait "$guest" || true
       guest_status=124
       return 0

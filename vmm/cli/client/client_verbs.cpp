@@ -36,7 +36,7 @@ constexpr const char* kAttachFooter = R"(Examples:
   gpuvm detach render-1 0000:41:00.0   and back: asks the guest, resets the card, gives it to its driver
 
 The guest needs a port that was kept free ([machine] free_ports), and the card in [machine] attachable with
-sandbox.owner = "process", or sandbox.mode = "off".)";
+an owner's process (sandbox.owner), or sandbox.mode = "off".)";
 
 constexpr const char* kDetachFooter = R"(Examples:
   gpuvm detach render-1 0000:41:00.0

@@ -88,10 +88,10 @@ Status await_end(const FoundGuest& guest, Status asked) {
     return {};
   }
   TRY(std::move(asked));
+  const pid_t pid = guest.owner == 0 ? guest.pid : guest.owner;
   return fail(ErrorKind::kHost,
               "The guest {} has stopped, and its gpuvm{} is still there after {} s: see its log",
-              guest.name, guest.pid == 0 ? "" : fmt::format(" (pid {})", guest.pid),
-              kEndTime.count());
+              guest.name, pid == 0 ? "" : fmt::format(" (pid {})", pid), kEndTime.count());
 }
 
 }  // namespace
@@ -114,6 +114,7 @@ Result<int> card_verb(const ClientArguments& arguments, const std::string& reque
 Result<int> stop_verb(const ClientArguments& arguments) {
   let_signals_end_us();
   auto guest = TRY(reach_guest(run_folders(), arguments.guest));
+  find_owner(guest);
   if (arguments.force) {
     TRY(await_end(guest, put(guest, "stop", kSteerTime)));
     return 0;

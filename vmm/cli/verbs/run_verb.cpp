@@ -58,7 +58,8 @@ Result<int> run(const RunArguments& arguments, const Config& config) {
   if (split.exit_status) {
     return *split.exit_status;
   }
-  TRY(prepare_sandbox(config, split.monitor != nullptr));  // while there is one thread
+  TRY(prepare_sandbox(config, {.has_owner = split.monitor != nullptr,
+                               .why = split.reason}));  // while there is one thread
   const HostSystem host;
   auto cards = TRY(take_cards_and_tell(host, config, arguments.wait));
   if (cards.signal) {

@@ -259,9 +259,11 @@ void tell(const JobReport& report, bool has_seen_console, const Shown& shown) {
 
 /// The job, its console on standard output between what a runner needs around it.
 Result<JobReport> run_shown(const TestArguments& arguments, const Config& config,
-                            const ArtifactFolder* artifacts, Owner* owner) {
-  if (arguments.warm.empty()) {                      // else another process runs the guest
-    TRY(prepare_sandbox(config, owner != nullptr));  // while there is one thread
+                            const ArtifactFolder* artifacts, const SplitProcess& split) {
+  Owner* const owner = split.monitor.get();
+  if (arguments.warm.empty()) {  // else another process runs the guest
+    TRY(prepare_sandbox(config, {.has_owner = owner != nullptr,
+                                 .why = split.reason}));  // while there is one thread
   }
   const auto shown = TRY(Shown::make());
   const bool has_console = shows_console(config);
@@ -290,15 +292,8 @@ void warn_of_shares(const TestArguments& arguments, const Config& config) {
   }
 }
 
-/// A second attempt would be made by a process that has had a guest, which its owner does not
-/// believe any more.
-Result<SplitProcess> split_job(const Config& config) {
-  if (config.test.retries > 0 && config.sandbox.owner != OwnerPlace::kInside) {
-    log::warn("sandbox.owner is \"inside\" for a job that may be tried again (test.retries)");
-    return SplitProcess::none();
-  }
-  return split_run(config, kStatusHostFault);
-}
+constexpr OwnedVerb kOwnedJob{
+    .is_job = true, .status_of_killed = kStatusHostFault, .status_of_unsafe = kStatusUnsafeDevice};
 
 Result<int> test_or_error(const TestArguments& arguments) {
   std::optional<ArtifactFolder> artifacts;
@@ -318,13 +313,12 @@ Result<int> test_or_error(const TestArguments& arguments) {
     warn_of_shares(arguments, *config);
   }
   const bool splits = config && arguments.warm.empty();
-  const SplitProcess split = splits ? TRY(split_job(*config)) : SplitProcess{};
+  const SplitProcess split = splits ? TRY(split_run(*config, kOwnedJob)) : SplitProcess{};
   if (split.exit_status) {
     return *split.exit_status;
   }
   const JobReport report =
-      config ? TRY(run_shown(arguments, *config, artifacts ? &*artifacts : nullptr,
-                             split.monitor.get()))
+      config ? TRY(run_shown(arguments, *config, artifacts ? &*artifacts : nullptr, split))
              : failed_job(arguments.config_file, config.error());
   if (!config && artifacts) {
     TRY(artifacts->write("result.json", result_json(report)));

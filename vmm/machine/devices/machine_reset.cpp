@@ -149,7 +149,7 @@ Status MachineReset::plan() {
   TRY(enter_devices());
   TRY(check_scrubs());
   auto plan = TRY(devices_.reset_book().plan(devices_.devices()));
-  for (const ResetSet& set : plan.sets()) {
+  for (const ResetSet& set : is_brief_ ? std::span<const ResetSet>() : plan.sets()) {
     if (!set.warning.empty()) {
       log::warn("{}", set.warning);
     }
@@ -247,9 +247,10 @@ Status MachineReset::run(ResetReason reason) {
   for (const auto& certificate : certificates) {
     errors.add(note(reason, plan, certificate));
     if (certificate.is_safe()) {
-      log::info("Reset at {}: {}: {}, {}, {} ms", to_string(reason), certificate.functions,
-                to_string(certificate.method), to_string(certificate.verdict),
-                certificate.duration.count());
+      const auto text = fmt::format("Reset at {}: {}: {}, {}, {} ms", to_string(reason),
+                                    certificate.functions, to_string(certificate.method),
+                                    to_string(certificate.verdict), certificate.duration.count());
+      is_brief_ ? log::debug("{}", text) : log::info("{}", text);
     }
   }
   errors.add(check_all_safe(certificates));

@@ -35,6 +35,9 @@ class MachineReset : public Inspectable {
   explicit MachineReset(HostDevices& devices, OnReset on_reset = {}, OnScrub on_scrub = {})
       : devices_(devices), on_reset_(std::move(on_reset)), on_scrub_(std::move(on_scrub)) {}
 
+  /// Another process has reset the same devices at the same end and told of it: what goes well is a
+  /// message for who wants all of them.
+  void be_brief() { is_brief_ = true; }
   /// Enters the devices into the reset book and makes the plan, while they are well; run() does it
   /// where nobody has. Errors: kUnsafeDevice; kConfig, also where the memory that is to be
   /// overwritten later is none.
@@ -91,6 +94,7 @@ class MachineReset : public Inspectable {
   HostDevices& devices_;
   OnReset on_reset_;
   OnScrub on_scrub_;
+  bool is_brief_ = false;
   mutable Mutex mutex_;  ///< not held while devices are reset
   std::optional<ResetPlan> plan_ GPUVM_GUARDED_BY(mutex_);
   std::vector<ResetCertificate> last_ GPUVM_GUARDED_BY(mutex_);

@@ -28,10 +28,16 @@ Result<HostFunction> host_function_of(const HeldFunction& held) {
   return function;
 }
 
-/// Closed, and with their drivers, when this returns.
-Status reset_and_give_back(std::unique_ptr<HostDevices> devices) {
+/// Closed, and with their drivers, when this returns. `is_usual_end`: the guest has ended as guests
+/// do, of which its monitor has told all; the reset for the next user, and the card's history, are
+/// this one.
+Status reset_and_give_back(std::unique_ptr<HostDevices> devices, bool is_usual_end) {
   MachineReset reset(*devices);
-  return reset.recover(ResetReason::kRepair, reset.run(ResetReason::kRepair));
+  if (is_usual_end) {
+    reset.be_brief();
+  }
+  const auto reason = is_usual_end ? ResetReason::kStop : ResetReason::kRepair;
+  return reset.recover(reason, reset.run(reason));
 }
 
 /// Dirty functions of a process that is gone, but those that are `ours` already. Of the others its
@@ -151,12 +157,14 @@ Result<UniqueFd> HostOwner::open_file(std::uint32_t file) {
   return files_.open(file);
 }
 
-Status HostOwner::give_back_functions() {
+Status HostOwner::give_back_functions(bool is_usual_end) {
   wait_until_closed(host_, pointers_to(functions_), openers_.sleep);
   DriverBinding binding = binding_ ? std::move(*binding_) : TRY(DriverBinding::adopt(host_, {}));
   binding_.reset();
-  return reset_and_give_back(TRY(HostDevices::create(
-      host_, std::exchange(functions_, {}), std::move(claims_), openers_, std::move(binding))));
+  return reset_and_give_back(
+      TRY(HostDevices::create(host_, std::exchange(functions_, {}), std::move(claims_), openers_,
+                              std::move(binding))),
+      is_usual_end);
 }
 
 /// Of a start that was killed, all or a part of it: with what was handed over, because functions of
@@ -203,7 +211,7 @@ Status HostOwner::give_back(long killed) {
     errors.add(take_orphans(starter));
   }
   if (!functions_.empty()) {
-    errors.add(give_back_functions());
+    errors.add(give_back_functions(killed == 0 && has_guest_));
   }
   if (was_starting) {
     restore_others();

@@ -55,7 +55,7 @@ class HostOwner final : public Owner {
   Status give_back(long killed);
 
  private:
-  Status give_back_functions();
+  Status give_back_functions(bool is_usual_end);
   Status take_orphans(long killed);
   void restore_others() const;
   Result<UpstreamPort> port_of(const Bdf& function) const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/owner/owned_run.hpp"
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <functional>
@@ -9,7 +10,9 @@
 #include <utility>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/unique_fd.hpp"
 #include "vmm/machine/owner/host_owner.hpp"
+#include "vmm/machine/owner/owner_choice.hpp"
 #include "vmm/service/notify_socket.hpp"
 #include "vmm/service/service_environment.hpp"
 
@@ -31,18 +34,23 @@ std::function<bool(std::string_view)> notifier() {
              std::string_view text) { return shared->send(text); };
 }
 
-}  // namespace
+OwnerFacts facts_of(const OwnedVerb& verb) {
+  const UniqueFd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  return {.is_root = ::geteuid() == 0, .is_job = verb.is_job, .can_watch = static_cast<bool>(self)};
+}
 
-Result<SplitProcess> split_run(const Config& config, std::optional<int> status_of_killed) {
-  if (config.sandbox.owner != OwnerPlace::kProcess) {
-    return SplitProcess::none();
-  }
-  if (::geteuid() != 0) {
+/// Of "process" that cannot be.
+void tell_refusal(const OwnerFacts& facts) {
+  if (!facts.is_root) {
     log::info(
         "Without root there is nothing that an owner's process could do: owner and monitor "
         "are one process");
-    return SplitProcess::none();
+  } else {
+    log::warn("sandbox.owner is \"inside\" for a job that may be tried again (test.retries)");
   }
+}
+
+Result<SplitProcess> split(const Config& config, const OwnedVerb& verb) {
   log::set_guest(config.name);
   const HostSystem host;
   const auto& cards = config.machine.attachable;
@@ -55,8 +63,23 @@ Result<SplitProcess> split_run(const Config& config, std::optional<int> status_o
   if (log::has_journal()) {
     side.journal = log::pass_on_journal_entry;
   }
-  side.status_of_killed = status_of_killed;
+  side.status_of_killed = verb.status_of_killed;
+  side.status_of_unsafe = verb.status_of_unsafe;
   return split_process(side);
+}
+
+}  // namespace
+
+Result<SplitProcess> split_run(const Config& config, const OwnedVerb& verb) {
+  const OwnerFacts facts = facts_of(verb);
+  const OwnerChoice choice = choose_owner(config, facts);
+  const bool splits = choice.place == OwnerPlace::kProcess;
+  if (!splits && config.sandbox.owner == OwnerPlace::kProcess) {
+    tell_refusal(facts);
+  }
+  auto process = splits ? TRY(split(config, verb)) : SplitProcess::none();
+  process.reason = choice.reason;
+  return process;
 }
 
 }  // namespace gpuvm

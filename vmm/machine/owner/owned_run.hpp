@@ -10,10 +10,16 @@
 
 namespace gpuvm {
 
+/// What differs from verb to verb.
+struct OwnedVerb {
+  bool is_job = false;                       ///< as OwnerFacts
+  std::optional<int> status_of_killed = {};  ///< as OwnerSide
+  std::optional<int> status_of_unsafe = {};  ///< as OwnerSide
+};
+
 /// For the verbs that run a guest, once they have its configuration and before there is a second
 /// thread. As split_process(): in the owner's process it returns with an exit status when all is
-/// over. With neither there is one process, because the configuration says so or gpuvm is not root.
-/// `status_of_killed` as OwnerSide.
-Result<SplitProcess> split_run(const Config& config, std::optional<int> status_of_killed = {});
+/// over. With neither there is one process. choose_owner() decides, and `reason` says why.
+Result<SplitProcess> split_run(const Config& config, const OwnedVerb& verb = {});
 
 }  // namespace gpuvm

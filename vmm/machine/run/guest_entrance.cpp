@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/run/guest_entrance.hpp"
 
-#include <unistd.h>
-
 #include "vmm/base/log.hpp"
+#include "vmm/base/run_process.hpp"
 
 namespace gpuvm {
 namespace {
@@ -22,7 +21,7 @@ std::string address_to_connect(const std::string& listens_at) {
 
 GuestRecord entrance_of(const Config& config, const std::string& key,
                         std::optional<std::uint32_t> cid) {
-  GuestRecord record{.name = config.name, .pid = ::getpid(), .cid = cid, .key = key};
+  GuestRecord record{.name = config.name, .pid = run_process(), .cid = cid, .key = key};
   for (const auto& net : config.nets) {
     for (const auto& forward : net.forward) {
       if (record.port == 0 && !forward.udp && forward.guest == kSshPort) {

@@ -176,6 +176,14 @@ void add_missing(Layers& layers, const Policy& policy) {
   }
 }
 
+/// A process of its own that has the devices when this one is gone, or why there is none.
+void add_owner(Layers& layers, const Policy& policy) {
+  if (!policy.why_owner.empty()) {
+    layers.all.push_back(
+        {.name = "owner", .in_force = policy.has_owner, .detail = policy.why_owner});
+  }
+}
+
 Layer filter_layer(Mode mode) {
   Layer layer;
   layer.name = "seccomp";
@@ -190,12 +198,12 @@ Layer filter_layer(Mode mode) {
 
 Status prepare(const Policy& policy) {
   current_mode() = Mode::kOff;
+  State& made = state();
+  made.policy = policy;
   if (policy.mode == Mode::kOff) {
     return {};
   }
   TRY(check_seccomp());
-  State& made = state();
-  made.policy = policy;
   made.taken = 0;
   TRY(open_call_log(made, policy.call_log));
   TRY(make_filters(made));
@@ -295,16 +303,18 @@ std::vector<Violation> take_violations() {
 Layers confine_all() {
   Layers layers;
   layers.all.push_back(filter_layer(mode()));
+  const State& now = state();
   if (mode() != Mode::kOn) {
+    add_owner(layers, now.policy);
     return layers;
   }
-  const State& now = state();
   const Layers& of_roles = now.confinements.at(index_of(ThreadRole::kVcpu)).layers();
   layers.all.insert(layers.all.end(), of_roles.all.begin(), of_roles.all.end());
   add_missing(layers, now.policy);
   for (Layer& layer : confine_process()) {
     layers.all.push_back(std::move(layer));
   }
+  add_owner(layers, now.policy);
   return layers;
 }
 

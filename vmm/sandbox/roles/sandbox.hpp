@@ -27,6 +27,7 @@ struct Policy {
   Mode mode = Mode::kOff;
   /// The owner is a process of its own: rows for its work are left out, and no thread has files.
   bool has_owner = false;
+  std::string why_owner = {};  ///< that is so, or not: told as a layer; "": it is not told
   /// With an owner: cards come while the guest runs. The worker maps memory for them, so it keeps
   /// the right to lock memory.
   bool has_late_cards = false;

@@ -8,6 +8,7 @@
 
 #include "tests/unit/vmm/api/api_fixture.hpp"
 #include "vmm/api/guest_view.hpp"
+#include "vmm/base/run_process.hpp"
 
 namespace gpuvm::api_server_test {
 namespace {
@@ -85,6 +86,19 @@ TEST(VmDocument, ShowsCardsThatCameLater) {
   ASSERT_EQ(vm["devices"].size(), 1U);
   EXPECT_EQ(vm["devices"][0]["bdf"], "0000:41:00.0");
   EXPECT_EQ(vm["devices"][0]["port"], 3);
+}
+
+TEST(VmDocument, NamesTheOwnerAndTheMonitor) {
+  const auto document = [] {
+    const GuestTally tally(std::chrono::system_clock::now());
+    return nlohmann::json::parse(vm_document({}, tally, InspectNode("machine")));
+  };
+  EXPECT_FALSE(document().contains("monitor_pid"));
+  set_run_process(4711);
+  const auto owned = document();
+  set_run_process(0);
+  EXPECT_EQ(owned["pid"], 4711);
+  EXPECT_EQ(owned["monitor_pid"], ::getpid());
 }
 
 TEST_F(ApiServerTest, HasItsOwnDescription) {

@@ -29,8 +29,10 @@ class GuestFinder : public testing::Test {
  protected:
   std::string path(const std::string& name) const { return folder_.path() + "/" + name + ".sock"; }
   std::vector<std::string> folders() const { return {folder_.path()}; }
-  static std::string answer(const std::string& name) {
-    const std::string body = fmt::format(R"({{"name":"{}","state":"running","pid":1}})", name);
+  static std::string answer(const std::string& name) { return answer_of(name, 1, 0); }
+  static std::string answer_of(const std::string& name, pid_t pid, pid_t monitor) {
+    const std::string body = fmt::format(
+        R"({{"name":"{}","state":"running","pid":{},"monitor_pid":{}}})", name, pid, monitor);
     return fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", body.size(), body);
   }
   std::string error_of(const std::string& name) const {
@@ -148,6 +150,34 @@ TEST_F(GuestFinder, TheEndIsThatOfTheProcess) {
   EXPECT_TRUE(wait_for_end(*guest, milliseconds(20000))) << "nobody has waited for it";
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
+}
+
+/// Here the test is the owner, and the process that listens its child. What the guest says counts
+/// where the kernel says so, too.
+TEST_F(GuestFinder, AnOwnerIsTheParentOfWhoListens) {
+  for (const bool is_true : {true, false}) {
+    const std::string name = is_true ? "owned" : "liar";
+    const pid_t test = ::getpid();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const FakeGuest guest(path(name), answer_of(name, is_true ? test : 1, ::getpid()));
+      ::pause();
+      ::_exit(0);
+    }
+    auto guest = reach_guest(folders(), name);
+    for (int i = 0; !guest && i < 1000; ++i) {
+      ::usleep(10000);
+      guest = reach_guest(folders(), name);
+    }
+    ASSERT_TRUE(guest) << guest.error().to_string();
+    guest->connection.reset();  // the guest of this test has one at a time
+    find_owner(*guest);
+    EXPECT_EQ(guest->owner, is_true ? test : 0);
+    ::kill(child, SIGKILL);
+    EXPECT_EQ(wait_for_end(*guest, milliseconds(is_true ? 200 : 20000)), !is_true);
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+  }
 }
 
 TEST_F(GuestFinder, WithoutAProcessTheEndIsThatOfTheSocket) {

@@ -73,6 +73,10 @@ TEST(FreePorts, OrAnOwnerThatKnowsWhichCardsMayCome) {
     EXPECT_EQ(*again, *config) << mode;
   }
   EXPECT_TRUE(parse(cards)) << "a list where this process takes cards itself";
+  const std::string automatic = "sandbox.owner = 'auto'";
+  EXPECT_TRUE(parse(cards, automatic));
+  EXPECT_THAT(error_of(parse("free_ports = 1", automatic)), HasSubstr("machine.attachable"));
+  EXPECT_TRUE(parse("free_ports = 1", "sandbox = { mode = 'off', owner = 'auto' }"));
 }
 
 TEST(FreePorts, AListNamesEachCardOnce) {

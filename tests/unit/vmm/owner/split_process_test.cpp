@@ -320,5 +320,25 @@ TEST_F(SplitProcessTest, TheStatusOfAKilledOneCanBeAnother) {
   EXPECT_THAT(duties_.notes, IsEmpty());
 }
 
+/// A job whose guest said "passed", and whose device did not come back in its owner's hands.
+TEST_F(SplitProcessTest, SoCanThatOfADeviceThatDidNotComeBack) {
+  for (const auto kind : {ErrorKind::kUnsafeDevice, ErrorKind::kHost}) {
+    for (const int monitor : {0, 3}) {
+      OwnerSide side{.duties = duties_};
+      side.give_back = [kind](pid_t) -> Status { return fail(kind, "made up"); };
+      side.status_of_killed = 122;
+      side.status_of_unsafe = 120;
+      side.is_dumpable = true;
+      const auto split = split_process(side);
+      if (split && split->monitor) {
+        ::_exit(monitor);
+      }
+      ASSERT_TRUE(split) << split.error().to_string();
+      const bool is_unsafe = kind == ErrorKind::kUnsafeDevice;
+      EXPECT_EQ(split->exit_status, is_unsafe ? 120 : monitor == 0 ? 122 : monitor);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gpuvm::split_process_test

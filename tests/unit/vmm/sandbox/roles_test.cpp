@@ -357,5 +357,23 @@ TEST(Roles, LayersAreTold) {
   EXPECT_EQ(confine_all().text(), "none; not: seccomp (sandbox.mode is \"off\")");
 }
 
+TEST(Roles, AnOwnerIsALayerWithItsReason) {
+  for (const Mode mode : {Mode::kOn, Mode::kLog}) {
+    for (const bool has_owner : {false, true}) {
+      const auto end = in_child([&](int fd) {
+        Policy policy = policy_of(mode, has_owner);
+        policy.why_owner = "made up";
+        if (prepare(policy)) {
+          say(fd, confine_all().text());
+        }
+      });
+      const auto not_in_force = end.said.find("; not: ");
+      const auto told = end.said.find("owner (made up)");
+      ASSERT_NE(told, std::string::npos) << end.said;
+      EXPECT_EQ(told < not_in_force, has_owner) << end.said;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gpuvm::sandbox::roles_test

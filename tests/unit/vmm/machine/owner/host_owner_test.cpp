@@ -105,8 +105,17 @@ TEST_F(HostOwnerTest, BringsBackWhatAMonitorLeft) {
   EXPECT_FALSE(has_record(".state"));
   EXPECT_FALSE(has_record(".binding"));
   EXPECT_EQ(resets().count, 2U);
-  EXPECT_EQ(resets().notes.back().reason, "repair");
+  EXPECT_EQ(resets().notes.back().reason, "stop");
   EXPECT_EQ(resets().notes.back().owner, "the guest main");
+}
+
+TEST_F(HostOwnerTest, ThatOfAKilledOneIsARepair) {
+  start_monitor();
+  hand_over();
+  end_monitor();
+  ASSERT_TRUE(owner_->give_back(::getpid()));
+  EXPECT_EQ(fakes_.host.driver_of(slot_.kGpu), "nouveau");
+  EXPECT_EQ(resets().notes.back().reason, "repair");
 }
 
 // A monitor that was taken over says that all is well.
