@@ -333,7 +333,7 @@ Result<int> run_pool(const PoolOptions& options) {
   TRY(check_pool_config(options.config));
   TRY(member_config(options.config, options.name));  // what is wrong with it is told now
   const std::string path = TRY(pool_socket_path(options.name));
-  auto kept = open_descriptors();
+  auto kept = TRY(open_descriptors());
   auto claim = TRY_CONTEXT(GuestSocketClaim::take(path), "The pool " + options.name);
   Pool pool(options, std::move(claim), std::move(kept));
   TRY(pool.open());
