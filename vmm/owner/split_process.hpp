@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "vmm/base/result.hpp"
+#include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/owner.hpp"
 
@@ -35,6 +36,7 @@ struct OwnerSide {
   /// Passes an entry of the monitor's on to the journal, and never waits; empty: there is none.
   /// Called from one thread.
   std::function<bool(std::string_view)> journal = {};
+  JournalVoice voice = {};  ///< of the entries that are passed on
   /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
   std::optional<int> status_of_killed = {};
   /// How long a monitor may take to its end from the first signal on that asks for it; one that a

@@ -5,11 +5,14 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "vmm/base/log.hpp"
 #include "vmm/machine/owner/host_owner.hpp"
+#include "vmm/service/event_journal.hpp"
 #include "vmm/service/notify_socket.hpp"
 #include "vmm/service/service_environment.hpp"
 
@@ -54,6 +57,8 @@ Result<SplitProcess> split_run(const Config& config, std::optional<int> status_o
   side.notify = notifier();
   if (log::has_journal()) {
     side.journal = log::pass_on_journal_entry;
+    side.voice = {.guest = config.name,
+                  .message_ids = std::vector<std::string>(kMessageIds.begin(), kMessageIds.end())};
   }
   side.status_of_killed = status_of_killed;
   return split_process(side);
