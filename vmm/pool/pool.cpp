@@ -49,7 +49,7 @@ struct Guest {
   Child child = {};
   std::string name = {};
   std::string socket = {};
-  LineReceiver lines{LineReceiver::Descriptors::kTaken};
+  LineReceiver lines{LineReceiver::Descriptors::kTaken, kMostMemberWords};
   std::optional<Clock::time_point> kill_at = {};
   bool has_waited = false;
 };
@@ -292,7 +292,7 @@ void Pool::serve(const std::vector<pollfd>& polled, const std::vector<Number>& g
 
 /// Those that are somebody's go on without the pool.
 void Pool::wait_for_all() {
-  takers_->clear();
+  takers_->refuse_all();
   std::size_t taken = 0;
   for (auto it = guests_.begin(); it != guests_.end();) {
     if (!it->second->child.lease && !it->second->kill_at) {

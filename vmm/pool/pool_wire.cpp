@@ -98,6 +98,11 @@ bool LineReceiver::cut_line() {
 }
 
 LineReceiver::Progress LineReceiver::receive(int socket) {
+  const Progress progress = receive_next(socket);
+  return progress == Progress::kLine && ++lines_ > most_ ? Progress::kWrong : progress;
+}
+
+LineReceiver::Progress LineReceiver::receive_next(int socket) {
   if (cut_line()) {
     return Progress::kLine;
   }
