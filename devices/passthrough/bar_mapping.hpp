@@ -66,6 +66,8 @@ class BarMapping : public BarWindow, public Inspectable {
   void inspect(InspectNode& node) const override;
 
   const HotOffsets& hot_offsets() const { return trap_.hot_offsets(); }
+  /// Which has its ranges on the buses.
+  const IoHandler& handler() const { return trap_; }
 
  private:
   struct Direct {

@@ -45,11 +45,18 @@ Result<std::unique_ptr<FunctionBars>> FunctionBars::create(const Options& option
 FunctionBars::~FunctionBars() {
   space_.remove(all_windows());
   // vCPUs may still be in the handlers that go with this.
-  for (const auto& status : {bus_.mmio.drain(), bus_.ports.drain()}) {
-    if (!status) {
-      log::error("{}", status.error().to_string());
-    }
+  if (const auto status = drain(); !status) {
+    log::error("{}", status.error().to_string());
   }
+}
+
+Status FunctionBars::drain() const {
+  std::vector<const IoHandler*> handlers;
+  for (const auto& bar : bars_) {
+    handlers.push_back(&bar.mapping->handler());
+  }
+  TRY(bus_.mmio.drain(handlers));
+  return bus_.ports.drain(handlers);
 }
 
 Status FunctionBars::add_bars(const Options& options) {

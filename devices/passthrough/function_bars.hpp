@@ -50,6 +50,9 @@ class FunctionBars : public Inspectable {
   void update(std::span<const BarPlacement> placements);
   /// Takes all windows out of the guest now: the device's memory is about to go away.
   void withdraw();
+  /// Then: returns when no access to a window is in flight. Not with a lock held that these take.
+  /// Errors: kInternal inside of an access.
+  Status drain() const;
   /// The device's memory is there: shows what is no BAR. Errors: kHost.
   Status show_memory() { return coherent_ ? coherent_->show() : Status(); }
   /// Null without coherent memory.

@@ -104,6 +104,9 @@ class PassthroughFunction : public PciFunction, public Inspectable {
   /// The option ROM's contents, for firmware that hands them to a kernel; empty without one. The
   /// first call reads them from the device. vCPUs are stopped, so no lock.
   std::span<const std::byte> rom_image() GPUVM_UNCHECKED_LOCKING { return bars_->rom_image(); }
+  /// After quiesce(): returns when no access to its BARs is in flight. No lock held that such an
+  /// access takes. Errors: kInternal inside of an access.
+  Status drain() const GPUVM_UNCHECKED_LOCKING { return bars_->drain(); }
 
   std::string_view name() const override { return name_; }
   std::uint32_t config_read(std::uint16_t offset) override;

@@ -67,7 +67,8 @@ VirtioPci::~VirtioPci() {
   if (bar_) {
     BarWindow* const window = bar_.get();
     options_.bar_space.remove({&window, 1});
-    if (const auto status = options_.mmio.drain(); !status) {
+    const IoHandler* const handler = this;
+    if (const auto status = options_.mmio.drain({&handler, 1}); !status) {
       log::error("{}: {}", name(), status.error().to_string());
     }
   }

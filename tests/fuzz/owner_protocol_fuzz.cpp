@@ -123,7 +123,7 @@ void check_packet(std::span<const std::byte> packet) {
   }
   const std::string_view text(reinterpret_cast<const char*>(packet.data()), packet.size());
   require(allowed_notification(text).find("MAINPID") != 0, "no notification of another process");
-  if (is_allowed_journal_entry(text)) {
+  if (is_allowed_journal_entry(text, {.guest = "main", .message_ids = {"0123"}})) {
     require(text.back() == '\n' && text.find("OBJECT_") != 0, "an entry is whole and gpuvm's");
   }
 }

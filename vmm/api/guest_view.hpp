@@ -35,6 +35,10 @@ struct ApiCounts {
 /// "forward"}; docs/openapi.json says what they are. `machine`: the inspect tree, of any state.
 std::string vm_document(const ApiGuest& guest, const GuestTally& tally, const InspectNode& machine);
 
+/// Nodes of the passed-through functions that the guest has: those of the start, then those of
+/// cards that have come.
+std::vector<const InspectNode*> shown_functions(const InspectNode& machine);
+
 /// In Prometheus' text format. Names: docs/api.md.
 std::string metrics_text(const ApiGuest& guest, const GuestTally& tally, const ApiCounts& counts,
                          const InspectNode& machine);

@@ -89,7 +89,7 @@ void add_resets(PrometheusText& text, const GuestTally& tally) {
 }
 
 void add_devices(PrometheusText& text, const InspectNode& machine) {
-  const auto functions = node_at(machine, {"host_devices"}).children();
+  const auto functions = shown_functions(machine);
   text.family("gpuvm_devices", Type::kGauge, "Passed-through functions.");
   text.sample(static_cast<double>(functions.size()));
   text.family("gpuvm_device_info", Type::kGauge, "1 for each, with its place in the guest.");

@@ -40,24 +40,29 @@ nlohmann::json forward_json(const PortForward& forward) {
 
 nlohmann::json devices_json(const InspectNode& machine) {
   auto devices = nlohmann::json::array();
-  if (const InspectNode* const functions = machine.find("host_devices")) {
-    for (const InspectNode* const function : functions->children()) {
-      devices.push_back(device_json(*function));
-    }
-  }
-  if (const InspectNode* const slots = machine.find("hot_plug")) {
-    for (const InspectNode* const slot : slots->children()) {
-      const InspectNode* const functions = slot->find("functions");
-      for (const InspectNode* const function :
-           functions == nullptr ? std::vector<const InspectNode*>() : functions->children()) {
-        devices.push_back(device_json(*function));
-      }
-    }
+  for (const InspectNode* const function : shown_functions(machine)) {
+    devices.push_back(device_json(*function));
   }
   return devices;
 }
 
 }  // namespace
+
+std::vector<const InspectNode*> shown_functions(const InspectNode& machine) {
+  std::vector<const InspectNode*> all;
+  const auto add = [&all](const InspectNode* functions) {
+    const auto some =
+        functions == nullptr ? std::vector<const InspectNode*>() : functions->children();
+    all.insert(all.end(), some.begin(), some.end());
+  };
+  add(machine.find("host_devices"));
+  if (const InspectNode* const slots = machine.find("hot_plug")) {
+    for (const InspectNode* const slot : slots->children()) {
+      add(slot->find("functions"));
+    }
+  }
+  return all;
+}
 
 ApiGuest api_guest_of(const Config& config, const std::string& config_file) {
   ApiGuest guest;

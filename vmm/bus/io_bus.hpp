@@ -5,9 +5,11 @@
 //
 // When a handler leaves. replace() never waits, because a guest moves its BARs from inside of an
 // access and under locks that other accesses wait for; what it removed gets no new access, but
-// those in flight go on. drain() waits for these, and remove() is both. So a handler may be
-// destroyed once its ranges were removed and, after that, drain() has returned success; whoever
-// destroys it calls that, on a thread that is in no access and holds no lock that a handler takes.
+// those in flight go on. drain() waits for those to some handlers, and remove() is both. So a
+// handler may be destroyed once its ranges were removed and, after that, drain() has returned
+// success for it; whoever destroys it calls that, on a thread that is in no access and holds no
+// lock that the handler takes. Accesses to others are not waited for: a device's reset is one that
+// takes minutes.
 #pragma once
 
 #include <atomic>
@@ -62,13 +64,25 @@ class IoBus : public Inspectable {
   /// of this bus or another, and then nothing was removed. No lock held that a handler takes.
   Status remove(std::span<const A> bases) {
     TRY(Versions::check_outside());
-    TRY(replace(bases, {}));
-    return map_.drain();
+    std::vector<const void*> handlers;
+    TRY(map_.change([&](Map& next) -> Status {
+      for (const A base : bases) {
+        const auto* const entry = next.find(base, 1);
+        if (entry != nullptr && entry->range.base() == base) {
+          handlers.push_back(entry->value.handler);
+        }
+        next.erase(base);
+      }
+      return {};
+    }));
+    return map_.drain(handlers);
   }
 
-  /// Waits for the accesses that began before replace() removed what they go to. Errors and locks:
-  /// as remove().
-  Status drain() { return map_.drain(); }
+  /// Waits for the accesses to these handlers that began before replace() removed their ranges.
+  /// Errors and locks: as remove().
+  Status drain(std::span<const IoHandler* const> handlers) {
+    return map_.drain(std::vector<const void*>(handlers.begin(), handlers.end()));
+  }
 
   /// All ones where nothing answers. Any thread.
   void read(A at, std::span<std::byte> out) {
@@ -76,6 +90,7 @@ class IoBus : public Inspectable {
     const auto* entry = map->find(at, out.size());
     if (entry != nullptr) {
       const auto& mapping = entry->value;
+      map.use(mapping.handler);
       const auto status =
           mapping.handler->read(at - mapping.range.base() + mapping.handler_offset, out);
       if (status == IoStatus::kOk) {
@@ -92,6 +107,7 @@ class IoBus : public Inspectable {
     const auto* entry = map->find(at, in.size());
     if (entry != nullptr) {
       const auto& mapping = entry->value;
+      map.use(mapping.handler);
       const auto status =
           mapping.handler->write(at - mapping.range.base() + mapping.handler_offset, in);
       if (status == IoStatus::kOk) {

@@ -24,12 +24,18 @@ Versions::Reading::Reading(const Versions& versions)
 Versions::Reading::~Reading() {
   if (place_ != nullptr) {
     --reads_of_this_thread();
+    place_->used.store(nullptr);
     versions_->set(*place_, nullptr);
   }
 }
 
 const void* Versions::Reading::version() const {
   return place_->version.load();
+}
+
+void Versions::Reading::use(const void* what) const {
+  place_->used.store(what);
+  versions_->tell_who_waits();
 }
 
 Versions::Versions(std::shared_ptr<const void> first)
@@ -80,22 +86,45 @@ Versions::Place& Versions::enter() const {
 
 void Versions::set(Place& place, const void* version) const {
   place.version.store(version);
-  // Either this sees that somebody waits, or who waits sees what the place names now.
+  tell_who_waits();
+}
+
+/// After a place has changed: either this sees that somebody waits, or who waits sees the change.
+void Versions::tell_who_waits() const {
   if (waiting_.load() != 0) {
     const MutexLock lock(mutex_);
     left_.notify_all();
   }
 }
 
-bool Versions::is_read(const void* version) const {
+template <class Predicate>
+bool Versions::any_place(Predicate&& predicate) const {
   for (const Block* block = &first_; block != nullptr; block = block->next.load()) {
-    for (const auto& place : block->places) {
-      if (place.version.load() == version) {
-        return true;
-      }
+    if (std::any_of(block->places.begin(), block->places.end(), predicate)) {
+      return true;
     }
   }
   return false;
+}
+
+bool Versions::is_read(const void* version) const {
+  return any_place([version](const Place& place) { return place.version.load() == version; });
+}
+
+/// The version first: where another read gets the place meanwhile, its version is a newer one, and
+/// the read that this asks about has ended.
+bool Versions::is_used(std::span<const void* const> used, std::uint64_t last) const {
+  const auto newer = std::find_if(replaced_.begin(), replaced_.end(),
+                                  [last](const Replaced& old) { return old.number > last; });
+  return std::any_of(replaced_.begin(), newer, [&](const Replaced& old) {
+    return any_place([&](const Place& place) {
+      if (place.version.load() != old.version.get()) {
+        return false;
+      }
+      const void* const now = place.used.load();
+      return now == nullptr || std::find(used.begin(), used.end(), now) != used.end();
+    });
+  });
 }
 
 void Versions::forget_unread() {
@@ -118,6 +147,18 @@ Status Versions::drain() {
   while (!replaced_.empty() && replaced_.front().number <= last) {
     left_.wait(lock);
     forget_unread();
+  }
+  --waiting_;
+  return {};
+}
+
+Status Versions::drain(std::span<const void* const> used) {
+  TRY(check_outside());
+  MutexLock lock(mutex_);
+  const std::uint64_t last = replaced_count_;
+  ++waiting_;
+  while (is_used(used, last)) {
+    left_.wait(lock);
   }
   --waiting_;
   return {};

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,8 @@ class Versions {
     ~Reading();
     /// The version that is read.
     const void* version() const;
+    /// What of it is used from here on, once: see drain(users).
+    void use(const void* what) const;
 
    private:
     const Versions* versions_;
@@ -57,6 +60,9 @@ class Versions {
   const void* newest() const { return current_.load(); }
   /// Waits for the reads of all that was replaced before. Errors: those of check_outside().
   Status drain() GPUVM_EXCLUDES(mutex_);
+  /// Waits for those of these reads alone that use one of `used`, or have not said yet what they
+  /// use: others may take as long as they like. Errors: as above.
+  Status drain(std::span<const void* const> used) GPUVM_EXCLUDES(mutex_);
   /// How many replaced versions are kept because somebody still reads them.
   std::size_t kept() GPUVM_EXCLUDES(mutex_);
 
@@ -69,6 +75,7 @@ class Versions {
   /// A cache line each: vCPUs do not share one.
   struct alignas(64) Place {
     std::atomic<const void*> version{nullptr};  ///< null: free
+    std::atomic<const void*> used{nullptr};     ///< null: not known yet
   };
   /// Another is added when all places are taken, and stays.
   struct Block {
@@ -84,7 +91,11 @@ class Versions {
   Place& enter() const;
   Place& claim(const void* version) const;
   void set(Place& place, const void* version) const GPUVM_EXCLUDES(mutex_);
+  void tell_who_waits() const GPUVM_EXCLUDES(mutex_);
+  template <class Predicate>
+  bool any_place(Predicate&& predicate) const;
   bool is_read(const void* version) const;
+  bool is_used(std::span<const void* const> used, std::uint64_t last) const GPUVM_REQUIRES(mutex_);
   void forget_unread() GPUVM_REQUIRES(mutex_);
 
   std::atomic<const void*> current_;
@@ -106,6 +117,8 @@ class Published {
     explicit Reading(const Versions& versions) : reading_(versions) {}
     const T& operator*() const { return *static_cast<const T*>(reading_.version()); }
     const T* operator->() const { return static_cast<const T*>(reading_.version()); }
+    /// What the value names and this read uses from here on, once; never null. See drain(used).
+    void use(const void* what) const { reading_.use(what); }
 
    private:
     Versions::Reading reading_;
@@ -132,6 +145,9 @@ class Published {
   /// such values named may then be destroyed. Not with a lock held that a reader may wait for.
   /// Errors: kInternal inside of a read (Versions::check_outside()), at once.
   Status drain() { return versions_.drain(); }
+  /// As above, but for reads that have said by use() that they use none of `used`: these may then
+  /// be destroyed.
+  Status drain(std::span<const void* const> used) { return versions_.drain(used); }
 
   /// Replaced values that are still read: for tests.
   std::size_t kept() { return versions_.kept(); }

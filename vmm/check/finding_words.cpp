@@ -68,6 +68,11 @@ constexpr std::array kFindingWords = {
     FindingWords{"server", FindingAbout::kGuest, "the socket of its server is there",
                  "A guest's device that another process serves is there only while that runs",
                  "start its server first, and name its socket"},
+    FindingWords{
+        "attachable", FindingAbout::kDevice, "it can come while the guest runs",
+        "A guest starts where each card of machine.attachable is there, and gets one where "
+        "nothing of the host is against it",
+        "correct machine.attachable; what is against an attach must have ended by then"},
     FindingWords{"device", FindingAbout::kDevice,
                  "the host does not need it now: its driver can let go",
                  "A driver that is taken from under a disk, a network or a screen hangs the host",

@@ -46,6 +46,17 @@ std::optional<std::string> early_option(std::span<const char* const> words,
       first, command, verb == words.end() ? "VERB" : *verb, first, command);
 }
 
+std::string unknown_verb(std::string_view word, const std::vector<std::string_view>& shown,
+                         const std::string& command) {
+  if (word == "help") {
+    return fmt::format("{0} has no verb help: {0} --help tells what it has", command);
+  }
+  const auto nearest = near_name(word, shown);
+  return fmt::format("{} has no verb {}: it has {}{} (see {} --help)", command, word,
+                     list_of(shown),
+                     nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest), command);
+}
+
 }  // namespace
 
 std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char* const> words) {
@@ -83,13 +94,7 @@ std::optional<std::string> wrong_verb(const CLI::App& app, std::span<const char*
     const auto rest = words.subspan(static_cast<std::size_t>(word - words.begin()) + 1);
     return wrong_verb(*all.at(static_cast<std::size_t>(found - names.begin())), rest);
   }
-  const auto nearest = near_name(*word, shown);
-  if (*word == std::string_view("help")) {
-    return fmt::format("{0} has no verb help: {0} --help tells what it has", command);
-  }
-  return fmt::format("{} has no verb {}: it has {}{} (see {} --help)", command, *word,
-                     list_of(shown),
-                     nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest), command);
+  return unknown_verb(*word, shown, command);
 }
 
 }  // namespace gpuvm::cli

@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "vmm/base/inherited_files.hpp"
 #include "vmm/helper/program.hpp"
 
 namespace gpuvm {
@@ -88,18 +89,9 @@ bool place_files(Start& start) {
   for (std::size_t i = 0; i < start.file_count; ++i) {
     is_done = is_done && ::dup2(start.files[i], kFirstFileOfProgram + static_cast<int>(i)) >= 0;
   }
-  // The one for reports closes itself. Linux 5.9; older kernels have the files closed by number.
-  const auto first =
-      static_cast<unsigned>(kFirstFileOfProgram) + static_cast<unsigned>(start.file_count);
-  const auto report = static_cast<unsigned>(start.report);
-  if (::syscall(SYS_close_range, first, report - 1, 0U) != 0 ||
-      ::syscall(SYS_close_range, report + 1, ~0U, 0U) != 0) {
-    for (unsigned fd = first; fd < 65536; ++fd) {
-      if (fd != report) {
-        ::close(static_cast<int>(fd));
-      }
-    }
-  }
+  // The one for reports closes itself.
+  close_inherited({&start.report, 1}, static_cast<unsigned>(kFirstFileOfProgram) +
+                                          static_cast<unsigned>(start.file_count));
   return is_done;
 }
 

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string_view>
 
+#include "vmm/base/inherited_files.hpp"
 #include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/host/signals_blocked.hpp"
@@ -25,15 +26,6 @@ using Clock = std::chrono::steady_clock;
 
 /// What a killed child that the kernel lets go needs to be gone, with much to spare.
 constexpr std::chrono::milliseconds kDeathLimit{1000};
-
-void close_files(unsigned first, unsigned last) {
-  // Linux 5.9; older kernels have the files closed by number.
-  if (first <= last && ::syscall(SYS_close_range, first, last, 0U) != 0) {
-    for (unsigned fd = first; fd <= std::min(last, 65535U); ++fd) {
-      ::close(static_cast<int>(fd));
-    }
-  }
-}
 
 /// The kernel kills the calling process then. 0 or errno. System calls alone: what the C library
 /// has takes memory.
@@ -77,11 +69,7 @@ int carry_out(const Write& what) {
 /// its time is over: the parent's thread may be one that a guest has taken over, and the right to
 /// kill(2) is one to kill any process.
 [[noreturn]] void write_and_report(const Write& what, Clock::time_point end, int report) {
-  const auto kept = static_cast<unsigned>(report);
-  if (kept > 0) {
-    close_files(0, kept - 1);
-  }
-  close_files(kept + 1, ~0U);
+  close_inherited({&report, 1});
   int error = die_at(end);
   error = error == 0 ? carry_out(what) : error;
   [[maybe_unused]] const ssize_t reported = ::write(report, &error, sizeof error);

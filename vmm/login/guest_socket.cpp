@@ -9,8 +9,9 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <string_view>
+
+#include "vmm/base/socket_descriptors.hpp"
 
 // After <sys/socket.h>, whose sockaddr it uses.
 #include <linux/vm_sockets.h>
@@ -116,18 +117,12 @@ bool speaks_ssh(const UniqueFd& socket, std::chrono::milliseconds limit) {
 Status pass_descriptor(int socket, const UniqueFd& what) {
   char nothing = 0;
   iovec data{.iov_base = &nothing, .iov_len = 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  DescriptorRoom<1> room;
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* const header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
   const int fd = what.get();
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  attach_descriptors(message, room, {&fd, 1});
   if (::sendmsg(socket, &message, MSG_NOSIGNAL) != 1) {
     return fail_errno(ErrorKind::kHost, "Cannot pass the connection on to ssh");
   }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// CardFiles: all that a monitor gets of a card that its owner has taken for it
-// (docs/hotplug.md): files that the owner opened, which no path leads the monitor to.
+// How a monitor gets the files (CardFiles) of a card that its owner has taken for it
+// (docs/hotplug.md), which no path leads the monitor to.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <vector>
 
+#include "vmm/base/card_files.hpp"
 #include "vmm/owner/owner.hpp"
 
 namespace gpuvm {
@@ -15,26 +15,6 @@ namespace gpuvm {
 /// A function's address as one number: segment, bus, device and function, from the top.
 std::uint32_t card_address(const Bdf& function);
 Bdf card_address(std::uint32_t number);
-
-struct CardFiles {
-  struct Group {
-    std::uint32_t number = 0;
-    UniqueFd file = {};
-  };
-  struct Function {
-    Bdf bdf = {};
-    std::uint32_t group = 0;
-    UniqueFd device = {};
-    UniqueFd config = {};    ///< of sysfs, to be read
-    UniqueFd resource = {};  ///< likewise
-  };
-  UniqueFd container = {};
-  std::vector<Group> groups = {};
-  std::vector<Function> functions = {};
-
-  /// More of either no card has.
-  static constexpr std::size_t kMost = 8;
-};
 
 /// How the monitor waits between two questions.
 using OwnerSleep = std::function<void(std::chrono::milliseconds)>;

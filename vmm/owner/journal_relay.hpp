@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // JournalRelay: entries of the monitor's log for systemd's journal come to the owner, which passes
-// those on that have nothing but gpuvm's fields. The journal's own socket would let a monitor that
-// a guest has taken over send to any local socket of the host. The journal takes them for the
-// owner's: their _PID is its. Missing: the owner does not check whose GPUVM_NAME an entry has.
+// those on that have nothing but gpuvm's fields, with values that are this guest's. The journal's
+// own socket would let a monitor that a guest has taken over send to any local socket of the host.
+// The journal takes them for the owner's: their _PID is its.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "vmm/base/result.hpp"
 #include "vmm/owner/monitor_socket.hpp"
 
 namespace gpuvm {
 
-/// Whether an entry (journal_entry() of vmm/base/journal.hpp) is whole and has those fields alone.
-bool is_allowed_journal_entry(std::string_view entry);
+/// Who the monitor may say that it is, and what its entries may be found by.
+struct JournalVoice {
+  std::string guest = {};                     ///< GPUVM_NAME
+  std::vector<std::string> message_ids = {};  ///< MESSAGE_ID: those of docs/systemd.md
+};
+
+/// Whether an entry (journal_entry() of vmm/base/journal.hpp) is whole and has those fields alone,
+/// is gpuvm's and this guest's, and has a level of our log (log::Level): one of those above would
+/// be shown on each terminal of the host (journald.conf(5), MaxLevelWall).
+bool is_allowed_journal_entry(std::string_view entry, const JournalVoice& voice);
 
 /// One thread.
 class JournalRelay {
@@ -32,7 +42,8 @@ class JournalRelay {
   using Send = std::function<bool(std::string_view)>;
   /// `now`: tests have a clock of their own. Errors: kHost.
   static Result<JournalRelay> create(
-      Send send, std::function<Clock::time_point()> now = [] { return Clock::now(); });
+      Send send, JournalVoice voice,
+      std::function<Clock::time_point()> now = [] { return Clock::now(); });
 
   /// -1: the monitor has closed its end.
   int fd() const { return socket_.fd(); }
@@ -46,10 +57,11 @@ class JournalRelay {
   void stop() { socket_.stop(); }
 
  private:
-  JournalRelay(Send send, MonitorSocket socket)
-      : send_(std::move(send)), socket_(std::move(socket)) {}
+  JournalRelay(Send send, JournalVoice voice, MonitorSocket socket)
+      : send_(std::move(send)), voice_(std::move(voice)), socket_(std::move(socket)) {}
 
   Send send_;
+  JournalVoice voice_;
   MonitorSocket socket_;
 };
 

@@ -6,50 +6,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
+#include "vmm/base/socket_descriptors.hpp"
 #include "vmm/owner/owner_messages.hpp"
 
 namespace gpuvm::owner {
 namespace {
 
 constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
-
-/// Takes the descriptors out of received ancillary data; all of them, so that none leaks.
-std::vector<UniqueFd> take_descriptors(msghdr& message) {
-  std::vector<UniqueFd> fds;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
-      continue;
-    }
-    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      // SAFETY: the kernel wrote `count` descriptors behind the header.
-      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-      fds.emplace_back(fd);
-    }
-  }
-  return fds;
-}
-
-struct Ancillary {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> bytes{};
-};
-
-void attach(msghdr& message, Ancillary& ancillary, std::span<const int> fds) {
-  message.msg_control = ancillary.bytes.data();
-  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-  cmsghdr* const part = CMSG_FIRSTHDR(&message);
-  part->cmsg_level = SOL_SOCKET;
-  part->cmsg_type = SCM_RIGHTS;
-  part->cmsg_len = CMSG_LEN(fds.size_bytes());
-  std::memcpy(CMSG_DATA(part), fds.data(), fds.size_bytes());
-}
 
 }  // namespace
 
@@ -67,12 +33,12 @@ Result<SocketPair> SocketPair::create() {
 SendOutcome send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> fds) {
   // SAFETY: sendmsg() does not write to what it sends.
   iovec part{.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
-  Ancillary ancillary;
+  DescriptorRoom<kMostFds> room;
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   if (!fds.empty()) {
-    attach(message, ancillary, fds.first(std::min(fds.size(), kMostFds)));
+    attach_descriptors(message, room, fds);
   }
   ssize_t sent = 0;
   do {
@@ -89,12 +55,11 @@ ReceiveOutcome receive_packet(int socket, Packet& packet) {
   packet.fds.clear();
   packet.bytes.resize(kMostMessage);
   iovec part{.iov_base = packet.bytes.data(), .iov_len = packet.bytes.size()};
-  Ancillary ancillary;
+  DescriptorRoom<kMostFds> room;
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = ancillary.bytes.data();
-  message.msg_controllen = ancillary.bytes.size();
+  room.offer_to(message);
   ssize_t got = 0;
   do {
     got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);

@@ -327,7 +327,7 @@ Result<SplitProcess> split_process(const OwnerSide& side) {
     relays.notify = TRY(NotifyRelay::create(side.notify));
   }
   if (side.journal) {
-    relays.journal = TRY(JournalRelay::create(side.journal));
+    relays.journal = TRY(JournalRelay::create(side.journal, side.voice));
   }
   auto sockets = TRY(owner::SocketPair::create());
   const auto signals = TRY(OwnerSignals::take());

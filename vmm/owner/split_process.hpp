@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "vmm/base/result.hpp"
+#include "vmm/owner/journal_relay.hpp"
 #include "vmm/owner/monitor_process.hpp"
 #include "vmm/owner/owner.hpp"
 
@@ -36,6 +37,7 @@ struct OwnerSide {
   /// Passes an entry of the monitor's on to the journal, and never waits; empty: there is none.
   /// Called from one thread.
   std::function<bool(std::string_view)> journal = {};
+  JournalVoice voice = {};  ///< of the entries that are passed on
   /// The exit status of a monitor that did not end by itself; nothing: 128 and its signal.
   std::optional<int> status_of_killed = {};
   /// The exit status where give_back() ends with a device that did not come back from its reset;

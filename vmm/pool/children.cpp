@@ -10,13 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 
+#include "vmm/base/inherited_files.hpp"
 #include "vmm/base/log.hpp"
 
 namespace gpuvm::pool {
@@ -25,14 +25,6 @@ namespace {
 /// By which a service manager would take a guest for the service.
 constexpr std::array kServiceVariables{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
                                        "LISTEN_PID",    "LISTEN_FDS",   "LISTEN_FDNAMES"};
-
-void close_all_but(const std::vector<int>& kept) {
-  for (const int fd : open_descriptors()) {
-    if (std::find(kept.begin(), kept.end(), fd) == kept.end()) {
-      ::close(fd);
-    }
-  }
-}
 
 void read_nothing() {
   const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -43,7 +35,7 @@ void read_nothing() {
 [[noreturn]] void live(std::vector<int> kept, const sigset_t& unblocked, int lease,
                        const std::function<int(UniqueFd)>& run) {
   kept.push_back(lease);
-  close_all_but(kept);
+  close_inherited(kept);
   read_nothing();
   ::setpgid(0, 0);  // Ctrl-C is the pool's
   for (const char* const name : kServiceVariables) {
@@ -77,11 +69,12 @@ Result<Lease> make_lease() {
 
 }  // namespace
 
-std::vector<int> open_descriptors() {
+Result<std::vector<int>> open_descriptors() {
   std::vector<int> found;
   DIR* const folder = ::opendir("/proc/self/fd");
   if (folder == nullptr) {
-    return found;
+    return fail_errno(ErrorKind::kHost,
+                      "Cannot read /proc/self/fd, which has this process's files");
   }
   while (const dirent* const entry = ::readdir(folder)) {
     char* end = nullptr;

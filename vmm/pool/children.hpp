@@ -15,8 +15,8 @@
 
 namespace gpuvm::pool {
 
-/// The descriptors of this process that are open now.
-std::vector<int> open_descriptors();
+/// The descriptors of this process that are open now. Errors: kHost.
+Result<std::vector<int>> open_descriptors();
 
 struct Child {
   pid_t pid = 0;

@@ -49,7 +49,7 @@ struct Guest {
   Child child = {};
   std::string name = {};
   std::string socket = {};
-  LineReceiver lines{LineReceiver::Descriptors::kTaken};
+  LineReceiver lines{LineReceiver::Descriptors::kTaken, kMostMemberWords};
   std::optional<Clock::time_point> kill_at = {};
   bool has_waited = false;
 };
@@ -292,7 +292,7 @@ void Pool::serve(const std::vector<pollfd>& polled, const std::vector<Number>& g
 
 /// Those that are somebody's go on without the pool.
 void Pool::wait_for_all() {
-  takers_->clear();
+  takers_->refuse_all();
   std::size_t taken = 0;
   for (auto it = guests_.begin(); it != guests_.end();) {
     if (!it->second->child.lease && !it->second->kill_at) {
@@ -333,7 +333,7 @@ Result<int> run_pool(const PoolOptions& options) {
   TRY(check_pool_config(options.config));
   TRY(member_config(options.config, options.name));  // what is wrong with it is told now
   const std::string path = TRY(pool_socket_path(options.name));
-  auto kept = open_descriptors();
+  auto kept = TRY(open_descriptors());
   auto claim = TRY_CONTEXT(GuestSocketClaim::take(path), "The pool " + options.name);
   Pool pool(options, std::move(claim), std::move(kept));
   TRY(pool.open());

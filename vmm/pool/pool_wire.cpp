@@ -8,7 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
+
+#include "vmm/base/socket_descriptors.hpp"
 
 namespace gpuvm::pool {
 namespace {
@@ -30,40 +31,10 @@ struct Envelope {
     header.msg_iov = &piece;
     header.msg_iovlen = 1;
   }
-  void make_room() {
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-  }
-  void put(int fd) {
-    make_room();
-    cmsghdr* const entry = CMSG_FIRSTHDR(&header);
-    entry->cmsg_level = SOL_SOCKET;
-    entry->cmsg_type = SCM_RIGHTS;
-    entry->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(entry), &fd, sizeof fd);
-  }
   iovec piece;
   msghdr header = {};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control = {};
+  DescriptorRoom<1> room = {};
 };
-
-/// The last descriptor of the message; others were closed.
-UniqueFd descriptor_of(msghdr& header) {
-  UniqueFd found;
-  for (cmsghdr* entry = CMSG_FIRSTHDR(&header); entry != nullptr;
-       entry = CMSG_NXTHDR(&header, entry)) {
-    if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) {
-      continue;
-    }
-    const std::size_t count = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(entry) + i * sizeof fd, sizeof fd);
-      found.reset(fd);
-    }
-  }
-  return found;
-}
 
 Error gone() {
   return fail_errno(ErrorKind::kHost, "The other side of a pool's socket does not hear");
@@ -78,7 +49,7 @@ Status send_line(int socket, std::string_view line, milliseconds limit, int fd) 
   while (sent < text.size()) {
     Envelope envelope(text.data() + sent, text.size() - sent);
     if (fd >= 0 && sent == 0) {
-      envelope.put(fd);
+      attach_descriptors(envelope.header, envelope.room, {&fd, 1});
     }
     // sendto(2) where that is enough, which a confined thread may call.
     const ssize_t count =
@@ -106,11 +77,11 @@ ssize_t LineReceiver::read_some(int socket, char* bytes, std::size_t size) {
     return ::read(socket, bytes, size);
   }
   Envelope envelope(bytes, size);
-  envelope.make_room();
+  envelope.room.offer_to(envelope.header);
   const ssize_t count = ::recvmsg(socket, &envelope.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (count > 0) {
-    if (UniqueFd fd = descriptor_of(envelope.header)) {
-      descriptor_ = std::move(fd);
+    if (auto fds = take_descriptors(envelope.header); !fds.empty()) {
+      descriptor_ = std::move(fds.back());
     }
   }
   return count;
@@ -127,6 +98,11 @@ bool LineReceiver::cut_line() {
 }
 
 LineReceiver::Progress LineReceiver::receive(int socket) {
+  const Progress progress = receive_next(socket);
+  return progress == Progress::kLine && ++lines_ > most_ ? Progress::kWrong : progress;
+}
+
+LineReceiver::Progress LineReceiver::receive_next(int socket) {
   if (cut_line()) {
     return Progress::kLine;
   }

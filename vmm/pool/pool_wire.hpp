@@ -32,14 +32,17 @@ class LineReceiver {
     kLine,    ///< line() is the next one
     kMore,    ///< there is none yet
     kClosed,  ///< the other side is gone; what it had begun is no line
-    kWrong,   ///< a line that is too long, or the socket cannot be read
+    kWrong,   ///< a line that is too long or one too many, or the socket cannot be read
   };
   /// How descriptors that come along are had.
   enum class Descriptors {
     kTaken,   ///< the last one is kept (recvmsg(2))
     kNobody,  ///< the kernel drops them: read(2) is enough, for threads that may do no more
   };
-  explicit LineReceiver(Descriptors descriptors) : descriptors_(descriptors) {}
+  /// `most`: lines in all, for a side that has no reason to say more, and would else keep who hears
+  /// it from all other work.
+  explicit LineReceiver(Descriptors descriptors, unsigned most = ~0U)
+      : descriptors_(descriptors), most_(most) {}
 
   /// Reads once, unless there is a whole line already. Waits only where the socket blocks and
   /// `descriptors` is kNobody.
@@ -48,10 +51,13 @@ class LineReceiver {
   UniqueFd take_descriptor() { return std::move(descriptor_); }
 
  private:
+  Progress receive_next(int socket);
   ssize_t read_some(int socket, char* bytes, std::size_t size);
   bool cut_line();
 
   Descriptors descriptors_;
+  unsigned most_;
+  unsigned lines_ = 0;
   std::string pending_;
   std::string line_;
   UniqueFd descriptor_;
@@ -104,6 +110,8 @@ struct MemberWord {
   Kind kind = Kind::kReady;
   RunResult result = {};
 };
+/// No guest says as many.
+inline constexpr unsigned kMostMemberWords = 64;
 std::string to_line(const MemberWord& word);
 std::optional<MemberWord> read_member_word(std::string_view line);
 

@@ -96,6 +96,15 @@ void TakerQueue::hear(Taker& taker) {
   }
 }
 
+void TakerQueue::refuse_all() {
+  for (const auto& taker : takers_) {
+    if (taker->fd) {
+      turn_away(taker->fd, fail(ErrorKind::kHost, "The pool {} ends", options_.pool));
+    }
+  }
+  takers_.clear();
+}
+
 int TakerQueue::first() const {
   for (const auto& taker : takers_) {
     if (taker->waits && taker->fd) {

@@ -43,7 +43,8 @@ class TakerQueue {
   void first_is_served();
   /// Drops who is gone or says nothing. Nothing: there is no need to look again.
   std::optional<Time> drop_late(Time now);
-  void clear() { takers_.clear(); }
+  /// The pool ends: each is told so.
+  void refuse_all();
 
  private:
   struct Taker {

@@ -40,7 +40,7 @@ class WarmLease {
 
   TakenGuest guest_;
   UniqueFd socket_;
-  LineReceiver lines_{LineReceiver::Descriptors::kTaken};
+  LineReceiver lines_{LineReceiver::Descriptors::kTaken, kMostMemberWords};
 };
 
 }  // namespace gpuvm::pool

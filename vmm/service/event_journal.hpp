@@ -3,6 +3,7 @@
 // (journalctl MESSAGE_ID=…): docs/systemd.md lists them.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@ inline constexpr std::string_view kGuestPanicId = "75c1907e389a407c85877a7dfa1d3
 inline constexpr std::string_view kGuestStateId = "139bb95162ac4940a95bed9851ab4a16";
 inline constexpr std::string_view kDevicesResetId = "14b0cdd10e6445ecb03febd5e9fb4d36";
 inline constexpr std::string_view kThingLostId = "2f9305cb4bcf47d5aea51036f5c5ddb0";
+/// All of them.
+inline constexpr std::array kMessageIds{kResetFailedId, kGuestPanicId, kGuestStateId,
+                                        kDevicesResetId, kThingLostId};
 
 /// An entry. The event's texts live as long as the event.
 struct EventEntry {

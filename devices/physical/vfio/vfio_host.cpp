@@ -95,7 +95,7 @@ Result<std::unique_ptr<VfioHost>> VfioHost::open(const std::vector<VfioFunction>
   return self;
 }
 
-Result<std::unique_ptr<VfioHost>> VfioHost::adopt(VfioFiles files, const HostSystem& host) {
+Result<std::unique_ptr<VfioHost>> VfioHost::adopt(CardFiles files, const HostSystem& host) {
   std::unique_ptr<VfioHost> self(new VfioHost(host));
   self->container_ = std::move(files.container);
   for (auto& group : files.groups) {
@@ -107,16 +107,15 @@ Result<std::unique_ptr<VfioHost>> VfioHost::adopt(VfioFiles files, const HostSys
       return fail(ErrorKind::kInternal, "{} came without its IOMMU group {}",
                   function.bdf.to_string(), function.group);
     }
-    auto& opened = function.files;
     self->devices_.push_back(
-        TRY(VfioDevice::adopt(host, function.bdf, function.group, std::move(opened.device),
-                              std::move(opened.config), std::move(opened.resource))));
+        TRY(VfioDevice::adopt(host, function.bdf, function.group, std::move(function.device),
+                              std::move(function.config), std::move(function.resource))));
   }
   return self;
 }
 
-Result<VfioFiles> VfioHost::duplicate_files() const {
-  VfioFiles files;
+Result<CardFiles> VfioHost::duplicate_files() const {
+  CardFiles files;
   files.container = TRY(duplicate(container_));
   for (const auto& [number, file] : groups_) {
     auto second = TRY(duplicate(file));
@@ -124,8 +123,11 @@ Result<VfioFiles> VfioHost::duplicate_files() const {
   }
   for (const auto& device : devices_) {
     auto second = TRY(device->duplicate_files());
-    files.functions.push_back(
-        {.bdf = device->bdf(), .group = device->group(), .files = std::move(second)});
+    files.functions.push_back({.bdf = device->bdf(),
+                               .group = device->group(),
+                               .device = std::move(second.device),
+                               .config = std::move(second.config),
+                               .resource = std::move(second.resource)});
   }
   return files;
 }

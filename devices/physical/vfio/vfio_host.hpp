@@ -11,6 +11,7 @@
 
 #include "devices/physical/physical_device.hpp"
 #include "devices/physical/vfio/vfio_device.hpp"
+#include "vmm/base/card_files.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/host/host_system.hpp"
@@ -24,22 +25,6 @@ struct VfioFunction {
   /// UUID that a virtual function's user shares with that of its physical function, where VFIO has
   /// that one, too; for a physical function: sets it. Empty: none.
   std::string vf_token = {};
-};
-
-/// All that a VfioHost has open, for another process.
-struct VfioFiles {
-  struct Group {
-    std::uint32_t number = 0;
-    UniqueFd file = {};
-  };
-  struct Function {
-    Bdf bdf = {};
-    std::uint32_t group = 0;
-    VfioDevice::Files files = {};
-  };
-  UniqueFd container = {};
-  std::vector<Group> groups = {};
-  std::vector<Function> functions = {};
 };
 
 /// Control thread only, but for hot resets, DMA mappings and the devices' own region accesses: any
@@ -57,10 +42,10 @@ class VfioHost final : public PhysicalHost {
 
   /// What another process has opened. No path is asked, and nothing is reset. Errors: kHost;
   /// kInternal: a function's group is missing.
-  static Result<std::unique_ptr<VfioHost>> adopt(VfioFiles files, const HostSystem& host);
+  static Result<std::unique_ptr<VfioHost>> adopt(CardFiles files, const HostSystem& host);
   /// Second descriptors of everything, for adopt() in another process, which has it alone once this
   /// goes. Errors: kHost.
-  Result<VfioFiles> duplicate_files() const;
+  Result<CardFiles> duplicate_files() const;
 
   /// In the order of open().
   std::size_t device_count() const { return devices_.size(); }

@@ -11,46 +11,13 @@
 #include <cstring>
 
 #include "vmm/base/bytes.hpp"
+#include "vmm/base/socket_descriptors.hpp"
 
 namespace gpuvm::vfio_user {
 namespace {
 
 /// More than we send with any message (see ServerLimits).
 constexpr std::size_t kMaxSentFds = 16;
-
-template <std::size_t N>
-struct ControlBuffer {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(N * sizeof(int))> bytes{};
-};
-
-/// Takes the descriptors out of received ancillary data; all of them, so that none leaks.
-std::vector<UniqueFd> take_fds(msghdr& message) {
-  std::vector<UniqueFd> fds;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
-      continue;
-    }
-    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      // SAFETY: the kernel wrote `count` descriptors behind the header.
-      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-      fds.emplace_back(fd);
-    }
-  }
-  return fds;
-}
-
-void attach_fds(msghdr& message, ControlBuffer<kMaxSentFds>& control, std::span<const int> fds) {
-  message.msg_control = control.bytes.data();
-  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-  cmsghdr* const part = CMSG_FIRSTHDR(&message);
-  part->cmsg_level = SOL_SOCKET;
-  part->cmsg_type = SCM_RIGHTS;
-  part->cmsg_len = CMSG_LEN(fds.size_bytes());
-  std::memcpy(CMSG_DATA(part), fds.data(), fds.size_bytes());
-}
 
 /// Whoever serves the socket gets the guest's memory. In a folder where others may make files one
 /// of them may have been faster than the server that is meant.
@@ -128,7 +95,7 @@ Status MessageSocket::send(Header header, std::span<const std::byte> payload,
   Bytes bytes;
   append_bytes(bytes, header);
   bytes.insert(bytes.end(), payload.begin(), payload.end());
-  ControlBuffer<kMaxSentFds> control;
+  DescriptorRoom<kMaxSentFds> room;
   std::size_t done = 0;
   while (done < bytes.size()) {
     iovec rest{.iov_base = bytes.data() + done, .iov_len = bytes.size() - done};
@@ -136,7 +103,7 @@ Status MessageSocket::send(Header header, std::span<const std::byte> payload,
     message.msg_iov = &rest;
     message.msg_iovlen = 1;
     if (done == 0 && !fds.empty()) {
-      attach_fds(message, control, fds);
+      attach_descriptors(message, room, fds);
     }
     const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) {
@@ -158,12 +125,11 @@ Result<Header> MessageSocket::receive_header(std::vector<UniqueFd>& fds) {
     // SAFETY: `done` is less than the size of the header.
     iovec rest{.iov_base = reinterpret_cast<std::byte*>(&header) + done,
                .iov_len = sizeof header - done};
-    ControlBuffer<kMaxReceivedFds> control;
+    DescriptorRoom<kMaxReceivedFds> room;
     msghdr message{};
     message.msg_iov = &rest;
     message.msg_iovlen = 1;
-    message.msg_control = control.bytes.data();
-    message.msg_controllen = control.bytes.size();
+    room.offer_to(message);
     const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC);
     if (got < 0 && errno == EINTR) {
       continue;
@@ -171,7 +137,7 @@ Result<Header> MessageSocket::receive_header(std::vector<UniqueFd>& fds) {
     if (got <= 0) {
       return closed_error(got < 0 ? errno : 0);
     }
-    auto more = take_fds(message);
+    auto more = take_descriptors(message);
     fds.insert(fds.end(), std::make_move_iterator(more.begin()),
                std::make_move_iterator(more.end()));
     if ((message.msg_flags & MSG_CTRUNC) != 0 || fds.size() > kMaxReceivedFds) {

@@ -4,22 +4,17 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "vmm/base/bytes.hpp"
+#include "vmm/base/socket_descriptors.hpp"
 
 namespace gpuvm::vhost_user {
 namespace {
 
 /// Room for what is received, which is then an error: the descriptors must be closed.
 constexpr std::size_t kFdRoom = 32;
-
-template <std::size_t N>
-struct FdBuffer {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(N * sizeof(int))> bytes{};
-};
 
 Error connection_error(int error) {
   if (error == 0 || error == ECONNRESET || error == EPIPE) {
@@ -32,34 +27,9 @@ bool is_passing(int error) {
   return error == EINTR || error == EAGAIN || error == EWOULDBLOCK;
 }
 
-void attach_fds(msghdr& message, FdBuffer<kMaxRegions>& buffer, std::span<const int> fds) {
-  message.msg_control = buffer.bytes.data();
-  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-  cmsghdr* const part = CMSG_FIRSTHDR(&message);
-  part->cmsg_level = SOL_SOCKET;
-  part->cmsg_type = SCM_RIGHTS;
-  part->cmsg_len = CMSG_LEN(fds.size_bytes());
-  std::memcpy(CMSG_DATA(part), fds.data(), fds.size_bytes());
-}
-
 /// Closes the descriptors in received ancillary data; true if there were any.
 bool drop_fds(msghdr& message) {
-  bool had_some = false;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
-      continue;
-    }
-    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      // SAFETY: the kernel wrote `count` descriptors behind the header.
-      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-      const UniqueFd dropped(fd);
-      had_some = true;
-    }
-  }
-  return had_some || (message.msg_flags & MSG_CTRUNC) != 0;
+  return !take_descriptors(message).empty() || (message.msg_flags & MSG_CTRUNC) != 0;
 }
 
 }  // namespace
@@ -95,14 +65,14 @@ Status Channel::send(Header header, std::span<const std::byte> payload, std::spa
   Bytes bytes;
   append_bytes(bytes, header);
   bytes.insert(bytes.end(), payload.begin(), payload.end());
-  FdBuffer<kMaxRegions> buffer;
+  DescriptorRoom<kMaxRegions> room;
   for (std::size_t done = 0; done < bytes.size();) {
     iovec rest{.iov_base = bytes.data() + done, .iov_len = bytes.size() - done};
     msghdr message{};
     message.msg_iov = &rest;
     message.msg_iovlen = 1;
     if (done == 0 && !fds.empty()) {
-      attach_fds(message, buffer, fds);
+      attach_descriptors(message, room, fds);
     }
     const ssize_t sent = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
@@ -119,12 +89,11 @@ Status Channel::send(Header header, std::span<const std::byte> payload, std::spa
 Status Channel::receive_bytes(std::span<std::byte> out, Deadline deadline) const {
   while (!out.empty()) {
     iovec rest{.iov_base = out.data(), .iov_len = out.size()};
-    FdBuffer<kFdRoom> buffer;
+    DescriptorRoom<kFdRoom> room;
     msghdr message{};
     message.msg_iov = &rest;
     message.msg_iovlen = 1;
-    message.msg_control = buffer.bytes.data();
-    message.msg_controllen = buffer.bytes.size();
+    room.offer_to(message);
     const ssize_t got = ::recvmsg(fd_.get(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0 && is_passing(errno)) {
       TRY(await(POLLIN, deadline));

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "$0")/../lib/inside.sh"
+. "$(dirname "$0")/../lib/hotplug.sh"
 
 GPU=0000:01:00.0 AUDIO=0000:01:00.1 USB=0000:02:00.0 VGPU=0000:03:00.0 NVME=0000:04:00.0
 declare -A ids=([$GPU]=1234:1111 [$USB]=1033:0194 [$VGPU]=1af4:1050 [$NVME]=1b36:0010)
@@ -8,55 +9,20 @@ declare -A drivers=([$GPU]=bochs-drm [$USB]=xhci_hcd [$VGPU]=virtio-pci [$NVME]=
 EVENTS=$WORK/main.events
 cycles=${LAB_HOTPLUG_CYCLES:-3}
 
-# COMMAND…: its exit status in $status, what it says in $WORK/said.
-try() {
-  status=0
-  "$@" >"$WORK/said" 2>&1 || status=$?
-  cat "$WORK/said"
-}
-said() { grep -q -- "$1" "$WORK/said"; }
 event() { grep -q -- "$1" "$EVENTS"; }
 step_times() { grep -c "\"event\":\"card\".*\"step\":\"$1\"" "$EVENTS" || true; }
-# Of gpuvm: what must not grow.
-descriptors() { find "/proc/$guest/fd" -mindepth 1 | wc -l; }
-threads() { find "/proc/$guest/task" -mindepth 1 -maxdepth 1 | wc -l; }
 
-# ask LINE ANSWER: types a line to the guest, and waits for its numbered answer.
-declare -i asked=0
-ask() {
-  asked+=1
-  type_line "$asked $1"
-  wait_console "^ANSWER $asked " 120
-  grep -a "^ANSWER $asked " "$CONSOLE" | tr -d '\r' | cut -d ' ' -f 3- >"$WORK/answer"
-}
-answers() {
-  ask "$1"
-  grep -qx -- "$2" "$WORK/answer" || { cat "$WORK/answer"; false; }
-}
-
-guest_script='
-# What udev does in larger guests.
-load() { modprobe -abq $(cat /sys/bus/*/devices/*/modalias 2>/dev/null | sort -u) 2>/dev/null; }
-is_bound() {
-  function=$(find_function "$1") && [ -n "$function" ] || return 1
-  load
-  [ "$(basename "$(readlink "$function/driver")")" = "$2" ]
-}
+guest_script=$card_words'
 # Its own driver can be loaded when the controller has found it.
 has_keyboard() {
   load
   grep -q Keyboard /proc/bus/input/devices
 }
-is_gone() { [ -z "$(find_function "$1")" ]; }
 services() { for service in /sys/bus/pci_express/drivers/pciehp/*:pcie*; do echo "${service##*/}"; done; }
-# Bytes through the card, in and out again.
+# Bytes through the card.
 work() {
   case $1 in
-    nvme)
-      until_true 20 test -b /dev/nvme0n1 || return 1
-      dd if=/dev/urandom of=/tmp/data bs=1M count=4 2>/dev/null
-      dd if=/tmp/data of=/dev/nvme0n1 bs=1M oflag=direct 2>/dev/null && sync
-      dd if=/dev/nvme0n1 bs=1M count=4 iflag=direct 2>/dev/null | cmp - /tmp/data ;;
+    nvme) disk_works ;;
     bochs-drm)
       until_true 20 test -c /dev/fb0 || return 1
       # The console and its cursor leave the screen.
@@ -139,7 +105,7 @@ for bdf in $GPU $USB $VGPU $NVME; do
     [[ $status == 0 ]] || { expect "detach $bdf, cycle $cycle" false; break; }
     answers "gone ${ids[$bdf]}" "gone ${ids[$bdf]}" || { expect "$bdf has left the guest, cycle $cycle" false; break; }
     if ((fds == 0)); then
-      fds=$(descriptors) tasks=$(threads)
+      fds=$(descriptors "$guest") tasks=$(threads "$guest")
     fi
   done
   expect "$bdf came and went $cycles times" test "$cycle" -gt "$cycles"
@@ -147,8 +113,8 @@ for bdf in $GPU $USB $VGPU $NVME; do
 done
 expect "no step was missed" test "$(step_times announced)" = "$(step_times gone)"
 expect "each guest that was asked let go" test "$(step_times unanswered)" = 0
-expect "no descriptor of gpuvm is left" test "$(descriptors)" -le "$fds"
-expect "and no thread" test "$(threads)" -le "$tasks"
+expect "no descriptor of gpuvm is left" test "$(descriptors "$guest")" -le "$fds"
+expect "and no thread" test "$(threads "$guest")" -le "$tasks"
 verified=$(grep -c '"event":"reset","reason":"stop".*"verdict":"verified"' "$EVENTS" || true)
 expect "each card was reset and verified as it went" test "$verified" -ge $((4 * cycles))
 for bdf in $GPU $AUDIO $USB; do

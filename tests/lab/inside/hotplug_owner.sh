@@ -1,18 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 . "$(dirname "$0")/../lib/inside.sh"
+. "$(dirname "$0")/../lib/hotplug.sh"
 
 GPU=0000:01:00.0 AUDIO=0000:01:00.1 USB=0000:02:00.0 NVME=0000:04:00.0
 EVENTS=$WORK/main.events
 cycles=${LAB_HOTPLUG_CYCLES:-2}
 
-# COMMAND…: its exit status in $status, what it says in $WORK/said.
-try() {
-  status=0
-  "$@" >"$WORK/said" 2>&1 || status=$?
-  cat "$WORK/said"
-}
-said() { grep -q -- "$1" "$WORK/said"; }
 marks() { find /run/gpuvm -name '*.state' -o -name '*.binding' | wc -l; }
 # monitor_of OWNER: the number of its monitor, once it is there (in place of inside.sh's).
 monitor_of() {
@@ -24,42 +18,14 @@ monitor_of() {
   done
 }
 opens_vfio() { [[ $(readlink /proc/"$1"/fd/* 2>/dev/null) == *vfio* ]]; }
-descriptors() { find "/proc/$1/fd" -mindepth 1 | wc -l; }
-threads() { find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l; }
-
-# ask LINE ANSWER: types a line to the guest, and waits for its numbered answer.
-declare -i asked=0
-ask() {
-  asked+=1
-  type_line "$asked $1"
-  wait_console "^ANSWER $asked " 120
-  grep -a "^ANSWER $asked " "$CONSOLE" | tr -d '\r' | cut -d ' ' -f 3- >"$WORK/answer"
-}
-answers() {
-  ask "$1"
-  grep -qx -- "$2" "$WORK/answer" || { cat "$WORK/answer"; false; }
-}
 
 # The disk's bytes go in and out again, by DMA; of the GPU it is enough that its driver has it.
-guest_script='
-load() { modprobe -abq $(cat /sys/bus/*/devices/*/modalias 2>/dev/null | sort -u) 2>/dev/null; }
-is_bound() {
-  function=$(find_function "$1") && [ -n "$function" ] || return 1
-  load
-  [ "$(basename "$(readlink "$function/driver")")" = "$2" ]
-}
-is_gone() { [ -z "$(find_function "$1")" ]; }
-work() {
-  until_true 20 test -b /dev/nvme0n1 || return 1
-  dd if=/dev/urandom of=/tmp/data bs=1M count=4 2>/dev/null
-  dd if=/tmp/data of=/dev/nvme0n1 bs=1M oflag=direct 2>/dev/null && sync
-  dd if=/dev/nvme0n1 bs=1M count=4 iflag=direct 2>/dev/null | cmp - /tmp/data
-}
+guest_script=$card_words'
 do_it() {
   case $1 in
     came) until_true 60 is_bound "$2" "$3" && echo "bound $2" || echo "not bound $2" ;;
     gone) until_true 60 is_gone "$2" && echo "gone $2" || echo "still there $2" ;;
-    work) work && echo works || echo "does not work" ;;
+    work) disk_works && echo works || echo "does not work" ;;
     reboot) reboot -f ;;
     end) return 1 ;;
   esac

@@ -46,44 +46,11 @@ DriverBinding::Handed take_record(std::vector<DriverBinding::Handed>& handed, co
   return taken;
 }
 
-Result<CardFiles> card_files_of(const VfioHost& host) {
-  auto opened = TRY(host.duplicate_files());
-  CardFiles files;
-  files.container = std::move(opened.container);
-  for (auto& group : opened.groups) {
-    files.groups.push_back({.number = group.number, .file = std::move(group.file)});
-  }
-  for (auto& function : opened.functions) {
-    files.functions.push_back({.bdf = function.bdf,
-                               .group = function.group,
-                               .device = std::move(function.files.device),
-                               .config = std::move(function.files.config),
-                               .resource = std::move(function.files.resource)});
-  }
-  return files;
-}
-
-VfioFiles vfio_files_of(CardFiles files) {
-  VfioFiles opened;
-  opened.container = std::move(files.container);
-  for (auto& group : files.groups) {
-    opened.groups.push_back({.number = group.number, .file = std::move(group.file)});
-  }
-  for (auto& function : files.functions) {
-    opened.functions.push_back({.bdf = function.bdf,
-                                .group = function.group,
-                                .files = {.device = std::move(function.device),
-                                          .config = std::move(function.config),
-                                          .resource = std::move(function.resource)}});
-  }
-  return opened;
-}
-
 OpenedHost opened_host_of(std::unique_ptr<VfioHost> host) {
   OpenedHost opened;
   opened.devices = host->devices();
   opened.group_fds = host->group_fds();
-  opened.duplicate = [raw = host.get()] { return card_files_of(*raw); };
+  opened.duplicate = [raw = host.get()] { return raw->duplicate_files(); };
   opened.host = std::move(host);
   return opened;
 }
@@ -134,7 +101,7 @@ HostOpeners HostOpeners::real(const HostSystem& host) {
     return result;
   };
   openers.adopt = [&host](CardFiles files) -> Result<OpenedHost> {
-    return opened_host_of(TRY(VfioHost::adopt(vfio_files_of(std::move(files)), host)));
+    return opened_host_of(TRY(VfioHost::adopt(std::move(files), host)));
   };
   return openers;
 }

@@ -98,9 +98,7 @@ Status HostCard::join(const IsUnwanted& is_unwanted) {
 }
 
 Status HostCard::show() {
-  Status outcome;
-  machine_.exclusively([&] { outcome = machine_.pci.plug(port_, *devices_); });
-  return outcome;
+  return machine_.pci.plug(port_, *devices_, machine_.exclusively);
 }
 
 Result<bool> HostCard::ask() {
@@ -112,11 +110,9 @@ Result<bool> HostCard::ask() {
 }
 
 void HostCard::hide() {
-  machine_.exclusively([this] {
-    if (const auto hidden = machine_.pci.unplug(port_); !hidden) {
-      log::error("{}", hidden.error().to_string());
-    }
-  });
+  if (const auto hidden = machine_.pci.unplug(port_, machine_.exclusively); !hidden) {
+    log::error("{}", hidden.error().to_string());
+  }
 }
 
 Status HostCard::leave() {

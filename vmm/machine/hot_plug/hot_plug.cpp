@@ -129,7 +129,7 @@ Result<HotSlot*> HotPlug::slot_of(const std::string& device) const {
 Result<HotPlug::Asked> HotPlug::ask_for(const std::string& device) {
   HotSlot& slot = *TRY(slot_of(device));
   const bool is_released = TRY(slot.ask());
-  return Asked{.port = slot.port(), .is_released = is_released};
+  return Asked{.port = slot.port(), .is_released = is_released, .card = slot.card_name()};
 }
 
 Status HotPlug::take_out(const std::string& device) {

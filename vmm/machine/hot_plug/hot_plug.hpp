@@ -30,6 +30,7 @@ class HotPlug : public Inspectable {
   struct Asked {
     std::uint8_t port = 0;
     bool is_released = false;  ///< it can be taken out at once
+    std::string card = {};     ///< its name
   };
   /// Errors: kWrongState: the card has not come through attach(), or has been asked for.
   Result<Asked> ask_for(const std::string& device);

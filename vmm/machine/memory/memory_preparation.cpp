@@ -121,12 +121,7 @@ void MemoryPreparation::give_pages() {
         options_.memory.prefault({.on_begin = [this] { threads_.begin(); },
                                   .on_end = [this] { threads_.end(); },
                                   .is_unwanted = [this] { return is_unwanted_ || has_failed_; },
-                                  .on_progress =
-                                      [this](std::uint64_t bytes) {
-                                        const MutexLock lock(mutex_);
-                                        pages_ = std::max(pages_, bytes);
-                                        more_pages_.notify_all();
-                                      }});
+                                  .on_progress = [this](auto bytes) { note_pages(bytes); }});
   });
   if (thrown) {
     outcome = fail(ErrorKind::kInternal, "Guest memory cannot be prepared: {}", *thrown);
@@ -135,6 +130,17 @@ void MemoryPreparation::give_pages() {
   pages_outcome_ = std::move(outcome);
   pages_are_done_ = true;
   more_pages_.notify_all();
+}
+
+void MemoryPreparation::note_pages(std::uint64_t bytes) {
+  {
+    const MutexLock lock(mutex_);
+    pages_ = std::max(pages_, bytes);
+    more_pages_.notify_all();
+  }
+  if (options_.on_pages) {
+    options_.on_pages();
+  }
 }
 
 /// False: they will not come, or are not wanted.

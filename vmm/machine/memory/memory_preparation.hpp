@@ -61,6 +61,9 @@ class MemoryPreparation {
     std::function<Status(const MapIsUnwanted& is_unwanted)> map;
     /// Called once, from the thread, when memory cannot be had or mapped.
     std::function<void(Error)> on_failure;
+    /// Called by each of the threads that give pages, whenever it has given some, with no lock
+    /// held; may be empty.
+    std::function<void()> on_pages = {};
   };
   explicit MemoryPreparation(Options options) : options_(std::move(options)) {}
   /// Breaks the work off, where it has not ended, and waits for the thread's end.
@@ -87,6 +90,7 @@ class MemoryPreparation {
   Status prepare() GPUVM_EXCLUDES(mutex_);
   Status map_pages() GPUVM_EXCLUDES(mutex_);
   void give_pages() GPUVM_EXCLUDES(mutex_);
+  void note_pages(std::uint64_t bytes) GPUVM_EXCLUDES(mutex_);
   Status wait_until_allowed() GPUVM_EXCLUDES(mutex_);
   bool wait_for_pages(std::uint64_t end) GPUVM_EXCLUDES(mutex_);
   /// A thread that is idle is made to hurry by one with its rights: the kernel lets none do it that

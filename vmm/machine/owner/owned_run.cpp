@@ -6,13 +6,16 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "vmm/base/log.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/machine/owner/host_owner.hpp"
 #include "vmm/machine/owner/owner_choice.hpp"
+#include "vmm/service/event_journal.hpp"
 #include "vmm/service/notify_socket.hpp"
 #include "vmm/service/service_environment.hpp"
 
@@ -62,6 +65,8 @@ Result<SplitProcess> split(const Config& config, const OwnedVerb& verb) {
   side.notify = notifier();
   if (log::has_journal()) {
     side.journal = log::pass_on_journal_entry;
+    side.voice = {.guest = config.name,
+                  .message_ids = std::vector<std::string>(kMessageIds.begin(), kMessageIds.end())};
   }
   side.status_of_killed = verb.status_of_killed;
   side.status_of_unsafe = verb.status_of_unsafe;

@@ -101,7 +101,10 @@ Status PciComplex::add_port(const PlannedPort& plan) {
   Port port;
   port.plan = plan;
   TRY(add_functions(port));
-  TRY(add_reset(port, options_.devices));
+  port.reset = TRY(make_reset(port, port.functions, options_.devices));
+  if (port.reset) {
+    TRY(port.bridge->set_listener(port.reset.get()));
+  }
   TRY(topology_.add_root_port(*port.bridge));
   ports_.push_back(std::move(port));
   return {};
@@ -185,26 +188,27 @@ Status PciComplex::show_function(OwnedFunction& function, const FunctionFacts& f
 
 /// A guest's reset of the bus behind the port becomes one of the devices. Each function and each
 /// port has a thread for it: a reset that hangs holds up no other.
-Status PciComplex::add_reset(Port& port, HostDevices& owners) {
+Result<std::unique_ptr<GuestBusReset>> PciComplex::make_reset(const Port& port, const Shown& shown,
+                                                              HostDevices& owners) const {
   std::vector<PhysicalDevice*> devices;
   std::vector<PassthroughFunction*> functions;
-  for (auto* function : port.functions) {
+  for (auto* function : shown) {
     devices.push_back(&function->device());
     functions.push_back(&function->guest());
   }
   if (devices.empty()) {
-    return {};
+    return std::unique_ptr<GuestBusReset>();
   }
   ResetBook& book = owners.reset_book();
-  port.reset = std::make_unique<GuestBusReset>(
+  auto reset = std::make_unique<GuestBusReset>(
       GuestBusReset::Options{.name = std::string(port.bridge->name()),
                              .book = book,
                              .plan = TRY(book.plan(devices)),
                              .functions = std::move(functions),
                              .clock = ResetClock::real(),
                              .on_reset = options_.on_guest_reset});
-  TRY(port.reset->start_thread());
-  return port.bridge->set_listener(port.reset.get());
+  TRY(reset->start_thread());
+  return reset;
 }
 
 Status PciComplex::place() {

@@ -100,11 +100,14 @@ class PciComplex : public Inspectable {
 
   /// In the order of their numbers.
   std::vector<std::uint8_t> free_ports() const;
+  /// Does `change` while nobody inspects. Never with what takes its time, such as a device's
+  /// answer.
+  using Exclusively = std::function<void(const std::function<void()>& change)>;
   /// Makes the guest's side of a card whose functions are all for this port, and gives its BARs
   /// places for the guest's next reboot; the guest sees nothing yet. `devices` must outlive it.
   /// Errors: kConfig: a BAR does not fit into what is reserved, or the function can only be there
   /// from the start; kHost.
-  Status plug(std::uint8_t port, HostDevices& devices);
+  Status plug(std::uint8_t port, HostDevices& devices, const Exclusively& exclusively);
   /// The guest is told of it.
   Status announce(std::uint8_t port);
   /// Presses the slot's attention button.
@@ -115,7 +118,7 @@ class PciComplex : public Inspectable {
   /// takes as long as a reset that the guest has under way. No lock held that inspect() needs.
   Status withdraw(std::uint8_t port);
   /// After withdraw(): the guest's side is gone.
-  Status unplug(std::uint8_t port);
+  Status unplug(std::uint8_t port, const Exclusively& exclusively);
 
   /// The guest may start: interrupts connected.
   Status start();
@@ -138,6 +141,7 @@ class PciComplex : public Inspectable {
     Shown& operator=(Shown&&) = delete;
     ~Shown();
     void add(OwnedFunction& function) { functions_.push_back(&function); }
+    void swap(Shown& other) { functions_.swap(other.functions_); }
     /// All of them; none is left.
     void hide();
     auto begin() const { return functions_.begin(); }
@@ -169,10 +173,13 @@ class PciComplex : public Inspectable {
   RootPortConfig port_config(const PlannedPort& plan, const HostDevices& devices,
                              std::span<const FunctionFacts> facts) const;
   HotPlugConfig hot_plug_config(std::uint8_t port);
-  Status add_reset(Port& port, HostDevices& devices);
+  /// Null without functions.
+  Result<std::unique_ptr<GuestBusReset>> make_reset(const Port& port, const Shown& functions,
+                                                    HostDevices& devices) const;
   Result<Port*> free_port(std::uint8_t number);
-  Status place_card(Port& port);
-  Status begin_card(Port& port);
+  Result<Shown> make_card(Port& port, HostDevices& devices);
+  Status place_card(const Port& port, const Shown& functions) const;
+  static Status begin_card(const Port& port);
   Status place_memory();
   Status place();
   Status place_port(Port& port, const PortPlacement& placement);

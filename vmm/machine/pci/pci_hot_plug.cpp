@@ -46,8 +46,9 @@ Result<PciComplex::Port*> PciComplex::free_port(std::uint8_t number) {
   return found == ports_.end() ? Result<Port*>(no_free_port(number)) : Result<Port*>(&*found);
 }
 
-Status PciComplex::plug(std::uint8_t number, HostDevices& devices) {
-  Port& port = *TRY(free_port(number));
+/// Asks the devices, and reads what the guest gets of their ROMs: takes its time.
+Result<PciComplex::Shown> PciComplex::make_card(Port& port, HostDevices& devices) {
+  Shown shown;
   port.plan.functions.clear();
   std::vector<FunctionFacts> facts;
   for (const auto& owned : devices.functions()) {
@@ -61,7 +62,7 @@ Status PciComplex::plug(std::uint8_t number, HostDevices& devices) {
     TRY_CONTEXT(show_function(owned, facts[i], {devices, config},
                               port.plan.is_multi_function(owned.host())),
                 owned.name());
-    port.functions.add(owned);
+    shown.add(owned);
     if (owned.guest().coherent_memory() != nullptr) {
       return fail(
           ErrorKind::kConfig,
@@ -70,18 +71,30 @@ Status PciComplex::plug(std::uint8_t number, HostDevices& devices) {
           owned.name());
     }
   }
-  TRY_CONTEXT(place_card(port), "machine.reserve is too small");
+  return shown;
+}
+
+/// Who inspects sees nothing of the card, or all of it, and does not wait for its devices.
+Status PciComplex::plug(std::uint8_t number, HostDevices& devices, const Exclusively& exclusively) {
+  Port& port = *TRY(free_port(number));
+  auto shown = TRY(make_card(port, devices));
+  TRY_CONTEXT(place_card(port, shown), "machine.reserve is too small");
+  auto reset = TRY(make_reset(port, shown, devices));
+  exclusively([&] {
+    port.functions.swap(shown);
+    port.reset = std::move(reset);
+  });
   TRY(begin_card(port));
   for (auto* function : port.functions) {
     TRY(port.bridge->attach(function->host().function, function->guest()));
   }
-  return add_reset(port, devices);
+  return port.reset ? port.bridge->set_listener(port.reset.get()) : Status();
 }
 
 /// For the guest's next reboot, at which a card is there as one of the start is.
-Status PciComplex::place_card(Port& port) {
+Status PciComplex::place_card(const Port& port, const Shown& functions) const {
   PortRequest request{.name = port.plan.name()};
-  for (auto* function : port.functions) {
+  for (auto* function : functions) {
     append_requests(function->guest().bars(), function->name(), request.bars);
   }
   PciApertures apertures;
@@ -89,7 +102,7 @@ Status PciComplex::place_card(Port& port) {
   apertures.memory64 = port.reserved.prefetchable;
   const auto placements = TRY(place_bars(apertures, {&request, 1}));
   std::size_t next = 0;
-  for (auto* function : port.functions) {
+  for (auto* function : functions) {
     TRY(place_set(function->guest().bars(), placements.front(), next));
   }
   return {};
@@ -97,7 +110,7 @@ Status PciComplex::place_card(Port& port) {
 
 /// Registers as a card has them that comes: a conventional reset's, not those of a power-on that
 /// firmware has been through (PCI Express Base 6.0, 6.6.1).
-Status PciComplex::begin_card(Port& port) {
+Status PciComplex::begin_card(const Port& port) {
   for (auto* function : port.functions) {
     PassthroughFunction& guest = function->guest();
     TRY_CONTEXT(guest.start(), function->name());
@@ -143,14 +156,23 @@ Status PciComplex::withdraw(std::uint8_t number) {
   for (auto* function : port.functions) {
     function->guest().quiesce();  // BARs out of the buses
   }
-  TRY(options_.bus.mmio.drain());
-  return options_.bus.ports.drain();
+  for (auto* function : port.functions) {
+    TRY(function->guest().drain());
+  }
+  return {};
 }
 
-Status PciComplex::unplug(std::uint8_t number) {
+/// Ends threads and waits for accesses once more: not while who inspects has to wait.
+Status PciComplex::unplug(std::uint8_t number, const Exclusively& exclusively) {
   Port& port = *TRY(free_port(number));
-  port.reset.reset();
-  port.functions.hide();
+  Shown shown;
+  std::unique_ptr<GuestBusReset> reset;
+  exclusively([&] {
+    port.functions.swap(shown);
+    reset = std::move(port.reset);
+  });
+  reset.reset();
+  shown.hide();
   port.plan.functions.clear();
   return {};
 }

@@ -18,6 +18,7 @@
 #include "vmm/machine/pci/networks.hpp"
 #include "vmm/machine/pci/pci_plan.hpp"
 #include "vmm/machine/pci/port_facts.hpp"
+#include "vmm/machine/preview/attachable_cards.hpp"
 #include "vmm/machine/preview/found_functions.hpp"
 #include "vmm/machine/preview/reset_words.hpp"
 #include "vmm/machine/preview/start_check.hpp"
@@ -70,8 +71,11 @@ void describe_machine_itself(const Config& config, InspectNode& node) {
 void describe_checks(const std::vector<Finding>& findings, InspectNode& node) {
   for (const Finding& finding : findings) {
     InspectNode& at = finding.of.empty() ? node : node.child(finding.check);
+    const bool tells_note = finding.check == kAttachableCheck && !finding.note.empty();
     at.field(finding.of.empty() ? finding.check : finding.of,
-             finding.outcome ? "ok" : finding.outcome.error().to_string());
+             !finding.outcome ? finding.outcome.error().to_string()
+             : tells_note     ? finding.note
+                              : "ok");
   }
 }
 
@@ -291,6 +295,9 @@ Status describe_functions(const HostSystem& host, const std::vector<HostFunction
 Result<std::vector<Finding>> preview_machine(const HostSystem& host, const Config& config,
                                              InspectNode& node) {
   describe_machine_itself(config, node);
+  if (!config.machine.attachable.empty()) {
+    describe_attachable(host, config.machine, node.child("attachable"));
+  }
   auto found = find_functions(host, config.pci);
   auto findings = std::move(found.findings);
   auto checked = check_start(host, config, found.functions);

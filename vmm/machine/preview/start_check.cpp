@@ -20,6 +20,7 @@
 #include "vmm/machine/memory/numa_plan.hpp"
 #include "vmm/machine/pci/disks.hpp"
 #include "vmm/machine/pci/networks.hpp"
+#include "vmm/machine/preview/attachable_cards.hpp"
 #include "vmm/machine/services/share.hpp"
 #include "vmm/machine/services/vsock.hpp"
 
@@ -166,6 +167,8 @@ std::vector<Finding> check_start(const HostSystem& host, const Config& config,
   findings.push_back({"shares", check_shares(config.shares)});
   findings.push_back({"words", check_words(config)});
   findings.push_back({"boot_files", check_boot_files(config)});
+  auto of_cards = check_attachable(host, config.machine);
+  std::move(of_cards.begin(), of_cards.end(), std::back_inserter(findings));
   auto of_host = check_host(host, needs_of(config, functions));
   std::move(of_host.begin(), of_host.end(), std::back_inserter(findings));
   for (const auto& function : functions) {

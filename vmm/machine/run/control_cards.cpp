@@ -44,7 +44,7 @@ void ControlLoop::Impl::end_ask(const Status& status) {
     return;
   }
   const std::uint8_t port = asking.slot.port;
-  Leaving card{.device = std::move(asking.device),
+  Leaving card{.device = std::move(asking.slot.card),  // by which lose_card() finds it
                .port = port,
                .number = ++last_leaving,
                .done = std::exchange(answer_to, nullptr),

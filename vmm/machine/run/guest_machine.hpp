@@ -40,6 +40,7 @@ class GuestMachine : public Inspectable {
   struct AskedSlot {
     std::uint8_t port = 0;     ///< the root port above it
     bool is_released = false;  ///< without power already: the guest was not asked
+    std::string card = {};     ///< as events call the card, whichever of its names was given
   };
   virtual Result<AskedSlot> ask_for(const std::string& device) = 0;
   /// The card goes, whether the guest has let it go or not. Errors: kUnsafeDevice where it does not

@@ -305,8 +305,9 @@ std::string Machine::card_name(const std::string& function) const {
 }
 
 Result<GuestMachine::AskedSlot> Machine::ask_for(const std::string& device) {
-  const auto asked = TRY(hot_plug_->ask_for(device));
-  return AskedSlot{.port = asked.port, .is_released = asked.is_released};
+  auto asked = TRY(hot_plug_->ask_for(device));
+  return AskedSlot{
+      .port = asked.port, .is_released = asked.is_released, .card = std::move(asked.card)};
 }
 
 Status Machine::take_out(const std::string& device) {

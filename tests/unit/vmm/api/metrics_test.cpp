@@ -118,6 +118,23 @@ GuestTally tally() {
   return made;
 }
 
+// As status has them: one that has come while the guest runs is one of its devices.
+TEST(Metrics, CountCardsThatHaveCome) {
+  auto root = machine();
+  auto& slot = root.child("hot_plug").child("port_1");
+  slot.field("state", "in");
+  auto& card = slot.child("functions").child("0000:41:00.0");
+  card.field("port", std::uint64_t{1});
+  card.field("function", std::uint64_t{0});
+  root.child("hot_plug").child("port_2").field("state", "empty");
+  const Exposition metrics(
+      metrics_text({.name = "main"}, tally(), {.connections = 3, .viewers = 1}, root));
+  EXPECT_EQ(metrics.value(R"(gpuvm_devices{vm="main"})"), 2);
+  const auto* const info =
+      R"(gpuvm_device_info{vm="main",device="0000:41:00.0",port="1",function="0"})";
+  EXPECT_EQ(metrics.value(info), 1);
+}
+
 TEST(Metrics, AreThese) {
   const ApiGuest guest{.name = "main", .cpus = 2, .memory = 1 << 30};
   const Exposition metrics(

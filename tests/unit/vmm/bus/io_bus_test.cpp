@@ -291,6 +291,39 @@ class Removers {
 };
 
 // As two vCPUs do that move each other's BARs: neither waits for the other.
+// A vCPU that resets one device waits in its handler; another device leaves meanwhile.
+TEST(IoBus, AHandlerLeavesWhileAnotherIsBusy) {
+  class Busy : public IoHandler {
+   public:
+    std::string_view name() const override { return "busy"; }
+    IoStatus read(std::uint64_t, std::span<std::byte>) override {
+      begun.count_down();
+      over.wait();
+      return IoStatus::kOk;
+    }
+    IoStatus write(std::uint64_t, std::span<const std::byte>) override { return IoStatus::kOk; }
+    std::latch begun{1};
+    std::latch over{1};
+  };
+  MmioBus bus("test");
+  Busy busy;
+  RecordingHandler first;
+  RecordingHandler second;
+  ASSERT_TRUE(bus.add({range(0x1000, 0x100), &busy}));
+  ASSERT_TRUE(bus.add({range(0x2000, 0x100), &first}));
+  ASSERT_TRUE(bus.add({range(0x3000, 0x100), &second}));
+  std::thread vcpu([&bus] { read(bus, 0x1000, 4); });
+  busy.begun.wait();
+  const GuestAddress at_first(0x2000);
+  EXPECT_TRUE(bus.remove({&at_first, 1}));
+  const GuestAddress at_second(0x3000);
+  ASSERT_TRUE(bus.replace({&at_second, 1}, {}));
+  const IoHandler* const left = &second;
+  EXPECT_TRUE(bus.drain({&left, 1}));
+  busy.over.count_down();
+  vcpu.join();
+}
+
 TEST(IoBus, TwoAccessesMayRemoveEachOther) {
   MmioBus bus("mmio");
   Removers removers(bus, [&bus](GuestAddress base) { return bus.replace({&base, 1}, {}); });

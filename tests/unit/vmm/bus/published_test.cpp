@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <atomic>
 #include <deque>
 #include <latch>
 #include <thread>
@@ -116,6 +118,83 @@ TEST(Published, DrainDoesNotWaitForReadsOfTheNewValue) {
   });
   reading.wait();
   EXPECT_TRUE(published.drain());
+  drained.count_down();
+  reader.join();
+}
+
+// What a reader has found in the old value may take as long as a device's reset.
+TEST(Published, DrainOfSomeDoesNotWaitForWhoUsesOthers) {
+  Published<int> published(0);
+  const int ours = 0;
+  const int another = 0;
+  std::latch reading(1);
+  std::latch drained(1);
+  std::thread reader([&] {
+    const auto value = published.read();
+    value.use(&another);
+    reading.count_down();
+    drained.wait();
+  });
+  reading.wait();
+  ASSERT_TRUE(set(published, 1));
+  const std::array<const void*, 1> some{&ours};
+  EXPECT_TRUE(published.drain(some));
+  EXPECT_EQ(published.kept(), 1U) << "the other one still reads";
+  drained.count_down();
+  reader.join();
+}
+
+TEST(Published, DrainOfSomeWaitsForWhoUsesThemAndForWhoHasNotFoundAnything) {
+  for (const bool has_found : {true, false}) {
+    Published<int> published(0);
+    const int ours = 0;
+    std::latch reading(1);
+    std::latch replaced(1);
+    std::atomic<bool> drained{false};
+    bool drained_too_early = false;
+    std::thread reader([&] {
+      const auto value = published.read();
+      if (has_found) {
+        value.use(&ours);
+      }
+      reading.count_down();
+      replaced.wait();
+      for (int i = 0; i < 1000; ++i) {  // give drain() its chance
+        std::this_thread::yield();
+        drained_too_early = drained_too_early || drained;
+      }
+    });
+    reading.wait();
+    ASSERT_TRUE(set(published, 1));
+    replaced.count_down();
+    const std::array<const void*, 1> some{&ours};
+    EXPECT_TRUE(published.drain(some));
+    drained = true;
+    reader.join();
+    EXPECT_FALSE(drained_too_early) << has_found;
+  }
+}
+
+// It waits until the reader has found that it uses something else.
+TEST(Published, DrainOfSomeEndsWhenTheLastHasFoundAnother) {
+  Published<int> published(0);
+  const int ours = 0;
+  const int another = 0;
+  std::latch reading(1);
+  std::latch drained(1);
+  std::thread reader([&] {
+    const auto value = published.read();
+    reading.count_down();
+    while (published.kept() == 0) {  // until it was replaced
+      std::this_thread::yield();
+    }
+    value.use(&another);
+    drained.wait();
+  });
+  reading.wait();
+  ASSERT_TRUE(set(published, 1));
+  const std::array<const void*, 1> some{&ours};
+  EXPECT_TRUE(published.drain(some));
   drained.count_down();
   reader.join();
 }

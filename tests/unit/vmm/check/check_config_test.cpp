@@ -16,6 +16,7 @@ namespace {
 using check_fixture::CheckTest;
 using check_fixture::find_line;
 using check_fixture::kGpu;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -30,6 +31,20 @@ TEST_F(CheckTest, AConfigurationsDevicesAndTheirEntries) {
   EXPECT_THAT(entry->text, HasSubstr("0000:09:00.0 is not there"));
   host_.directory("/dev/kvm");
   EXPECT_EQ(exit_status(check(&config)), 78);
+}
+
+TEST_F(CheckTest, ACardThatIsToComeLaterIsOfTheHost) {
+  Config config;
+  config.machine.attachable = {bdf_of("0000:09:00.0"), bdf_of(kGpu)};
+  const auto lines = check(&config);
+  const auto* const absent = find_line(lines, "attachable", "0000:09:00.0");
+  ASSERT_NE(absent, nullptr) << check_text(lines, false);
+  EXPECT_EQ(absent->level, CheckLevel::kFail);
+  EXPECT_THAT(absent->text,
+              AllOf(HasSubstr("machine.attachable"), HasSubstr("0000:09:00.0 is not there")));
+  const auto* const there = find_line(lines, "attachable", kGpu);
+  ASSERT_NE(there, nullptr) << check_text(lines, false);
+  EXPECT_NE(there->level, CheckLevel::kFail) << "whatever is against it now, the guest starts";
 }
 
 TEST_F(CheckTest, AGuestWithoutDevicesAsksForKvmAlone) {
@@ -94,7 +109,7 @@ TEST(CheckFindings, AllHaveWords) {
        {"names",       "control", "disks",      "first_boot", "networks", "vsock",
         "shares",      "words",   "boot_files", "server",     "opening",  "reset",
         "entries",     "cards",   "kvm",        "iommu",      "kernel",   "memory",
-        "memory_lock", "device",  "group",      "users"}) {
+        "memory_lock", "device",  "group",      "users",      "attachable"}) {
     EXPECT_NE(find_finding_words(name), nullptr) << name;
   }
 }

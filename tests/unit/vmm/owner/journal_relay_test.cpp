@@ -19,6 +19,14 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
+JournalVoice voice() {
+  return {.guest = "main", .message_ids = {"0123", "4567"}};
+}
+
+bool is_allowed(std::string_view entry) {
+  return is_allowed_journal_entry(entry, voice());
+}
+
 TEST(JournalRelayTest, WhatTheLogWritesPasses) {
   const std::vector<JournalField> fields = {{"MESSAGE", "two\nlines"},
                                             {"PRIORITY", "6"},
@@ -27,11 +35,29 @@ TEST(JournalRelayTest, WhatTheLogWritesPasses) {
                                             {"GPUVM_DEVICE", "0000:01:00.0"},
                                             {"GPUVM_EVENT", "{\"event\": \"reset\"}"},
                                             {"MESSAGE_ID", "0123"}};
-  EXPECT_TRUE(is_allowed_journal_entry(journal_entry(fields)));
+  EXPECT_TRUE(is_allowed(journal_entry(fields)));
   const std::string longest(kLongestJournalValue, 'x');
-  EXPECT_TRUE(is_allowed_journal_entry(
+  EXPECT_TRUE(is_allowed(
       journal_entry(std::vector<JournalField>{{"MESSAGE", longest}, {"PRIORITY", "3"}})));
-  EXPECT_TRUE(is_allowed_journal_entry("MESSAGE=\n"));
+  EXPECT_TRUE(is_allowed("MESSAGE=\n"));
+}
+
+// A monitor that a guest has taken over speaks of its own guest, to who looks into the journal.
+TEST(JournalRelayTest, NobodyElsesVoiceDoes) {
+  for (const JournalField& wrong : std::vector<JournalField>{{"GPUVM_NAME", "other"},
+                                                             {"GPUVM_NAME", ""},
+                                                             {"SYSLOG_IDENTIFIER", "sshd"},
+                                                             {"PRIORITY", "0"},
+                                                             {"PRIORITY", "2"},
+                                                             {"PRIORITY", "8"},
+                                                             {"PRIORITY", "33"},
+                                                             {"PRIORITY", ""},
+                                                             {"MESSAGE_ID", "89ab"},
+                                                             {"GPUVM_NAME", "main\nother"}}) {
+    const std::vector<JournalField> fields = {{"MESSAGE", "a"}, wrong};
+    EXPECT_FALSE(is_allowed(journal_entry(fields))) << wrong.name << " " << wrong.value;
+  }
+  EXPECT_FALSE(is_allowed("GPUVM_NAME=main\nGPUVM_NAME=other\n")) << "nor as a second value";
 }
 
 /// A message of any bytes, behind their number, of which the first byte is `size`, the others
@@ -48,15 +74,15 @@ TEST(JournalRelayTest, OtherFieldsAndHalfEntriesDoNot) {
   for (const std::string entry :
        {"", "MESSAGE", "MESSAGE=a", "=a\n", "message=a\n", "_PID=1\n", "OBJECT_PID=1\n",
         "MESSAGE=a\nSYSLOG_FACILITY=3\n", "MESSAGE=a\n\n", "MESSAGE\n", "MESSAGE\n1234567"}) {
-    EXPECT_FALSE(is_allowed_journal_entry(entry)) << entry;
+    EXPECT_FALSE(is_allowed(entry)) << entry;
   }
-  EXPECT_FALSE(is_allowed_journal_entry(std::string(60'000, '\n')));
-  EXPECT_TRUE(is_allowed_journal_entry(of_bytes(1, 0, "a\n")));
-  EXPECT_FALSE(is_allowed_journal_entry(of_bytes(1, 0, "ab\n")));
-  EXPECT_FALSE(is_allowed_journal_entry(of_bytes(1, 0, "a")));
-  EXPECT_FALSE(is_allowed_journal_entry(of_bytes(0, 0, "")));
-  EXPECT_TRUE(is_allowed_journal_entry(of_bytes(0, 0, "\n")));
-  EXPECT_FALSE(is_allowed_journal_entry(of_bytes('\xff', '\xff', "a\n")));
+  EXPECT_FALSE(is_allowed(std::string(60'000, '\n')));
+  EXPECT_TRUE(is_allowed(of_bytes(1, 0, "a\n")));
+  EXPECT_FALSE(is_allowed(of_bytes(1, 0, "ab\n")));
+  EXPECT_FALSE(is_allowed(of_bytes(1, 0, "a")));
+  EXPECT_FALSE(is_allowed(of_bytes(0, 0, "")));
+  EXPECT_TRUE(is_allowed(of_bytes(0, 0, "\n")));
+  EXPECT_FALSE(is_allowed(of_bytes('\xff', '\xff', "a\n")));
 }
 
 void tell(const JournalRelay& relay, const std::string& text) {
@@ -65,10 +91,13 @@ void tell(const JournalRelay& relay, const std::string& text) {
 
 TEST(JournalRelayTest, TheMonitorsEntriesArePassedOn) {
   std::vector<std::string> sent;
-  auto relay = JournalRelay::create([&sent](std::string_view text) {
-                 sent.emplace_back(text);
-                 return true;
-               }).value();
+  auto relay = JournalRelay::create(
+                   [&sent](std::string_view text) {
+                     sent.emplace_back(text);
+                     return true;
+                   },
+                   voice())
+                   .value();
   const pid_t other = ::fork();
   if (other == 0) {
     tell(relay, "MESSAGE=stranger\n");
@@ -89,7 +118,7 @@ TEST(JournalRelayTest, TheMonitorsEntriesArePassedOn) {
 
 /// With the address of another socket in a message: of datagrams it would go there.
 TEST(JournalRelayTest, TheMonitorsEndLeadsNowhereElse) {
-  const auto relay = JournalRelay::create([](std::string_view) { return true; }).value();
+  const auto relay = JournalRelay::create([](std::string_view) { return true; }, voice()).value();
   const UniqueFd other(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
@@ -112,7 +141,7 @@ TEST(JournalRelayTest, AFloodIsHeldBack) {
                      ++sent;
                      return true;
                    },
-                   [now] { return now; })
+                   voice(), [now] { return now; })
                    .value();
   for (unsigned i = 0; i < 2 * JournalRelay::kBurst; ++i) {
     tell(relay, "MESSAGE=a\n");

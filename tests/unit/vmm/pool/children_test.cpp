@@ -78,7 +78,7 @@ TEST(PoolChildren, HaveNothingElseOfThePool) {
   });
   ASSERT_TRUE(first);
   const auto child = start_child({0, 1, 2, kept.get()}, no_signals(), [&](UniqueFd lease) {
-    const auto open = open_descriptors();
+    const auto open = open_descriptors().value();
     const auto has = [&open](int fd) {
       return std::find(open.begin(), open.end(), fd) != open.end();
     };

@@ -81,6 +81,16 @@ TEST_F(PoolWire, ALineWithoutEndIsRefused) {
   EXPECT_EQ(progress, Progress::kWrong);
 }
 
+// Else who hears a hostile guest would do nothing else: no signal, no other guest.
+TEST_F(PoolWire, MoreLinesThanThereAreReasonsForAreRefused) {
+  LineReceiver bounded(Descriptors::kTaken, 2);
+  write_raw("one\ntwo\nthree\n");
+  EXPECT_EQ(bounded.receive(other_.get()), Progress::kLine);
+  EXPECT_EQ(bounded.receive(other_.get()), Progress::kLine);
+  EXPECT_EQ(bounded.line(), "two");
+  EXPECT_EQ(bounded.receive(other_.get()), Progress::kWrong);
+}
+
 TEST_F(PoolWire, WhoDoesNotReadKeepsNobody) {
   const std::string line(1024 * 1024, 'x');
   const auto sent = send_line(one_.get(), line, std::chrono::milliseconds(50));

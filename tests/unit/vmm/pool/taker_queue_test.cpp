@@ -120,6 +120,19 @@ TEST_F(TakerQueueTest, WhoIsGone) {
   EXPECT_EQ(waiting(), 0U);
 }
 
+// Who waits is told why in vain, whether he has asked yet or not.
+TEST_F(TakerQueueTest, ThePoolEnds) {
+  const auto patient = ask();
+  const auto silent = connect();
+  queue_.refuse_all();
+  EXPECT_EQ(waiting(), 0U);
+  for (const UniqueFd* const fd : {&patient, &silent}) {
+    const Error refused = answer_to(*fd);
+    EXPECT_EQ(refused.kind(), ErrorKind::kHost);
+    EXPECT_THAT(refused.message(), HasSubstr("The pool ci ends"));
+  }
+}
+
 TEST_F(TakerQueueTest, WhoSaysNothing) {
   const auto silent = connect();
   const auto next = queue_.drop_late(now_);

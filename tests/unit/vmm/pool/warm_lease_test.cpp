@@ -112,6 +112,25 @@ TEST_F(WarmLeaseTest, ItsEndIsSeenByTheGuest) {
   EXPECT_FALSE(receive_line(lines, guests_end_.get(), kPatience, "taker"));
 }
 
+// A gpuvm that its guest has taken over must not keep the job from its signals.
+TEST_F(WarmLeaseTest, AGuestThatDoesNotStopTalkingIsHeardNoMore) {
+  const Server pool(path("x.pool"), generous());
+  auto lease = take();
+  ASSERT_TRUE(lease);
+  for (unsigned i = 0; i <= kMostMemberWords; ++i) {
+    const auto said = send_line(guests_end_.get(), to_line(MemberWord{}), kPatience);
+    ASSERT_TRUE(said);
+  }
+  MemberWord word;
+  unsigned heard = 0;
+  auto progress = LineReceiver::Progress::kLine;
+  while ((progress = lease->hear(word)) == LineReceiver::Progress::kLine) {
+    ++heard;
+  }
+  EXPECT_EQ(progress, LineReceiver::Progress::kWrong);
+  EXPECT_EQ(heard, kMostMemberWords);
+}
+
 TEST_F(WarmLeaseTest, NoSuchPool) {
   const auto lease = take();
   ASSERT_FALSE(lease);

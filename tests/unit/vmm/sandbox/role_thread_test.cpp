@@ -67,14 +67,18 @@ TEST(RoleThread, IsHandedNoFunction) {
   static_assert(std::is_invocable_v<decltype(&RoleThread::run), RoleThread&, void*>);
 }
 
+Policy worker_reads_etc() {
+  Policy policy;
+  policy.mode = Mode::kOn;
+  policy.writes_line = false;
+  policy.worker_paths = {{.path = "/etc", .access = PathAccess::kRead}};
+  return policy;
+}
+
 /// A vCPU's thread has what it has no right to done by another, and gets no right by that.
 TEST(RoleThread, HasTheRightsOfItsRole) {
   const auto end = in_child([](int fd) {
-    Policy policy;
-    policy.mode = Mode::kOn;
-    policy.writes_line = false;
-    policy.worker_paths = {{.path = "/etc", .access = PathAccess::kRead}};
-    if (!prepare(policy)) {
+    if (!prepare(worker_reads_etc())) {
       return;
     }
     const auto worker = RoleThread::create("guest-reset", ThreadRole::kWorker, [](void* there) {
@@ -98,11 +102,7 @@ TEST(RoleThread, OneThatAThreadOfItsRoleMakesHasTheRoleFromThere) {
     GTEST_SKIP() << "it makes calls of its own for a new thread";
   }
   const auto end = in_child([](int fd) {
-    Policy policy;
-    policy.mode = Mode::kOn;
-    policy.writes_line = false;
-    policy.worker_paths = {{.path = "/etc", .access = PathAccess::kRead}};
-    if (!prepare(policy)) {
+    if (!prepare(worker_reads_etc())) {
       return;
     }
     std::thread([&] {

@@ -32,7 +32,7 @@ TEST(VfioHost, NamesWhatIsMissingBeforeOpening) {
 
 TEST(VfioHost, WhatIsNoContainerOfVfioIsNotTakenOver) {
   const FakeHost host;
-  VfioFiles files;
+  CardFiles files;
   files.container.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
   const auto vfio = VfioHost::adopt(std::move(files), host);
   ASSERT_FALSE(vfio);

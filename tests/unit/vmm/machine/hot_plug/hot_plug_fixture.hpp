@@ -53,6 +53,10 @@ class HotPlugFixture : public testing::Test {
       device.add_bar(1, large_bar_);
       device.add_bar(3, 32_MiB);
       device.set_irq(IrqType::kIntx, 1);
+      device.on_config_write = [this](auto, auto) {
+        ++config_writes_;
+        EXPECT_FALSE(is_exclusive_) << "who inspects would wait for the device";
+      };
     });
   }
   void create() {
@@ -87,7 +91,12 @@ class HotPlugFixture : public testing::Test {
         .prepare_memory = [](const auto&) -> Status { return {}; },
         .hold_group = [](int) -> Status { return {}; },
         .release_group = [](int) {},
-        .exclusively = [](const auto& change) { change(); },
+        .exclusively =
+            [this](const auto& change) {
+              is_exclusive_ = true;
+              change();
+              is_exclusive_ = false;
+            },
         .on_step = [this](const HotPlugStep& step) { steps_.emplace_back(step.step); },
         .openers = openers(),
         .lender = lender_,
@@ -124,6 +133,8 @@ class HotPlugFixture : public testing::Test {
     return status ? std::string() : status.error().to_string();
   }
 
+  bool is_exclusive_ = false;
+  int config_writes_ = 0;  ///< of cards
   FakeDevices fakes_;
   Owner* lender_ = nullptr;
   bool is_confined_ = false;

@@ -69,6 +69,14 @@ TEST_F(HotPlugTest, ACardComesIsUsedAndGoesBackToItsDriver) {
                                   "withdrawn", "gone"));
 }
 
+// A device may take its time for each of its registers, and for its ROM.
+TEST_F(HotPlugTest, NoDeviceIsAskedWhileWhoInspectsHasToWait) {
+  create();
+  ASSERT_TRUE(plug_->attach(kUsb, wanted));
+  EXPECT_GT(config_writes_, 0) << "each is looked at by the fixture";
+  ASSERT_TRUE(plug_->take_out(kUsb));
+}
+
 TEST_F(HotPlugTest, ManyTimesWithoutAnythingThatGrows) {
   create();
   InspectNode before;

@@ -66,6 +66,19 @@ TEST_F(LentCardTest, ComesIsUsedAndGoesBackToItsDriver) {
                                   "withdrawn", "gone"));
 }
 
+// It would be read when the card comes, by a thread that has no right to any file of the host's.
+TEST_F(LentCardTest, NoCopyOfItsRomIsReadFromTheHostsFiles) {
+  const auto found = find_attachable(fakes_.host, attachable_);
+  ASSERT_TRUE(found) << found.error().to_string();
+  ASSERT_EQ(found->size(), 2U);
+  for (const AttachableCard& card : *found) {
+    ASSERT_FALSE(card.functions.empty());
+    for (const HostFunction& function : card.functions) {
+      EXPECT_FALSE(function.view.rom.fallback) << function.name();
+    }
+  }
+}
+
 TEST_F(LentCardTest, ComesAgain) {
   create();
   for (int i = 0; i < 3; ++i) {

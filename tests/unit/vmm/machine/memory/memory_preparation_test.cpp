@@ -9,20 +9,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <filesystem>
 #include <future>
+#include <iterator>
+#include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/unit/vmm/machine/memory/raise_priority.hpp"
 #include "tests/unit/vmm/sandbox/in_child.hpp"
+#include "vmm/base/mutex.hpp"
 #include "vmm/base/units.hpp"
 #include "vmm/sandbox/roles/sandbox.hpp"
 
 namespace gpuvm::memory_preparation_test {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 
 int policy_of(pthread_t thread) {
@@ -209,70 +214,77 @@ TEST_F(Preparation, AFailureIsToldOnceAndMemoryIsNotMapped) {
   EXPECT_THAT(failures_, ElementsAre("Too much"));
 }
 
-/// Threads of this process that run only where nothing else does.
-int idle_threads() {
-  int count = 0;
-  std::error_code ended;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", ended)) {
-    const auto number = static_cast<pid_t>(std::stol(task.path().filename().string()));
-    count += ::sched_getscheduler(number) == SCHED_IDLE ? 1 : 0;
-  }
-  return count;
-}
-
-bool become_idle_threads(int wanted, std::chrono::seconds limit) {
-  const auto end = std::chrono::steady_clock::now() + limit;
-  while (idle_threads() != wanted && std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return idle_threads() == wanted;
-}
-
-/// On the calling thread's processor, which has something else to do: idle threads get a few
-/// thousandths of it, so that they have far more to do than the test waits.
-void prepare_beside_work(GuestMemory& memory) {
-  std::atomic<bool> is_over{false};
-  std::thread work([&is_over] {
-    while (!is_over) {
+/// Where threads of a preparation stay until the test lets them go.
+class Halt {
+ public:
+  /// Of such a thread.
+  void stay() {
+    MutexLock lock(mutex_);
+    threads_.insert(::pthread_self());
+    changed_.notify_all();
+    while (!is_over_) {
+      changed_.wait(lock);
     }
-  });
-  {
-    MemoryPreparation preparation(
-        {.memory = memory,
-         .map =
-             [&memory](const MapIsUnwanted& is_unwanted) {
-               return is_unwanted(memory.size()) ? fail(ErrorKind::kCancelled, "Not wanted")
-                                                 : Status();
-             },
-         .on_failure = [](const Error& error) { ADD_FAILURE() << error.to_string(); }});
-    EXPECT_TRUE(preparation.start());
-    preparation.allow_mapping();
-    EXPECT_TRUE(become_idle_threads(4, std::chrono::seconds(30)))
-        << "who maps, who gives pages, and two helpers; there are " << idle_threads();
-    auto waiting = std::async(std::launch::async, [&preparation] { return preparation.wait(); });
-    EXPECT_TRUE(become_idle_threads(0, std::chrono::seconds(30)))
-        << idle_threads() << " were not made to hurry";
-    preparation.break_off();
-    waiting.wait();
   }
-  is_over = true;
-  work.join();
+  std::set<pthread_t> wait_for(std::size_t count) {
+    MutexLock lock(mutex_);
+    while (threads_.size() < count) {
+      changed_.wait(lock);
+    }
+    return threads_;
+  }
+  void end() {
+    const MutexLock lock(mutex_);
+    is_over_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  Mutex mutex_;
+  Condition changed_;
+  std::set<pthread_t> threads_ GPUVM_GUARDED_BY(mutex_);
+  bool is_over_ GPUVM_GUARDED_BY(mutex_) = false;
+};
+
+std::vector<int> policies_of(const std::set<pthread_t>& threads) {
+  std::vector<int> policies;
+  std::transform(threads.begin(), threads.end(), std::back_inserter(policies), policy_of);
+  return policies;
 }
 
+// However busy the host is: none of them goes on, and so none ends, before it was looked at. (How
+// long that may take is the test's limit of time.)
 TEST(PreparationOnABusyHost, EachOfItsThreadsHurriesWhenSomebodyWaits) {
   if (!test::may_raise_priority()) {
     GTEST_SKIP() << "without the right to raise a priority nothing is lowered";
   }
-  std::thread([] {  // threads have the processors of who makes them
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &one);
-    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
-    GuestMemory memory =
-        GuestMemory::create({.size = 512_MiB, .low_limit = 4_MiB, .prefault_threads = 3}).value();
-    prepare_beside_work(memory);
-  })
-      .join();
+  constexpr unsigned kGivers = 3;
+  GuestMemory memory =
+      GuestMemory::create({.size = 128_MiB, .low_limit = 4_MiB, .prefault_threads = kGivers})
+          .value();
+  Halt halt;
+  MemoryPreparation preparation(
+      {.memory = memory,
+       .map = [&halt](const MapIsUnwanted&) -> Status {
+         halt.stay();
+         return {};
+       },
+       .on_failure = [](const Error& error) { ADD_FAILURE() << error.to_string(); },
+       .on_pages = [&halt] { halt.stay(); }});
+  ASSERT_TRUE(preparation.start());
+  preparation.allow_mapping();
+  const auto threads = halt.wait_for(kGivers + 1);
+  EXPECT_THAT(policies_of(threads), ElementsAre(SCHED_IDLE, SCHED_IDLE, SCHED_IDLE, SCHED_IDLE))
+      << "who maps, who gives pages, and two helpers";
+  auto waiting = std::async(std::launch::async, [&preparation] { return preparation.wait(); });
+  for (const pthread_t thread : threads) {
+    while (policy_of(thread) == SCHED_IDLE) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  EXPECT_THAT(policies_of(threads), Each(::sched_getscheduler(0)));
+  halt.end();
+  EXPECT_TRUE(waiting.get());
 }
 
 /// Threads with a role have few rights, and the kernel lets nobody make a thread hurry that has

@@ -23,6 +23,19 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
+/// To whom nothing but functions is handed over.
+class HandOver : public Owner {
+ public:
+  Status hold_state(const std::string&, UniqueFd) override { return {}; }
+  Result<std::uint32_t> declare_file(const std::string&, FileUse) override { return 0U; }
+  Status guest_runs() override { return {}; }
+  Status mark_failed(const Bdf&, std::string_view) override { return {}; }
+  Status check_link(const Bdf&) override { return {}; }
+  Status retrain_link(const Bdf&) override { return {}; }
+  Status replace_file(std::uint32_t, std::span<const std::byte>) override { return {}; }
+  Result<UniqueFd> open_file(std::uint32_t) override { return UniqueFd(); }
+};
+
 class HostOwnerTest : public testing::Test {
  protected:
   HostOwnerTest() {
@@ -224,16 +237,8 @@ TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItStarts) {
   for (const std::string& bdf : {slot_.kGpu, slot_.kAudio}) {
     devices_->claims().hand_over(bdf_of(bdf)).reset();
   }
-  struct Gone final : Owner {
+  struct Gone final : HandOver {
     Status hold_function(const HeldFunction&, UniqueFd, UniqueFd) override { return {}; }
-    Status hold_state(const std::string&, UniqueFd) override { return {}; }
-    Result<std::uint32_t> declare_file(const std::string&, FileUse) override { return 0U; }
-    Status guest_runs() override { return {}; }
-    Status mark_failed(const Bdf&, std::string_view) override { return {}; }
-    Status check_link(const Bdf&) override { return {}; }
-    Status retrain_link(const Bdf&) override { return {}; }
-    Status replace_file(std::uint32_t, std::span<const std::byte>) override { return {}; }
-    Result<UniqueFd> open_file(std::uint32_t) override { return UniqueFd(); }
   } gone;
   ASSERT_TRUE(devices_->hand_over(gone));
   end_monitor();
@@ -252,20 +257,12 @@ TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItStarts) {
 // Killed in the middle of the hand-over: one function of a slot is the owner's, the other nobody's.
 TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItHandsOver) {
   start_monitor();
-  struct Half final : Owner {
+  struct Half final : HandOver {
     explicit Half(Owner& real) : owner(real) {}
     Status hold_function(const HeldFunction& function, UniqueFd claim, UniqueFd binding) override {
       return count++ == 0 ? owner.hold_function(function, std::move(claim), std::move(binding))
                           : Status(fail(ErrorKind::kHost, "Killed"));
     }
-    Status hold_state(const std::string&, UniqueFd) override { return {}; }
-    Result<std::uint32_t> declare_file(const std::string&, FileUse) override { return 0U; }
-    Status guest_runs() override { return {}; }
-    Status mark_failed(const Bdf&, std::string_view) override { return {}; }
-    Status check_link(const Bdf&) override { return {}; }
-    Status retrain_link(const Bdf&) override { return {}; }
-    Status replace_file(std::uint32_t, std::span<const std::byte>) override { return {}; }
-    Result<UniqueFd> open_file(std::uint32_t) override { return UniqueFd(); }
     Owner& owner;
     int count = 0;
   } half(*owner_);
@@ -283,20 +280,12 @@ TEST_F(HostOwnerTest, AMonitorThatIsKilledWhileItHandsOver) {
 // The owner takes so many functions and refuses the next, and the monitor ends by itself: it has
 // let go of all of them.
 TEST_F(HostOwnerTest, AHandOverThatFailsLeavesNoFunctionBehind) {
-  struct Picky final : Owner {
+  struct Picky final : HandOver {
     Picky(Owner& real, int count) : owner(real), left(count) {}
     Status hold_function(const HeldFunction& function, UniqueFd claim, UniqueFd binding) override {
       return left-- > 0 ? owner.hold_function(function, std::move(claim), std::move(binding))
                         : owner.hold_function(function, std::move(binding), UniqueFd());
     }
-    Status hold_state(const std::string&, UniqueFd) override { return {}; }
-    Result<std::uint32_t> declare_file(const std::string&, FileUse) override { return 0U; }
-    Status guest_runs() override { return {}; }
-    Status mark_failed(const Bdf&, std::string_view) override { return {}; }
-    Status check_link(const Bdf&) override { return {}; }
-    Status retrain_link(const Bdf&) override { return {}; }
-    Status replace_file(std::uint32_t, std::span<const std::byte>) override { return {}; }
-    Result<UniqueFd> open_file(std::uint32_t) override { return UniqueFd(); }
     Owner& owner;
     int left;
   };

@@ -11,6 +11,7 @@
 
 #include "tests/unit/vmm/host/fake_host.hpp"
 #include "vmm/guests/guest_socket.hpp"
+#include "vmm/machine/preview/attachable_cards.hpp"
 
 namespace gpuvm::start_check_test {
 namespace {
@@ -51,6 +52,17 @@ TEST_F(StartCheckTest, KernelAndInitrdAreLookedAt) {
   config_.boot.initrd = folder_ + "/none";
   EXPECT_THAT(check_initrd(config_.boot).error().to_string(),
               HasSubstr("boot.initrd: Cannot open the initrd "));
+}
+
+// A start is refused without one; that one cannot come now refuses no start.
+TEST_F(StartCheckTest, CardsThatMayComeLaterAreLookedAt) {
+  config_.machine.attachable = {Bdf::parse("0000:01:00.0").value()};
+  EXPECT_THAT(finding("attachable", {}, "0000:01:00.0"), HasSubstr("0000:01:00.0 is not there"));
+  host_.add_device("0000:01:00.0", "0x030000", 7, "nouveau");
+  EXPECT_EQ(finding("attachable", {}, "0000:01:00.0"), "");
+  const auto findings = check_attachable(host_, config_.machine);
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_THAT(findings.front().note, HasSubstr("it could not be attached now: "));
 }
 
 TEST_F(StartCheckTest, UefiFilesAreLookedAtAndNoneIsMade) {

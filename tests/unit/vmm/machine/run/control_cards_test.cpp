@@ -196,6 +196,20 @@ TEST_F(Cards, OneThatFailsWhileItIsAskedForIsNotWaitedFor) {
   EXPECT_EQ(machine_->count("take_out card"), 1) << "once";
 }
 
+// 01:00.0, or another function of it: what fails is called as events call it.
+TEST_F(Cards, OneThatFailsIsThatWhichWasAskedForByAnotherName) {
+  run_guest();
+  auto promise = std::make_shared<std::promise<Status>>();
+  auto gone = promise->get_future();
+  loop_->detach("short card", [promise](Status status) { promise->set_value(std::move(status)); });
+  machine_->wait_for("ask short card");
+  sync_requests();
+  loop_->lose_card("card");
+  EXPECT_TRUE(gone.get());
+  power_off();
+  EXPECT_EQ(machine_->count("take_out card"), 1) << "once, and nobody waits for the guest";
+}
+
 TEST_F(Cards, WhoWatchesCardsIsToldOfEach) {
   std::vector<std::string> told;  // on the control thread, which power_off() waits for
   make({.detach_grace = std::chrono::seconds(0),

@@ -102,10 +102,12 @@ class FakeMachine : public GuestMachine {
   Status attach(const std::string& device, const IsUnwanted&) override {
     return work("attach " + device);
   }
-  /// Of port 3, whatever it is; `released` may be set while nothing runs.
+  /// Of port 3, whatever it is; `released` may be set while nothing runs. "short card" is another
+  /// name of "card".
   Result<AskedSlot> ask_for(const std::string& device) override {
     TRY(work("ask " + device));
-    return AskedSlot{.port = 3, .is_released = released};
+    return AskedSlot{
+        .port = 3, .is_released = released, .card = device.substr(device.rfind(' ') + 1)};
   }
   Status take_out(const std::string& device) override { return work("take_out " + device); }
   bool released = false;
