@@ -53,7 +53,7 @@ TEST(ForeignPage, PromptsAndQuotedLettersAreNoRedirections) {
   EXPECT_EQ(prompts.boot.kernel, "/k");
   EXPECT_TRUE(prompts.disks.empty());
   const auto letter =
-      config_of("> I run:\n> > ```\n> > qemu-system-x86_64 -m 2G \\\n> >  -smp 3\n> > ```\n");
+      config_of("> > Mine:\n> > ```\n> > qemu-system-x86_64 -m 2G \\\n> >  -smp 3\n> > ```\n>>\n");
   EXPECT_EQ(letter.machine.cpus, 3U);
   EXPECT_EQ(config_of("> <domain type='kvm'><name>a</name>\n> <vcpu>3</vcpu>\n> "
                       "<memory>2097152</memory></domain>\n")
