@@ -47,6 +47,8 @@ cmp "$folder/new.toml" "$folder/render.toml" || complain "-o writes something el
 refuses 64 'FILE is required'
 refuses 64 '--from' --from xen "$guests/render.xml"
 refuses 78 "$folder/new.toml" -o "$folder/new.toml" "$guests/render.xml"
+refuses 78 'nothing is overwritten: remove it, or give another name' -o "$folder/new.toml" "$guests/render.xml"
+refuses 64 '-o takes a new file' -o - "$guests/render.xml"
 refuses 78 "Cannot open $folder/absent.xml" "$folder/absent.xml"
 refuses 78 "Cannot read $folder" "$folder"
 refuses 78 'is a configuration of gpuvm already' "$folder/render.toml"

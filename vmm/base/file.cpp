@@ -104,4 +104,13 @@ Status write_attribute(const std::string& path, std::string_view text) {
   return {};
 }
 
+Error new_file_error(ErrorKind kind, const std::string& path) {
+  const int number = errno;
+  auto error = fail_errno(kind, "Cannot create the new file " + path, number);
+  return number == EEXIST
+             ? fail(kind, "{}; nothing is overwritten: remove it, or give another name",
+                    error.to_string())
+             : error;
+}
+
 }  // namespace gpuvm

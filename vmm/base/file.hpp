@@ -33,4 +33,8 @@ Result<std::string> read_attribute(const std::string& path);
 /// Writes text to an existing attribute in one write(2); the error holds errno's text.
 Status write_attribute(const std::string& path, std::string_view text);
 
+/// Why open(2) with O_EXCL has not made the file, by errno; where something of that name is there
+/// with the cure.
+Error new_file_error(ErrorKind kind, const std::string& path);
+
 }  // namespace gpuvm

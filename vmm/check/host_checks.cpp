@@ -270,6 +270,13 @@ std::optional<CheckLine> look_at_kernel(const CheckSubject& subject) {
     return std::nullopt;
   }
   const Status known = check_kernel_release(release);
+  const bool is_number = is_kernel_at_least(subject.host, 0, 0);
+  if (known && is_number && !is_kernel_at_least(subject.host, 5, 15)) {
+    return warned(
+        fmt::format("Linux {} is older than 5.15, where gpuvm has not been tried", release),
+        "VFIO, KVM and io_uring of older kernels lack what gpuvm uses, or do it otherwise",
+        "boot a kernel from 5.15 on, better from 6.1 on");
+  }
   return known ? passed(fmt::format("Linux {} has no fault in resets that is known here", release))
                : refused(known.error(), "A GPU that cannot be reset serves one guest",
                          "update the host's kernel, or boot the one before");

@@ -334,7 +334,7 @@ struct Config {
   MachineConfig machine;
   CpuConfig cpu;
   BootConfig boot;
-  std::vector<PciConfig> pci;     ///< at most 32; no function twice
+  std::vector<PciConfig> pci;     ///< at most 64; no function twice
   std::vector<NodeConfig> nodes;  ///< at most 64; empty: no NUMA
   std::vector<DiskConfig> disks;  ///< at most 8; no path and no serial twice
   std::vector<NetConfig> nets;    ///< at most 4; no tap, MAC address or port twice

@@ -70,6 +70,33 @@ std::string_view cure(std::string_view description) {
   return "";
 }
 
+/// The first line with anything but a comment in it, without the white space before it.
+std::string_view first_content(std::string_view text) {
+  while (!text.empty()) {
+    const auto line = text.substr(0, text.find('\n'));
+    const auto start = line.find_first_not_of(" \t\r");
+    if (start != std::string_view::npos && line[start] != '#') {
+      return line.substr(start);
+    }
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return {};
+}
+
+/// What to do with another monitor's guest, which people give as it is; "" for other texts.
+std::string_view foreign_cure(std::string_view text) {
+  const auto line = first_content(text);
+  if (line.starts_with('<')) {
+    return "; this is XML: `gpuvm convert` makes a configuration of a domain of libvirt";
+  }
+  const auto end = line.find_last_not_of(" \t\r");
+  const bool goes_on = end != std::string_view::npos && line[end] == '\\';
+  if (text.starts_with("#!") || goes_on || contains(line, "qemu-system-")) {
+    return "; this is a script: `gpuvm convert` makes a configuration of a command line of QEMU";
+  }
+  return "";
+}
+
 }  // namespace
 
 Error syntax_error(std::string_view text, const std::string& label,
@@ -78,8 +105,9 @@ Error syntax_error(std::string_view text, const std::string& label,
   const auto description = problem.description();
   const auto known = missing_quote(text, description, place);
   const auto told = known.empty() ? one_line(description) : std::string(known);
+  const auto foreign = foreign_cure(text);
   return fail(ErrorKind::kConfig, "{}:{}:{}: {}{}", label, place.line, place.column, told,
-              cure(description));
+              foreign.empty() ? cure(description) : foreign);
 }
 
 }  // namespace gpuvm::config

@@ -221,6 +221,8 @@ constexpr OtherText kOthers[] = {
      "give what `virsh domxml-from-native xen-xl FILE` prints"},
     {"[device \"", "a configuration file of QEMU (-readconfig)",
      "give the command line that names it, with its contents written as options"},
+    {"&lt;", "XML as a page of HTML writes it",
+     "write < for &lt;, > for &gt;, & for &amp;, or copy it from the browser"},
     {"<VirtualBox", "a guest of VirtualBox", kByHand},
     {"<network", "a network of libvirt", "give the <domain> that virsh dumpxml prints"},
     {"<pool", "a storage pool of libvirt", "give the <domain> that virsh dumpxml prints"},
@@ -277,6 +279,55 @@ std::string unix_text(std::string_view text) {
   return out;
 }
 
+/// The first character of a line that is no blank; npos: none.
+std::size_t first_of(std::string_view line) {
+  return line.find_first_not_of(" \t");
+}
+
+/// Of a text whose lines all begin with ">", as an answer to a letter quotes it: blanks instead.
+std::string without_quoting(std::string text) {
+  constexpr unsigned kMostDepth = 8;
+  for (unsigned i = 0; i < kMostDepth; ++i) {
+    std::vector<std::size_t> marks;
+    for (const auto line : split_lines(text)) {
+      const auto first = first_of(line);
+      if (first == std::string_view::npos) {
+        continue;
+      }
+      if (line[first] != '>') {
+        return text;
+      }
+      marks.push_back(static_cast<std::size_t>(line.data() - text.data()) + first);
+    }
+    for (const auto mark : marks) {
+      text[mark] = ' ';
+    }
+  }
+  return text;
+}
+
+/// "> -smp 3" behind a line that goes on has the prompt of a shell: no redirection to "-smp".
+std::string without_prompts(std::string text) {
+  bool goes_on = false;
+  bool has_prompts = false;
+  std::vector<std::size_t> marks;
+  for (const auto line : split_lines(text)) {
+    const auto first = first_of(line);
+    if (goes_on && first != std::string_view::npos && line[first] == '>') {
+      const auto rest = line.substr(first + 1);
+      has_prompts = has_prompts || trimmed(rest).starts_with('-');
+      if (has_prompts && (rest.empty() || rest.front() == ' ')) {
+        marks.push_back(static_cast<std::size_t>(line.data() - text.data()) + first);
+      }
+    }
+    goes_on = trimmed(line).ends_with('\\');
+  }
+  for (const auto mark : marks) {
+    text[mark] = ' ';
+  }
+  return text;
+}
+
 Result<std::string> clean_text(std::string_view text, const std::string& label) {
   constexpr std::string_view kMark = "\xef\xbb\xbf";
   if (text.size() > kMostForeignText) {
@@ -295,7 +346,7 @@ Result<std::string> clean_text(std::string_view text, const std::string& label) 
   }
   const auto nul = text.find('\0');
   if (nul == std::string_view::npos) {
-    return unix_text(text);
+    return without_prompts(without_quoting(unix_text(text)));
   }
   if (!has_qemu(text.substr(0, nul)) || contains(text.substr(0, nul), "\n")) {
     return fail(ErrorKind::kConfig, "{} has a NUL byte at {}: this is not a text file", label, nul);

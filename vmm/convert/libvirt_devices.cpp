@@ -201,11 +201,25 @@ void read_disk_driver(DomainParts& parts, pugi::xml_node node, ForeignDisk& disk
   disk.format = text_of(driver, "type");
   if (disk.format.empty()) {
     disk.format = "raw";  // libvirt's default
+    if (disk.path.ends_with(".qcow2")) {
+      disk.notes.push_back({disk.what, disk.line,
+                            "libvirt takes an image without a type as raw: format = \"qcow2\" "
+                            "where qemu-img info says so"});
+    }
   }
   disk.cache = text_of(driver, "cache");
   disk.discard = text_of(driver, "discard");
   disk.queues = number_in(parts, driver, "queues");
   read_limits(parts, node.child("iotune"), disk);
+}
+
+/// "<source protocol='rbd' name='a'><host name='b'>": an element and what is right below it.
+std::string shown_with_children(pugi::xml_node node) {
+  std::string text = shown_element(node);
+  for (const auto child : node.children()) {
+    text += child.type() == pugi::node_element ? shown_element(child) : "";
+  }
+  return text;
 }
 
 /// What may be at a disk and has no key.
@@ -281,8 +295,13 @@ void read_disk(DomainParts& parts, pugi::xml_node node) {
     return;
   }
   if (disk.path.empty()) {
-    tell(parts, "", node, advice::kRemoteDisk);
-    tell(parts, "", source, "this is where the disk was");
+    tell(parts, "", node,
+         text_of(node, "type") == "nvme"
+             ? "QEMU drives this NVMe disk itself: here its controller goes to the guest as a "
+               "whole, as [[pci]] with the address of its <source>"
+             : advice::kRemoteDisk);
+    parts.guest.note("", shown_with_children(source), parts.xml.line_of(source),
+                     "this is where the disk was");
     return;
   }
   read_disk_driver(parts, node, disk);

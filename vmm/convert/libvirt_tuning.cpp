@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A domain's memory and processors, and where on the host they are.
 #include <algorithm>
+#include <set>
 
 #include "vmm/convert/advice.hpp"
 #include "vmm/convert/domain_parts.hpp"
@@ -20,6 +21,17 @@ std::optional<unsigned> one_node(DomainParts& parts, pugi::xml_node element) {
          "a node's memory comes from one node of the host: [[node]] host_node");
   }
   return std::nullopt;
+}
+
+/// Whether a <memnode> names each cell, so that <memory> is about none.
+bool has_each_cell(pugi::xml_node tuning, std::size_t cells) {
+  std::set<std::uint64_t> told;
+  for (const auto one : tuning.children("memnode")) {
+    if (const auto cell = number_of(one.attribute("cellid").value()); cell && *cell < cells) {
+      told.insert(*cell);
+    }
+  }
+  return told.size() == cells;
 }
 
 }  // namespace
@@ -87,10 +99,10 @@ void read_tuning(DomainParts& parts, pugi::xml_node node) {
 /// <memory nodeset> for all, <memnode> for one.
 void read_numa_tuning(DomainParts& parts, pugi::xml_node node) {
   auto& nodes = parts.guest.nodes;
-  const bool has_nodes = !nodes.empty() && node.child("memnode");
+  const bool is_all_told = !nodes.empty() && has_each_cell(node, nodes.size());
   const auto memory = node.child("memory");
   const bool is_automatic =
-      memory.attribute("placement").value() == std::string_view("auto") || has_nodes;
+      memory.attribute("placement").value() == std::string_view("auto") || is_all_told;
   const auto all = is_automatic ? std::nullopt : one_node(parts, memory);
   if (is_automatic && memory) {
     parts.guest.needs_no_key(shown_element(memory));

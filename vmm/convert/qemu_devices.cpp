@@ -147,7 +147,7 @@ void add_function(QemuParts& parts, OptionList options) {
   ForeignFunction function;
   function.line = options.line();
   const std::string host = host_of(options);
-  const auto address = Bdf::parse(host);
+  const auto address = qemu_address(host);
   if (!address) {
     const bool is_mdev = host.size() == 36;
     parts.guest.note("", "-device " + options.argument(), options.line(),
@@ -320,7 +320,8 @@ void tell_device(QemuParts& parts, const std::string& driver, OptionList options
 
 void add_device(QemuParts& parts, OptionList options) {
   const std::string driver = options.text("driver");
-  if (driver == "vfio-pci" || driver == "vfio-pci-nohotplug") {
+  if (driver == "vfio-pci" || driver == "vfio-pci-nohotplug" || driver == "pci-assign" ||
+      driver == "kvm-pci-assign") {  // KVM's own assignment, before VFIO
     add_function(parts, std::move(options));
   } else if (driver == "vfio-user-pci") {
     add_remote_function(parts, std::move(options));

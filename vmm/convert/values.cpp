@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/convert/values.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -157,6 +159,34 @@ std::optional<std::vector<unsigned>> cpu_list(std::string_view text) {
     }
     text.remove_prefix(comma + 1);
   }
+}
+
+std::optional<Bdf> qemu_address(std::string_view text) {
+  constexpr std::size_t kMostDigits = 8;
+  std::vector<unsigned> numbers;
+  std::string signs;
+  while (numbers.size() < 4) {
+    const auto end = std::min(text.find_first_not_of("0123456789abcdefABCDEF"), text.size());
+    unsigned number = 0;
+    if (end == 0 || end > kMostDigits ||
+        std::from_chars(text.data(), text.data() + end, number, 16).ec != std::errc{}) {
+      return std::nullopt;
+    }
+    numbers.push_back(number);
+    if (end == text.size()) {
+      break;
+    }
+    signs += text[end];
+    text.remove_prefix(end + 1);
+  }
+  if (signs == ":.") {
+    numbers.insert(numbers.begin(), 0);
+  } else if (signs != "::.") {
+    return std::nullopt;
+  }
+  // Bdf::parse() knows the limits; a number that is too large has more digits than it takes.
+  return Bdf::parse(
+      fmt::format("{:04x}:{:02x}:{:02x}.{:x}", numbers[0], numbers[1], numbers[2], numbers[3]));
 }
 
 }  // namespace gpuvm::convert

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "vmm/base/bdf.hpp"
+
 namespace gpuvm::convert {
 
 inline constexpr std::uint64_t kGibibyte = 1ULL << 30;
@@ -27,5 +29,8 @@ std::optional<std::uint64_t> qemu_size(std::string_view text, unsigned shift);
 std::optional<std::uint64_t> libvirt_size(std::string_view number, std::string_view unit);
 /// "0-3,8,^2" as numbers in ascending order; nothing for other texts, and for numbers over 8191.
 std::optional<std::vector<unsigned>> cpu_list(std::string_view text);
+
+/// "1:0.0", "01:00.0", "0000:01:00.0": QEMU takes numbers of any length; nothing for other texts.
+std::optional<Bdf> qemu_address(std::string_view text);
 
 }  // namespace gpuvm::convert

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 
 #include "vmm/convert/advice.hpp"
 #include "vmm/convert/values.hpp"
@@ -227,6 +228,22 @@ void tell_other_start(const ForeignGuest& guest, TomlSection& section) {
   }
 }
 
+/// "root=/dev/sda1": the name that the disk had on another controller.
+void tell_root(const ForeignGuest& guest, TomlSection& section) {
+  constexpr std::string_view kNames[] = {"root=/dev/sd", "root=/dev/hd", "root=/dev/nvme",
+                                         "root=/dev/xvd", "root=/dev/mmcblk"};
+  std::istringstream words(guest.cmdline);
+  for (std::string word; words >> word;) {
+    const bool is_name = std::any_of(std::begin(kNames), std::end(kNames),
+                                     [&](std::string_view name) { return word.starts_with(name); });
+    if (is_name && !guest.disks.empty()) {
+      section.note(word, 0,
+                   "each [[disk]] is a virtio block device, /dev/vda and on: write its name there "
+                   "or root=UUID=…");
+    }
+  }
+}
+
 TomlSection boot_section(const ForeignGuest& guest) {
   TomlSection section("[boot]");
   if (is_uefi(guest)) {
@@ -238,6 +255,9 @@ TomlSection boot_section(const ForeignGuest& guest) {
   section.set_text("cmdline", has_kernel ? guest.cmdline : "");
   if (is_uefi(guest)) {
     write_uefi(guest, section);
+  }
+  if (has_kernel) {
+    tell_root(guest, section);
   }
   tell_other_start(guest, section);
   add_notes(guest, "boot", section);

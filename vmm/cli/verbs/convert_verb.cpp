@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <span>
 
+#include "vmm/base/file.hpp"
 #include "vmm/base/unique_fd.hpp"
 #include "vmm/cli/verbs/verbs.hpp"
 #include "vmm/convert/convert.hpp"
@@ -51,7 +52,7 @@ Status write_new_file(const std::string& path, std::string_view text) {
   constexpr mode_t kMode = 0644;
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode));
   if (!fd) {
-    return fail_errno(ErrorKind::kConfig, "Cannot create the new file " + path);
+    return new_file_error(ErrorKind::kConfig, path);
   }
   while (!text.empty()) {
     const ssize_t done = ::write(fd.get(), text.data(), text.size());
@@ -68,6 +69,11 @@ Status write_new_file(const std::string& path, std::string_view text) {
 }  // namespace
 
 Result<int> convert_verb(const ConvertArguments& arguments) {
+  if (arguments.output == "-") {
+    return fail(ErrorKind::kUsage,
+                "-o takes a new file: - is no name of one (without -o the configuration goes to "
+                "standard output)");
+  }
   const std::string label = arguments.file == "-" ? "standard input" : arguments.file;
   const auto text = TRY(read_input(arguments.file, label));
   const auto kind = arguments.from == "libvirt" ? ForeignText::kLibvirt

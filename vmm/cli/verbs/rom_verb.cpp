@@ -36,7 +36,7 @@ Status write_new_file(const std::string& path, std::span<const std::byte> bytes)
   constexpr mode_t kMode = 0644;
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode));
   if (!fd) {
-    return fail_errno(ErrorKind::kConfig, "Cannot create the new file " + path);
+    return new_file_error(ErrorKind::kConfig, path);
   }
   while (!bytes.empty()) {
     const ssize_t done = ::write(fd.get(), bytes.data(), bytes.size());

@@ -7,13 +7,15 @@
 #include <cerrno>
 #include <utility>
 
+#include "vmm/base/file.hpp"
+
 namespace gpuvm {
 
 Result<ReportFile> ReportFile::create(const std::string& path) {
   constexpr mode_t kMode = 0644;
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode));
   if (!fd) {
-    return fail_errno(ErrorKind::kConfig, "Cannot create the new file " + path);
+    return new_file_error(ErrorKind::kConfig, path);
   }
   return ReportFile(path, std::move(fd));
 }

@@ -109,6 +109,16 @@ TEST_F(CheckTest, AKernelThatCannotResetSlots) {
   EXPECT_EQ(line("kernel").level, CheckLevel::kPass);
 }
 
+TEST_F(CheckTest, AKernelBeforeThoseThatAreSupported) {
+  for (const auto* const old : {"4.20.16-200.fc29.x86_64", "5.14.21"}) {
+    host_.file("/proc/sys/kernel/osrelease", std::string(old) + "\n");
+    EXPECT_EQ(line("kernel").level, CheckLevel::kWarn) << old;
+    EXPECT_THAT(line("kernel").text, HasSubstr("older than 5.15"));
+  }
+  host_.file("/proc/sys/kernel/osrelease", "5.15.0-91-generic\n");
+  EXPECT_EQ(line("kernel").level, CheckLevel::kPass);
+}
+
 TEST_F(CheckTest, ADeviceThatSomebodyHasOpenIsAFailureOfTheStart) {
   host_.directory(fmt::format("/sys/bus/pci/devices/{}/drm/card0", kGpu));
   host_.link("/proc/42/fd/9", "/dev/dri/card0");

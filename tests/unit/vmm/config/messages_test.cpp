@@ -168,6 +168,20 @@ TEST(Messages, TextNeedsQuotes) {
   }
 }
 
+TEST(Messages, GuestsOfOtherMonitorsAreKnown) {
+  for (const char* text :
+       {"<domain type='kvm'>\n</domain>\n", "\n  <domain>", "#!/bin/sh\nset -e\n",
+        "# mine\nqemu-system-x86_64 -m 1G\n", "/usr/bin/kvm \\\n -m 1G\n"}) {
+    const auto result = parse(text);
+    ASSERT_FALSE(result) << text;
+    EXPECT_NE(result.error().to_string().find("`gpuvm convert` makes"), std::string::npos)
+        << result.error().to_string();
+  }
+  const auto ours = parse("# of qemu-system-x86_64 -m 1G\n[machine]\ncpus = \n");
+  ASSERT_FALSE(ours);
+  EXPECT_EQ(ours.error().to_string().find("gpuvm convert"), std::string::npos);
+}
+
 TEST(Messages, AMissingClosingQuoteIsNoControlCharacter) {
   for (const char* text : {"kernel = \"/boot/vmlinuz\nx = 1\n", "kernel = '/boot/vmlinuz\nx = 1\n",
                            "kernel = \"/boot/vmlinuz\r\nx = 1\n", "kernel = '/böot/vmlinuz\n"}) {

@@ -52,6 +52,22 @@ TEST(CommandLine, FunctionsHaveTheirProperties) {
   EXPECT_EQ(pci.vf_token, "14d63f20-8445-11ea-8900-1f9ce7d5650d");
 }
 
+TEST(CommandLine, AddressesMayBeShort) {
+  const auto hosts = [](std::string_view host) {
+    return config_of(qemu(fmt::format("-device vfio-pci,host={}", host))).pci;
+  };
+  for (const auto* const host : {"1:0.0", "01:0.0", "0:01:00.0", "0000:1:00.0", "01:00.0"}) {
+    const auto pci = hosts(host);
+    ASSERT_EQ(pci.size(), 1U) << host;
+    EXPECT_EQ(pci[0].host.to_string(), "0000:01:00.0") << host;
+  }
+  for (const auto* const host : {"01:00", "1:20.0", "1:0.8", "123:0.0", "1:0.0.0", ":0.0", "1:0.x",
+                                 "10000:1:0.0", "1:0:", "1.0:0"}) {
+    EXPECT_TRUE(hosts(host).empty()) << host;
+  }
+  EXPECT_EQ(config_of(qemu("-device pci-assign,host=02:00.0")).pci.size(), 1U);
+}
+
 TEST(CommandLine, FunctionsWithoutCounterpartsAreTold) {
   const auto text = converted(
       qemu("-device vfio-pci,host=01:00.0,x-vga=on,x-no-mmap=true,display=on,x-igd-opregion=on,"

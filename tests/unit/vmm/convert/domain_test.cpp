@@ -154,6 +154,57 @@ TEST(Domain, CellsAreNodes) {
   EXPECT_EQ(config.machine.memory, 4_GiB);
 }
 
+TEST(Domain, CellsWithoutAMemnodeHaveTheNodeOfAll) {
+  const auto config = config_of(
+      domain("<numatune><memory mode='strict' nodeset='1'/><memnode cellid='1' nodeset='3'/>"
+             "</numatune><cpu><numa><cell id='0' cpus='0-1' memory='2' unit='GiB'/>"
+             "<cell id='1' cpus='2,3' memory='2' unit='GiB'/></numa></cpu>"));
+  ASSERT_EQ(config.nodes.size(), 2U);
+  EXPECT_EQ(config.nodes[0].host_node, 1U);
+  EXPECT_EQ(config.nodes[1].host_node, 3U);
+}
+
+TEST(Domain, DisksFromElsewhereShowWhereTheyWere) {
+  const auto text = converted(with_devices(
+      "<disk type='network' device='disk'><source protocol='rbd' name='pool/a'>"
+      "<host name='store'/></source><target dev='vda'/></disk>"
+      "<disk type='nvme' device='disk'><driver name='qemu' type='raw'/>"
+      "<source type='pci' namespace='1'><address domain='0x0000' bus='0x03' slot='0x00' "
+      "function='0x0'/></source><target dev='vdb'/></disk>"));
+  EXPECT_THAT(text, HasSubstr("# <source protocol='rbd' name='pool/a'><host name='store'> (line"));
+  EXPECT_THAT(text, HasSubstr("QEMU drives this NVMe disk itself"));
+  EXPECT_THAT(text, HasSubstr("bus='0x03'"));
+}
+
+TEST(Domain, AnImageWithoutATypeIsRawAndToldSo) {
+  const auto disk = [](std::string_view file) {
+    return with_devices(
+        fmt::format("<disk type='file' device='disk'><driver name='qemu'/>"
+                    "<source file='{}'/><target dev='vda' bus='virtio'/></disk>",
+                    file));
+  };
+  EXPECT_THAT(converted(disk("/a.qcow2")),
+              HasSubstr("libvirt takes an image without a type as raw"));
+  EXPECT_THAT(converted(disk("/a.img")), Not(HasSubstr("without a type")));
+}
+
+TEST(Domain, ARootOfAnotherControllerIsTold) {
+  const auto guest = [](std::string_view cmdline, std::string_view devices) {
+    return domain(
+        fmt::format("<os><type>hvm</type><kernel>/k</kernel><cmdline>{}</cmdline></os>"
+                    "<devices>{}</devices>",
+                    cmdline, devices));
+  };
+  constexpr std::string_view kDisk =
+      "<disk type='block' device='disk'><driver type='raw'/><source dev='/dev/sdb'/>"
+      "<target dev='sda' bus='sata'/></disk>";
+  EXPECT_THAT(converted(guest("ro root=/dev/sda2", kDisk)),
+              HasSubstr("# root=/dev/sda2: each [[disk]] is a virtio block device"));
+  EXPECT_THAT(converted(guest("root=/dev/vda2", kDisk)), Not(HasSubstr("# root=")));
+  // The disk of a controller that the guest has keeps its name.
+  EXPECT_THAT(converted(guest("root=/dev/nvme0n1p2", "")), Not(HasSubstr("# root=")));
+}
+
 TEST(Domain, CellsThatLeaveOutAVcpuAreComments) {
   const auto text =
       converted(domain("<cpu><numa><cell id='0' cpus='0-1' memory='4' unit='GiB'/></numa></cpu>"));

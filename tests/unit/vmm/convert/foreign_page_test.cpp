@@ -46,6 +46,26 @@ TEST(ForeignPage, BlocksOfCodeAreFound) {
   EXPECT_THAT(converted("It's so: " + std::string(kDomain)), HasSubstr("# <foo> (line 3)"));
 }
 
+TEST(ForeignPage, PromptsAndQuotedLettersAreNoRedirections) {
+  const auto prompts =
+      config_of("$ qemu-system-x86_64 -m 2G \\\n>   -smp 3 \\\n> -append a -kernel \\\n> /k\n");
+  EXPECT_EQ(prompts.machine.cpus, 3U);
+  EXPECT_EQ(prompts.boot.kernel, "/k");
+  EXPECT_TRUE(prompts.disks.empty());
+  const auto letter =
+      config_of("> > Mine:\n> > ```\n> > qemu-system-x86_64 -m 2G \\\n> >  -smp 3\n> > ```\n>>\n");
+  EXPECT_EQ(letter.machine.cpus, 3U);
+  EXPECT_EQ(config_of("> <domain type='kvm'><name>a</name>\n> <vcpu>3</vcpu>\n> "
+                      "<memory>2097152</memory></domain>\n")
+                .machine.cpus,
+            3U);
+  // A redirection in a line of its own stays one.
+  const auto log = config_of("qemu-system-x86_64 -m 2G -smp 3 \\\n > log 2>&1\n");
+  EXPECT_EQ(log.machine.cpus, 3U);
+  EXPECT_TRUE(log.disks.empty());
+  EXPECT_THAT(refusal("&lt;domain type='kvm'&gt;\n"), HasSubstr("as a page of HTML writes it"));
+}
+
 TEST(ForeignPage, ADomainGoesBeforeACommand) {
   const auto text = converted("```\nmodprobe vfio-pci\n```\n```\n" + std::string(kCommand) +
                               "```\n```\n" + std::string(kDomain) + "```\n");
