@@ -71,11 +71,25 @@ private_kib() {
     END { finish(); printf "private_kib=%d\nguest_pages=%d\n", own, guest / 4 }' "$1"
 }
 
+# smaps_of PROCESS…
+smaps_of() {
+  local process
+  for process in "$@"; do cat "/proc/$process/smaps" 2>/dev/null || true; done
+}
+
+# entries FOLDER PROCESS…: of /proc/PROCESS/FOLDER, in all.
+entries() {
+  local folder=$1
+  shift
+  find "${@/#//proc/}" -mindepth 2 -maxdepth 2 -path "/proc/*/$folder/*" 2>/dev/null | wc -l
+}
+
+# print_process PROCESS: what it has, and all that are below it: an owner's process and what runs for the guest are the monitor's, too.
 print_process() {
-  local process=$1
-  private_kib "/proc/$process/smaps" "$guest_memory"
-  printf 'threads=%d\n' "$(find "/proc/$process/task" -mindepth 1 -maxdepth 1 | wc -l)"
-  printf 'descriptors=%d\n' "$(find "/proc/$process/fd" -mindepth 1 -maxdepth 1 | wc -l)"
+  local -a all
+  mapfile -t all < <(processes_of "$1")
+  private_kib <(smaps_of "${all[@]}") "$guest_memory"
+  printf 'processes=%d\nthreads=%d\ndescriptors=%d\n' "${#all[@]}" "$(entries task "${all[@]}")" "$(entries fd "${all[@]}")"
 }
 
 # start_histogram, take_histogram FILE: of the guests' exits. The kernel changes its own code for that, which emulation stumbles over

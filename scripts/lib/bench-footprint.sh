@@ -23,11 +23,13 @@ exec {nothing}<> <(:)
 
 pause() { read -r -t "$1" <&"$nothing" || true; }
 
-# wake_ups PROCESS: how often threads that are no vCPU went to sleep, in all. (gpuvm calls its vCPUs' threads vcpu-N, QEMU CPU N/KVM,
+# wake_ups PROCESS…: how often threads that are no vCPU went to sleep, in all. (gpuvm calls its vCPUs' threads vcpu-N, QEMU CPU N/KVM,
 # kvmtool kvm-vcpu-N, Cloud Hypervisor vcpuN, Firecracker fc_vcpu N.)
 wake_ups() {
   local task name sum=0 key value
-  for task in "/proc/$1/task"/*; do
+  local -a tasks=("${@/#//proc/}")
+  # shellcheck disable=SC2068
+  for task in ${tasks[@]/%//task/*}; do
     { read -r name <"$task/comm"; } 2>/dev/null || continue
     [[ $name != *vcpu* && $name != CPU\ * ]] || continue
     while IFS=$':\t ' read -r key value; do
@@ -41,6 +43,7 @@ wake_ups() {
 # memory that it emulates, and its signals; the others are the guest's own timer's and the host's.
 idle() {
   local process before_wakes after_wakes
+  local -a processes
   ((${#guest_functions[@]} == 0)) || lab-bind "${guest_functions[@]}"
   prepare_place "$work"
   start_monitor "$1" "$work"
@@ -48,10 +51,11 @@ idle() {
   process=$(monitor_process)
   if [[ -z ${LAB_BENCH_NO_WAIT:-} ]]; then pause 5; else pause 0.5; fi
   print_process "$process"
+  mapfile -t processes < <(processes_of "$process")
   read_counters before
-  before_wakes=$(wake_ups "$process")
+  before_wakes=$(wake_ups "${processes[@]}")
   pause "$seconds"
-  after_wakes=$(wake_ups "$process")
+  after_wakes=$(wake_ups "${processes[@]}")
   read_counters after
   print_counters before after >"$work/counters"
   stop_monitor

@@ -23,11 +23,7 @@ SLOTS=("0000:01:00.0 0000:01:00.1" 0000:02:00.0 0000:03:00.0 0000:04:00.0 0000:0
 guests=() readers=()
 
 stop_all() {
-  local pid
-  for pid in "${guests[@]}" "${readers[@]}"; do
-    kill -KILL "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || true
-  done
+  end_processes "${guests[@]}" "${readers[@]}"
   guests=() readers=()
 }
 

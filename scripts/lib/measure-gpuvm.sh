@@ -85,8 +85,7 @@ start_guest() {
 
 stop_guest() {
   if [[ -n $guest ]]; then
-    kill -KILL "$guest" 2>/dev/null || true
-    wait "$guest" 2>/dev/null || true
+    end_processes "$guest"
   fi
   rm -rf "$work"
 }
