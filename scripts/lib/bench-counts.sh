@@ -92,6 +92,21 @@ print_process() {
   printf 'processes=%d\nthreads=%d\ndescriptors=%d\n' "${#all[@]}" "$(entries task "${all[@]}")" "$(entries fd "${all[@]}")"
 }
 
+# device_counts FILE: of what `gpuvm inspect --json` shows of a guest that runs: accesses that reached its devices, and those that nothing
+# answered, as lines at_PLACE=COUNT. The rest of the exits was the kernel's: CPUID, MSRs, interrupts, pages.
+device_counts() {
+  jq -r 'paths(numbers) as $p | select($p[-1] | tostring | IN("reads", "writes", "accesses", "unclaimed", "transmitted", "port_exits", "mmio_exits"))
+    | "at_\($p | map(tostring) | join("_") | gsub("[^A-Za-z0-9]+"; "_"))=\(getpath($p))"' "$1"
+}
+
+# count_devices: of the guest that runs, for measure_start. What cannot be asked is left out.
+count_devices() {
+  local file=$work/inspected
+  if command -v jq >/dev/null && timeout 60 "$guest_gpuvm" inspect --json "$guest_name" >"$file" 2>/dev/null </dev/null; then
+    device_counts "$file" || true
+  fi
+}
+
 # start_histogram, take_histogram FILE: of the guests' exits. The kernel changes its own code for that, which emulation stumbles over
 # now and then: after all that is timed.
 start_histogram() {

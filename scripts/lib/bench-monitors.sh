@@ -272,13 +272,13 @@ measure_start() {
   return $status
 }
 
-# measure_phases TEXT FOLDER: as measure_start gpuvm, and what its events tell of the time (gpuvm(1), --events).
+# measure_phases TEXT FOLDER [FUNCTION]: as measure_start gpuvm, and what its events tell of the time (gpuvm(1), --events).
 measure_phases() {
   local status=0
   mkdir -p "$2"
   rm -f "$2/events"
   guest_options=(--events "$2/events")
-  measure_start gpuvm "$1" "$2" || status=1
+  measure_start gpuvm "$1" "$2" "${3:-}" || status=1
   guest_options=()
   ((status)) || event_times "$2/events" "$started"
   return $status

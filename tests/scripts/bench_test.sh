@@ -79,13 +79,19 @@ test_tables() {
   record gpuvm-phases ready 0.5
   record gpuvm-phases reset_ms 200
   record gpuvm-phases seconds 5
+  record gpuvm-phases at_pci_ecam_reads 700
+  record gpuvm-phases at_ports_unclaimed 0
+  record gpuvm-unpacked seconds 3 4 4
+  expect "what reached gpuvm's devices" grep -qE '^ +700  pci_ecam_reads$' <(print_table_boot)
+  expect "and what nothing reached is not told" not grep -q unclaimed <(print_table_boot)
+  expect "gpuvm that unpacks the kernel" grep -qF '"host"): 4 s to init, 0.20 (0.19-0.22) of newest QEMU'"'"'s' <(print_table_boot)
   expect "gpuvm's own account" grep -qx 'gpuvm, one run: 0.5 s to the first instruction, of which the reset 200 ms; 5 s to init' <(print_table_boot)
   picture=$WORK/boot.svg
   draw_boot
   expect "a picture: before the kernel, and after it" grep -q '<title>kernel-to-init: 4.40 s</title>' "$picture"
   expect "a picture: of the peer" grep -q '<title>kernel-to-init: 12.00 s</title>' "$picture"
   expect "a picture: gpuvm's reset" grep -q '<title>reset: 0.20 s</title>' "$picture"
-  rm "$OUT"/{newest*,gpuvm-counts*,gpuvm-phases*}
+  rm "$OUT"/{newest*,gpuvm-counts*,gpuvm-phases*,gpuvm-unpacked*}
   choose_shown ''
   expect "without the newest it is the other" grep -q "0.45.* of QEMU q35's" <(print_verdicts_boot)
   expect "without counts there is no table of them" not grep -q 'counted to init' <(print_table_boot)
@@ -210,6 +216,9 @@ test_targets() {
   expect "the chart: a bar for each that was measured, but for 0" same "$(grep -c 'height="18"' "$WORK/chart.svg")" 3
   expect "the chart: missed is of another colour" same "$(grep -c '#d62728' "$WORK/chart.svg")" 2
   "$judge" --page "$WORK/page.md" --chart "$WORK/chart.svg" "$WORK/torn.json" >/dev/null 2>&1 || true
+  expect "the page: what was measured stays until there is something newer" grep -q '^| start to init | 0.30 of q35 | 0.30 |.*| holds |' "$WORK/page.md"
+  expect "the page: a row for each target, still" same "$(grep -cE '\| (holds|MISSED|not measured) \|' "$WORK/page.md")" \
+    "$(grep -vc '^#' "$REPO/scripts/lib/bench-targets.tsv")"
   expect "nothing measured: no chart" not grep -q '](chart.svg)' "$WORK/page.md"
   echo 'no lines' >"$WORK/page.md"
   expect "a page without the lines is refused" not "$judge" --page "$WORK/page.md" --chart "$WORK/chart.svg" "$WORK/boot.json"
