@@ -306,11 +306,16 @@ test_hardware() {
     [[ $name == '#'* || $name == threads ]] || zero+=" $name=0"
   done <"$REPO/scripts/lib/bench-hardware.tsv"
   # shellcheck disable=SC2086
-  text=$("$hardware" $zero gpus=3 gib=64 driver=2 cuinit=0.5 page_thread=0.25 page_floor=0.01 pin=0.001 reset_wait=0.4 open_wait=0.1)
+  text=$("$hardware" $zero gpus=3 gib=64 driver=2 cuinit=0.5 page_thread=0.25 page_floor=0.01 pin=0.001 reset_wait=0.4 open_wait=0.1 \
+    settle=0.5 firmware_up=0.1)
   expect "the driver, one GPU after the other" grep -qx '| driver and cuInit | 6.50 | 6.50 |' <<<"$text"
-  expect "opened one after the other, or at once" grep -qx '| devices opened | 0.30 | 0.10 |' <<<"$text"
-  expect "memory: 64 GiB by 16 threads and their pins; then what outlasts the reset" grep -qx '| memory given and pinned | 1.06 | 0.24 |' <<<"$text"
-  expect "the sum" grep -qF '| **8.3** | **7.2** |' <<<"$text"
+  expect "opened at once" grep -qx '| devices opened | 0.10 | 0.10 |' <<<"$text"
+  expect "a rest, or one that ends with the firmware" grep -qx '| reset, rest, check | 0.90 | 0.50 |' <<<"$text"
+  expect "memory: the map for DMA, or what its pages take longer than the reset" grep -qx '| memory given and pinned | 0.06 | 0.14 |' <<<"$text"
+  expect "the sum" grep -qF '| **7.6** | **7.2** |' <<<"$text"
+  # shellcheck disable=SC2086
+  text=$("$hardware" $zero gib=1 page_thread=0.8)
+  expect "memory: one thread for each 128 MiB" grep -qx '| memory given and pinned | 0.10 | 0.10 |' <<<"$text"
   expect "a figure that is none" not "$hardware" driver=long
   expect "a figure that nobody knows" not "$hardware" drivers=2
   expect "each figure says whether a report replaces it" same "$(grep -v '^#' "$REPO/scripts/lib/bench-hardware.tsv" \
