@@ -296,6 +296,9 @@ test_build() {
   expect "the dearest files" same "$(dearest "$WORK/ninja_log" 2 | tr '\n' ' ')" \
     '9.0 a/CMakeFiles/a.dir/x.cpp.o 5.0 b/CMakeFiles/b.dir/z.cpp.o '
   expect "one that was made twice counts once" same "$(dearest "$WORK/ninja_log" 9 | grep -c gpuvm)" 1
+  printf '[   0 s] packages\n[   5 s] installing x\n[  40 s] building gpuvm\nanything\n[ 240 s] guest kernel\n[ 300 s] done\n' >"$WORK/demo.log"
+  expect "the demo's stages" same "$(demo_stages "$WORK/demo.log" | tr '\n' ' ')" \
+    'stage_building=200 stage_guest=60 stage_installing=35 stage_packages=5 '
   expect "by room" same "$(dearest_rooms "$WORK/ninja_log" 9 | tr '\n' ' ')" '11.0 2 a 5.0 1 b '
 }
 
