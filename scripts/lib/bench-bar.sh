@@ -13,7 +13,7 @@ here=$(dirname "$0")
 . "$here/read-line.sh"
 . "$here/is-running.sh"
 . "$here/bench-monitors.sh"
-runs=$1 size=$2 peers=$3 memory=$4 guest_gpuvm=$5 kernel=$6 initrd=$7 large=$8
+runs=$1 size=$2 with_peers=$3 memory=$4 guest_gpuvm=$5 kernel=$6 initrd=$7 large=$8
 shift 8
 work=$(mktemp -d)
 trap 'stop_monitor; rm -rf "$work"' EXIT
@@ -37,7 +37,7 @@ for ((run = 0; run <= runs; run++)); do
   # Each goes first in turn.
   if ((run % 2)); then without "$run" && with_bar gpuvm "$run"; else with_bar gpuvm "$run" && without "$run"; fi
 done
-if ((peers)); then
+if ((with_peers)); then
   for monitor in "${wanted[@]:1}"; do
     with_bar "$monitor" 1
   done

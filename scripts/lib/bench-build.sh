@@ -57,13 +57,22 @@ build_once() {
   )
 }
 
+# demo_stages LOG: how long each of the demo's stages took, as lines stage_NAME=SECONDS, by the lines "[  12 s] NAME …" that begin them.
+demo_stages() {
+  sed -nE 's/^\[ *([0-9]+) s\] ([A-Za-z]+).*/\1 \2/p' "$1" | awk '
+    what != "" { time[what] += $1 - begun }
+    { what = tolower($2); begun = $1 }
+    END { for (what in time) printf "stage_%s=%d\n", what, time[what] }' | sort
+}
+
 # demo_once RUN: the README's first command, which also fetches what the lab needs.
 demo_once() {
   local clone=$OUT/checkout what=demo
   rm -rf "$clone"
   git clone -q --no-hardlinks "$GPUVM_REPO" "$clone"
-  stage "run $1: scripts/demo"
+  stage "run $1: scripts/demo (what it says is in $OUT/demo.log)"
   (cd "$clone" && CCACHE_DISABLE=1 timed "$OUT/demo.$1" on_two_cpus scripts/demo >"$OUT/demo.log" 2>&1) || { tail -n 5 "$OUT/demo.log" >&2 && return 1; }
+  demo_stages "$OUT/demo.log" >>"$OUT/demo.$1"
 }
 
 measure_build() {
@@ -72,8 +81,8 @@ measure_build() {
   install_packages "${GPUVM_BUILD_PACKAGES[@]}" git
   git -C "$GPUVM_REPO" diff --quiet HEAD -- || echo "  what is not committed is not measured" >&2
   for ((run = 1; run <= runs; run++)); do
-    build_once "$run" || return 1
-    ((!demo)) || demo_once "$run" || return 1
+    [[ $demo == --demo-only ]] || build_once "$run" || return 1
+    [[ -z $demo ]] || demo_once "$run" || return 1
   done
   rm -rf "$OUT/checkout"
 }
@@ -87,6 +96,9 @@ print_table_build() {
     printf '%-44s %17s\n' "after a change of $edit, s" "$(amount gpuvm "edit_$(tr -c 'a-z\n' '_' <<<"${edit%.*}")")"
   done
   [[ -z $(values demo demo) ]] || printf '%-44s %17s\n' "the README's first command, s" "$(amount demo demo)"
+  cat "$OUT"/demo.[0-9]* 2>/dev/null | sed -nE 's/^stage_(.*)=(.*)/\1 \2/p' | while read -r where seconds; do
+    printf '  of these, "%s" %s\n' "$where" "$seconds"
+  done
   [[ -r $OUT/ninja_log.whole ]] || return 0
   printf '\nthe dearest commands of a whole build, s of one CPU\n'
   dearest "$OUT/ninja_log.whole" 15 | while read -r seconds where; do printf '%8s  %s\n' "$seconds" "$where"; done

@@ -71,14 +71,40 @@ private_kib() {
     END { finish(); printf "private_kib=%d\nguest_pages=%d\n", own, guest / 4 }' "$1"
 }
 
-# print_process PROCESS: what it has, with its monitor where it is the owner's process of one. (What both have in common is neither's.)
+# smaps_of PROCESS…
+smaps_of() {
+  local process
+  for process in "$@"; do cat "/proc/$process/smaps" 2>/dev/null || true; done
+}
+
+# entries FOLDER PROCESS…: of /proc/PROCESS/FOLDER, in all.
+entries() {
+  local folder=$1
+  shift
+  find "${@/#//proc/}" -mindepth 2 -maxdepth 2 -path "/proc/*/$folder/*" 2>/dev/null | wc -l
+}
+
+# print_process PROCESS: what it has, and all that are below it: an owner's process and what runs for the guest are the monitor's, too.
 print_process() {
   local -a all
   mapfile -t all < <(processes_of "$1")
-  all=("${all[@]/#//proc/}")
-  cat "${all[@]/%//smaps}" | private_kib /dev/stdin "$guest_memory"
-  printf 'threads=%d\n' "$(find "${all[@]/%//task}" -mindepth 1 -maxdepth 1 | wc -l)"
-  printf 'descriptors=%d\n' "$(find "${all[@]/%//fd}" -mindepth 1 -maxdepth 1 | wc -l)"
+  private_kib <(smaps_of "${all[@]}") "$guest_memory"
+  printf 'processes=%d\nthreads=%d\ndescriptors=%d\n' "${#all[@]}" "$(entries task "${all[@]}")" "$(entries fd "${all[@]}")"
+}
+
+# device_counts FILE: of what `gpuvm inspect --json` shows of a guest that runs: accesses that reached its devices, and those that nothing
+# answered, as lines at_PLACE=COUNT. The rest of the exits was the kernel's: CPUID, MSRs, interrupts, pages.
+device_counts() {
+  jq -r 'paths(numbers) as $p | select($p[-1] | tostring | IN("reads", "writes", "accesses", "unclaimed", "transmitted", "port_exits", "mmio_exits"))
+    | "at_\($p | map(tostring) | join("_") | gsub("[^A-Za-z0-9]+"; "_"))=\(getpath($p))"' "$1"
+}
+
+# count_devices: of the guest that runs, for measure_start. What cannot be asked is left out.
+count_devices() {
+  local file=$work/inspected
+  if command -v jq >/dev/null && timeout 60 "$guest_gpuvm" inspect --json "$guest_name" >"$file" 2>/dev/null </dev/null; then
+    device_counts "$file" || true
+  fi
 }
 
 # start_histogram, take_histogram FILE: of the guests' exits. The kernel changes its own code for that, which emulation stumbles over

@@ -64,9 +64,7 @@ start_qemu() {
 # shellcheck disable=SC2317 # one() calls it
 start_newest() { start_qemu newest; }
 
-# Those of gpuvm's peers that this measures; LAB_BENCH_PEERS asks for the newest QEMU.
-peers=(qemu)
-[[ " ${LAB_BENCH_PEERS:-} " != *" newest "* || ! -x ${LAB_BENCH_QEMU:-} ]] || peers+=(newest)
+choose_qemus
 
 count_exits() { exits=$(($(<"$KVM_STATS/exits") - $(<"$KVM_STATS/irq_exits"))); }
 
@@ -92,8 +90,7 @@ one() {
         ;;
     esac
   done
-  kill -KILL "$guest" 2>/dev/null || true
-  wait "$guest" 2>/dev/null || true
+  end_processes "$guest"
   ((phases == 4)) || { failed=1; tail -n 5 "$work/log"; }
 }
 

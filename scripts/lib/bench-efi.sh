@@ -14,17 +14,17 @@ functions=("$@")
 
 to_init() {
   measure "$1-init" "$2" "$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --kernel "$kernel" --initrd "$initrd" --memory "$memory" \
-    --mode "$3" "${functions[@]}"
+    --mode "$3" --timeout 300 "${functions[@]}"
 }
 
 to_entry() {
   measure "$1-entry" "$2" "$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --kernel "$probe" --initrd "$initrd" --memory "$memory" \
-    --mode "$3" --until KERNEL-ENTERED "${functions[@]}"
+    --mode "$3" --until KERNEL-ENTERED --timeout 300 "${functions[@]}"
 }
 
 ovmf_to_entry() {
   measure ovmf-entry "$1" "$here/peer-qemu.sh" --kernel "$probe" --initrd "$initrd" --firmware /usr/share/ovmf/OVMF.fd \
-    --memory "$memory" --until KERNEL-ENTERED "${functions[@]}"
+    --memory "$memory" --until KERNEL-ENTERED --timeout 400 "${functions[@]}"
 }
 
 touch_memory

@@ -27,8 +27,9 @@ pause() { read -r -t "$1" <&"$nothing" || true; }
 # kvmtool kvm-vcpu-N, Cloud Hypervisor vcpuN, Firecracker fc_vcpu N.)
 wake_ups() {
   local task name sum=0 key value
-  local -a folders=("${@/#//proc/}")
-  for task in $(printf '%s/task/*\n' "${folders[@]}"); do
+  local -a tasks=("${@/#//proc/}")
+  # shellcheck disable=SC2068
+  for task in ${tasks[@]/%//task/*}; do
     { read -r name <"$task/comm"; } 2>/dev/null || continue
     [[ $name != *vcpu* && $name != CPU\ * ]] || continue
     while IFS=$':\t ' read -r key value; do
@@ -50,8 +51,8 @@ idle() {
   process=$(monitor_process)
   if [[ -z ${LAB_BENCH_NO_WAIT:-} ]]; then pause 5; else pause 0.5; fi
   print_process "$process"
-  read_counters before
   mapfile -t processes < <(processes_of "$process")
+  read_counters before
   before_wakes=$(wake_ups "${processes[@]}")
   pause "$seconds"
   after_wakes=$(wake_ups "${processes[@]}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # scripts/bench hardware: from bench-hardware.tsv (and NAME=VALUE before it, in the variable `changes`) the time from exec to the first
-# instruction on a GPU, as Markdown. Two columns for each host: gpuvm as it is, and with what docs/performance.md says is left.
+# instruction on a GPU, as Markdown. Two columns for each host: gpuvm as it is, and with what docs/performance.md says is left (rows 6, 8
+# and 10 there).
 BEGIN {
   FS = "\t"
   n = split(changes, change, " ")
@@ -13,24 +14,23 @@ BEGIN {
   used[$1] = 1
 }
 
-# compute(GPUS, GIB, LEFT): seconds of each step into step[1..7], those that are on the way alone; their sum.
-function compute(gpus, gib, left, prefault, pin, reset) {
-  reset = v["reset_wait"] + v["settle"] + v["check"]
-  prefault = gib * v["page_thread"] / v["threads"]
+# compute(GPUS, GIB, LEFT): seconds of each step into step[1..7], those that are on the way alone; their sum. Without LEFT as gpuvm does
+# it today.
+function compute(gpus, gib, left, workers, rate, prefault, pin, reset, rest) {
+  workers = gib * 8 < v["threads"] ? gib * 8 : v["threads"]  # one for each 128 MiB, at most
+  rate = v["page_thread"] / workers
+  if (rate < v["page_floor"]) rate = v["page_floor"]
+  prefault = gib * rate
   pin = gib * v["pin"]
-  step[1] = v["own_start"] + v["files"]
-  step[2] = gpus * v["open_wait"]
+  rest = left && v["firmware_up"] < v["settle"] ? v["firmware_up"] : v["settle"]
+  reset = v["reset_wait"] + rest + v["check"]
+  step[1] = v["own_start"] + (left ? 0 : v["files"])  # left: files are read while devices are reset
+  step[2] = gpus ? v["open_wait"] : 0                 # all at once
   step[3] = reset
-  step[4] = prefault + pin
+  # Pages come beside the reset; the map waits for its end, and follows the pages piece by piece.
+  step[4] = prefault - reset > pin ? prefault - reset : pin
   step[5] = gpus * v["bar_map"]
-  if (left) {
-    prefault = gib * v["page_floor"]
-    if (pin > prefault) prefault = pin  # one behind the other, in pieces
-    step[1] = v["own_start"]            # files are read while devices are reset
-    step[2] = v["open_wait"]            # all at once
-    step[4] = prefault > reset ? prefault - reset : 0  # beside the reset
-  }
-  step[6] = v["guest_boot"] + v["exits"] * v["exit_cost"]
+  step[6] = v["guest_boot"] + v["exits"] * v["exit_cost"] - (left ? v["unpack"] : 0)
   step[7] = gpus * v["driver"] + v["cuinit"]
   return step[1] + step[2] + step[3] + step[4] + step[5] + step[6] + step[7]
 }

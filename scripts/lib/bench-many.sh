@@ -23,17 +23,7 @@ SLOTS=("0000:01:00.0 0000:01:00.1" 0000:02:00.0 0000:03:00.0 0000:04:00.0 0000:0
 guests=() readers=()
 
 stop_all() {
-  local pid end=$((SECONDS + 10))
-  local -a below
-  # With an owner's process its monitor ends a moment later, and has the devices until then.
-  mapfile -t below < <(for pid in "${guests[@]}"; do children "$pid"; done)
-  for pid in "${guests[@]}" "${readers[@]}"; do
-    kill -KILL "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || true
-  done
-  for pid in "${below[@]}"; do
-    while is_running "$pid" && ((SECONDS < end)); do sleep 0.05; done
-  done
+  end_processes "${guests[@]}" "${readers[@]}"
   guests=() readers=()
 }
 

@@ -66,3 +66,12 @@ add_script() {
   { cat "$initrd"; (cd "$root" && find . -type f | cpio -o -H newc --quiet | gzip -1); } >"$folder/initrd"
   printf '%s\n' "$folder/initrd"
 }
+
+# choose_qemus: `peers` are those of LAB_BENCH_PEERS that are QEMU with q35: qemu, the one on PATH, and newest, LAB_BENCH_QEMU.
+choose_qemus() {
+  local peer
+  peers=()
+  for peer in ${LAB_BENCH_PEERS:-qemu}; do
+    if [[ $peer == qemu || ($peer == newest && -x ${LAB_BENCH_QEMU:-}) ]]; then peers+=("$peer"); fi
+  done
+}

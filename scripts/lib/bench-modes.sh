@@ -28,18 +28,19 @@ build_counters() {
 
 measure_boot() {
   targets='"net_exits":'$EXITS_TARGET',"time_ratio":'$TIME_TARGET
+  local shim=-
   probe_kernel
-  build_counters
+  ((!counts)) || { build_counters && shim=$OUT/calls.so; }
   stage "measuring in the lab: $runs times gpuvm and $LAB_BENCH_PEERS, devices $devices, $memory"
-  lab_part $((1200 + $(starts) * 120)) --devices "$devices" -- \
-    boot "$runs" "$memory" "$gpuvm" "$kernel" "$OUT/guest.cpio.gz" "$OUT/probe" "$OUT/calls.so" "${functions[@]}"
+  lab_part $((1200 + $(starts) * 180)) --devices "$devices" -- \
+    boot "$runs" "$memory" "$gpuvm" "$kernel" "$OUT/guest.cpio.gz" "$OUT/probe" "$shim" "${functions[@]}"
 }
 
 measure_efi() {
   targets='"init_ratio":'$EFI_TARGET',"ovmf_ratio":'$OVMF_TARGET
   probe_kernel
   stage "measuring in the lab: $runs times both boot modes and OVMF, devices $devices, $memory"
-  lab_part $((360 + runs * 240)) --devices "$devices" -- \
+  lab_part $((600 + (runs + 1) * 600)) --devices "$devices" -- \
     efi "$runs" "$memory" "$gpuvm" "$kernel" "$OUT/probe" "$OUT/guest.cpio.gz" "${functions[@]}"
 }
 
@@ -47,7 +48,7 @@ measure_uefi() {
   targets='"time_ratio":'$UEFI_TARGET',"large_bar_ratio":'$LARGE_BAR_TARGET
   probe_kernel
   stage "measuring in the lab: $runs times OVMF under gpuvm and QEMU, devices $devices, $memory"
-  lab_part $((360 + $(starts) * 240)) --devices "$devices,bar=16G" -- \
+  lab_part $((600 + $(starts) * 600)) --devices "$devices,bar=16G" -- \
     uefi "$runs" "$memory" "$gpuvm" "$OUT/probe" "$OUT/guest.cpio.gz" 0000:05:00.0 "$kernel" "${functions[@]}"
 }
 
@@ -109,7 +110,7 @@ measure_bar() {
     peers=0
     ((${size%G} > 4)) || peers=1
     stage "measuring in the lab: $runs times gpuvm with and without a BAR of $size, devices $devices, $memory"
-    lab_part $((600 + runs * 120)) --devices "$devices,bar=$size" -- \
+    lab_part $((900 + (runs + 1) * 180)) --devices "$devices,bar=$size" -- \
       bar "$runs" "$size" "$peers" "$memory" "$gpuvm" "$kernel" "$OUT/guest.cpio.gz" 0000:05:00.0 "${functions[@]}" || status=1
     rm -f "$OUT/bar.mem"
   done
@@ -152,9 +153,9 @@ measure_footprint() {
   probe_kernel
   build_counters
   stage "measuring in the lab: $runs times idle guests of gpuvm and $LAB_BENCH_PEERS, devices $devices, $memory"
-  lab_part $((300 + $(starts) * (120 + seconds))) --devices "$devices" -- \
+  lab_part $((600 + $(starts) * (180 + seconds))) --devices "$devices" -- \
     footprint "$runs" "$seconds" "$memory" "$gpuvm" "$kernel" "$OUT/guest.cpio.gz" "$OUT/probe" "${functions[@]}" || status=1
-  lab_part 300 --devices none -- first first-lab "$OUT" "$runs" "$gpuvm" "$OUT/probe" "$OUT/guest.cpio.gz" "$OUT/calls.so" \
+  lab_part $((300 + (runs + 1) * 40)) --devices none -- first first-lab "$OUT" "$runs" "$gpuvm" "$OUT/probe" "$OUT/guest.cpio.gz" "$OUT/calls.so" \
     "$OUT/read_files" || status=1
   if [[ -w /dev/kvm ]]; then
     stage "measuring on this machine: $runs times gpuvm to its first KVM_RUN"

@@ -54,6 +54,7 @@ choose_monitors() {
   local peer reason
   wanted=(gpuvm)
   for peer in ${LAB_BENCH_PEERS:-qemu}; do
+    [[ $peer != none ]] || continue
     reason=$(why_not "$peer")
     if [[ -z $reason ]]; then wanted+=("$peer"); else printf '  %s is left out: %s\n' "$peer" "$reason"; fi
   done
@@ -174,41 +175,18 @@ start_monitor() {
   guest=$!
 }
 
-# The process that was started, where `launcher` started it: of gpuvm perhaps an owner's, whose monitor is its child.
+# The monitor itself, where `launcher` started it.
 monitor_process() {
   local child=$guest
   [[ ${launcher[0]:-} != strace ]] || read -r child _ <"/proc/$guest/task/$guest/children" || true
   echo "${child:-$guest}"
 }
 
-# children PROCESS: those of all its threads, one a line.
-children() { cat "/proc/$1/task"/*/children 2>/dev/null | tr ' ' '\n' | sed '/^$/d' || true; }
-
-# processes_of PROCESS: it and, of gpuvm with an owner's process, its monitor: a child of the same name. One a line.
-processes_of() {
-  local child name own
-  echo "$1"
-  { read -r own <"/proc/$1/comm"; } 2>/dev/null || return 0
-  for child in $(children "$1"); do
-    { read -r name <"/proc/$child/comm"; } 2>/dev/null || continue
-    [[ $name != "$own" ]] || echo "$child"
-  done
-}
-
-# The monitor is killed, and its children, which may end after it and have the devices until then (an owner's process is the parent of
-# its monitor): they are waited for, at most 10 s.
+# The monitor is killed, and all that is below it (end_processes).
 stop_monitor() {
-  local process child end=$((SECONDS + 10))
-  local -a below
   [[ -n ${guest:-} ]] || return 0
-  process=$(monitor_process)
-  mapfile -t below < <(children "$process")
-  kill -KILL "$process" 2>/dev/null || true
+  end_processes "$(monitor_process)"
   wait "$guest" 2>/dev/null || true
-  for child in "${below[@]}"; do
-    kill -KILL "$child" 2>/dev/null || true
-    while is_running "$child" && ((SECONDS < end)); do sleep 0.05; done
-  done
   guest=''
 }
 
@@ -254,14 +232,17 @@ print_counters() {
   printf 'net_exits=%d\n' "$net"
 }
 
-# host_cpu PROCESS: what it took of the host's processors, in ms, less what its vCPUs ran of the guest; vhost's threads are among its
-# own (Linux 6.4 and later). proc(5): utime has guest_time in it; x86 counts hundredths of a second.
+# host_cpu PROCESS…: what they took of the host's processors in all, in ms, less what their vCPUs ran of the guest; vhost's threads are
+# among a process' own (Linux 6.4 and later). proc(5): utime has guest_time in it; x86 counts hundredths of a second.
 host_cpu() {
-  local stat
+  local process stat sum=0
   local -a field
-  { read -r stat <"/proc/$1/stat"; } 2>/dev/null || { echo 0 && return; }
-  read -r -a field <<<"${stat##*) }" # from the third on
-  echo $(((field[11] + field[12] - field[40]) * 10))
+  for process in "$@"; do
+    { read -r stat <"/proc/$process/stat"; } 2>/dev/null || continue
+    read -r -a field <<<"${stat##*) }" # from the third on
+    sum=$((sum + (field[11] + field[12] - field[40]) * 10))
+  done
+  echo "$sum"
 }
 
 print_seconds() { awk -v a="$1" -v b="$2" -v name="${3:-seconds}" 'BEGIN { printf "%s=%.3f\n", name, b - a }'; }
@@ -291,13 +272,13 @@ measure_start() {
   return $status
 }
 
-# measure_phases TEXT FOLDER: as measure_start gpuvm, and what its events tell of the time (gpuvm(1), --events).
+# measure_phases TEXT FOLDER [FUNCTION]: as measure_start gpuvm, and what its events tell of the time (gpuvm(1), --events).
 measure_phases() {
   local status=0
   mkdir -p "$2"
   rm -f "$2/events"
   guest_options=(--events "$2/events")
-  measure_start gpuvm "$1" "$2" || status=1
+  measure_start gpuvm "$1" "$2" "${3:-}" || status=1
   guest_options=()
   ((status)) || event_times "$2/events" "$started"
   return $status

@@ -67,15 +67,14 @@ start_qemu() {
 # shellcheck disable=SC2317 # one() calls it
 start_newest() { start_qemu newest; }
 
-# Those of gpuvm's peers that this measures; LAB_BENCH_PEERS asks for the newest QEMU.
-peers=(qemu)
-[[ " ${LAB_BENCH_PEERS:-} " != *" newest "* || ! -x ${LAB_BENCH_QEMU:-} ]] || peers+=(newest)
+choose_qemus
 
 count_exits() { exits=$(($(<"$KVM_STATS/exits") - $(<"$KVM_STATS/irq_exits"))); }
 
 # one MONITOR RUN: run 0 pays for cold caches and is not kept.
 one() {
   local monitor=$1 run=$2 line phase='' before=0 exits=0 phases=0 mmio=0 mmio_before=0 cpu=0 cpu_before=0 end=$((SECONDS + 300))
+  local -a processes=()
   "start_$monitor"
   guest=$!
   while ((phases < 2 && SECONDS < end)); do
@@ -83,7 +82,9 @@ one() {
     line=${line%$'\r'}
     count_exits
     read -r mmio <"$KVM_STATS/mmio_exits"
-    cpu=$(host_cpu "$guest")
+    # Who they are is asked once, with the guest's first line: it costs programs, which take time from the guest.
+    ((${#processes[@]})) || mapfile -t processes < <(processes_of "$guest")
+    cpu=$(host_cpu "${processes[@]}")
     case $line in
       PHASE*) phase=${line#PHASE } before=$exits mmio_before=$mmio cpu_before=$cpu ;;
       BYTES*)
@@ -98,8 +99,7 @@ one() {
         ;;
     esac
   done
-  kill -KILL "$guest" 2>/dev/null || true
-  wait "$guest" 2>/dev/null || true
+  end_processes "$guest"
   ((phases == 2)) || { failed=1; tail -n 5 "$work/log"; }
 }
 

@@ -53,9 +53,9 @@ show_sandbox() {
   local process threads filtered
   local -a processes
   process=$(monitor_process)
-  mapfile -t processes < <(echo "$process" && children "$process")
+  mapfile -t processes < <(processes_of "$process")
   count_threads "${processes[@]}"
-  for process in "${processes[@]}"; do cat "/proc/$process/smaps"; done >"$work/smaps"
+  smaps_of "${processes[@]}" >"$work/smaps"
   private_kib "$work/smaps" "$guest_memory"
   printf 'processes=%d\nthreads=%d\nfiltered_threads=%d\n' "${#processes[@]}" "$threads" "$filtered"
   case $kind in

@@ -87,6 +87,8 @@ print_table_boot() {
   side_row '  of these: halt' halt_exits
   side_row 'VM exits for host interrupts' irq_exits
   side_row "VM exits to the kernel's entry" net_exits -entry
+  [[ -z $(values gpuvm-unpacked seconds) ]] || printf 'gpuvm that unpacks the kernel (boot.decompress = "host"): %s s to init, %s of %s'"'"'s\n' \
+    "$(amount gpuvm-unpacked seconds)" "$(pairs_text gpuvm-unpacked "$(first_peer)" seconds)" "$(short_title "$(first_peer)")"
   [[ -z $(values gpuvm-phases ready) ]] || printf 'gpuvm, one run: %s s to the first instruction, of which the reset %s ms; %s s to init\n' \
     "$(amount gpuvm-phases ready)" "$(amount gpuvm-phases reset_ms)" "$(amount gpuvm-phases seconds)"
   print_counts
@@ -114,7 +116,15 @@ print_counts() {
   side_row '  halt' reason_hlt -counts
   side_row 'private KiB' private_kib -counts
   side_row 'pages of guest memory that are there' guest_pages -counts
+  print_device_counts
   choose_shown ''
+}
+
+# What reached gpuvm's devices until init, the most first: where exits that are not the kernel's come from.
+print_device_counts() {
+  [[ -r $OUT/gpuvm-phases.1 ]] || return 0
+  sed -nE 's/^at_(.*)=([0-9]+)$/\2 \1/p' "$OUT/gpuvm-phases.1" | sort -k 1,1nr -k 2 | awk '
+    $1 > 0 && ++n <= 12 { if (n == 1) print "accesses that reached gpuvm and its devices, one run"; printf "%8d  %s\n", $1, $2 }'
 }
 
 print_verdicts_boot() {

@@ -30,9 +30,18 @@ print_table_efi() {
   printf '\n'
 }
 
+# uefi_peer: the newest QEMU where it was measured.
+uefi_peer() {
+  local peer
+  peer=$(peers_there first | tail -n 1)
+  echo "${peer:-qemu}"
+}
+
 print_table_uefi() {
+  local peer
+  peer=$(uefi_peer)
   printf "\nOVMF to the kernel's entry, devices %s, %s of memory, median of %d runs\n" "$devices" "$memory" "$runs"
-  printf '%-34s %10s %10s %8s %14s\n' '' gpuvm 'QEMU q35' ratio 'with 16 GiB BAR'
+  printf '%-34s %10s %10s %8s %14s\n' '' gpuvm "$(short_title "$peer")" ratio 'with 16 GiB BAR'
   uefi_row 'seconds, fresh variables' seconds first
   uefi_row 'seconds, later' seconds later bar-later
   uefi_row 'VM exits, fresh variables' net_exits first
@@ -40,15 +49,14 @@ print_table_uefi() {
   uefi_row '  of these: MMIO' mmio_exits later bar-later
   uefi_row '  of these: ports' io_exits later bar-later
   uefi_row 'seconds to init, later' seconds init
-  [[ -z $(values newest-init seconds) ]] || printf '%-34s %10s %10s %8s\n' '  beside the newest QEMU' "$(median gpuvm-init seconds)" \
-    "$(median newest-init seconds)" "$(ratio "$(median gpuvm-init seconds)" "$(median newest-init seconds)")"
+  [[ $peer == qemu ]] || peer=qemu uefi_row '  beside the older QEMU' seconds init
   printf '\n'
 }
 
-# uefi_row TITLE METRIC RUN [BAR_RUN]
+# uefi_row TITLE METRIC RUN [BAR_RUN]: beside $peer.
 uefi_row() {
   local ours theirs
-  ours=$(median "gpuvm-$3" "$2") theirs=$(median "qemu-$3" "$2")
+  ours=$(median "gpuvm-$3" "$2") theirs=$(median "$peer-$3" "$2")
   printf '%-34s %10s %10s %8s %14s\n' "$1" "$ours" "$theirs" "$(ratio "$ours" "$theirs")" "${4:+$(median "gpuvm-$4" "$2")}"
 }
 
@@ -181,10 +189,12 @@ print_verdicts_warm() {
 }
 
 print_verdicts_uefi() {
-  local run value
+  local run value peer
+  peer=$(uefi_peer)
   for run in first later; do
-    value=$(ratio "$(median "gpuvm-$run" seconds)" "$(median "qemu-$run" seconds)")
-    verdict "$(at_most "$value" $UEFI_TARGET)" "time before the kernel, $run: $value of QEMU's, target at most $UEFI_TARGET"
+    value=$(ratio "$(median "gpuvm-$run" seconds)" "$(median "$peer-$run" seconds)")
+    verdict "$(at_most "$value" $UEFI_TARGET)" \
+      "time before the kernel, $run: $value of $(short_title "$peer")'s, target at most $UEFI_TARGET"
   done
   value=$(ratio "$(median gpuvm-bar-later seconds)" "$(median gpuvm-later seconds)")
   verdict "$(at_most "$value" $LARGE_BAR_TARGET)" \

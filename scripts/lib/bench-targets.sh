@@ -41,9 +41,18 @@ print_table() {
   printf '%s\n' 'reached: the newest QEMU is the peer, and the ratio that of pairs; older: the same beside Debian 12'"'"'s QEMU, or its own figure'
 }
 
+# print_markdown: what no result here has, but the page, stays in it as it was: results are kept where somebody kept them.
 print_markdown() {
   printf '| measure | at most | reached | of all runs | older QEMU | | runs, date, commit |\n|---|---|---|---|---|---|---|\n'
-  awk -F '\t' '{
+  awk -F '\t' -v page="$page" '
+  BEGIN {
+    while ((getline line < page) > 0) {
+      split(line, cell, / *\| */)
+      if (cell[7] == "holds" || cell[7] == "MISSED") before[cell[2] "|" cell[3]] = line
+    }
+  }
+  $8 == "not measured" && ($1 "|" $2 " " $3) in before { print before[$1 "|" $2 " " $3]; next }
+  {
     printf "| %s | %s %s | %s | %s | %s | %s |", $1, $2, $3, $4, $5, $6, $8
     if ($8 != "not measured") printf " %d%s, %s, %s", $7, $7 < 10 ? " (few)" : "", $9, $10
     printf " |\n"

@@ -3,7 +3,7 @@
 # shellcheck source-path=SCRIPTDIR
 # The part of scripts/bench uefi that runs in the lab host: RUNS times gpuvm and QEMU with OVMF to the kernel's entry, in turn, on
 # fresh variables and on those of the run before; gpuvm with the function LARGE beside the others, too. Leaves $LAB_OUT/NAME.N
-# with lines METRIC=VALUE. And to the guest's init, with the KERNEL itself; where LAB_BENCH_PEERS asks for the newest QEMU, of it, too.
+# with lines METRIC=VALUE. And to the guest's init, with the KERNEL itself. QEMU is what of LAB_BENCH_PEERS is one with q35.
 # Usage: bench-uefi.sh RUNS MEMORY GPUVM PROBE INITRD LARGE KERNEL BDF…
 set -euo pipefail
 
@@ -24,7 +24,7 @@ ovmf() {
   [[ $monitor != newest ]] || command+=(--program "$LAB_BENCH_QEMU")
   [[ $monitor != gpuvm ]] || command=("$here/measure-gpuvm.sh" --gpuvm "$gpuvm" --mode uefi)
   measure "$monitor-$name" "$run" "${command[@]}" --kernel "$started_kernel" --initrd "$initrd" --memory "$memory" --firmware "$code" \
-    --vars "$vars/$store" --until "$until" "$@"
+    --vars "$vars/$store" --until "$until" --timeout 400 "$@"
 }
 
 one_monitor() {
@@ -37,8 +37,7 @@ one_monitor() {
 }
 
 cp "$template" "$vars/bar"
-peers=(qemu)
-[[ " ${LAB_BENCH_PEERS:-} " != *" newest "* || ! -x ${LAB_BENCH_QEMU:-} ]] || peers+=(newest)
+choose_qemus
 touch_memory
 probe=$(local_copy "$probe")
 initrd=$(local_copy "$initrd")

@@ -83,17 +83,9 @@ start_guest() {
   guest=$!
 }
 
-# With an owner's process its monitor ends a moment later, and has the devices until then.
 stop_guest() {
-  local child end=$((SECONDS + 10))
-  local -a below=()
   if [[ -n $guest ]]; then
-    { read -r -a below <"/proc/$guest/task/$guest/children"; } 2>/dev/null || true
-    kill -KILL "$guest" 2>/dev/null || true
-    wait "$guest" 2>/dev/null || true
-    for child in "${below[@]}"; do
-      while is_running "$child" && ((SECONDS < end)); do sleep 0.05; done
-    done
+    end_processes "$guest"
   fi
   rm -rf "$work"
 }

@@ -36,6 +36,7 @@ cat >"$BIN/gpuvm" <<'END_OF_PROGRAM'
 #!/bin/bash
 name=${0##*/}
 [[ ${1:-} != --version ]] || { echo "$name 1.0" && exit; }
+[[ ${1:-} != inspect ]] || { echo '{"name":"bench","pci":{"ecam":{"buses":3,"reads":700,"writes":90}},"ports":{"unclaimed":12}}' && exit; }
 # A sandbox is a filter that allows everything; an owner's process has the monitor as its child, which is in no hurry to end with it.
 if [[ -z ${FAKE_CONFINED:-} ]]; then
   export FAKE_CONFINED=1
@@ -128,19 +129,20 @@ left() { find "$LAB_OUT" -type f -printf '%f\n' | sort | tr '\n' ' '; }
 test_boot() {
   new_host
   expect "boot" run_part boot 2 1G "$BIN/gpuvm" "$WORK/kernel" "$WORK/guest.cpio.gz" "$WORK/probe" - 0000:01:00.0 0000:01:00.1 0000:02:00.0
-  expect "boot: what is left" same "$(left)" 'first-gpuvm first-gpuvm-entry first-kvmtool first-kvmtool-entry first-qemu first-qemu-entry'\
-' gpuvm-entry.1 gpuvm-entry.2 gpuvm.1 gpuvm.2 kvmtool-entry.1 kvmtool-entry.2 kvmtool.1 kvmtool.2 qemu-entry.1 qemu-entry.2 qemu.1 qemu.2 '
+  expect "boot: what is left" same "$(left)" 'first-gpuvm first-gpuvm-entry first-gpuvm-unpacked first-kvmtool first-kvmtool-entry first-qemu first-qemu-entry'\
+' gpuvm-entry.1 gpuvm-entry.2 gpuvm-unpacked.1 gpuvm-unpacked.2 gpuvm.1 gpuvm.2 kvmtool-entry.1 kvmtool-entry.2 kvmtool.1 kvmtool.2 qemu-entry.1 qemu-entry.2 qemu.1 qemu.2 '
   expect "boot: gpuvm's exits without the host's" same "$(value gpuvm.1 net_exits)" 100
   expect "boot: QEMU's" same "$(value qemu.2 net_exits)" 400
   expect "boot: seconds" grep -qE '^seconds=[0-9]+\.[0-9]{3}$' "$LAB_OUT/gpuvm.1"
   expect "boot: who cannot run is named" grep -q 'newest is left out: no newer QEMU was to be had' "$WORK/said"
   expect "boot: who is unknown, too" grep -q 'nothing is left out: there is no such monitor' "$WORK/said"
-  expect "boot: one section a slot" same "$(grep -c '^host = ' "$FAKE_STARTS.toml")" $((6 * 2))
+  expect "boot: one section a slot" same "$(grep -c '^host = ' "$FAKE_STARTS.toml")" $((9 * 2))
   expect "boot: QEMU's slots" grep -q 'vfio-pci,host=0000:01:00.1,addr=0x11.1,multifunction=on -device vfio-pci,host=0000:02:00.0,addr=0x12.0' \
     "$FAKE_STARTS"
   expect "boot: kvmtool's functions" grep -q 'lkvm run .*--vfio-pci 0000:01:00.0 --vfio-pci 0000:01:00.1' "$FAKE_STARTS"
-  expect "boot: the same memory" same "$(grep -c '^memory = "1024MiB"$' "$FAKE_STARTS.toml")" 6
-  expect "boot: each goes first in turn" same "$(awk '{ print $1 }' "$FAKE_STARTS" | awk 'NR % 6 == 1' | tr '\n' ' ')" \
+  expect "boot: the same memory" same "$(grep -c '^memory = "1024MiB"$' "$FAKE_STARTS.toml")" 9
+  expect "boot: gpuvm unpacks the kernel in starts of their own" same "$(grep -c ' --set boot.decompress=host ' "$FAKE_STARTS")" 3
+  expect "boot: each goes first in turn" same "$(awk '{ print $1 }' "$FAKE_STARTS" | awk 'NR % 7 == 1' | tr '\n' ' ')" \
     'lkvm gpuvm lkvm '
 }
 
@@ -153,6 +155,7 @@ test_counts() {
   printf '{ exit_reason:        124 } hitcount:         12\n' >"$place/hist"
   LAB_BENCH_PEERS=qemu expect "counts" run_part boot 1 1G "$BIN/gpuvm" "$WORK/kernel" "$WORK/guest.cpio.gz" - "$BIN/calls.so"
   expect "counts: gpuvm's events" same "$(value gpuvm-phases.1 reset_ms)" 131
+  expect "counts: what reached gpuvm's devices" same "$(value gpuvm-phases.1 at_pci_ecam_reads) $(value gpuvm-phases.1 at_ports_unclaimed)" '700 12'
   expect "counts: of each" test -s "$LAB_OUT/gpuvm-counts.1" -a -s "$LAB_OUT/qemu-counts.1"
   expect "counts: requests of ioctl" grep -qE '^ioctls=[0-9]+$' "$LAB_OUT/gpuvm-counts.1"
   expect "counts: exits by reason" same "$(value gpuvm-counts.1 reason_msr)" 12

@@ -79,13 +79,19 @@ test_tables() {
   record gpuvm-phases ready 0.5
   record gpuvm-phases reset_ms 200
   record gpuvm-phases seconds 5
+  record gpuvm-phases at_pci_ecam_reads 700
+  record gpuvm-phases at_ports_unclaimed 0
+  record gpuvm-unpacked seconds 3 4 4
+  expect "what reached gpuvm's devices" grep -qE '^ +700  pci_ecam_reads$' <(print_table_boot)
+  expect "and what nothing reached is not told" not grep -q unclaimed <(print_table_boot)
+  expect "gpuvm that unpacks the kernel" grep -qF '"host"): 4 s to init, 0.20 (0.19-0.22) of newest QEMU'"'"'s' <(print_table_boot)
   expect "gpuvm's own account" grep -qx 'gpuvm, one run: 0.5 s to the first instruction, of which the reset 200 ms; 5 s to init' <(print_table_boot)
   picture=$WORK/boot.svg
   draw_boot
   expect "a picture: before the kernel, and after it" grep -q '<title>kernel-to-init: 4.40 s</title>' "$picture"
   expect "a picture: of the peer" grep -q '<title>kernel-to-init: 12.00 s</title>' "$picture"
   expect "a picture: gpuvm's reset" grep -q '<title>reset: 0.20 s</title>' "$picture"
-  rm "$OUT"/{newest*,gpuvm-counts*,gpuvm-phases*}
+  rm "$OUT"/{newest*,gpuvm-counts*,gpuvm-phases*,gpuvm-unpacked*}
   choose_shown ''
   expect "without the newest it is the other" grep -q "0.45.* of QEMU q35's" <(print_verdicts_boot)
   expect "without counts there is no table of them" not grep -q 'counted to init' <(print_table_boot)
@@ -210,6 +216,9 @@ test_targets() {
   expect "the chart: a bar for each that was measured, but for 0" same "$(grep -c 'height="18"' "$WORK/chart.svg")" 3
   expect "the chart: missed is of another colour" same "$(grep -c '#d62728' "$WORK/chart.svg")" 2
   "$judge" --page "$WORK/page.md" --chart "$WORK/chart.svg" "$WORK/torn.json" >/dev/null 2>&1 || true
+  expect "the page: what was measured stays until there is something newer" grep -q '^| start to init | 0.30 of q35 | 0.30 |.*| holds |' "$WORK/page.md"
+  expect "the page: a row for each target, still" same "$(grep -cE '\| (holds|MISSED|not measured) \|' "$WORK/page.md")" \
+    "$(grep -vc '^#' "$REPO/scripts/lib/bench-targets.tsv")"
   expect "nothing measured: no chart" not grep -q '](chart.svg)' "$WORK/page.md"
   echo 'no lines' >"$WORK/page.md"
   expect "a page without the lines is refused" not "$judge" --page "$WORK/page.md" --chart "$WORK/chart.svg" "$WORK/boot.json"
@@ -287,6 +296,9 @@ test_build() {
   expect "the dearest files" same "$(dearest "$WORK/ninja_log" 2 | tr '\n' ' ')" \
     '9.0 a/CMakeFiles/a.dir/x.cpp.o 5.0 b/CMakeFiles/b.dir/z.cpp.o '
   expect "one that was made twice counts once" same "$(dearest "$WORK/ninja_log" 9 | grep -c gpuvm)" 1
+  printf '[   0 s] packages\n[   5 s] installing x\n[  40 s] building gpuvm\nanything\n[ 240 s] guest kernel\n[ 300 s] done\n' >"$WORK/demo.log"
+  expect "the demo's stages" same "$(demo_stages "$WORK/demo.log" | tr '\n' ' ')" \
+    'stage_building=200 stage_guest=60 stage_installing=35 stage_packages=5 '
   expect "by room" same "$(dearest_rooms "$WORK/ninja_log" 9 | tr '\n' ' ')" '11.0 2 a 5.0 1 b '
 }
 
@@ -297,11 +309,16 @@ test_hardware() {
     [[ $name == '#'* || $name == threads ]] || zero+=" $name=0"
   done <"$REPO/scripts/lib/bench-hardware.tsv"
   # shellcheck disable=SC2086
-  text=$("$hardware" $zero gpus=3 gib=64 driver=2 cuinit=0.5 page_thread=0.25 page_floor=0.01 pin=0.001 reset_wait=0.4 open_wait=0.1)
+  text=$("$hardware" $zero gpus=3 gib=64 driver=2 cuinit=0.5 page_thread=0.25 page_floor=0.01 pin=0.001 reset_wait=0.4 open_wait=0.1 \
+    settle=0.5 firmware_up=0.1)
   expect "the driver, one GPU after the other" grep -qx '| driver and cuInit | 6.50 | 6.50 |' <<<"$text"
-  expect "opened one after the other, or at once" grep -qx '| devices opened | 0.30 | 0.10 |' <<<"$text"
-  expect "memory: 64 GiB by 16 threads and their pins; then what outlasts the reset" grep -qx '| memory given and pinned | 1.06 | 0.24 |' <<<"$text"
-  expect "the sum" grep -qF '| **8.3** | **7.2** |' <<<"$text"
+  expect "opened at once" grep -qx '| devices opened | 0.10 | 0.10 |' <<<"$text"
+  expect "a rest, or one that ends with the firmware" grep -qx '| reset, rest, check | 0.90 | 0.50 |' <<<"$text"
+  expect "memory: the map for DMA, or what its pages take longer than the reset" grep -qx '| memory given and pinned | 0.06 | 0.14 |' <<<"$text"
+  expect "the sum" grep -qF '| **7.6** | **7.2** |' <<<"$text"
+  # shellcheck disable=SC2086
+  text=$("$hardware" $zero gib=1 page_thread=0.8)
+  expect "memory: one thread for each 128 MiB" grep -qx '| memory given and pinned | 0.10 | 0.10 |' <<<"$text"
   expect "a figure that is none" not "$hardware" driver=long
   expect "a figure that nobody knows" not "$hardware" drivers=2
   expect "each figure says whether a report replaces it" same "$(grep -v '^#' "$REPO/scripts/lib/bench-hardware.tsv" \
