@@ -20,6 +20,8 @@ constexpr unsigned kHttpOk = 200;
 constexpr std::chrono::milliseconds kListTime{5000};
 /// What has happened already comes at once.
 constexpr std::chrono::milliseconds kQuiet{500};
+/// Of one guest among many: it has just said how it is, and whoever scrapes waits ten seconds.
+constexpr std::chrono::milliseconds kMetricsTime{2000};
 constexpr std::uint64_t kMostMetrics = std::uint64_t{16} << 20;
 
 /// What a guest said: control characters of its reach no terminal.
@@ -28,7 +30,14 @@ Status print_foreign(std::string_view text) {
 }
 
 Result<std::string> metrics_of(const ListedGuest& guest) {
-  return get_from_guest(guest.path, "/v1/metrics");
+  const auto found = TRY(reach_guest(run_folders(), guest.path));
+  auto answer = TRY_CONTEXT(
+      ask(found.connection, "GET", "/v1/metrics", {.time = kMetricsTime, .body = kMostMetrics}),
+      guest.name);
+  if (answer.status != kHttpOk) {
+    return refusal(answer, guest.name);
+  }
+  return std::move(answer.body);
 }
 
 }  // namespace
