@@ -191,6 +191,9 @@ std::optional<MetricSample> read_metric_sample(std::string_view line) {
     if (!labels) {
       return std::nullopt;
     }
+    if (const auto guest = labels->find("vm"); guest != labels->end()) {
+      sample.guest = guest->second;
+    }
     for (const auto& [name, value] : *labels) {
       if (value.empty()) {
         continue;  // as if it was not there

@@ -17,6 +17,7 @@ struct MetricComment {
 struct MetricSample {
   std::string_view name = {};
   std::string series = {};  ///< the name and its labels, the same text in whatever order they came
+  std::optional<std::string_view> guest = {};  ///< the label vm
 };
 
 /// "# HELP" or "# TYPE"; nothing for all else, and where it is not right.

@@ -36,10 +36,12 @@ bool is_part_of(std::string_view name, std::string_view family) {
 
 class Families {
  public:
-  void add_line(std::string_view line) {
+  /// `guest` has said it.
+  void add_line(std::string_view line, std::string_view guest) {
     if (const auto comment = read_metric_comment(line)) {
       add_comment(line, *comment);
-    } else if (const auto sample = read_metric_sample(line)) {
+    } else if (const auto sample = read_metric_sample(line);
+               sample && sample->guest.value_or(guest) == guest) {
       add_sample(line, *sample);
     }
   }
@@ -94,12 +96,12 @@ class Families {
 
 }  // namespace
 
-std::string merge_metrics(std::span<const std::string> texts) {
+std::string merge_metrics(std::span<const GuestMetrics> texts) {
   Families families;
-  for (const std::string& text : texts) {
-    std::string_view rest = text;
+  for (const GuestMetrics& metrics : texts) {
+    std::string_view rest = metrics.text;
     while (!rest.empty()) {
-      families.add_line(take_first(rest, "\n"));
+      families.add_line(take_first(rest, "\n"), metrics.guest);
       rest.remove_prefix(std::min<std::size_t>(rest.size(), 1));
     }
     families.end_text();

@@ -99,7 +99,7 @@ Result<int> metrics_verb(const ClientArguments& arguments) {
     TRY(print_foreign(TRY(get_from_guest(arguments.guest, "/v1/metrics"))));
     return 0;
   }
-  std::vector<std::string> texts;
+  std::vector<GuestMetrics> texts;
   std::uint64_t size = 0;
   const auto guests = list_guests(run_folders(), kListTime);
   for (const ListedGuest& guest : guests) {
@@ -115,7 +115,7 @@ Result<int> metrics_verb(const ClientArguments& arguments) {
     if (size > kMostMetrics) {
       return fail(ErrorKind::kHost, "The guests' metrics are more than {} bytes", kMostMetrics);
     }
-    texts.push_back(std::move(text).value());
+    texts.push_back({.guest = guest.name, .text = std::move(text).value()});
   }
   if (texts.empty() && !guests.empty()) {
     return fail(ErrorKind::kHost, "None of the {} guests that run has told its metrics",

@@ -9,8 +9,14 @@
 namespace gpuvm::metrics_text_test {
 namespace {
 
+/// Of the guests x, y and z.
 std::string merged(const std::vector<std::string>& texts) {
-  return merge_metrics(texts);
+  std::vector<GuestMetrics> metrics;
+  for (const std::string& text : texts) {
+    metrics.push_back(
+        {.guest = std::string(1, static_cast<char>('x' + metrics.size())), .text = text});
+  }
+  return merge_metrics(metrics);
 }
 
 TEST(MetricsText, LinesOfAMetricAreTogether) {
@@ -57,9 +63,14 @@ TEST(MetricsText, WhatOneGuestSaysWrongCostsTheOthersNothing) {
 }
 
 TEST(MetricsText, ASeriesIsThereOnce) {
-  EXPECT_EQ(merged({"a{vm=\"x\",cpu=\"0\"} 1\nb 1\n",
-                    "a{cpu=\"0\",vm=\"x\"} 2\nb{} 2\nb{c=\"\"} 3\na+1\n"}),
+  EXPECT_EQ(merged({"a{vm=\"x\",cpu=\"0\"} 1\na{cpu=\"0\",vm=\"x\"} 2\nb 1\n",
+                    "b{} 2\nb{c=\"\"} 3\na+1\n"}),
             "a{vm=\"x\",cpu=\"0\"} 1\nb 1\n");
+}
+
+TEST(MetricsText, AGuestSpeaksOfItselfAlone) {
+  EXPECT_EQ(merged({"a{vm=\"y\"} 99\na{vm=\"x\"} 1\n", "a{vm=\"y\"} 2\na{vm=\"\"} 3\n"}),
+            "a{vm=\"x\"} 1\na{vm=\"y\"} 2\n");
 }
 
 }  // namespace
