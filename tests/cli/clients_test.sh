@@ -153,7 +153,7 @@ expect 0 'NAME' '' ps
 [ -z "$(ls "$folder/gpuvm")" ] || complain "leaves $(ls "$folder/gpuvm")"
 
 # Those that hang, and those that refuse everything: no client waits longer than it was asked to.
-# start_odd silent|refusing
+# start_odd silent|half|refusing: half says how it is, and nothing else.
 start_odd() {
   # shellcheck disable=SC2016  # Perl's variables
   perl -MIO::Socket::UNIX -e 'my ($path, $mode) = @ARGV; alarm 50; $SIG{PIPE} = "IGNORE"; my @kept;
@@ -161,6 +161,12 @@ start_odd() {
     while (my $client = $server->accept) {
       if ($mode eq "silent") { push @kept, $client; next }
       sysread($client, my $asked, 4096);
+      if ($mode eq "half" && $asked !~ m{^GET /v1/vm }) { push @kept, $client; next }
+      if ($mode eq "half") {
+        my $body = q({"name":"fake-1","state":"running","pid":1});
+        print $client "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " . length($body) . "\r\n\r\n$body";
+        next;
+      }
       print $client "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     }' "$socket" "$1" &
   guest=$!
@@ -183,7 +189,13 @@ quick() {
 }
 start_odd silent
 quick 12 stop --timeout 1s fake-1
+grep -q 'kill -9' "$folder/stderr" || complain "does not say what ends it: $(cat "$folder/stderr")"
+grep -q 'stop --force' "$folder/stderr" && complain 'proposes what the guest does not hear either'
 quick 20 metrics
+end_odd
+start_odd half
+quick 10 metrics
+grep -q 'fake-1: The guest does not answer in time' "$folder/stderr" || complain "says: $(cat "$folder/stderr")"
 end_odd
 start_odd refusing
 quick 12 stop --force fake-1

@@ -29,6 +29,8 @@ constexpr std::chrono::milliseconds kConnectTime{3000};
 /// A guest that hangs is not waited for.
 constexpr std::chrono::milliseconds kOwnerTime{2000};
 constexpr std::uint64_t kMostStatus = std::uint64_t{256} << 10;
+/// Of a list: the queue of one that hangs may be full, which must not take the others' time.
+constexpr std::chrono::milliseconds kListConnectTime{100};
 /// Guests that are asked at the same time: few enough for RLIMIT_NOFILE.
 constexpr std::size_t kAskedAtOnce = 64;
 constexpr std::size_t kBufferForNames = 16384;
@@ -332,21 +334,60 @@ bool wait_for_end(const FoundGuest& guest, std::chrono::milliseconds limit) {
   }
 }
 
+AnswerWait wait_for_answer(const FoundGuest& guest, std::chrono::milliseconds limit,
+                           const HangLimits& hang) {
+  using AnswerClock = std::chrono::steady_clock;
+  const auto has_begun = [&guest](std::chrono::milliseconds time) {
+    pollfd waiting{.fd = guest.connection.get(), .events = POLLIN, .revents = 0};
+    const auto longest = std::clamp<std::int64_t>(time.count(), 0, kLongestPoll);
+    return ::poll(&waiting, 1, static_cast<int>(longest)) > 0;
+  };
+  const auto answers_others = [&guest, time = std::min(limit, hang.answer)] {
+    const auto other = connect_to_guest(guest.path, time);
+    return other.fd && ask(other.fd, "GET", "/v1/vm", {.time = time});
+  };
+  const auto end = AnswerClock::now() + limit;
+  unsigned silent = 0;  // times in a row
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - AnswerClock::now());
+    if (has_begun(std::min(left, hang.before))) {
+      return AnswerWait::kCame;
+    }
+    silent = answers_others() ? 0 : silent + 1;
+    if (has_begun(std::chrono::milliseconds(0))) {
+      return AnswerWait::kCame;
+    }
+    const bool is_over = AnswerClock::now() >= end;
+    if (silent >= hang.times || (is_over && silent > 0)) {
+      return AnswerWait::kHangs;
+    }
+    if (is_over) {
+      return AnswerWait::kTooLate;
+    }
+  }
+}
+
 std::vector<ListedGuest> list_guests(std::span<const std::string> folders,
                                      std::chrono::milliseconds limit) {
   using FinderClock = std::chrono::steady_clock;
   const auto end = FinderClock::now() + limit;
-  const auto left = [&end] {
-    const auto rest =
-        std::chrono::duration_cast<std::chrono::milliseconds>(end - FinderClock::now());
-    return std::max(rest, std::chrono::milliseconds(0));
-  };
   const auto sockets = list_guest_sockets(folders);
   std::vector<ListedGuest> guests;
   for (std::size_t begin = 0; begin < sockets.size(); begin += kAskedAtOnce) {
+    // Each batch has its share of the time: guests that hang cost those behind them nothing.
+    const auto batches = (sockets.size() - begin + kAskedAtOnce - 1) / kAskedAtOnce;
+    const auto now = FinderClock::now();
+    const auto batch_end =
+        now + std::max(end - now, FinderClock::duration(0)) / static_cast<std::int64_t>(batches);
+    const auto left = [&batch_end] {
+      const auto rest =
+          std::chrono::duration_cast<std::chrono::milliseconds>(batch_end - FinderClock::now());
+      return std::max(rest, std::chrono::milliseconds(0));  // what has come already is read
+    };
     std::vector<Question> questions;
     for (std::size_t i = begin; i < std::min(begin + kAskedAtOnce, sockets.size()); ++i) {
-      if (auto question = put_question(sockets[i], left())) {
+      const auto connect = std::min(left(), kListConnectTime);
+      if (auto question = put_question(sockets[i], connect)) {
         questions.push_back(*std::move(question));
       }
     }

@@ -46,6 +46,24 @@ bool is_guest_there(const std::string& path, pid_t pid);
 /// within `limit`.
 bool wait_for_end(const FoundGuest& guest, std::chrono::milliseconds limit);
 
+enum class AnswerWait {
+  kCame,     ///< or the connection's end
+  kTooLate,  ///< not within the limit, and its gpuvm answers others
+  kHangs,    ///< its gpuvm answers nobody
+};
+/// How long is waited before the gpuvm is asked whether it hangs, and for that answer; and how often
+/// in a row it says nothing before it does hang: this host may be very busy.
+struct HangLimits {
+  std::chrono::milliseconds before{15000};
+  std::chrono::milliseconds answer{10000};
+  unsigned times = 3;
+};
+
+/// Until an answer to what was asked at the guest's connection begins. A request may take minutes,
+/// while devices are reset; what its gpuvm answers at once meanwhile says whether it is at work.
+AnswerWait wait_for_answer(const FoundGuest& guest, std::chrono::milliseconds limit,
+                           const HangLimits& hang = {});
+
 /// All guests with a socket in the folders, by name; those that do not answer within `limit` in all
 /// too, with what is wrong. Dead ones are removed, and not in the list.
 std::vector<ListedGuest> list_guests(std::span<const std::string> folders,

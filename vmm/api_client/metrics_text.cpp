@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
+
+#include "vmm/api_client/metrics_line.hpp"
 
 namespace gpuvm {
 namespace {
@@ -14,22 +17,6 @@ struct Family {
   std::string samples = {};
 };
 
-bool is_metric_name(std::string_view name) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == ':';
-  };
-  return !name.empty() && is_letter(name.front()) &&
-         std::all_of(name.begin(), name.end(),
-                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
-
-bool is_printable(std::string_view line) {
-  return std::none_of(line.begin(), line.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7f;
-  });
-}
-
 /// The first word of the rest.
 std::string_view take_first(std::string_view& text, std::string_view ends) {
   const std::size_t end = std::min(text.find_first_of(ends), text.size());
@@ -38,28 +25,24 @@ std::string_view take_first(std::string_view& text, std::string_view ends) {
   return word;
 }
 
+/// Of a histogram's or summary's samples, behind its name.
+bool is_part_of(std::string_view name, std::string_view family) {
+  if (!name.starts_with(family)) {
+    return false;
+  }
+  const std::string_view end = name.substr(family.size());
+  return end.empty() || end == "_bucket" || end == "_sum" || end == "_count";
+}
+
 class Families {
  public:
-  void add_line(std::string_view line) {
-    if (!is_printable(line)) {
-      return;
-    }
-    for (const std::string_view word : {"# HELP ", "# TYPE "}) {
-      if (line.starts_with(word)) {
-        std::string_view rest = line.substr(word.size());
-        add_comment(line, take_first(rest, " "), word == "# HELP ");
-        return;
-      }
-    }
-    std::string_view rest = line;
-    const std::string_view name = take_first(rest, "{ ");
-    if (is_metric_name(name) && !rest.empty()) {
-      // "_bucket", "_sum" and "_count" of a histogram are lines of the family before them.
-      Family& family = current_ != nullptr && name.starts_with(current_name_) &&
-                               families_.find(name) == families_.end()
-                           ? *current_
-                           : family_of(name);
-      family.samples.append(line).append("\n");
+  /// `guest` has said it.
+  void add_line(std::string_view line, std::string_view guest) {
+    if (const auto comment = read_metric_comment(line)) {
+      add_comment(line, *comment);
+    } else if (const auto sample = read_metric_sample(line);
+               sample && sample->guest.value_or(guest) == guest) {
+      add_sample(line, *sample);
     }
   }
   /// The next line is of another text.
@@ -83,32 +66,42 @@ class Families {
     return found->second;
   }
 
-  void add_comment(std::string_view line, std::string_view name, bool is_help) {
-    if (!is_metric_name(name)) {
-      return;
-    }
-    current_ = &family_of(name);
-    current_name_ = name;
-    std::string& place = is_help ? current_->help : current_->type;
+  void add_comment(std::string_view line, const MetricComment& comment) {
+    current_ = &family_of(comment.name);
+    current_name_ = comment.name;
+    std::string& place = comment.is_help ? current_->help : current_->type;
     if (place.empty()) {
       place.append(line).append("\n");
     }
   }
+  /// Of the same series twice the first one counts: whoever reads the text refuses all of it else.
+  void add_sample(std::string_view line, const MetricSample& sample) {
+    if (!series_.insert(sample.series).second) {
+      return;
+    }
+    // "_bucket", "_sum" and "_count" of a histogram are lines of the family before them.
+    Family& family = current_ != nullptr && is_part_of(sample.name, current_name_) &&
+                             families_.find(sample.name) == families_.end()
+                         ? *current_
+                         : family_of(sample.name);
+    family.samples.append(line).append("\n");
+  }
 
   std::map<std::string, Family, std::less<>> families_;
   std::vector<const Family*> order_;
+  std::set<std::string, std::less<>> series_;
   Family* current_ = nullptr;  ///< of the last HELP or TYPE
   std::string current_name_;
 };
 
 }  // namespace
 
-std::string merge_metrics(std::span<const std::string> texts) {
+std::string merge_metrics(std::span<const GuestMetrics> texts) {
   Families families;
-  for (const std::string& text : texts) {
-    std::string_view rest = text;
+  for (const GuestMetrics& metrics : texts) {
+    std::string_view rest = metrics.text;
     while (!rest.empty()) {
-      families.add_line(take_first(rest, "\n"));
+      families.add_line(take_first(rest, "\n"), metrics.guest);
       rest.remove_prefix(std::min<std::size_t>(rest.size(), 1));
     }
     families.end_text();

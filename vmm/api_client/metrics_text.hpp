@@ -9,8 +9,15 @@
 
 namespace gpuvm {
 
-/// In the order in which the metrics come first. What is no line of the format is left out. Samples
-/// keep their labels: a guest's have its name. `texts` are at most 16 MiB in all.
-std::string merge_metrics(std::span<const std::string> texts);
+struct GuestMetrics {
+  std::string guest = {};  ///< its name
+  std::string text = {};   ///< what it says
+};
+
+/// In the order in which the metrics come first. What is no line of the format is left out, and
+/// what is a sample of a series that has one already: a reader would refuse the whole text for
+/// either. Samples keep their labels: a guest's have its name (vm), and one with another's is left
+/// out. `texts` are at most 16 MiB in all.
+std::string merge_metrics(std::span<const GuestMetrics> texts);
 
 }  // namespace gpuvm

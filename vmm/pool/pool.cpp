@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "vmm/base/log.hpp"
+#include "vmm/base/result.hpp"
 #include "vmm/guests/guest_socket.hpp"
 #include "vmm/guests/peer.hpp"
 #include "vmm/host/host_system.hpp"
@@ -73,6 +74,7 @@ class Pool {
   void wait();
   void serve(const std::vector<pollfd>& polled, const std::vector<Number>& guests);
   void hear_guest(Number number);
+  void guest_failed(const Guest& guest, const Error& error);
   void guest_ended(Number number);
   void give_away();
   void give(Number number, int taker);
@@ -89,6 +91,7 @@ class Pool {
   std::optional<TakerQueue> takers_;
   bool is_full_told_ = false;
   bool is_over_ = false;
+  std::optional<Error> hopeless_;
 };
 
 Status Pool::open() {
@@ -180,12 +183,22 @@ void Pool::hear_guest(Number number) {
       guest.has_waited = true;
       book_.ready(number);
     } else if (word && word->result.error) {
-      log::warn("The guest {}: {}", guest.name, word->result.error->to_string());
+      guest_failed(guest, *word->result.error);
     }
   }
   if (progress != LineReceiver::Progress::kMore) {  // it does not hear the pool any more
     book_.ending(number);
     end_guest(number);
+  }
+}
+
+/// What is wrong with the configuration does not pass, and is the same for each guest: a pool whose
+/// first guests say that ends as `gpuvm run` does, for whoever looks after it to see.
+void Pool::guest_failed(const Guest& guest, const Error& error) {
+  log::warn("The guest {}: {}", guest.name, error.to_string());
+  if (error.kind() == ErrorKind::kConfig && book_.is_unproven() && !is_over_) {
+    is_over_ = true;
+    hopeless_ = error;
   }
 }
 
@@ -324,7 +337,7 @@ Result<int> Pool::run() {
   listener_.reset();
   signals_.reset();
   wait_for_all();
-  return 0;
+  return hopeless_ ? Result<int>(*hopeless_) : Result<int>(0);
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ struct PoolOptions {
 
 /// Runs the pool until SIGINT, SIGTERM or SIGHUP, then ends the guests that nobody has taken, and
 /// waits for them. The exit status. Must be called while there is one thread. Errors: kConfig:
-/// check_pool_config(); kHost: another pool has the name, no right to a socket.
+/// check_pool_config(), and what the first guests say of it; kHost: another pool has the name, no
+/// right to a socket.
 Result<int> run_pool(const PoolOptions& options);
 
 }  // namespace gpuvm::pool

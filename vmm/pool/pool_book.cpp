@@ -36,6 +36,7 @@ void PoolBook::ready(Number guest) {
   if (found != guests_.end() && found->second.state == State::kBooting) {
     found->second.state = State::kReady;
     found->second.has_waited = true;
+    has_had_ready_ = true;
   }
 }
 

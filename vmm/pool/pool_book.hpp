@@ -56,6 +56,8 @@ class PoolBook {
   std::optional<Time> next_look(Time now) const;
   std::size_t count(State state) const;
   std::size_t size() const { return options_.size; }
+  /// No guest has ever waited: what one of them says of the configuration is true of all.
+  bool is_unproven() const { return !has_had_ready_; }
   /// Guests in a row that failed.
   std::uint64_t failures() const { return failures_; }
 
@@ -71,6 +73,7 @@ class PoolBook {
   std::map<Number, Guest> guests_;
   Number last_ = 0;
   std::uint64_t failures_ = 0;
+  bool has_had_ready_ = false;
   std::optional<Time> wait_until_;
 };
 

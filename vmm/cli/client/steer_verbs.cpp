@@ -25,9 +25,32 @@ constexpr std::chrono::seconds kRefusedTime{1};
 /// A request that gpuvm answers at once; one that does not within this time hangs.
 constexpr std::chrono::seconds kPromptTime{30};
 
+using SteerClock = std::chrono::steady_clock;
+
+Error hangs(const FoundGuest& guest) {
+  const std::string process = guest.pid == 0 ? "PID" : std::to_string(guest.pid);
+  return fail(ErrorKind::kHost,
+              "{}: Its gpuvm (pid {}) does not answer at its control socket: it hangs, is stopped, "
+              "or this host is very busy. `kill -9 {}` ends it whatever it does; `gpuvm unbind` "
+              "resets its devices then, and gives them back",
+              guest.name, process, process);
+}
+
 /// Errors: kHost and kWrongState, with what the guest said.
 Status put_at(const FoundGuest& guest, const std::string& target, std::chrono::milliseconds time) {
-  const auto answer = TRY_CONTEXT(ask(guest.connection, "PUT", target, {.time = time}), guest.name);
+  TRY_CONTEXT(send_request(guest.connection, "PUT", target, kPromptTime), guest.name);
+  switch (wait_for_answer(guest, time)) {
+    case AnswerWait::kHangs:
+      return hangs(guest);
+    case AnswerWait::kTooLate:
+      return fail(ErrorKind::kHost,
+                  "{}: It is not done within {} s: see `gpuvm events {}`, and the log of its gpuvm",
+                  guest.name, std::chrono::ceil<std::chrono::seconds>(time).count(), guest.name);
+    case AnswerWait::kCame:
+      break;
+  }
+  const auto answer =
+      TRY_CONTEXT(receive_answer(guest.connection, {.time = kPromptTime}), guest.name);
   return answer.status == kNoContent ? Status() : Status(refusal(answer, guest.name));
 }
 
@@ -119,17 +142,19 @@ Result<int> stop_verb(const ClientArguments& arguments) {
     TRY(await_end(guest, put(guest, "stop", kSteerTime)));
     return 0;
   }
-  using StopClock = std::chrono::steady_clock;
-  const auto end = StopClock::now() + arguments.timeout;
+  const auto end = SteerClock::now() + arguments.timeout;
   // ask() wants some time for an answer that comes at once.
   constexpr std::chrono::seconds kLeast{1};
   const auto time = std::clamp<std::chrono::milliseconds>(arguments.timeout, kLeast, kPromptTime);
   auto pressed = press_power_button(guest, time);
   if (!pressed && is_guest_there(guest.path, guest.pid)) {
+    if (pressed.error().kind() != ErrorKind::kWrongState) {
+      return pressed.error();  // which --force would meet, too
+    }
     return fail(pressed.error().kind(), "{} (gpuvm stop --force ends it whatever it does)",
                 pressed.error().to_string());
   }
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - StopClock::now());
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - SteerClock::now());
   if (wait_for_end(guest, std::max(left, std::chrono::milliseconds(0)))) {
     return 0;
   }

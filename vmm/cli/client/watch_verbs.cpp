@@ -20,6 +20,8 @@ constexpr unsigned kHttpOk = 200;
 constexpr std::chrono::milliseconds kListTime{5000};
 /// What has happened already comes at once.
 constexpr std::chrono::milliseconds kQuiet{500};
+/// Of one guest among many: it has just said how it is, and whoever scrapes waits ten seconds.
+constexpr std::chrono::milliseconds kMetricsTime{2000};
 constexpr std::uint64_t kMostMetrics = std::uint64_t{16} << 20;
 
 /// What a guest said: control characters of its reach no terminal.
@@ -28,7 +30,14 @@ Status print_foreign(std::string_view text) {
 }
 
 Result<std::string> metrics_of(const ListedGuest& guest) {
-  return get_from_guest(guest.path, "/v1/metrics");
+  const auto found = TRY(reach_guest(run_folders(), guest.path));
+  auto answer = TRY_CONTEXT(
+      ask(found.connection, "GET", "/v1/metrics", {.time = kMetricsTime, .body = kMostMetrics}),
+      guest.name);
+  if (answer.status != kHttpOk) {
+    return refusal(answer, guest.name);
+  }
+  return std::move(answer.body);
 }
 
 }  // namespace
@@ -90,7 +99,7 @@ Result<int> metrics_verb(const ClientArguments& arguments) {
     TRY(print_foreign(TRY(get_from_guest(arguments.guest, "/v1/metrics"))));
     return 0;
   }
-  std::vector<std::string> texts;
+  std::vector<GuestMetrics> texts;
   std::uint64_t size = 0;
   const auto guests = list_guests(run_folders(), kListTime);
   for (const ListedGuest& guest : guests) {
@@ -106,7 +115,7 @@ Result<int> metrics_verb(const ClientArguments& arguments) {
     if (size > kMostMetrics) {
       return fail(ErrorKind::kHost, "The guests' metrics are more than {} bytes", kMostMetrics);
     }
-    texts.push_back(std::move(text).value());
+    texts.push_back({.guest = guest.name, .text = std::move(text).value()});
   }
   if (texts.empty() && !guests.empty()) {
     return fail(ErrorKind::kHost, "None of the {} guests that run has told its metrics",

@@ -14,10 +14,11 @@ Result<std::vector<AttachableCard>> find_attachable(const HostSystem& host,
   std::vector<AttachableCard> found;
   for (const Bdf& bdf : cards) {
     PciConfig entry;  // as one of [[pci]] without further keys
+    entry.place.text = "machine.attachable";
     entry.host = bdf;
     AttachableCard card;
     card.bdf = bdf;
-    card.functions = TRY_CONTEXT(resolve_functions(host, {entry}), "machine.attachable");
+    card.functions = TRY(resolve_functions(host, {entry}));
     for (HostFunction& function : card.functions) {
       function.view.rom.fallback = nullptr;  // the guest's life is no time to read the host's files
     }

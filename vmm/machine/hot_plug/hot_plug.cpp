@@ -78,6 +78,7 @@ Result<std::unique_ptr<HotCard>> HotPlug::make_card(const std::string& device,
     return make_lent_card(device, port, *number);
   }
   PciConfig entry;
+  entry.place.text = "The card to attach";  // which no file names
   entry.port = port;
   if (device.starts_with('/')) {
     entry.socket = device;

@@ -136,6 +136,7 @@ Status KeptCards::finish(Card& card) const {
 
 Result<std::vector<HostFunction>> KeptCards::functions_of(const Bdf& card) const {
   PciConfig entry;  // as one of [[pci]] without further keys
+  entry.place.text = "machine.attachable";
   entry.host = card;
   auto functions = TRY(resolve_functions(host_, {entry}));
   for (const HostFunction& function : functions) {

@@ -14,8 +14,11 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <memory>
+#include <vector>
 
 #include "tests/unit/vmm/api_client/fake_guest.hpp"
+#include "vmm/api_client/api_request.hpp"
 
 namespace gpuvm::guest_finder_test {
 namespace {
@@ -127,6 +130,71 @@ TEST_F(GuestFinder, TheListHasAllThatLive) {
   EXPECT_THAT(said, testing::ElementsAre("a: running", "b: no answer", "c: odd answer",
                                          "d: not allowed", "e: no answer", "f: running"));
   EXPECT_FALSE(std::filesystem::exists(path("gone")));
+}
+
+/// A stopped gpuvm takes no connections once its queue is full.
+TEST_F(GuestFinder, OneWithAFullQueueCostsTheOthersNothing) {
+  auto claim = GuestSocketClaim::take(path("a"));
+  ASSERT_TRUE(claim);
+  auto listening = claim->listen();
+  ASSERT_TRUE(listening);
+  std::vector<UniqueFd> waiting;
+  for (int i = 0; i < 1000; ++i) {
+    auto connected = connect_to_guest(path("a"), milliseconds(0));
+    if (!connected.fd) {
+      ASSERT_EQ(connected.error, ETIMEDOUT);
+      break;
+    }
+    waiting.push_back(std::move(connected.fd));
+  }
+  const FakeGuest good(path("b"), [](FakeConnection& connection) {
+    connection.read_request();
+    connection.pause(milliseconds(300));
+    connection.write(answer("b"));
+  });
+  const auto guests = list_guests(folders(), milliseconds(1500));
+  ASSERT_EQ(guests.size(), 2U);
+  EXPECT_EQ(guests[0].problem, "no answer");
+  EXPECT_TRUE(guests[1].status) << guests[1].problem;
+}
+
+/// More than are asked at the same time: a silent one among the first has not the others' time.
+TEST_F(GuestFinder, ASilentOneCostsThoseFarBehindNothing) {
+  const FakeGuest mute(path("a"), [](FakeConnection& connection) { connection.hang(); });
+  std::vector<std::unique_ptr<FakeGuest>> others;
+  for (int i = 0; i < 70; ++i) {
+    const std::string name = fmt::format("b{}", i);
+    others.push_back(std::make_unique<FakeGuest>(path(name), [name](FakeConnection& connection) {
+      connection.read_request();
+      connection.pause(milliseconds(200));
+      connection.write(answer(name));
+    }));
+  }
+  const auto guests = list_guests(folders(), milliseconds(4000));
+  ASSERT_EQ(guests.size(), 71U);
+  EXPECT_EQ(guests[0].problem, "no answer");
+  for (std::size_t i = 1; i < guests.size(); ++i) {
+    EXPECT_TRUE(guests[i].status) << guests[i].name << ": " << guests[i].problem;
+  }
+}
+
+/// As at the reset of many devices, and at a gpuvm that is stopped.
+TEST_F(GuestFinder, WhoHangsIsToldFromWhoIsAtWork) {
+  const HangLimits soon{.before = milliseconds(50), .answer = milliseconds(500)};
+  const FakeGuest mute(path("mute"), [](FakeConnection& connection) { connection.hang(); });
+  auto guest = reach_guest(folders(), "mute");
+  ASSERT_TRUE(guest);
+  EXPECT_EQ(wait_for_answer(*guest, milliseconds(600000), soon), AnswerWait::kHangs);
+
+  // Somebody else has its socket's name now, and answers: this one's connection says nothing.
+  const FakeGuest alive(path("alive"), answer("alive"));
+  guest->path = path("alive");
+  EXPECT_EQ(wait_for_answer(*guest, milliseconds(300), soon), AnswerWait::kTooLate);
+
+  auto asked = reach_guest(folders(), "alive");
+  ASSERT_TRUE(asked);
+  ASSERT_TRUE(send_request(asked->connection, "PUT", "/v1/vm/stop", milliseconds(1000)));
+  EXPECT_EQ(wait_for_answer(*asked, milliseconds(60000), soon), AnswerWait::kCame);
 }
 
 TEST_F(GuestFinder, TheEndIsThatOfTheProcess) {

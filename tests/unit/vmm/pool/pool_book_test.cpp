@@ -166,6 +166,16 @@ TEST_F(PoolBookTest, NumbersThatThereAreNot) {
   EXPECT_EQ(book_.take(), std::nullopt);
 }
 
+TEST_F(PoolBookTest, IsUnprovenUntilAGuestHasWaited) {
+  fail_once();
+  EXPECT_TRUE(book_.is_unproven());
+  now_ += seconds(10);
+  const auto guest = start_ready();
+  EXPECT_FALSE(book_.is_unproven());
+  book_.ended(guest, now_);
+  EXPECT_FALSE(book_.is_unproven()) << "its configuration was right";
+}
+
 TEST_F(PoolBookTest, AFullPoolWaitsForNothing) {
   for (int i = 0; i < 6; ++i) {
     start_ready();

@@ -14,6 +14,7 @@ namespace {
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 using test::kGpu;
 using test::kGpuId;
@@ -125,6 +126,9 @@ TEST_F(HotPlugTest, WhatIsNoCardIsRefused) {
   create();
   EXPECT_THAT(text_of(plug_->attach("gpu", wanted)), HasSubstr("no address of a PCI function"));
   EXPECT_THAT(text_of(plug_->attach("/run/server", wanted)), HasSubstr("A server cannot have"));
+  const auto absent = text_of(plug_->attach("0000:77:00.0", wanted));
+  EXPECT_THAT(absent, HasSubstr("The card to attach: 0000:77:00.0 is not there"));
+  EXPECT_THAT(absent, Not(HasSubstr("[[pci]]"))) << "which the user has not written";
   EXPECT_THAT(text_of(plug_->take_out(kUsb)), HasSubstr("has not come to this guest"));
   EXPECT_FALSE(plug_->ask_for(kUsb));
 }
