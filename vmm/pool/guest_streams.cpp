@@ -26,6 +26,8 @@ constexpr unsigned kSwitched = 101;
 constexpr std::size_t kConsolePiece = std::size_t{16} << 10;
 /// A guest that is paused prints nothing: what comes is what it has printed, all at once.
 constexpr int kQuietMs = 50;
+/// More than any console keeps: what goes on after these is no guest that is paused.
+constexpr int kMostOldPieces = 1024;
 
 Result<UniqueFd> reach(const std::string& socket) {
   auto connection = connect_to_guest(socket, kReachTime);
@@ -45,8 +47,9 @@ Result<UniqueFd> connect_to_console(const std::string& socket) {
   }
   std::array<char, kConsolePiece> old;
   pollfd wait{.fd = console.get(), .events = POLLIN, .revents = 0};
-  while (::poll(&wait, 1, kQuietMs) > 0 &&
-         ::recv(console.get(), old.data(), old.size(), MSG_DONTWAIT) > 0) {
+  for (int piece = 0; piece<kMostOldPieces&& ::poll(&wait, 1, kQuietMs)> 0 &&
+                      ::recv(console.get(), old.data(), old.size(), MSG_DONTWAIT) > 0;
+       ++piece) {
   }
   return console;
 }
@@ -107,6 +110,12 @@ Result<std::unique_ptr<GuestStreams>> GuestStreams::start(const std::string& soc
                 error.what());
   }
   return streams;
+}
+
+void GuestStreams::break_off() const {
+  for (const UniqueFd* const stream : {&events_, &console_}) {
+    ::shutdown(stream->get(), SHUT_RDWR);
+  }
 }
 
 void GuestStreams::finish() {

@@ -32,6 +32,8 @@ class GuestStreams {
 
   /// Waits until all has been heard: the guest's gpuvm is gone, or has closed its streams.
   void finish();
+  /// Nothing more is heard of a gpuvm that is there and out of order, so that finish() returns.
+  void break_off() const;
 
  private:
   GuestStreams(UniqueFd events, UniqueFd console)

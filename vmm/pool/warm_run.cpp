@@ -142,6 +142,7 @@ class WarmRunner {
   std::optional<int> owner_status_;  ///< of the process that gives its devices back
   int signal_ = 0;                   ///< that asked for the end
   bool is_forced_ = false;
+  bool is_out_of_order_ = false;  ///< the guest's gpuvm, which may be there still
   std::optional<Clock::time_point> force_at_;
 };
 
@@ -261,6 +262,7 @@ RunResult WarmRunner::wait(WarmLease& lease) {
       continue;
     }
     if (progress != LineReceiver::Progress::kMore) {
+      is_out_of_order_ = progress == LineReceiver::Progress::kWrong;
       return result_of(lease);
     }
     std::array<pollfd, 2> waits{};
@@ -347,6 +349,9 @@ RunResult WarmRunner::run() {
     stop(lease);
   }
   RunResult result = wait(lease);
+  if (is_out_of_order_) {
+    (*streams)->break_off();
+  }
   (*streams)->finish();
   if (options_.on_control && options_.on_control_over) {
     options_.on_control_over();

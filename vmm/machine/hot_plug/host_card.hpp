@@ -101,6 +101,7 @@ class HostCard : public HotCard {
   std::vector<int> held_groups_;
   std::unique_ptr<HostDevices> devices_;  ///< while they are taken
   std::unique_ptr<MachineReset> reset_;   ///< refers to devices_
+  bool shows_reset_ = true;               ///< changes as `exclusively` has it
 };
 
 }  // namespace gpuvm

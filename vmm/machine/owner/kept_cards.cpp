@@ -180,13 +180,19 @@ Status KeptCards::give_back_now(Card& card) const {
 
 Result<CardFile> KeptCards::file(std::uint32_t number, CardFileKind kind, std::uint32_t index) {
   Card& wanted = *TRY(card(number));
+  const auto no_file = [&wanted] {
+    return fail(ErrorKind::kWrongState, "{} has no such file", wanted.bdf.to_string());
+  };
+  if (wanted.state != State::kTaken) {
+    return no_file();  // before its files are looked at, which are the work's meanwhile
+  }
   CardFiles& files = wanted.files;
   const bool is_group = kind == CardFileKind::kGroup;
   const std::size_t count = kind == CardFileKind::kContainer ? 1
                             : is_group                       ? files.groups.size()
                                                              : files.functions.size();
-  if (wanted.state != State::kTaken || index >= count) {
-    return fail(ErrorKind::kWrongState, "{} has no such file", wanted.bdf.to_string());
+  if (index >= count) {
+    return no_file();
   }
   if (kind == CardFileKind::kContainer) {
     return fetch(files.container, wanted.counts);

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/vmm/host/fake_slot.hpp"
 #include "tests/unit/vmm/machine/hot_plug/hot_plug_fixture.hpp"
 
 namespace gpuvm::hot_plug_test {
@@ -76,6 +77,43 @@ TEST_F(HotPlugTest, NoDeviceIsAskedWhileWhoInspectsHasToWait) {
   ASSERT_TRUE(plug_->attach(kUsb, wanted));
   EXPECT_GT(config_writes_, 0) << "each is looked at by the fixture";
   ASSERT_TRUE(plug_->take_out(kUsb));
+}
+
+/// A card that no reset brings back, but its slot's power switch.
+class LockedCardTest : public test::HotPlugFixture {
+ protected:
+  LockedCardTest() {
+    for (const std::string& bdf : {slot_.kGpu, slot_.kAudio}) {
+      slot_.find(bdf);
+      fakes_.add(bdf, test::gt710_config(), 0, bdf == slot_.kGpu ? 0 : 1,
+                 [this](test::FakePhysicalDevice& device) {
+                   device.set_config(0x00, kUsbId);  // in no row of the reset policy's table
+                   device.set_config(0x0c, 0x00800010);
+                   device.on_function_reset = [this, &device] {
+                     device.set_config(0x0c, locks_ ? 0x00020010 : 0x00800010);
+                     return Status();
+                   };
+                 });
+    }
+  }
+
+  FakeSlot slot_{fakes_.host};
+  bool locks_ = true;
+};
+
+// The plan of its resets names devices that are closed while the power is off.
+TEST_F(LockedCardTest, WhoInspectsSeesNothingOfItsResetsWhileItIsClosed) {
+  InspectNode seen;
+  slot_.on_power_off = [this, &seen] {
+    locks_ = false;
+    plug_->inspect(seen);
+  };
+  create();
+  static_cast<void>(plug_->attach(slot_.kGpu, wanted));
+  const InspectNode* const port = seen.find("port_0");
+  ASSERT_NE(port, nullptr) << "its slot was switched off";
+  EXPECT_NE(port->find("functions"), nullptr);
+  EXPECT_EQ(port->find("reset"), nullptr);
 }
 
 TEST_F(HotPlugTest, ManyTimesWithoutAnythingThatGrows) {

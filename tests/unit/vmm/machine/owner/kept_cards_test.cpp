@@ -86,6 +86,20 @@ TEST_F(KeptCardsTest, IsTakenHandedOutAndGivenBack) {
   EXPECT_EQ(cards_->card_of(bdf_of(kCard)), nullptr);
 }
 
+// A monitor that does not wait for its answer: the work has them. (The thread sanitizer sees who
+// looks at them all the same.)
+TEST_F(KeptCardsTest, NoFileIsLookedAtWhileItIsTaken) {
+  ASSERT_TRUE(cards_->take(0));
+  for (bool is_idle = false; !is_idle;) {
+    EXPECT_FALSE(cards_->file(0, CardFileKind::kGroup, 0));
+    EXPECT_FALSE(cards_->file(0, CardFileKind::kDevice, 0));
+    const auto idle = cards_->is_idle(0);
+    ASSERT_TRUE(idle) << idle.error().to_string();
+    is_idle = *idle;
+  }
+  EXPECT_TRUE(cards_->file(0, CardFileKind::kGroup, 0));
+}
+
 TEST_F(KeptCardsTest, EachFileIsFetchedOnce) {
   EXPECT_FALSE(cards_->file(0, CardFileKind::kContainer, 0)) << "not yet";
   ASSERT_TRUE(take());
