@@ -29,6 +29,7 @@ IoStatus Ecam::read(std::uint64_t offset, std::span<std::byte> out) {
   reads_.fetch_add(1, std::memory_order_relaxed);
   const IoStatus status = check(offset, out.size());
   if (status == IoStatus::kOk) {
+    count(address_of(offset));
     topology_.read(address_of(offset), register_of(offset), out);
   }
   return status;
@@ -38,6 +39,7 @@ IoStatus Ecam::write(std::uint64_t offset, std::span<const std::byte> in) {
   writes_.fetch_add(1, std::memory_order_relaxed);
   const IoStatus status = check(offset, in.size());
   if (status == IoStatus::kOk) {
+    count(address_of(offset));
     topology_.write(address_of(offset), register_of(offset), in);
   }
   return status;
@@ -47,6 +49,12 @@ void Ecam::inspect(InspectNode& node) const {
   node.field("buses", std::uint64_t{buses_});
   node.field("reads", reads_.load(std::memory_order_relaxed));
   node.field("writes", writes_.load(std::memory_order_relaxed));
+  auto& accesses = node.child("accesses");
+  for (std::size_t bus = 0; bus < on_bus_.size(); ++bus) {
+    if (const auto number = on_bus_[bus].load(std::memory_order_relaxed); number > 0) {
+      accesses.field(fmt::format("bus_{}", bus), number);
+    }
+  }
 }
 
 }  // namespace gpuvm

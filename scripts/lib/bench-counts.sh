@@ -95,7 +95,8 @@ print_process() {
 # device_counts FILE: of what `gpuvm inspect --json` shows of a guest that runs: accesses that reached its devices, and those that nothing
 # answered, as lines at_PLACE=COUNT. The rest of the exits was the kernel's: CPUID, MSRs, interrupts, pages.
 device_counts() {
-  jq -r 'paths(numbers) as $p | select($p[-1] | tostring | IN("reads", "writes", "accesses", "unclaimed", "transmitted", "port_exits", "mmio_exits"))
+  jq -r 'paths(numbers) as $p | select($p[-1] | tostring
+      | IN("reads", "writes", "accesses", "unclaimed", "transmitted", "port_exits", "mmio_exits") or test("^bus_[0-9]+$"))
     | "at_\($p | map(tostring) | join("_") | gsub("[^A-Za-z0-9]+"; "_"))=\(getpath($p))"' "$1"
 }
 

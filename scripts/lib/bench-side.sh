@@ -6,7 +6,9 @@
 # (SC2154: these.)
 
 EXITS_TARGET=6500
-TIME_TARGET=0.5
+TIME_TARGET=0.30
+NET_EXITS_TARGET=0.08
+ENTRY_TARGET=0.10
 REBOOT_TARGET=0.35
 BAR_TARGET=1.02
 MANY_TARGET=1.3
@@ -132,6 +134,8 @@ print_verdicts_boot() {
   exits=$(median gpuvm net_exits)
   verdict "$(at_most "$exits" $EXITS_TARGET)" "VM exits to init: $exits, target at most $EXITS_TARGET"
   pair_verdict $TIME_TARGET 'time to init' seconds
+  pair_verdict $NET_EXITS_TARGET 'VM exits to init' net_exits
+  pair_verdict $ENTRY_TARGET "time to the kernel's entry" seconds -entry
 }
 
 # Each monitor's way to init as a picture: before the kernel, and the kernel; gpuvm's once more with its reset.

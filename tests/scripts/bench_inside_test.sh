@@ -36,7 +36,7 @@ cat >"$BIN/gpuvm" <<'END_OF_PROGRAM'
 #!/bin/bash
 name=${0##*/}
 [[ ${1:-} != --version ]] || { echo "$name 1.0" && exit; }
-[[ ${1:-} != inspect ]] || { echo '{"name":"bench","pci":{"ecam":{"buses":3,"reads":700,"writes":90}},"ports":{"unclaimed":12}}' && exit; }
+[[ ${1:-} != inspect ]] || { echo '{"name":"bench","pci":{"ecam":{"buses":3,"reads":700,"writes":90,"accesses":{"bus_1":44}}},"ports":{"unclaimed":12}}' && exit; }
 # A sandbox is a filter that allows everything; an owner's process has the monitor as its child, which is in no hurry to end with it.
 if [[ -z ${FAKE_CONFINED:-} ]]; then
   export FAKE_CONFINED=1
@@ -155,7 +155,7 @@ test_counts() {
   printf '{ exit_reason:        124 } hitcount:         12\n' >"$place/hist"
   LAB_BENCH_PEERS=qemu expect "counts" run_part boot 1 1G "$BIN/gpuvm" "$WORK/kernel" "$WORK/guest.cpio.gz" - "$BIN/calls.so"
   expect "counts: gpuvm's events" same "$(value gpuvm-phases.1 reset_ms)" 131
-  expect "counts: what reached gpuvm's devices" same "$(value gpuvm-phases.1 at_pci_ecam_reads) $(value gpuvm-phases.1 at_ports_unclaimed)" '700 12'
+  expect "counts: what reached gpuvm's devices" same "$(value gpuvm-phases.1 at_pci_ecam_reads) $(value gpuvm-phases.1 at_ports_unclaimed) $(value gpuvm-phases.1 at_pci_ecam_accesses_bus_1)" '700 12 44'
   expect "counts: of each" test -s "$LAB_OUT/gpuvm-counts.1" -a -s "$LAB_OUT/qemu-counts.1"
   expect "counts: requests of ioctl" grep -qE '^ioctls=[0-9]+$' "$LAB_OUT/gpuvm-counts.1"
   expect "counts: exits by reason" same "$(value gpuvm-counts.1 reason_msr)" 12

@@ -74,7 +74,9 @@ test_tables() {
   expect "counts" grep -qE '^requests of ioctl\(2\) +300 +900 +0.33$' "$WORK/table"
   expect "columns are in line" same "$(grep -E '^(seconds to init|VM exits without)' "$WORK/table" | wc -L)" \
     "$(grep '^seconds to init' "$WORK/table" | wc -L)"
-  expect "the verdict is about the newest" grep -qx "holds: time to init: 0.3 of newest QEMU's, target at most 0.5" "$WORK/table"
+  expect "the verdict is about the newest" grep -qx "holds: time to init: 0.3 of newest QEMU's, target at most 0.30" "$WORK/table"
+  expect "exits, beside the newest's" grep -qE "^holds: VM exits to init: 0.0[78][0-9]* of newest QEMU's, target at most 0.08$" "$WORK/table"
+  expect "the entry, too" grep -qx "holds: time to the kernel's entry: 0.1 of newest QEMU's, target at most 0.10" "$WORK/table"
   expect "exits" grep -qx 'holds: VM exits to init: 3402, target at most 6500' "$WORK/table"
   record gpuvm-phases ready 0.5
   record gpuvm-phases reset_ms 200

@@ -268,5 +268,18 @@ TEST_F(ConfigAccess, CountsExits) {
   EXPECT_EQ(node.get("writes"), "2");
 }
 
+TEST_F(ConfigAccess, CountsExitsOfEachBus) {
+  ecam_read(kRoot, 4);
+  ecam_read(pci::kEcamBytesPerBus, 4);
+  ecam_write(pci::kEcamBytesPerBus, 0, 4);
+  ecam_read(ecam_.size(), 4);  // of no bus
+  InspectNode node;
+  ecam_.inspect(node);
+  const auto& accesses = node.child("accesses");
+  EXPECT_EQ(accesses.get("bus_0"), "1");
+  EXPECT_EQ(accesses.get("bus_1"), "2");
+  EXPECT_EQ(accesses.get("bus_2"), "");
+}
+
 }  // namespace
 }  // namespace gpuvm::ecam_test
