@@ -131,6 +131,20 @@ void add_enlightenment(ForeignGuest& guest, std::string_view name, std::size_t l
   }
 }
 
+namespace {
+
+/// Of options that are there twice QEMU takes the last; the one before is told.
+void set_last(ForeignGuest& guest, std::optional<std::uint64_t>& kept, std::uint64_t value,
+              std::string_view option, std::size_t line) {
+  if (kept.value_or(value) != value) {
+    guest.note("machine", fmt::format("{} that meant {}", option, *kept), line,
+               "it is there more than once: the last one counts");
+  }
+  kept = value;
+}
+
+}  // namespace
+
 void set_cpus(QemuParts& parts, OptionList options) {
   ForeignGuest& guest = parts.guest;
   const auto count = options.take("cpus");
@@ -154,7 +168,7 @@ void set_cpus(QemuParts& parts, OptionList options) {
   if (count && !cpus) {
     guest.note("machine", "-smp " + *count, options.line(), advice::kUnknownValue);
   } else {
-    guest.cpus = cpus ? *cpus : product;
+    set_last(guest, guest.cpus, cpus ? *cpus : product, "-smp", options.line());
   }
   if (most && *most > guest.cpus.value_or(0)) {
     guest.note("machine", fmt::format("-smp maxcpus={}", *most), options.line(), advice::kHotPlug);
@@ -168,7 +182,7 @@ void set_memory(QemuParts& parts, OptionList options) {
   const std::string size = options.text("size");
   const auto bytes = qemu_size(size, 20);
   if (bytes) {
-    parts.guest.memory = bytes;
+    set_last(parts.guest, parts.guest.memory, *bytes, "-m", options.line());
   } else if (!size.empty()) {
     parts.guest.note("machine", "-m " + size, options.line(), advice::kUnknownValue);
   }

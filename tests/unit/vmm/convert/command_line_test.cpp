@@ -52,6 +52,15 @@ TEST(CommandLine, FunctionsHaveTheirProperties) {
   EXPECT_EQ(pci.vf_token, "14d63f20-8445-11ea-8900-1f9ce7d5650d");
 }
 
+TEST(CommandLine, TheLastOfSeveralMemoriesAndProcessorsCounts) {
+  const auto text = converted(qemu("-m 8G -smp 2 -smp 2"));  // after -m 4096 -smp 4
+  EXPECT_THAT(text, HasSubstr("memory = \"8GiB\""));
+  EXPECT_THAT(text, HasSubstr("# -m that meant 4294967296 (line 1): it is there more than once"));
+  EXPECT_THAT(text, HasSubstr("cpus = 2"));
+  EXPECT_THAT(text, HasSubstr("# -smp that meant 4 (line 1): it is there more than once"));
+  EXPECT_THAT(text, Not(HasSubstr("-smp that meant 2")));
+}
+
 TEST(CommandLine, AddressesMayBeShort) {
   const auto hosts = [](std::string_view host) {
     return config_of(qemu(fmt::format("-device vfio-pci,host={}", host))).pci;
