@@ -10,14 +10,13 @@
 namespace gpuvm {
 
 Result<std::vector<AttachableCard>> find_attachable(const HostSystem& host,
-                                                    const std::vector<Bdf>& cards) {
+                                                    const std::vector<Bdf>& cards, PciScrub scrub) {
   std::vector<AttachableCard> found;
   for (const Bdf& bdf : cards) {
-    PciConfig entry;  // as one of [[pci]] without further keys
-    entry.host = bdf;
     AttachableCard card;
     card.bdf = bdf;
-    card.functions = TRY_CONTEXT(resolve_functions(host, {entry}), "machine.attachable");
+    card.functions =
+        TRY_CONTEXT(resolve_functions(host, {entry_of_card(bdf, scrub)}), "machine.attachable");
     for (HostFunction& function : card.functions) {
       function.view.rom.fallback = nullptr;  // the guest's life is no time to read the host's files
     }
