@@ -83,12 +83,6 @@ enum class ResetChoice {
   kNone,      ///< never: made quiet and checked only
 };
 
-/// What of a card is overwritten before the next user gets it (docs/reset.md).
-enum class PciScrub {
-  kOff,   ///< nothing
-  kVram,  ///< its memory, as far as its BARs show it
-};
-
 enum class PciRomMode {
   kAuto,  ///< the device's own, or what the host has of it
   kOff,   ///< no ROM BAR

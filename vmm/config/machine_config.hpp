@@ -34,6 +34,12 @@ enum class PinMemory {
                  ///< the first attach only pins them
 };
 
+/// What of a card is overwritten before the next user gets it (docs/reset.md).
+enum class PciScrub {
+  kOff,   ///< nothing
+  kVram,  ///< its memory, as far as its BARs show it
+};
+
 /// More root ports than this cannot be kept free.
 inline constexpr unsigned kMostFreePorts = 8;
 /// More cards than this cannot be listed for them.
@@ -54,6 +60,7 @@ struct MachineConfig {
   /// The cards that may come, a function of each, each slot once; empty: any, where this process
   /// takes them itself. At most kMostAttachable.
   std::vector<Bdf> attachable;
+  PciScrub scrub = PciScrub::kOff;  ///< of cards that come later, as PciConfig has it
   /// 64-bit address space for the card behind each free port, bytes: a power of two.
   std::uint64_t reserve = 32_GiB;
   std::vector<unsigned> pin;  ///< the host's CPU of each vCPU; empty: wherever the host likes

@@ -174,6 +174,11 @@ Status check_free_ports(const TableReader& table, const Config& config) {
   const bool has_owner = owner == OwnerPlace::kProcess;
   const MachineConfig& machine = config.machine;
   if (machine.free_ports == 0) {
+    if (machine.scrub != PciScrub::kOff) {
+      return table.wrong("scrub",
+                         "is of cards that come to machine.free_ports, of which there are none; "
+                         "one of [[pci]] has its own scrub");
+    }
     return machine.attachable.empty()
                ? Status()
                : Status(table.wrong("attachable", "needs machine.free_ports, where cards go"));
@@ -208,6 +213,7 @@ Result<MachineConfig> read_machine(TableReader table) {
   machine.free_ports = static_cast<unsigned>(
       TRY(table.integer("free_ports", {0, kMostFreePorts}, machine.free_ports)));
   machine.attachable = TRY(read_attachable(table));
+  machine.scrub = TRY(table.choice("scrub", machine.scrub));
   machine.reserve = TRY(read_reserve(table, machine.reserve));
   machine.pin = TRY(read_pin(table, machine.cpus));
   TRY(table.finish());

@@ -64,12 +64,12 @@ std::string machine_text(const MachineConfig& machine) {
   return fmt::format(
       "\n[machine]\ncpus = {}\nmemory = \"{}\"\nhugepages = \"{}\"\non_reboot = \"{}\"\n"
       "reboot_backoff = {}\nconfig_ports = \"{}\"\npin_memory = \"{}\"\nbattery = {}\nrng = "
-      "{}\nfree_ports = {}\nattachable = {}\nreserve = \"{}\"\npin = [{}]\n",
+      "{}\nfree_ports = {}\nattachable = {}\nscrub = \"{}\"\nreserve = \"{}\"\npin = [{}]\n",
       machine.cpus, memory_text(machine.memory), config::word_of(machine.huge_pages),
       config::word_of(machine.on_reboot), limit_text(machine.reboot_backoff),
       config::word_of(machine.config_ports), config::word_of(machine.pin_memory), machine.battery,
       machine.rng, machine.free_ports, list_of_names(machine.attachable),
-      memory_text(machine.reserve), fmt::join(machine.pin, ", "));
+      config::word_of(machine.scrub), memory_text(machine.reserve), fmt::join(machine.pin, ", "));
 }
 
 std::string boot_text(const BootConfig& boot) {

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "vmm/base/text.hpp"
+
 namespace gpuvm::pool {
 namespace {
 
@@ -19,9 +21,15 @@ constexpr std::array kStates{LifecycleState::kCreated,   LifecycleState::kResett
                              LifecycleState::kRebooting, LifecycleState::kStopping,
                              LifecycleState::kStopped,   LifecycleState::kFailed};
 
+/// Of any text; a guest's own are shorter (vmm/control).
+constexpr std::size_t kLongestText = 4096;
+
+/// The guest's gpuvm may be in the guest's hands: no terminal and no record obeys what it writes.
 std::string text_in(const json& object, const char* key) {
   const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+  return found != object.end() && found->is_string()
+             ? terminal_text(found->get_ref<const std::string&>().substr(0, kLongestText))
+             : "";
 }
 
 std::uint64_t number_in(const json& object, const char* key) {

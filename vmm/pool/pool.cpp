@@ -33,6 +33,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kAnswerTime{1000};
+/// A guest says that it waits, and how it ended.
+constexpr unsigned kMostWords = 16;
 /// A guest without a card is stopped at once; what takes longer hangs.
 constexpr milliseconds kEndTime{30000};
 
@@ -53,6 +55,7 @@ struct Guest {
   LineReceiver lines{LineReceiver::Descriptors::kTaken, kMostMemberWords};
   std::optional<Clock::time_point> kill_at = {};
   bool has_waited = false;
+  unsigned words = 0;  ///< that it has said to the pool
 };
 
 class Pool {
@@ -177,6 +180,10 @@ void Pool::hear_guest(Number number) {
   auto progress = LineReceiver::Progress::kLine;
   while ((progress = guest.lines.receive(guest.child.lease.get())) ==
          LineReceiver::Progress::kLine) {
+    if (++guest.words > kMostWords) {
+      log::warn("The guest {} says too much: it is ended", guest.name);
+      break;  // who never stops would keep the pool from everybody else
+    }
     const auto word = read_member_word(guest.lines.line());
     if (word && word->kind == MemberWord::Kind::kReady) {
       log::debug("The guest {} waits", guest.name);

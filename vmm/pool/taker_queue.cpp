@@ -7,13 +7,11 @@
 #include <algorithm>
 
 #include "vmm/base/log.hpp"
-#include "vmm/guests/peer.hpp"
 #include "vmm/pool/pool_config.hpp"
 
 namespace gpuvm::pool {
 namespace {
 
-constexpr std::size_t kMostTakers = 64;
 /// A request is one line, which whoever connects has at once.
 constexpr std::chrono::milliseconds kRequestTime{5000};
 constexpr std::chrono::milliseconds kRefusalTime{0};
@@ -27,25 +25,37 @@ void turn_away(UniqueFd& socket, const Error& error) {
 
 }  // namespace
 
+/// Beside those who are there.
+ClientSeats::Answer TakerQueue::seat_for(uid_t user) const {
+  const auto is_owner = [own = ::geteuid()](uid_t who) { return who == 0 || who == own; };
+  ClientSeats seats(options_.seats);
+  for (const auto& taker : takers_) {
+    seats.take(taker->user, is_owner(taker->user));
+  }
+  return seats.take(user, is_owner(user));
+}
+
 void TakerQueue::admit(int listener) {
   UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!fd) {
     return;
   }
-  const auto peer = peer_of(fd.get());
+  const auto peer = options_.who(fd.get());
   if (!peer || !may_steer(*peer, ::geteuid(), options_.group)) {
     turn_away(fd, fail(ErrorKind::kHost,
                        "Only root, the pool's user and members of control.group may take its "
                        "guests"));
     return;
   }
-  if (takers_.size() >= kMostTakers) {
+  if (const auto seat = seat_for(peer->user); seat != ClientSeats::Answer::kTaken) {
+    const bool is_his = seat == ClientSeats::Answer::kUserHasAll;
     turn_away(fd, fail(ErrorKind::kHost, "{} wait for a guest of the pool {} already: try later",
-                       kMostTakers, options_.pool));
+                       is_his ? "As many of this user as may" : "As many as may", options_.pool));
     return;
   }
   auto taker = std::make_unique<Taker>();
   taker->fd = std::move(fd);
+  taker->user = peer->user;
   taker->until = std::chrono::steady_clock::now() + kRequestTime;
   takers_.push_back(std::move(taker));
 }

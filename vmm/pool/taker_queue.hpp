@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,6 +18,8 @@
 
 #include "vmm/base/result.hpp"
 #include "vmm/base/unique_fd.hpp"
+#include "vmm/guests/client_seats.hpp"
+#include "vmm/guests/peer.hpp"
 #include "vmm/pool/pool_wire.hpp"
 
 namespace gpuvm::pool {
@@ -30,6 +33,9 @@ class TakerQueue {
     std::string pool = {};            ///< its name
     std::string machine = {};         ///< machine_text() of its guests
     std::optional<gid_t> group = {};  ///< whose members may take them, too
+    /// Of who waits: no member of the group keeps the others, or the pool's user, from its guests.
+    SeatLimits seats = {.all = 64, .kept = 16, .of_user = 16};
+    std::function<std::optional<Peer>(int socket)> who = peer_of;
   };
   explicit TakerQueue(Options options) : options_(std::move(options)) {}
 
@@ -48,11 +54,13 @@ class TakerQueue {
 
  private:
   struct Taker {
-    UniqueFd fd = {};
-    LineReceiver lines{LineReceiver::Descriptors::kTaken};
+    UniqueFd fd = {};  ///< does not block
+    LineReceiver lines{LineReceiver::Descriptors::kNobody};
+    uid_t user = 0;
     Time until = {};     ///< of its request
     bool waits = false;  ///< it has asked
   };
+  ClientSeats::Answer seat_for(uid_t user) const;
   void hear(Taker& taker);
   Status answer(Taker& taker, const std::optional<TakeRequest>& request) const;
 

@@ -238,6 +238,13 @@ Result<HostFunction> own_function(const HostSystem& host, const PciConfig& entry
 
 }  // namespace
 
+PciConfig entry_of_card(const Bdf& card, PciScrub scrub) {
+  PciConfig entry;
+  entry.host = card;
+  entry.scrub = scrub;
+  return entry;
+}
+
 Result<std::vector<HostFunction>> resolve_functions(const HostSystem& host,
                                                     const std::vector<PciConfig>& entries) {
   const auto slots = TRY(choose_slots(host, entries));

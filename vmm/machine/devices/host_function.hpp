@@ -62,6 +62,9 @@ Result<std::optional<BarSizeChoice>> bar_size_of(const HostSystem& host, const P
 /// Errors: kConfig with the cure.
 Status check_vf_token(const HostSystem& host, const Bdf& function, const std::string& token);
 
+/// The entry of a card of the host that comes later: as one of [[pci]] without keys but scrub.
+PciConfig entry_of_card(const Bdf& card, PciScrub scrub);
+
 /// Resolves "all", ports and guest function numbers (port_assignment.hpp). In the
 /// order of the entries, but those of servers come last. Reads ROM files. Errors: kConfig (absent
 /// device, taken twice or needed by the host, no place behind a port, a ROM file that does not

@@ -10,12 +10,11 @@
 namespace gpuvm {
 
 Result<std::vector<AttachableCard>> find_attachable(const HostSystem& host,
-                                                    const std::vector<Bdf>& cards) {
+                                                    const std::vector<Bdf>& cards, PciScrub scrub) {
   std::vector<AttachableCard> found;
   for (const Bdf& bdf : cards) {
-    PciConfig entry;  // as one of [[pci]] without further keys
+    PciConfig entry = entry_of_card(bdf, scrub);
     entry.place.text = "machine.attachable";
-    entry.host = bdf;
     AttachableCard card;
     card.bdf = bdf;
     card.functions = TRY(resolve_functions(host, {entry}));

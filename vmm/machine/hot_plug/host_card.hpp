@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
 #include "vmm/machine/devices/machine_reset.hpp"
@@ -31,7 +32,8 @@ struct AttachableCard {
 };
 /// In the order of `cards`. Errors: as resolve_functions().
 Result<std::vector<AttachableCard>> find_attachable(const HostSystem& host,
-                                                    const std::vector<Bdf>& cards);
+                                                    const std::vector<Bdf>& cards,
+                                                    PciScrub scrub = PciScrub::kOff);
 
 /// The machine that cards come into. All that is referred to must outlive the cards.
 struct HotPlugMachine {
@@ -57,6 +59,7 @@ struct HotPlugMachine {
   bool is_confined = false;
   /// The cards that may come, as the configuration has them; empty without a lender: any.
   std::vector<AttachableCard> attachable = {};
+  PciScrub scrub = PciScrub::kOff;  ///< of cards that this process takes itself
 };
 
 class HostCard : public HotCard {

@@ -71,7 +71,7 @@ std::unique_ptr<HotCard> HotPlug::make_lent_card(const std::string& device, std:
                                     number);
 }
 
-/// As an entry of [[pci]] without further keys would have it.
+/// As an entry of [[pci]] without keys but scrub would have it.
 Result<std::unique_ptr<HotCard>> HotPlug::make_card(const std::string& device,
                                                     std::uint8_t port) const {
   if (const auto number = TRY(number_of(device))) {
@@ -80,6 +80,7 @@ Result<std::unique_ptr<HotCard>> HotPlug::make_card(const std::string& device,
   PciConfig entry;
   entry.place.text = "The card to attach";  // which no file names
   entry.port = port;
+  entry.scrub = machine_.scrub;
   if (device.starts_with('/')) {
     entry.socket = device;
   } else if (const auto bdf = Bdf::parse(device)) {

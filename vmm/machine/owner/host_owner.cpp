@@ -62,12 +62,12 @@ std::vector<Bdf> left_dirty_by(const HostSystem& host, long process, std::span<c
 }  // namespace
 
 HostOwner::HostOwner(const HostSystem& host, HostOpeners openers, const std::string& guest,
-                     const std::vector<Bdf>& cards)
+                     const std::vector<Bdf>& cards, PciScrub scrub)
     : host_(host),
       openers_(std::move(openers)),
       owner_(claim_owner(guest)),
       claims_(DeviceClaims::adopt(owner_, {})),
-      cards_(host, openers_, owner_, cards) {}
+      cards_(host, openers_, owner_, cards, scrub) {}
 
 HostOwner::~HostOwner() = default;
 

@@ -22,9 +22,10 @@ namespace gpuvm {
 class HostOwner final : public Owner {
  public:
   /// `host` must outlive this. `guest`: its name, for others who want its functions.
-  /// `cards`: those that may come while the guest runs (machine.attachable).
+  /// `cards`: those that may come while the guest runs (machine.attachable); `scrub`: as
+  /// KeptCards.
   HostOwner(const HostSystem& host, HostOpeners openers, const std::string& guest,
-            const std::vector<Bdf>& cards = {});
+            const std::vector<Bdf>& cards = {}, PciScrub scrub = PciScrub::kOff);
   ~HostOwner() override;
   HostOwner(const HostOwner&) = delete;
   HostOwner& operator=(const HostOwner&) = delete;

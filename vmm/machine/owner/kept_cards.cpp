@@ -62,8 +62,8 @@ void wait_until_closed(const HostSystem& host, const FunctionPointers& functions
 }
 
 KeptCards::KeptCards(const HostSystem& host, HostOpeners openers, std::string owner,
-                     const std::vector<Bdf>& cards)
-    : host_(host), openers_(std::move(openers)), owner_(std::move(owner)) {
+                     const std::vector<Bdf>& cards, PciScrub scrub)
+    : host_(host), openers_(std::move(openers)), owner_(std::move(owner)), scrub_(scrub) {
   for (const Bdf& bdf : cards) {
     auto card = std::make_unique<Card>();
     card->bdf = bdf;
@@ -135,9 +135,8 @@ Status KeptCards::finish(Card& card) const {
 }
 
 Result<std::vector<HostFunction>> KeptCards::functions_of(const Bdf& card) const {
-  PciConfig entry;  // as one of [[pci]] without further keys
+  PciConfig entry = entry_of_card(card, scrub_);
   entry.place.text = "machine.attachable";
-  entry.host = card;
   auto functions = TRY(resolve_functions(host_, {entry}));
   for (const HostFunction& function : functions) {
     TRY(check_whole_card(host_, function.host));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "vmm/config/config.hpp"
 #include "vmm/host/host_system.hpp"
 #include "vmm/machine/devices/host_devices.hpp"
 #include "vmm/owner/owner.hpp"
@@ -26,9 +27,9 @@ void wait_until_closed(const HostSystem& host, const FunctionPointers& functions
 class KeptCards {
  public:
   /// `host` must outlive this. `owner`: as DeviceClaims::take(). `cards`: a function of each, with
-  /// which the others of its slot come.
+  /// which the others of its slot come. `scrub`: of these functions, when they go back.
   KeptCards(const HostSystem& host, HostOpeners openers, std::string owner,
-            const std::vector<Bdf>& cards);
+            const std::vector<Bdf>& cards, PciScrub scrub = PciScrub::kOff);
   /// Waits for the works.
   ~KeptCards();
   KeptCards(const KeptCards&) = delete;
@@ -74,6 +75,7 @@ class KeptCards {
   const HostSystem& host_;
   const HostOpeners openers_;
   const std::string owner_;
+  const PciScrub scrub_;
   std::vector<std::unique_ptr<Card>> cards_;
 };
 

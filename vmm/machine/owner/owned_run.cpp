@@ -57,7 +57,7 @@ Result<SplitProcess> split(const Config& config, const OwnedVerb& verb) {
   log::set_guest(config.name);
   const HostSystem host;
   const auto& cards = config.machine.attachable;
-  HostOwner owner(host, HostOpeners::real(host), config.name, cards);
+  HostOwner owner(host, HostOpeners::real(host), config.name, cards, config.machine.scrub);
   OwnerSide side{.duties = owner};
   side.cards = static_cast<std::uint32_t>(cards.size());
   side.settle = [&owner] { owner.settle(); };

@@ -107,6 +107,31 @@ void ControlLoop::Impl::refuse_cards() {
   }
 }
 
+bool ControlLoop::Impl::note_slot(std::uint8_t port, bool is_powered) {
+  const MutexLock lock(news_mutex);
+  const bool is_first = slot_news.empty();
+  SlotNews& news = slot_news[port];
+  news.went_off = news.went_off || !is_powered;
+  news.is_on = is_powered;
+  return is_first;
+}
+
+void ControlLoop::Impl::hear_slots() {
+  std::map<std::uint8_t, SlotNews> heard;
+  {
+    const MutexLock lock(news_mutex);
+    heard.swap(slot_news);
+  }
+  for (const auto& [port, news] : heard) {
+    if (news.went_off) {
+      slot_switched(port, false);
+    }
+    if (news.is_on) {
+      slot_switched(port, true);
+    }
+  }
+}
+
 void ControlLoop::Impl::slot_switched(std::uint8_t port, bool is_powered) {
   if (slot_events.allow()) {
     events.card({.card = {}, .port = port, .step = is_powered ? "powered" : "unpowered"});
@@ -153,8 +178,9 @@ void ControlLoop::lose_card(std::string device) {
 }
 
 void ControlLoop::slot_switched(std::uint8_t port, bool is_powered) {
-  asio::post(impl_->context,
-             [impl = impl_.get(), port, is_powered] { impl->slot_switched(port, is_powered); });
+  if (impl_->note_slot(port, is_powered)) {
+    asio::post(impl_->context, [impl = impl_.get()] { impl->hear_slots(); });
+  }
 }
 
 void ControlLoop::attach(std::string device, Done done) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -101,6 +102,9 @@ struct ControlLoop::Impl {
   void hurry_cards();
   void refuse_cards();
   void lose_card(std::string device);
+  /// True: hear_slots() is to be called. Any thread.
+  bool note_slot(std::uint8_t port, bool is_powered) GPUVM_EXCLUDES(news_mutex);
+  void hear_slots() GPUVM_EXCLUDES(news_mutex);
   void slot_switched(std::uint8_t port, bool is_powered);
 
   // Requests, in control_requests.cpp.
@@ -142,6 +146,14 @@ struct ControlLoop::Impl {
   std::uint64_t last_leaving = 0;
   std::set<std::uint8_t> slots_without_power;
   log::RateLimit slot_events{20};  ///< a guest switches as often as it likes
+  /// What the control thread has not heard yet of slots. A guest switches faster than it hears, so
+  /// that two words for each slot are kept, and not one for each time.
+  struct SlotNews {
+    bool went_off = false;  ///< at some time; who was asked for the card has let it go
+    bool is_on = false;     ///< the last word
+  };
+  Mutex news_mutex;
+  std::map<std::uint8_t, SlotNews> slot_news GPUVM_GUARDED_BY(news_mutex);
   /// Of the kAsk that the worker does, which writes `slot` and is done with it before end_ask().
   struct Asking {
     std::string device = {};

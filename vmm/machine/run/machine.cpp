@@ -285,7 +285,8 @@ void Machine::add_hot_plug() {
       .on_step = [this](const HotPlugStep& step) { tell_of_card(step); },
       .lender = options_.owner,
       .is_confined = options_.config.sandbox.mode != SandboxMode::kOff,
-      .attachable = std::move(attachable_)});
+      .attachable = std::move(attachable_),
+      .scrub = options_.config.machine.scrub});
   show(Part::kHotPlug, hot_plug_.get());
 }
 

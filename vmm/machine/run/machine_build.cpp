@@ -213,7 +213,8 @@ Status Machine::take_devices() {
   networks_ = TRY(open_networks(options_.host, config.nets, config.name, helper_rules(config)));
   TRY(open_services());
   list_helpers();
-  attachable_ = TRY(find_attachable(options_.host, config.machine.attachable));
+  attachable_ =
+      TRY(find_attachable(options_.host, config.machine.attachable, config.machine.scrub));
   auto functions = TRY(resolve_functions(options_.host, config.pci));
   return_orphans(options_.host, functions);
   DeviceClaims held;

@@ -37,6 +37,15 @@ TEST(FreePorts, UpToEight) {
   EXPECT_THAT(error_of(parse("free_ports = -1")), HasSubstr("free_ports"));
 }
 
+TEST(FreePorts, CardsThatComeAreScrubbedByChoice) {
+  EXPECT_EQ(parse("free_ports = 1")->machine.scrub, PciScrub::kOff);
+  const auto config = parse("free_ports = 1\nscrub = 'vram'");
+  ASSERT_TRUE(config) << error_of(config);
+  EXPECT_EQ(config->machine.scrub, PciScrub::kVram);
+  EXPECT_THAT(error_of(parse("free_ports = 1\nscrub = 'all'")), HasSubstr("scrub"));
+  EXPECT_THAT(error_of(parse("scrub = 'vram'")), HasSubstr("machine.free_ports"));
+}
+
 TEST(FreePorts, AReserveIsAPowerOfTwo) {
   for (const auto* const wrong :
        {"48GiB", "128MiB", "8TiB", "64", "", "64GiBs", "18446744073709551615GiB"}) {

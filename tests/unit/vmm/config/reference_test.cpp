@@ -96,6 +96,7 @@ TEST(ConfigKeys, AreThese) {
                                                      "machine.reboot_backoff",
                                                      "machine.reserve",
                                                      "machine.rng",
+                                                     "machine.scrub",
                                                      "name",
                                                      "net.bridge",
                                                      "net.fd",

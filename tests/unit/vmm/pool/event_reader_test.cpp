@@ -47,6 +47,15 @@ TEST_F(EventReader, AWord) {
   EXPECT_EQ(last<GuestWord>().status, std::nullopt);
 }
 
+TEST_F(EventReader, TextsOfAHostileGuestAreBoundedAndObeyedByNobody) {
+  EXPECT_TRUE(publish(GuestWord{.channel = "status_port",
+                                .word = "\x1b[2J"
+                                        "done"}));
+  EXPECT_EQ(last<GuestWord>().word, "?[2Jdone");
+  EXPECT_TRUE(publish(DiskLost{.disk = "0", .text = std::string(100000, 'x')}));
+  EXPECT_EQ(last<DiskLost>().text.size(), 4096U);
+}
+
 TEST_F(EventReader, Resets) {
   EXPECT_TRUE(publish(DevicesReset{.reason = "stop",
                                    .functions = "0000:01:00.0",

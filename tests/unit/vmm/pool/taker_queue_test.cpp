@@ -2,12 +2,14 @@
 // Who wants a guest of a pool, and who is turned away, over real sockets.
 #include "vmm/pool/taker_queue.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstddef>
 #include <cstring>
 
@@ -66,7 +68,11 @@ class TakerQueueTest : public testing::Test {
   sockaddr_un address_{};
   socklen_t size_ = 0;
   UniqueFd listener_;
-  TakerQueue queue_{{.pool = "ci", .machine = "cpus = 1\n"}};
+  static constexpr gid_t kGroup = 4242;
+  std::optional<Peer> who_ = {};  ///< in place of who it is
+  TakerQueue queue_{{.pool = "ci", .machine = "cpus = 1\n", .group = kGroup, .who = [this](int fd) {
+                       return who_ ? who_ : peer_of(fd);
+                     }}};
   TakerQueue::Time now_ = std::chrono::steady_clock::now();
 };
 
@@ -151,6 +157,43 @@ TEST_F(TakerQueueTest, TooMany) {
   const auto one_more = connect();
   EXPECT_THAT(answer_to(one_more).message(), HasSubstr("try later"));
   EXPECT_EQ(waiting(), 64U);
+}
+
+TEST_F(TakerQueueTest, AMemberOfTheGroupKeepsNobodyElseAway) {
+  const uid_t member = ::geteuid() + 1000;
+  who_ = Peer{.user = member, .groups = {kGroup}};
+  std::vector<UniqueFd> all;
+  for (int i = 0; i < 16; ++i) {
+    all.push_back(connect());
+  }
+  EXPECT_THAT(answer_to(connect()).message(), HasSubstr("of this user"));
+  for (uid_t other = 1; other <= 2; ++other) {
+    who_->user = member + other;
+    for (int i = 0; i < 16; ++i) {
+      all.push_back(connect());
+    }
+  }
+  EXPECT_EQ(waiting(), 48U);
+  who_->user = member + 3;
+  EXPECT_THAT(answer_to(connect()).message(), HasSubstr("try later"));
+  who_.reset();
+  all.push_back(connect());
+  EXPECT_EQ(waiting(), 49U) << "the pool's own user";
+}
+
+TEST_F(TakerQueueTest, ADescriptorThatComesAlongIsNotKept) {
+  const auto fd = connect();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK), 0);
+  const UniqueFd reading(ends[0]);
+  UniqueFd writing(ends[1]);
+  const std::string request = to_line(TakeRequest{.machine = "cpus = 1\n"});
+  ASSERT_TRUE(send_line(fd.get(), request, kPatience, writing.get()));
+  writing.reset();
+  serve();
+  EXPECT_GE(queue_.first(), 0);
+  char byte = 0;
+  EXPECT_EQ(::read(reading.get(), &byte, 1), 0) << "the last one who could write is gone";
 }
 
 }  // namespace

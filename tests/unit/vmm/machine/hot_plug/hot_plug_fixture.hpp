@@ -101,7 +101,8 @@ class HotPlugFixture : public testing::Test {
         .openers = openers(),
         .lender = lender_,
         .is_confined = is_confined_,
-        .attachable = find_attachable(fakes_.host, attachable_).value()});
+        .attachable = find_attachable(fakes_.host, attachable_, scrub_).value(),
+        .scrub = scrub_});
   }
   HostOpeners openers() {
     auto openers = fakes_.openers();
@@ -139,6 +140,7 @@ class HotPlugFixture : public testing::Test {
   Owner* lender_ = nullptr;
   bool is_confined_ = false;
   std::vector<Bdf> attachable_;
+  PciScrub scrub_ = PciScrub::kOff;
   std::uint64_t large_bar_ = 128_MiB;
   unsigned free_ports_ = 2;
   std::uint64_t reserve_ = 1_GiB;

@@ -40,6 +40,20 @@ TEST_F(HotPlugTest, FreePortsAreSlotsWithWindows) {
   }
 }
 
+TEST_F(HotPlugTest, WhatAGuestLeavesInACardThatGoesIsOverwritten) {
+  scrub_ = PciScrub::kVram;
+  large_bar_ = 2_MiB;
+  create();
+  const auto came = plug_->attach(kGpu, wanted);
+  ASSERT_TRUE(came) << came.error().to_string();
+  const std::string record = fmt::format("/run/gpuvm/{}.state", kGpu);
+  EXPECT_THAT(fakes_.host.read(record).value(), HasSubstr("scrub=vram")) << "what a crash leaves";
+  ASSERT_TRUE(plug_->ask_for(kGpu));
+  EXPECT_EQ(text_of(plug_->take_out(kGpu)), "");
+  const auto left = fakes_.host.read(record);
+  EXPECT_THAT(left ? *left : std::string(), testing::Not(HasSubstr("scrub=")));
+}
+
 TEST_F(HotPlugTest, ACardComesIsUsedAndGoesBackToItsDriver) {
   create();
   ASSERT_EQ(read(1, 0, 0), pci::kAllOnes);

@@ -9,6 +9,7 @@
 
 #include "tests/unit/devices/passthrough/config_fixtures.hpp"
 #include "tests/unit/vmm/machine/devices/fake_devices.hpp"
+#include "vmm/base/units.hpp"
 #include "vmm/host/device_claim.hpp"
 
 namespace gpuvm::kept_cards_test {
@@ -29,11 +30,17 @@ class KeptCardsTest : public testing::Test {
     fakes_.add(kCard, test::gt710_config(), 0, 0, [this](test::FakePhysicalDevice& device) {
       device.set_config(0x00, 0x56781234);  // in no row of the reset policy's table
       device.set_config(0x0c, is_broken_ ? 0x00020010 : 0x00800010);
+      if (has_memory_) {
+        device.add_bar(1, 2_MiB);  // prefetchable in gt710_config()
+      }
     });
+    create(PciScrub::kOff);
+  }
+  void create(PciScrub scrub) {
     auto openers = fakes_.openers();
     openers.sleep = [](std::chrono::milliseconds) {};
     cards_ = std::make_unique<KeptCards>(fakes_.host, std::move(openers), "the guest main",
-                                         std::vector<Bdf>{bdf_of(kCard)});
+                                         std::vector<Bdf>{bdf_of(kCard)}, scrub);
   }
   /// What became of the work.
   Status await() {
@@ -64,6 +71,7 @@ class KeptCardsTest : public testing::Test {
 
   test::FakeDevices fakes_;
   bool is_broken_ = false;
+  bool has_memory_ = false;
   std::unique_ptr<KeptCards> cards_;
 };
 
@@ -98,6 +106,24 @@ TEST_F(KeptCardsTest, NoFileIsLookedAtWhileItIsTaken) {
     is_idle = *idle;
   }
   EXPECT_TRUE(cards_->file(0, CardFileKind::kGroup, 0));
+}
+
+TEST_F(KeptCardsTest, TheOwnerOverwritesWhatTheGuestLeft) {
+  create(PciScrub::kVram);
+  has_memory_ = true;
+  const auto taken = take();
+  ASSERT_TRUE(taken) << taken.error().to_string();
+  const std::string record = fmt::format("/run/gpuvm/{}.state", kCard);
+  EXPECT_THAT(fakes_.host.read(record).value(), HasSubstr("scrub=vram")) << "what a crash leaves";
+  const auto back = give_back();
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_THAT(recorded_devices(fakes_.host), IsEmpty()) << "nothing is owed";
+}
+
+TEST_F(KeptCardsTest, ACardWithoutMemoryIsNotTakenToBeScrubbed) {
+  create(PciScrub::kVram);
+  EXPECT_FALSE(take());
+  EXPECT_EQ(driver(), "nouveau");
 }
 
 TEST_F(KeptCardsTest, EachFileIsFetchedOnce) {

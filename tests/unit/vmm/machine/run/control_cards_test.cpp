@@ -84,6 +84,23 @@ TEST_F(Cards, OtherRequestsGoOnWhileTheGuestIsAsked) {
   power_off();
 }
 
+TEST_F(Cards, ASlotThatIsSwitchedOnAndOnCostsTwoWords) {
+  run_guest();
+  auto gone = detach();
+  on_control([this] {  // which hears nothing meanwhile
+    for (int i = 0; i < 1000; ++i) {
+      loop_->slot_switched(kPort, false);
+      loop_->slot_switched(kPort, true);
+    }
+  });
+  EXPECT_TRUE(gone.get()) << "it was off";
+  sync_requests();
+  const auto told = steps();
+  EXPECT_EQ(std::count(told.begin(), told.end(), "unpowered"), 1);
+  EXPECT_EQ(std::count(told.begin(), told.end(), "powered"), 1);
+  power_off();
+}
+
 TEST_F(Cards, AGuestThatDoesNotAnswerLosesIt) {
   make({.detach_grace = std::chrono::seconds(0)});
   run_guest();
