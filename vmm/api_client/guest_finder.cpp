@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/api_client/guest_finder.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
 #include <poll.h>
@@ -177,17 +178,22 @@ Error no_connection(std::span<const std::string> folders, const std::string& nam
   }
 }
 
-/// The first folder that has it; the last error is the one that says most.
+/// In the first folder that has it; or else in one that this user may not search, which may have
+/// it; or else in the last.
 std::string path_of(std::span<const std::string> folders, const std::string& name) {
   std::string path;
+  std::string closed;
   for (const std::string& folder : folders) {
     path = fmt::format("{}/{}.sock", folder, name);
     struct stat found {};
-    if (::lstat(path.c_str(), &found) == 0 || errno == EACCES) {
-      break;
+    if (::lstat(path.c_str(), &found) == 0) {
+      return path;
+    }
+    if (errno == EACCES) {
+      closed = path;
     }
   }
-  return path;
+  return closed.empty() ? path : closed;
 }
 
 struct Question {
@@ -365,6 +371,16 @@ AnswerWait wait_for_answer(const FoundGuest& guest, std::chrono::milliseconds li
       return AnswerWait::kTooLate;
     }
   }
+}
+
+std::vector<std::string> closed_folders(std::span<const std::string> folders) {
+  std::vector<std::string> closed;
+  for (const std::string& folder : folders) {
+    if (::faccessat(AT_FDCWD, folder.c_str(), R_OK | X_OK, AT_EACCESS) != 0 && errno == EACCES) {
+      closed.push_back(folder);
+    }
+  }
+  return closed;
 }
 
 std::vector<ListedGuest> list_guests(std::span<const std::string> folders,

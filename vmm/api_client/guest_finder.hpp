@@ -51,8 +51,8 @@ enum class AnswerWait {
   kTooLate,  ///< not within the limit, and its gpuvm answers others
   kHangs,    ///< its gpuvm answers nobody
 };
-/// How long is waited before the gpuvm is asked whether it hangs, and for that answer; and how often
-/// in a row it says nothing before it does hang: this host may be very busy.
+/// How long is waited before the gpuvm is asked whether it hangs, and for that answer; and how
+/// often in a row it says nothing before it does hang: this host may be very busy.
 struct HangLimits {
   std::chrono::milliseconds before{15000};
   std::chrono::milliseconds answer{10000};
@@ -63,6 +63,9 @@ struct HangLimits {
 /// while devices are reset; what its gpuvm answers at once meanwhile says whether it is at work.
 AnswerWait wait_for_answer(const FoundGuest& guest, std::chrono::milliseconds limit,
                            const HangLimits& hang = {});
+
+/// Those into which this user may not look: what a list leaves out.
+std::vector<std::string> closed_folders(std::span<const std::string> folders);
 
 /// All guests with a socket in the folders, by name; those that do not answer within `limit` in all
 /// too, with what is wrong. Dead ones are removed, and not in the list.

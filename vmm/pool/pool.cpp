@@ -139,8 +139,8 @@ void Pool::start_guest() {
 }
 
 void Pool::fill() {
-  for (std::size_t left = book_.wanted(Clock::now()); left > 0 && !is_over_; --left) {
-    start_guest();
+  while (!is_over_ && book_.wanted(Clock::now()) > 0) {
+    start_guest();  // one that cannot be started is a failure, which the others wait for
   }
   const bool is_full = book_.count(PoolBook::State::kReady) == book_.size();
   if (is_full && !std::exchange(is_full_told_, true)) {

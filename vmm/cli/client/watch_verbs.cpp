@@ -40,6 +40,18 @@ Result<std::string> metrics_of(const ListedGuest& guest) {
   return std::move(answer.body);
 }
 
+/// As of run_folders(); a warning says what is not among them.
+std::vector<ListedGuest> all_guests() {
+  const auto folders = run_folders();
+  for (const std::string& folder : closed_folders(folders)) {
+    std::fprintf(stderr,
+                 "gpuvm: warning: this user may not look into %s, and guests there are left out: "
+                 "join its group (docs/systemd.md), or be root\n",
+                 folder.c_str());
+  }
+  return list_guests(folders, kListTime);
+}
+
 }  // namespace
 
 void let_signals_end_us() {
@@ -59,7 +71,7 @@ Result<std::string> get_from_guest(const std::string& guest, const std::string& 
 
 Result<int> ps_verb(const ClientArguments& arguments) {
   let_signals_end_us();
-  const auto guests = list_guests(run_folders(), kListTime);
+  const auto guests = all_guests();
   TRY(print_foreign(arguments.json ? guest_json(guests) + "\n" : guest_table(guests)));
   return 0;
 }
@@ -101,7 +113,7 @@ Result<int> metrics_verb(const ClientArguments& arguments) {
   }
   std::vector<GuestMetrics> texts;
   std::uint64_t size = 0;
-  const auto guests = list_guests(run_folders(), kListTime);
+  const auto guests = all_guests();
   for (const ListedGuest& guest : guests) {
     auto text =
         guest.status

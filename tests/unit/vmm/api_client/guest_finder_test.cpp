@@ -260,6 +260,40 @@ TEST_F(GuestFinder, WithoutAProcessTheEndIsThatOfTheSocket) {
   EXPECT_TRUE(wait_for_end(gone, milliseconds(20000)));
 }
 
+/// /run/gpuvm as the package makes it, for who is not in its group. In a child.
+TEST_F(GuestFinder, AFolderThatIsClosedHidesNoGuestOfOnesOwn) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "only root can be somebody else";
+  }
+  constexpr uid_t kNobody = 65534;
+  const std::string closed = folder_.path() + "/closed";
+  const std::string own = folder_.path() + "/own";
+  ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir(closed.c_str(), 0700), 0);
+  ASSERT_EQ(::mkdir(own.c_str(), 0700), 0);
+  ASSERT_EQ(::chown(own.c_str(), kNobody, kNobody), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool is_nobody = ::setgroups(0, nullptr) == 0 &&
+                           ::setresgid(kNobody, kNobody, kNobody) == 0 &&
+                           ::setresuid(kNobody, kNobody, kNobody) == 0;
+    const std::vector<std::string> both = {closed, own};
+    auto claim = GuestSocketClaim::take(own + "/mine.sock");
+    if (!claim) {
+      ::_exit(2);
+    }
+    auto listening = claim->listen();
+    auto other = reach_guest(both, "other");
+    const bool ok = is_nobody && listening && reach_guest(both, "mine").has_value() && !other &&
+                    other.error().to_string().find("is closed to others") != std::string::npos &&
+                    closed_folders(both) == std::vector<std::string>{closed};
+    ::_exit(ok ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
 /// Another user's guest, as this test's process sees it once it is nobody. In a child.
 TEST_F(GuestFinder, WithoutTheRightItIsToldWho) {
   if (::geteuid() != 0) {
