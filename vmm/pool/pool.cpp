@@ -53,7 +53,8 @@ struct Guest {
   std::string name = {};
   std::string socket = {};
   LineReceiver lines{LineReceiver::Descriptors::kTaken, kMostMemberWords};
-  std::optional<Clock::time_point> kill_at = {};
+  std::optional<Clock::time_point> kill_at = {};  ///< it is to end; killed then
+  bool is_killed = false;
   bool has_waited = false;
   unsigned words = 0;  ///< that it has said to the pool
 };
@@ -167,10 +168,10 @@ void Pool::end_overdue() {
 
 void Pool::kill_late() {
   for (auto& [number, guest] : guests_) {
-    if (guest->kill_at && Clock::now() >= *guest->kill_at) {
+    if (guest->kill_at && !guest->is_killed && Clock::now() >= *guest->kill_at) {
       log::warn("The guest {} does not end: it is killed", guest->name);
       ::kill(guest->child.pid, SIGKILL);
-      guest->kill_at.reset();
+      guest->is_killed = true;
     }
   }
 }
@@ -260,7 +261,7 @@ int Pool::patience() {
     next = next ? std::min(*next, time) : time;
   };
   for (const auto& [number, guest] : guests_) {
-    if (guest->kill_at) {
+    if (guest->kill_at && !guest->is_killed) {
       consider(*guest->kill_at);
     }
   }
@@ -276,7 +277,7 @@ int Pool::patience() {
 
 void Pool::wait() {
   std::vector<pollfd> polled = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                                {.fd = listener_.get(), .events = POLLIN, .revents = 0}};
+                                {.fd = listener_.get(), .events = 0, .revents = 0}};
   std::vector<Number> guests;
   for (const auto& [number, guest] : guests_) {
     guests.push_back(number);
@@ -285,6 +286,7 @@ void Pool::wait() {
   }
   const int rest = patience();  // which drops takers
   takers_->add_to(polled);
+  polled[1].events = takers_->listens(Clock::now()) ? POLLIN : 0;
   if (::poll(polled.data(), polled.size(), rest) > 0) {
     serve(polled, guests);
   }
@@ -306,7 +308,7 @@ void Pool::serve(const std::vector<pollfd>& polled, const std::vector<Number>& g
     }
   }
   if (polled[1].revents != 0) {
-    takers_->admit(listener_.get());
+    takers_->admit(listener_.get(), Clock::now());
   }
 }
 

@@ -15,6 +15,7 @@ namespace {
 /// A request is one line, which whoever connects has at once.
 constexpr std::chrono::milliseconds kRequestTime{5000};
 constexpr std::chrono::milliseconds kRefusalTime{0};
+constexpr std::chrono::milliseconds kRest{1000};
 
 void turn_away(UniqueFd& socket, const Error& error) {
   if (const auto sent = send_line(socket.get(), refusal_line(error), kRefusalTime); !sent) {
@@ -35,9 +36,12 @@ ClientSeats::Answer TakerQueue::seat_for(uid_t user) const {
   return seats.take(user, is_owner(user));
 }
 
-void TakerQueue::admit(int listener) {
+void TakerQueue::admit(int listener, Time now) {
   UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!fd) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      rests_until_ = now + kRest;  // or who has connected keeps the pool turning
+    }
     return;
   }
   const auto peer = options_.who(fd.get());
@@ -56,7 +60,7 @@ void TakerQueue::admit(int listener) {
   auto taker = std::make_unique<Taker>();
   taker->fd = std::move(fd);
   taker->user = peer->user;
-  taker->until = std::chrono::steady_clock::now() + kRequestTime;
+  taker->until = now + kRequestTime;
   takers_.push_back(std::move(taker));
 }
 
@@ -134,7 +138,7 @@ std::optional<TakerQueue::Time> TakerQueue::drop_late(Time now) {
   std::erase_if(takers_, [now](const auto& taker) {
     return !taker->fd || (!taker->waits && now >= taker->until);
   });
-  std::optional<Time> next;
+  std::optional<Time> next = listens(now) ? std::nullopt : std::optional(rests_until_);
   for (const auto& taker : takers_) {
     if (!taker->waits) {
       next = next ? std::min(*next, taker->until) : taker->until;

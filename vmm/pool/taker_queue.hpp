@@ -39,8 +39,11 @@ class TakerQueue {
   };
   explicit TakerQueue(Options options) : options_(std::move(options)) {}
 
-  /// Somebody has connected to this socket.
-  void admit(int listener);
+  /// Somebody has connected to this socket. Where no file can be opened, nobody is admitted for a
+  /// second: see listens().
+  void admit(int listener, Time now);
+  /// Whether it is of use to wait for somebody who connects.
+  bool listens(Time now) const { return now >= rests_until_; }
   /// Adds what is to be waited for; serve() gets the same entries back.
   void add_to(std::vector<pollfd>& polled) const;
   void serve(std::span<const pollfd> polled);
@@ -66,6 +69,7 @@ class TakerQueue {
 
   const Options options_;
   std::deque<std::unique_ptr<Taker>> takers_;
+  Time rests_until_ = {};
 };
 
 }  // namespace gpuvm::pool

@@ -254,22 +254,25 @@ void WarmRunner::take_signal(const WarmLease& lease) {
 
 /// Until the guest's gpuvm is gone: its devices have been given back then.
 RunResult WarmRunner::wait(WarmLease& lease) {
+  constexpr unsigned kWordsInARow = 16;  // then signals are heard, whoever keeps talking
+  unsigned in_a_row = 0;
   while (true) {
     MemberWord word;
     const auto progress = lease.hear(word);
     if (progress == LineReceiver::Progress::kLine) {
       hear(word);
-      continue;
-    }
-    if (progress != LineReceiver::Progress::kMore) {
+      if (++in_a_row < kWordsInARow) {
+        continue;
+      }
+    } else if (progress != LineReceiver::Progress::kMore) {
       is_out_of_order_ = progress == LineReceiver::Progress::kWrong;
       return result_of(lease);
     }
     std::array<pollfd, 2> waits{};
     waits[0] = {.fd = lease.fd(), .events = POLLIN, .revents = 0};
     waits[1] = {.fd = signals_.fd(), .events = POLLIN, .revents = 0};
-    int rest = -1;
-    if (force_at_) {
+    int rest = std::exchange(in_a_row, 0) == kWordsInARow ? 0 : -1;
+    if (force_at_ && rest < 0) {
       const auto left = std::chrono::ceil<milliseconds>(*force_at_ - Clock::now());
       rest = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
     }

@@ -6,6 +6,7 @@
 // guest's (coherent_memory), peer-to-peer DMA with functions that were there from the start.
 #include <algorithm>
 
+#include "vmm/base/worst_error.hpp"
 #include "vmm/machine/pci/pci_complex.hpp"
 #include "vmm/machine/pci/port_facts.hpp"
 
@@ -146,20 +147,21 @@ Result<HotPlugSlot> PciComplex::slot(std::uint8_t number) const {
 Status PciComplex::withdraw(std::uint8_t number) {
   Port& port = *TRY(free_port(number));
   port.bridge->remove();
-  TRY(port.bridge->set_listener(nullptr));
+  WorstError errors;  // what fails of one keeps the guest's hands on no other
+  errors.add(port.bridge->set_listener(nullptr));
   for (auto* function : port.functions) {
     const auto devfn = function->host().function;
     if (port.bridge->has(devfn)) {
-      TRY(port.bridge->detach(devfn));
+      errors.add(port.bridge->detach(devfn));
     }
   }
   for (auto* function : port.functions) {
     function->guest().quiesce();  // BARs out of the buses
   }
   for (auto* function : port.functions) {
-    TRY(function->guest().drain());
+    errors.add(function->guest().drain());
   }
-  return {};
+  return errors.take();
 }
 
 /// Ends threads and waits for accesses once more: not while who inspects has to wait.

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ class TakerQueueTest : public testing::Test {
   UniqueFd connect() {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size_), 0);
-    queue_.admit(listener_.get());
+    queue_.admit(listener_.get(), std::chrono::steady_clock::now());
     return fd;
   }
   /// All that has come is heard.
@@ -124,6 +125,25 @@ TEST_F(TakerQueueTest, WhoIsGone) {
   serve();
   EXPECT_EQ(queue_.first(), -1);
   EXPECT_EQ(waiting(), 0U);
+}
+
+// The socket stays readable then: the pool does not turn for it all the time.
+TEST_F(TakerQueueTest, WithoutAFileToOpenItRestsForASecond) {
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address_), size_), 0);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  queue_.admit(listener_.get(), now_);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto later = now_ + std::chrono::seconds(1);
+  EXPECT_FALSE(queue_.listens(now_));
+  EXPECT_EQ(queue_.drop_late(now_), later);
+  EXPECT_EQ(waiting(), 0U);
+  ASSERT_TRUE(queue_.listens(later));
+  queue_.admit(listener_.get(), later);
+  EXPECT_EQ(waiting(), 1U);
 }
 
 // Who waits is told why in vain, whether he has asked yet or not.
