@@ -22,7 +22,7 @@ enum class OwnerPlace {
 
 struct SandboxConfig {
   SandboxMode mode = SandboxMode::kOn;
-  OwnerPlace owner = OwnerPlace::kAuto;
+  OwnerPlace owner = OwnerPlace::kInside;
   std::string user = {};   ///< whom the monitor of an owner becomes; "": nobody else
   std::string group = {};  ///< "": the user's own
   std::string log = {};    ///< of log mode: the file that its notes go to; "": the log

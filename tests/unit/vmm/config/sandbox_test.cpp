@@ -18,7 +18,7 @@ TEST(SandboxSection, Words) {
   expect_error_contains(parse_bootable("sandbox.mode = 'strict'"), "sandbox.mode must be");
   expect_error_contains(parse_bootable("sandbox.mode = true"), "sandbox.mode must be");
   expect_error_contains(parse_bootable("sandbox.mod = 'on'"), "mode");
-  EXPECT_EQ(parse_bootable("")->sandbox.owner, OwnerPlace::kAuto);
+  EXPECT_EQ(parse_bootable("")->sandbox.owner, OwnerPlace::kInside);
   EXPECT_EQ(parse_bootable("sandbox.owner = 'process'")->sandbox.owner, OwnerPlace::kProcess);
   EXPECT_EQ(parse_bootable("sandbox.owner = 'inside'")->sandbox.owner, OwnerPlace::kInside);
   EXPECT_EQ(parse_bootable("sandbox.owner = 'auto'")->sandbox.owner, OwnerPlace::kAuto);
