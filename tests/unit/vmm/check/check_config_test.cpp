@@ -106,9 +106,9 @@ TEST_F(CheckTest, EveryLineHasWordsAndIsInTheManual) {
 /// The findings that a preview can make, as its sources name them.
 TEST(CheckFindings, AllHaveWords) {
   for (const char* const name :
-       {"names",       "control", "disks",      "first_boot", "networks", "vsock",
-        "shares",      "words",   "boot_files", "server",     "opening",  "reset",
-        "entries",     "cards",   "kvm",        "iommu",      "kernel",   "memory",
+       {"names",       "control", "disks",      "first_boot", "networks",  "vsock",
+        "shares",      "words",   "boot_files", "server",     "opening",   "reset",
+        "entries",     "cards",   "kvm",        "iommu",      "kernel",    "memory",
         "memory_lock", "device",  "group",      "users",      "attachable"}) {
     EXPECT_NE(find_finding_words(name), nullptr) << name;
   }
