@@ -27,8 +27,9 @@ if(GPUVM_PRECOMPILED_HEADERS)
 endif()
 
 # Rooms whose code runs once for a start, a command or somebody's request, and then waits for the kernel, a device or people. The compiler's
-# second level of optimization takes a quarter of their time in a build and gains them nothing: the preset "release" gives them -O1.
-# What a guest waits for while it runs (devices, buses, KVM, networks, disks) is not among them.
+# second level of optimization takes a quarter of their time in a build and gains them nothing: the preset "release" gives them -O1, with
+# which GCC guesses wrongly what may be uninitialized. What a guest waits for while it runs (devices, buses, KVM, networks, disks) is not
+# among them.
 set(GPUVM_CALM_OPTIONS "" CACHE STRING "Compile options of rooms that no running guest waits for, such as -O1")
 set(GPUVM_CALM_ROOMS
   api_client cards check config containment convert first_boot fleet guests helper host host_map job login machine_boot machine_devices
