@@ -47,9 +47,9 @@ Result<UniqueFd> connect_to_console(const std::string& socket) {
   }
   std::array<char, kConsolePiece> old;
   pollfd wait{.fd = console.get(), .events = POLLIN, .revents = 0};
-  for (int piece = 0; piece<kMostOldPieces&& ::poll(&wait, 1, kQuietMs)> 0 &&
-                      ::recv(console.get(), old.data(), old.size(), MSG_DONTWAIT) > 0;
-       ++piece) {
+  int left = kMostOldPieces;
+  while (left-- != 0 && ::poll(&wait, 1, kQuietMs) > 0 &&
+         ::recv(console.get(), old.data(), old.size(), MSG_DONTWAIT) > 0) {
   }
   return console;
 }
